@@ -1,0 +1,50 @@
+"""Random words and initial weights.
+
+The core's own definition of the stream, compiled: on a CPU, XLA runs it seven times faster than JAX's
+generator, which draws the same words, and no setting of the user's can move it.
+"""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Sharding
+
+from weedout_core import ParameterSpec, bits, fold_in
+
+# The float nearest to −1 from above: a plain [−1, 1) would give −∞ now and then.
+_LOW = np.nextafter(np.float32(-1), np.float32(0))
+
+
+def random_bits(place: Sharding, key: Any, n: int) -> jax.Array:
+    """n words of the stream: uint32 ``(n,)``."""
+    return _bits(jax.device_put(key, place), n)
+
+
+def draw_parameters(place: Sharding, key: Any, specs: tuple[ParameterSpec, ...]) -> dict[str, jax.Array]:
+    """Initial weights: float32 {path: ``shape``}."""
+    return _draw(jax.device_put(key, place), specs)
+
+
+def normals(key: Any, specs: tuple[ParameterSpec, ...]) -> dict[str, jax.Array]:
+    """``draw_parameters`` inside a program: each parameter from its own stream, zeros where std is 0."""
+    return {
+        spec.path: np.float32(spec.std) * standard_normal(fold_in(key, spec.code), spec.shape)
+        if spec.std
+        else jnp.zeros(spec.shape, jnp.float32)
+        for spec in specs
+    }
+
+
+def standard_normal(key: Any, shape: tuple[int, ...]) -> jax.Array:
+    """√2·erfinv(u), u in (−1, 1) from the top 23 bits of each word: float32 ``shape``."""
+    words = bits(key, int(np.prod(shape)))
+    unit = (words >> 9).astype(jnp.float32) * np.float32(2**-23)
+    u = jnp.maximum(_LOW, unit * np.float32(2) + _LOW)
+    return (np.float32(np.sqrt(2)) * jax.lax.erf_inv(u)).reshape(shape)
+
+
+_bits = partial(jax.jit, static_argnums=1)(bits)
+_draw = partial(jax.jit, static_argnums=1)(normals)

@@ -1,0 +1,87 @@
+"""Weedout in plain NumPy: the ground truth, and the text to read beside the paper (arXiv:2403.08265).
+
+Weedout looks for a good sparse sub-network *before* any training. It draws m random masks over the nodes of one
+overparameterized network, measures each sub-network on a batch of validation data, keeps the fittest, replaces
+the others by fresh ones, and repeats. Only the winner is trained. That is all; here it is spelled out, one idea
+a file, slowly and in float64. Read from the top:
+
+1. ``randomness``  one seed, and from it every random number, each drawable alone
+2. ``masks``       which nodes a candidate keeps                            line 2, RandomSubNetwork
+3. ``network``     initial weights, the forward pass, the backward pass     the data: the network N; line 12
+4. ``fitness``     how good an untrained network is on a batch              line 7, −Cost
+5. ``selection``   who goes on                                              line 9, RSH selection; line 11, argmax
+6. ``scoring``     a population, one candidate after the other              lines 5–8
+7. ``training``    SGD on the winner                                        line 12, TrainAndUpdateWeights
+8. ``algorithm1``  all of the above in the paper's one loop                 lines 1–13
+
+Files 1–7 also hold the functions that a backend of ``weedout_core`` is made of, under the names that every backend
+gives them; :func:`connect` gathers them. Nothing here calls the core's mathematics: only its data types (layers,
+configurations, plans) are shared, so that agreement between the two means something.
+
+Words. *Site*: a place where an activation is multiplied by a mask. *Node*: one unit at a site. *Mask*: True where
+a node is kept. *Sparsity* η: the fraction of nodes removed. *Candidate*: a mask, and in the reading of section 3
+its own initial weights. *Generation*: one round of scoring and selection.
+
+Letters in shapes. m: candidates of a population. R: networks trained side by side.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from weedout_core import Backend, BackendError
+from weedout_numpy.algorithm1 import Result, weedout
+from weedout_numpy.masks import keep_smallest, masks_from_keys
+from weedout_numpy.network import draw_parameters, predict
+from weedout_numpy.randomness import random_bits
+from weedout_numpy.scoring import score_population
+from weedout_numpy.training import train_epoch, train_init
+
+__all__ = ["Result", "asarray", "connect", "weedout"]
+
+
+def asarray(value: Any) -> np.ndarray:
+    """A NumPy array: floats as float64, integers as int32; words of the random stream (uint32) and bool stay."""
+    array = np.asarray(value)
+    match array.dtype.kind:
+        case "f":
+            return array.astype(np.float64, copy=False)
+        case "i" | "u" if array.dtype != np.uint32:
+            return array.astype(np.int32, copy=False)
+        case _:
+            return array
+
+
+def connect(device: str | None = None, devices: int = 1) -> Backend:
+    """The reference as a backend.
+
+    Args:
+        device: None or "cpu".
+        devices: 1.
+    Raises:
+        BackendError: another device, or more than one.
+    """
+    if device not in (None, "cpu"):
+        raise BackendError(
+            f'the numpy backend runs on device "cpu" only; got {device!r}. Use device=None or another backend.'
+        )
+    if devices != 1:
+        raise BackendError(
+            f"the numpy backend runs on 1 device; got devices={devices!r}. Use devices=1 or another backend."
+        )
+    return Backend(
+        name="numpy",
+        device="cpu",
+        devices=1,
+        libraries=("numpy", "scipy"),
+        asarray=asarray,
+        to_numpy=np.asarray,
+        random_bits=random_bits,
+        keep_smallest=keep_smallest,
+        masks_from_keys=masks_from_keys,
+        draw_parameters=draw_parameters,
+        score_population=score_population,
+        predict=predict,
+        train_init=train_init,
+        train_epoch=train_epoch,
+    )

@@ -1,0 +1,90 @@
+"""Masks: which nodes a candidate keeps. Paper, Algorithm 1, line 2, RandomSubNetwork(N, η).
+
+"We induce sparsity … by randomly deactivating a number of nodes from each layer of the network" (section 3); the
+sparsity ratio η is the fraction of inactive nodes. Two ways to draw a mask of n nodes:
+
+* exact: remove a fixed number of nodes, η·n rounded, "a fixed portion of nodes … per each layer" (section 5);
+* Bernoulli: decide on each node alone, kept with probability 1 − η.
+
+Each node gets a random word of 32 bits, and integers are compared with integers: no rounding of a float can move a
+mask. In both ways one node of a site always stays, the one with the smallest word: a layer without any is no layer.
+"""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Bool, UInt32
+
+from weedout_core import ConfigError, MaskPlan, SitePlan
+from weedout_numpy.randomness import Key, Keys, fold_in, path_code, random_bits
+
+Masks = Mapping[str, np.ndarray]
+
+
+def mask_plan(space: Mapping[str, tuple[int, ...]], sparsity: float | Mapping[str, float], sampling: str) -> MaskPlan:
+    """Turn sparsities into integers, once and in float64.
+
+    Args:
+        space: the shape of each site.
+        sparsity: η in [0, 1), for all sites or one for each.
+        sampling: "exact" or "bernoulli".
+    """
+    sites: list[SitePlan] = []
+    for site, shape in space.items():
+        eta = sparsity[site] if isinstance(sparsity, Mapping) else sparsity
+        kept = count_kept(eta, math.prod(shape))
+        bound = None if sampling == "exact" else bernoulli_bound(eta)
+        sites.append(SitePlan(site, shape, path_code(site), kept, bound))
+    return MaskPlan(tuple(sites))
+
+
+def count_kept(sparsity: float, nodes: int) -> int:
+    """How many of n nodes stay: ``n − ⌊η·n + 1/2⌋``, and at least one."""
+    removed = math.floor(sparsity * nodes + 0.5)
+    return max(nodes - removed, 1)
+
+
+def bernoulli_bound(sparsity: float) -> int:
+    """The largest word that keeps a node: of the 2^32 words, ``(1 − η)·2^32`` (rounded, at least one) keep it."""
+    keeping = math.floor((1 - sparsity) * 2**32 + 0.5)
+    return min(max(keeping, 1), 2**32) - 1
+
+
+def keep_smallest(bits: UInt32[np.ndarray, " n"], k: int) -> Bool[np.ndarray, " n"]:
+    """Keep the k nodes with the smallest ``(word, index)``, 1 ≤ k ≤ n: sort, and take the first k.
+
+    A stable sort leaves equal words in the order of their indices. Since all words are equally likely, so are all
+    sets of k nodes.
+
+    Raises:
+        ConfigError: k is out of range.
+    """
+    n = len(bits)
+    if not 1 <= k <= n:
+        raise ConfigError(f"keep_smallest needs 1 ≤ k ≤ {n}, the number of nodes; got {k}.")
+    order = np.argsort(bits, kind="stable")
+    kept = np.zeros(n, dtype=bool)
+    kept[order[:k]] = True
+    return kept
+
+
+def draw_mask(key: Key, site: SitePlan) -> Bool[np.ndarray, "..."]:
+    """One candidate's mask at one site, bool of the site's shape."""
+    bits = random_bits(fold_in(key, site.code), math.prod(site.shape))
+    kept = keep_smallest(bits, site.kept) if site.bound is None else (bits <= site.bound) | keep_smallest(bits, 1)
+    return kept.reshape(site.shape)
+
+
+def draw_masks(key: Key, plan: MaskPlan) -> dict[str, np.ndarray]:
+    """One candidate's masks: {site: bool ``shape``}."""
+    return {site.site: draw_mask(key, site) for site in plan.sites}
+
+
+def masks_from_keys(keys: Keys, plan: MaskPlan) -> dict[str, np.ndarray]:
+    """The masks of m candidates, each from its key: {site: bool ``(m, *shape)``}."""
+    masks = {site.site: np.zeros((len(keys), *site.shape), dtype=bool) for site in plan.sites}
+    for i, key in enumerate(keys):
+        for site in plan.sites:
+            masks[site.site][i] = draw_mask(key, site)
+    return masks

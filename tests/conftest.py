@@ -1,0 +1,32 @@
+"""What every test shares: the platform, run-time type checks, Hypothesis profiles."""
+
+import os
+from collections.abc import Iterator
+
+# Before anything imports JAX: the tests are about the numbers, which are the same on every device.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+import jaxtyping
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Annotations, shapes and dtypes included, are checked at every call. An int is a float, as type checkers have it.
+jaxtyping.install_import_hook("weedout_core", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
+
+_SLOW_IS_FINE = [HealthCheck.too_slow, HealthCheck.data_too_large]
+
+# The default: the same examples every time, so that a failure is the change's fault and not the draw's.
+settings.register_profile(
+    "ci", derandomize=True, deadline=None, max_examples=50, database=None, suppress_health_check=_SLOW_IS_FINE
+)
+# pytest --hypothesis-profile=large: more examples, drawn anew.
+settings.register_profile("large", deadline=None, max_examples=1000, suppress_health_check=_SLOW_IS_FINE)
+settings.load_profile("ci")
+
+
+@pytest.fixture
+def unchecked() -> Iterator[None]:
+    """For tests that hand in what only users without a type checker hand in: annotations are not checked."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)

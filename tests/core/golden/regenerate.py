@@ -1,0 +1,98 @@
+"""Write the golden file of the current SAMPLER_VERSION: ``python tests/core/golden/regenerate.py``.
+
+The file holds masks, and the index draws that decide winners and training, for a few seeds. A change of it is a change
+of version; the files of older versions stay.
+"""
+
+import json
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import weedout_core as wc
+from weedout_core._population import candidate_keys
+
+FOLDER = Path(__file__).parent
+SPACE = {"hidden_0": (16, 8), "hidden_1": (100,), "last": (1,)}
+SEEDS = (0, 1, 2**32 - 1, 2**64 - 1)
+ORIGINS = (wc.Origin(0, 0), wc.Origin(0, 1), wc.Origin(4, 99))
+
+
+def golden_file() -> Path:
+    """The golden file of the current version."""
+    return FOLDER / f"masks_v{wc.SAMPLER_VERSION}.json"
+
+
+def packed(mask: np.ndarray) -> dict[str, Any]:
+    """A mask as hexadecimal bytes, first node in the highest bit, and their CRC-32."""
+    data = np.packbits(np.ravel(mask)).tobytes()
+    return {"hex": data.hex(), "crc32": zlib.crc32(data)}
+
+
+def mask_entries() -> list[dict[str, Any]]:
+    """The masks of a few candidates: how each is drawn, and what is drawn."""
+    entries: list[dict[str, Any]] = []
+    for seed in SEEDS:
+        for sparsity, sampling in ((0.0, "exact"), (0.45, "exact"), (0.45, "bernoulli")):
+            plan = wc.mask_plan(SPACE, sparsity, "exact" if sampling == "exact" else "bernoulli")
+            for origin in ORIGINS if sparsity else ORIGINS[:1]:
+                key = candidate_keys(wc.key(seed), wc.Stream.MASKS, [origin])[0]
+                masks = wc.masks_from_keys(key, plan)
+                entries.append(
+                    {
+                        "seed": seed,
+                        "generation": origin.generation,
+                        "candidate": origin.index,
+                        "sparsity": sparsity,
+                        "sampling": sampling,
+                        "masks": {site: packed(mask) for site, mask in masks.items()},
+                    }
+                )
+    return entries
+
+
+def draws() -> list[dict[str, Any]]:
+    """What else is drawn from a seed in whole numbers."""
+    entries: list[dict[str, Any]] = []
+    for seed in SEEDS:
+        key = wc.key(seed)
+        batch = wc.validation_batch(key, 3, 50, wc.SearchConfig(sparsity=0.5, batch=8))
+        order = wc.epoch_order(key, 2, wc.TrainPlan(wc.TrainConfig(), 10, 5, None))
+        entries.append(
+            {
+                "seed": seed,
+                "bits": wc.bits(key, 4).tolist(),
+                "fold_in 7": wc.fold_in(key, 7).tolist(),
+                "validation batch": batch.tolist(),
+                "epoch order": order.tolist(),
+            }
+        )
+    return entries
+
+
+def contents() -> dict[str, Any]:
+    """All that the golden file holds, as drawn now."""
+    return {
+        "sampler_version": wc.SAMPLER_VERSION,
+        "space": {site: list(shape) for site, shape in SPACE.items()},
+        "masks": mask_entries(),
+        "draws": draws(),
+    }
+
+
+def text(data: dict[str, Any]) -> str:
+    """JSON with one entry a line."""
+    parts: list[str] = []
+    for name, value in data.items():
+        if isinstance(value, list):
+            lines = ",\n".join("  " + json.dumps(entry) for entry in value)  # pyright: ignore[reportUnknownVariableType]
+            parts.append(f"{json.dumps(name)}: [\n{lines}\n]")
+        else:
+            parts.append(f"{json.dumps(name)}: {json.dumps(value)}")
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+if __name__ == "__main__":
+    golden_file().write_text(text(contents()))

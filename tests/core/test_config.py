@@ -1,0 +1,226 @@
+"""Configurations: every error, what each reading sets, and the list of choices."""
+
+import dataclasses
+import math
+from typing import Any
+
+import pytest
+
+import weedout_core as wc
+from weedout_core._config import named_options
+
+EVERY_SEARCH_CHOICE = {1, 2, 3, 4, 5, 7, 8, 9, 10, 18, 25}
+EVERY_TRAIN_CHOICE = {16, 20, 26}
+
+
+def search_config(**fields: Any) -> wc.SearchConfig:
+    return wc.SearchConfig(**{"sparsity": 0.5, **fields})
+
+
+def test_the_defaults_are_algorithm_1s() -> None:
+    config = wc.SearchConfig(sparsity=0.8)
+    found = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    assert found == {
+        "sparsity": 0.8,
+        "population": 100,
+        "generations": 5,
+        "patience": None,
+        "budget": None,
+        "reading": "algorithm1",
+        "strategy": "random_search",
+        "fitness": "negative_cross_entropy",
+        "batch": 1024,
+        "batch_policy": "fresh",
+        "elite": "rescore",
+        "winner": "last_generation",
+        "sampling": "exact",
+        "weights": "shared",
+        "fan": "fan_in",
+        "winner_keeps": "mask_and_weights",
+        "ties": "lowest_index",
+        "not_finite": "never_selected",
+        "fan_counts": "parent",
+        "precision": "highest",
+        "chunk": None,
+    }
+
+
+def test_section_3_differs_in_fitness_winner_and_weights_alone() -> None:
+    one, three = search_config(), search_config(reading="section3")
+    assert (three.fitness, three.winner, three.weights) == ("accuracy", "best_overall", "per_candidate")
+    same = dataclasses.replace(three, reading="algorithm1", fitness=one.fitness, winner=one.winner, weights=one.weights)
+    assert same == one
+
+
+@pytest.mark.parametrize("reading", ["algorithm1", "section3"])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("fitness", "negative_cross_entropy"),
+        ("fitness", "accuracy"),
+        ("winner", "last_generation"),
+        ("winner", "best_overall"),
+        ("winner", "rescored"),
+        ("weights", "shared"),
+        ("weights", "per_candidate"),
+    ],
+)
+def test_a_given_field_overrides_the_reading(reading: str, field: str, value: str) -> None:
+    config = search_config(reading=reading, **{field: value})
+    assert getattr(config, field) == value
+    others = {"fitness", "winner", "weights"} - {field}
+    plain = search_config(reading=reading)
+    assert all(getattr(config, other) == getattr(plain, other) for other in others)
+
+
+def test_replacing_a_field_keeps_what_the_reading_set() -> None:
+    config = dataclasses.replace(search_config(reading="section3"), population=7)
+    assert (config.population, config.fitness) == (7, "accuracy")
+
+
+def test_configurations_are_frozen_and_equal_by_value() -> None:
+    assert search_config() == search_config()
+    assert hash(search_config()) == hash(search_config())
+    assert hash(wc.TrainConfig()) == hash(wc.TrainConfig())
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        search_config().population = 3  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"sparsity": -0.1}, r"sparsity is the fraction removed and must be in [0, 1); got -0.1."),
+        ({"sparsity": 1.0}, r"sparsity is the fraction removed and must be in [0, 1); got 1.0."),
+        ({"sparsity": math.nan}, r"sparsity is the fraction removed and must be in [0, 1); got nan."),
+        ({"sparsity": {"a": 0.5, "b": 2.0}}, r"sparsity is the fraction removed and must be in [0, 1); got 2.0."),
+        (
+            {"population": 1},
+            "population must be at least 2 (one elite and one fresh candidate); got 1. Raise SearchConfig.population.",
+        ),
+        ({"population": True}, "population must be at least 2 (one elite and one fresh candidate); got True."),
+        ({"population": 2.5}, "population must be at least 2 (one elite and one fresh candidate); got 2.5."),
+        ({"generations": 1.0}, "generations must be an integer of at least 1; got 1.0."),
+        ({"sparsity": "0.5"}, "sparsity is the fraction removed and must be in [0, 1); got '0.5'."),
+        ({"sparsity": None}, "sparsity is the fraction removed and must be in [0, 1); got None."),
+        ({"generations": 0}, "generations must be an integer of at least 1; got 0."),
+        ({"patience": 0}, "patience must be an integer of at least 1; got 0."),
+        ({"chunk": 0}, "chunk must be an integer of at least 1; got 0."),
+        ({"batch": 0}, "batch must be an integer of at least 1; got 0."),
+        ({"population": 20, "budget": 19}, "budget must be an integer of at least 20; got 19."),
+        ({"generations": None}, "a search needs an end: set SearchConfig.generations, patience or budget."),
+        (
+            {"elite": "cache"},
+            'elite="cache" needs a batch that stays the same; got batch_policy="fresh". Use "fixed" or "whole".',
+        ),
+        ({"reading": "section2"}, "reading must be one of 'algorithm1', 'section3'; got 'section2'."),
+        ({"strategy": "genetic"}, "strategy must be one of 'random_search'; got 'genetic'."),
+        ({"fitness": "f1"}, "fitness must be one of 'negative_cross_entropy', 'accuracy'; got 'f1'."),
+        ({"winner": "first"}, "winner must be one of 'last_generation', 'best_overall', 'rescored'; got 'first'."),
+        ({"weights": "zero"}, "weights must be one of 'shared', 'per_candidate'; got 'zero'."),
+        ({"batch_policy": "new"}, "batch_policy must be one of 'fresh', 'fixed', 'whole'; got 'new'."),
+        ({"elite": "drop"}, "elite must be one of 'rescore', 'cache'; got 'drop'."),
+        ({"sampling": "some"}, "sampling must be one of 'exact', 'bernoulli'; got 'some'."),
+        ({"fan": "both"}, "fan must be one of 'fan_in', 'fan_out'; got 'both'."),
+        ({"fan_counts": "all"}, "fan_counts must be one of 'parent', 'kept'; got 'all'."),
+        ({"winner_keeps": "mask"}, "winner_keeps must be one of 'mask_and_weights'; got 'mask'."),
+        ({"ties": "random"}, "ties must be one of 'lowest_index'; got 'random'."),
+        ({"not_finite": "zero"}, "not_finite must be one of 'never_selected'; got 'zero'."),
+        ({"precision": "low"}, "precision must be one of 'highest', 'default'; got 'low'."),
+    ],
+)
+def test_a_search_configuration_that_cannot_be(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(wc.ConfigError) as caught:
+        search_config(**fields)
+    assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize("end", [{"patience": 2}, {"budget": 200}, {"patience": 2, "budget": 200}])
+def test_patience_or_a_budget_may_end_a_search_alone(end: dict[str, int]) -> None:
+    assert search_config(generations=None, **end).generations is None
+
+
+@pytest.mark.parametrize("policy", ["fixed", "whole"])
+def test_the_elite_may_be_cached_where_the_batch_stays(policy: str) -> None:
+    assert search_config(elite="cache", batch_policy=policy).elite == "cache"
+
+
+def test_the_defaults_of_training_are_our_presets() -> None:
+    config = wc.TrainConfig()
+    found = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    assert found == {
+        "epochs": 20,
+        "batch_size": 128,
+        "learning_rate": 0.05,
+        "momentum": 0.9,
+        "nesterov": True,
+        "weight_decay": 5e-4,
+        "decayed": "weights",
+        "schedule": "cosine",
+        "step_epochs": (),
+        "step_factor": 0.2,
+        "mask_in_testing": "same",
+        "precision": "default",
+    }
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"epochs": -1}, "epochs must be an integer of at least 0; got -1."),
+        ({"batch_size": 0}, "batch_size must be an integer of at least 1; got 0."),
+        ({"learning_rate": 0.0}, "learning_rate must be a finite number above 0; got 0.0."),
+        ({"learning_rate": math.nan}, "learning_rate must be a finite number above 0; got nan."),
+        ({"learning_rate": math.inf}, "learning_rate must be a finite number above 0; got inf."),
+        ({"momentum": 1.0}, "momentum must be a finite number in [0, 1); got 1.0."),
+        ({"momentum": -0.1}, "momentum must be a finite number in [0, 1); got -0.1."),
+        ({"weight_decay": -1e-9}, "weight_decay must be a finite number at least 0; got -1e-09."),
+        ({"weight_decay": math.inf}, "weight_decay must be a finite number at least 0; got inf."),
+        ({"step_factor": 0.0}, "step_factor must be a finite number above 0; got 0.0."),
+        ({"step_epochs": (3, 0)}, "step_epochs must be epochs from 1 on; got (3, 0)."),
+        ({"step_epochs": (True,)}, "step_epochs must be epochs from 1 on; got (True,)."),
+        ({"schedule": "linear"}, "schedule must be one of 'cosine', 'step', 'constant'; got 'linear'."),
+        ({"decayed": "none"}, "decayed must be one of 'weights', 'all'; got 'none'."),
+        ({"mask_in_testing": "none"}, "mask_in_testing must be one of 'same'; got 'none'."),
+        ({"precision": "low"}, "precision must be one of 'highest', 'default'; got 'low'."),
+    ],
+)
+def test_a_train_configuration_that_cannot_be(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(wc.ConfigError) as caught:
+        wc.TrainConfig(**fields)
+    assert str(caught.value) == message
+
+
+def test_no_epochs_and_no_decay_are_fine() -> None:
+    assert wc.TrainConfig(epochs=0, weight_decay=0.0, momentum=0.0).epochs == 0
+
+
+def test_the_choices_cover_the_rows_in_order() -> None:
+    found = wc.choices(search_config(), wc.TrainConfig())
+    rows = [choice.row for choice in found]
+    assert rows == sorted(rows)
+    assert set(rows) == EVERY_SEARCH_CHOICE | EVERY_TRAIN_CHOICE
+    assert {choice.row for choice in wc.choices(search_config())} == EVERY_SEARCH_CHOICE
+    assert {choice.row for choice in wc.choices(wc.TrainConfig())} == EVERY_TRAIN_CHOICE
+    assert all(choice.point for choice in found), "each says what is being chosen"
+
+
+def test_a_choice_shows_the_value_after_the_reading() -> None:
+    by_field = {choice.field: choice for choice in wc.choices(search_config(reading="section3", patience=4))}
+    assert by_field["SearchConfig.fitness"] == wc.Choice(1, "fitness", "SearchConfig.fitness", "accuracy")
+    assert by_field["SearchConfig.patience"].value == 4
+    assert by_field["SearchConfig.weights"].value == "per_candidate"
+    assert "SearchConfig.sparsity" not in by_field, "the paper does not leave the sparsity open"
+
+
+def test_fields_that_take_a_name_say_which() -> None:
+    options = named_options(wc.SearchConfig)
+    assert options["reading"] == ("algorithm1", "section3")
+    assert set(options["fitness"]) == {"negative_cross_entropy", "accuracy"}
+    assert set(options["winner"]) == {"last_generation", "best_overall", "rescored"}
+    assert set(options["weights"]) == {"shared", "per_candidate"}
+    assert "population" not in options
+    for kind, config in ((wc.SearchConfig, search_config()), (wc.TrainConfig, wc.TrainConfig())):
+        for name, allowed in named_options(kind).items():
+            assert getattr(config, name) in allowed, f"the default of {name} must be one of its names"

@@ -1,0 +1,106 @@
+"""Fitness against SciPy in float64, its rules for what is not finite, and ties."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from scipy.special import log_softmax
+
+import weedout_core as wc
+from weedout_core._fitness import FITNESS
+
+LOGITS = arrays.arrays(
+    np.float64,
+    st.tuples(st.integers(1, 3), st.integers(1, 6), st.integers(2, 5)),
+    elements=st.floats(-1e3, 1e3) | st.sampled_from([0.0, 1.0, -700.0, 700.0]),
+)
+
+
+def some_labels(logits: np.ndarray) -> np.ndarray:
+    return np.arange(logits.shape[-2]) % logits.shape[-1]
+
+
+@given(LOGITS)
+def test_negative_cross_entropy_is_the_mean_log_softmax(logits: np.ndarray) -> None:
+    labels = some_labels(logits)
+    picked = np.take_along_axis(log_softmax(logits, axis=-1), labels[None, :, None], axis=-1)[..., 0]
+    found = wc.negative_cross_entropy(logits, labels)
+    assert found.shape == logits.shape[:-2]
+    # Differences of logits up to 2,000 are rounded to half a unit of 2^-53 of themselves, the logarithm and the sum
+    # of at most 5 exponentials to a few more: 2,000 · 2^-53 · 10 < 3e-12.
+    np.testing.assert_allclose(found, picked.mean(axis=-1), rtol=1e-14, atol=3e-12)
+    assert (found <= 0).all(), "a mean log-probability"
+
+
+@given(LOGITS)
+def test_accuracy_counts_the_largest_logit(logits: np.ndarray) -> None:
+    labels = some_labels(logits)
+    expected = np.mean(np.argmax(logits, axis=-1) == labels, axis=-1)
+    np.testing.assert_array_equal(wc.accuracy(logits, labels), expected)
+    np.testing.assert_array_equal(wc.predictions(logits), np.argmax(logits, axis=-1))
+    assert wc.predictions(logits).dtype == np.int32
+
+
+def test_the_fitness_of_a_known_batch() -> None:
+    logits = np.log(np.asarray([[0.5, 0.25, 0.25], [0.1, 0.8, 0.1]]))
+    labels = np.asarray([0, 2])
+    expected = (math.log(0.5) + math.log(0.1)) / 2
+    assert wc.negative_cross_entropy(logits, labels) == pytest.approx(expected, rel=1e-14)
+    assert wc.accuracy(logits, labels) == 0.5
+
+
+@given(LOGITS, st.floats(-100, 100))
+def test_a_constant_added_to_all_logits_changes_nothing(logits: np.ndarray, constant: float) -> None:
+    labels = some_labels(logits)
+    # logits + constant is rounded at 1,100 · 2^-53, twice for each difference: 5e-13, and the sum as above.
+    np.testing.assert_allclose(
+        wc.negative_cross_entropy(logits + constant, labels), wc.negative_cross_entropy(logits, labels), atol=4e-12
+    )
+
+
+def test_large_logits_do_not_overflow() -> None:
+    logits, labels = np.asarray([[1e30, 0.0], [0.0, 1e30]], dtype=np.float32), np.asarray([0, 1])
+    assert wc.negative_cross_entropy(logits, labels) == 0.0
+
+
+def test_ties_go_to_the_lowest_class() -> None:
+    logits = np.asarray([[1.0, 1.0, 0.0], [0.0, 2.0, 2.0], [3.0, 3.0, 3.0]])
+    np.testing.assert_array_equal(wc.predictions(logits), [0, 1, 0])
+    assert wc.accuracy(logits, np.asarray([0, 1, 0])) == 1.0
+    assert wc.accuracy(logits, np.asarray([1, 2, 2])) == 0.0
+
+
+@pytest.mark.parametrize("function", FITNESS.values(), ids=list(FITNESS))
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("place", [(1, 0, 0), (1, 2, 1)])  # the true class's logit, and another's
+def test_a_logit_that_is_not_finite_makes_the_fitness_nan(
+    function: Callable[[Any, Any], Any], bad: float, place: tuple[int, int, int]
+) -> None:
+    logits = np.zeros((3, 3, 2))
+    logits[place] = bad
+    found = function(logits, np.asarray([0, 1, 0]))
+    assert np.isnan(found[1]), "such a candidate must not be selected"
+    assert np.isfinite(found[[0, 2]]).all(), "its neighbours are not touched"
+
+
+def test_a_row_of_nan_predicts_no_class() -> None:
+    assert wc.predictions(np.full((1, 4), np.nan)).tolist() == [4]
+
+
+@pytest.mark.parametrize("function", FITNESS.values(), ids=list(FITNESS))
+@pytest.mark.parametrize("labels_dtype", [np.int32, np.int64, np.uint8])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_fitness_keeps_the_precision_of_the_logits(
+    function: Callable[[Any, Any], Any], dtype: type, labels_dtype: type
+) -> None:
+    found = function(np.ones((2, 3, 4), dtype=dtype), np.asarray([0, 1, 3], dtype=labels_dtype))
+    assert found.dtype == dtype
+
+
+def test_fitness_by_name() -> None:
+    assert dict(FITNESS) == {"negative_cross_entropy": wc.negative_cross_entropy, "accuracy": wc.accuracy}

@@ -1,0 +1,191 @@
+"""The random stream is jax.random's, bit for bit, and a draw depends on its key and its index alone."""
+
+import zlib
+
+import jax
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import weedout_core as wc
+from weedout_core._random import below, path_code, permutation, threefry2x32
+
+SEEDS = st.integers(0, 2**32 - 1) | st.sampled_from([0, 1, 2**31 - 1, 2**31, 2**32 - 1])
+WORDS = st.integers(0, 2**32 - 1)
+
+
+def jax_key(seed: int) -> jax.Array:
+    return jax.random.key(seed, impl="threefry2x32")
+
+
+@pytest.mark.parametrize(
+    ("counter", "key", "words"),
+    [
+        ((0, 0), (0, 0), (0x6B200159, 0x99BA4EFE)),
+        ((0xFFFFFFFF, 0xFFFFFFFF), (0xFFFFFFFF, 0xFFFFFFFF), (0x1CB996FC, 0xBB002BE7)),
+        ((0x243F6A88, 0x85A308D3), (0x13198A2E, 0x03707344), (0xC4923A9C, 0x483DF7A0)),
+    ],
+)
+def test_threefry_gives_the_published_answers(
+    counter: tuple[int, int], key: tuple[int, int], words: tuple[int, int]
+) -> None:
+    arguments = [np.asarray([word], dtype=np.uint32) for word in (*key, *counter)]
+    found = tuple(int(word[0]) for word in threefry2x32(*arguments))
+    assert found == words, "the block function differs from the authors' known-answer test (20 rounds)"
+
+
+# JAX compiles anew for every length, so only a few are drawn; what other lengths give is
+# test_fewer_bits_are_the_first_of_more and test_split_gives_the_keys_of_fold_in.
+@given(SEEDS, st.sampled_from([0, 1, 2, 255, 1024]))
+def test_bits_are_those_of_jax(seed: int, n: int) -> None:
+    with jax.threefry_partitionable(True):
+        expected = np.asarray(jax.random.bits(jax_key(seed), (n,), "uint32"))
+    found = wc.bits(wc.key(seed), n)
+    assert found.dtype == np.uint32
+    np.testing.assert_array_equal(found, expected)
+
+
+@given(SEEDS, WORDS)
+def test_fold_in_is_that_of_jax(seed: int, data: int) -> None:
+    expected = jax.random.key_data(jax.random.fold_in(jax_key(seed), data))
+    np.testing.assert_array_equal(wc.fold_in(wc.key(seed), data), np.asarray(expected))
+
+
+@given(SEEDS, st.sampled_from([1, 2, 50]))
+def test_split_is_that_of_jax(seed: int, n: int) -> None:
+    with jax.threefry_partitionable(True):
+        expected = jax.random.key_data(jax.random.split(jax_key(seed), n))
+    np.testing.assert_array_equal(wc.split(wc.key(seed), n), np.asarray(expected))
+
+
+@given(SEEDS, st.integers(0, 40))
+def test_split_gives_the_keys_of_fold_in(seed: int, n: int) -> None:
+    key = wc.key(seed)
+    one_by_one = np.reshape([wc.fold_in(key, index) for index in range(n)], (n, 2))
+    np.testing.assert_array_equal(wc.split(key, n), one_by_one)
+
+
+@given(SEEDS, st.integers(0, 100), st.integers(0, 100))
+def test_fewer_bits_are_the_first_of_more(seed: int, k: int, extra: int) -> None:
+    key = wc.key(seed)
+    np.testing.assert_array_equal(
+        wc.bits(key, k + extra)[:k], wc.bits(key, k), "how many are drawn must not change what is drawn"
+    )
+
+
+@given(st.lists(SEEDS, min_size=1, max_size=6), st.integers(0, 40), WORDS)
+def test_a_batch_of_keys_draws_what_each_key_draws(seeds: list[int], n: int, data: int) -> None:
+    keys = np.stack([wc.key(seed) for seed in seeds])
+    np.testing.assert_array_equal(wc.bits(keys, n), np.stack([wc.bits(key, n) for key in keys]))
+    np.testing.assert_array_equal(wc.fold_in(keys, data), np.stack([wc.fold_in(key, data) for key in keys]))
+    numbers = np.arange(len(seeds), dtype=np.uint32)
+    pairs = [wc.fold_in(key, int(number)) for key, number in zip(keys, numbers, strict=True)]
+    np.testing.assert_array_equal(wc.fold_in(keys, numbers), np.stack(pairs), "keys and numbers go together in pairs")
+
+
+def test_keys_may_have_any_number_of_axes() -> None:
+    keys = np.stack([wc.split(wc.key(seed), 3) for seed in range(2)])
+    assert wc.bits(keys, 5).shape == (2, 3, 5)
+    np.testing.assert_array_equal(wc.bits(keys, 5)[1, 2], wc.bits(wc.fold_in(wc.key(1), 2), 5))
+
+
+@pytest.mark.parametrize(("n", "shape"), [(0, (0,)), (1, (1,))])
+def test_bits_of_few(n: int, shape: tuple[int, ...]) -> None:
+    assert wc.bits(wc.key(3), n).shape == shape
+
+
+def test_the_core_traces_under_jit() -> None:
+    key = wc.key(7)
+    traced = jax.jit(lambda k: wc.fold_in(k, 3) + wc.bits(k, 2))(key)
+    np.testing.assert_array_equal(np.asarray(traced), wc.fold_in(key, 3) + wc.bits(key, 2))
+
+
+def test_drawing_leaves_the_key_alone() -> None:
+    key = wc.key(5)
+    key.flags.writeable = False
+    wc.bits(key, 10)
+    wc.fold_in(key, 1)
+    wc.split(key, 2)
+    permutation(key, 9)
+    np.testing.assert_array_equal(key, [0, 5])
+
+
+@pytest.mark.parametrize(
+    ("seed", "words"),
+    [
+        (0, (0, 0)),
+        (5, (0, 5)),
+        (2**32 - 1, (0, 2**32 - 1)),
+        (2**32, (1, 0)),
+        (2**64 - 1, (2**32 - 1, 2**32 - 1)),
+    ],
+)
+def test_a_key_is_the_two_words_of_its_seed(seed: int, words: tuple[int, int]) -> None:
+    key = wc.key(seed)
+    assert (key.dtype, tuple(key.tolist())) == (np.uint32, words)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("seed", [-1, 2**64, True, 1.0, None, "1"])
+def test_a_seed_out_of_range_is_an_error(seed: int) -> None:
+    with pytest.raises(wc.ConfigError, match=rf"seed must be an integer in \[0, 2\^64\); got {seed!r}\."):
+        wc.key(seed)
+
+
+@pytest.mark.parametrize("n", [-1, 2**32 + 1])
+def test_a_number_of_words_out_of_range_is_an_error(n: int) -> None:
+    with pytest.raises(wc.ConfigError, match=rf"the number of words must be in \[0, 2\^32\]; got {n}\."):
+        wc.bits(wc.key(0), n)
+
+
+@pytest.mark.parametrize("data", [-1, 2**32])
+def test_folding_in_a_number_out_of_range_is_an_error(data: int) -> None:
+    with pytest.raises(wc.ConfigError, match=rf"fold_in takes a number in \[0, 2\^32\); got {data}\."):
+        wc.fold_in(wc.key(0), data)
+
+
+def test_the_streams_keep_their_numbers() -> None:
+    assert {stream.name: int(stream) for stream in wc.Stream} == {
+        "WEIGHTS": 0,
+        "MASKS": 1,
+        "VALIDATION_BATCHES": 2,
+        "DATA_ORDER": 3,
+        "AUGMENTATION": 4,
+        "CONTROL": 5,
+        "SELECTION": 6,
+    }, "another number is another stream: every result of a seed would change"
+
+
+@given(st.text(max_size=20))
+def test_a_path_stands_in_the_stream_as_its_crc(path: str) -> None:
+    assert path_code(path) == zlib.crc32(path.encode("utf-8"))
+
+
+@given(SEEDS, st.integers(1, 200), st.data())
+def test_a_permutation_orders_by_bits(seed: int, n: int, data: st.DataObject) -> None:
+    key = wc.key(seed)
+    order = permutation(key, n)
+    assert sorted(order.tolist()) == list(range(n)), "every index once"
+    words = wc.bits(key, n)[order].astype(np.int64)
+    assert (np.diff(words) >= 0).all(), "in the order of the bits"
+    k = data.draw(st.integers(1, n), label="k")
+    kept = np.flatnonzero(wc.keep_smallest(wc.bits(key, n), k))
+    np.testing.assert_array_equal(np.sort(order[:k]), kept, "its first k are the k that keep_smallest keeps")
+
+
+@given(SEEDS, st.integers(1, 2**32))
+def test_below_is_in_range_and_monotone_in_the_word(seed: int, bound: int) -> None:
+    drawn = below(wc.key(seed), bound)
+    assert 0 <= drawn < bound
+    word = int(wc.bits(wc.key(seed), 1)[0])
+    assert drawn == word * bound // 2**32, "the word's place in [0, 2^32) is the value's place in [0, bound)"
+
+
+def test_bits_are_uniform() -> None:
+    # 64 keys of 1,024 words: each of the 32 bits is set Binomial(65,536, 1/2) times, standard deviation 128. Six
+    # deviations in one of 32 have a chance of 6e-8; the seed is fixed, so this cannot fail now and then.
+    words = wc.bits(wc.split(wc.key(2024), 64), 1024)
+    for bit in range(32):
+        ones = int(np.count_nonzero((words >> np.uint32(bit)) & np.uint32(1)))
+        assert abs(ones - 2**15) < 6 * 128, f"bit {bit} is set {ones} times of {2**16}"

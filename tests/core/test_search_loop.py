@@ -1,0 +1,313 @@
+"""search and draw_control from end to end on the reference backend, small enough to follow by hand."""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import weedout_core as wc
+from weedout_core._random import below
+
+NET = wc.mlp(inputs=5, hidden=(8, 6), classes=3)
+SPACE = wc.mask_space(NET)
+X = np.random.default_rng(1).normal(size=(40, 5))
+Y = np.random.default_rng(2).integers(0, 3, size=40)
+KEY = wc.key(17)
+
+
+@pytest.fixture(scope="module")
+def backend() -> wc.Backend:
+    return wc.load_backend("numpy")
+
+
+def config(**fields: Any) -> wc.SearchConfig:
+    return wc.SearchConfig(**{"sparsity": 0.5, "population": 6, "generations": 4, "batch": 16, **fields})
+
+
+def run(backend: wc.Backend, **fields: Any) -> wc.SearchResult:
+    return wc.search(NET, (X, Y), config(**fields), backend=backend, key=KEY)
+
+
+def mask_of(origin: wc.Origin, **plan: Any) -> dict[str, np.ndarray]:
+    key = wc.fold_in(wc.fold_in(wc.fold_in(KEY, 1), origin.generation), origin.index)
+    return wc.masks_from_keys(key, wc.mask_plan(SPACE, **{"sparsity": 0.5, **plan}))
+
+
+def assert_same(found: dict[str, np.ndarray], expected: Any, why: str = "") -> None:
+    assert set(found) == set(expected)
+    for name, value in found.items():
+        np.testing.assert_array_equal(value, expected[name], f"{name}: {why}")
+
+
+def fitness_of(backend: wc.Backend, result: wc.SearchResult, generation: int) -> float:
+    """The fitness of a result's winner on the batch of a generation."""
+    batch = wc.validation_batch(KEY, generation, len(Y), result.config)
+    one = {site: mask[None] for site, mask in result.mask.items()}
+    scored = backend.score(NET, result.params, one, X[batch], Y[batch], result.config.fitness)
+    return float(backend.to_numpy(scored)[0])
+
+
+def with_fitness(backend: wc.Backend, fitness: Callable[[int, int], list[float]]) -> wc.Backend:
+    """The backend with a made-up fitness: of the call's number and the population's size."""
+    calls = 0
+
+    def score_population(net: Any, params: Any, population: wc.Population, *rest: Any) -> np.ndarray:
+        nonlocal calls
+        calls += 1
+        return np.asarray(fitness(calls - 1, population.size))
+
+    return dataclasses.replace(backend, score_population=score_population)
+
+
+def never(*args: Any) -> Any:
+    raise AssertionError("work began before everything was checked")
+
+
+def test_the_winner_is_the_elite_of_the_last_generation(backend: wc.Backend) -> None:
+    result = run(backend)
+    assert result.origin == result.history[-1].elite
+    assert result.fitness == result.history[-1].best
+    assert_same(result.mask, mask_of(result.origin), "a mask follows from seed, generation and index")
+    assert_same(result.params, backend.draw_parameters(wc.fold_in(KEY, 0), wc.he_normal(NET)), "the parent's weights")
+    assert result.fitness == fitness_of(backend, result, generation=3)
+
+
+def test_a_result_says_what_was_done(backend: wc.Backend) -> None:
+    result = run(backend)
+    assert (result.stopped, result.evaluations, result.batch) == ("generations", 6 * 4, 16)
+    assert [generation.generation for generation in result.history] == [0, 1, 2, 3]
+    assert result.sparsity == 0.5, "4 of 8 and 3 of 6 nodes are removed"
+    assert result.sparsity == wc.achieved_sparsity(result.mask)
+    assert result.config == config()
+
+
+def test_each_generation_scores_its_candidates_on_its_own_batch(backend: wc.Backend) -> None:
+    result = run(backend)
+    params = backend.draw_parameters(wc.fold_in(KEY, 0), wc.he_normal(NET))
+    elite = wc.Origin(0, 0)
+    for generation in result.history:
+        number = generation.generation
+        origins = [elite if number and not index else wc.Origin(number, index) for index in range(6)]
+        drawn = [mask_of(origin) for origin in origins]
+        masks = {site: np.stack([mask[site] for mask in drawn]) for site in SPACE}
+        batch = wc.validation_batch(KEY, number, len(Y), result.config)
+        expected = backend.to_numpy(backend.score(NET, params, masks, X[batch], Y[batch]))
+        np.testing.assert_array_equal(generation.fitness, expected)
+        elite = generation.elite
+        assert elite == origins[int(np.argmax(expected))]
+
+
+def test_the_callback_sees_every_generation_as_it_is_scored(backend: wc.Backend) -> None:
+    seen: list[wc.Generation] = []
+    result = wc.search(NET, (X, Y), config(), backend=backend, key=KEY, on_generation=seen.append)
+    assert tuple(seen) == result.history
+
+
+def test_the_same_search_twice_gives_the_same(backend: wc.Backend) -> None:
+    first, second = run(backend), run(backend)
+    assert (first.origin, first.fitness) == (second.origin, second.fitness)
+    assert_same(first.mask, second.mask)
+    assert_same(first.params, second.params)
+
+
+def test_a_backend_may_be_given_by_name(backend: wc.Backend) -> None:
+    assert wc.search(NET, (X, Y), config(), backend="numpy", key=KEY).origin == run(backend).origin
+
+
+def test_the_best_overall_is_the_best_stored_fitness(backend: wc.Backend) -> None:
+    best = [3.0, 5.0, 4.0, 5.0]
+    fake = with_fitness(backend, lambda call, size: [0.0, best[call], *[0.0] * (size - 2)])
+    result = run(fake, winner="best_overall")
+    assert (result.origin, result.fitness) == (wc.Origin(1, 1), 5.0), "the earliest of equals"
+    assert result.evaluations == 6 * 4
+    assert_same(result.mask, mask_of(result.origin))
+    last = run(fake := with_fitness(backend, lambda call, size: [0.0, best[call], *[0.0] * (size - 2)]))
+    assert (last.origin, last.fitness) == (wc.Origin(3, 1), 5.0)
+
+
+def test_rescored_elites_meet_on_one_more_batch(backend: wc.Backend) -> None:
+    seen: list[tuple[int, np.ndarray]] = []
+
+    def score_population(net: Any, params: Any, population: wc.Population, x: np.ndarray, *rest: Any) -> np.ndarray:
+        seen.append((population.size, x))
+        if len(seen) <= 4:  # elites 0.1, 0.1, 2.1, 2.1: generations 0 and 1 share one, 2 and 3 another
+            return np.asarray([0.5, 1.0, 0.0, 0.0, 0.0, 0.0] if len(seen) in (1, 3) else [1.0, 0.0, 0.0, 0.0, 0.0, 0.0])
+        return np.asarray([0.25, 0.125])
+
+    result = run(dataclasses.replace(backend, score_population=score_population), winner="rescored")
+    assert [size for size, _ in seen] == [6, 6, 6, 6, 2], "each elite is scored once more, not each generation"
+    batch = wc.validation_batch(KEY, 4, len(Y), result.config)
+    np.testing.assert_array_equal(seen[-1][1], X[batch], "on the batch after the last generation's")
+    assert (result.origin, result.fitness) == (wc.Origin(0, 1), 0.25)
+    assert result.evaluations == 6 * 4 + 2
+
+
+def test_a_single_elite_needs_no_rescoring(backend: wc.Backend) -> None:
+    result = run(with_fitness(backend, lambda call, size: [1.0] * size), winner="rescored")
+    assert (result.origin, result.evaluations) == (wc.Origin(0, 0), 6 * 4)
+
+
+def test_rescoring_on_real_fitness_keeps_the_budget(backend: wc.Backend) -> None:
+    for budget in range(6, 40):
+        result = run(backend, winner="rescored", generations=None, budget=budget)
+        assert result.evaluations <= budget
+        assert result.stopped == "budget"
+
+
+def test_on_a_fixed_batch_a_cached_elite_changes_nothing_but_the_cost(backend: wc.Backend) -> None:
+    again = run(backend, batch_policy="fixed")
+    cached = run(backend, batch_policy="fixed", elite="cache")
+    assert cached.origin == again.origin
+    for one, other in zip(cached.history, again.history, strict=True):
+        np.testing.assert_array_equal(one.fitness, other.fitness)
+    assert (again.evaluations, cached.evaluations) == (6 * 4, 6 + 5 * 3)
+
+
+@pytest.mark.parametrize("policy", ["fixed", "whole"])
+def test_where_the_batch_stays_the_best_never_gets_worse(backend: wc.Backend, policy: str) -> None:
+    best = [generation.best for generation in run(backend, batch_policy=policy, generations=8).history]
+    assert best == sorted(best)
+
+
+def test_under_per_candidate_weights_the_winner_keeps_its_own(backend: wc.Backend) -> None:
+    result = run(backend, weights="per_candidate")
+    key = wc.fold_in(wc.fold_in(wc.fold_in(KEY, 0), result.origin.generation), result.origin.index)
+    assert_same(result.params, backend.draw_parameters(key, wc.he_normal(NET)))
+    assert result.fitness == fitness_of(backend, result, generation=3), "the weights it was scored with"
+
+
+def test_section_3_ranks_by_accuracy_over_all_generations(backend: wc.Backend) -> None:
+    result = run(backend, reading="section3")
+    assert result.fitness == max(generation.best for generation in result.history)
+    assert (result.fitness * 16) % 1 == 0, "a count of 16 examples"
+    best = [generation.best for generation in result.history].index(result.fitness)
+    assert result.fitness == fitness_of(backend, result, generation=best)
+
+
+@pytest.mark.parametrize(("fan_counts", "fan_in"), [("parent", 8), ("kept", 4)])
+def test_the_fan_counts_the_parents_nodes_or_those_kept(backend: wc.Backend, fan_counts: str, fan_in: int) -> None:
+    params = run(backend, fan_counts=fan_counts).params
+    parent = backend.draw_parameters(wc.fold_in(KEY, 0), wc.he_normal(NET))
+    # The same normals times sqrt(2 / fan): the ratio is rounded once in each product, 4 · 2^-53.
+    ratio = math.sqrt(8 / fan_in)
+    np.testing.assert_allclose(params["dense_1/kernel"], ratio * np.asarray(parent["dense_1/kernel"]), rtol=1e-15)
+
+
+def test_the_fan_may_be_that_of_the_outputs(backend: wc.Backend) -> None:
+    expected = backend.draw_parameters(wc.fold_in(KEY, 0), wc.he_normal(NET, "fan_out"))
+    assert_same(run(backend, fan="fan_out").params, expected)
+
+
+def test_bernoulli_sampling_reaches_the_masks(backend: wc.Backend) -> None:
+    result = run(backend, sampling="bernoulli")
+    assert_same(result.mask, mask_of(result.origin, sampling="bernoulli"))
+    assert result.sparsity == wc.achieved_sparsity(result.mask), "what was achieved, not what was asked for"
+
+
+def test_each_site_may_have_its_own_sparsity(backend: wc.Backend) -> None:
+    mask = run(backend, sparsity={"hidden_0": 0.0, "hidden_1": 0.5}).mask
+    assert (np.count_nonzero(mask["hidden_0"]), np.count_nonzero(mask["hidden_1"])) == (8, 3)
+
+
+def test_a_batch_larger_than_the_split_takes_all_of_it_and_the_result_says_so(backend: wc.Backend) -> None:
+    result = run(backend, batch=1000)
+    assert result.batch == len(Y)
+    whole = run(backend, batch_policy="whole")
+    np.testing.assert_array_equal(result.history[2].fitness, whole.history[2].fitness)
+
+
+def test_a_candidate_that_is_not_finite_is_never_the_winner(backend: wc.Backend) -> None:
+    bad = with_fitness(backend, lambda call, size: [math.nan, math.inf, -1.0, -2.0, math.nan, -math.inf][:size])
+    result = run(bad)
+    assert [generation.not_finite for generation in result.history] == [4] * 4
+    assert all(generation.elite == wc.Origin(generation.generation, 2) for generation in result.history)
+    assert result.fitness == -1.0
+
+
+def test_a_population_of_only_such_candidates_is_an_error(backend: wc.Backend) -> None:
+    with pytest.raises(wc.SearchError, match="all 6 candidates of generation 1 have a fitness that is NaN or infinite"):
+        run(with_fitness(backend, lambda call, size: [math.nan if call else 1.0] * size))
+
+
+def test_the_backend_is_told_fitness_precision_and_chunk(backend: wc.Backend) -> None:
+    seen: list[tuple[Any, ...]] = []
+
+    def score_population(net: Any, params: Any, population: Any, x: Any, y: Any, *rest: Any) -> np.ndarray:
+        seen.append(rest)
+        return np.zeros(population.size)
+
+    fake = dataclasses.replace(backend, score_population=score_population)
+    run(fake, fitness="accuracy", precision="default", chunk=4, generations=1)
+    run(fake, generations=1)
+    assert seen == [("accuracy", "default", 4), ("negative_cross_entropy", "highest", 6)]
+
+
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [
+        ((X[:, :4], Y), "inputs must have shape"),
+        ((X, Y + 1), r"labels must be in \[0, 3\)"),
+        ((np.where(np.arange(40)[:, None] == 3, np.nan, X), Y), "inputs must be finite; example 3 has NaN or infinity"),
+    ],
+)
+def test_data_that_does_not_fit_is_an_error_before_any_work(backend: wc.Backend, data: Any, error: str) -> None:
+    idle = dataclasses.replace(backend, score_population=never, draw_parameters=never)
+    with pytest.raises(wc.DataError, match=error):
+        wc.search(NET, data, config(), backend=idle, key=KEY)
+
+
+def test_a_search_without_sites_or_with_an_unknown_backend_is_an_error() -> None:
+    with pytest.raises(wc.ConfigError, match="there is nothing to search"):
+        wc.search(wc.mlp(5, (), 3), (X, Y), config(), backend="numpy", key=KEY)
+    with pytest.raises(wc.BackendError, match="unknown backend 'torchh'"):
+        wc.search(NET, (X, Y), config(), backend="torchh", key=KEY)
+
+
+# The control
+
+
+def test_a_member_control_is_one_of_the_first_generation(backend: wc.Backend) -> None:
+    chosen: set[int] = set()
+    for seed in range(40):
+        key = wc.key(seed)
+        index = below(wc.fold_in(key, 5), 6)  # stream control is 5
+        chosen.add(index)
+        control = wc.draw_control(NET, config(), backend=backend, key=key)
+        first = wc.ask(wc.init(key, SPACE, config())).mask_keys
+        assert first is not None
+        assert_same(control.mask, wc.masks_from_keys(first[index], wc.mask_plan(SPACE, 0.5)))
+        assert_same(control.params, backend.draw_parameters(wc.fold_in(key, 0), wc.he_normal(NET)))
+        assert control.sparsity == 0.5
+    assert chosen == set(range(6)), "every member has its turn"
+
+
+def test_an_independent_control_has_a_stream_of_its_own(backend: wc.Backend) -> None:
+    control = wc.draw_control(NET, config(), backend=backend, key=KEY, control="independent")
+    root = wc.fold_in(KEY, 5)
+    key = wc.fold_in(wc.fold_in(wc.fold_in(root, 1), 0), 0)
+    assert_same(control.mask, wc.masks_from_keys(key, wc.mask_plan(SPACE, 0.5)))
+    assert_same(control.params, run(backend).params, "shared weights are the parent's, in both arms")
+
+
+@pytest.mark.parametrize("control", ["member", "independent"])
+def test_under_per_candidate_weights_the_control_has_its_own(backend: wc.Backend, control: str) -> None:
+    own = config(weights="per_candidate")
+    root = wc.fold_in(KEY, 5)
+    if control == "member":
+        found = wc.draw_control(NET, own, backend=backend, key=KEY, control="member")
+        expected = wc.fold_in(wc.fold_in(wc.fold_in(KEY, 0), 0), below(root, 6))
+    else:
+        found = wc.draw_control(NET, own, backend=backend, key=KEY, control="independent")
+        expected = wc.fold_in(wc.fold_in(wc.fold_in(root, 0), 0), 0)
+    assert_same(found.params, backend.draw_parameters(expected, wc.he_normal(NET)))
+
+
+def test_with_a_shared_parent_and_sparsity_0_both_arms_are_the_same_network(backend: wc.Backend) -> None:
+    result = run(backend, sparsity=0.0)
+    control = wc.draw_control(NET, config(sparsity=0.0), backend=backend, key=KEY)
+    assert_same(control.mask, result.mask)
+    assert_same(control.params, result.params)
+    assert result.origin == wc.Origin(0, 0), "all candidates tie, and ties go to the lowest index"

@@ -1,0 +1,56 @@
+"""Selection: the fittest, the lowest index of equals, never what is not finite."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import weedout_core as wc
+from weedout_core._selection import STRATEGIES
+
+VALUES = st.sampled_from([-1.0, 0.0, 0.5, 0.5, 1.0, math.nan, math.inf, -math.inf]) | st.floats(-10, 10)
+
+
+def slowly(fitness: list[float]) -> int:
+    """The definition, one candidate after the other."""
+    best = 0
+    for index, value in enumerate(fitness):
+        if math.isfinite(value) and (not math.isfinite(fitness[best]) or value > fitness[best]):
+            best = index
+    return best
+
+
+@given(st.lists(VALUES, min_size=1, max_size=12))
+def test_select_is_the_first_of_the_fittest(fitness: list[float]) -> None:
+    array = np.asarray(fitness)
+    found = wc.select(array)
+    assert found.dtype == np.int32
+    assert int(found) == slowly(fitness)
+    np.testing.assert_array_equal(wc.random_search(wc.key(0), array), [slowly(fitness)])
+
+
+@pytest.mark.parametrize(
+    ("fitness", "index"),
+    [
+        ([1.0, 3.0, 2.0], 1),
+        ([2.0, 2.0, 2.0], 0),
+        ([math.nan, -5.0, math.inf], 1),
+        ([-math.inf, -1e300], 1),
+        ([math.nan, math.nan], 0),
+        ([math.inf, 1.0], 1),
+        ([0.0, -0.0], 0),
+    ],
+)
+def test_select_by_hand(fitness: list[float], index: int) -> None:
+    assert int(wc.select(np.asarray(fitness))) == index
+
+
+@given(st.lists(st.lists(VALUES, min_size=3, max_size=3), min_size=1, max_size=5))
+def test_select_treats_each_row_alone(rows: list[list[float]]) -> None:
+    np.testing.assert_array_equal(wc.select(np.asarray(rows)), [slowly(row) for row in rows])
+
+
+def test_strategies_by_name() -> None:
+    assert dict(STRATEGIES) == {"random_search": wc.random_search}

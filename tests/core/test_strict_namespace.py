@@ -1,0 +1,47 @@
+"""The core uses the array API and nothing more: it runs on array_api_strict, and gives there what NumPy gives."""
+
+from collections.abc import Callable
+from typing import Any
+
+import array_api_strict as xp
+import numpy as np
+import pytest
+
+import weedout_core as wc
+
+KEYS = wc.split(wc.key(11), 3)
+WORDS = wc.bits(KEYS, 40) & np.uint32(0xE0000001)  # full of ties
+LOGITS = np.random.default_rng(0).normal(size=(2, 5, 3))
+LABELS = np.asarray([0, 2, 1, 1, 0])
+FITNESS = np.asarray([0.5, np.nan, np.inf, 2.0, 2.0])
+SPACE = {"hidden_0": (6, 5), "hidden_1": (1,)}
+
+CASES: dict[str, tuple[Callable[..., Any], tuple[np.ndarray, ...]]] = {
+    "bits": (lambda key: wc.bits(key, 9), (KEYS,)),
+    "fold_in": (lambda key: wc.fold_in(key, 2**32 - 1), (KEYS,)),
+    "fold_in of an array": (wc.fold_in, (KEYS, np.arange(3, dtype=np.uint32))),
+    "split": (lambda key: wc.split(key, 4), (wc.key(1),)),
+    "order_keys": (wc.order_keys, (WORDS,)),
+    "keep_smallest": (lambda words: wc.keep_smallest(words, 7), (WORDS,)),
+    "exact masks": (lambda keys: wc.masks_from_keys(keys, wc.mask_plan(SPACE, 0.4)), (KEYS,)),
+    "Bernoulli masks": (lambda keys: wc.masks_from_keys(keys, wc.mask_plan(SPACE, 0.4, "bernoulli")), (KEYS,)),
+    "negative_cross_entropy": (wc.negative_cross_entropy, (LOGITS, LABELS)),
+    "accuracy": (wc.accuracy, (LOGITS, LABELS)),
+    "predictions": (wc.predictions, (LOGITS,)),
+    "select": (wc.select, (FITNESS,)),
+    "random_search": (wc.random_search, (KEYS[0], FITNESS)),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_strict_namespace_gives_what_numpy_gives(name: str) -> None:
+    function, arguments = CASES[name]
+    expected, found = function(*arguments), function(*(xp.asarray(value) for value in arguments))
+    if not isinstance(expected, dict):
+        expected, found = {"": expected}, {"": found}
+    assert set(found) == set(expected)
+    for site, value in expected.items():
+        assert isinstance(found[site], type(xp.asarray(0))), "the result must stay in the caller's namespace"
+        # Both namespaces compute with NumPy, by the same operations in the same order: equal to the bit.
+        np.testing.assert_array_equal(np.asarray(found[site]), value)
+        assert np.asarray(found[site]).dtype == value.dtype

@@ -1,0 +1,90 @@
+"""What the lab's tests share: a run that the reference computes in a moment, and real data where there is some."""
+
+import os
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from weedout_core.lab.cli import main
+
+ROOT = Path(__file__).parents[2]
+
+_SEARCH = ["--sparsity", "0", "0.5", "--population", "4", "--generations", "2", "--repeats", "2"]
+SMALL = ["paper", "--hidden", "8", "6", *_SEARCH, "--epochs", "2", "--batch-size", "256"]
+
+
+@pytest.fixture
+def small() -> list[str]:
+    """The command line of a small run on the reference."""
+    return [*SMALL, "--backend", "numpy"]
+
+
+@pytest.fixture
+def small_jax() -> list[str]:
+    """The command line of the same run on JAX."""
+    pytest.importorskip("jax")
+    return [*SMALL, "--backend", "jax"]
+
+
+@pytest.fixture
+def weedout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """The command, run in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    return lambda *arguments: main([str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
+    """The command as a process of its own, run in an empty folder."""
+
+    def run(*arguments: object) -> subprocess.Popen[str]:
+        path = [str(ROOT), str(ROOT / "reference"), str(ROOT / "backends"), *sys.path]
+        return subprocess.Popen(
+            [sys.executable, "-m", "weedout_core", *map(str, arguments)],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return run
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """The folder of the real data sets."""
+    folder = Path(os.environ.get("WEEDOUT_DATA_DIR", ROOT.parent / "shared" / "data"))
+    if not (folder / "mnist").is_dir():
+        pytest.skip(f"no folder mnist in {folder}; set WEEDOUT_DATA_DIR")
+    return folder
+
+
+def idx(array: np.ndarray, magic: int | None = None) -> bytes:
+    """An array of bytes as an IDX file."""
+    magic = 0x0800 + array.ndim if magic is None else magic
+    return struct.pack(f">{1 + array.ndim}I", magic, *array.shape) + array.astype(np.uint8).tobytes()
+
+
+@pytest.fixture(name="idx")
+def _idx() -> Callable[[np.ndarray], bytes]:
+    """The writer of IDX files."""
+    return idx
+
+
+@pytest.fixture
+def tiny_mnist(tmp_path: Path) -> Path:
+    """A folder with the four IDX files of a tiny data set: 60 training and 12 test images of 3 × 4 pixels."""
+    folder = tmp_path / "data" / "mnist"
+    folder.mkdir(parents=True)
+    generator = np.random.default_rng(0)
+    for part, count in (("train", 60), ("t10k", 12)):
+        (folder / f"{part}-images-idx3-ubyte").write_bytes(idx(generator.integers(0, 256, (count, 3, 4))))
+        (folder / f"{part}-labels-idx1-ubyte").write_bytes(idx(np.arange(count) % 10))
+    return folder

@@ -1,0 +1,212 @@
+"""The command line: every mistake is one sentence, before any work, with nothing written."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import weedout_core as wc
+from weedout_core._config import AS_READ
+from weedout_core.lab import cli, options
+from weedout_core.lab.experiment import ExperimentConfig
+
+Weedout = Callable[..., int]
+
+MISTAKES = [
+    (["--sparsity", "-0.1"], r"sparsity .* must be in \[0, 1\); got -0\.1"),
+    (["--sparsity", "0", "1"], r"sparsity .* must be in \[0, 1\); got 1\.0"),
+    (["--sparsity", "nan"], r"sparsity .* must be in \[0, 1\); got nan"),
+    (["--sparsity", "0.5", "0.5"], "each of them once"),
+    (["--sparsity"], "one or more values"),
+    (["--population", "1"], "population must be at least 2"),
+    (["--generations", "0"], "generations must be an integer of at least 1; got 0"),
+    (["--generations", "None"], "a search needs an end"),
+    (["--repeats", "0"], "repeats must be an integer of at least 1"),
+    (["--epochs", "-1"], "epochs must be an integer of at least 0"),
+    (["--learning-rate", "nan"], "learning_rate must be a finite number above 0; got nan"),
+    (["--momentum", "1"], "momentum must be a finite number in"),
+    (["--seed", "-1"], r"seed must be an integer in \[0, 2\^64\)"),
+    (["--batch-size", "0"], "batch_size must be an integer of at least 1"),
+    (["--hidden", "0"], "hidden must be at least one layer"),
+    (["--hidden"], "hidden must be at least one layer"),
+    (["--backend", "abacus"], "unknown backend 'abacus'; known are jax, numpy"),
+    (["--device", "abacus"], "abacus"),
+    (["--dataset", "cifar"], "dataset must be one of 'digits', 'mnist', 'fashion-mnist'; got 'cifar'"),
+    (["--reading", "mine"], "reading must be one of 'algorithm1', 'section3'; got 'mine'"),
+    (["--strategy", "mine"], "strategy must be one of 'random_search'; got 'mine'"),
+    (["--fitness", "mine"], "fitness must be one of 'negative_cross_entropy', 'accuracy'; got 'mine'"),
+    (["--interval", "mine"], "interval must be one of"),
+    (["--dataset", "mnist"], "name their folder with --data-dir"),
+    (["--dataset", "mnist", "--data-dir", "nowhere"], "must be a folder"),
+    (["--dataset", "mnist", "--data-dir", "empty"], "must hold the file train-images-idx3-ubyte"),
+]
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(("mistake", "said"), MISTAKES, ids=[" ".join(mistake) for mistake, _ in MISTAKES])
+def test_a_mistake_is_one_sentence(
+    weedout: Weedout, tmp_path: Path, capfd: pytest.CaptureFixture[str], mistake: list[str], said: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    assert weedout("paper", "--backend", "numpy", *mistake, "--out", "run") == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.startswith("weedout: ")
+    assert err.count("\n") == 1, "one line"
+    assert re.search(said, err), err
+    assert [path.name for path in tmp_path.iterdir()] == ["empty"], "nothing is written"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["paper", "--population", "many"], "--population"),
+        (["paper", "--sparsity", "much"], "--sparsity"),
+        (["paper", "--colour", "blue"], "--colour"),
+        (["papre"], "papre"),
+        ([], "{paper, doctor}"),
+    ],
+)
+def test_what_cannot_be_read_is_named(
+    weedout: Weedout, tmp_path: Path, capfd: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    assert weedout(*arguments) == 2
+    assert said in capfd.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("damage", ["truncated", "magic", "labels"])
+def test_damaged_data_is_one_sentence(
+    weedout: Weedout, tiny_mnist: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], damage: str
+) -> None:
+    images, labels = tiny_mnist / "t10k-images-idx3-ubyte", tiny_mnist / "t10k-labels-idx1-ubyte"
+    match damage:
+        case "truncated":
+            images.write_bytes(images.read_bytes()[:-5])
+        case "magic":
+            images.write_bytes(b"\x1f" + images.read_bytes()[1:])
+        case _:
+            labels.write_bytes(labels.read_bytes()[:-1] + b"\x0a")
+    assert weedout("paper", "--backend", "numpy", "--dataset", "mnist", "--data-dir", tiny_mnist.parent) == 2
+    out, err = capfd.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert "t10k-" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_a_backend_that_is_not_installed_names_its_extra(
+    weedout: Weedout, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "weedout_jax", None)
+    assert weedout("paper") == 2
+    assert "pip install 'weedout-core[jax]'" in capfd.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("library", ["tyro", "rich", "filelock", "safetensors", "sklearn", "matplotlib"])
+def test_without_the_extra_it_says_how_to_get_it(library: str, tmp_path: Path) -> None:
+    run = "from weedout_core.lab.cli import main; sys.exit(main(['paper', '--backend', 'numpy']))"
+    code = f"import sys; sys.modules[{library!r}] = None; {run}"
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=_environment(), capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 2
+    assert ran.stderr.startswith(f"weedout: the command needs {library}")
+    assert ran.stderr.endswith(": pip install 'weedout-core[lab,jax]'.\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+
+def test_help_names_every_option_and_explains_it(weedout: Weedout, capfd: pytest.CaptureFixture[str]) -> None:
+    assert weedout("paper", "--help") == 0
+    text = capfd.readouterr().out
+    wanted = [
+        *("sparsity", "population", "generations", "repeats", "epochs", "seed", "dataset", "data-dir", "backend"),
+        *("reading", "out", "hidden", "learning-rate", "allow-other-versions", "patience", "budget", "batch-size"),
+        *("search-precision", "train-precision", "control", "interval", "rescale", "weights", "fan", "strategy"),
+    ]
+    for name in wanted:
+        assert f"--{name} " in text or f"--{name}," in text, name
+    for config in (ExperimentConfig, wc.SearchConfig, wc.TrainConfig, options.RunOptions):
+        explained = options._texts(config)
+        for item in options._chosen(config):
+            assert explained.get(item.name), f"{config.__name__}.{item.name} has no text"
+
+
+def test_help_lists_the_commands(weedout: Weedout, capfd: pytest.CaptureFixture[str]) -> None:
+    assert weedout("--help") == 0
+    text = capfd.readouterr().out
+    assert "paper" in text
+    assert "doctor" in text
+
+
+def test_options_default_to_the_configurations_own() -> None:
+    parsed = options.parse(["paper"])
+    assert parsed is not None
+    assert parsed.config == ExperimentConfig()
+    assert parsed.run == options.RunOptions()
+
+
+def test_options_reach_the_configurations() -> None:
+    parsed = options.parse(
+        shlex.split(
+            "paper --reading section3 --weights shared --generations None --budget 300 --search-precision default "
+            "--train-precision highest --no-nesterov --step-epochs 3 5"
+        )
+    )
+    assert parsed is not None
+    search, train = parsed.config.search, parsed.config.train
+    assert (search.fitness, search.winner, search.weights) == ("accuracy", "best_overall", "shared")
+    assert AS_READ not in (search.fitness, search.winner, search.weights)
+    assert (search.generations, search.budget) == (None, 300)
+    assert (search.precision, train.precision) == ("default", "highest")
+    assert (train.nesterov, train.step_epochs) == (False, (3, 5))
+
+
+def test_doctor_says_what_is_here(weedout: Weedout, capfd: pytest.CaptureFixture[str]) -> None:
+    assert weedout("doctor") == 0
+    text = capfd.readouterr().out
+    assert f"weedout-core {wc.__version__}" in text
+    for name in ("Python", "numpy", "jax", "tyro"):
+        assert name in text
+
+
+def test_doctor_says_what_is_missing(
+    weedout: Weedout, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "weedout_jax", None)
+    assert weedout("doctor") == 0, "the reference still works"
+    assert "pip install 'weedout-core[jax]'" in capfd.readouterr().out
+
+
+def test_an_interrupt_before_any_work(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    def interrupt(arguments: list[str]) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_run", interrupt)
+    assert cli.main(["paper"]) == 130
+    assert "interrupted" in capfd.readouterr().err
+
+
+def test_the_module_is_the_command(start: Callable[..., subprocess.Popen[str]]) -> None:
+    process = start("paper", "--population", "1")
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert err.startswith("weedout: population must be at least 2")
+
+
+def test_importing_the_core_imports_none_of_the_labs_libraries() -> None:
+    code = (
+        "import sys, weedout_core; "
+        "print(sorted({'rich', 'tyro', 'matplotlib', 'sklearn', 'jax', 'filelock', 'safetensors'} & set(sys.modules)))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], env=_environment(), capture_output=True, text=True, check=True)
+    assert ran.stdout == "[]\n"

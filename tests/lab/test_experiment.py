@@ -1,0 +1,154 @@
+"""The experiment: its configuration, and what a group computes."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import weedout_core as wc
+from weedout_core.lab.datasets import load_dataset
+from weedout_core.lab.events import EpochTrained, Event, GenerationScored, GroupFinished, PhaseStarted
+from weedout_core.lab.experiment import ExperimentConfig, network
+from weedout_core.lab.group import GroupResult, run_group
+
+CONFIG = ExperimentConfig(
+    hidden=(8, 6),
+    sparsity=(0.5,),
+    repeats=2,
+    backend="numpy",
+    search=wc.SearchConfig(sparsity=0.0, population=5, generations=2, chunk=5),
+    train=wc.TrainConfig(epochs=2, batch_size=256),
+)
+DATA = load_dataset("digits")
+
+
+def run(config: ExperimentConfig = CONFIG, sparsity: float = 0.5) -> tuple[GroupResult, list[Event]]:
+    events: list[Event] = []
+    return run_group(config, sparsity, DATA, wc.load_backend(config.backend), events.append), events
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"sparsity": ()}, "one or more values"),
+        ({"sparsity": (0.2, 0.2)}, "each of them once"),
+        ({"sparsity": (0.0, -0.0)}, "each of them once"),
+        ({"sparsity": (1.0,)}, r"must be in \[0, 1\); got 1.0"),
+        ({"sparsity": (float("nan"),)}, r"must be in \[0, 1\); got nan"),
+        ({"repeats": 0}, "repeats must be an integer of at least 1; got 0"),
+        ({"devices": 0}, "devices must be an integer of at least 1; got 0"),
+        ({"hidden": ()}, "at least one layer"),
+        ({"hidden": (8, 0)}, "at least one unit"),
+        ({"seed": -1}, r"seed must be an integer in \[0, 2\^64\); got -1"),
+        ({"dataset": "cifar"}, "'digits', 'mnist', 'fashion-mnist'; got 'cifar'"),
+        ({"control": "none"}, "'member', 'independent'; got 'none'"),
+        ({"interval": "none"}, "'student_t', 'normal', 'bootstrap'; got 'none'"),
+        ({"validation_in_training": "always"}, "must be one of 'never'"),
+    ],
+)
+@pytest.mark.usefixtures("unchecked")
+def test_configurations_out_of_range_are_refused(wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(wc.ConfigError, match=said):
+        ExperimentConfig(**wrong)
+
+
+def test_the_order_of_sparsities_is_no_part_of_a_run() -> None:
+    assert ExperimentConfig(sparsity=(0.8, 0, 0.2)) == ExperimentConfig(sparsity=(0.0, 0.2, 0.8))
+
+
+def test_choices_list_the_experiments_rows() -> None:
+    rows = {choice.row for choice in wc.choices(CONFIG, CONFIG.search, CONFIG.train)}
+    assert {1, 2, 3, 4, 5, 7, 8, 9, 10, 15, 16, 17, 18, 19, 21, 25, 26} <= rows
+
+
+def test_a_group_has_every_cell_epoch_and_generation() -> None:
+    group, _ = run()
+    assert [(row.arm, row.repeat) for row in group.results] == [
+        ("weedout", 0), ("weedout", 1), ("control", 0), ("control", 1),
+    ]  # fmt: skip
+    assert [(row.arm, row.repeat, row.epoch) for row in group.curves][:3] == [
+        ("weedout", 0, 1), ("weedout", 0, 2), ("weedout", 1, 1),
+    ]  # fmt: skip
+    assert [(row.repeat, row.generation, row.evaluations) for row in group.searches] == [
+        (0, 0, 5), (0, 1, 5), (1, 0, 5), (1, 1, 5),
+    ]  # fmt: skip
+    assert set(group.masks) == {
+        f"{arm}/{repeat}/hidden_{site}" for arm in ("weedout", "control") for repeat in (0, 1) for site in (0, 1)
+    }
+
+
+def test_rows_say_what_the_searches_found() -> None:
+    group, _ = run()
+    backend, net = wc.load_backend("numpy"), network(CONFIG, DATA)
+    for repeat in range(2):
+        key = wc.fold_in(wc.key(0), repeat)
+        found = wc.search(net, DATA.validation, CONFIG.search_at(0.5), backend=backend, key=key)
+        winner = next(row for row in group.results if row.arm == "weedout" and row.repeat == repeat)
+        assert (winner.origin_generation, winner.origin_index) == found.origin
+        assert winner.fitness == found.fitness
+        assert winner.population_mean_fitness == found.history[-1].mean
+        assert (winner.evaluations, winner.stopped, winner.validation_batch) == (10, "generations", 300)
+        assert np.array_equal(group.masks[f"weedout/{repeat}/hidden_0"], found.mask["hidden_0"])
+        control = next(row for row in group.results if row.arm == "control" and row.repeat == repeat)
+        assert control.origin_generation == 0
+        assert control.origin_index is not None
+        assert control.fitness == found.history[0].fitness[control.origin_index]
+        origin_key = wc.fold_in(wc.fold_in(wc.fold_in(key, int(wc.Stream.MASKS)), 0), control.origin_index)
+        member = backend.masks_from_keys(origin_key[None], wc.mask_plan(wc.mask_space(net), 0.5))
+        for site in ("hidden_0", "hidden_1"):
+            assert np.array_equal(group.masks[f"control/{repeat}/{site}"], backend.to_numpy(member[site])[0]), (
+                "the control is the member of the first generation that its row names"
+            )
+
+
+def test_rows_say_what_a_cell_learnt_and_costs() -> None:
+    group, _ = run()
+    row = group.results[0]
+    last = [curve for curve in group.curves if curve.arm == "weedout" and curve.repeat == 0][-1]
+    assert row.test_accuracy == last.test_accuracy
+    assert 0 < row.train_accuracy <= 1
+    assert row.train_loss > 0
+    assert row.achieved_sparsity == 0.5
+    assert (row.parameters, row.macs) == (64 * 8 + 8 + 8 * 6 + 6 + 6 * 10 + 10, 64 * 8 + 8 * 6 + 6 * 10)
+    assert (row.active_parameters, row.active_macs) == (64 * 4 + 4 + 4 * 3 + 3 + 3 * 10 + 10, 64 * 4 + 4 * 3 + 3 * 10)
+
+
+def test_an_independent_control_has_no_origin_and_no_fitness() -> None:
+    group, _ = run(replace(CONFIG, control="independent"))
+    controls = [row for row in group.results if row.arm == "control"]
+    assert [(row.origin_index, row.fitness, row.population_mean_fitness) for row in controls] == [
+        (None, None, None)
+    ] * 2
+
+
+def test_a_winner_scored_on_a_batch_of_its_own_has_no_population_mean() -> None:
+    group, _ = run(replace(CONFIG, search=replace(CONFIG.search, winner="rescored")))
+    assert all(row.population_mean_fitness is None for row in group.results if row.arm == "weedout")
+
+
+def test_without_sparsity_the_arms_are_the_same_network() -> None:
+    group, _ = run(sparsity=0.0)
+    weedout, control = group.results[:2], group.results[2:]
+    assert [row.test_loss for row in weedout] == [row.test_loss for row in control]
+    assert [row.train_loss for row in weedout] == [row.train_loss for row in control]
+
+
+def test_per_candidate_weights_and_zero_epochs_are_possible() -> None:
+    config = replace(
+        CONFIG, search=wc.SearchConfig(sparsity=0.0, population=3, generations=2, reading="section3", chunk=3),
+        train=wc.TrainConfig(epochs=0),
+    )  # fmt: skip
+    group, _ = run(config)
+    assert group.curves == ()
+    assert len(group.results) == 4
+
+
+def test_events_tell_the_whole_story_in_order() -> None:
+    _, events = run()
+    kinds = [type(event) for event in events]
+    one_search = [PhaseStarted, GenerationScored, GenerationScored]
+    rest = [PhaseStarted, PhaseStarted, EpochTrained, EpochTrained, PhaseStarted, GroupFinished]
+    assert kinds == [*one_search, *one_search, *rest]
+    phases = [(event.phase, event.repeat) for event in events if isinstance(event, PhaseStarted)]
+    assert phases == [("search", 0), ("search", 1), ("control", None), ("train", None), ("evaluate", None)]

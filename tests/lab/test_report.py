@@ -1,0 +1,153 @@
+"""What a run shows: progress while it computes, the table and the figure at its end."""
+
+import io
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+import weedout_core as wc
+from weedout_core.lab.events import EpochTrained, Event, GenerationScored, GroupFinished, PhaseStarted
+from weedout_core.lab.experiment import ExperimentConfig
+from weedout_core.lab.figures import figure2
+from weedout_core.lab.progress import progress, steps
+from weedout_core.lab.report import compare, results_table
+from weedout_core.lab.rows import CurveRow, ResultRow
+from weedout_core.lab.timings import Stopwatch
+
+CONFIG = ExperimentConfig(sparsity=(0.0, 0.8), repeats=3, train=wc.TrainConfig(epochs=10))
+
+
+def result(sparsity: float, arm: str, repeat: int, test: float, fitness: float | None = -2.0) -> ResultRow:
+    mean = None if fitness is None else -2.25
+    return ResultRow(
+        sparsity, arm, repeat, 0, 3, fitness, mean, sparsity, 10, 5, 8, 4, 1.0, 0.01, test, 0.2, 500, "generations", 300
+    )
+
+
+ROWS = [
+    result(0.0, arm, repeat, test) for arm in ("weedout", "control") for repeat, test in enumerate((0.9, 0.92, 0.94))
+] + [
+    result(0.8, arm, repeat, test)
+    for arm, tests in (("weedout", (0.82, 0.80, 0.81)), ("control", (0.80, 0.79, 0.81)))
+    for repeat, test in enumerate(tests)
+]
+
+
+def text_of(config: ExperimentConfig, rows: list[ResultRow]) -> str:
+    console = Console(file=io.StringIO(), width=80)
+    console.print(results_table(config, rows))
+    return console.file.getvalue()  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_the_table_compares_the_arms() -> None:
+    text = text_of(CONFIG, ROWS)
+    line = next(line for line in text.splitlines() if line.strip().startswith("0.8"))
+    # s = 0.01 for both arms: ± 4.302653 · 0.01/√3; the differences are 2, 1 and 0 points.
+    assert line.split() == [
+        *("0.8", "80.00", "±", "2.48", "81.00", "±", "2.48", "+1.00", "[-1.48,", "+3.48]", "-2.0000", "-2.2500")
+    ]
+    assert max(map(len, text.splitlines())) <= 80, "it fits a terminal of 80 columns"
+    assert "…" not in text, "no number is cut off"
+    assert "mean of 3 runs ± 95 % interval (Student t)" in text
+
+
+def test_identical_arms_are_called_so_and_not_tested() -> None:
+    comparison = compare(CONFIG, ROWS)[0]
+    assert comparison.difference is None
+    line = next(line for line in text_of(CONFIG, ROWS).splitlines() if line.strip().startswith("0 "))
+    assert "identical by" in line
+    own_weights = replace(CONFIG, search=wc.SearchConfig(sparsity=0.0, weights="per_candidate"))
+    assert compare(own_weights, ROWS)[0].difference is not None
+
+
+def test_one_run_shows_no_interval() -> None:
+    config = replace(CONFIG, repeats=1)
+    text = text_of(config, [row for row in ROWS if row.repeat == 0])
+    assert "80.00 ± –" in text
+    assert "+2.00 [–]" in text
+    assert "mean of 1 run " in text
+
+
+def test_fitness_that_was_not_measured_is_a_dash() -> None:
+    rows = [row._replace(population_mean_fitness=None) for row in ROWS]
+    assert math.isnan(compare(CONFIG, rows)[1].population_fitness)
+    assert text_of(CONFIG, rows).count("–") >= 2
+
+
+def curves(epochs: int, repeats: int = 3, sparsities: tuple[float, ...] = (0.0, 0.8)) -> list[CurveRow]:
+    return [
+        CurveRow(sparsity, arm, repeat, epoch, 0.1, 1 - 0.5 / epoch, 1 - 0.6 / epoch - 0.01 * repeat)
+        for sparsity in sparsities
+        for arm in ("weedout", "control")
+        for repeat in range(repeats)
+        for epoch in range(1, epochs + 1)
+    ]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [curves(10), curves(1), curves(3, repeats=1), curves(2, sparsities=tuple(np.linspace(0, 0.9, 10)))],
+    ids=["usual", "one epoch", "one repeat", "many sparsities"],
+)
+@pytest.mark.parametrize("interval", ["student_t", "bootstrap"])
+def test_the_figure_is_drawn(rows: list[CurveRow], interval: Any) -> None:
+    image = figure2(replace(CONFIG, interval=interval), rows)
+    assert image.startswith(b"\x89PNG")
+    assert len(image) > 10_000
+    assert image == figure2(replace(CONFIG, interval=interval), rows), "the same run gives the same picture"
+
+
+def events() -> list[Event]:
+    def generation(number: int) -> wc.Generation:
+        return wc.Generation(number, -2.0 - number / 10, -3.0, -4.0, wc.Origin(0, 0), 0, 4, np.zeros(4))
+
+    story: list[Event] = []
+    for repeat in range(3):
+        story += [PhaseStarted(0.8, "search", repeat)]
+        story += [GenerationScored(0.8, repeat, generation(number)) for number in range(5)]
+    story += [PhaseStarted(0.8, "control", None), PhaseStarted(0.8, "train", None)]
+    accuracy = np.full(6, 0.5)
+    story += [EpochTrained(0.8, wc.Epoch(epoch, accuracy, accuracy, accuracy)) for epoch in range(1, 11)]
+    return [*story, PhaseStarted(0.8, "evaluate", None), GroupFinished(0.8)]
+
+
+def test_progress_is_plain_lines_where_there_is_no_terminal() -> None:
+    console = Console(file=io.StringIO(), width=40)
+    with progress(CONFIG, 1, console) as draw:
+        for event in events():
+            draw(event)
+    lines = console.file.getvalue().splitlines()  # pyright: ignore[reportAttributeAccessIssue]
+    assert lines == [
+        *(f"sparsity 0.8 · search {n}/3 · generation 5/5 · best fitness -2.4000" for n in (1, 2, 3)),
+        *(f"sparsity 0.8 · epoch {n}/10 · train 50.00 % · test 50.00 %" for n in (2, 4, 6, 8, 10)),
+        "sparsity 0.8 · done",
+    ]
+
+
+def test_progress_is_live_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    advanced: list[float] = []
+    monkeypatch.setattr(
+        "rich.progress.Progress.update", lambda self, task, advance, description: advanced.append(advance)
+    )
+    console = Console(file=io.StringIO(), force_terminal=True, width=120)
+    with progress(CONFIG, 1, console) as draw:
+        for event in events():
+            draw(event)
+    assert sum(advanced) == steps(CONFIG), "the bar ends where the group ends"
+
+
+def test_the_stopwatch_times_the_phases() -> None:
+    ticks = iter(range(100))
+    watch = Stopwatch(lambda: float(next(ticks)))
+    for event in events():
+        watch(event)
+    assert [(row.phase, row.repeat, row.seconds) for row in watch.rows] == [
+        *(("search", repeat, 1.0) for repeat in range(3)),
+        ("control", None, 1.0),
+        ("train", None, 1.0),
+        ("evaluate", None, 1.0),
+    ]

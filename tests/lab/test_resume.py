@@ -1,0 +1,69 @@
+"""Runs that are killed, interrupted and continued end as runs that are not."""
+
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Start = Callable[..., subprocess.Popen[str]]
+
+_PATIENCE = 120  # seconds until a run that shows nothing counts as stuck
+
+
+def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    """Wait until a path appears, while the process lives."""
+    end = time.monotonic() + _PATIENCE
+    while not path.exists():
+        assert process.poll() is None, f"the run ended before {path.name} appeared: {process.communicate()[1]}"
+        assert time.monotonic() < end, f"{path.name} did not appear"
+        time.sleep(0.002)
+
+
+def finished(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """The exit code of a process, and what it wrote to stderr."""
+    _, err = process.communicate(timeout=_PATIENCE)
+    return process.returncode, err
+
+
+@pytest.fixture(params=["numpy", "jax"])
+def slow(request: pytest.FixtureRequest) -> list[str]:
+    """A run whose groups take long enough to be hit in the second."""
+    pytest.importorskip(f"weedout_{request.param}")
+    return [
+        *("paper", "--backend", request.param, "--hidden", "16", "--sparsity", "0", "0.3", "0.6"),
+        *("--population", "10", "--generations", "2", "--repeats", "2", "--epochs", "40", "--batch-size", "64"),
+    ]
+
+
+TABLES = ("results.csv", "curves.csv", "search.csv")
+
+
+def test_a_killed_run_ends_as_an_unkilled_one(start: Start, slow: list[str], tmp_path: Path) -> None:
+    assert finished(start(*slow, "--out", "whole"))[0] == 0
+    killed = start(*slow, "--out", "killed")
+    wait_for(tmp_path / "killed" / "groups" / "sparsity-0.0", killed)
+    killed.send_signal(signal.SIGKILL)
+    assert finished(killed)[0] == -signal.SIGKILL
+    assert not (tmp_path / "killed" / "groups" / "sparsity-0.6").exists(), "the run was hit before its end"
+    code, err = finished(start(*slow, "--out", "killed"))
+    assert code == 0
+    assert ": 1 of 3 groups done" in err or ": 2 of 3 groups done" in err
+    for name in TABLES:
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+    for path in (tmp_path / "whole" / "masks").iterdir():
+        assert (tmp_path / "killed" / "masks" / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+def test_an_interrupt_says_what_is_kept(start: Start, slow: list[str], tmp_path: Path) -> None:
+    run = start(*slow, "--out", "run")
+    wait_for(tmp_path / "run" / "groups" / "sparsity-0.0", run)
+    run.send_signal(signal.SIGINT)
+    code, err = finished(run)
+    assert code == 130
+    last = err.strip().splitlines()[-1]
+    assert last.startswith("weedout: interrupted; ")
+    assert "of 3 groups are kept in run, and the same command continues." in last
+    assert "Traceback" not in err

@@ -1,0 +1,266 @@
+"""The run folder: what is committed, what is refused, and that nothing is written where it is refused."""
+
+import json
+import math
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from filelock import FileLock
+from safetensors.numpy import load_file
+
+from weedout_core import RunError
+from weedout_core.lab import files
+from weedout_core.lab.record import differences
+from weedout_core.lab.rows import ResultRow, SearchRow, TimingRow, from_csv, to_csv
+
+Weedout = Callable[..., int]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_a_run_leaves_what_it_promises(weedout: Weedout, small: list[str], tmp_path: Path) -> None:
+    assert weedout(*small, "--out", "run") == 0
+    folder = tmp_path / "run"
+    wanted = {"config.json", "results.csv", "curves.csv", "search.csv", "timings.csv", "figure2.png", "masks"}
+    assert wanted <= {path.name for path in folder.iterdir()}
+    results = from_csv(ResultRow, (folder / "results.csv").read_text(), "")
+    assert [(row.sparsity, row.arm, row.repeat) for row in results] == [
+        (sparsity, arm, repeat) for sparsity in (0.0, 0.5) for arm in ("weedout", "control") for repeat in (0, 1)
+    ]
+    assert len((folder / "curves.csv").read_text().splitlines()) == 1 + 8 * 2
+    assert len((folder / "search.csv").read_text().splitlines()) == 1 + 2 * 2 * 2
+    assert (folder / "figure2.png").read_bytes().startswith(b"\x89PNG")
+    masks = load_file(folder / "masks" / "sparsity-0.5.safetensors")
+    assert masks["weedout/0/hidden_0"].dtype == np.bool_
+    assert masks["control/1/hidden_1"].sum() == 3
+
+
+def test_config_holds_everything_that_was_chosen(weedout: Weedout, small: list[str], tmp_path: Path) -> None:
+    weedout(*small, "--out", "run", "--learning-rate", "0.01")
+    record = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert record["identity"]["train"]["learning_rate"] == 0.01
+    assert record["identity"]["search"]["population"] == 4
+    assert record["identity"]["seed"] == 0
+    assert record["command"].startswith("weedout paper --hidden 8 6")
+    assert record["chunk"] == 4
+    assert record["groups"] == [
+        {"sparsity": 0.0, "trained_together": 4},
+        {"sparsity": 0.5, "trained_together": 4},
+    ]
+    assert {"python", "numpy", "weedout-core", "device"} <= set(record["environment"])
+    assert {"row": 17, "point": "control", "field": "ExperimentConfig.control", "value": "member"} in record["choices"]
+
+
+def test_without_out_the_folder_is_named_by_the_digest(weedout: Weedout, small: list[str], tmp_path: Path) -> None:
+    assert weedout(*small) == 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    record = json.loads((folder / "config.json").read_text())
+    assert folder.name == f"digits-{record['digest'][:12]}"
+    assert weedout(*small) == 0, "the same command finds the same folder"
+    assert weedout(*small, "--seed", "1") == 0
+    assert len(list((tmp_path / "runs").iterdir())) == 2, "another seed is another run"
+
+
+def test_only_timings_tell_two_runs_apart(weedout: Weedout, small: list[str], tmp_path: Path) -> None:
+    assert weedout(*small, "--out", "one") == 0
+    assert weedout(*small, "--out", "two") == 0
+    one, two = contents(tmp_path / "one"), contents(tmp_path / "two")
+    different = {name for name in one if one[name] != two[name]}
+    assert one.keys() == two.keys()
+    assert {Path(name).name for name in different} <= {"timings.csv", "config.json"}
+    assert one["config.json"].replace(b"--out one", b"--out two") == two["config.json"]
+
+
+def test_a_finished_run_is_shown_again_and_not_computed(
+    weedout: Weedout, small: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    weedout(*small, "--out", "run")
+    first = capfd.readouterr().out
+    before = contents(tmp_path / "run")
+    assert weedout(*small, "--out", "run") == 0
+    again = capfd.readouterr()
+    assert again.out == first
+    assert "2 of 2 groups done" in again.err
+    assert contents(tmp_path / "run") == before
+
+
+def test_a_missing_group_is_computed_again_with_equal_bytes(weedout: Weedout, small: list[str], tmp_path: Path) -> None:
+    weedout(*small, "--out", "run")
+    folder = tmp_path / "run"
+    before = (folder / "results.csv").read_bytes()
+    shutil.rmtree(folder / "groups" / "sparsity-0.0")
+    (folder / "groups" / "sparsity-0.0.partial").mkdir()
+    (folder / "groups" / "sparsity-0.0.partial" / "results.csv").write_text("half a li")
+    (folder / "results.csv").unlink()
+    assert weedout(*small, "--out", "run") == 0
+    assert (folder / "results.csv").read_bytes() == before
+    assert not list(folder.rglob("*.partial"))
+
+
+def refused(weedout: Weedout, capfd: pytest.CaptureFixture[str], folder: Path, *arguments: str) -> str:
+    """What the command says when it refuses a folder, having changed nothing in it."""
+    capfd.readouterr()
+    before = contents(folder)
+    assert weedout(*arguments) == 2
+    assert contents(folder) == before, "nothing is written"
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.startswith("weedout: ")
+    assert err.count("\n") == 1, "one line"
+    return err
+
+
+def test_a_different_run_in_the_folder_is_refused_and_named(
+    weedout: Weedout, small: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    weedout(*small, "--out", "run")
+    said = refused(weedout, capfd, tmp_path / "run", *small, "--out", "run", "--seed", "7", "--momentum", "0.5")
+    assert "holds a different run" in said
+    assert "seed (0 there, 7 here)" in said
+    assert "train.momentum (0.9 there, 0.5 here)" in said
+    assert "population" not in said, "what agrees is not named"
+
+
+def test_a_strangers_folder_is_refused(
+    weedout: Weedout, small: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter1.tex").write_text("precious")
+    assert "must be empty or hold a run; it holds 'chapter1.tex'" in refused(
+        weedout, capfd, tmp_path / "thesis", *small, "--out", "thesis"
+    )
+    (tmp_path / "file").write_text("")
+    assert weedout(*small, "--out", "file") == 2
+    assert "must be a folder; it is a file" in capfd.readouterr().err
+    assert weedout(*small, "--out", "file/below") == 2
+    assert "file/below cannot be written" in capfd.readouterr().err
+
+
+def test_other_versions_are_refused_unless_allowed(
+    weedout: Weedout, small: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    weedout(*small, "--out", "run")
+    path = tmp_path / "run" / "config.json"
+    record = json.loads(path.read_text())
+    record["environment"]["numpy"] = "0.0.1"
+    path.write_text(json.dumps(record))
+    said = refused(weedout, capfd, tmp_path / "run", *small, "--out", "run")
+    assert f'other library versions: numpy ("0.0.1" there, "{np.__version__}" here)' in said
+    assert "--allow-other-versions" in said
+    assert weedout(*small, "--out", "run", "--allow-other-versions") == 0
+    kept = json.loads(path.read_text())
+    assert kept["environment"]["numpy"] == "0.0.1"
+    assert [other["numpy"] for other in kept["other_environments"]] == [np.__version__], "and it is on record"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[:100],
+        lambda text: "[]",
+        lambda text: text.replace('"seed": 0', '"seed": 1'),
+        lambda text: text.replace('"chunk": 4,', '"chunk": 0,'),
+        lambda text: text.replace('"format": 1', '"format": 99'),
+        lambda text: text.replace('"format"', '"formal"'),
+    ],
+)
+def test_a_damaged_config_is_refused(
+    weedout: Weedout,
+    small: list[str],
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    damage: Callable[[str], str],
+) -> None:
+    weedout(*small, "--out", "run")
+    path = tmp_path / "run" / "config.json"
+    path.write_text(damage(path.read_text()))
+    assert "config.json must" in refused(weedout, capfd, tmp_path / "run", *small, "--out", "run")
+
+
+def test_the_chunk_of_the_beginning_is_kept(
+    weedout: Weedout, small: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weedout(*small, "--out", "run")
+    path = tmp_path / "run" / "config.json"
+    path.write_text(path.read_text().replace('\n  "chunk": 4,', '\n  "chunk": 3,'))
+    shutil.rmtree(tmp_path / "run" / "groups" / "sparsity-0.5")
+    used: list[int | None] = []
+    monkeypatch.setattr(
+        "weedout_core.lab.paper.run_group", lambda config, *_: used.append(config.search.chunk) or _interrupt()
+    )
+    assert weedout(*small, "--out", "run") == 130
+    assert used == [3]
+
+
+def _interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def test_two_processes_cannot_share_a_folder(
+    weedout: Weedout, small: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    weedout(*small, "--out", "run")
+    with FileLock(tmp_path / "run" / ".lock"):
+        assert "run is in use by another process" in refused(weedout, capfd, tmp_path / "run", *small, "--out", "run")
+    assert weedout(*small, "--out", "run") == 0, "the lock is free again"
+
+
+def test_a_folder_where_a_process_died_at_once_is_taken(weedout: Weedout, small: list[str], tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".lock").touch()
+    (tmp_path / "run" / "config.json.partial").write_text("{")
+    assert weedout(*small, "--out", "run") == 0
+
+
+def test_a_damaged_group_is_named(
+    weedout: Weedout, small: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    weedout(*small, "--out", "run")
+    capfd.readouterr()
+    table = tmp_path / "run" / "groups" / "sparsity-0.5" / "results.csv"
+    whole = table.read_text()
+    for text, said in ((whole[:-20], "holds a row that cannot be read"), ("a,b\n", "must have the columns")):
+        table.write_text(text)
+        assert weedout(*small, "--out", "run") == 2
+        assert said in capfd.readouterr().err
+    table.unlink()
+    assert weedout(*small, "--out", "run") == 2
+    assert "sparsity-0.5/results.csv cannot be read" in capfd.readouterr().err
+
+
+def test_rows_survive_their_way_through_text() -> None:
+    rows = [SearchRow(0.1 + 0.2, 0, 1, -1e-17, math.inf, -2.5, 3, 4), SearchRow(0.0, 1, 1, 1 / 3, 2e300, 0.5, 0, 4)]
+    assert from_csv(SearchRow, to_csv(SearchRow, rows), "") == rows
+    timing = TimingRow(0.5, "train", None, 1.25)
+    assert to_csv(TimingRow, [timing]) == "sparsity,phase,repeat,seconds\n0.5,train,,1.25\n"
+    assert from_csv(TimingRow, to_csv(TimingRow, [timing]), "") == [timing]
+
+
+def test_differences_name_the_place() -> None:
+    assert differences({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}, "d": None}) == ["a.c (2 there, 3 here)"]
+    (long,) = differences({"a": list(range(99))}, {})
+    assert long.startswith("a ([0, 1, 2, ")
+    assert long.endswith("... there, null here)")
+    assert len(long) < 100, "a long value is cut short"
+
+
+def test_a_failed_write_keeps_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "table.csv"
+    files.write_file(path, b"old")
+
+    def fail(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(RunError, match=r"table\.csv cannot be written: No space left on device"):
+        files.write_file(path, b"new")
+    assert path.read_bytes() == b"old"
+    with pytest.raises(RunError, match="cannot be written"):
+        files.write_folder(tmp_path / "group", {"results.csv": b"new"})
+    assert not (tmp_path / "group").exists()

@@ -1,0 +1,74 @@
+"""``import weedout_core``: exactly the public names, all documented, no framework, and quickly."""
+
+import inspect
+import json
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import weedout_core as wc
+
+ROOT = Path(__file__).parents[2]
+#: What importing the core must not import, although all of it may be installed.
+HEAVY = ["array_api_strict", "beartype", "filelock", "hypothesis", "jax", "jaxlib", "jaxtyping", "matplotlib", "optax"]
+HEAVY += ["pytest", "rich", "safetensors", "scipy", "sklearn", "torch", "tyro", "weedout_jax", "weedout_numpy"]
+
+
+def python(code: str) -> str:
+    """What a fresh interpreter prints, with this tree on its path and none of the tests' hooks."""
+    path = os.pathsep.join(str(folder) for folder in (ROOT, ROOT / "reference", ROOT / "backends"))
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def public_names() -> list[str]:
+    return [name for name, value in vars(wc).items() if not name.startswith("_") and not isinstance(value, ModuleType)]
+
+
+def test_all_is_exactly_the_public_names() -> None:
+    assert sorted(wc.__all__) == sorted(public_names())
+    assert len(set(wc.__all__)) == len(wc.__all__), "no name twice"
+
+
+@pytest.mark.parametrize("name", wc.__all__)
+def test_every_public_name_has_a_docstring(name: str) -> None:
+    value = getattr(wc, name)
+    if name == "SAMPLER_VERSION":
+        return  # a number; its comment stands in weedout_core/_random.py
+    doc = inspect.getdoc(value) or ""
+    assert doc, f"{name} has no docstring"
+    assert not doc.startswith(f"{name}("), f"{name} has only the signature that dataclasses and NamedTuples write"
+    assert doc.split("\n")[0].rstrip().endswith((".", ":")), f"{name}: the first line must be a sentence"
+
+
+def test_importing_the_core_imports_no_framework() -> None:
+    code = f"import weedout_core, sys, json; print(json.dumps([name for name in {HEAVY} if name in sys.modules]))"
+    assert json.loads(python(code)) == []
+
+
+def test_importing_the_core_takes_at_most_0_15_s_beyond_numpy() -> None:
+    code = "import numpy, time; start = time.perf_counter(); import weedout_core; print(time.perf_counter() - start)"
+    python(code)  # the first run may write bytecode
+    seconds = statistics.median(float(python(code)) for _ in range(7))
+    assert seconds <= 0.15, (
+        f"importing weedout_core took {seconds:.3f} s; see python -X importtime -c 'import weedout_core'"
+    )
+
+
+def test_the_core_checks_shapes_where_jaxtyping_is_there_and_costs_nothing_where_it_is_not() -> None:
+    with_it = "import jaxtyping, weedout_core._random as r; print(issubclass(r.Key, jaxtyping.AbstractArray))"
+    assert python(with_it) == "True\n"
+    without = "import numpy, weedout_core._random as r; print(r.Key is numpy.ndarray)"
+    assert python(without) == "True\n"

@@ -1,0 +1,139 @@
+"""The paper's loop and the library find the same winner, the same numbers, and train the same network."""
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+import weedout_core as wc
+from weedout_numpy import Result, weedout
+from weedout_numpy.algorithm1 import SPELLED_OUT
+
+SEED = 2**33 + 5  # both words of the key
+NET = wc.mlp(inputs=64, hidden=(24, 16), classes=10)
+TRAIN = wc.TrainConfig(epochs=2, batch_size=32)
+
+
+def digits() -> tuple[Any, Any, Any]:
+    x, y = load_digits(return_X_y=True)
+    x = (x / 16).astype(np.float32)
+    splits = (x[:150], y[:150]), (x[150:350], y[150:350]), (x[350:450], y[350:450])
+    for split in splits:
+        for array in split:
+            array.setflags(write=False)
+    return splits
+
+
+VALIDATION, TRAINING, TEST = digits()
+
+
+def run(config: wc.SearchConfig) -> Result:
+    return weedout(NET, VALIDATION, TRAINING, TEST, config, TRAIN, SEED)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        wc.SearchConfig(sparsity=0.8, population=8, generations=4, batch=10),
+        wc.SearchConfig(sparsity=0.8, population=8, generations=4, batch=10, reading="section3"),
+        wc.SearchConfig(sparsity=0.5, population=8, generations=4, batch=10, winner="best_overall"),
+        wc.SearchConfig(
+            sparsity={"hidden_0": 0.25, "hidden_1": 0.9}, population=4, generations=1, sampling="bernoulli"
+        ),
+    ],
+    ids=["algorithm1", "section3", "best overall", "bernoulli"],
+)
+def test_the_loop_and_the_library_agree_to_the_bit(config: wc.SearchConfig) -> None:
+    found = run(config)
+    key = wc.key(SEED)
+    searched = wc.search(NET, VALIDATION, config, backend="numpy", key=key)
+    trained = wc.train(NET, searched.params, searched.mask, TRAINING, TRAIN, backend="numpy", key=key)
+    tested = wc.evaluate(NET, trained.params, searched.mask, TEST, backend="numpy")
+
+    assert found.origin == searched.origin, "the same winner"
+    assert found.fitness == searched.fitness, "chosen for the same fitness"
+    assert [elite.origin for elite in found.elites] == [generation.elite for generation in searched.history]
+    np.testing.assert_array_equal(found.scores, [generation.fitness for generation in searched.history])
+    assert set(found.mask) == set(searched.mask)
+    for site, mask in searched.mask.items():
+        np.testing.assert_array_equal(found.mask[site], mask, f"mask of {site}")
+    for path, weights in searched.params.items():
+        np.testing.assert_array_equal(found.params[path], weights, f"initial {path}")
+        np.testing.assert_array_equal(found.trained[path], trained.params[path], f"trained {path}")
+    np.testing.assert_array_equal(found.losses, trained.losses[: len(found.losses)])
+    assert found.losses.shape == trained.losses.shape, "every step has a loss"
+    assert found.accuracy == tested.accuracy, "the same test accuracy"
+
+
+def test_the_elite_opens_the_next_generation_and_is_scored_again() -> None:
+    found = run(wc.SearchConfig(sparsity=0.8, population=8, generations=4, batch=1000))
+    best = found.scores.max(axis=1)
+    assert (np.diff(best) >= 0).all(), "on a batch that stays the same the elite never gets worse"
+    np.testing.assert_array_equal(found.scores[1:, 0], best[:-1], "it sits at index 0, with its fitness")
+    assert len(set(found.scores.ravel().tolist())) == 8 + 3 * 7, "the others are drawn afresh"
+
+
+def test_the_readings_differ_where_the_paper_does() -> None:
+    config = wc.SearchConfig(sparsity=0.8, population=8, generations=4, batch=10)
+    algorithm1, section3 = run(config), run(replace(config, reading="section3", fitness="", winner="", weights=""))
+    assert algorithm1.elites[-1].fitness < algorithm1.scores.max(), (
+        "the last batch must be a hard one; take another seed"
+    )
+    assert algorithm1.fitness == algorithm1.elites[-1].fitness, "Algorithm 1: the elite of the last generation"
+    assert section3.fitness == section3.scores.max(), "section 3: the best over all generations"
+    assert 0 <= section3.fitness <= 1, "section 3: accuracy"
+    assert algorithm1.fitness < 0, "Algorithm 1: negative cost"
+
+
+def test_the_same_seed_gives_the_same_result_and_another_seed_another() -> None:
+    config = wc.SearchConfig(sparsity=0.8, population=4, generations=2)
+    once, again = run(config), run(config)
+    np.testing.assert_array_equal(once.scores, again.scores)
+    np.testing.assert_array_equal(once.losses, again.losses)
+    other = weedout(NET, VALIDATION, TRAINING, TEST, config, TRAIN, SEED + 1)
+    assert not np.array_equal(once.scores, other.scores)
+
+
+@pytest.mark.parametrize(
+    ("field", "change"),
+    [
+        ("patience", {"patience": 2}),
+        ("budget", {"budget": 50}),
+        ("batch_policy", {"batch_policy": "fixed"}),
+        ("elite", {"batch_policy": "whole", "elite": "cache"}),
+        ("winner", {"winner": "rescored"}),
+        ("fan", {"fan": "fan_out"}),
+        ("fan_counts", {"fan_counts": "kept"}),
+    ],
+)
+def test_choices_that_the_loop_does_not_spell_out_are_refused(field: str, change: dict[str, Any]) -> None:
+    config = wc.SearchConfig(sparsity=0.8, population=4, generations=2, **change)
+    refused = field if field != "elite" else "batch_policy"
+    with pytest.raises(wc.ConfigError, match=rf"spells out {refused}=.* only; got .*Use weedout_core\.search"):
+        run(config)
+
+
+def test_every_choice_of_the_search_is_made_or_refused() -> None:
+    """A field that is added to SearchConfig must be given a place here."""
+    made = {"sparsity", "population", "generations", "reading", "fitness", "batch", "sampling", "weights"}
+    single_valued = {"winner_keeps", "ties", "not_finite"}
+    without_effect = {"precision", "chunk"}  # on float64, one candidate at a time
+    assert made | single_valued | without_effect | set(SPELLED_OUT) == set(wc.SearchConfig.__dataclass_fields__)
+
+
+def test_a_generation_without_a_finite_fitness_is_an_error() -> None:
+    huge = np.full((5, 64), 1e308), np.zeros(5, dtype=np.int32)
+    with pytest.raises(wc.SearchError, match="no candidate of generation 0 has a finite fitness"):
+        weedout(NET, huge, TRAINING, TEST, wc.SearchConfig(sparsity=0.2, population=3), TRAIN, SEED)
+
+
+def test_training_for_no_epochs_leaves_the_initial_weights() -> None:
+    config = wc.SearchConfig(sparsity=0.8, population=2, generations=1)
+    found = weedout(NET, VALIDATION, TRAINING, TEST, config, wc.TrainConfig(epochs=0), SEED)
+    assert found.losses.shape == (0,)
+    assert math.isfinite(found.accuracy)
+    for path, weights in found.params.items():
+        np.testing.assert_array_equal(found.trained[path], weights, path)

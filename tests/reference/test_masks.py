@@ -1,0 +1,130 @@
+"""Masks: counts by hand, ties, and the ends of the Bernoulli bound."""
+
+import math
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from weedout_core import ConfigError, SitePlan
+from weedout_numpy.masks import bernoulli_bound, count_kept, draw_mask, keep_smallest, mask_plan, masks_from_keys
+from weedout_numpy.randomness import fold_in, key, path_code, random_bits, split
+
+
+@pytest.mark.parametrize(
+    ("sparsity", "nodes", "kept"),
+    [
+        (0.0, 10, 10),
+        (0.8, 10, 2),
+        (0.8, 512, 102),  # 409.6 are removed: 410
+        (0.25, 10, 7),  # 2.5 are removed: halves are rounded up, 3
+        (0.5, 1, 1),  # 0.5 is removed: 1, but one node stays
+        (0.999, 10, 1),  # 9.99 are removed: 10, but one node stays
+        (0.04, 10, 10),  # 0.4 is removed: 0
+    ],
+)
+def test_counts(sparsity: float, nodes: int, kept: int) -> None:
+    assert count_kept(sparsity, nodes) == kept, "n − ⌊η·n + 1/2⌋ nodes stay, and at least one"
+
+
+@pytest.mark.parametrize(
+    ("sparsity", "bound"),
+    [(0.0, 2**32 - 1), (0.5, 2**31 - 1), (0.75, 2**30 - 1), (1 - 2**-32, 0), (1 - 2**-40, 0)],
+)
+def test_bernoulli_bounds(sparsity: float, bound: int) -> None:
+    assert bernoulli_bound(sparsity) == bound, "(1 − η)·2^32 words keep a node, at least one; the bound is the largest"
+
+
+def test_a_plan_names_every_site_with_its_count_and_code() -> None:
+    exact = mask_plan({"a": (10,), "b": (2, 3)}, {"a": 0.5, "b": 0.0}, "exact")
+    assert exact.sites == (
+        SitePlan("a", (10,), path_code("a"), 5, None),
+        SitePlan("b", (2, 3), path_code("b"), 6, None),
+    ), "each site takes its own sparsity; exact sites have no bound"
+    (bernoulli,) = mask_plan({"a": (10,)}, 0.75, "bernoulli").sites
+    assert bernoulli == SitePlan("a", (10,), path_code("a"), 2, 2**30 - 1), "⌊7.5 + 1/2⌋ = 8 of 10 are expected to go"
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=20), st.data())
+def test_the_kept_are_no_larger_than_the_removed_and_ties_go_to_the_lowest_index(
+    values: list[int], data: st.DataObject
+) -> None:
+    k = data.draw(st.integers(1, len(values)), label="k")
+    kept = keep_smallest(np.array(values, dtype=np.uint32), k)
+    assert kept.sum() == k, "exactly k nodes are kept"
+    for i, j in combinations(range(len(values)), 2):
+        if (values[i], i) < (values[j], j):
+            assert kept[i] or not kept[j], f"node {j} is kept before the smaller {i}"
+        else:
+            assert kept[j] or not kept[i], f"node {i} is kept before the smaller {j}"
+
+
+def test_equal_words_keep_the_first_nodes() -> None:
+    np.testing.assert_array_equal(keep_smallest(np.full(4, 9, dtype=np.uint32), 2), [True, True, False, False])
+
+
+def test_words_are_unsigned() -> None:
+    words = np.array([2**31, 1, 2**32 - 1, 0], dtype=np.uint32)
+    np.testing.assert_array_equal(keep_smallest(words, 2), [False, True, False, True], "2^31 is larger than 1")
+
+
+@pytest.mark.parametrize("k", [0, 4, -1])
+def test_a_count_out_of_range_is_an_error(k: int) -> None:
+    with pytest.raises(ConfigError, match=rf"keep_smallest needs 1 ≤ k ≤ 3, the number of nodes; got {k}\."):
+        keep_smallest(np.zeros(3, dtype=np.uint32), k)
+
+
+def test_a_mask_is_drawn_from_the_stream_of_its_site() -> None:
+    site = SitePlan("b", (2, 3), path_code("b"), 4, None)
+    expected = keep_smallest(random_bits(fold_in(key(1), path_code("b")), 6), 4).reshape(2, 3)
+    np.testing.assert_array_equal(draw_mask(key(1), site), expected)
+
+
+def test_bernoulli_keeps_a_node_up_to_the_bound_itself() -> None:
+    words = random_bits(fold_in(key(1), path_code("a")), 50)
+    bound = int(np.sort(words)[20])
+    mask = draw_mask(key(1), SitePlan("a", (50,), path_code("a"), 1, bound))
+    assert mask.sum() == 21, "the word that equals the bound keeps its node"
+    np.testing.assert_array_equal(mask, words <= bound)
+
+
+def test_bernoulli_keeps_the_smallest_word_where_none_is_below_the_bound() -> None:
+    words = random_bits(fold_in(key(1), path_code("a")), 50)
+    mask = draw_mask(key(1), SitePlan("a", (50,), path_code("a"), 1, 0))
+    np.testing.assert_array_equal(np.flatnonzero(mask), [words.argmin()], "one node stays, the one with the least word")
+
+
+def test_bernoulli_at_sparsity_zero_keeps_all() -> None:
+    plan = mask_plan({"a": (1000,)}, 0.0, "bernoulli")
+    assert masks_from_keys(split(key(2), 5), plan)["a"].all(), "2^32 − 1 bounds every word"
+
+
+def test_bernoulli_counts_are_binomial() -> None:
+    """100 masks of 1000 nodes at η = 0.8: 20,000 kept ± 6 standard deviations of √(10^5 · 0.2 · 0.8) = 126."""
+    masks = masks_from_keys(split(key(3), 100), mask_plan({"a": (1000,)}, 0.8, "bernoulli"))["a"]
+    assert abs(int(masks.sum()) - 20_000) < 6 * math.sqrt(1e5 * 0.2 * 0.8)
+    assert len(set(masks.sum(axis=1).tolist())) > 1, "the count must differ from mask to mask"
+
+
+def test_every_node_is_kept_equally_often() -> None:
+    """Each of 8 nodes is kept in 1/4 of 4,000 masks: 1,000 ± 6 standard deviations of √(4000 · 3/16) = 27."""
+    masks = masks_from_keys(split(key(4), 4000), mask_plan({"a": (8,)}, 0.75, "exact"))["a"]
+    assert (masks.sum(axis=1) == 2).all(), "an exact mask keeps the same number every time"
+    assert (abs(masks.sum(axis=0) - 1000) < 6 * math.sqrt(4000 * 3 / 16)).all(), masks.sum(axis=0)
+
+
+def test_a_candidate_does_not_depend_on_the_others() -> None:
+    plan = mask_plan({"a": (5,), "b": (2, 2)}, 0.5, "exact")
+    keys = split(key(5), 6)
+    keys.setflags(write=False)
+    masks = masks_from_keys(keys, plan)
+    assert {site: mask.shape for site, mask in masks.items()} == {"a": (6, 5), "b": (6, 2, 2)}
+    for site, mask in masks_from_keys(keys[[4, 2]], plan).items():
+        np.testing.assert_array_equal(mask, masks[site][[4, 2]], f"site {site} depends on the other candidates")
+
+
+def test_no_candidates_and_no_sites_are_fine() -> None:
+    assert masks_from_keys(split(key(0), 0), mask_plan({"a": (5,)}, 0.5, "exact"))["a"].shape == (0, 5)
+    assert masks_from_keys(split(key(0), 2), mask_plan({}, 0.5, "exact")) == {}

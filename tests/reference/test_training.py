@@ -1,0 +1,212 @@
+"""Training: SGD by hand, schedules, and what the mask does to a gradient."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from weedout_core import BackendError, Dense, Network, TrainConfig, TrainPlan, mlp
+from weedout_numpy.fitness import count_correct, cross_entropy
+from weedout_numpy.network import draw_parameters, forward, he_normal
+from weedout_numpy.randomness import DATA_ORDER, fold_in, key, permutation
+from weedout_numpy.training import data_order, learning_rates, train_epoch, train_init
+
+PLAIN: dict[str, Any] = {"momentum": 0.0, "nesterov": False, "weight_decay": 0.0, "schedule": "constant"}
+
+
+def test_the_cosine_falls_from_the_rate_towards_zero() -> None:
+    rates = learning_rates(TrainConfig(epochs=2, learning_rate=0.4), steps=2)
+    expected = [0.4, 0.2 * (1 + math.sqrt(0.5)), 0.2, 0.2 * (1 - math.sqrt(0.5))]
+    # Angles 0, π/4, π/2, 3π/4; one rounding each in the angle, the cosine, the sum and two products.
+    np.testing.assert_allclose(rates, expected, rtol=0, atol=0.4 * 5 * 2**-52)
+
+
+def test_steps_fall_at_the_start_of_their_epochs() -> None:
+    config = TrainConfig(epochs=4, learning_rate=1.0, schedule="step", step_epochs=(1, 3), step_factor=0.5)
+    np.testing.assert_array_equal(learning_rates(config, steps=2), [1, 1, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25])
+
+
+def test_a_constant_rate_and_no_epochs() -> None:
+    np.testing.assert_array_equal(learning_rates(TrainConfig(epochs=2, schedule="constant"), steps=1), [0.05, 0.05])
+    assert learning_rates(TrainConfig(epochs=0), steps=3).shape == (0,)
+
+
+def test_an_epoch_deals_a_fresh_permutation_into_full_batches() -> None:
+    plan = TrainPlan(TrainConfig(), examples=11, batch_size=3, optimiser=None)
+    order = data_order(key(1), 4, plan)
+    expected = permutation(fold_in(fold_in(key(1), DATA_ORDER), 4), 11)[:9].reshape(3, 3)
+    np.testing.assert_array_equal(order, expected, "the two left over wait")
+    assert order.dtype == np.int32
+    assert not np.array_equal(order, data_order(key(1), 5, plan)), "each epoch has an order of its own"
+
+
+# One weight layer, one input x = 1, two classes, label 0: the logits are w + b, and at w = b = 0
+# p = (1/2, 1/2), so the gradient of kernel and bias alike is p − (1, 0) = (−1/2, 1/2).
+TINY = Network((Dense("logits", 2),), (1,))
+
+
+def train_tiny(
+    config: TrainConfig, kernel: float = 0.0, bias: float = 0.0
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Train on one example, one step an epoch: kernels and biases before training and after each step."""
+    plan = TrainPlan(config, examples=1, batch_size=1, optimiser=None)
+    params = {"logits/kernel": np.array([[[kernel, -kernel]]]), "logits/bias": np.array([[bias, -bias]])}
+    state = train_init(TINY, plan, key(0)[None], params, {})
+    kernels, biases = [params["logits/kernel"][0, 0]], [params["logits/bias"][0]]
+    for _ in range(config.epochs):
+        order = np.zeros((1, 1, 1), dtype=np.int32)
+        state, _ = train_epoch(TINY, plan, state, None, np.ones((1, 1)), np.zeros(1, dtype=np.int32), order)
+        kernels.append(np.asarray(state.params["logits/kernel"])[0, 0])
+        biases.append(np.asarray(state.params["logits/bias"])[0])
+    return kernels, biases
+
+
+def slope(kernel: float, bias: float) -> float:
+    """∂L/∂(first weight) for logits ±(kernel + bias): p₀ − 1, with p₀ = σ(2 (kernel + bias))."""
+    return 1 / (1 + math.exp(-2 * (kernel + bias))) - 1
+
+
+def close(found: np.ndarray, expected: float) -> None:
+    # A dozen roundings of numbers near 1: 12 · 2^-53 < 2e-15.
+    np.testing.assert_allclose(found, [expected, -expected], rtol=0, atol=2e-15)
+
+
+def test_one_plain_step_goes_down_the_gradient() -> None:
+    kernels, biases = train_tiny(TrainConfig(epochs=1, learning_rate=0.1, **PLAIN))
+    close(kernels[1], 0.05)
+    close(biases[1], 0.05)
+
+
+def test_momentum_carries_the_first_gradient_into_the_second_step() -> None:
+    config = TrainConfig(epochs=2, learning_rate=0.1, **{**PLAIN, "momentum": 0.9})
+    kernels, _ = train_tiny(config)
+    close(kernels[1], 0.05)  # v = g = −1/2: the first step is plain
+    v = 0.9 * -0.5 + slope(0.05, 0.05)
+    close(kernels[2], 0.05 - 0.1 * v)
+
+
+def test_nesterov_looks_ahead_from_the_first_step() -> None:
+    config = TrainConfig(epochs=2, learning_rate=0.1, **{**PLAIN, "momentum": 0.9, "nesterov": True})
+    kernels, _ = train_tiny(config)
+    first = -0.1 * (-0.5 + 0.9 * -0.5)
+    close(kernels[1], first)
+    g = slope(first, first)
+    v = 0.9 * -0.5 + g
+    close(kernels[2], first - 0.1 * (g + 0.9 * v))
+
+
+def test_decay_is_added_to_the_gradient_of_kernels_only() -> None:
+    config = TrainConfig(epochs=2, learning_rate=0.1, **{**PLAIN, "momentum": 0.5, "weight_decay": 0.2})
+    kernels, biases = train_tiny(config, kernel=1.0, bias=0.5)
+    g = slope(1.0, 0.5)
+    kernel, bias = 1.0 - 0.1 * (g + 0.2 * 1.0), 0.5 - 0.1 * g
+    close(kernels[1], kernel)
+    close(biases[1], bias)
+    ahead = slope(kernel, bias)
+    close(kernels[2], kernel - 0.1 * (0.5 * (g + 0.2 * 1.0) + ahead + 0.2 * kernel))  # the velocity remembers the decay
+    close(biases[2], bias - 0.1 * (0.5 * g + ahead))
+
+
+def test_decay_of_all_reaches_the_biases() -> None:
+    config = TrainConfig(epochs=1, learning_rate=0.1, decayed="all", **{**PLAIN, "weight_decay": 0.2})
+    _, biases = train_tiny(config, kernel=1.0, bias=0.5)
+    close(biases[1], 0.5 - 0.1 * (slope(1.0, 0.5) + 0.2 * 0.5))
+
+
+def test_each_step_takes_its_own_rate_from_the_schedule() -> None:
+    config = TrainConfig(
+        epochs=2, learning_rate=0.1, **{**PLAIN, "schedule": "step"}, step_epochs=(1,), step_factor=0.5
+    )
+    kernels, _ = train_tiny(config)
+    close(kernels[2], 0.05 - 0.05 * slope(0.05, 0.05))
+
+
+NET = mlp(6, (8,), 3)
+X = np.random.default_rng(0).normal(size=(20, 6))
+Y = np.random.default_rng(1).integers(3, size=20).astype(np.int32)
+PLAN = TrainPlan(TrainConfig(epochs=2, learning_rate=0.1), examples=20, batch_size=6, optimiser=None)
+KEYS = np.stack([key(1), key(2)])
+TREES = [draw_parameters(one, he_normal(NET)) for one in KEYS]
+PARAMS = {path: np.stack([tree[path] for tree in TREES]) for path in TREES[0]}
+MASKS = {"hidden_0": np.arange(16).reshape(2, 8) % 3 > 0}
+ORDER = np.stack([data_order(one, 0, PLAN) for one in KEYS])
+for array in (X, Y, KEYS, ORDER, *PARAMS.values(), *MASKS.values()):
+    array.setflags(write=False)
+
+
+def test_loss_and_correct_are_those_of_each_batch_before_its_update() -> None:
+    _, result = train_epoch(NET, PLAN, train_init(NET, PLAN, KEYS, PARAMS, {}), MASKS, X, Y, ORDER)
+    assert result.loss.shape == result.correct.shape == (2, 3)
+    assert result.correct.dtype.kind == "i", "correct counts examples"
+    for r in range(2):
+        batch = ORDER[r, 0]
+        logits, _ = forward(NET, TREES[r], {"hidden_0": MASKS["hidden_0"][r]}, X[batch])
+        assert result.loss[r, 0] == cross_entropy(logits, Y[batch]), f"loss of network {r}"
+        assert result.correct[r, 0] == count_correct(logits, Y[batch]), f"correct of network {r}"
+
+
+def test_networks_trained_together_are_trained_as_if_alone() -> None:
+    state, result = train_epoch(NET, PLAN, train_init(NET, PLAN, KEYS, PARAMS, {}), MASKS, X, Y, ORDER)
+    only = {path: value[1:] for path, value in PARAMS.items()}
+    mask = {site: value[1:] for site, value in MASKS.items()}
+    alone, alone_result = train_epoch(NET, PLAN, train_init(NET, PLAN, KEYS[1:], only, {}), mask, X, Y, ORDER[1:])
+    np.testing.assert_array_equal(result.loss[1:], alone_result.loss)
+    for path in PARAMS:
+        np.testing.assert_array_equal(np.asarray(state.params[path])[1:], np.asarray(alone.params[path]), path)
+
+
+def test_an_epoch_is_a_pure_function_of_its_state() -> None:
+    before = train_init(NET, PLAN, KEYS, PARAMS, {})
+    once, first = train_epoch(NET, PLAN, before, MASKS, X, Y, ORDER)
+    again, second = train_epoch(NET, PLAN, before, MASKS, X, Y, ORDER)
+    assert (before.epoch, once.epoch, again.epoch) == (0, 1, 1), "the epoch counts up in the new state only"
+    np.testing.assert_array_equal(first.loss, second.loss)
+    for path, value in PARAMS.items():
+        np.testing.assert_array_equal(np.asarray(once.params[path]), np.asarray(again.params[path]), path)
+        np.testing.assert_array_equal(np.asarray(before.params[path]), value, "the old state stays as it was")
+
+
+def test_the_weights_of_removed_nodes_get_no_gradient() -> None:
+    config = TrainConfig(epochs=1, learning_rate=0.1, **PLAIN)
+    plan = PLAN._replace(config=config)
+    state, _ = train_epoch(NET, plan, train_init(NET, plan, KEYS, PARAMS, {}), MASKS, X, Y, ORDER)
+    for r in range(2):
+        removed = ~MASKS["hidden_0"][r]
+        into, out = np.asarray(state.params["dense_0/kernel"])[r], np.asarray(state.params["logits/kernel"])[r]
+        np.testing.assert_array_equal(into[:, removed], TREES[r]["dense_0/kernel"][:, removed], "weights into it")
+        np.testing.assert_array_equal(out[removed], TREES[r]["logits/kernel"][removed], "weights out of it")
+        assert not np.array_equal(out[~removed], TREES[r]["logits/kernel"][~removed]), "the kept ones are trained"
+
+
+def test_training_learns() -> None:
+    config = TrainConfig(epochs=60, learning_rate=0.1, batch_size=20, weight_decay=0.0)
+    plan = TrainPlan(config, examples=20, batch_size=20, optimiser=None)
+    state = train_init(NET, plan, KEYS, PARAMS, {})
+    losses: list[np.ndarray] = []
+    for epoch in range(60):
+        order = np.stack([data_order(one, epoch, plan) for one in KEYS])
+        state, result = train_epoch(NET, plan, state, None, X, Y, order)
+        losses.append(result.loss)
+    assert (losses[-1] < losses[0] / 4).all(), "20 examples are learnt by heart"
+
+
+def test_divergence_shows_in_the_loss() -> None:
+    plan = PLAN._replace(config=TrainConfig(epochs=1, learning_rate=1e200, schedule="constant"))
+    _, result = train_epoch(NET, plan, train_init(NET, plan, KEYS, PARAMS, {}), MASKS, X, Y, ORDER)
+    assert not np.isfinite(result.loss[:, -1]).any(), "no warning and no error, a loss that is not finite"
+
+
+def test_another_optimiser_is_refused() -> None:
+    with pytest.raises(BackendError, match=r"its own SGD only, optimiser=None; got 'adam'\. Set momentum"):
+        train_init(NET, PLAN._replace(optimiser="adam"), KEYS, PARAMS, {})
+
+
+def test_velocity_starts_at_zero_and_statistics_are_handed_on() -> None:
+    statistics = {"mean": np.ones((2, 3))}
+    state = train_init(NET, PLAN, KEYS, PARAMS, statistics)
+    assert state.epoch == 0
+    assert state.keys is KEYS
+    assert not any(np.asarray(value).any() for value in state.optimiser.values()), "every velocity is 0"
+    after, _ = train_epoch(NET, PLAN, state, MASKS, X, Y, ORDER)
+    assert after.statistics is statistics, "no layer here keeps any"

@@ -1,0 +1,70 @@
+"""Fitness: how good an untrained sparse network is on a batch. Higher is fitter.
+
+Paper, section 2: "we consider fitness to be the negative cost on a batch of examples sampled from a
+validation holdout set"; section 3 ranks by validation accuracy instead. Both are here.
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from array_api_compat import array_namespace
+
+
+def negative_cross_entropy(logits: Any, labels: Any) -> Any:
+    """The mean log-probability of the true class, in nats, at most 0.
+
+    Args:
+        logits: float ``(*batch, examples, classes)``.
+        labels: integer ``(examples,)``.
+    Returns:
+        float ``(*batch,)``; NaN where any logit is not finite.
+    """
+    xp = array_namespace(logits, labels)
+    finite = xp.isfinite(logits)
+    usable = xp.where(finite, logits, xp.zeros_like(logits))
+    shifted = usable - xp.max(usable, axis=-1, keepdims=True)
+    log_normaliser = xp.log(xp.sum(xp.exp(shifted), axis=-1))
+    chosen = xp.sum(xp.where(_one_hot(logits, labels), shifted, xp.zeros_like(shifted)), axis=-1)
+    return _nan_unless(xp.all(finite, axis=(-2, -1)), xp.mean(chosen - log_normaliser, axis=-1))
+
+
+def accuracy(logits: Any, labels: Any) -> Any:
+    """The fraction of examples whose largest logit is the true class, in [0, 1]. Ties go to the lowest class.
+
+    Args:
+        logits: float ``(*batch, examples, classes)``.
+        labels: integer ``(examples,)``.
+    Returns:
+        float ``(*batch,)``; NaN where any logit is not finite.
+    """
+    xp = array_namespace(logits, labels)
+    correct = xp.mean(xp.astype(predictions(logits) == labels, logits.dtype), axis=-1)
+    return _nan_unless(xp.all(xp.isfinite(logits), axis=(-2, -1)), correct)
+
+
+def predictions(logits: Any) -> Any:
+    """The lowest class with the largest logit: float ``(*batch, classes)`` → int32 ``(*batch,)``.
+
+    Written out because ``argmax`` of ties and NaN differs between libraries. A row of NaN gives ``classes``.
+    """
+    xp = array_namespace(logits)
+    classes = xp.arange(logits.shape[-1], dtype=xp.int32)
+    best = logits == xp.max(logits, axis=-1, keepdims=True)
+    return xp.min(xp.where(best, classes, xp.full_like(classes, logits.shape[-1])), axis=-1)
+
+
+def _nan_unless(holds: Any, value: Any) -> Any:
+    xp = array_namespace(value)
+    return xp.where(holds, value, xp.full_like(value, xp.nan))
+
+
+def _one_hot(logits: Any, labels: Any) -> Any:
+    xp = array_namespace(logits, labels)
+    return labels[:, None] == xp.arange(logits.shape[-1], dtype=labels.dtype)
+
+
+#: The fitness functions by name, each ``(logits, labels) -> fitness``.
+FITNESS: Mapping[str, Callable[[Any, Any], Any]] = MappingProxyType(
+    {"negative_cross_entropy": negative_cross_entropy, "accuracy": accuracy}
+)

@@ -1,0 +1,68 @@
+"""A population is data: the keys of its candidates and the plan of their masks, not the masks themselves.
+
+A candidate is the pair (generation, index) in which it was first drawn, its *origin*. With the seed that says
+everything about it: its mask, and under ``weights="per_candidate"`` its initial weights.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from weedout_core._config import SearchConfig
+from weedout_core._masks import MaskPlan, Masks
+from weedout_core._random import Key, Keys, Stream, fold_in
+
+_CHUNK_NODES = 2**24  # mask nodes that may exist at once when the configuration does not say: 16 MiB of bool
+
+
+class Origin(NamedTuple):
+    """Where a candidate was drawn: generation ≥ 0, and its index in it, 0 … m−1."""
+
+    generation: int
+    index: int  # pyright: ignore[reportIncompatibleMethodOverride]
+
+
+class Population(NamedTuple):
+    """Candidates to score.
+
+    Attributes:
+        size: how many, m.
+        plan: how masks are drawn from keys; None when ``masks`` are given.
+        mask_keys: uint32 ``(m, 2)``.
+        weight_keys: uint32 ``(m, 2)`` where each candidate draws its own initial weights, else None.
+        masks: explicit masks {site: bool ``(m, *shape)``} in place of plan and keys, else None.
+    """
+
+    size: int
+    plan: MaskPlan | None
+    mask_keys: Keys | None
+    weight_keys: Keys | None
+    masks: Masks | None
+
+
+def explicit_population(masks: Masks, size: int) -> Population:
+    """A population of given masks: {site: bool ``(m, *shape)``}."""
+    return Population(size, None, None, None, masks)
+
+
+def candidate_keys(key: Key, stream: Stream, origins: Sequence[Origin]) -> Keys:
+    """The keys of candidates in one stream: uint32 ``(m, 2)``.
+
+    Each is ``fold_in(fold_in(fold_in(key, stream), generation), index)``.
+    """
+    generation, index = np.asarray(origins, dtype=np.uint32).T
+    return fold_in(fold_in(fold_in(key, int(stream)), generation), index)
+
+
+def draw_population(key: Key, plan: MaskPlan, config: SearchConfig, origins: Sequence[Origin]) -> Population:
+    """The candidates of these origins, in this order."""
+    own = config.weights == "per_candidate"
+    weight_keys = candidate_keys(key, Stream.WEIGHTS, origins) if own else None
+    return Population(len(origins), plan, candidate_keys(key, Stream.MASKS, origins), weight_keys, None)
+
+
+def chunk_size(plan: MaskPlan, config: SearchConfig) -> int:
+    """How many candidates' masks may exist at once: ``config.chunk``, or what fits 2^24 nodes. 1 … population."""
+    chunk = config.chunk or max(1, _CHUNK_NODES // max(1, plan.nodes))
+    return min(chunk, config.population)

@@ -1,0 +1,158 @@
+"""The random stream: counter-based Threefry-2x32 with 20 rounds, the same bits in every framework.
+
+Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC 2011). The layout of keys and
+counters is that of ``jax.random`` with its default implementation and partitionable bits, so JAX's own
+generator draws the same numbers. A draw depends on its key and its index alone: never on how many are drawn
+with it, on the order, or on the number of devices.
+
+A key is a uint32 array whose last axis holds its two words. Leading axes are a batch of keys. All functions
+follow the array namespace of their key (NumPy, JAX, any array-API library with uint32 arithmetic).
+"""
+
+import sys
+import zlib
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from array_api_compat import array_namespace
+
+from weedout_core._errors import ConfigError
+
+if TYPE_CHECKING:
+    from jaxtyping import UInt32
+elif "jaxtyping" in sys.modules:
+    # Whoever checks shapes at run time has imported it before.
+    from jaxtyping import UInt32
+else:
+    # Importing it takes twice as long as the rest of the core together, for annotations that nobody reads.
+    class UInt32:
+        """Stands in for jaxtyping's: ``UInt32[array, shape]`` is the array."""
+
+        def __class_getitem__(cls, item: tuple[type, str]) -> type:
+            return item[0]
+
+
+Key = UInt32[np.ndarray, "2"]
+Keys = UInt32[np.ndarray, "*batch 2"]
+
+#: The version of everything that decides which masks a seed gives. Golden files hold masks of this version.
+SAMPLER_VERSION = 1
+
+_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+_PARITY = 0x1BD11BDA
+
+
+class Stream(IntEnum):
+    """The named streams that descend from one seed, each by ``fold_in`` of its number."""
+
+    WEIGHTS = 0
+    MASKS = 1
+    VALIDATION_BATCHES = 2
+    DATA_ORDER = 3
+    AUGMENTATION = 4
+    CONTROL = 5
+    SELECTION = 6
+
+
+def key(seed: int) -> Key:
+    """Make a key from a seed.
+
+    Args:
+        seed: 0 ≤ seed < 2^64.
+    Returns:
+        uint32 ``(2,)``: ``(seed >> 32, seed & 0xffffffff)``, as ``jax.random.key`` has it.
+    Raises:
+        ConfigError: the seed is not an integer in range.
+    """
+    integer = isinstance(seed, int | np.integer)  # pyright: ignore[reportUnnecessaryIsInstance]
+    if isinstance(seed, bool) or not integer or not 0 <= seed < 2**64:
+        raise ConfigError(f"seed must be an integer in [0, 2^64); got {seed!r}.")
+    return np.asarray([int(seed) >> 32, int(seed) & 0xFFFFFFFF], dtype=np.uint32)
+
+
+def path_code(path: str) -> int:
+    """The number that stands for a site or a parameter in the stream: the CRC-32 of its path."""
+    return zlib.crc32(path.encode())
+
+
+def threefry2x32(k0: Any, k1: Any, c0: Any, c1: Any) -> tuple[Any, Any]:
+    """Encrypt the counter words ``(c0, c1)`` under the key words ``(k0, k1)``: Threefry-2x32, 20 rounds.
+
+    Args:
+        k0, k1, c0, c1: uint32 arrays that broadcast against each other, each with at least one axis.
+    Returns:
+        the two uint32 output words, of the broadcast shape.
+    """
+    schedule = (k0, k1, k0 ^ k1 ^ _PARITY)
+    x0, x1 = c0 + k0, c1 + k1
+    for block in range(5):
+        for rotation in _ROTATIONS[block % 2]:
+            x0 = x0 + x1
+            x1 = (x1 << rotation) | (x1 >> (32 - rotation))
+            x1 = x0 ^ x1
+        x0 = x0 + schedule[(block + 1) % 3]
+        x1 = x1 + schedule[(block + 2) % 3] + (block + 1)
+    return x0, x1
+
+
+def bits(key: Any, n: int) -> Any:
+    """Draw ``n`` words. Element i is the xor of the two output words for the counter ``(i >> 32, i)``.
+
+    Args:
+        key: uint32 ``(*batch, 2)``.
+        n: 0 ≤ n ≤ 2^32.
+    Returns:
+        uint32 ``(*batch, n)``, uniform over all words.
+    """
+    xp = array_namespace(key)
+    if not 0 <= n <= 2**32:
+        raise ConfigError(f"the number of words must be in [0, 2^32]; got {n}.")
+    low = xp.arange(n, dtype=xp.uint32)
+    high = xp.zeros(n, dtype=xp.uint32)
+    word0, word1 = threefry2x32(key[..., 0:1], key[..., 1:2], high, low)
+    return word0 ^ word1
+
+
+def fold_in(key: Any, data: Any) -> Any:
+    """Derive a key from a key and a number: both output words for the counter ``(0, data)``.
+
+    Args:
+        key: uint32 ``(*batch, 2)``.
+        data: an integer in [0, 2^32), or a uint32 array that broadcasts against ``batch``.
+    Returns:
+        uint32 ``(*batch, 2)`` after broadcasting.
+    """
+    xp = array_namespace(key)
+    if isinstance(data, int):
+        if not 0 <= data < 2**32:
+            raise ConfigError(f"fold_in takes a number in [0, 2^32); got {data}.")
+        data = xp.asarray(data, dtype=xp.uint32)
+    word0, word1 = threefry2x32(key[..., 0:1], key[..., 1:2], xp.zeros_like(data[..., None]), data[..., None])
+    return xp.concat([word0, word1], axis=-1)
+
+
+def split(key: Any, n: int) -> Any:
+    """Derive ``n`` keys: key i is ``fold_in(key, i)``.
+
+    Args:
+        key: uint32 ``(2,)``.
+        n: how many.
+    Returns:
+        uint32 ``(n, 2)``.
+    """
+    xp = array_namespace(key)
+    return fold_in(key, xp.arange(n, dtype=xp.uint32))
+
+
+def below(key: Key, bound: int) -> int:
+    """Draw one integer in [0, bound), 1 ≤ bound ≤ 2^32: the high word of ``bits(key, 1) × bound``.
+
+    No value's probability is off by more than 2^-32.
+    """
+    return int(bits(key, 1)[0]) * bound >> 32
+
+
+def permutation(key: Key, n: int) -> np.ndarray:
+    """Draw a permutation of 0 … n−1: the order of ``(bits, index)``. int32 ``(n,)``."""
+    return np.argsort(bits(key, n), kind="stable").astype(np.int32)

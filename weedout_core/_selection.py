@@ -1,0 +1,47 @@
+"""Strategies (the paper's RSH): pure functions ``(key, fitness) -> indices of the survivors``, fittest first.
+
+The survivors open the next generation, in this order; fresh candidates fill it up.
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from array_api_compat import array_namespace
+
+
+def select(fitness: Any) -> Any:
+    """The index of the fittest candidate. Ties go to the lowest index; what is not finite is never fitter.
+
+    Written out because ``argmax`` of ties and NaN differs between libraries.
+
+    Args:
+        fitness: float ``(*batch, candidates)``.
+    Returns:
+        int32 ``(*batch,)``; 0 where no fitness is finite.
+    """
+    xp = array_namespace(fitness)
+    usable = xp.where(xp.isfinite(fitness), fitness, xp.full_like(fitness, -xp.inf))
+    best = usable == xp.max(usable, axis=-1, keepdims=True)
+    index = xp.arange(fitness.shape[-1], dtype=xp.int32)
+    return xp.min(xp.where(best, index, xp.full_like(index, fitness.shape[-1])), axis=-1)
+
+
+def random_search(key: Any, fitness: Any) -> Any:
+    """Keep the elite alone. Paper, section 3: pass the fittest on and create m − 1 new random solutions.
+
+    Args:
+        key: uint32 ``(2,)``; Random Search makes no random choice among the scored.
+        fitness: float ``(candidates,)``.
+    Returns:
+        int32 ``(1,)``.
+    """
+    del key
+    xp = array_namespace(fitness)
+    return xp.reshape(select(fitness), (1,))
+
+
+Strategy = Callable[[Any, Any], Any]
+
+#: The strategies by name.
+STRATEGIES: Mapping[str, Strategy] = MappingProxyType({"random_search": random_search})

@@ -1,0 +1,53 @@
+"""The command ``weedout``: what went wrong in one sentence, and an exit code that scripts can use."""
+
+import sys
+from collections.abc import Sequence
+
+from weedout_core._errors import WeedoutError
+
+_WRONG, _INTERRUPTED = 2, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: the arguments; None takes those of the process.
+    Returns:
+        0; 2 if something is wrong with what was asked; 130 if the user interrupted.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _run(arguments)
+    except WeedoutError as error:
+        return _say(str(error), _WRONG)
+    except ModuleNotFoundError as error:
+        # Of the lab's libraries, that is: the core's own are there, or this module would not have been reached.
+        if error.name is None or error.name.startswith("weedout"):
+            raise
+        return _say(f"the command needs {error.name}: pip install 'weedout-core[lab,jax]'.", _WRONG)
+    except KeyboardInterrupt:
+        return _say("interrupted before any work was kept; the same command begins anew.", _INTERRUPTED)
+    except SystemExit as exit:
+        # The parser's, whose message or help is written.
+        return exit.code if isinstance(exit.code, int) else _WRONG
+
+
+def _run(arguments: list[str]) -> int:
+    from rich.console import Console  # here and below: they need the extra, and seconds
+
+    from weedout_core.lab.options import parse
+
+    options = parse(arguments)
+    if options is None:
+        from weedout_core.lab.doctor import run_doctor
+
+        return run_doctor(Console())
+    from weedout_core.lab.paper import run_paper
+
+    return run_paper(options, arguments, Console(), Console(stderr=True))
+
+
+def _say(sentence: str, code: int) -> int:
+    sys.stderr.write(f"weedout: {' '.join(sentence.split())}\n")
+    return code

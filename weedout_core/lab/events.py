@@ -1,0 +1,40 @@
+"""What happens during a group, told to whoever draws or times it."""
+
+from typing import Literal, NamedTuple
+
+from weedout_core._search import Generation
+from weedout_core._train import Epoch
+
+Phase = Literal["search", "control", "train", "evaluate"]
+
+
+class PhaseStarted(NamedTuple):
+    """A phase of a group begins. ``repeat`` is None for the phases that all repeats share."""
+
+    sparsity: float
+    phase: Phase
+    repeat: int | None
+
+
+class GenerationScored(NamedTuple):
+    """One more generation of a repeat's search."""
+
+    sparsity: float
+    repeat: int
+    generation: Generation
+
+
+class EpochTrained(NamedTuple):
+    """One more epoch of all cells of a group."""
+
+    sparsity: float
+    epoch: Epoch
+
+
+class GroupFinished(NamedTuple):
+    """All of a group is computed."""
+
+    sparsity: float
+
+
+Event = PhaseStarted | GenerationScored | EpochTrained | GroupFinished

@@ -1,0 +1,74 @@
+"""Files that are there whole or not at all, whenever the process or the machine stops."""
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from weedout_core._errors import RunError
+
+PARTIAL = ".partial"  # the suffix of what is being written; never read, replaced by the next attempt
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file: it holds what it held before, or all of the new content."""
+    partial = path.with_name(path.name + PARTIAL)
+    with _explained(path):
+        _write_through(partial, content)
+        os.replace(partial, path)
+        _sync_folder(path.parent)
+
+
+def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
+    """Write a new folder of files: it is not there, or holds all of them."""
+    partial = path.with_name(path.name + PARTIAL)
+    with _explained(path):
+        if partial.exists():
+            shutil.rmtree(partial)
+        partial.mkdir(parents=True)
+        for name, content in files.items():
+            _write_through(partial / name, content)
+        _sync_folder(partial)
+        os.rename(partial, path)
+        _sync_folder(path.parent)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and its parents, where they are not there."""
+    with _explained(path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
+def read_file(path: Path) -> bytes:
+    """A file's content. Raises RunError where it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise RunError(f"{path} cannot be written: {error.strerror}. What is already there is kept.") from error
+
+
+def _write_through(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(path: Path) -> None:
+    """Make renames in a folder last. Windows has no such call, and orders them itself."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,205 @@
+"""One group of the experiment, from search to test accuracy: a pure function but for the events it tells."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from weedout_core._backend import Backend
+from weedout_core._costs import costs
+from weedout_core._data import Examples
+from weedout_core._networks import Network
+from weedout_core._population import Origin
+from weedout_core._random import Key, fold_in, key
+from weedout_core._search import Generation, best_overall
+from weedout_core._train import Epoch, Evaluation, Trained, evaluate_together, train_together
+from weedout_core._weedout import SearchResult, draw_control, search
+from weedout_core.lab.datasets import Dataset
+from weedout_core.lab.events import EpochTrained, Event, GenerationScored, GroupFinished, PhaseStarted
+from weedout_core.lab.experiment import ExperimentConfig, network
+from weedout_core.lab.rows import ARMS, Arm, CurveRow, ResultRow, SearchRow
+
+OnEvent = Callable[[Event], None]
+
+
+class GroupResult(NamedTuple):
+    """All that a group leaves behind.
+
+    Attributes:
+        sparsity: the group's.
+        results: a row for each cell.
+        curves: a row for each cell and epoch.
+        searches: a row for each generation of each search.
+        masks: {"arm/repeat/site": bool ``shape``}, True where a node is kept.
+    """
+
+    sparsity: float
+    results: tuple[ResultRow, ...]
+    curves: tuple[CurveRow, ...]
+    searches: tuple[SearchRow, ...]
+    masks: dict[str, np.ndarray]
+
+
+class _Contestant(NamedTuple):
+    """What a cell starts from, and what the search knows of it."""
+
+    arm: Arm
+    repeat: int
+    key: Key
+    mask: dict[str, np.ndarray]
+    params: dict[str, np.ndarray]
+    origin: Origin | None
+    fitness: float | None
+    population_mean: float | None
+    achieved_sparsity: float
+    evaluations: int
+    stopped: str | None
+    batch: int | None
+
+
+class _Task(NamedTuple):
+    """What stays the same during a group."""
+
+    config: ExperimentConfig
+    sparsity: float
+    dataset: Dataset
+    net: Network
+    backend: Backend
+    on_event: OnEvent
+
+
+def run_group(
+    config: ExperimentConfig, sparsity: float, dataset: Dataset, backend: Backend, on_event: OnEvent
+) -> GroupResult:
+    """Search, draw controls, train all cells together, and measure them.
+
+    Args:
+        config: the experiment, its search chunk decided.
+        sparsity: one of ``config.sparsity``.
+        dataset: from ``load_dataset``.
+        backend: from ``wc.load_backend``.
+        on_event: told what happens as it happens.
+    """
+    task = _Task(config, sparsity, dataset, network(config, dataset), backend, on_event)
+    # Both arms of a repeat have its key: one parent, one order of the data. So they can be compared in pairs.
+    keys = [fold_in(key(config.seed), repeat) for repeat in range(config.repeats)]
+    searches = [_search(task, key, repeat) for repeat, key in enumerate(keys)]
+    on_event(PhaseStarted(sparsity, "control", None))
+    arms = {
+        "weedout": [_winner(found, keys[repeat], repeat) for repeat, found in enumerate(searches)],
+        "control": [_control(task, found, keys[repeat], repeat) for repeat, found in enumerate(searches)],
+    }
+    cells = [cell for arm in ARMS for cell in arms[arm]]
+    trained = _train(task, cells)
+    on_event(PhaseStarted(sparsity, "evaluate", None))
+    scores = [_evaluate(task, trained, cells, split) for split in (dataset.train, dataset.test)]
+    on_event(GroupFinished(sparsity))
+    return GroupResult(
+        sparsity,
+        tuple(_result_row(task, *cell) for cell in zip(cells, *scores, strict=True)),
+        tuple(_curve_row(sparsity, cell, i, epoch) for i, cell in enumerate(cells) for epoch in trained.history),
+        tuple(_search_row(sparsity, repeat, item) for repeat, found in enumerate(searches) for item in found.history),
+        {f"{cell.arm}/{cell.repeat}/{site}": mask for cell in cells for site, mask in cell.mask.items()},
+    )
+
+
+def _search(task: _Task, key: Key, repeat: int) -> SearchResult:
+    task.on_event(PhaseStarted(task.sparsity, "search", repeat))
+    return search(
+        task.net,
+        task.dataset.validation,
+        task.config.search_at(task.sparsity),
+        backend=task.backend,
+        key=key,
+        on_generation=lambda generation: task.on_event(GenerationScored(task.sparsity, repeat, generation)),
+    )
+
+
+def _winner(found: SearchResult, key: Key, repeat: int) -> _Contestant:
+    mean = {
+        "last_generation": found.history[-1].mean,
+        "best_overall": best_overall(found.history).mean,
+        "rescored": None,  # measured on one more batch, which the population never saw
+    }[found.config.winner]
+    return _Contestant(
+        "weedout", repeat, key, found.mask, found.params, found.origin, found.fitness, mean,
+        found.sparsity, found.evaluations, found.stopped, found.batch,
+    )  # fmt: skip
+
+
+def _control(task: _Task, found: SearchResult, key: Key, repeat: int) -> _Contestant:
+    kind = task.config.control
+    drawn = draw_control(task.net, found.config, backend=task.backend, key=key, control=kind)
+    first, origin = found.history[0], drawn.origin
+    return _Contestant(
+        "control", repeat, key, drawn.mask, drawn.params, origin,
+        None if origin is None else float(first.fitness[origin.index]),
+        None if origin is None else first.mean,
+        drawn.sparsity, 0, None, None if origin is None else found.batch,
+    )  # fmt: skip
+
+
+def _train(task: _Task, cells: Sequence[_Contestant]) -> Trained:
+    task.on_event(PhaseStarted(task.sparsity, "train", None))
+    return train_together(
+        task.net,
+        [cell.params for cell in cells],
+        [cell.mask for cell in cells],
+        task.dataset.train,
+        task.config.train,
+        backend=task.backend,
+        keys=[cell.key for cell in cells],
+        test=task.dataset.test,
+        on_epoch=lambda epoch: task.on_event(EpochTrained(task.sparsity, epoch)),
+    )
+
+
+def _evaluate(task: _Task, trained: Trained, cells: Sequence[_Contestant], split: Examples) -> list[Evaluation]:
+    """Every cell on a whole split."""
+    networks = [trained.one(index) for index in range(len(cells))]
+    return evaluate_together(
+        task.net,
+        [network.params for network in networks],
+        [cell.mask for cell in cells],
+        split,
+        backend=task.backend,
+        statistics=[network.statistics for network in networks],
+    )
+
+
+def _result_row(task: _Task, cell: _Contestant, train: Evaluation, test: Evaluation) -> ResultRow:
+    cost = costs(task.net, cell.mask)
+    return ResultRow(
+        sparsity=task.sparsity,
+        arm=cell.arm,
+        repeat=cell.repeat,
+        origin_generation=None if cell.origin is None else cell.origin.generation,
+        origin_index=None if cell.origin is None else cell.origin.index,
+        fitness=cell.fitness,
+        population_mean_fitness=cell.population_mean,
+        achieved_sparsity=cell.achieved_sparsity,
+        parameters=cost.parameters,
+        active_parameters=cost.active_parameters,
+        macs=cost.macs,
+        active_macs=cost.active_macs,
+        train_accuracy=train.accuracy,
+        train_loss=train.loss,
+        test_accuracy=test.accuracy,
+        test_loss=test.loss,
+        evaluations=cell.evaluations,
+        stopped=cell.stopped,
+        validation_batch=cell.batch,
+    )
+
+
+def _curve_row(sparsity: float, cell: _Contestant, index: int, epoch: Epoch) -> CurveRow:
+    return CurveRow(
+        sparsity, cell.arm, cell.repeat, epoch.epoch,
+        float(epoch.loss[index]), float(epoch.train_accuracy[index]), float(epoch.test_accuracy[index]),
+    )  # fmt: skip
+
+
+def _search_row(sparsity: float, repeat: int, found: Generation) -> SearchRow:
+    return SearchRow(
+        sparsity, repeat, found.generation, found.best, found.mean, found.worst, found.not_finite, found.evaluations
+    )

@@ -1,0 +1,94 @@
+"""``weedout paper`` from its options to the table: everything is checked first, then groups are run and committed."""
+
+import time
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from weedout_core._backend import Backend, load_backend
+from weedout_core._errors import WeedoutWarning
+from weedout_core._masks import mask_plan
+from weedout_core._networks import Network, mask_space
+from weedout_core.lab.datasets import Dataset, load_dataset
+from weedout_core.lab.events import Event
+from weedout_core.lab.experiment import ExperimentConfig, network, with_chunk
+from weedout_core.lab.figures import figure2
+from weedout_core.lab.files import write_file
+from weedout_core.lab.group import run_group
+from weedout_core.lab.options import PaperOptions
+from weedout_core.lab.progress import progress, write_line
+from weedout_core.lab.record import new_record
+from weedout_core.lab.report import results_table
+from weedout_core.lab.rows import CurveRow, ResultRow
+from weedout_core.lab.run_folder import RunFolder, open_run
+from weedout_core.lab.timings import Stopwatch
+
+INTERRUPTED = 130
+
+
+def run_paper(options: PaperOptions, arguments: Sequence[str], out: Console, err: Console) -> int:
+    """Run the experiment, or what is left of it.
+
+    Args:
+        options: from ``parse``.
+        arguments: the command line, to be recorded.
+        out: where the table goes.
+        err: where progress goes.
+    Returns:
+        0, or 130 if the user interrupted.
+    Raises:
+        WeedoutError: nothing is written where it comes before the first group.
+    """
+    config, run = options.config, options.run
+    dataset = load_dataset(config.dataset, run.data_dir)
+    backend = load_backend(config.backend, config.device, config.devices)
+    net = network(config, dataset)
+    _warn_of_small_sites(config, net, err)
+    record = new_record(config, dataset, net, backend, arguments, run.data_dir)
+    path = run.out or Path("runs") / f"{config.dataset}-{record.digest[:12]}"
+    with open_run(path, record, run.allow_other_versions) as folder:
+        write_line(err, f"{path}: {len(folder.committed)} of {len(folder.sparsities)} groups done")
+        try:
+            _run_groups(with_chunk(config, folder.record.chunk), dataset, backend, folder, err)
+            _finish(config, folder, out)
+        except KeyboardInterrupt:
+            kept = f"{len(folder.committed)} of {len(folder.sparsities)} groups are kept in {path}"
+            write_line(err, f"weedout: interrupted; {kept}, and the same command continues.")
+            return INTERRUPTED
+    return 0
+
+
+def _warn_of_small_sites(config: ExperimentConfig, net: Network, err: Console) -> None:
+    """Say once where a sparsity would remove a site's last node."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", WeedoutWarning)
+        for sparsity in config.sparsity:
+            mask_plan(mask_space(net), sparsity, config.search.sampling)
+    for warning in caught:
+        write_line(err, f"weedout: warning: {warning.message}")
+
+
+def _run_groups(config: ExperimentConfig, dataset: Dataset, backend: Backend, folder: RunFolder, err: Console) -> None:
+    missing = [sparsity for sparsity in folder.sparsities if sparsity not in folder.committed]
+    with progress(config, len(missing), err) as draw, warnings.catch_warnings():
+        warnings.simplefilter("ignore", WeedoutWarning)  # said before
+        for sparsity in missing:
+            stopwatch = Stopwatch(time.perf_counter)
+
+            def on_event(event: Event, stopwatch: Stopwatch = stopwatch) -> None:
+                stopwatch(event)
+                draw(event)
+
+            folder.commit(run_group(config, sparsity, dataset, backend, on_event), stopwatch.rows)
+
+
+def _finish(config: ExperimentConfig, folder: RunFolder, out: Console) -> None:
+    folder.assemble()  # a process may have been killed between a commit and the tables
+    curves = folder.rows("curves.csv", CurveRow)
+    out.print(results_table(config, folder.rows("results.csv", ResultRow)))
+    if curves:
+        write_file(folder.path / "figure2.png", figure2(config, curves))
+    figure = "Figure 2 in figure2.png" if curves else "no figure, for no epoch was trained"
+    write_line(out, f"{folder.path}: every cell in results.csv, {figure}.")

@@ -1,0 +1,97 @@
+"""Progress while a run computes, drawn from its events: live on a terminal, plain lines anywhere else."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from weedout_core.lab.events import EpochTrained, Event, GenerationScored, GroupFinished, PhaseStarted
+from weedout_core.lab.experiment import ExperimentConfig
+from weedout_core.lab.group import OnEvent
+
+_PLAIN_EPOCHS = 5  # about so many of a group's epochs get a line of their own where lines stay
+
+
+def describe(config: ExperimentConfig, event: Event) -> str:
+    """One line that says what is going on."""
+    prefix = f"sparsity {event.sparsity:g}"
+    match event:
+        case PhaseStarted(_, phase, repeat):
+            return f"{prefix} · {phase}" + ("" if repeat is None else f" {repeat + 1}/{config.repeats}")
+        case GenerationScored(_, repeat, found):
+            most = config.search.generations
+            number = f"{found.generation + 1}" + ("" if most is None else f"/{most}")
+            return (
+                f"{prefix} · search {repeat + 1}/{config.repeats} · generation {number} · best fitness {found.best:.4f}"
+            )
+        case EpochTrained(_, epoch):
+            train, test = 100 * epoch.train_accuracy.mean(), 100 * epoch.test_accuracy.mean()
+            return f"{prefix} · epoch {epoch.epoch}/{config.train.epochs} · train {train:.2f} % · test {test:.2f} %"
+        case GroupFinished():
+            return f"{prefix} · done"
+
+
+@contextmanager
+def progress(config: ExperimentConfig, groups: int, console: Console) -> Iterator[OnEvent]:
+    """Draw the events of some groups on a console.
+
+    Args:
+        config: the experiment.
+        groups: how many are to be computed.
+        console: a bar with an estimate of the time left if it is a terminal, else lines.
+    """
+    if not console.is_terminal:
+        yield _plain(config, console)
+        return
+    columns = (
+        BarColumn(bar_width=24), TaskProgressColumn(), TimeRemainingColumn(), TextColumn("left"),
+        TextColumn("{task.description}", markup=False),
+    )  # fmt: skip
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=groups * steps(config))
+
+        def draw(event: Event) -> None:
+            bar.update(task, advance=_advance(config, event), description=describe(config, event))
+
+        yield draw
+
+
+def steps(config: ExperimentConfig) -> float:
+    """The length of a group on the bar: one a search, one an epoch, one for measuring."""
+    return config.repeats + config.train.epochs + 1
+
+
+def _advance(config: ExperimentConfig, event: Event) -> float:
+    match event:
+        case PhaseStarted(_, "search", repeat):
+            # Searches may stop early, so their steps are counted when the next phase begins.
+            return 1.0 if repeat else 0.0
+        case PhaseStarted(_, "control", _) | EpochTrained() | GroupFinished():
+            return 1.0
+        case _:
+            return 0.0
+
+
+def _plain(config: ExperimentConfig, console: Console) -> Callable[[Event], None]:
+    every = max(1, config.train.epochs // _PLAIN_EPOCHS)
+    last: list[GenerationScored] = []
+
+    def write(event: Event) -> None:
+        match event:
+            case GenerationScored():
+                last[:] = [event]  # which is a search's last shows when the next phase begins
+            case PhaseStarted():
+                while last:
+                    write_line(console, describe(config, last.pop()))
+            case EpochTrained(_, epoch) if epoch.epoch % every and epoch.epoch != config.train.epochs:
+                return
+            case _:
+                write_line(console, describe(config, event))
+
+    return write
+
+
+def write_line(console: Console, text: str) -> None:
+    """One line as it is: no markup, no colours, no wrapping."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

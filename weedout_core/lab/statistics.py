@@ -1,0 +1,71 @@
+"""Means of a few runs with their 95 % intervals, by three methods. One run has no interval: its ends are NaN."""
+
+import math
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+from scipy import stats
+
+from weedout_core._config import check_option
+from weedout_core._errors import ConfigError
+from weedout_core._random import Key, bits
+
+IntervalMethod = Literal["student_t", "normal", "bootstrap"]
+
+LEVEL = 0.95
+_RESAMPLES = 10_000
+
+
+class Interval(NamedTuple):
+    """A mean and its interval. ``low`` and ``high`` are NaN for a single value."""
+
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def half_width(self) -> float:
+        """Half the interval's length; NaN for a single value."""
+        return (self.high - self.low) / 2
+
+
+def mean_interval(values: Sequence[float], method: IntervalMethod, key: Key) -> Interval:
+    """The mean of independent runs with its 95 % interval.
+
+    Args:
+        values: one for each run, at least one.
+        method: "student_t": mean ± t·s/√n with n − 1 degrees of freedom; "normal": the same with 1.96;
+            "bootstrap": the 2.5 and 97.5 percentiles of the means of 10,000 resamples.
+        key: decides the resamples; the other methods draw nothing.
+    Raises:
+        ConfigError: there is no value, or the method is unknown.
+    """
+    check_option("interval", method, get_args(IntervalMethod))
+    sample = np.asarray(values, dtype=np.float64)
+    if sample.size == 0:
+        raise ConfigError("an interval needs at least one value; got none.")
+    mean = float(sample.mean())
+    if sample.size == 1:
+        return Interval(mean, math.nan, math.nan)
+    if method == "bootstrap":
+        means = _resample(sample, key).mean(axis=1)
+        low, high = np.percentile(means, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
+        return Interval(mean, float(low), float(high))
+    upper = (1 + LEVEL) / 2
+    quantile = stats.t.ppf(upper, sample.size - 1) if method == "student_t" else stats.norm.ppf(upper)
+    half_width = float(quantile * sample.std(ddof=1) / math.sqrt(sample.size))
+    return Interval(mean, mean - half_width, mean + half_width)
+
+
+def paired_difference(first: Sequence[float], second: Sequence[float], method: IntervalMethod, key: Key) -> Interval:
+    """The mean of ``first − second``, run by run, with its interval. Args: as :func:`mean_interval`."""
+    if len(first) != len(second):
+        raise ConfigError(f"paired values must be equally many; got {len(first)} and {len(second)}.")
+    return mean_interval(np.subtract(first, second).tolist(), method, key)
+
+
+def _resample(sample: np.ndarray, key: Key) -> np.ndarray:
+    """Resamples with replacement, ``(10,000, n)``."""
+    words = bits(key, _RESAMPLES * sample.size).astype(np.uint64)
+    return sample[(words * np.uint64(sample.size) >> np.uint64(32)).astype(np.intp)].reshape(_RESAMPLES, sample.size)

@@ -1,0 +1,72 @@
+"""The conformance kit: does a backend do what the NumPy reference does?
+
+For a backend of your own::
+
+    from weedout_core.testing import CHECKS, assert_agrees
+
+    def test_my_backend():
+        assert_agrees(connect())            # every check, or: CHECKS["masks_from_keys"](backend, reference)
+
+Each check is a function ``(backend, reference) -> None`` that raises AssertionError with what differs; the
+inputs come from Hypothesis, which prints the smallest ones that fail. How many it tries is its profile's
+matter. Integers (words, masks, selection) must be equal; floats agree within the bounds of ``tolerances``.
+
+Needs the packages of the extra ``test``.
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from weedout_core._backend import Backend, load_backend
+from weedout_core.testing import draws, scores, training
+from weedout_core.testing.strategies import keys, plans, problems, spaces, sparsities, tied_words
+
+__all__ = ["CHECKS", "Check", "assert_agrees", "keys", "plans", "problems", "spaces", "sparsities", "tied_words"]
+
+Check = Callable[[Backend, Backend], None]
+
+#: Every check by name, in the order in which failures are easiest to understand.
+CHECKS: Mapping[str, Check] = MappingProxyType(
+    {
+        check.__name__: check
+        for check in (
+            draws.signatures,
+            draws.random_bits,
+            draws.keep_smallest,
+            draws.masks_from_keys,
+            draws.bernoulli_thresholds,
+            draws.masks_match_counts,
+            draws.sample_masks,
+            draws.draw_parameters,
+            scores.apply_agrees,
+            scores.full_mask_is_parent,
+            scores.score_masks,
+            scores.score_population,
+            scores.score_own_weights,
+            scores.permuted_candidates,
+            scores.chunks_change_nothing,
+            scores.tied_logits,
+            scores.not_finite_stays,
+            scores.pure,
+            training.epoch_agrees,
+            training.networks_are_independent,
+            training.search_agrees,
+            training.elite_never_worsens,
+        )
+    }
+)
+
+
+def assert_agrees(backend: str | Backend, reference: str | Backend = "numpy") -> None:
+    """Run every check of a backend against the reference.
+
+    Raises:
+        AssertionError: from the first check that fails, with a note of its name.
+    """
+    backend, reference = load_backend(backend), load_backend(reference)
+    for name, check in CHECKS.items():
+        try:
+            check(backend, reference)
+        except BaseException as error:
+            error.add_note(f"conformance check {name!r} of backend {backend.name!r} on {backend.device}")
+            raise

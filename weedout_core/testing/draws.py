@@ -1,0 +1,180 @@
+"""Checks of what must be equal to the bit: words, masks. And of initial weights."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from weedout_core import _backend as contract
+from weedout_core._backend import Backend
+from weedout_core._masks import MaskPlan, SitePlan, mask_plan
+from weedout_core._networks import he_normal
+from weedout_core._random import fold_in, path_code, split
+from weedout_core.testing.strategies import NETWORKS, keys, last_node_kept, plans, spaces, sparsities, tied_words
+from weedout_core.testing.tolerances import WEIGHTS
+
+_PROTOCOLS = {
+    "random_bits": contract.RandomBits,
+    "keep_smallest": contract.KeepSmallest,
+    "masks_from_keys": contract.MasksFromKeys,
+    "draw_parameters": contract.DrawParameters,
+    "score_population": contract.ScorePopulation,
+    "predict": contract.Predict,
+    "train_init": contract.TrainInit,
+    "train_epoch": contract.TrainEpoch,
+}
+
+
+#: Compilation is slow, and drawing a network takes many choices: neither is a fault of the property.
+_ALLOWED = [HealthCheck.too_slow, HealthCheck.data_too_large]
+
+
+def light(test: Callable[..., None], share: int = 1) -> Callable[..., None]:
+    """Run a property on the profile's number of examples, or one in ``share`` of them, at least 4."""
+    examples = max(4, settings().max_examples // share)
+    return settings(max_examples=examples, deadline=None, suppress_health_check=_ALLOWED)(test)
+
+
+def heavy(test: Callable[..., None]) -> Callable[..., None]:
+    """Run a property that compiles on a fifth of the profile's number of examples."""
+    return light(test, share=5)
+
+
+def equal(name: str, got: Any, wanted: Any) -> None:
+    """Assert that two arrays are equal in dtype, shape and every element."""
+    assert got.dtype == wanted.dtype, f"{name}: dtype {got.dtype}, the reference has {wanted.dtype}"
+    assert got.shape == wanted.shape, f"{name}: shape {got.shape}, the reference has {wanted.shape}"
+    differ = np.argwhere(np.atleast_1d(got != wanted))
+    assert not len(differ), f"{name}: {len(differ)} of {got.size} elements differ, the first at {differ[0].tolist()}"
+
+
+def signatures(backend: Backend, reference: Backend) -> None:
+    """The functions take the contract's arguments, by name and in order."""
+    del reference
+    for name, protocol in _PROTOCOLS.items():
+        wanted = list(inspect.signature(protocol.__call__).parameters)[1:]
+        got = list(inspect.signature(getattr(backend, name)).parameters)
+        assert got == wanted, f"{name} takes {got}; the contract has {wanted}"
+
+
+def random_bits(backend: Backend, reference: Backend) -> None:
+    """Words are equal, and a word does not depend on how many are drawn with it."""
+
+    @light
+    @given(keys(), st.integers(1, 3000))
+    def agree(key: np.ndarray, n: int) -> None:
+        words = backend.to_numpy(backend.random_bits(key, n))
+        equal("random_bits", words, reference.to_numpy(reference.random_bits(key, n)))
+        equal("random_bits of fewer", backend.to_numpy(backend.random_bits(key, (n + 1) // 2)), words[: (n + 1) // 2])
+
+    agree()
+
+
+def keep_smallest(backend: Backend, reference: Backend) -> None:
+    """The same nodes are kept, ties going to the lowest index."""
+
+    @light
+    @given(tied_words())
+    def agree(case: tuple[np.ndarray, int]) -> None:
+        words, k = case
+        kept = backend.to_numpy(backend.keep_smallest(words, k))
+        equal(f"keep_smallest(k={k})", kept, reference.to_numpy(reference.keep_smallest(words, k)))
+
+    agree()
+
+    @heavy
+    @given(keys(), st.integers(1, 500))
+    def takes_own_words(key: np.ndarray, n: int) -> None:
+        kept = backend.to_numpy(backend.keep_smallest(backend.random_bits(key, n), (n + 1) // 2))
+        wanted = reference.keep_smallest(reference.random_bits(key, n), (n + 1) // 2)
+        equal("keep_smallest of random_bits", kept, reference.to_numpy(wanted))
+
+    takes_own_words()
+
+
+def masks_from_keys(backend: Backend, reference: Backend) -> None:
+    """Masks are equal for any space, sparsity, sampling, count and key."""
+
+    @light
+    @given(keys(), plans(), st.integers(1, 5))
+    def agree(key: np.ndarray, plan: Any, count: int) -> None:
+        drawn = backend.masks_from_keys(split(key, count), plan)
+        wanted = reference.masks_from_keys(split(key, count), plan)
+        assert set(drawn) == {site.site for site in plan.sites}, f"sites {sorted(drawn)}"
+        for site in drawn:
+            equal(f"mask of {site!r}", backend.to_numpy(drawn[site]), reference.to_numpy(wanted[site]))
+
+    agree()
+
+
+def bernoulli_thresholds(backend: Backend, reference: Backend) -> None:
+    """A word equal to the threshold keeps its node, one above does not: the thresholds are chosen among the words.
+
+    A random word is next to a threshold once in billions, so that a rounded one would go unseen for years.
+    """
+
+    @heavy
+    @given(keys(), st.integers(1, 64), st.data())
+    def agree(key: np.ndarray, nodes: int, data: Any) -> None:
+        candidates = split(key, 1)
+        words = reference.to_numpy(reference.random_bits(fold_in(candidates[0], path_code("a")), nodes))
+        word = int(words[data.draw(st.integers(0, nodes - 1))])
+        for bound in (word, max(word - 1, 0)):
+            plan = MaskPlan((SitePlan("a", (nodes,), path_code("a"), 1, bound),))
+            got = backend.to_numpy(backend.masks_from_keys(candidates, plan)["a"])
+            equal(
+                f"mask for the bound {bound}", got, reference.to_numpy(reference.masks_from_keys(candidates, plan)["a"])
+            )
+
+    agree()
+
+
+def masks_match_counts(backend: Backend, reference: Backend) -> None:
+    """Exact masks keep exactly the planned count, and at least one node."""
+    del reference
+
+    @heavy
+    @given(keys(), plans(), st.integers(1, 4))
+    def holds(key: np.ndarray, plan: Any, count: int) -> None:
+        masks = backend.masks_from_keys(split(key, count), plan)
+        for site in plan.sites:
+            kept = backend.to_numpy(masks[site.site]).reshape(count, -1).sum(axis=1)
+            assert (kept >= 1).all(), f"{site}: a candidate keeps no node"
+            assert site.bound is not None or (kept == site.kept).all(), f"{site}: kept {kept.tolist()}"
+
+    holds()
+
+
+def sample_masks(backend: Backend, reference: Backend) -> None:
+    """Candidate i of a sample is drawn from ``fold_in(key, i)``, whatever the count."""
+
+    @heavy
+    @given(keys(), spaces(), sparsities(), st.integers(2, 5))
+    def agree(key: np.ndarray, space: dict[str, tuple[int, ...]], sparsity: float, count: int) -> None:
+        with last_node_kept():
+            drawn = backend.sample_masks(key, space, sparsity=sparsity, count=count)
+            alone = reference.masks_from_keys(split(key, count)[-1:], mask_plan(space, sparsity))
+        for site in space:
+            equal(f"mask of {site!r}", backend.to_numpy(drawn[site])[-1:], reference.to_numpy(alone[site]))
+
+    agree()
+
+
+def draw_parameters(backend: Backend, reference: Backend) -> None:
+    """Initial weights agree within the error of erfinv; biases are zero."""
+
+    @heavy
+    @given(keys(), st.sampled_from(NETWORKS), st.sampled_from(["fan_in", "fan_out"]))
+    def agree(key: np.ndarray, net: Any, fan: Any) -> None:
+        specs = he_normal(net, fan)
+        drawn, wanted = backend.draw_parameters(key, specs), reference.draw_parameters(key, specs)
+        assert set(drawn) == {spec.path for spec in specs}, f"paths {sorted(drawn)}"
+        for spec in specs:
+            got, true = backend.to_numpy(drawn[spec.path]), reference.to_numpy(wanted[spec.path])
+            assert got.shape == spec.shape, f"{spec.path}: shape {got.shape}"
+            np.testing.assert_allclose(got, true, rtol=WEIGHTS, atol=0, err_msg=spec.path)
+
+    agree()

@@ -1,0 +1,217 @@
+"""Checks of the forward pass and of fitness."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from weedout_core._backend import Backend
+from weedout_core._fitness import FITNESS
+from weedout_core._networks import he_normal
+from weedout_core._population import Population
+from weedout_core._random import split
+from weedout_core.testing import tolerances
+from weedout_core.testing.draws import equal, heavy
+from weedout_core.testing.strategies import Problem, problems
+
+
+def on_device(backend: Backend, tree: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """A tree of arrays on the backend's device."""
+    return {path: backend.asarray(value) for path, value in tree.items()}
+
+
+def logits_of(reference: Backend, problem: Problem, masks: Mapping[str, np.ndarray] | None) -> np.ndarray:
+    """The reference's logits of one candidate."""
+    return reference.to_numpy(reference.apply(problem.net, on_device(reference, problem.params), problem.x, masks))
+
+
+def scored(backend: Backend, problem: Problem, candidates: Any, **options: Any) -> np.ndarray:
+    """The fitness of candidates with a problem's weights, as NumPy."""
+    params = on_device(backend, problem.params)
+    return backend.to_numpy(backend.score(problem.net, params, candidates, problem.x, problem.y, **options))
+
+
+def fitness_error(reference: Backend, problem: Problem, fitness: str) -> np.ndarray:
+    """The most that each candidate's fitness may be off, ``(6,)``."""
+    bound = {"negative_cross_entropy": tolerances.cross_entropy_error, "accuracy": tolerances.accuracy_error}[fitness]
+    masks = [problem.one(index) for index in range(len(problem.keys))]
+    errors = [tolerances.logit_error(problem.net, problem.params, mask, problem.x) for mask in masks]
+    rounding = 2 * tolerances.UNIT_ROUNDOFF  # of the result itself
+    return np.array([bound(logits_of(reference, problem, m), e) + rounding for m, e in zip(masks, errors, strict=True)])
+
+
+def within(name: str, got: np.ndarray, wanted: np.ndarray, bound: np.ndarray) -> None:
+    """Assert that arrays agree within a bound for each element."""
+    assert got.shape == wanted.shape, f"{name}: shape {got.shape}, the reference has {wanted.shape}"
+    worst = np.max(np.abs(got.astype(np.float64) - wanted) / bound)
+    assert worst <= 1, f"{name}: off by {worst:.3g} times the bound; got {got}, the reference has {wanted}"
+
+
+def apply_agrees(backend: Backend, reference: Backend) -> None:
+    """Logits agree, with masks and without."""
+
+    @heavy
+    @given(problems(), st.booleans())
+    def agree(problem: Problem, masked: bool) -> None:
+        masks = problem.one() if masked else None
+        got = backend.apply(
+            problem.net, on_device(backend, problem.params), problem.x, masks and on_device(backend, masks)
+        )
+        bound = tolerances.logit_error(problem.net, problem.params, masks, problem.x)
+        within("apply", backend.to_numpy(got), logits_of(reference, problem, masks), bound + tolerances.UNIT_ROUNDOFF)
+
+    agree()
+
+
+def full_mask_is_parent(backend: Backend, reference: Backend) -> None:
+    """A mask that keeps every node is the parent, to the bit (rescaling by 1 included)."""
+    del reference
+
+    @heavy
+    @given(problems())
+    def holds(problem: Problem) -> None:
+        params = on_device(backend, problem.params)
+        full = on_device(backend, {site: np.ones_like(mask) for site, mask in problem.one().items()})
+        parent = backend.to_numpy(backend.apply(problem.net, params, problem.x))
+        np.testing.assert_allclose(
+            backend.to_numpy(backend.apply(problem.net, params, problem.x, full)),
+            parent,
+            rtol=0,
+            atol=2 * tolerances.logit_error(problem.net, problem.params, None, problem.x).max(),
+        )
+
+    holds()
+
+
+def score_masks(backend: Backend, reference: Backend) -> None:
+    """The fitness of explicit masks agrees, for each fitness function."""
+
+    @heavy
+    @given(problems(), st.sampled_from(sorted(FITNESS)))
+    def agree(problem: Problem, fitness: str) -> None:
+        got = scored(backend, problem, on_device(backend, problem.masks), fitness=fitness)
+        wanted = scored(reference, problem, problem.masks, fitness=fitness)
+        within(f"score ({fitness})", got, wanted, fitness_error(reference, problem, fitness))
+
+    agree()
+
+
+def score_population(backend: Backend, reference: Backend) -> None:
+    """A population of keys has the fitness of the masks that the keys stand for."""
+
+    @heavy
+    @given(problems())
+    def agree(problem: Problem) -> None:
+        population = Population(len(problem.keys), problem.plan, problem.keys, None, None)
+        wanted = scored(reference, problem, problem.masks)
+        bound = fitness_error(reference, problem, "negative_cross_entropy")
+        within("score of keys", scored(backend, problem, population), wanted, bound)
+
+    agree()
+
+
+def score_own_weights(backend: Backend, reference: Backend) -> None:
+    """Candidates with weight keys are scored with the weights that ``draw_parameters`` gives for them."""
+    del reference
+
+    @heavy
+    @given(problems())
+    def agree(problem: Problem) -> None:
+        specs = he_normal(problem.net)
+        own = split(problem.keys[0], len(problem.keys))
+        population = Population(len(own), problem.plan, problem.keys, own, None)
+        got = backend.to_numpy(backend.score(problem.net, specs, population, problem.x, problem.y))
+        for index, key in enumerate(own):
+            params = backend.draw_parameters(key, specs)
+            alone = {site: backend.asarray(mask[index : index + 1]) for site, mask in problem.masks.items()}
+            wanted = backend.to_numpy(backend.score(problem.net, params, alone, problem.x, problem.y))
+            drawn = problem._replace(params={path: backend.to_numpy(value) for path, value in params.items()})
+            error = tolerances.logit_error(problem.net, drawn.params, problem.one(index), problem.x)
+            bound = tolerances.cross_entropy_error(logits_of(backend, drawn, problem.one(index)), error)
+            within("score with own weights", got[index : index + 1], wanted, np.asarray(2 * bound))
+
+    agree()
+
+
+def permuted_candidates(backend: Backend, reference: Backend) -> None:
+    """Permuting the candidates permutes their fitness."""
+
+    @heavy
+    @given(problems(), st.permutations(range(6)))
+    def holds(problem: Problem, order: list[int]) -> None:
+        shuffled = {site: mask[order] for site, mask in problem.masks.items()}
+        bound = fitness_error(reference, problem, "negative_cross_entropy")[order]
+        got = scored(backend, problem, on_device(backend, shuffled))
+        within("permuted", got, scored(backend, problem, on_device(backend, problem.masks))[order], 2 * bound)
+
+    holds()
+
+
+def chunks_change_nothing(backend: Backend, reference: Backend) -> None:
+    """The fitness does not depend on how many candidates' masks exist at once, nor on how many are scored."""
+
+    @heavy
+    @given(problems(), st.sampled_from([1, 4, 6]))
+    def holds(problem: Problem, chunk: int) -> None:
+        population = Population(len(problem.keys), problem.plan, problem.keys, None, None)
+        wanted = scored(reference, problem, problem.masks)
+        bound = fitness_error(reference, problem, "negative_cross_entropy")
+        within(f"chunks of {chunk}", scored(backend, problem, population, chunk=chunk), wanted, bound)
+        fewer = population._replace(size=5, mask_keys=problem.keys[:5])
+        within("fewer candidates", scored(backend, problem, fewer, chunk=chunk), wanted[:5], bound[:5])
+
+    holds()
+
+
+def tied_logits(backend: Backend, reference: Backend) -> None:
+    """Where logits tie, the lowest class is predicted: without weights that is class 0 for every example."""
+    del reference
+
+    @heavy
+    @given(problems())
+    def holds(problem: Problem) -> None:
+        silent = problem._replace(params={path: np.zeros_like(value) for path, value in problem.params.items()})
+        got = scored(backend, silent, on_device(backend, problem.masks), fitness="accuracy")
+        wanted = np.full(len(problem.keys), np.mean(problem.y == 0))
+        within("accuracy of ties", got, wanted, np.asarray(tolerances.gamma(len(problem.y))))
+
+    holds()
+
+
+def not_finite_stays(backend: Backend, reference: Backend) -> None:
+    """Weights that are NaN or infinite give a fitness that is not finite, for each fitness function."""
+    del reference
+
+    @heavy
+    @given(problems(), st.sampled_from(sorted(FITNESS)), st.sampled_from([np.nan, np.inf]))
+    def holds(problem: Problem, fitness: str, value: float) -> None:
+        path = list(problem.params)[-1]
+        broken = problem._replace(params=problem.params | {path: np.full_like(problem.params[path], value)})
+        got = scored(backend, broken, on_device(backend, problem.masks), fitness=fitness)
+        assert not np.isfinite(got).any(), f"weights of {value} have {fitness} {got}"
+
+    holds()
+
+
+def pure(backend: Backend, reference: Backend) -> None:
+    """The same call twice gives the same bits, and no input is changed."""
+    del reference
+
+    @heavy
+    @given(problems())
+    def holds(problem: Problem) -> None:
+        arrays = [problem.x, problem.y, problem.keys, *problem.params.values(), *problem.masks.values()]
+        before = [array.copy() for array in arrays]
+        for array in arrays:
+            array.setflags(write=False)
+        population = Population(len(problem.keys), problem.plan, problem.keys, None, None)
+        first = scored(backend, problem, population), scored(backend, problem, problem.masks)
+        again = scored(backend, problem, population), scored(backend, problem, problem.masks)
+        for one, two in zip(first, again, strict=True):
+            equal("the same call", two, one)
+        for now, then in zip(arrays, before, strict=True):
+            equal("an input", now, then)
+
+    holds()

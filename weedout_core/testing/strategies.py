@@ -1,0 +1,130 @@
+"""Hypothesis strategies for what a backend is given."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+from hypothesis import strategies as st
+
+from weedout_core._errors import WeedoutWarning
+from weedout_core._masks import MaskPlan, mask_plan, masks_from_keys
+from weedout_core._networks import Dense, Flatten, Mask, Network, Relu, mask_space, mlp, parameter_shapes
+from weedout_core._random import split
+
+_words = st.integers(0, 2**32 - 1)
+
+
+@contextmanager
+def last_node_kept() -> Iterator[None]:
+    """Silence the warning that a site's last node is kept: it is part of what is checked."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", WeedoutWarning)
+        yield
+
+
+def keys() -> st.SearchStrategy[np.ndarray]:
+    """Any key: uint32 ``(2,)``."""
+    return st.tuples(_words, _words).map(lambda words: np.array(words, dtype=np.uint32))
+
+
+def spaces(max_nodes: int = 200) -> st.SearchStrategy[dict[str, tuple[int, ...]]]:
+    """One to three sites of one to three axes, sites of a single node included."""
+    shapes = st.one_of(
+        st.tuples(st.integers(1, max_nodes)),
+        st.tuples(st.integers(1, 5), st.integers(1, 6), st.integers(1, 7)),
+    )
+    names = st.sampled_from(["hidden_0", "block/1/site", "ü", "a"])
+    return st.dictionaries(names, shapes, min_size=1, max_size=3)
+
+
+def sparsities() -> st.SearchStrategy[float]:
+    """η in [0, 1), with 0, halves (where η·n + 1/2 is an integer) and almost 1 among them."""
+    return st.one_of(
+        st.sampled_from([0.0, 0.2, 0.25, 0.5, 0.8, float(np.nextafter(1, 0))]),
+        st.floats(0, 1, exclude_max=True, allow_nan=False),
+    )
+
+
+@st.composite
+def plans(draw: Any) -> MaskPlan:
+    """How masks are drawn over any space, exact or Bernoulli, one sparsity or one a site."""
+    space = draw(spaces())
+    one = draw(st.booleans())
+    sparsity = draw(sparsities()) if one else {site: draw(sparsities()) for site in space}
+    with last_node_kept():
+        return mask_plan(space, sparsity, draw(st.sampled_from(["exact", "bernoulli"])))
+
+
+@st.composite
+def tied_words(draw: Any) -> tuple[np.ndarray, int]:
+    """uint32 words with many ties, the lowest and the highest word among them, and how many to keep."""
+    values = draw(st.lists(st.sampled_from([0, 1, 2**31 - 1, 2**31, 2**32 - 1]), min_size=1, max_size=60))
+    return np.array(values, dtype=np.uint32), draw(st.integers(1, len(values)))
+
+
+class Problem(NamedTuple):
+    """A network with float32 weights (biases too), a batch, and a population's masks.
+
+    Attributes:
+        net: the network.
+        params: {path: float32 ``shape``}.
+        x, y: 24 examples.
+        plan: how the masks were drawn.
+        keys: uint32 ``(6, 2)``, the candidates' keys.
+        masks: {site: bool ``(6, *shape)``}.
+    """
+
+    net: Network
+    params: dict[str, np.ndarray]
+    x: np.ndarray
+    y: np.ndarray
+    plan: MaskPlan
+    keys: np.ndarray
+    masks: dict[str, np.ndarray]
+
+    def __repr__(self) -> str:
+        """What decides the rest: a failure prints this, not thousands of numbers."""
+        return f"Problem(net={self.net}, candidate_keys={self.keys.tolist()}, kept={self.plan.kept})"
+
+    def one(self, index: int = 0) -> dict[str, np.ndarray]:
+        """One candidate's masks."""
+        return {site: mask[index] for site, mask in self.masks.items()}
+
+
+#: Few and fixed, because a compiled backend compiles for each: deep, rescaled, with axes, masked at the input.
+NETWORKS = (
+    mlp(7, (12, 9), 5),
+    mlp(6, (10,), 3, rescale=True),
+    Network(
+        (
+            Mask("image"),
+            Flatten(),
+            Dense("one", 11),
+            Relu(),
+            Mask("one"),
+            Dense("two", 8),
+            Mask("two"),
+            Dense("out", 4),
+        ),
+        (2, 3, 2),
+    ),
+)
+
+
+@st.composite
+def problems(draw: Any) -> Problem:
+    """One of a few networks with any weights and batch. Plans are exact, at one of two sparsities."""
+    net = draw(st.sampled_from(NETWORKS))
+    key = draw(keys())
+    rng = np.random.default_rng(key)
+    params = {
+        path: (rng.standard_normal(shape) * (0.5 if len(shape) == 2 else 0.2)).astype(np.float32)
+        for path, shape in parameter_shapes(net).items()
+    }
+    x = rng.standard_normal((24, *net.input_shape)).astype(np.float32)
+    y = rng.integers(0, net.classes, 24).astype(np.int32)
+    plan = mask_plan(mask_space(net), draw(st.sampled_from([0.3, 0.6])))
+    candidates = split(key, 6)
+    return Problem(net, params, x, y, plan, candidates, masks_from_keys(candidates, plan))
