@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
-from weedout_core._config import Precision, TrainConfig, check_option
+from weedout_core._annotations import Key, Keys
+from weedout_core._config import Precision, TrainConfig, check_at_least, check_option
 from weedout_core._data import checked_examples, checked_inputs
 from weedout_core._errors import BackendError, BackendNotInstalledError, ConfigError
 from weedout_core._fitness import FITNESS
 from weedout_core._masks import MaskPlan, Masks, Sampling, Space, Sparsity, checked_masks, mask_plan
 from weedout_core._networks import Network, ParameterSpec, checked_parameters, he_normal, mask_space
 from weedout_core._population import Population, explicit_population
-from weedout_core._random import Key, Keys, split
+from weedout_core._random import split
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -241,6 +242,7 @@ class Backend:
             ConfigError, DataError, MaskError: an argument does not fit.
         """
         check_option("fitness", fitness, FITNESS)
+        check_at_least("chunk", chunk, 1, optional=True)
         if not isinstance(candidates, Population):
             (size,) = checked_masks(candidates, mask_space(net), leading=1)
             candidates = explicit_population(candidates, size)

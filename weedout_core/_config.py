@@ -6,7 +6,7 @@ this library takes one side: they are here so that every result says so.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, cast, get_args, get_origin, get_type_hints
@@ -166,10 +166,10 @@ class TrainConfig:
         object.__setattr__(self, "step_epochs", tuple(self.step_epochs))  # a list could not be hashed
         check_at_least("epochs", self.epochs, 0)
         check_at_least("batch_size", self.batch_size, 1)
-        check_real("learning_rate", self.learning_rate, self.learning_rate > 0, "above 0")
-        check_real("momentum", self.momentum, 0 <= self.momentum < 1, "in [0, 1)")
-        check_real("weight_decay", self.weight_decay, self.weight_decay >= 0, "at least 0")
-        check_real("step_factor", self.step_factor, self.step_factor > 0, "above 0")
+        check_real("learning_rate", self.learning_rate, lambda rate: rate > 0, "above 0")
+        check_real("momentum", self.momentum, lambda momentum: 0 <= momentum < 1, "in [0, 1)")
+        check_real("weight_decay", self.weight_decay, lambda decay: decay >= 0, "at least 0")
+        check_real("step_factor", self.step_factor, lambda factor: factor > 0, "above 0")
         if any(not is_integer(epoch) or epoch < 1 for epoch in self.step_epochs):
             raise ConfigError(f"step_epochs must be epochs from 1 on; got {self.step_epochs!r}.")
 
@@ -227,7 +227,7 @@ def check_at_least(name: str, value: Any, least: int, optional: bool = False) ->
         raise ConfigError(f"{name} must be an integer of at least {least}; got {value!r}.")
 
 
-def check_real(name: str, value: Any, holds: bool, wanted: str) -> None:
-    """Raise ConfigError if a number is not finite or its condition does not hold."""
-    if not math.isfinite(value) or not holds:
+def check_real(name: str, value: Any, holds: Callable[[float], bool], wanted: str) -> None:
+    """Raise ConfigError if a value is not a finite number for which the condition holds."""
+    if not isinstance(value, int | float) or not math.isfinite(value) or not holds(value):
         raise ConfigError(f"{name} must be a finite number {wanted}; got {value!r}.")

@@ -1,6 +1,7 @@
 """Examples and labels, checked once before any work starts."""
 
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -35,8 +36,10 @@ def checked_examples(net: Network, data: Any) -> Examples:
         net: the network.
         data: a pair ``(x, y)`` of arrays.
     """
-    x, y = data
-    x, y = checked_inputs(net, x), np.asarray(y)
+    pair = cast(Sequence[Any], data) if isinstance(data, tuple | list) else ()
+    if len(pair) != 2:
+        raise DataError("a split must be a pair (x, y) of inputs and labels; got something else.")
+    x, y = checked_inputs(net, pair[0]), np.asarray(pair[1])
     if y.shape != (len(x),) or y.dtype.kind not in "iu":
         raise DataError(f"labels must be integers of shape ({len(x)},), one an example; got {y.dtype} {y.shape}.")
     if y.min() < 0 or y.max() >= net.classes:

@@ -202,6 +202,8 @@ def checked_masks(masks: Masks, space: Space, leading: int) -> tuple[int, ...]:
     """
     if set(masks) != set(space):
         raise MaskError(f"masks must have exactly the network's sites {sorted(space)}; got {sorted(masks)}.")
+    if leading and not masks:
+        raise MaskError("a population of masks needs a network with at least one site; this one has no Mask layer.")
     lead = tuple(next(iter(masks.values())).shape)[:leading] if masks else ()
     for site, mask in masks.items():
         wanted = (*lead, *space[site])

@@ -63,6 +63,8 @@ class Network:
 
     def __post_init__(self) -> None:
         """Raise ConfigError if the layers do not fit together, or two names would share random numbers."""
+        if not self.input_shape or any(not is_positive_integer(length) for length in self.input_shape):
+            raise ConfigError(f"input_shape must be one or more positive integers; got {self.input_shape}.")
         shape = self.output_shape
         if len(shape) != 1 or shape[0] < 2:
             raise ConfigError(f"a network must end in at least two logits; its output shape is {shape}.")
@@ -82,6 +84,10 @@ class Network:
     @property
     def classes(self) -> int:
         return self.output_shape[0]
+
+
+def is_positive_integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def walk(net: Network) -> Iterator[tuple[Layer, Shape]]:

@@ -1,7 +1,7 @@
 """A population is data: the keys of its candidates and the plan of their masks, not the masks themselves.
 
-A candidate is the pair (generation, index) in which it was first drawn, its *origin*. With the seed that says
-everything about it: its mask, and under ``weights="per_candidate"`` its initial weights.
+A candidate is named by its *origin*: the generation in which it was first drawn, and its number in it. With the
+seed that says everything about it: its mask, and under ``weights="per_candidate"`` its initial weights.
 """
 
 from collections.abc import Sequence
@@ -9,18 +9,19 @@ from typing import NamedTuple
 
 import numpy as np
 
+from weedout_core._annotations import Key, Keys
 from weedout_core._config import SearchConfig
 from weedout_core._masks import MaskPlan, Masks
-from weedout_core._random import Key, Keys, Stream, fold_in
+from weedout_core._random import Stream, fold_in
 
 _CHUNK_NODES = 2**24  # mask nodes that may exist at once when the configuration does not say: 16 MiB of bool
 
 
 class Origin(NamedTuple):
-    """Where a candidate was drawn: generation ≥ 0, and its index in it, 0 … m−1."""
+    """Where a candidate was drawn: generation ≥ 0, and its number in it, 0 … m−1."""
 
     generation: int
-    index: int  # pyright: ignore[reportIncompatibleMethodOverride]
+    candidate: int
 
 
 class Population(NamedTuple):
@@ -49,10 +50,10 @@ def explicit_population(masks: Masks, size: int) -> Population:
 def candidate_keys(key: Key, stream: Stream, origins: Sequence[Origin]) -> Keys:
     """The keys of candidates in one stream: uint32 ``(m, 2)``.
 
-    Each is ``fold_in(fold_in(fold_in(key, stream), generation), index)``.
+    Each is ``fold_in(fold_in(fold_in(key, stream), generation), candidate)``.
     """
-    generation, index = np.asarray(origins, dtype=np.uint32).T
-    return fold_in(fold_in(fold_in(key, int(stream)), generation), index)
+    generation, candidate = np.asarray(origins, dtype=np.uint32).T
+    return fold_in(fold_in(fold_in(key, int(stream)), generation), candidate)
 
 
 def draw_population(key: Key, plan: MaskPlan, config: SearchConfig, origins: Sequence[Origin]) -> Population:

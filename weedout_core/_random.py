@@ -9,32 +9,15 @@ A key is a uint32 array whose last axis holds its two words. Leading axes are a 
 follow the array namespace of their key (NumPy, JAX, any array-API library with uint32 arithmetic).
 """
 
-import sys
 import zlib
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any, cast
 
 import numpy as np
 from array_api_compat import array_namespace
 
+from weedout_core._annotations import Key
 from weedout_core._errors import ConfigError
-
-if TYPE_CHECKING:
-    from jaxtyping import UInt32
-elif "jaxtyping" in sys.modules:
-    # Whoever checks shapes at run time has imported it before.
-    from jaxtyping import UInt32
-else:
-    # Importing it takes twice as long as the rest of the core together, for annotations that nobody reads.
-    class UInt32:
-        """Stands in for jaxtyping's: ``UInt32[array, shape]`` is the array."""
-
-        def __class_getitem__(cls, item: tuple[type, str]) -> type:
-            return item[0]
-
-
-Key = UInt32[np.ndarray, "2"]
-Keys = UInt32[np.ndarray, "*batch 2"]
 
 #: The version of everything that decides which masks a seed gives. Golden files hold masks of this version.
 SAMPLER_VERSION = 1
@@ -69,6 +52,14 @@ def key(seed: int) -> Key:
     if isinstance(seed, bool) or not integer or not 0 <= seed < 2**64:
         raise ConfigError(f"seed must be an integer in [0, 2^64); got {seed!r}.")
     return np.asarray([int(seed) >> 32, int(seed) & 0xFFFFFFFF], dtype=np.uint32)
+
+
+def checked_key(key: Any) -> Key:
+    """A key as NumPy, whatever framework holds it, or ConfigError if it is none, such as a bare seed."""
+    words = np.asarray(key)
+    if words.shape != (2,) or words.dtype != np.uint32:
+        raise ConfigError(f"key must be uint32 of shape (2,), from wc.key(seed); got {key!r}.")
+    return words
 
 
 def path_code(path: str) -> int:
@@ -122,12 +113,18 @@ def fold_in(key: Any, data: Any) -> Any:
         data: an integer in [0, 2^32), or a uint32 array that broadcasts against ``batch``.
     Returns:
         uint32 ``(*batch, 2)`` after broadcasting.
+    Raises:
+        ConfigError: the number is out of range, or an array is not uint32.
     """
     xp = array_namespace(key)
+    if isinstance(data, np.generic):
+        data = cast(Any, data).item()
     if isinstance(data, int):
         if not 0 <= data < 2**32:
             raise ConfigError(f"fold_in takes a number in [0, 2^32); got {data}.")
         data = xp.asarray(data, dtype=xp.uint32)
+    elif data.dtype != xp.uint32:
+        raise ConfigError(f"fold_in takes an integer or an array of uint32; got {data.dtype}.")
     word0, word1 = threefry2x32(key[..., 0:1], key[..., 1:2], xp.zeros_like(data[..., None]), data[..., None])
     return xp.concat([word0, word1], axis=-1)
 

@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from weedout_core._annotations import Key
 from weedout_core._config import SearchConfig
 from weedout_core._errors import ConfigError, SearchError
 from weedout_core._masks import MaskPlan, Space, keep_smallest, mask_plan
 from weedout_core._population import Origin, Population, draw_population
-from weedout_core._random import Key, Stream, bits, fold_in
+from weedout_core._random import Stream, bits, checked_key, fold_in
 from weedout_core._selection import STRATEGIES
 
 
@@ -79,12 +80,12 @@ def init(key: Key, space: Space, config: SearchConfig) -> SearchState:
         space: {site: shape}, from ``wc.mask_space``.
         config: the configuration.
     Raises:
-        ConfigError: the space is empty, or the sparsity does not fit it.
+        ConfigError: the key is none, the space is empty, or the sparsity does not fit it.
     """
     if not space:
         raise ConfigError("there is nothing to search: the network has no Mask layer.")
     origins = tuple(Origin(0, index) for index in range(config.population))
-    return SearchState(config, mask_plan(space, config.sparsity, config.sampling), key, origins, ())
+    return SearchState(config, mask_plan(space, config.sparsity, config.sampling), checked_key(key), origins, ())
 
 
 def ask(state: SearchState) -> Population:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from weedout_core._annotations import Key
 from weedout_core._backend import Backend, Parameters, TrainPlan, load_backend, stack
 from weedout_core._config import TrainConfig
 from weedout_core._data import Examples, checked_examples
@@ -16,7 +17,7 @@ from weedout_core._errors import ConfigError
 from weedout_core._fitness import negative_cross_entropy, predictions
 from weedout_core._masks import Masks, checked_masks
 from weedout_core._networks import Network, checked_parameters, mask_space, parameter_shapes
-from weedout_core._random import Key, Stream, fold_in, permutation
+from weedout_core._random import Stream, checked_key, fold_in, permutation
 
 
 class Epoch(NamedTuple):
@@ -37,6 +38,8 @@ class Epoch(NamedTuple):
 
 class Trained(NamedTuple):
     """R networks after training, in NumPy. Arrays have a leading axis R; :func:`train` gives one network without it.
+
+    The history is that of the R networks together, its arrays ``(R,)``, for one network too.
 
     Attributes:
         params: {path: float}.
@@ -253,6 +256,8 @@ def _check_networks(
             raise ConfigError(
                 f"params, masks and keys must have one entry a network; got {len(params)} and {len(other)}."
             )
+    for key in keys or ():
+        checked_key(key)
     for tree in params:
         checked_parameters(net, tree)
     for mask in masks or ():

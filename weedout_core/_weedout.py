@@ -1,17 +1,18 @@
 """The search phase from end to end: Algorithm 1, lines 1–11, on a backend."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
+from weedout_core._annotations import Key
 from weedout_core._backend import Backend, Parameters, Specs, load_backend
-from weedout_core._config import SearchConfig
+from weedout_core._config import SearchConfig, check_option
 from weedout_core._data import Examples, checked_examples
 from weedout_core._masks import MaskPlan, achieved_sparsity, mask_plan
 from weedout_core._networks import Network, he_normal, mask_space
 from weedout_core._population import Origin, Population, candidate_keys, chunk_size, draw_population
-from weedout_core._random import Key, Stream, below, fold_in
+from weedout_core._random import Stream, below, checked_key, fold_in
 from weedout_core._search import Generation, SearchState, ask, best_overall, finished, init, tell, validation_batch
 from weedout_core._selection import select
 
@@ -24,7 +25,7 @@ class Candidate(NamedTuple):
     Attributes:
         mask: {site: bool ``shape``}, True where a node is kept.
         params: {path: float ``shape``}.
-        origin: the generation and index in which it was drawn; None where it is no candidate of the search.
+        origin: the generation and number with which it was drawn; None where it is no candidate of the search.
     """
 
     mask: dict[str, np.ndarray]
@@ -44,7 +45,7 @@ class SearchResult(NamedTuple):
         mask: {site: bool ``shape``}, True where a node is kept.
         params: its initial weights, {path: float ``shape``}.
         fitness: the fitness it was chosen for.
-        origin: the generation and index in which it was drawn.
+        origin: the generation and number with which it was drawn.
         history: what each generation showed.
         stopped: "generations", "patience" or "budget".
         evaluations: candidates scored in all.
@@ -101,7 +102,7 @@ def search(
         ConfigError, DataError, BackendError: before any work starts.
         SearchError: no candidate of a generation has a finite fitness.
     """
-    examples = checked_examples(net, data)
+    examples, key = checked_examples(net, data), checked_key(key)
     state = init(key, mask_space(net), config)
     backend = load_backend(backend)
     task = _Task(net, examples, config, backend, key, state.plan, _weights(net, config, state.plan, backend, key))
@@ -135,12 +136,14 @@ def draw_control(
         control: "member": one of the search's first generation, the winner itself once in m;
             "independent": drawn from a stream of its own.
     """
+    check_option("control", control, get_args(Control))
+    key = checked_key(key)
+    root = fold_in(key, int(Stream.CONTROL))
     plan = mask_plan(mask_space(net), config.sparsity, config.sampling)
     backend = load_backend(backend)
     task = _Task(
         net, Examples(np.empty(0), np.empty(0)), config, backend, key, plan, _weights(net, config, plan, backend, key)
     )
-    root = fold_in(key, int(Stream.CONTROL))
     if control == "member":
         origin = Origin(0, below(root, config.population))
         return Candidate(*_materialise(task, key, origin), origin)

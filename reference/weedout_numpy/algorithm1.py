@@ -152,7 +152,7 @@ def random_sub_network(
 
 def candidate_key(root: Key, stream: int, origin: Origin) -> Key:
     """The path from the seed to a candidate: seed / stream / generation / index."""
-    return fold_in(fold_in(fold_in(root, stream), origin.generation), origin.index)
+    return fold_in(fold_in(fold_in(root, stream), origin.generation), origin.candidate)
 
 
 def train(

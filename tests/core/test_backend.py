@@ -143,3 +143,19 @@ def test_apply_and_score_check_what_they_are_given(backend: wc.Backend, params: 
         backend.score(NET, params, masks, X, Y + 1)
     with pytest.raises(wc.ConfigError, match="fitness must be one of 'negative_cross_entropy', 'accuracy'; got 'f1'"):
         backend.score(NET, params, masks, X, Y, fitness="f1")
+
+
+def test_a_population_needs_sites() -> None:
+    backend, plain = wc.load_backend("numpy"), wc.mlp(3, (), 2)
+    params = backend.initialise(plain, wc.key(0))
+    with pytest.raises(wc.MaskError, match="at least one site"):
+        backend.score(plain, params, {}, np.zeros((2, 3)), np.zeros(2, dtype=int))
+
+
+def test_a_chunk_must_be_positive() -> None:
+    backend, net = wc.load_backend("numpy"), wc.mlp(3, (4,), 2)
+    masks = backend.sample_masks(wc.key(0), wc.mask_space(net), 0.5, 3)
+    with pytest.raises(wc.ConfigError, match="chunk must be an integer of at least 1; got -1"):
+        backend.score(
+            net, backend.initialise(net, wc.key(0)), masks, np.zeros((2, 3)), np.zeros(2, dtype=int), chunk=-1
+        )

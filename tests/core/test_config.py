@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -224,3 +224,9 @@ def test_fields_that_take_a_name_say_which() -> None:
     for kind, config in ((wc.SearchConfig, search_config()), (wc.TrainConfig, wc.TrainConfig())):
         for name, allowed in named_options(kind).items():
             assert getattr(config, name) in allowed, f"the default of {name} must be one of its names"
+
+
+@pytest.mark.parametrize("field", ["learning_rate", "momentum", "weight_decay", "step_factor"])
+def test_what_is_no_number_is_an_error(field: str, unchecked: None) -> None:
+    with pytest.raises(wc.ConfigError, match=f"{field} must be a finite number"):
+        wc.TrainConfig(**cast(Any, {field: "a"}))

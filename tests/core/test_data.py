@@ -58,3 +58,9 @@ def test_labels_outside_the_classes_are_an_error(y: list[int]) -> None:
     message = rf"labels must be in \[0, 2\); got values from {min(y)} to {max(y)}\."
     with pytest.raises(wc.DataError, match=message):
         checked_examples(NET, (X, y))
+
+
+@pytest.mark.parametrize("data", [np.zeros((4, 3)), (1, 2, 3), None])
+def test_what_is_no_pair_is_an_error(data: object) -> None:
+    with pytest.raises(wc.DataError, match=r"a split must be a pair \(x, y\)"):
+        checked_examples(NET, data)

@@ -4,7 +4,7 @@ import json
 import math
 import zlib
 from dataclasses import FrozenInstanceError
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -216,3 +216,9 @@ def test_he_normal_covers_every_parameter_with_its_own_stream(net: wc.Network) -
 def test_an_unknown_fan_is_an_error() -> None:
     with pytest.raises(wc.ConfigError, match='fan must be "fan_in" or "fan_out"; got \'both\''):
         wc.he_normal(MLP, "both")  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (3, -1), ("x",), (True,)])
+def test_an_input_shape_must_be_positive_integers(shape: tuple[object, ...], unchecked: None) -> None:
+    with pytest.raises(wc.ConfigError, match="input_shape must be one or more positive integers"):
+        wc.Network((wc.Dense("logits", 2),), cast(Any, shape))

@@ -189,3 +189,13 @@ def test_bits_are_uniform() -> None:
     for bit in range(32):
         ones = int(np.count_nonzero((words >> np.uint32(bit)) & np.uint32(1)))
         assert abs(ones - 2**15) < 6 * 128, f"bit {bit} is set {ones} times of {2**16}"
+
+
+def test_fold_in_takes_the_integers_of_numpy() -> None:
+    np.testing.assert_array_equal(wc.fold_in(wc.key(1), np.int64(3)), wc.fold_in(wc.key(1), 3))
+
+
+@pytest.mark.parametrize("number", [-1, 2**32, np.arange(3), np.ones(2)])
+def test_fold_in_of_anything_else_is_an_error(number: object) -> None:
+    with pytest.raises(wc.ConfigError, match="fold_in takes"):
+        wc.fold_in(wc.key(1), number)

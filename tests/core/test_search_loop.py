@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def run(backend: wc.Backend, **fields: Any) -> wc.SearchResult:
 
 
 def mask_of(origin: wc.Origin, **plan: Any) -> dict[str, np.ndarray]:
-    key = wc.fold_in(wc.fold_in(wc.fold_in(KEY, 1), origin.generation), origin.index)
+    key = wc.fold_in(wc.fold_in(wc.fold_in(KEY, 1), origin.generation), origin.candidate)
     return wc.masks_from_keys(key, wc.mask_plan(SPACE, **{"sparsity": 0.5, **plan}))
 
 
@@ -174,7 +174,7 @@ def test_where_the_batch_stays_the_best_never_gets_worse(backend: wc.Backend, po
 
 def test_under_per_candidate_weights_the_winner_keeps_its_own(backend: wc.Backend) -> None:
     result = run(backend, weights="per_candidate")
-    key = wc.fold_in(wc.fold_in(wc.fold_in(KEY, 0), result.origin.generation), result.origin.index)
+    key = wc.fold_in(wc.fold_in(wc.fold_in(KEY, 0), result.origin.generation), result.origin.candidate)
     assert_same(result.params, backend.draw_parameters(key, wc.he_normal(NET)))
     assert result.fitness == fitness_of(backend, result, generation=3), "the weights it was scored with"
 
@@ -311,3 +311,20 @@ def test_with_a_shared_parent_and_sparsity_0_both_arms_are_the_same_network(back
     assert_same(control.mask, result.mask)
     assert_same(control.params, result.params)
     assert result.origin == wc.Origin(0, 0), "all candidates tie, and ties go to the lowest index"
+
+
+@pytest.mark.parametrize("seed", [0, np.zeros(2, dtype=np.int64), np.zeros(3, dtype=np.uint32)])
+def test_a_key_that_is_none_is_an_error(seed: Any, unchecked: None) -> None:
+    config, text = wc.SearchConfig(sparsity=0.5, population=2), r"key must be uint32 of shape \(2,\), from wc.key"
+    params = wc.load_backend("numpy").initialise(NET, KEY)
+    with pytest.raises(wc.ConfigError, match=text):
+        wc.search(NET, (X, Y), config, backend="numpy", key=seed)
+    with pytest.raises(wc.ConfigError, match=text):
+        wc.draw_control(NET, config, backend="numpy", key=seed)
+    with pytest.raises(wc.ConfigError, match=text):
+        wc.train(NET, params, None, (X, Y), wc.TrainConfig(epochs=0), backend="numpy", key=seed)
+
+
+def test_an_unknown_control_is_an_error(unchecked: None) -> None:
+    with pytest.raises(wc.ConfigError, match="control must be one of 'member', 'independent'; got 'membr'"):
+        wc.draw_control(NET, wc.SearchConfig(0.5), backend="numpy", key=KEY, control=cast(Any, "membr"))

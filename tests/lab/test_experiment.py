@@ -85,16 +85,16 @@ def test_rows_say_what_the_searches_found() -> None:
         key = wc.fold_in(wc.key(0), repeat)
         found = wc.search(net, DATA.validation, CONFIG.search_at(0.5), backend=backend, key=key)
         winner = next(row for row in group.results if row.arm == "weedout" and row.repeat == repeat)
-        assert (winner.origin_generation, winner.origin_index) == found.origin
+        assert (winner.origin_generation, winner.origin_candidate) == found.origin
         assert winner.fitness == found.fitness
         assert winner.population_mean_fitness == found.history[-1].mean
         assert (winner.evaluations, winner.stopped, winner.validation_batch) == (10, "generations", 300)
         assert np.array_equal(group.masks[f"weedout/{repeat}/hidden_0"], found.mask["hidden_0"])
         control = next(row for row in group.results if row.arm == "control" and row.repeat == repeat)
         assert control.origin_generation == 0
-        assert control.origin_index is not None
-        assert control.fitness == found.history[0].fitness[control.origin_index]
-        origin_key = wc.fold_in(wc.fold_in(wc.fold_in(key, int(wc.Stream.MASKS)), 0), control.origin_index)
+        assert control.origin_candidate is not None
+        assert control.fitness == found.history[0].fitness[control.origin_candidate]
+        origin_key = wc.fold_in(wc.fold_in(wc.fold_in(key, int(wc.Stream.MASKS)), 0), control.origin_candidate)
         member = backend.masks_from_keys(origin_key[None], wc.mask_plan(wc.mask_space(net), 0.5))
         for site in ("hidden_0", "hidden_1"):
             assert np.array_equal(group.masks[f"control/{repeat}/{site}"], backend.to_numpy(member[site])[0]), (
@@ -117,7 +117,7 @@ def test_rows_say_what_a_cell_learnt_and_costs() -> None:
 def test_an_independent_control_has_no_origin_and_no_fitness() -> None:
     group, _ = run(replace(CONFIG, control="independent"))
     controls = [row for row in group.results if row.arm == "control"]
-    assert [(row.origin_index, row.fitness, row.population_mean_fitness) for row in controls] == [
+    assert [(row.origin_candidate, row.fitness, row.population_mean_fitness) for row in controls] == [
         (None, None, None)
     ] * 2
 

@@ -5,12 +5,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from weedout_core._annotations import Key
 from weedout_core._backend import Backend
 from weedout_core._costs import costs
 from weedout_core._data import Examples
 from weedout_core._networks import Network
 from weedout_core._population import Origin
-from weedout_core._random import Key, fold_in, key
+from weedout_core._random import fold_in, key
 from weedout_core._search import Generation, best_overall
 from weedout_core._train import Epoch, Evaluation, Trained, evaluate_together, train_together
 from weedout_core._weedout import SearchResult, draw_control, search
@@ -133,7 +134,7 @@ def _control(task: _Task, found: SearchResult, key: Key, repeat: int) -> _Contes
     first, origin = found.history[0], drawn.origin
     return _Contestant(
         "control", repeat, key, drawn.mask, drawn.params, origin,
-        None if origin is None else float(first.fitness[origin.index]),
+        None if origin is None else float(first.fitness[origin.candidate]),
         None if origin is None else first.mean,
         drawn.sparsity, 0, None, None if origin is None else found.batch,
     )  # fmt: skip
@@ -174,7 +175,7 @@ def _result_row(task: _Task, cell: _Contestant, train: Evaluation, test: Evaluat
         arm=cell.arm,
         repeat=cell.repeat,
         origin_generation=None if cell.origin is None else cell.origin.generation,
-        origin_index=None if cell.origin is None else cell.origin.index,
+        origin_candidate=None if cell.origin is None else cell.origin.candidate,
         fitness=cell.fitness,
         population_mean_fitness=cell.population_mean,
         achieved_sparsity=cell.achieved_sparsity,

@@ -8,7 +8,8 @@ from typing import NamedTuple
 from rich import box
 from rich.table import Table
 
-from weedout_core._random import Key, fold_in, key
+from weedout_core._annotations import Key
+from weedout_core._random import fold_in, key
 from weedout_core.lab.experiment import ExperimentConfig
 from weedout_core.lab.rows import ResultRow
 from weedout_core.lab.statistics import Interval, mean_interval, paired_difference

@@ -22,7 +22,7 @@ class ResultRow(NamedTuple):
 
     Attributes:
         sparsity, arm, repeat: the cell.
-        origin_generation, origin_index: where its network was drawn; None for an independent control.
+        origin_generation, origin_candidate: where its network was drawn; None for an independent control.
         fitness: what the winner was chosen for; a control's in the first generation; None where it was not scored.
         population_mean_fitness: of the generation in which ``fitness`` was measured, on the same batch; None
             where ``fitness`` is, or where it was measured on a batch of its own.
@@ -38,7 +38,7 @@ class ResultRow(NamedTuple):
     arm: str
     repeat: int
     origin_generation: int | None
-    origin_index: int | None
+    origin_candidate: int | None
     fitness: float | None
     population_mean_fitness: float | None
     achieved_sparsity: float

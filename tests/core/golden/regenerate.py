@@ -44,7 +44,7 @@ def mask_entries() -> list[dict[str, Any]]:
                     {
                         "seed": seed,
                         "generation": origin.generation,
-                        "candidate": origin.index,
+                        "candidate": origin.candidate,
                         "sparsity": sparsity,
                         "sampling": sampling,
                         "masks": {site: packed(mask) for site, mask in masks.items()},
