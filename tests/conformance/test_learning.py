@@ -1,0 +1,36 @@
+"""On real data: what every backend learns is what the reference learns."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import weedout_core as wc
+from weedout_core.lab.datasets import load_dataset
+
+NET = wc.mlp(64, (64, 48), 10)
+KEY = wc.key(0)
+CONFIG = wc.TrainConfig(epochs=6, learning_rate=0.1)
+
+
+def learnt(backend: str, sparsity: float) -> tuple[wc.SearchResult, wc.Trained, wc.Evaluation]:
+    data: Any = load_dataset("digits")
+    search = wc.SearchConfig(sparsity=sparsity, population=20, generations=3)
+    found = wc.search(NET, data.validation, search, backend=backend, key=KEY)
+    trained = wc.train(NET, found.params, found.mask, data.train, CONFIG, backend=backend, key=KEY)
+    return found, trained, wc.evaluate(NET, trained.params, found.mask, data.test, backend=backend)
+
+
+@pytest.mark.parametrize("sparsity", [0.2, 0.8])
+@pytest.mark.parametrize("backend", ["jax"])
+def test_winners_losses_and_predictions(backend: str, sparsity: float) -> None:
+    found, trained, seen = learnt(backend, sparsity)
+    winner, reference, wanted = learnt("numpy", sparsity)
+    assert found.origin == winner.origin
+    for site, mask in winner.mask.items():
+        np.testing.assert_array_equal(found.mask[site], mask)
+    # What the project promises of float32 against float64: rounding grows with the steps, and little in ten.
+    np.testing.assert_allclose(trained.losses[:10], reference.losses[:10], rtol=1e-2)
+    differ = np.mean(seen.predictions != wanted.predictions)
+    assert differ <= 0.01, f"{differ:.2%} of the test images get another class"
+    assert wanted.accuracy > 0.8, "and it has learnt: chance is 0.1"
