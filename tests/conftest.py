@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 # Before anything imports JAX: the tests are about the numbers, which are the same on every device.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("PJRT_DEVICE", "CPU")  # PyTorch/XLA's word for it
 
 import jaxtyping
 import pytest

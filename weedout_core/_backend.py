@@ -261,17 +261,24 @@ class Backend:
 
 def stack(backend: Backend, trees: list[Mapping[str, Any]]) -> dict[str, Array]:
     """Networks of one shape side by side: [{path: array}] → {path: array with a leading axis}, on the device."""
-    return {path: backend.asarray(np.stack([np.asarray(tree[path]) for tree in trees])) for path in trees[0]}
+    return {path: backend.asarray(np.stack([backend.to_numpy(tree[path]) for tree in trees])) for path in trees[0]}
 
 
 class _BuiltIn(NamedTuple):
     package: str
+    connect: str
     extra: str
 
 
-#: The backends of this project, by name: the package whose ``connect`` is called, and the extra that installs it.
+#: The backends of this project by name: package, the function in it that connects, and the extra that installs it.
 _BUILT_IN: Mapping[str, _BuiltIn] = MappingProxyType(
-    {"numpy": _BuiltIn("weedout_numpy", ""), "jax": _BuiltIn("weedout_jax", "jax")}
+    {
+        "numpy": _BuiltIn("weedout_numpy", "connect", ""),
+        "jax": _BuiltIn("weedout_jax", "connect", "jax"),
+        "torch": _BuiltIn("weedout_torch", "connect_torch", "torch"),
+        "torch_xla": _BuiltIn("weedout_torch", "connect_xla", "torch-xla"),
+        "tpu": _BuiltIn("weedout_torch", "connect_tpu", "tpu"),
+    }
 )
 
 
@@ -303,7 +310,8 @@ def load_backend(backend: str | Backend, device: str | None = None, devices: int
 
 def _connector(name: str) -> Callable[..., Backend]:
     if name in _BUILT_IN:
-        return import_module(_BUILT_IN[name].package).connect
+        built_in = _BUILT_IN[name]
+        return getattr(import_module(built_in.package), built_in.connect)
     for point in _third_party():
         if point.name == name:
             return point.load()

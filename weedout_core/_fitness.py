@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from array_api_compat import array_namespace
+from array_api_compat import device as device_of  # pyright: ignore[reportUnknownVariableType]
 
 
 def negative_cross_entropy(logits: Any, labels: Any) -> Any:
@@ -16,7 +17,7 @@ def negative_cross_entropy(logits: Any, labels: Any) -> Any:
 
     Args:
         logits: float ``(*batch, examples, classes)``.
-        labels: integer ``(examples,)``.
+        labels: integer ``(examples,)``, or ``(*batch, examples)`` where they differ.
     Returns:
         float ``(*batch,)``; NaN where any logit is not finite.
     """
@@ -34,7 +35,7 @@ def accuracy(logits: Any, labels: Any) -> Any:
 
     Args:
         logits: float ``(*batch, examples, classes)``.
-        labels: integer ``(examples,)``.
+        labels: integer ``(examples,)``, or ``(*batch, examples)`` where they differ.
     Returns:
         float ``(*batch,)``; NaN where any logit is not finite.
     """
@@ -49,7 +50,7 @@ def predictions(logits: Any) -> Any:
     Written out because ``argmax`` of ties and NaN differs between libraries. A row of NaN gives ``classes``.
     """
     xp = array_namespace(logits)
-    classes = xp.arange(logits.shape[-1], dtype=xp.int32)
+    classes = xp.arange(logits.shape[-1], dtype=xp.int32, device=device_of(logits))
     best = logits == xp.max(logits, axis=-1, keepdims=True)
     return xp.min(xp.where(best, classes, xp.full_like(classes, logits.shape[-1])), axis=-1)
 
@@ -61,7 +62,7 @@ def _nan_unless(holds: Any, value: Any) -> Any:
 
 def _one_hot(logits: Any, labels: Any) -> Any:
     xp = array_namespace(logits, labels)
-    return labels[:, None] == xp.arange(logits.shape[-1], dtype=labels.dtype)
+    return labels[..., None] == xp.arange(logits.shape[-1], dtype=labels.dtype, device=device_of(logits))
 
 
 #: The fitness functions by name, each ``(logits, labels) -> fitness``.

@@ -176,6 +176,11 @@ class WeightLayer:
     site_after: str | None
 
 
+def activation_shapes(net: Network) -> tuple[Shape, ...]:
+    """The shape of one input and of each layer's output, in order."""
+    return (net.input_shape, *(output_shape(layer, shape) for layer, shape in walk(net)))
+
+
 def weight_layers(net: Network) -> tuple[WeightLayer, ...]:
     """The layers with weights, in order, each with the masks next to it."""
     found: list[WeightLayer] = []

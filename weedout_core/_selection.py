@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from array_api_compat import array_namespace
+from array_api_compat import device as device_of  # pyright: ignore[reportUnknownVariableType]
 
 
 def select(fitness: Any) -> Any:
@@ -23,7 +24,7 @@ def select(fitness: Any) -> Any:
     xp = array_namespace(fitness)
     usable = xp.where(xp.isfinite(fitness), fitness, xp.full_like(fitness, -xp.inf))
     best = usable == xp.max(usable, axis=-1, keepdims=True)
-    index = xp.arange(fitness.shape[-1], dtype=xp.int32)
+    index = xp.arange(fitness.shape[-1], dtype=xp.int32, device=device_of(fitness))
     return xp.min(xp.where(best, index, xp.full_like(index, fitness.shape[-1])), axis=-1)
 
 

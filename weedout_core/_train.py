@@ -243,7 +243,7 @@ def evaluate_together(
 
 def _evaluation(logits: np.ndarray, examples: Examples) -> Evaluation:
     predicted = predictions(logits)
-    right = np.count_nonzero(predicted == examples.y)
+    right = int(np.count_nonzero(predicted == examples.y))
     loss = -float(negative_cross_entropy(logits, examples.y))
     return Evaluation(right / len(predicted), loss, predicted)
 

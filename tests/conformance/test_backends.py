@@ -7,7 +7,7 @@ import pytest
 from weedout_core import Backend, BackendNotInstalledError, load_backend
 from weedout_core.testing import CHECKS
 
-BACKENDS = ("numpy", "jax")
+BACKENDS = ("numpy", "jax", "torch", "torch_xla")
 REQUIRED = [name for name in os.environ.get("WEEDOUT_REQUIRE", "").split(",") if name]
 
 

@@ -22,7 +22,7 @@ def learnt(backend: str, sparsity: float) -> tuple[wc.SearchResult, wc.Trained, 
 
 
 @pytest.mark.parametrize("sparsity", [0.2, 0.8])
-@pytest.mark.parametrize("backend", ["jax"])
+@pytest.mark.parametrize("backend", ["jax", "torch", "torch_xla"])
 def test_winners_losses_and_predictions(backend: str, sparsity: float) -> None:
     found, trained, seen = learnt(backend, sparsity)
     winner, reference, wanted = learnt("numpy", sparsity)

@@ -337,7 +337,7 @@ def _no_shrinking() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: wrong.__name__)
-@pytest.mark.parametrize("name", ["numpy", "jax"])
+@pytest.mark.parametrize("name", ["numpy", "jax", "torch"])
 def test_is_caught_by_its_check(name: str, wrong: Wrong) -> None:
     broken = wrong(load_backend(name))
     # A backend that writes to a read-only input is stopped by NumPy itself.

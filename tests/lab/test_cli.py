@@ -34,7 +34,7 @@ MISTAKES = [
     (["--batch-size", "0"], "batch_size must be an integer of at least 1"),
     (["--hidden", "0"], "hidden must be at least one layer"),
     (["--hidden"], "hidden must be at least one layer"),
-    (["--backend", "abacus"], "unknown backend 'abacus'; known are jax, numpy"),
+    (["--backend", "abacus"], "unknown backend 'abacus'; known are jax, numpy, torch, torch_xla, tpu"),
     (["--device", "abacus"], "abacus"),
     (["--dataset", "cifar"], "dataset must be one of 'digits', 'mnist', 'fashion-mnist'; got 'cifar'"),
     (["--reading", "mine"], "reading must be one of 'algorithm1', 'section3'; got 'mine'"),
@@ -69,7 +69,7 @@ def test_a_mistake_is_one_sentence(
         (["paper", "--sparsity", "much"], "--sparsity"),
         (["paper", "--colour", "blue"], "--colour"),
         (["papre"], "papre"),
-        ([], "{paper, doctor}"),
+        ([], "{paper, doctor, conform}"),
     ],
 )
 def test_what_cannot_be_read_is_named(
@@ -146,11 +146,12 @@ def test_help_lists_the_commands(weedout: Weedout, capfd: pytest.CaptureFixture[
     text = capfd.readouterr().out
     assert "paper" in text
     assert "doctor" in text
+    assert "conform" in text
 
 
 def test_options_default_to_the_configurations_own() -> None:
     parsed = options.parse(["paper"])
-    assert parsed is not None
+    assert isinstance(parsed, options.PaperOptions)
     assert parsed.config == ExperimentConfig()
     assert parsed.run == options.RunOptions()
 
@@ -162,7 +163,7 @@ def test_options_reach_the_configurations() -> None:
             "--train-precision highest --no-nesterov --step-epochs 3 5"
         )
     )
-    assert parsed is not None
+    assert isinstance(parsed, options.PaperOptions)
     search, train = parsed.config.search, parsed.config.train
     assert (search.fitness, search.winner, search.weights) == ("accuracy", "best_overall", "shared")
     assert AS_READ not in (search.fitness, search.winner, search.weights)

@@ -15,7 +15,12 @@ import weedout_core as wc
 
 ROOT = Path(__file__).parents[2]
 #: Each import package, and the folder of the tree that holds it.
-PACKAGES = {"weedout_core": ROOT, "weedout_numpy": ROOT / "reference", "weedout_jax": ROOT / "backends"}
+PACKAGES = {
+    "weedout_core": ROOT,
+    "weedout_numpy": ROOT / "reference",
+    "weedout_jax": ROOT / "backends",
+    "weedout_torch": ROOT / "backends",
+}
 
 
 def build(target: str, source: Path, into: Path) -> Path:

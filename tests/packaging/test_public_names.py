@@ -16,7 +16,18 @@ import weedout_core as wc
 ROOT = Path(__file__).parents[2]
 #: What importing the core must not import, although all of it may be installed.
 HEAVY = ["array_api_strict", "beartype", "filelock", "hypothesis", "jax", "jaxlib", "jaxtyping", "matplotlib", "optax"]
-HEAVY += ["pytest", "rich", "safetensors", "scipy", "sklearn", "torch", "tyro", "weedout_jax", "weedout_numpy"]
+HEAVY += [
+    "pytest",
+    "rich",
+    "safetensors",
+    "scipy",
+    "sklearn",
+    "torch",
+    "tyro",
+    "weedout_jax",
+    "weedout_numpy",
+    "weedout_torch",
+]
 
 
 def python(code: str) -> str:

@@ -14,7 +14,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: the arguments; None takes those of the process.
     Returns:
-        0; 2 if something is wrong with what was asked; 130 if the user interrupted.
+        0; 1 if no backend works (doctor) or a check failed (conform); 2 if something is wrong with what was
+        asked; 130 if the user interrupted.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
@@ -36,13 +37,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: list[str]) -> int:
     from rich.console import Console  # here and below: they need the extra, and seconds
 
-    from weedout_core.lab.options import parse
+    from weedout_core.lab.options import ConformOptions, parse
 
     options = parse(arguments)
     if options is None:
         from weedout_core.lab.doctor import run_doctor
 
         return run_doctor(Console())
+    if isinstance(options, ConformOptions):
+        from weedout_core.lab.conform import run_conform
+
+        return run_conform(options, Console())
     from weedout_core.lab.paper import run_paper
 
     return run_paper(options, arguments, Console(), Console(stderr=True))

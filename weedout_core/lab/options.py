@@ -1,4 +1,4 @@
-"""The options of ``weedout paper``: the fields of the configurations, under their own names, with their own texts.
+"""The options of the command: those of ``weedout paper`` are the fields of the configurations, with their own texts.
 
 Nothing is listed twice: fields, defaults and help come from the dataclasses. Values are checked by the
 configurations, so that a mistake gets the same sentence from the command line as from Python.
@@ -42,21 +42,38 @@ class PaperOptions(NamedTuple):
     config: ExperimentConfig
 
 
-def parse(arguments: list[str]) -> PaperOptions | None:
+@dataclass(frozen=True)
+class ConformOptions:
+    """Hold a backend, yours included, to the reference: every check of the conformance kit.
+
+    Attributes:
+        name: the backend's registered name.
+        device: the kind of device, "cpu", "gpu" or "tpu"; None takes the backend's default.
+        examples: tried by each check, at least 1; costly checks try a fifth.
+    """
+
+    name: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")]
+    device: str | None = None
+    examples: int = 50
+
+
+def parse(arguments: list[str]) -> PaperOptions | ConformOptions | None:
     """Read a command line.
 
     Returns:
-        the options of ``weedout paper``, or None for ``weedout doctor``.
+        the options of ``weedout paper`` or ``weedout conform``, or None for ``weedout doctor``.
     Raises:
         ConfigError: a value is out of its range.
         SystemExit: the command line cannot be read, or asks for help; the message is written.
     """
-    commands = {"paper": _paper_type(), "doctor": _DOCTOR}
+    commands = {"paper": _paper_type(), "doctor": _DOCTOR, "conform": ConformOptions}
     parsed = tyro.extras.subcommand_cli_from_dict(
         commands, args=arguments, prog="weedout", description=_DESCRIPTION, config=(tyro.conf.OmitArgPrefixes,)
     )
     if isinstance(parsed, _DOCTOR):
         return None
+    if isinstance(parsed, ConformOptions):
+        return parsed
     search = SearchConfig(sparsity=0.0, **_values(SearchConfig, parsed.search))
     train = TrainConfig(**_values(TrainConfig, parsed.train))
     config = ExperimentConfig(search=search, train=train, **_values(ExperimentConfig, parsed.experiment))

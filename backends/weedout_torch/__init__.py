@@ -1,0 +1,45 @@
+"""The PyTorch backends: ``torch`` (CPU, CUDA), ``torch_xla`` (PyTorch/XLA) and ``tpu`` (torch_tpu, its successor).
+
+One file an idea, with the names of the reference: ``randomness``, ``masks``, ``network``, ``scoring``,
+``training``; ``devices`` is all that tells the three apart.
+"""
+
+from functools import partial
+
+from weedout_core import Backend
+from weedout_torch import devices as _devices
+from weedout_torch import masks, network, randomness, scoring, training
+
+
+def connect_torch(device: str | None = None, devices: int = 1) -> Backend:
+    """PyTorch on "cpu" or "cuda"; None takes CUDA where there is one. Raises BackendError for another device."""
+    return _backend(_devices.torch_place(device, devices))
+
+
+def connect_xla(device: str | None = None, devices: int = 1) -> Backend:
+    """PyTorch/XLA on the device of this process (``PJRT_DEVICE``); several devices share a population by SPMD."""
+    return _backend(_devices.xla_place(device, devices))
+
+
+def connect_tpu(device: str | None = None, devices: int = 1) -> Backend:
+    """torch_tpu on a TPU. Raises BackendError where there is none."""
+    return _backend(_devices.tpu_place(device, devices))
+
+
+def _backend(place: _devices.Place) -> Backend:
+    return Backend(
+        name=place.name,
+        device=place.kind,
+        devices=place.devices,
+        libraries=place.libraries,
+        asarray=place.asarray,
+        to_numpy=_devices.to_numpy,
+        random_bits=partial(randomness.random_bits, place),
+        keep_smallest=partial(masks.keep_smallest, place),
+        masks_from_keys=partial(masks.masks_from_keys, place),
+        draw_parameters=partial(randomness.draw_parameters, place),
+        score_population=partial(scoring.score_population, place),
+        predict=partial(network.predict, place),
+        train_init=partial(training.train_init, place),
+        train_epoch=partial(training.train_epoch, place),
+    )

@@ -1,0 +1,141 @@
+"""The device layer: where tensors live, and how what was recorded is run there.
+
+PyTorch runs each operation as it is called, on a CPU, on CUDA and with torch_tpu on a TPU. PyTorch/XLA records
+operations and runs them as one compiled graph at ``sync``. The rest of the backend is the same for all.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import torch
+
+from weedout_core import BackendError
+
+Tensor = torch.Tensor
+
+
+@dataclass(frozen=True)
+class Place:
+    """A device, or several that share a population.
+
+    Attributes:
+        name: the backend's registered name.
+        device: as PyTorch has it.
+        kind: what the device is called.
+        devices: how many share a population.
+        libraries: the distributions whose versions may move floats.
+        recorded: whether operations are recorded and run at ``sync``.
+        sync: run what was recorded; nothing where operations run at once.
+        spread: lay a tensor out over the devices along its leading axis; nothing with one device.
+    """
+
+    name: str
+    device: torch.device
+    kind: str
+    devices: int
+    libraries: tuple[str, ...]
+    recorded: bool
+    sync: Callable[[], None]
+    spread: Callable[[Tensor], Tensor]
+
+    def asarray(self, array: Any) -> Tensor:
+        """An array on the device: floats as float32, integers as int32, words as uint32, bool."""
+        if isinstance(array, Tensor) and array.device == self.device and array.dtype in _DTYPES:
+            return array
+        host = array.numpy(force=True) if isinstance(array, Tensor) else np.asarray(array)
+        kinds = {"f": np.float32, "i": np.int32, "u": np.uint32 if host.dtype == np.uint32 else np.int32}
+        # A copy: PyTorch shares memory with NumPy, and complains of arrays that are read-only.
+        return torch.from_numpy(np.array(host, dtype=kinds.get(host.dtype.kind, host.dtype))).to(self.device)
+
+    def words(self, array: Any) -> Tensor:
+        """Words (keys, bits) on the device, as the int32 of the same bits: PyTorch has little arithmetic for uint32."""
+        if isinstance(array, Tensor):
+            return array.to(self.device).view(torch.int32)
+        # Reinterpreted on the host: PyTorch/XLA would fetch the words back from the device for it.
+        return self.asarray(np.asarray(array, dtype=np.uint32).view(np.int32))
+
+
+_DTYPES = {torch.float32, torch.int32, torch.uint32, torch.bool}
+
+
+def to_numpy(array: Any) -> np.ndarray:
+    """An array on the host."""
+    return array.numpy(force=True) if isinstance(array, Tensor) else np.asarray(array)
+
+
+def torch_place(device: str | None, devices: int) -> Place:
+    """PyTorch itself: on CUDA where there is one, else on the CPU."""
+    kind = {None: "cuda" if torch.cuda.is_available() else "cpu", "gpu": "cuda"}.get(device, device)
+    if kind not in ("cpu", "cuda") or (kind == "cuda" and not torch.cuda.is_available()):
+        has = "cpu and cuda" if torch.cuda.is_available() else "cpu"
+        raise BackendError(f"the torch backend has the devices {has} here; got {device!r}. Take one, or leave it out.")
+    _one_device("torch", devices)
+    name = torch.cuda.get_device_name() if kind == "cuda" else "cpu"
+    return Place("torch", torch.device(kind), name, 1, ("torch",), False, _nothing, _same)
+
+
+def xla_place(device: str | None, devices: int) -> Place:
+    """PyTorch/XLA: on a TPU, or on a CPU with ``PJRT_DEVICE=CPU``. Several devices put the process in SPMD mode."""
+    import torch_xla
+    import torch_xla.runtime as runtime
+
+    kind = runtime.device_type()
+    if kind is None or (device is not None and device.upper() != kind):
+        raise BackendError(
+            f"PyTorch/XLA runs on {kind} in this process; got device={device!r}. "
+            "Choose with the environment variable PJRT_DEVICE (CPU or TPU) before Python starts."
+        )
+    spread = _same if devices == 1 else _spmd(devices)
+    return Place(
+        "torch_xla", torch_xla.device(), kind.lower(), devices, ("torch", "torch_xla"), True, torch_xla.sync, spread
+    )
+
+
+def tpu_place(device: str | None, devices: int) -> Place:
+    """torch_tpu, PyTorch/XLA's successor: operations run at once on the device "tpu"."""
+    import_module("torch_tpu")  # it registers the device
+
+    if device not in (None, "tpu"):
+        raise BackendError(f'the tpu backend has the device "tpu"; got {device!r}. Leave device out.')
+    _one_device("tpu", devices)
+    try:
+        place = torch.device("tpu")
+        torch.zeros(1, device=place)
+    except RuntimeError as error:
+        raise BackendError(f"torch_tpu is installed but shows no TPU ({str(error).splitlines()[0]}).") from error
+    return Place("tpu", place, "tpu", 1, ("torch", "torch_tpu"), False, _nothing, _same)
+
+
+def _one_device(name: str, devices: int) -> None:
+    if devices != 1:
+        raise BackendError(f"the {name} backend runs on 1 device; got devices={devices!r}. jax takes more.")
+
+
+def _spmd(devices: int) -> Callable[[Tensor], Tensor]:
+    import torch_xla.distributed.spmd as spmd
+    import torch_xla.runtime as runtime
+
+    runtime.use_spmd()
+    found = runtime.global_runtime_device_count()
+    if devices != found:
+        raise BackendError(
+            f"PyTorch/XLA shares a population over all its devices, {found} here; got devices={devices!r}. "
+            "On a CPU, CPU_NUM_DEVICES sets how many there are."
+        )
+    mesh = spmd.Mesh(np.arange(found), (found,), ("population",))
+
+    def spread(tensor: Tensor) -> Tensor:
+        spmd.mark_sharding(tensor, mesh, ("population",) + (None,) * (tensor.ndim - 1))
+        return tensor
+
+    return spread
+
+
+def _nothing() -> None: ...
+
+
+def _same(tensor: Tensor) -> Tensor:
+    return tensor

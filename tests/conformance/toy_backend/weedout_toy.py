@@ -1,0 +1,157 @@
+"""A complete backend in one file: float32 NumPy, all networks of a population at once.
+
+Start yours from here. The random stream, the masks and the fitness are integers and formulas that the core has for
+any array-API library; a backend takes them over or writes its own. What is left is below: initial weights, the
+forward and the backward pass, and SGD. Every array here has a leading axis: one entry for each network, or 1 where
+all share it. The contract of each function stands at its call type in ``weedout_core._backend``.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from scipy.special import erfinv
+
+import weedout_core as wc
+
+FITNESS = {"negative_cross_entropy": wc.negative_cross_entropy, "accuracy": wc.accuracy}
+
+
+def connect(device: str | None = None, devices: int = 1) -> wc.Backend:
+    """What the entry point names: it binds the functions to a device."""
+    if device not in (None, "cpu") or devices != 1:
+        raise wc.BackendError(f"the toy backend runs on one CPU; got device={device!r}, devices={devices}.")
+    return wc.Backend(
+        name="toy",
+        device="cpu",
+        devices=1,
+        libraries=("numpy", "scipy"),
+        asarray=asarray,
+        to_numpy=np.asarray,
+        random_bits=wc.bits,
+        keep_smallest=wc.keep_smallest,
+        masks_from_keys=wc.masks_from_keys,
+        draw_parameters=draw_parameters,
+        score_population=score_population,
+        predict=predict,
+        train_init=train_init,
+        train_epoch=train_epoch,
+    )
+
+
+def asarray(value: Any) -> np.ndarray:
+    array = np.asarray(value)
+    kinds = {"f": np.float32, "i": np.int32}  # uint32 words and bool stay
+    return array.astype(kinds.get(array.dtype.kind, array.dtype), copy=False)
+
+
+def draw_parameters(key: Any, specs: Any) -> dict[str, np.ndarray]:
+    low = np.nextafter(np.float32(-1), np.float32(0))
+    params: dict[str, np.ndarray] = {}
+    for spec in specs:
+        words = wc.bits(wc.fold_in(key, spec.code), math.prod(spec.shape))
+        uniform = np.maximum(low, 2 * ((words >> 9) * np.float32(2**-23)).astype(np.float32) + low)
+        params[spec.path] = asarray(spec.std * math.sqrt(2) * erfinv(uniform)).reshape(spec.shape)
+    return params
+
+
+def masked(h: np.ndarray, mask: np.ndarray, rescale: bool) -> np.ndarray:
+    """``(R, examples, *shape)`` where the mask ``(R, *shape)`` keeps it. Chosen, because 0 · ∞ would be NaN."""
+    kept = np.where(mask[:, None], h, np.float32(0))
+    if not rescale:
+        return kept
+    fraction = mask.reshape(len(mask), -1).mean(axis=1, dtype=np.float32)
+    return kept / fraction.reshape(-1, *[1] * (h.ndim - 1))
+
+
+def forward(net: wc.Network, params: Any, masks: Any, h: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
+    """The logits ``(R, examples, classes)``, and each layer's input for the way back."""
+    inputs: list[np.ndarray] = []
+    for layer in net.layers:
+        inputs.append(h)
+        match layer:
+            case wc.Dense(name):
+                h = h @ params[f"{name}/kernel"] + params[f"{name}/bias"][:, None]
+            case wc.Relu():
+                h = np.maximum(h, 0)
+            case wc.Flatten():
+                h = h.reshape(*h.shape[:2], -1)
+            case wc.Mask(site, rescale):
+                h = h if masks is None else masked(h, masks[site], rescale)
+    return h, inputs
+
+
+def backward(net: wc.Network, params: Any, masks: Any, inputs: list[np.ndarray], g: np.ndarray) -> dict[str, Any]:
+    """The gradient of each parameter, from that of the logits."""
+    gradients: dict[str, np.ndarray] = {}
+    for layer, h in zip(reversed(net.layers), reversed(inputs), strict=True):
+        match layer:
+            case wc.Dense(name):
+                gradients[f"{name}/kernel"] = h.swapaxes(1, 2) @ g
+                gradients[f"{name}/bias"] = g.sum(axis=1)
+                g = g @ params[f"{name}/kernel"].swapaxes(1, 2)
+            case wc.Relu():
+                g = g * (h > 0)
+            case wc.Flatten():
+                g = g.reshape(h.shape)
+            case wc.Mask(site, rescale):
+                g = g if masks is None else masked(g, masks[site], rescale)
+    return gradients
+
+
+@np.errstate(over="ignore", invalid="ignore")  # overflow shows in the fitness
+def score_population(
+    net: Any, params: Any, population: Any, x: Any, y: Any, fitness: Any, precision: Any, chunk: Any
+) -> np.ndarray:
+    scores = np.empty(population.size, dtype=np.float32)
+    for start in range(0, population.size, chunk):
+        part = slice(start, start + chunk)
+        if population.masks is not None:
+            masks = {site: mask[part] for site, mask in population.masks.items()}
+        else:
+            masks = wc.masks_from_keys(population.mask_keys[part], population.plan)
+        if isinstance(params, Mapping):
+            weights = {path: value[None] for path, value in params.items()}
+        else:
+            drawn = [draw_parameters(key, params) for key in population.weight_keys[part]]
+            weights = {spec.path: np.stack([one[spec.path] for one in drawn]) for spec in params}
+        scores[part] = FITNESS[fitness](forward(net, weights, masks, x[None])[0], y)
+    return scores
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def predict(net: Any, params: Any, statistics: Any, masks: Any, x: Any) -> np.ndarray:
+    return forward(net, params, masks, x[None])[0]
+
+
+def train_init(net: Any, plan: Any, keys: Any, params: Any, statistics: Any) -> wc.TrainState:
+    if plan.optimiser is not None:
+        raise wc.BackendError(f"the toy backend trains with SGD only, optimiser=None; got {plan.optimiser!r}.")
+    return wc.TrainState(keys, 0, params, statistics, {path: np.zeros_like(value) for path, value in params.items()})
+
+
+@np.errstate(over="ignore", invalid="ignore")  # divergence shows in the loss
+def train_epoch(
+    net: Any, plan: Any, state: Any, masks: Any, x: Any, y: Any, order: Any
+) -> tuple[wc.TrainState, wc.EpochResult]:
+    config, params, velocity = plan.config, dict(state.params), dict(state.optimiser)
+    rates = wc.learning_rates(config, plan.steps)[state.epoch * plan.steps :]
+    decayed = wc.decayed_paths(net, config)
+    losses: list[np.ndarray] = []
+    correct: list[np.ndarray] = []
+    for step in range(plan.steps):
+        labels = y[order[:, step]]
+        logits, inputs = forward(net, params, masks, x[order[:, step]])
+        losses.append(-wc.negative_cross_entropy(logits, labels))
+        correct.append((wc.predictions(logits) == labels).sum(axis=1, dtype=np.int32))
+        odds = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        wanted = labels[..., None] == np.arange(net.classes)
+        g_logits = (odds / odds.sum(axis=-1, keepdims=True) - wanted.astype(np.float32)) / plan.batch_size
+        for path, g in backward(net, params, masks, inputs, g_logits).items():
+            g = g + (config.weight_decay if decayed[path] else 0.0) * params[path]
+            velocity[path] = config.momentum * velocity[path] + g
+            move = g + config.momentum * velocity[path] if config.nesterov else velocity[path]
+            params[path] = params[path] - float(rates[step]) * move
+    state = state._replace(epoch=state.epoch + 1, params=params, optimiser=velocity)
+    return state, wc.EpochResult(np.stack(losses, axis=1), np.stack(correct, axis=1))
