@@ -161,3 +161,15 @@ def test_tpu_without_its_package_names_the_extra(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "torch_tpu", None)
     with pytest.raises(wc.BackendNotInstalledError, match=r"pip install 'weedout-core\[tpu\]'"):
         wc.load_backend("tpu")
+
+
+@pytest.mark.parametrize(("finds", "trains", "measures"), [("jax", "torch", "numpy"), ("torch", "jax", "torch")])
+def test_what_one_backend_finds_another_trains_and_a_third_measures(finds: str, trains: str, measures: str) -> None:
+    config, learning = wc.SearchConfig(0.5, population=6, generations=2), wc.TrainConfig(epochs=2, batch_size=16)
+    found = wc.search(NET, examples(), config, backend=finds, key=wc.key(1))
+    trained = wc.train(NET, found.params, found.mask, examples(), learning, backend=trains, key=wc.key(1))
+    alone = wc.train(NET, found.params, found.mask, examples(), learning, backend="numpy", key=wc.key(1))
+    # Six steps in float32 against float64, from the same weights.
+    np.testing.assert_allclose(trained.losses, alone.losses, rtol=1e-4)
+    seen = wc.evaluate(NET, trained.params, found.mask, examples(), backend=measures)
+    assert seen.accuracy == wc.evaluate(NET, alone.params, found.mask, examples(), backend="numpy").accuracy
