@@ -74,6 +74,11 @@ print(digest.hexdigest(), found.origin, dtypes, [round(float(loss), 4) for loss 
 """
 
 
+@pytest.fixture(scope="module")
+def plain_draws() -> str:
+    return in_a_process(DRAWS)
+
+
 @pytest.mark.parametrize(
     "setting",
     [
@@ -85,8 +90,8 @@ print(digest.hexdigest(), found.origin, dtypes, [round(float(loss), 4) for loss 
     ],
     ids=lambda setting: next(iter(setting)),
 )
-def test_settings_of_the_user_move_no_draw(setting: dict[str, str]) -> None:
-    assert in_a_process(DRAWS, **setting) == in_a_process(DRAWS)
+def test_settings_of_the_user_move_no_draw(setting: dict[str, str], plain_draws: str) -> None:
+    assert in_a_process(DRAWS, **setting) == plain_draws
 
 
 def test_nothing_is_compiled_after_the_first_generation(caplog: pytest.LogCaptureFixture) -> None:
