@@ -5,8 +5,6 @@ from weedout_core._backend import (
     EpochResult,
     TrainPlan,
     TrainState,
-    backend_names,
-    load_backend,
 )
 from weedout_core._config import Choice, SearchConfig, TrainConfig, choices
 from weedout_core._costs import Costs, costs
@@ -21,7 +19,8 @@ from weedout_core._errors import (
     WeedoutError,
     WeedoutWarning,
 )
-from weedout_core._fitness import accuracy, negative_cross_entropy, predictions
+from weedout_core._fitness import FITNESS, accuracy, negative_cross_entropy, predictions
+from weedout_core._loading import backend_names, load_backend
 from weedout_core._masks import (
     MaskPlan,
     SitePlan,
@@ -67,6 +66,7 @@ from weedout_core._weedout import Candidate, SearchResult, draw_control, search
 __version__ = "0.1.0"
 
 __all__ = [
+    "FITNESS",
     "SAMPLER_VERSION",
     "Backend",
     "BackendError",

@@ -1,32 +1,26 @@
-"""The contract of a backend, and how one is found.
+"""The contract of a backend: a frozen record of pure functions bound to a device.
 
-A backend is a frozen record of pure functions bound to a device: its package has ``connect(device, devices)``
-that returns one. The functions in the record are what a backend author writes; the methods below are built on
-them, once, for all backends, and check what users hand in.
+The functions in the record are what a backend author writes; the methods below are built on them, once, for all
+backends, and check what users hand in.
 
 Arrays of a backend are opaque here. Random integers, indices and learning rates are decided by the core.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import import_module
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
 from weedout_core._annotations import Key, Keys
 from weedout_core._config import Precision, TrainConfig, check_at_least, check_option
 from weedout_core._data import checked_examples, checked_inputs
-from weedout_core._errors import BackendError, BackendNotInstalledError, ConfigError
+from weedout_core._errors import ConfigError
 from weedout_core._fitness import FITNESS
 from weedout_core._masks import MaskPlan, Masks, Sampling, Space, Sparsity, checked_masks, mask_plan
 from weedout_core._networks import Network, ParameterSpec, checked_parameters, he_normal, mask_space
 from weedout_core._population import Population, explicit_population
 from weedout_core._random import split
-
-if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
 
 Array = Any
 Parameters = Mapping[str, Any]
@@ -262,63 +256,3 @@ class Backend:
 def stack(backend: Backend, trees: list[Mapping[str, Any]]) -> dict[str, Array]:
     """Networks of one shape side by side: [{path: array}] → {path: array with a leading axis}, on the device."""
     return {path: backend.asarray(np.stack([backend.to_numpy(tree[path]) for tree in trees])) for path in trees[0]}
-
-
-class _BuiltIn(NamedTuple):
-    package: str
-    connect: str
-    extra: str
-
-
-#: The backends of this project by name: package, the function in it that connects, and the extra that installs it.
-_BUILT_IN: Mapping[str, _BuiltIn] = MappingProxyType(
-    {
-        "numpy": _BuiltIn("weedout_numpy", "connect", ""),
-        "jax": _BuiltIn("weedout_jax", "connect", "jax"),
-        "torch": _BuiltIn("weedout_torch", "connect_torch", "torch"),
-        "torch_xla": _BuiltIn("weedout_torch", "connect_xla", "torch-xla"),
-        "tpu": _BuiltIn("weedout_torch", "connect_tpu", "tpu"),
-    }
-)
-
-
-def backend_names() -> list[str]:
-    """The names that :func:`load_backend` knows: built in, and entry points of the group ``weedout_core.backends``."""
-    return sorted({*_BUILT_IN, *(point.name for point in _third_party())})
-
-
-def load_backend(backend: str | Backend, device: str | None = None, devices: int = 1) -> Backend:
-    """Connect to a backend.
-
-    Args:
-        backend: a registered name; a Backend is returned as it is.
-        device: the kind of device ("cpu", "gpu", "tpu"); None takes the framework's default.
-        devices: how many of them a population is shared over, ≥ 1.
-    Raises:
-        BackendError: the name is unknown, or there is no such device.
-        BackendNotInstalledError: what the backend needs cannot be imported; the message names the extra.
-    """
-    if isinstance(backend, Backend):
-        return backend
-    try:
-        return _connector(backend)(device=device, devices=devices)
-    except ImportError as error:
-        extra = _BUILT_IN[backend].extra if backend in _BUILT_IN else ""
-        remedy = f"pip install 'weedout-core[{extra}]'" if extra else "install what is missing"
-        raise BackendNotInstalledError(f"backend {backend!r} cannot be imported ({error}): {remedy}.") from error
-
-
-def _connector(name: str) -> Callable[..., Backend]:
-    if name in _BUILT_IN:
-        built_in = _BUILT_IN[name]
-        return getattr(import_module(built_in.package), built_in.connect)
-    for point in _third_party():
-        if point.name == name:
-            return point.load()
-    raise BackendError(f"unknown backend {name!r}; known are {', '.join(backend_names())}.")
-
-
-def _third_party() -> "Iterable[EntryPoint]":
-    from importlib.metadata import entry_points  # here, because importing it would double the time to import the core
-
-    return entry_points(group="weedout_core.backends")

@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from weedout_core._annotations import Key
-from weedout_core._backend import Backend, Parameters, TrainPlan, load_backend, stack
+from weedout_core._backend import Backend, Parameters, TrainPlan, stack
 from weedout_core._config import TrainConfig
 from weedout_core._data import Examples, checked_examples
 from weedout_core._errors import ConfigError
 from weedout_core._fitness import negative_cross_entropy, predictions
+from weedout_core._loading import load_backend
 from weedout_core._masks import Masks, checked_masks
 from weedout_core._networks import Network, checked_parameters, mask_space, parameter_shapes
 from weedout_core._random import Stream, checked_key, fold_in, permutation

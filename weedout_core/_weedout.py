@@ -6,9 +6,10 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 
 from weedout_core._annotations import Key
-from weedout_core._backend import Backend, Parameters, Specs, load_backend
+from weedout_core._backend import Backend, Parameters, Specs
 from weedout_core._config import SearchConfig, check_option
 from weedout_core._data import Examples, checked_examples
+from weedout_core._loading import load_backend
 from weedout_core._masks import MaskPlan, achieved_sparsity, mask_plan
 from weedout_core._networks import Network, he_normal, mask_space
 from weedout_core._population import Origin, Population, candidate_keys, chunk_size, draw_population

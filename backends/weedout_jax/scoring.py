@@ -13,14 +13,13 @@ import jax.numpy as jnp
 from jax import lax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from weedout_core import Mask, MaskPlan, Network, ParameterSpec, Population, accuracy, negative_cross_entropy
+from weedout_core import FITNESS, Mask, MaskPlan, Network, ParameterSpec, Population
 from weedout_jax.masks import draw_masks
 from weedout_jax.network import forward
 from weedout_jax.randomness import normals
 
 AXIS = "population"
 AXIS_TYPES = (AxisType.Auto,)
-_FITNESS = {"negative_cross_entropy": negative_cross_entropy, "accuracy": accuracy}
 
 
 def score_population(
@@ -85,7 +84,7 @@ def score(
         def one(candidate: dict[str, Any]) -> jax.Array:
             own = normals(candidate["weight_keys"], specs) if specs else params
             logits = forward(net.layers[first:], own, common, candidate["masks"], precision)
-            return _FITNESS[fitness](logits, y)
+            return FITNESS[fitness](logits, y)
 
         def some(candidates: dict[str, Any]) -> jax.Array:
             drawn = {} if plan is None else {"masks": draw_masks(candidates["mask_keys"], plan)}

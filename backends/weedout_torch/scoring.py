@@ -13,13 +13,12 @@ import numpy as np
 import torch
 
 from weedout_core import (
+    FITNESS,
     Mask,
     Network,
     ParameterSpec,
     Population,
-    accuracy,
     activation_shapes,
-    negative_cross_entropy,
     parameter_shapes,
 )
 from weedout_torch.devices import Place, Tensor
@@ -27,7 +26,6 @@ from weedout_torch.masks import draw_masks
 from weedout_torch.network import forward, precise
 from weedout_torch.randomness import normals
 
-_FITNESS = {"negative_cross_entropy": negative_cross_entropy, "accuracy": accuracy}
 _FLOATS = 2**26  # activations and own weights that may exist at once: 256 MiB
 
 
@@ -57,7 +55,7 @@ def score_population(
             weights = normals(_keys(place, population.weight_keys, some), own) if own else params
             for few in _slices(some.stop - some.start, batch):
                 logits = forward(net.layers[first:], _pick(weights, few) if own else weights, common, _pick(masks, few))
-                parts.append(_FITNESS[fitness](logits, y))
+                parts.append(FITNESS[fitness](logits, y))
             place.sync()
     return torch.cat(parts)[: population.size]
 

@@ -10,9 +10,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from weedout_core._backend import Backend, load_backend
+from weedout_core._backend import Backend
 from weedout_core._config import check_at_least
 from weedout_core._errors import BackendError, WeedoutError
+from weedout_core._loading import load_backend
 from weedout_core.lab.options import ConformOptions
 from weedout_core.lab.progress import write_line
 

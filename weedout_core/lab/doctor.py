@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 import weedout_core
-from weedout_core._backend import backend_names, load_backend
 from weedout_core._errors import BackendError, BackendNotInstalledError
+from weedout_core._loading import backend_names, load_backend
 from weedout_core.lab.progress import write_line
 from weedout_core.lab.record import version
 

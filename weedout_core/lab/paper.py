@@ -7,8 +7,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from weedout_core._backend import Backend, load_backend
+from weedout_core._backend import Backend
 from weedout_core._errors import WeedoutWarning
+from weedout_core._loading import load_backend
 from weedout_core._masks import mask_plan
 from weedout_core._networks import Network, mask_space
 from weedout_core.lab.datasets import Dataset, load_dataset

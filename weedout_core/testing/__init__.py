@@ -17,7 +17,8 @@ Needs the packages of the extra ``test``.
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from weedout_core._backend import Backend, load_backend
+from weedout_core._backend import Backend
+from weedout_core._loading import load_backend
 from weedout_core.testing import draws, scores, training
 from weedout_core.testing.strategies import keys, plans, problems, spaces, sparsities, tied_words
 
