@@ -1,9 +1,9 @@
 """Weedout: Random Search over sparse sub-networks, the neutral baseline for sparsity searches (arXiv:2403.08265)."""
 
+from weedout_core._architectures import mlp, vgg, wide_resnet
 from weedout_core._backend import (
     Backend,
     EpochResult,
-    TrainPlan,
     TrainState,
 )
 from weedout_core._config import Choice, SearchConfig, TrainConfig, choices
@@ -19,7 +19,22 @@ from weedout_core._errors import (
     WeedoutError,
     WeedoutWarning,
 )
+from weedout_core._evaluate import Evaluation, evaluate, evaluate_together
 from weedout_core._fitness import FITNESS, accuracy, negative_cross_entropy, predictions
+from weedout_core._initial import ParameterSpec, he_normal
+from weedout_core._layers import (
+    BatchNorm,
+    Conv,
+    Dense,
+    Flatten,
+    GlobalAveragePool,
+    Layer,
+    Mask,
+    MaxPool,
+    Relu,
+    Residual,
+    every_layer,
+)
 from weedout_core._loading import backend_names, load_backend
 from weedout_core._masks import (
     MaskPlan,
@@ -31,49 +46,47 @@ from weedout_core._masks import (
     order_keys,
 )
 from weedout_core._networks import (
-    Dense,
-    Flatten,
-    Mask,
     Network,
-    ParameterSpec,
-    Relu,
     activation_shapes,
-    he_normal,
+    initial_statistics,
     mask_space,
-    mlp,
     network_from_json,
     network_to_json,
     parameter_shapes,
 )
 from weedout_core._population import Origin, Population
 from weedout_core._random import SAMPLER_VERSION, Stream, bits, fold_in, key, split
-from weedout_core._search import Generation, SearchState, ask, finished, init, tell, validation_batch
-from weedout_core._selection import random_search, select
-from weedout_core._train import (
-    Epoch,
-    Evaluation,
-    Trained,
+from weedout_core._schedule import (
+    CROP_MARGIN,
+    Batches,
+    TrainPlan,
     decayed_paths,
+    epoch_batches,
+    epoch_crops,
     epoch_order,
-    evaluate,
-    evaluate_together,
     learning_rates,
-    train,
-    train_together,
+    train_plan,
 )
+from weedout_core._search import Generation, SearchState, ask, calibration_batch, finished, init, tell, validation_batch
+from weedout_core._selection import random_search, select
+from weedout_core._train import Epoch, Trained, train, train_together
 from weedout_core._weedout import Candidate, SearchResult, draw_control, search
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "CROP_MARGIN",
     "FITNESS",
     "SAMPLER_VERSION",
     "Backend",
     "BackendError",
     "BackendNotInstalledError",
+    "BatchNorm",
+    "Batches",
     "Candidate",
     "Choice",
     "ConfigError",
+    "Conv",
     "Costs",
     "DataError",
     "Dense",
@@ -82,14 +95,18 @@ __all__ = [
     "Evaluation",
     "Flatten",
     "Generation",
+    "GlobalAveragePool",
+    "Layer",
     "Mask",
     "MaskError",
     "MaskPlan",
+    "MaxPool",
     "Network",
     "Origin",
     "ParameterSpec",
     "Population",
     "Relu",
+    "Residual",
     "RunError",
     "SearchConfig",
     "SearchError",
@@ -109,17 +126,22 @@ __all__ = [
     "ask",
     "backend_names",
     "bits",
+    "calibration_batch",
     "choices",
     "costs",
     "decayed_paths",
     "draw_control",
+    "epoch_batches",
+    "epoch_crops",
     "epoch_order",
     "evaluate",
     "evaluate_together",
+    "every_layer",
     "finished",
     "fold_in",
     "he_normal",
     "init",
+    "initial_statistics",
     "keep_smallest",
     "key",
     "learning_rates",
@@ -140,6 +162,9 @@ __all__ = [
     "split",
     "tell",
     "train",
+    "train_plan",
     "train_together",
     "validation_batch",
+    "vgg",
+    "wide_resnet",
 ]

@@ -13,8 +13,8 @@ from typing import Any, Literal, NamedTuple, cast, get_args, get_origin, get_typ
 
 from weedout_core._errors import ConfigError
 from weedout_core._fitness import FITNESS
+from weedout_core._initial import Fan
 from weedout_core._masks import Sampling, Sparsity, checked_sparsity
-from weedout_core._networks import Fan
 from weedout_core._selection import STRATEGIES
 
 Reading = Literal["algorithm1", "section3"]
@@ -69,6 +69,8 @@ class SearchConfig:
         weights: candidates share the parent's initial weights, or each draws its own.
         fan: the fan of He-normal weights.
         fan_counts: count the parent's nodes in the fan, or the kept ones.
+        batch_norm: while scoring, batch normalisation takes the statistics of the batch, the running ones as they are
+            before training (mean 0, variance 1), or a candidate's own on another batch of the same split.
         winner_keeps, ties, not_finite: fixed points, see the module's text.
         precision: of matrix products while scoring. "default" lets TPUs and GPUs round them; winners may differ.
         chunk: candidates whose masks exist at once, ≥ 1; None decides from the space. It changes no draw.
@@ -95,6 +97,7 @@ class SearchConfig:
     ties: Literal["lowest_index"] = choice(18, "ties", "lowest_index")
     not_finite: Literal["never_selected"] = choice(18, "NaN and infinite fitness", "never_selected")
     fan_counts: Literal["parent", "kept"] = choice(25, "He fan-in under a mask", "parent")
+    batch_norm: Literal["batch", "running", "recalibrated"] = choice(11, "BatchNorm while searching", "batch")
     precision: Precision = "highest"
     chunk: int | None = None
 
@@ -132,9 +135,9 @@ class TrainConfig:
 
     Attributes:
         epochs: ≥ 0.
-        batch_size: examples a step, ≥ 1; all of the split when it has fewer. Each epoch is a fresh permutation
-            cut into full batches; what is left over waits for another epoch.
-        learning_rate: of the first step, > 0.
+        batch_size: examples a step, ≥ 1, on all devices together; all of the split when it has fewer. Each epoch is
+            a fresh permutation cut into full batches; what is left over waits for another epoch.
+        learning_rate: the highest, > 0.
         momentum: in [0, 1).
         nesterov: whether the momentum looks ahead.
         weight_decay: added to the gradient as ``weight_decay × weight``, ≥ 0.
@@ -142,6 +145,13 @@ class TrainConfig:
         schedule: "cosine" to 0 over all steps, "step", or "constant".
         step_epochs: for "step": the epochs at whose start the rate is multiplied by ``step_factor``.
         step_factor: > 0.
+        warmup_epochs: over these the rate grows linearly from 0 to the schedule's, ≥ 0.
+        augmentation: "crop_flip": each image padded by 4 zeros, cut to its size at a random place, and mirrored left
+            to right with probability 1/2; "none".
+        batch_norm_group: examples over which batch normalisation takes its statistics, whatever the number of
+            devices, ≥ 1: with batch normalisation a larger batch must be a multiple of it. None is the whole batch.
+        compute: what weight layers multiply in: "bfloat16" where the device has it. Weights, statistics, logits and
+            the loss stay float32.
         mask_in_testing: a fixed point, see the module's text.
         precision: of matrix products while training. "default" is what the device does at full speed.
     Raises:
@@ -158,6 +168,10 @@ class TrainConfig:
     schedule: Literal["cosine", "step", "constant"] = choice(20, "schedule", "cosine")
     step_epochs: tuple[int, ...] = choice(20, "schedule", ())
     step_factor: float = choice(20, "schedule", 0.2)
+    warmup_epochs: int = choice(20, "schedule", 0)
+    augmentation: Literal["none", "crop_flip"] = choice(20, "augmentation", "none")
+    batch_norm_group: int | None = choice(12, "BatchNorm over devices", 128)
+    compute: Literal["float32", "bfloat16"] = "float32"
     mask_in_testing: Literal["same"] = choice(16, "mask in training and testing", "same")
     precision: Precision = "default"
 
@@ -166,6 +180,8 @@ class TrainConfig:
         object.__setattr__(self, "step_epochs", tuple(self.step_epochs))  # a list could not be hashed
         check_at_least("epochs", self.epochs, 0)
         check_at_least("batch_size", self.batch_size, 1)
+        check_at_least("warmup_epochs", self.warmup_epochs, 0)
+        check_at_least("batch_norm_group", self.batch_norm_group, 1, optional=True)
         check_real("learning_rate", self.learning_rate, lambda rate: rate > 0, "above 0")
         check_real("momentum", self.momentum, lambda momentum: 0 <= momentum < 1, "in [0, 1)")
         check_real("weight_decay", self.weight_decay, lambda decay: decay >= 0, "at least 0")

@@ -1,57 +1,33 @@
 """Networks as data: a network is a tuple of layers with an input shape, and everything else is inferred from it.
 
 A backend interprets the layers; the core reads them for shapes, mask space, initial weights and costs without
-running anything. Weights are ``(inputs, outputs)``; parameter paths are joined by ``/``; both are the same in
-every backend.
+running anything. Parameter paths are joined by ``/`` and the same in every backend.
 """
 
 import json
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, cast
+from typing import Any, cast
+
+import numpy as np
 
 from weedout_core._errors import ConfigError
+from weedout_core._layers import (
+    LAYERS,
+    BatchNorm,
+    Conv,
+    Dense,
+    Layer,
+    Mask,
+    Residual,
+    Shape,
+    is_positive_integer,
+    mask_shape,
+    output_shape,
+    run_shape,
+    walk,
+)
 from weedout_core._masks import check_codes
-from weedout_core._random import path_code
-
-Shape = tuple[int, ...]
-Fan = Literal["fan_in", "fan_out"]
-
-
-@dataclass(frozen=True)
-class Dense:
-    """Fully connected: ``y = x·W + b``, ``x`` of shape ``(inputs,)``, W ``(inputs, units)``, b ``(units,)``."""
-
-    name: str
-    units: int
-
-
-@dataclass(frozen=True)
-class Relu:
-    """``max(x, 0)``."""
-
-
-@dataclass(frozen=True)
-class Flatten:
-    """Any shape to ``(nodes,)``, row-major."""
-
-
-@dataclass(frozen=True)
-class Mask:
-    """The site where an activation is multiplied by a mask (paper, section 3: the Hadamard product).
-
-    Attributes:
-        site: its name.
-        rescale: divide by the fraction kept, as inverted dropout does; the paper does not mention it.
-    """
-
-    site: str
-    rescale: bool = False
-
-
-Layer = Dense | Relu | Flatten | Mask
-_LAYERS: Mapping[str, type[Layer]] = {kind.__name__: kind for kind in (Dense, Relu, Flatten, Mask)}
 
 
 @dataclass(frozen=True)
@@ -70,184 +46,113 @@ class Network:
             raise ConfigError(f"a network must end in at least two logits; its output shape is {shape}.")
         if not self.layers or not isinstance(self.layers[-1], Dense):
             raise ConfigError("a network must end in a Dense layer: the logits are never masked.")
-        check_codes(tuple(mask.site for mask in self.layers if isinstance(mask, Mask)))
+        check_codes(tuple(layer.site for layer, _ in walk(self.layers, self.input_shape) if isinstance(layer, Mask)))
         check_codes(tuple(parameter_shapes(self)))
 
     @property
     def output_shape(self) -> Shape:
         """The shape of one output: ``(classes,)``."""
-        shape = self.input_shape
-        for layer, input_shape in walk(self):
-            shape = output_shape(layer, input_shape)
-        return shape
+        return run_shape(self.layers, self.input_shape)
 
     @property
     def classes(self) -> int:
         return self.output_shape[0]
 
 
-def is_positive_integer(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
-
-
-def walk(net: Network) -> Iterator[tuple[Layer, Shape]]:
-    """Each layer with the shape of its input."""
-    shape = net.input_shape
-    for layer in net.layers:
-        yield layer, shape
-        shape = output_shape(layer, shape)
-
-
-def output_shape(layer: Layer, shape: Shape) -> Shape:
-    """The shape of a layer's output for an input of this shape. Raises ConfigError where it cannot be applied."""
-    match layer:
-        case Dense(name, units):
-            if len(shape) != 1:
-                raise ConfigError(
-                    f"Dense layer {name!r} needs a flat input; got shape {shape}. Put a Flatten before it."
-                )
-            if units < 1:
-                raise ConfigError(f"Dense layer {name!r} must have at least one unit; got {units}.")
-            return (units,)
-        case Flatten():
-            return (math.prod(shape),)
-        case Relu() | Mask():
-            return shape
-
-
-def mlp(inputs: int, hidden: tuple[int, ...], classes: int, rescale: bool = False) -> Network:
-    """A multilayer perceptron with a mask after every hidden ReLU.
-
-    Args:
-        inputs: features of one example.
-        hidden: units of each hidden layer; sites are named ``hidden_0``, ``hidden_1``, …
-        classes: logits, at least 2. They are never masked.
-        rescale: whether masked activations are divided by the fraction kept.
-    """
-    if inputs < 1:
-        raise ConfigError(f"inputs must be at least 1; got {inputs}.")
-    layers: list[Layer] = []
-    for index, units in enumerate(hidden):
-        layers += [Dense(f"dense_{index}", units), Relu(), Mask(f"hidden_{index}", rescale)]
-    return Network((*layers, Dense("logits", classes)), (inputs,))
-
-
 def mask_space(net: Network) -> dict[str, Shape]:
-    """The shape of each site, in the order of the layers: {site: shape}."""
-    return {layer.site: shape for layer, shape in walk(net) if isinstance(layer, Mask)}
+    """The shape of each site's mask, in the order of the layers: {site: shape}."""
+    layers = walk(net.layers, net.input_shape)
+    return {layer.site: mask_shape(layer, shape) for layer, shape in layers if isinstance(layer, Mask)}
+
+
+def activation_shapes(net: Network) -> tuple[Shape, ...]:
+    """The shape of one input and of each layer's output, in order."""
+    return (net.input_shape, *(output_shape(layer, shape) for layer, shape in walk(net.layers, net.input_shape)))
 
 
 def parameter_shapes(net: Network) -> dict[str, Shape]:
     """The shape of each parameter, in the order of the layers: {path: shape}."""
     shapes: dict[str, Shape] = {}
-    for layer, shape in walk(net):
-        if isinstance(layer, Dense):
-            if f"{layer.name}/kernel" in shapes:
-                raise ConfigError(f"two layers are named {layer.name!r}; each needs its own name.")
-            shapes[f"{layer.name}/kernel"] = (shape[0], layer.units)
-            shapes[f"{layer.name}/bias"] = (layer.units,)
+    for layer, shape in walk(net.layers, net.input_shape):
+        for name, length in _parameters(layer, shape):
+            path = f"{cast(Any, layer).name}/{name}"
+            if path in shapes:
+                raise ConfigError(f"two layers are named {cast(Any, layer).name!r}; each needs its own name.")
+            shapes[path] = length
     return shapes
 
 
-def checked_parameters(net: Network, params: Any) -> None:
+def _parameters(layer: Layer, shape: Shape) -> Iterator[tuple[str, Shape]]:
+    match layer:
+        case Dense(_, units):
+            yield "kernel", (shape[0], units)
+            yield "bias", (units,)
+        case Conv(_, features, window):
+            yield "kernel", (window, window, shape[-1], features)
+        case BatchNorm():
+            yield "scale", shape[-1:]
+            yield "bias", shape[-1:]
+        case _:
+            pass
+
+
+def initial_statistics(net: Network) -> dict[str, np.ndarray]:
+    """The running statistics before training: {path: float32 ``(channels,)``}, mean 0 and variance 1."""
+    found: dict[str, np.ndarray] = {}
+    for layer, shape in walk(net.layers, net.input_shape):
+        if isinstance(layer, BatchNorm):
+            found[f"{layer.name}/mean"] = np.zeros(shape[-1], np.float32)
+            found[f"{layer.name}/variance"] = np.ones(shape[-1], np.float32)
+    return found
+
+
+def checked_parameters(net: Network, params: Any, name: str = "params") -> None:
     """Raise ConfigError unless params are {path: array} with exactly the network's paths and shapes."""
-    shapes = parameter_shapes(net)
-    found: Any = type(params).__name__
-    if isinstance(params, Mapping):
-        found = {path: tuple(value.shape) for path, value in cast(Mapping[str, Any], params).items()}
-    if found != shapes:
-        raise ConfigError(f"params must be those of the network, {shapes}; got {found}.")
+    _check_tree(name, parameter_shapes(net), params)
 
 
-@dataclass(frozen=True)
-class WeightLayer:
-    """A layer with weights, and the sites whose masks decide how much of it is active.
-
-    Attributes:
-        name: the layer's name.
-        inputs, outputs: nodes before and after it.
-        site_before, site_after: the mask on its inputs and on its outputs, None where there is none.
-    """
-
-    name: str
-    inputs: int
-    outputs: int
-    site_before: str | None
-    site_after: str | None
+def checked_statistics(net: Network, statistics: Any) -> None:
+    """Raise ConfigError unless statistics are {path: array} with exactly the network's paths and shapes."""
+    _check_tree("statistics", {path: value.shape for path, value in initial_statistics(net).items()}, statistics)
 
 
-def activation_shapes(net: Network) -> tuple[Shape, ...]:
-    """The shape of one input and of each layer's output, in order."""
-    return (net.input_shape, *(output_shape(layer, shape) for layer, shape in walk(net)))
-
-
-def weight_layers(net: Network) -> tuple[WeightLayer, ...]:
-    """The layers with weights, in order, each with the masks next to it."""
-    found: list[WeightLayer] = []
-    before: str | None = None
-    for index, (layer, shape) in enumerate(walk(net)):
-        match layer:
-            case Mask(site):
-                before = site
-            case Dense(name, units):
-                after = next((item for item in net.layers[index + 1 :] if isinstance(item, Mask | Dense)), None)
-                site_after = after.site if isinstance(after, Mask) else None
-                found.append(WeightLayer(name, shape[0], units, before, site_after))
-                before = None
-            case _:
-                pass
-    return tuple(found)
-
-
-@dataclass(frozen=True)
-class ParameterSpec:
-    """How one parameter is drawn: ``std`` times a standard normal, or zero where ``std`` is 0.
-
-    Attributes:
-        path: its path.
-        shape: its shape.
-        code: the number folded into the key, the CRC-32 of the path.
-        std: standard deviation, computed on the host in float64.
-    """
-
-    path: str
-    shape: Shape
-    code: int
-    std: float
-
-
-def he_normal(net: Network, fan: Fan = "fan_in", kept: Mapping[str, int] | None = None) -> tuple[ParameterSpec, ...]:
-    """He-normal weights and zero biases: std = √(2/fan) (He et al., ICCV 2015; paper, section 3).
-
-    Args:
-        net: the parent.
-        fan: count a layer's inputs ("fan_in") or its outputs ("fan_out").
-        kept: nodes kept per site, to count only those; None counts the parent's.
-    """
-    if fan not in ("fan_in", "fan_out"):
-        raise ConfigError(f'fan must be "fan_in" or "fan_out"; got {fan!r}.')
-    kept = {} if kept is None else kept
-    std: dict[str, float] = {}
-    for layer in weight_layers(net):
-        site, nodes = (layer.site_before, layer.inputs) if fan == "fan_in" else (layer.site_after, layer.outputs)
-        std[f"{layer.name}/kernel"] = math.sqrt(2 / kept.get(site or "", nodes))
-    shapes = parameter_shapes(net)
-    return tuple(ParameterSpec(path, shape, path_code(path), std.get(path, 0.0)) for path, shape in shapes.items())
+def _check_tree(name: str, shapes: Mapping[str, Shape], tree: Any) -> None:
+    if not isinstance(tree, Mapping):
+        raise ConfigError(f"{name} must be a mapping of paths to arrays; got {type(tree).__name__}.")
+    found = {path: tuple(value.shape) for path, value in cast(Mapping[str, Any], tree).items()}
+    for path in {**shapes, **found}:
+        if found.get(path) != shapes.get(path):
+            wanted = f"have shape {shapes[path]}" if path in shapes else "not be there"
+            raise ConfigError(
+                f"{name} must be those of the network: {path!r} must {wanted}; got {found.get(path, 'nothing')}."
+            )
 
 
 def network_to_json(net: Network) -> str:
     """A network as JSON text; :func:`network_from_json` gives back an equal network."""
-    layers: list[dict[str, Any]] = [{"layer": type(layer).__name__, **asdict(layer)} for layer in net.layers]
-    return json.dumps({"input_shape": list(net.input_shape), "layers": layers})
+    return json.dumps({"input_shape": list(net.input_shape), "layers": [_to_data(layer) for layer in net.layers]})
+
+
+def _to_data(layer: Layer) -> dict[str, Any]:
+    if isinstance(layer, Residual):
+        branches = {"main": layer.main, "shortcut": layer.shortcut}
+        return {"layer": "Residual", **{name: [_to_data(one) for one in branch] for name, branch in branches.items()}}
+    return {"layer": type(layer).__name__, **asdict(layer)}
 
 
 def network_from_json(text: str) -> Network:
     """A network from :func:`network_to_json`. Raises ConfigError for text that is not one."""
     try:
         data = json.loads(text)
-        layers = tuple(_LAYERS[fields.pop("layer")](**fields) for fields in data["layers"])
-        return Network(layers, tuple(data["input_shape"]))
+        return Network(tuple(_from_data(fields) for fields in data["layers"]), tuple(data["input_shape"]))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, ConfigError):
             raise
         raise ConfigError(f"not a network written by network_to_json: {error!r}.") from error
+
+
+def _from_data(data: dict[str, Any]) -> Layer:
+    fields: dict[str, Any] = {name: value for name, value in data.items() if name != "layer"}
+    if data["layer"] == "Residual":
+        fields = {name: tuple(_from_data(one) for one in branch) for name, branch in fields.items()}
+    return LAYERS[data["layer"]](**fields)

@@ -167,6 +167,20 @@ def validation_batch(key: Key, generation: int, examples: int, config: SearchCon
     """
     if config.batch_policy == "whole" or config.batch >= examples:
         return np.arange(examples)
-    drawn = 0 if config.batch_policy == "fixed" else generation
-    words = bits(fold_in(fold_in(key, int(Stream.VALIDATION_BATCHES)), drawn), examples)
+    return np.flatnonzero(keep_smallest(bits(_batch_key(key, generation, config), examples), config.batch))
+
+
+def calibration_batch(key: Key, generation: int, examples: int, config: SearchConfig) -> np.ndarray:
+    """The examples on which candidates take their statistics under ``batch_norm="recalibrated"``.
+
+    Drawn as :func:`validation_batch` is, from the child 1 of its key.
+    """
+    if config.batch >= examples:
+        return np.arange(examples)
+    words = bits(fold_in(_batch_key(key, generation, config), 1), examples)
     return np.flatnonzero(keep_smallest(words, config.batch))
+
+
+def _batch_key(key: Key, generation: int, config: SearchConfig) -> Key:
+    drawn = generation if config.batch_policy == "fresh" else 0
+    return fold_in(fold_in(key, int(Stream.VALIDATION_BATCHES)), drawn)

@@ -1,24 +1,26 @@
-"""The learning phase: SGD on sparse networks, and what they have learnt. Paper, Algorithm 1, lines 12–13.
+"""The learning phase: SGD on sparse networks. Paper, Algorithm 1, line 12.
 
 Networks of one shape (the arms and repeats of one sparsity) are trained together, along a leading axis R.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from weedout_core._annotations import Key
-from weedout_core._backend import Backend, Parameters, TrainPlan, stack
+from weedout_core._backend import Backend, EpochResult, Parameters, TrainState, check_layers, map_tree, stack
 from weedout_core._config import TrainConfig
 from weedout_core._data import Examples, checked_examples
 from weedout_core._errors import ConfigError
-from weedout_core._fitness import negative_cross_entropy, predictions
+from weedout_core._evaluate import check_networks
+from weedout_core._fitness import predictions
 from weedout_core._loading import load_backend
-from weedout_core._masks import Masks, checked_masks
-from weedout_core._networks import Network, checked_parameters, mask_space, parameter_shapes
-from weedout_core._random import Stream, checked_key, fold_in, permutation
+from weedout_core._masks import Masks
+from weedout_core._networks import Network, checked_parameters, checked_statistics, initial_statistics
+from weedout_core._schedule import TrainPlan, check_plan, epoch_batches, train_plan
 
 
 class Epoch(NamedTuple):
@@ -38,79 +40,36 @@ class Epoch(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """R networks after training, in NumPy. Arrays have a leading axis R; :func:`train` gives one network without it.
+    """R networks after some epochs, in NumPy: a result, and all that is needed to train on, with any backend.
 
-    The history is that of the R networks together, its arrays ``(R,)``, for one network too.
+    Arrays have a leading axis R; :func:`train` gives one network without it. The history is that of the R networks
+    together, its arrays ``(R,)``, for one network too.
 
     Attributes:
         params: {path: float}.
         statistics: what is not trained but changed, {path: float}.
+        velocity: what the momentum remembers, {path: float}; {} with an optimiser of the user's.
         losses: the cross-entropy of every step before its update, float64 ``(R, steps)``, nats.
         history: what each epoch showed.
     """
 
     params: dict[str, np.ndarray]
     statistics: dict[str, np.ndarray]
+    velocity: dict[str, np.ndarray]
     losses: np.ndarray
     history: tuple[Epoch, ...]
 
     def one(self, index: int) -> "Trained":
         """One of R networks, without the leading axis; the history stays that of all."""
-        return Trained(
-            {path: value[index] for path, value in self.params.items()},
-            {path: value[index] for path, value in self.statistics.items()},
-            self.losses[index],
-            self.history,
-        )
+        return self._mapped(lambda value: value[index])
 
+    def many(self) -> "Trained":
+        """One network as R = 1 networks: with the leading axis."""
+        return self._mapped(lambda value: value[None])
 
-class Evaluation(NamedTuple):
-    """How a network does on a split.
-
-    Attributes:
-        accuracy: in [0, 1].
-        loss: mean cross-entropy, nats.
-        predictions: the class predicted for each example, int32 ``(examples,)``.
-    """
-
-    accuracy: float
-    loss: float
-    predictions: np.ndarray
-
-
-def learning_rates(config: TrainConfig, steps: int) -> np.ndarray:
-    """The learning rate of every step of training, float64 ``(epochs × steps,)``.
-
-    Args:
-        config: its schedule, "cosine": ``rate · (1 + cos(π t / T)) / 2`` at step t of T; "step"; "constant".
-        steps: in an epoch.
-    """
-    total = config.epochs * steps
-    step = np.arange(total)
-    match config.schedule:
-        case "cosine":
-            factor = (1 + np.cos(np.pi * step / max(total, 1))) / 2
-        case "step":
-            drops = np.sum(step[:, None] // max(steps, 1) >= np.asarray(config.step_epochs, dtype=int), axis=1)
-            factor = config.step_factor**drops
-        case "constant":
-            factor = np.ones(total)
-    return config.learning_rate * factor
-
-
-def decayed_paths(net: Network, config: TrainConfig) -> dict[str, bool]:
-    """Whether weight decay touches each parameter: the kernels, or all."""
-    return {path: config.decayed == "all" or path.endswith("/kernel") for path in parameter_shapes(net)}
-
-
-def epoch_order(key: Key, epoch: int, plan: TrainPlan) -> np.ndarray:
-    """The examples of each step of an epoch: a fresh permutation, cut into full batches.
-
-    Returns:
-        int32 ``(steps, batch_size)``.
-    """
-    shuffled = permutation(fold_in(fold_in(key, int(Stream.DATA_ORDER)), epoch), plan.examples)
-    return shuffled[: plan.steps * plan.batch_size].reshape(plan.steps, plan.batch_size)
+    def _mapped(self, change: Callable[[np.ndarray], np.ndarray]) -> "Trained":
+        trees = map_tree(change, self.params), map_tree(change, self.statistics), map_tree(change, self.velocity)
+        return Trained(*trees, change(self.losses), self.history)
 
 
 def train(
@@ -125,6 +84,7 @@ def train(
     test: Any = None,
     optimiser: Any = None,
     on_epoch: Callable[[Epoch], None] | None = None,
+    resume: Trained | None = None,
 ) -> Trained:
     """Train one sparse network with SGD (paper, Algorithm 1, line 12).
 
@@ -139,6 +99,7 @@ def train(
         test: a split to measure after every epoch, or None.
         optimiser: the backend's own optimiser in place of SGD (JAX: an optax ``GradientTransformation``).
         on_epoch: called after each epoch.
+        resume: the same training after some of its epochs, without the leading axis; it goes on from there.
     Raises:
         ConfigError, DataError, MaskError, BackendError: before any work starts.
     """
@@ -146,6 +107,7 @@ def train(
     trained = train_together(
         net, [params], masks, data, config,
         backend=backend, keys=[key], test=test, optimiser=optimiser, on_epoch=on_epoch,
+        resume=None if resume is None else resume.many(),
     )  # fmt: skip
     return trained.one(0)
 
@@ -162,108 +124,106 @@ def train_together(
     test: Any = None,
     optimiser: Any = None,
     on_epoch: Callable[[Epoch], None] | None = None,
+    resume: Trained | None = None,
+    checkpoint: Callable[[int, Callable[[], Trained]], None] | None = None,
 ) -> Trained:
     """Train R sparse networks of one parent together, each with its own weights, masks and data order.
 
-    Args and errors: as :func:`train`, with one entry of ``params``, ``masks`` and ``keys`` for each network.
+    Args and errors: as :func:`train`, with one entry of ``params``, ``masks`` and ``keys`` for each network, and
+        resume: with the leading axis R.
+        checkpoint: called after each epoch but the last with the number of epochs done and a function that fetches
+            what can be resumed from the device.
     """
     examples = checked_examples(net, data)
     tested = None if test is None else checked_examples(net, test)
-    _check_networks(net, params, masks, keys)
+    check_networks(net, params, masks, keys)
+    plan = train_plan(config, len(examples.y), optimiser)
+    check_plan(net, plan)
+    if resume is not None:
+        _check_resumed(net, plan, len(keys), resume)
     backend = load_backend(backend)
-    plan = TrainPlan(config, len(examples.y), min(config.batch_size, len(examples.y)), optimiser)
-    stacked = None if masks is None else stack(backend, list(masks))
-    x, y = backend.asarray(examples.x), backend.asarray(examples.y)
-    test_x = None if tested is None else backend.asarray(tested.x)
-    state = backend.train_init(net, plan, np.stack(list(keys)), stack(backend, list(params)), {})
-    losses: list[np.ndarray] = []
-    history: list[Epoch] = []
-    for _ in range(config.epochs):
-        order = np.stack([epoch_order(key, state.epoch, plan) for key in keys])
-        state, result = backend.train_epoch(net, plan, state, stacked, x, y, order)
+    check_layers(backend, net)
+    task = _Task(
+        net, plan, keys, backend, None if masks is None else stack(backend, masks),
+        Examples(backend.asarray(examples.x), backend.asarray(examples.y)),
+        None if tested is None else Examples(backend.asarray(tested.x), tested.y),
+    )  # fmt: skip
+    state = _begin(task, params) if resume is None else _resumed(task, resume)
+    losses = [np.zeros((len(keys), 0)) if resume is None else resume.losses]
+    history = () if resume is None else resume.history
+    while state.epoch < config.epochs:
+        state, result = _next_epoch(task, state)
         losses.append(backend.to_numpy(result.loss).astype(np.float64))
-        accuracy = np.full(len(keys), math.nan)
-        if tested is not None:
-            logits = backend.predict(net, state.params, state.statistics, stacked, test_x)
-            accuracy = np.mean(predictions(backend.to_numpy(logits)) == tested.y, axis=-1)
-        correct = backend.to_numpy(result.correct).astype(np.float64)
-        history.append(Epoch(state.epoch, losses[-1].mean(axis=1), correct.mean(axis=1) / plan.batch_size, accuracy))
+        history = (*history, _epoch(task, state, losses[-1], result))
         if on_epoch is not None:
             on_epoch(history[-1])
-    return Trained(
-        _to_numpy(backend, state.params),
-        _to_numpy(backend, state.statistics),
-        np.concatenate(losses, axis=1) if losses else np.zeros((len(keys), 0)),
-        tuple(history),
+        if checkpoint is not None and state.epoch < config.epochs:
+            checkpoint(state.epoch, partial(_fetched, task, state, tuple(losses), history))
+    return _fetched(task, state, losses, history)
+
+
+class _Task(NamedTuple):
+    """What stays the same while training: the data on the device, the labels of the test split on the host."""
+
+    net: Network
+    plan: TrainPlan
+    keys: Sequence[Key]
+    backend: Backend
+    masks: Masks | None
+    data: Examples
+    test: Examples | None
+
+
+def _begin(task: _Task, params: Sequence[Parameters]) -> TrainState:
+    backend, networks = task.backend, len(task.keys)
+    statistics = stack(backend, [initial_statistics(task.net)] * networks)
+    return backend.train_init(task.net, task.plan, np.stack(list(task.keys)), stack(backend, params), statistics)
+
+
+def _resumed(task: _Task, resume: Trained) -> TrainState:
+    place = task.backend.asarray
+    params, statistics = map_tree(place, resume.params), map_tree(place, resume.statistics)
+    return TrainState(
+        np.stack(list(task.keys)), len(resume.history), params, statistics, map_tree(place, resume.velocity)
     )
 
 
-def evaluate(
-    net: Network,
-    params: Parameters,
-    mask: Masks | None,
-    data: Any,
-    *,
-    backend: str | Backend,
-    statistics: Parameters | None = None,
-) -> Evaluation:
-    """Measure one network on a split (paper, Algorithm 1, line 13).
-
-    Args:
-        net: the parent.
-        params: its weights.
-        mask: {site: bool ``shape``}; None measures the parent.
-        data: the split ``(x, y)``.
-        backend: a name or a Backend.
-        statistics: what training changed besides the weights (``trained.statistics``), where the network has any.
-    """
-    masks = None if mask is None else [mask]
-    moving = None if statistics is None else [statistics]
-    return evaluate_together(net, [params], masks, data, backend=backend, statistics=moving)[0]
+def _next_epoch(task: _Task, state: TrainState) -> tuple[TrainState, EpochResult]:
+    batches = epoch_batches(task.keys, state.epoch, task.plan)
+    return task.backend.train_epoch(task.net, task.plan, state, task.masks, task.data.x, task.data.y, batches)
 
 
-def evaluate_together(
-    net: Network,
-    params: Sequence[Parameters],
-    masks: Sequence[Masks] | None,
-    data: Any,
-    *,
-    backend: str | Backend,
-    statistics: Sequence[Parameters] | None = None,
-) -> list[Evaluation]:
-    """Measure R networks of one parent on one split. Args: as :func:`evaluate`, with one entry for each network."""
-    examples = checked_examples(net, data)
-    _check_networks(net, params, masks, None)
-    backend = load_backend(backend)
-    stacked = None if masks is None else stack(backend, list(masks))
-    moving = stack(backend, list(statistics)) if statistics else {}
-    x = backend.asarray(examples.x)
-    logits = backend.to_numpy(backend.predict(net, stack(backend, list(params)), moving, stacked, x)).astype(np.float64)
-    return [_evaluation(one, examples) for one in logits]
+def _epoch(task: _Task, state: TrainState, losses: np.ndarray, result: EpochResult) -> Epoch:
+    backend = task.backend
+    accuracy = np.full(len(task.keys), math.nan)
+    if task.test is not None:
+        logits = backend.predict(task.net, state.params, state.statistics, task.masks, task.test.x)
+        accuracy = np.mean(predictions(backend.to_numpy(logits)) == task.test.y, axis=-1)
+    correct = backend.to_numpy(result.correct).astype(np.float64)
+    return Epoch(state.epoch, losses.mean(axis=1), correct.mean(axis=1) / task.plan.batch_size, accuracy)
 
 
-def _evaluation(logits: np.ndarray, examples: Examples) -> Evaluation:
-    predicted = predictions(logits)
-    right = int(np.count_nonzero(predicted == examples.y))
-    loss = -float(negative_cross_entropy(logits, examples.y))
-    return Evaluation(right / len(predicted), loss, predicted)
+def _fetched(task: _Task, state: TrainState, losses: Sequence[np.ndarray], history: tuple[Epoch, ...]) -> Trained:
+    fetch = task.backend.to_numpy
+    velocity: Parameters = state.optimiser if task.plan.optimiser is None else {}
+    trees = map_tree(fetch, state.params), map_tree(fetch, state.statistics), map_tree(fetch, velocity)
+    return Trained(*trees, np.concatenate(losses, axis=1), history)
 
 
-def _check_networks(
-    net: Network, params: Sequence[Parameters], masks: Sequence[Masks] | None, keys: Sequence[Key] | None
-) -> None:
-    for other in (masks, keys):
-        if other is not None and len(other) != len(params):
-            raise ConfigError(
-                f"params, masks and keys must have one entry a network; got {len(params)} and {len(other)}."
-            )
-    for key in keys or ():
-        checked_key(key)
-    for tree in params:
-        checked_parameters(net, tree)
-    for mask in masks or ():
-        checked_masks(mask, mask_space(net), leading=0)
-
-
-def _to_numpy(backend: Backend, tree: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    return {path: backend.to_numpy(value) for path, value in tree.items()}
+def _check_resumed(net: Network, plan: TrainPlan, networks: int, resume: Trained) -> None:
+    if plan.optimiser is not None:
+        raise ConfigError("resume needs the built-in SGD: the state of another optimiser is not in a Trained.")
+    done = len(resume.history)
+    if resume.losses.shape != (networks, done * plan.steps) or done > plan.config.epochs:
+        raise ConfigError(
+            f"resume must be this training after at most {plan.config.epochs} epochs of {plan.steps} steps, of "
+            f"{networks} networks; got {done} epochs and losses of shape {resume.losses.shape}."
+        )
+    for name, tree in (("params", resume.params), ("velocity", resume.velocity), ("statistics", resume.statistics)):
+        if any(len(value) != networks for value in tree.values()):
+            raise ConfigError(f"resume.{name} must have a leading axis of {networks} networks.")
+    for index in range(networks):
+        one = resume.one(index)
+        checked_parameters(net, one.params)
+        checked_parameters(net, one.velocity, "velocity")
+        checked_statistics(net, one.statistics)

@@ -1,20 +1,32 @@
 """The search phase from end to end: Algorithm 1, lines 1–11, on a backend."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
 from weedout_core._annotations import Key
-from weedout_core._backend import Backend, Parameters, Specs
+from weedout_core._backend import Backend, Parameters, Specs, check_layers, map_tree
 from weedout_core._config import SearchConfig, check_option
 from weedout_core._data import Examples, checked_examples
+from weedout_core._errors import ConfigError
+from weedout_core._initial import he_normal
 from weedout_core._loading import load_backend
 from weedout_core._masks import MaskPlan, achieved_sparsity, mask_plan
-from weedout_core._networks import Network, he_normal, mask_space
+from weedout_core._networks import Network, initial_statistics, mask_space
 from weedout_core._population import Origin, Population, candidate_keys, chunk_size, draw_population
 from weedout_core._random import Stream, below, checked_key, fold_in
-from weedout_core._search import Generation, SearchState, ask, best_overall, finished, init, tell, validation_batch
+from weedout_core._search import (
+    Generation,
+    SearchState,
+    ask,
+    best_overall,
+    calibration_batch,
+    finished,
+    init,
+    tell,
+    validation_batch,
+)
 from weedout_core._selection import select
 
 Control = Literal["member", "independent"]
@@ -87,6 +99,7 @@ def search(
     backend: str | Backend,
     key: Key,
     on_generation: Callable[[Generation], None] | None = None,
+    scored: Sequence[np.ndarray] = (),
 ) -> SearchResult:
     """Find the fittest sparse sub-network by Random Search (paper, Algorithm 1, lines 1–11).
 
@@ -97,6 +110,8 @@ def search(
         backend: a name or a Backend.
         key: from ``wc.key``.
         on_generation: called with each generation as it is scored.
+        scored: the fitness of the first generations of this very search (``Generation.fitness``), scored before: it
+            goes on from there.
     Returns:
         the winner and the history.
     Raises:
@@ -106,7 +121,12 @@ def search(
     examples, key = checked_examples(net, data), checked_key(key)
     state = init(key, mask_space(net), config)
     backend = load_backend(backend)
+    check_layers(backend, net)
     task = _Task(net, examples, config, backend, key, state.plan, _weights(net, config, state.plan, backend, key))
+    for fitness in scored:
+        if (stopped := finished(state)) is not None:
+            raise ConfigError(f"scored must be generations of this very search, which ends before ({stopped}).")
+        state, _ = tell(state, fitness[state.remembered :])
     while (stopped := finished(state)) is None:
         state, generation = tell(state, _score(task, ask(state), state.generation))
         if on_generation is not None:
@@ -163,10 +183,22 @@ def _score(task: _Task, population: Population, generation: int) -> np.ndarray:
     batch = validation_batch(task.key, generation, len(task.data.y), task.config)
     asarray, config = task.backend.asarray, task.config
     fitness = task.backend.score_population(
-        task.net, task.params, population, asarray(task.data.x[batch]), asarray(task.data.y[batch]),
-        config.fitness, config.precision, chunk_size(task.plan, config),
+        task.net, task.params, _norm(task, generation), population, asarray(task.data.x[batch]),
+        asarray(task.data.y[batch]), config.fitness, config.precision, chunk_size(task.plan, config),
     )  # fmt: skip
     return task.backend.to_numpy(fitness)
+
+
+def _norm(task: _Task, generation: int) -> Any:
+    """What batch normalisation takes while scoring: see ``Backend.score``."""
+    asarray, config = task.backend.asarray, task.config
+    match config.batch_norm:
+        case "batch":
+            return None
+        case "running":
+            return map_tree(asarray, initial_statistics(task.net))
+        case "recalibrated":
+            return asarray(task.data.x[calibration_batch(task.key, generation, len(task.data.y), config)])
 
 
 def _winner(task: _Task, state: SearchState) -> tuple[Origin, float, int]:
@@ -189,7 +221,4 @@ def _materialise(task: _Task, root: Key, origin: Origin) -> tuple[dict[str, np.n
     masks = backend.masks_from_keys(candidate_keys(root, Stream.MASKS, [origin]), task.plan)
     if not isinstance(params, Mapping):
         params = backend.draw_parameters(candidate_keys(root, Stream.WEIGHTS, [origin])[0], params)
-    return (
-        {site: backend.to_numpy(mask)[0] for site, mask in masks.items()},
-        {path: backend.to_numpy(value) for path, value in params.items()},
-    )
+    return map_tree(lambda mask: backend.to_numpy(mask)[0], masks), map_tree(backend.to_numpy, params)

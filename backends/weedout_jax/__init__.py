@@ -1,7 +1,8 @@
 """The JAX backend: CPU, GPU and TPU.
 
-One file an idea, with the names of the reference: ``randomness``, ``masks``, ``network``, ``scoring``,
-``training``; ``ahead`` compiles all of it for a device that is not there.
+One file an idea, with the names of the reference: ``randomness``, ``masks``, ``layers``, ``batch_norm``, ``network``,
+``scoring``, ``batches``, ``training``; ``devices`` share the work; ``ahead`` compiles all of it for a device that is
+not there.
 """
 
 from functools import partial
@@ -9,10 +10,11 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import Sharding, SingleDeviceSharding
+from jax.sharding import Sharding
 
-from weedout_core import Backend, BackendError
-from weedout_jax import masks, network, randomness, scoring, training
+from weedout_core import Backend
+from weedout_jax import ahead, masks, network, randomness, scoring, training
+from weedout_jax.devices import everywhere, find_mesh
 
 
 def connect(device: str | None = None, devices: int = 1) -> Backend:
@@ -20,23 +22,15 @@ def connect(device: str | None = None, devices: int = 1) -> Backend:
 
     Args:
         device: "cpu", "gpu" or "tpu"; None takes JAX's default.
-        devices: how many of them a population is shared over.
+        devices: how many of them a population, and a training batch, is shared over.
     Raises:
         BackendError: there are no such devices, or fewer of them.
     """
-    try:
-        found = jax.devices(device)
-    except RuntimeError as error:
-        raise BackendError(f"JAX has no device {device!r} here ({error}); it has {jax.default_backend()!r}.") from error
-    if not 1 <= devices <= len(found):
-        raise BackendError(
-            f"devices must be in [1, {len(found)}], the {found[0].platform} devices JAX sees; got {devices}."
-        )
-    mesh = jax.make_mesh((devices,), (scoring.AXIS,), devices=found[:devices], axis_types=scoring.AXIS_TYPES)
-    place = SingleDeviceSharding(found[0])
+    mesh = find_mesh(device, devices)
+    place = everywhere(mesh)
     return Backend(
         name="jax",
-        device=str(found[0].device_kind),
+        device=str(mesh.devices.flat[0].device_kind),
         devices=devices,
         libraries=("jax", "jaxlib", "optax"),
         asarray=partial(_asarray, place),
@@ -46,9 +40,10 @@ def connect(device: str | None = None, devices: int = 1) -> Backend:
         masks_from_keys=partial(masks.masks_from_keys, place),
         draw_parameters=partial(randomness.draw_parameters, place),
         score_population=partial(scoring.score_population, mesh),
-        predict=network.predict,
-        train_init=training.train_init,
-        train_epoch=training.train_epoch,
+        predict=partial(network.predict, mesh),
+        train_init=partial(training.train_init, mesh),
+        train_epoch=partial(training.train_epoch, mesh),
+        compiled_memory=partial(ahead.compiled_memory, mesh),
     )
 
 

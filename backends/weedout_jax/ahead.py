@@ -4,92 +4,164 @@ With the topology of a TPU slice (``jax.experimental.topologies``, package libtp
 that the programs compile for it, and tells how much memory they take.
 """
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jax.stages import Compiled
+from jax.experimental import topologies
+from jax.sharding import Mesh, Sharding
+from jax.stages import Compiled, Lowered
 
-from weedout_core import Network, SearchConfig, TrainConfig, TrainPlan, he_normal, mask_plan, mask_space
+from weedout_core import (
+    BackendError,
+    Batches,
+    Network,
+    SearchConfig,
+    TrainConfig,
+    he_normal,
+    initial_statistics,
+    mask_plan,
+    mask_space,
+    train_plan,
+)
 from weedout_jax import masks, network, randomness, scoring, training
+from weedout_jax.devices import everywhere, mesh_of, shared
+
+
+def compiled_memory(
+    mesh: Mesh,
+    net: Network,
+    search: SearchConfig,
+    train: TrainConfig,
+    examples: int,
+    networks: int,
+    topology: str | None,
+) -> dict[str, int]:
+    """The most bytes that each compiled program of a search and the training after it holds on a device."""
+    mesh = mesh if topology is None else mesh_of(topology_devices(topology))
+    scores = "score shared weights" if search.weights == "shared" else "score own weights"
+    programs = compile_ahead(
+        mesh, net, search, train, examples, networks, (scores, "train_epoch", "predict", "draw_parameters")
+    )
+    return {name: most_bytes(program) for name, program in programs.items()}
+
+
+def topology_devices(name: str) -> Sequence[Any]:
+    """The devices of a TPU slice, such as "v5e:2x4". Raises BackendError where it cannot be described."""
+    if jax.default_backend() != "tpu":
+        # Else libtpu asks for minutes for a host that is not there.
+        # Else libtpu asks for minutes for a host that is not there.
+        os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
+    try:
+        return topologies.get_topology_desc(platform="tpu", topology_name=name).devices
+    except Exception as error:  # whatever the plugin raises
+        raise BackendError(
+            f"topology must be one that libtpu can describe, such as 'v5e:2x4'; got {name!r}: {error}. "
+            "It needs the package libtpu (pip install libtpu)."
+        ) from error
+
+
+def most_bytes(program: Compiled) -> int:
+    """Arguments, results and what is alive between them, on one device."""
+    memory: Any = program.memory_analysis()
+    return memory.argument_size_in_bytes + memory.output_size_in_bytes + memory.temp_size_in_bytes
 
 
 def compile_ahead(
-    devices: Sequence[Any], net: Network, search: SearchConfig, train: TrainConfig, examples: int, networks: int
+    mesh: Mesh,
+    net: Network,
+    search: SearchConfig,
+    train: TrainConfig,
+    examples: int,
+    networks: int,
+    wanted: Collection[str] | None = None,
 ) -> dict[str, Compiled]:
-    """Compile for these devices, the population shared over all of them and the rest on the first.
+    """Compile for these devices, population and training batch shared over all of them.
 
     Args:
-        devices: of one kind, there or described by a topology.
+        mesh: of devices there or described by a topology.
         net: the parent.
-        search, train: the configurations; ``search.population`` must be a multiple of the devices.
+        search, train: the configurations.
         examples: in each split.
         networks: how many are trained together.
+        wanted: names of programs; None: all.
     Returns:
         {name of the program: compiled program}; ``compiled.memory_analysis()`` gives bytes a device.
     """
-    mesh = jax.make_mesh((len(devices),), (scoring.AXIS,), devices=devices, axis_types=scoring.AXIS_TYPES)
-    one = jax.make_mesh((1,), (scoring.AXIS,), devices=devices[:1], axis_types=scoring.AXIS_TYPES)
+    programs = _programs(mesh, net, search, train, examples, networks)
+    return {name: lower().compile() for name, lower in programs.items() if wanted is None or name in wanted}
+
+
+def _programs(
+    mesh: Mesh, net: Network, search: SearchConfig, train: TrainConfig, examples: int, networks: int
+) -> dict[str, Callable[[], Lowered]]:
     plan = mask_plan(mask_space(net), search.sparsity, search.sampling)
     specs = he_normal(net, search.fan)
-    key = _abstract(one, (2,), jnp.uint32)
+    key = _abstract(everywhere(mesh), (2,), jnp.uint32)
+    keys = _abstract(everywhere(mesh), (1, 2), jnp.uint32)
+    words = _abstract(everywhere(mesh), (1000,), jnp.uint32)
     return {
         **_scoring(mesh, net, search, plan, specs, examples),
-        **_training(one, net, train, plan, specs, examples, networks),
-        "random_bits": randomness._bits.lower(key, 1000).compile(),
-        "draw_parameters": randomness._draw.lower(key, specs).compile(),
-        "keep_smallest": masks._keep_smallest.lower(_abstract(one, (1000,), jnp.uint32), 200).compile(),
-        "masks_from_keys": masks._masks.lower(_abstract(one, (1, 2), jnp.uint32), plan).compile(),
+        **_training(mesh, net, train, plan, specs, examples, networks),
+        "random_bits": lambda: randomness._bits.lower(key, 1000),
+        "draw_parameters": lambda: randomness._draw.lower(key, specs),
+        "keep_smallest": lambda: masks._keep_smallest.lower(words, 200),
+        "masks_from_keys": lambda: masks._masks.lower(keys, plan),
     }
 
 
 def _scoring(
     mesh: Mesh, net: Network, config: SearchConfig, plan: Any, specs: Any, examples: int
-) -> dict[str, Compiled]:
-    batch = min(config.batch, examples)
-    x, y = _abstract(mesh, (batch, *net.input_shape), jnp.float32), _abstract(mesh, (batch,), jnp.int32)
-    keys = _abstract(mesh, (config.population, 2), jnp.uint32, scoring.AXIS)
-    shared = {spec.path: _abstract(mesh, spec.shape, jnp.float32) for spec in specs}
-    static = {
-        "mesh": mesh,
-        "net": net,
-        "fitness": config.fitness,
-        "precision": config.precision,
-        "chunk": config.population // mesh.size,
-    }
-    explicit = {
-        site.site: _abstract(mesh, (config.population, *site.shape), jnp.bool_, scoring.AXIS) for site in plan.sites
-    }
+) -> dict[str, Callable[[], Lowered]]:
+    place, batch = everywhere(mesh), min(config.batch, examples)
+    x, y = _abstract(place, (batch, *net.input_shape), jnp.float32), _abstract(place, (batch,), jnp.int32)
+    norm = {"batch": None, "running": _statistics(mesh, net), "recalibrated": x}[config.batch_norm]
+    size, chunk = scoring.padded_size(mesh, config.population, config.chunk or config.population)
+    keys = _abstract(shared(mesh), (size, 2), jnp.uint32)
+    common = {spec.path: _abstract(place, spec.shape, jnp.float32) for spec in specs}
+    static = {"mesh": mesh, "net": net, "fitness": config.fitness, "precision": config.precision, "chunk": chunk}
+    explicit = {site.site: _abstract(shared(mesh), (size, *site.shape), jnp.bool_) for site in plan.sites}
     programs = {
-        "score shared weights": ({"mask_keys": keys}, shared, {"plan": plan, "specs": ()}),
+        "score shared weights": ({"mask_keys": keys}, common, {"plan": plan, "specs": ()}),
         "score own weights": ({"mask_keys": keys, "weight_keys": keys}, {}, {"plan": plan, "specs": specs}),
-        "score explicit masks": ({"masks": explicit}, shared, {"plan": None, "specs": ()}),
+        "score explicit masks": ({"masks": explicit}, common, {"plan": None, "specs": ()}),
     }
-    return {
-        name: scoring.score.lower(candidates, params, x, y, **static, **how).compile()
-        for name, (candidates, params, how) in programs.items()
-    }
+
+    def lower(candidates: Any, params: Any, how: Any) -> Callable[[], Lowered]:
+        return lambda: scoring.score.lower(candidates, params, norm, x, y, **static, **how)
+
+    return {name: lower(*program) for name, program in programs.items()}
 
 
 def _training(
     mesh: Mesh, net: Network, config: TrainConfig, plan: Any, specs: Any, examples: int, networks: int
-) -> dict[str, Compiled]:
-    fixed = TrainPlan(config, examples, min(config.batch_size, examples), None)
-    params = {spec.path: _abstract(mesh, (networks, *spec.shape), jnp.float32) for spec in specs}
-    drawn = {site.site: _abstract(mesh, (networks, *site.shape), jnp.bool_) for site in plan.sites}
-    optimiser = jax.tree.map(
-        lambda leaf: _abstract(mesh, leaf.shape, leaf.dtype),
-        jax.eval_shape(jax.vmap(training._optimiser(net, fixed).init), params),
-    )
-    x, y = _abstract(mesh, (examples, *net.input_shape), jnp.float32), _abstract(mesh, (examples,), jnp.int32)
-    order = _abstract(mesh, (networks, fixed.steps, fixed.batch_size), jnp.int32)
+) -> dict[str, Callable[[], Lowered]]:
+    place, fixed = everywhere(mesh), train_plan(config, examples)
+    params = {spec.path: _abstract(place, (networks, *spec.shape), jnp.float32) for spec in specs}
+    drawn = {site.site: _abstract(place, (networks, *site.shape), jnp.bool_) for site in plan.sites}
+    moving = _statistics(mesh, net, networks)
+    x, y = _abstract(place, (examples, *net.input_shape), jnp.float32), _abstract(place, (examples,), jnp.int32)
+    order = (networks, fixed.steps, fixed.batch_size)
+    crops = None if config.augmentation == "none" else _abstract(place, (*order, 3), jnp.int32)
+    batches: Any = Batches(_abstract(place, order, jnp.int32), crops)  # type: ignore[arg-type]
+    rates = _abstract(place, (fixed.steps,), jnp.float32)
+    learner = training.Learner(params, moving, params)
     return {
-        "train_epoch": training.epoch.lower(params, {}, optimiser, drawn, x, y, order, net=net, plan=fixed).compile(),
-        "predict": network._predict.lower(net, params, drawn, x).compile(),
+        "train_epoch": lambda: training.epoch.lower(
+            learner, drawn, x, y, batches, rates, mesh=mesh, net=net, plan=fixed
+        ),
+        "predict": lambda: network.logits.lower(params, moving, drawn, x, mesh=mesh, net=net),
     }
 
 
-def _abstract(mesh: Mesh, shape: tuple[int, ...], dtype: Any, axis: str | None = None) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct(shape, dtype, sharding=NamedSharding(mesh, PartitionSpec(axis)))
+def _statistics(mesh: Mesh, net: Network, *leading: int) -> dict[str, jax.ShapeDtypeStruct]:
+    return {
+        path: _abstract(everywhere(mesh), (*leading, *value.shape), jnp.float32)
+        for path, value in initial_statistics(net).items()
+    }
+
+
+def _abstract(place: Sharding, shape: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(shape, dtype, sharding=place)

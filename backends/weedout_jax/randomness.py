@@ -29,11 +29,11 @@ def draw_parameters(place: Sharding, key: Any, specs: tuple[ParameterSpec, ...])
 
 
 def normals(key: Any, specs: tuple[ParameterSpec, ...]) -> dict[str, jax.Array]:
-    """``draw_parameters`` inside a program: each parameter from its own stream, zeros where std is 0."""
+    """``draw_parameters`` inside a program: each parameter from its own stream, ``value`` where std is 0."""
     return {
         spec.path: np.float32(spec.std) * standard_normal(fold_in(key, spec.code), spec.shape)
         if spec.std
-        else jnp.zeros(spec.shape, jnp.float32)
+        else jnp.full(spec.shape, spec.value, jnp.float32)
         for spec in specs
     }
 

@@ -1,90 +1,150 @@
-"""Training: one compiled scan an epoch, for all networks of one shape together."""
+"""Training: one compiled scan an epoch, each batch shared over the devices.
 
-from functools import lru_cache, partial
-from typing import Any
+SGD is written out as a function of its state, so that its velocities are those of every backend.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import lax
+from jax.sharding import Mesh
 
 from weedout_core import (
+    Batches,
+    BatchNorm,
     EpochResult,
     Network,
     TrainConfig,
     TrainPlan,
     TrainState,
     decayed_paths,
+    every_layer,
     learning_rates,
     negative_cross_entropy,
     predictions,
 )
-from weedout_jax.network import forward
+from weedout_jax.batch_norm import running
+from weedout_jax.batches import crop_images
+from weedout_jax.devices import everywhere, gather, platform, share
+from weedout_jax.layers import Arithmetic
+from weedout_jax.network import each_network, forward
 
 
-def train_init(net: Network, plan: TrainPlan, keys: Any, params: Any, statistics: Any) -> TrainState:
+class Learner(NamedTuple):
+    """What changes while networks are trained: trees of arrays."""
+
+    params: Any
+    statistics: Any
+    optimiser: Any
+
+
+def train_init(mesh: Mesh, net: Network, plan: TrainPlan, keys: Any, params: Any, statistics: Any) -> TrainState:
     """The state before epoch 0 of R networks."""
-    optimiser = jax.vmap(_optimiser(net, plan).init)(params)
-    # Bound to the weights' device, as every later epoch's state is: else the second epoch would compile again.
-    device = jax.tree.leaves(params)[0].sharding
-    return TrainState(keys, 0, params, statistics, jax.device_put(optimiser, device))
+    del net
+    optimiser = init_optimiser(plan, params)
+    return TrainState(keys, 0, params, statistics, jax.device_put(optimiser, everywhere(mesh)))
+
+
+def init_optimiser(plan: TrainPlan, params: Any) -> Any:
+    """Velocities 0, or the state of the user's optimiser."""
+    if plan.optimiser is None:
+        return jax.tree.map(jnp.zeros_like, params)
+    return jax.vmap(plan.optimiser.init)(params)
 
 
 def train_epoch(
-    net: Network, plan: TrainPlan, state: TrainState, masks: Any, x: jax.Array, y: jax.Array, order: np.ndarray
+    mesh: Mesh, net: Network, plan: TrainPlan, state: TrainState, masks: Any, x: Any, y: Any, batches: Batches
 ) -> tuple[TrainState, EpochResult]:
-    """One epoch over ``x[order]``; order is int32 ``(R, steps, batch_size)``."""
-    order = jax.device_put(order, x.sharding)
-    params, statistics, optimiser, result = epoch(
-        state.params, state.statistics, state.optimiser, masks, x, y, order, net=net, plan=plan
-    )
-    return TrainState(state.keys, state.epoch + 1, params, statistics, optimiser), result
+    """One epoch over ``x[batches.order]``."""
+    rates = learning_rates(plan.config, plan.steps)[state.epoch * plan.steps :][: plan.steps].astype(np.float32)
+    learner = Learner(state.params, state.statistics, state.optimiser)
+    # Bound to the same devices in each epoch: else the second would compile again.
+    placed = jax.device_put((learner, masks, x, y, batches, rates), everywhere(mesh))
+    learner, result = epoch(*placed, mesh=mesh, net=net, plan=plan)
+    return TrainState(state.keys, state.epoch + 1, *learner), result
 
 
-@partial(jax.jit, static_argnames=("net", "plan"))
+@partial(jax.jit, static_argnames=("mesh", "net", "plan"))
 def epoch(
-    params: Any,
-    statistics: Any,
-    optimiser: Any,
+    learner: Learner,
     masks: Any,
     x: jax.Array,
     y: jax.Array,
-    order: jax.Array,
+    batches: Batches,
+    rates: jax.Array,
     *,
+    mesh: Mesh,
     net: Network,
     plan: TrainPlan,
-) -> tuple[Any, Any, Any, EpochResult]:
-    """The program. All but x and y have a leading axis R."""
-    transformation = _optimiser(net, plan)
+) -> tuple[Learner, EpochResult]:
+    """The program. Learner, masks and batches have a leading axis R."""
+    update = _sgd(net, plan.config) if plan.optimiser is None else _theirs(plan.optimiser)
 
-    def one(params: Any, optimiser: Any, masks: Any, order: jax.Array) -> Any:
-        def loss(params: Any, batch: jax.Array) -> tuple[jax.Array, jax.Array]:
-            logits = forward(net.layers, params, x[batch], masks, plan.config.precision)
-            correct = jnp.sum(predictions(logits) == y[batch], dtype=jnp.int32)
-            return -negative_cross_entropy(logits, y[batch]), correct
+    def one(learner: Learner, masks: Any, batches: Batches) -> Any:
+        def step(learner: Learner, shown: tuple[Batches, jax.Array]) -> tuple[Learner, EpochResult]:
+            batch, rate = shown
+            batch = share(mesh, batch)
+            images = x[batch.order] if batch.crops is None else crop_images(x[batch.order], batch.crops)
+            gradient, taken, result = _gradient(mesh, net, plan, learner.params, masks, images, y[batch.order])
+            params, optimiser = update(learner.params, learner.optimiser, gradient, rate)
+            return Learner(params, _moved(net, learner.statistics, taken), optimiser), result
 
-        def step(carry: Any, batch: jax.Array) -> Any:
-            params, optimiser = carry
-            (value, correct), gradient = jax.value_and_grad(loss, has_aux=True)(params, batch)
-            updates, optimiser = transformation.update(gradient, optimiser, params)
-            return (optax.apply_updates(params, updates), optimiser), EpochResult(value, correct)
+        return lax.scan(step, learner, (batches, rates))
 
-        return lax.scan(step, (params, optimiser), order)
-
-    (params, optimiser), result = jax.vmap(one)(params, optimiser, masks, order)
-    return params, statistics, optimiser, result
+    return gather(mesh, each_network(net, one, learner, masks, batches))
 
 
-def _optimiser(net: Network, plan: TrainPlan) -> optax.GradientTransformation:
-    return plan.optimiser or _sgd(net, plan.config, plan.steps)
+def _gradient(
+    mesh: Mesh, net: Network, plan: TrainPlan, params: Any, masks: Any, x: jax.Array, y: jax.Array
+) -> tuple[Any, dict[str, jax.Array], EpochResult]:
+    """The gradient of one network's loss, the batch's statistics, and what the step showed before its update."""
+    how = Arithmetic(platform(mesh), plan.config.precision, plan.config.compute)
+
+    def loss(params: Any) -> Any:
+        logits, taken = forward(net.layers, params, x, masks, plan.groups, how)
+        correct = jnp.sum(predictions(logits) == y, dtype=jnp.int32)
+        return -negative_cross_entropy(logits, y), (taken, correct)
+
+    (value, (taken, correct)), gradient = jax.value_and_grad(loss, has_aux=True)(params)
+    return gradient, taken, EpochResult(value, correct)
 
 
-@lru_cache  # one object for one configuration, so that a compiled epoch is found again
-def _sgd(net: Network, config: TrainConfig, steps: int) -> optax.GradientTransformation:
-    """SGD with the core's learning rates, decay coupled to the gradient."""
-    rates = learning_rates(config, steps).astype(np.float32)
-    return optax.chain(
-        optax.add_decayed_weights(config.weight_decay, mask=decayed_paths(net, config)),
-        optax.sgd(lambda step: jnp.asarray(rates)[step], config.momentum, config.nesterov),
-    )
+def _moved(net: Network, before: Mapping[str, Any], taken: Mapping[str, Any]) -> dict[str, jax.Array]:
+    """The running statistics after a step."""
+    after: dict[str, jax.Array] = {}
+    for layer in every_layer(net.layers):
+        if isinstance(layer, BatchNorm):
+            after |= running(layer, before, taken)
+    return after
+
+
+Update = Callable[[Any, Any, Any, jax.Array], tuple[Any, Any]]
+
+
+def _sgd(net: Network, config: TrainConfig) -> Update:
+    decay = {path: config.weight_decay if touched else 0.0 for path, touched in decayed_paths(net, config).items()}
+
+    def update(params: Mapping[str, Any], velocity: Mapping[str, Any], gradient: Mapping[str, Any], rate: Any) -> Any:
+        new, moving = {}, {}
+        for path, weight in params.items():
+            g = gradient[path] + decay[path] * weight
+            moving[path] = config.momentum * velocity[path] + g
+            ahead = g + config.momentum * moving[path] if config.nesterov else moving[path]
+            new[path] = weight - rate * ahead
+        return new, moving
+
+    return update
+
+
+def _theirs(transformation: optax.GradientTransformation) -> Update:
+    def update(params: Any, state: Any, gradient: Any, rate: Any) -> Any:
+        del rate  # it has its own
+        updates, state = transformation.update(gradient, state, params)
+        return optax.apply_updates(params, updates), state
+
+    return update

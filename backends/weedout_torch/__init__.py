@@ -17,7 +17,10 @@ def connect_torch(device: str | None = None, devices: int = 1) -> Backend:
 
 
 def connect_xla(device: str | None = None, devices: int = 1) -> Backend:
-    """PyTorch/XLA on the device of this process (``PJRT_DEVICE``); several devices share a population by SPMD."""
+    """PyTorch/XLA on the device of this process (``PJRT_DEVICE``); several devices share a population by SPMD.
+
+    Raises BackendError for another device, and where the process has trained with PyTorch before it knew of XLA.
+    """
     return _backend(_devices.xla_place(device, devices))
 
 

@@ -57,6 +57,20 @@ class Place:
         # Reinterpreted on the host: PyTorch/XLA would fetch the words back from the device for it.
         return self.asarray(np.asarray(array, dtype=np.uint32).view(np.int32))
 
+    def keys(self, keys: Any, some: slice) -> Tensor:
+        """Some candidates' keys, laid out over the devices: int32 ``(rows, 2)``, see ``rows``."""
+        return self.spread(self.words(rows(keys, some)))
+
+    def padded(self, count: int) -> int:
+        """The multiple of the devices that holds so many candidates."""
+        return -(-count // self.devices) * self.devices
+
+
+def rows(array: Any, some: slice) -> Any:
+    """Some rows; past the end the last one again, so that devices divide them. What comes of those is cut off."""
+    index = np.minimum(np.arange(some.start, some.stop), len(array) - 1)
+    return array[torch.from_numpy(index).to(array.device) if isinstance(array, Tensor) else index]
+
 
 _DTYPES = {torch.float32, torch.int32, torch.uint32, torch.bool}
 
@@ -89,9 +103,9 @@ def xla_place(device: str | None, devices: int) -> Place:
             "Choose with the environment variable PJRT_DEVICE (CPU or TPU) before Python starts."
         )
     spread = _same if devices == 1 else _spmd(devices)
-    return Place(
-        "torch_xla", torch_xla.device(), kind.lower(), devices, ("torch", "torch_xla"), True, torch_xla.sync, spread
-    )
+    place = torch_xla.device()
+    _check_backward(place)
+    return Place("torch_xla", place, kind.lower(), devices, ("torch", "torch_xla"), True, torch_xla.sync, spread)
 
 
 def tpu_place(device: str | None, devices: int) -> Place:
@@ -107,6 +121,24 @@ def tpu_place(device: str | None, devices: int) -> Place:
     except RuntimeError as error:
         raise BackendError(f"torch_tpu is installed but shows no TPU ({str(error).splitlines()[0]}).") from error
     return Place("tpu", place, "tpu", 1, ("torch", "torch_tpu"), False, _nothing, _same)
+
+
+def _check_backward(device: torch.device) -> None:
+    """Differentiate once, which compiles nothing: it makes PyTorch count this device, unless it has counted before.
+
+    PyTorch counts the devices at a process's first backward pass, whoever makes it. Devices that show up later
+    have no queue for theirs, and fail an internal assertion.
+    """
+    try:
+        with torch.enable_grad():
+            weight = torch.zeros((), device=device, requires_grad=True)
+            torch.autograd.grad(weight * 2, [weight])
+    except RuntimeError as error:
+        raise BackendError(
+            "PyTorch counts its devices at the first backward pass of a process, and this one has made its own "
+            "without PyTorch/XLA. Connect to torch_xla before training with torch in the same process, or train in "
+            f"a process of its own. (PyTorch says: {str(error).splitlines()[0]})"
+        ) from error
 
 
 def _one_device(name: str, devices: int) -> None:

@@ -22,7 +22,8 @@ def keep_smallest(place: Place, bits: Any, k: int) -> Tensor:
 
 def masks_from_keys(place: Place, keys: Any, plan: MaskPlan) -> dict[str, Tensor]:
     """Draw the masks of candidates: uint32 ``(m, 2)`` → {site: bool ``(m, *shape)``}."""
-    masks = draw_masks(place.spread(place.words(keys)) if len(keys) % place.devices == 0 else place.words(keys), plan)
+    drawn = draw_masks(place.keys(keys, slice(0, place.padded(len(keys)))), plan)
+    masks = {site: mask[: len(keys)] for site, mask in drawn.items()}
     place.sync()
     return masks
 

@@ -1,87 +1,115 @@
 """A network's layers, interpreted. Activations, weights and masks may have a leading axis of networks R."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 
-from weedout_core import Dense, Flatten, Mask, Network, Relu
+from weedout_core import (
+    BatchNorm,
+    Conv,
+    Dense,
+    Flatten,
+    GlobalAveragePool,
+    Layer,
+    Mask,
+    MaxPool,
+    Network,
+    Relu,
+    Residual,
+    activation_shapes,
+    every_layer,
+)
+from weedout_torch.batch_norm import Norm, batch_norm
 from weedout_torch.devices import Place, Tensor
+from weedout_torch.layers import convolve, dense, masked, max_pool
+from weedout_torch.precision import precise
 
-Layer = Dense | Relu | Flatten | Mask
-_CHUNK = 4096  # examples in flight while predicting: bounds the memory of activations
+FLOATS = 2**26  # activations and own weights that may exist at once: 256 MiB
+_CHUNK = 4096  # examples in flight while predicting, at most
+_ALIVE = 3  # activations at once without a gradient: a layer's input, its output, and the input of a residual
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 def forward(
-    layers: Sequence[Layer], params: Mapping[str, Tensor], h: Tensor, masks: Mapping[str, Tensor] | None
-) -> Tensor:
+    layers: Sequence[Layer],
+    params: Mapping[str, Tensor],
+    h: Tensor,
+    masks: Mapping[str, Tensor] | None,
+    norm: Norm,
+    compute: str = "float32",
+) -> tuple[Tensor, dict[str, Tensor]]:
     """Run layers on activations ``(R, examples, *shape)``; R may be 1 where weights and masks have it.
 
-    Weights ``(inputs, units)`` are shared by all networks, ``(R, inputs, units)`` are each one's own; masks are
-    ``(R, *shape)``, None leaves every node in. A removed node is absent, whatever its activation was: zero is
-    selected, not multiplied in.
+    Args:
+        params: weights of a layer's shape are shared by all networks, with a leading axis R they are each one's own.
+        masks: {site: ``(R, *shape)``}; None leaves every node in.
+        norm: what batch normalisation takes, see ``batch_norm``.
+        compute: the type of the operands of products.
+    Returns:
+        the activations, and the statistics that batch normalisation took from the batch, {path: ``(R, channels)``}.
     """
+    taken: dict[str, Tensor] = {}
     for layer in layers:
         match layer:
             case Dense(name):
-                h = h @ params[f"{name}/kernel"] + params[f"{name}/bias"].unsqueeze(-2)
+                h = dense(h, params[f"{name}/kernel"], params[f"{name}/bias"], _DTYPES[compute])
+            case Conv(name, stride=stride):
+                h = convolve(h, params[f"{name}/kernel"], stride, _DTYPES[compute])
+            case BatchNorm():
+                h, statistics = batch_norm(layer, params, h, norm)
+                taken |= statistics
             case Relu():
                 h = torch.relu(h)
             case Flatten():
-                h = h.reshape(*h.shape[:2], -1)
+                h = h.flatten(2)
+            case MaxPool(window):
+                h = max_pool(h, window)
+            case GlobalAveragePool():
+                h = h.mean(dim=(2, 3))
             case Mask(site, rescale):
-                if masks is not None:
-                    mask = masks[site].unsqueeze(1)
-                    h = torch.where(mask, h, torch.zeros((), device=h.device))
-                    h = h * _inverse_kept(mask) if rescale else h
-    return h
+                h = h if masks is None else masked(h, masks[site], rescale)
+            case Residual(main, shortcut):
+                one, of_main = forward(main, params, h, masks, norm, compute)
+                other, of_shortcut = forward(shortcut, params, h, masks, norm, compute)
+                h = one + other
+                taken |= of_main | of_shortcut
+    return h, taken
 
 
-def _inverse_kept(mask: Tensor) -> Tensor:
-    """One over the fraction kept, for each network; for no node kept, the number of nodes."""
-    axes = tuple(range(1, mask.ndim))
-    kept = mask.sum(dim=axes, keepdim=True, dtype=torch.int32)
-    return math.prod(mask.shape[1:]) / kept.clamp(min=1)
+def has_convolutions(net: Network) -> bool:
+    """Whether products are convolutions, which take one network's weights at a time."""
+    return any(isinstance(layer, Conv) for layer in every_layer(net.layers))
+
+
+def alive(net: Network) -> int:
+    """Floats of activations for each example that exist at once without a gradient."""
+    return _ALIVE * max(math.prod(shape) for shape in activation_shapes(net))
+
+
+def nth(tree: Mapping[str, Tensor], r: int) -> dict[str, Tensor]:
+    """One of several networks side by side, with its leading axis."""
+    return {path: value[r : r + 1] for path, value in tree.items()}
 
 
 def predict(place: Place, net: Network, params: Any, statistics: Any, masks: Any, x: Tensor) -> Tensor:
-    """The logits ``(R, examples, classes)`` of R networks, a chunk of examples at a time."""
-    del statistics  # no layer has any yet
+    """The logits ``(R, examples, classes)`` of R networks, a chunk of examples at a time.
+
+    Networks with convolutions predict one after the other.
+    """
+    networks = len(next(iter(params.values())))
+    if networks > 1 and has_convolutions(net):
+        trees = [(nth(params, r), nth(statistics, r), masks and nth(masks, r)) for r in range(networks)]
+        return torch.cat([predict(place, net, *one, x) for one in trees])
     with torch.no_grad(), precise("highest"):
-        logits = [forward(net.layers, params, chunk.unsqueeze(0), masks) for chunk in x.split(_CHUNK)]
+        chunks = x.split(max(1, min(_CHUNK, FLOATS // (networks * alive(net)))))
+        place.sync()  # else where a chunk begins would be part of its graph, and each would compile anew
+        logits: list[Tensor] = []
+        for chunk in chunks:
+            logits.append(forward(net.layers, params, chunk.unsqueeze(0), masks, statistics)[0])
+            place.sync()
         result = torch.cat(logits, dim=1)
     place.sync()
     return result
-
-
-@contextmanager
-def precise(precision: str) -> Iterator[None]:
-    """Matrix products in full float32 for "highest", whatever the user's setting, which is put back."""
-    before = _precision()
-    if precision == "highest":
-        _set_precision(["ieee"] * len(before) if _SETTINGS else ["highest"])
-    try:
-        yield
-    finally:
-        _set_precision(before)
-
-
-# From PyTorch 2.9 on there is a setting for each kind of device; reading the older, single one gives a warning there.
-_SETTINGS: list[Any] = [
-    setting
-    for setting in (torch.backends.cuda.matmul, getattr(torch.backends.mkldnn, "matmul", None))
-    if hasattr(setting, "fp32_precision")
-]
-
-
-def _precision() -> list[str]:
-    return [setting.fp32_precision for setting in _SETTINGS] or [torch.get_float32_matmul_precision()]
-
-
-def _set_precision(values: list[str]) -> None:
-    if not _SETTINGS:
-        torch.set_float32_matmul_precision(values[0])
-    for setting, value in zip(_SETTINGS, values, strict=False):
-        setting.fp32_precision = value

@@ -11,7 +11,7 @@ from weedout_torch.devices import Place, Tensor
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = 0x1BD11BDA
-_BLOCK = 2**15  # words worked on at once on a CPU: what fits a core's own cache
+_BLOCK = 2**17  # words worked on at once on a CPU: three arrays of them fit the caches of the cores themselves
 
 # The float nearest to −1 from above: a plain [−1, 1) would give −∞ now and then.
 _LOW = float(np.nextafter(np.float32(-1), np.float32(0)))
@@ -32,11 +32,11 @@ def draw_parameters(place: Place, key: Any, specs: tuple[ParameterSpec, ...]) ->
 
 
 def normals(keys: Tensor, specs: tuple[ParameterSpec, ...]) -> dict[str, Tensor]:
-    """Weights from keys, int32 ``(*batch, 2)``: float32 {path: ``(*batch, *shape)``}, zeros where std is 0."""
+    """Weights from keys, int32 ``(*batch, 2)``: float32 {path: ``(*batch, *shape)``}, ``value`` where std is 0."""
     params: dict[str, Tensor] = {}
     for spec in specs:
         shape = (*keys.shape[:-1], *spec.shape)
-        params[spec.path] = torch.zeros(shape, device=keys.device)
+        params[spec.path] = torch.full(shape, spec.value, device=keys.device)
         if spec.std:
             drawn = standard_normal(fold_in(keys, spec.code), math.prod(spec.shape))
             params[spec.path] = spec.std * drawn.reshape(shape)
@@ -51,28 +51,28 @@ def standard_normal(keys: Tensor, n: int) -> Tensor:
 
 def fold_in(keys: Tensor, data: int) -> Tensor:
     """Both output words for the counter (0, data): int32 ``(*batch, 2)`` → the same."""
-    zero = torch.zeros_like(keys[..., :1])
-    return torch.cat(threefry2x32(keys[..., 0:1], keys[..., 1:2], zero, zero + signed(data)), dim=-1)
+    return torch.cat(_output_words(keys, torch.full_like(keys[..., :1], signed(data))), dim=-1)
 
 
 def bits(keys: Tensor, n: int) -> Tensor:
     """Words as int32 of the same bits: int32 keys ``(*batch, 2)`` → ``(*batch, n)``."""
-    low = torch.arange(n, dtype=torch.int32, device=keys.device)
     if keys.device.type != "cpu":
-        return _words(keys, low)
+        low = torch.arange(n, dtype=torch.int32, device=keys.device)
+        return torch.bitwise_xor(*_output_words(keys, low))
     # On a CPU each operation passes over memory: blocks that stay in the cache are several times faster.
     flat = keys.reshape(-1, 2)
+    words = torch.empty((len(flat), n), dtype=torch.int32)
     rows = max(1, _BLOCK // max(n, 1))
-    blocks = [
-        torch.cat([_words(some, part) for part in low.split(_BLOCK)], dim=-1) if n else some[:, :0]
-        for some in flat.split(rows)
-    ]
-    return torch.cat(blocks).reshape(*keys.shape[:-1], n)
+    for some, lines in zip(flat.split(rows), words.split(rows), strict=True):
+        for start in range(0, n, _BLOCK):
+            low = torch.arange(start, min(start + _BLOCK, n), dtype=torch.int32)
+            torch.bitwise_xor(*_output_words(some, low), out=lines[:, start : start + _BLOCK])
+    return words.reshape(*keys.shape[:-1], n)
 
 
-def _words(keys: Tensor, low: Tensor) -> Tensor:
-    word0, word1 = threefry2x32(keys[..., 0:1], keys[..., 1:2], torch.zeros_like(low), low)
-    return word0 ^ word1
+def _output_words(keys: Tensor, low: Tensor) -> tuple[Tensor, Tensor]:
+    """Both words for the counters (0, low): int32 ``(*batch, n)`` each."""
+    return threefry2x32(keys[..., 0:1], keys[..., 1:2], torch.zeros_like(low), low)
 
 
 def threefry2x32(k0: Tensor, k1: Tensor, c0: Tensor, c1: Tensor) -> tuple[Tensor, Tensor]:
@@ -82,16 +82,20 @@ def threefry2x32(k0: Tensor, k1: Tensor, c0: Tensor, c1: Tensor) -> tuple[Tensor
     """
     schedule = (k0, k1, k0 ^ k1 ^ _PARITY)
     x0, x1 = c0 + k0, c1 + k1
+    spare = torch.empty_like(x1)
     for block in range(5):
         for rotation in _ROTATIONS[block % 2]:
             x0 += x1
-            carried = _shift_right(x1, 32 - rotation)
-            x1 <<= rotation
-            x1 |= carried
+            _rotate_left(x1, rotation, spare)
             x1 ^= x0
         x0 += schedule[(block + 1) % 3]
         x1 += schedule[(block + 2) % 3] + (block + 1)
     return x0, x1
+
+
+def _rotate_left(words: Tensor, places: int, spare: Tensor) -> None:
+    """Rotate in place; spare holds what is carried over. 2^places times the words shifts and joins in one pass."""
+    torch.add(_shift_right(words, 32 - places, out=spare), words, alpha=1 << places, out=words)
 
 
 def signed(word: int) -> int:
@@ -99,10 +103,9 @@ def signed(word: int) -> int:
     return word - 2**32 if word >= 2**31 else word
 
 
-def _shift_right(words: Tensor, places: int) -> Tensor:
+def _shift_right(words: Tensor, places: int, out: Tensor | None = None) -> Tensor:
     """Shift in zeros: int32 shifts in its sign, which is masked away.
 
     Not ``>>``: PyTorch/XLA makes a division of it, which rounds negative words towards zero.
     """
-    by = torch.full((), places, dtype=torch.int32, device=words.device)
-    return torch.bitwise_right_shift(words, by).bitwise_and_((1 << (32 - places)) - 1)
+    return torch.bitwise_right_shift(words, places, out=out).bitwise_and_((1 << (32 - places)) - 1)

@@ -1,41 +1,50 @@
-"""Training: one graph a step, for all networks of one shape together.
+"""Training: one graph a step, which XLA compiles once.
+
+Networks of dense layers are trained together, in batched products. A convolution takes the weights of one network at
+a time, so networks with convolutions are trained one after the other; so are those with an optimiser of
+``torch.optim``, of which each network has its own.
 
 SGD is written out as a function of its state, so that the learning rate is data: as a number inside
-``torch.optim.SGD`` it would be part of the graph that XLA compiles, and each step would compile anew. An
-optimiser of ``torch.optim`` that the user passes does its own step.
+``torch.optim.SGD`` it would be part of the graph that XLA compiles, and each step would compile anew.
 """
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
 from weedout_core import (
+    Batches,
+    BatchNorm,
     EpochResult,
     Network,
     TrainConfig,
     TrainPlan,
     TrainState,
     decayed_paths,
+    every_layer,
     learning_rates,
     negative_cross_entropy,
     predictions,
 )
+from weedout_torch.batches import crop_images
 from weedout_torch.devices import Place, Tensor
-from weedout_torch.network import forward, precise
+from weedout_torch.network import forward, has_convolutions, nth
+from weedout_torch.precision import precise
 
 Parameters = Mapping[str, Tensor]
 
 
 def train_init(place: Place, net: Network, plan: TrainPlan, keys: Any, params: Any, statistics: Any) -> TrainState:
-    """The state before epoch 0 of R networks."""
+    """The state before epoch 0 of R networks; an optimiser of the user's has one ``state_dict`` a network."""
     if plan.optimiser is None:
         optimiser: Any = {path: torch.zeros_like(value) for path, value in params.items()}
     else:
-        optimiser = plan.optimiser([value.clone() for value in params.values()]).state_dict()
-    place.sync()  # else the zeros would be part of the first step's graph, and the second would compile anew
+        networks = [nth(params, r) for r in range(len(keys))]
+        optimiser = [plan.optimiser([value.clone() for value in one.values()]).state_dict() for one in networks]
+    place.sync()
     return TrainState(keys, 0, params, statistics, optimiser)
 
 
@@ -47,46 +56,108 @@ def train_epoch(
     masks: Any,
     x: Tensor,
     y: Tensor,
-    order: np.ndarray,
+    batches: Batches,
 ) -> tuple[TrainState, EpochResult]:
-    """One epoch over ``x[order]``; order is int32 ``(R, steps, batch_size)``."""
-    update = _sgd(place, net, plan) if plan.optimiser is None else _theirs(plan.optimiser)
-    rates = place.asarray(learning_rates(plan.config, plan.steps)[state.epoch * plan.steps :][: plan.steps])
-    batches = place.asarray(order)
-    params, optimiser = state.params, state.optimiser
+    """One epoch over ``x[batches.order]``."""
+    if len(state.keys) == 1 or (plan.optimiser is None and not has_convolutions(net)):
+        return _epoch(place, net, plan, state, masks, x, y, batches)
+    epochs: list[tuple[TrainState, EpochResult]] = []
+    for r in range(len(state.keys)):
+        one = TrainState(
+            state.keys[r : r + 1], state.epoch, nth(state.params, r), nth(state.statistics, r),
+            nth(state.optimiser, r) if plan.optimiser is None else state.optimiser[r : r + 1],
+        )  # fmt: skip
+        crops = None if batches.crops is None else batches.crops[r : r + 1]
+        shown = Batches(batches.order[r : r + 1], crops)
+        epochs.append(_epoch(place, net, plan, one, masks and nth(masks, r), x, y, shown))
+    together = _side_by_side(state, epochs)
+    place.sync()
+    return together
+
+
+def _side_by_side(before: TrainState, epochs: list[tuple[TrainState, EpochResult]]) -> tuple[TrainState, EpochResult]:
+    """Networks that were trained one after the other."""
+    states = [state for state, _ in epochs]
+    params, statistics = _joined([one.params for one in states]), _joined([one.statistics for one in states])
+    velocities = isinstance(before.optimiser, Mapping)
+    optimiser = _joined([one.optimiser for one in states]) if velocities else [one.optimiser[0] for one in states]
+    after = TrainState(before.keys, before.epoch + 1, params, statistics, optimiser)
+    return after, EpochResult(*(torch.cat(parts) for parts in zip(*(result for _, result in epochs), strict=True)))
+
+
+def _joined(trees: Sequence[Parameters]) -> dict[str, Tensor]:
+    return {path: torch.cat([tree[path] for tree in trees]) for path in trees[0]}
+
+
+def _epoch(
+    place: Place, net: Network, plan: TrainPlan, state: TrainState, masks: Any, x: Tensor, y: Tensor, batches: Batches
+) -> tuple[TrainState, EpochResult]:
+    update = _sgd(net, plan) if plan.optimiser is None else _theirs(plan.optimiser)
+    momentum = {layer.name: layer.momentum for layer in every_layer(net.layers) if isinstance(layer, BatchNorm)}
+    rates = learning_rates(plan.config, plan.steps)[state.epoch * plan.steps :][: plan.steps]
+    params, running, optimiser = state.params, state.statistics, state.optimiser
     losses: list[Tensor] = []
     corrects: list[Tensor] = []
+    place.sync()  # what is handed in, and what changes from step to step, is data: not part of a step's graph
     with precise(plan.config.precision):
         for step in range(plan.steps):
-            batch = batches[:, step].long()
-            gradient, loss, correct = _gradient(net, params, masks, x[batch], y[batch])
-            params, optimiser = update(params, optimiser, gradient, rates[step])
+            images, labels = _batch(place, x, y, batches, step)
+            gradient, taken, loss, correct = _gradient(net, plan, params, masks, images, labels)
+            params, optimiser = update(params, optimiser, gradient, place.asarray(rates[step]))
+            running = _moved(running, taken, momentum)
             losses.append(loss)
             corrects.append(correct)
             place.sync()
     result = EpochResult(torch.stack(losses, dim=1), torch.stack(corrects, dim=1))
     place.sync()
-    return TrainState(state.keys, state.epoch + 1, params, state.statistics, optimiser), result
+    return TrainState(state.keys, state.epoch + 1, params, running, optimiser), result
+
+
+def _batch(place: Place, x: Tensor, y: Tensor, batches: Batches, step: int) -> tuple[Tensor, Tensor]:
+    """The examples ``(R, batch_size, *shape)`` and their labels that a step shows R networks."""
+    order = _over_devices(place, batches.order[:, step])
+    images = x[order]
+    if batches.crops is not None:
+        crops = _over_devices(place, batches.crops[:, step])
+        images = crop_images(images.flatten(0, 1), crops.flatten(0, 1)).reshape(images.shape)
+    return images, y[order]
+
+
+def _over_devices(place: Place, integers: np.ndarray) -> Tensor:
+    """Integers ``(R, batch_size, ...)`` on the device, the batch shared over the devices if they divide it.
+
+    What is computed from them is shared in the same way.
+    """
+    integers = np.swapaxes(integers, 0, 1)
+    tensor = place.asarray(integers)
+    shared = place.spread(tensor) if len(integers) % place.devices == 0 else tensor
+    return shared.transpose(0, 1).long()
 
 
 def _gradient(
-    net: Network, params: Parameters, masks: Parameters | None, x: Tensor, y: Tensor
-) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-    """The gradient of R networks' losses, the losses in nats and the correct predictions ``(R,)``."""
+    net: Network, plan: TrainPlan, params: Parameters, masks: Parameters | None, x: Tensor, y: Tensor
+) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor, Tensor]:
+    """The gradient of R networks' losses, the batch's statistics, losses in nats and correct predictions ``(R,)``."""
     with torch.enable_grad():
         leaves = {path: value.detach().requires_grad_() for path, value in params.items()}
-        logits = forward(net.layers, leaves, x, masks)
+        logits, taken = forward(net.layers, leaves, x, masks, plan.groups, plan.config.compute)
         loss = -negative_cross_entropy(logits, y)
         # A network's loss depends on its own weights alone, so the gradient of the sum holds each one's.
         gradient = torch.autograd.grad(loss.sum(), list(leaves.values()))
     correct = (predictions(logits.detach()) == y).sum(dim=-1, dtype=torch.int32)
-    return dict(zip(leaves, gradient, strict=True)), loss.detach(), correct
+    return dict(zip(leaves, gradient, strict=True)), taken, loss.detach(), correct
+
+
+def _moved(running: Parameters, taken: Parameters, momentum: Mapping[str, float]) -> dict[str, Tensor]:
+    """The running statistics after a step."""
+    kept = {path: momentum[path.rpartition("/")[0]] for path in running}
+    return {path: kept[path] * value + (1 - kept[path]) * taken[path] for path, value in running.items()}
 
 
 Update = Callable[[Parameters, Any, Parameters, Tensor], tuple[dict[str, Tensor], Any]]
 
 
-def _sgd(place: Place, net: Network, plan: TrainPlan) -> Update:
+def _sgd(net: Network, plan: TrainPlan) -> Update:
     config: TrainConfig = plan.config
     decay = {path: config.weight_decay if touched else 0.0 for path, touched in decayed_paths(net, config).items()}
 
@@ -103,18 +174,18 @@ def _sgd(place: Place, net: Network, plan: TrainPlan) -> Update:
 
 
 def _theirs(factory: Callable[[list[Tensor]], torch.optim.Optimizer]) -> Update:
-    """A step of an optimiser of ``torch.optim``, on copies: nothing handed in is changed."""
+    """A step of one network's optimiser of ``torch.optim``, on copies: nothing handed in is changed."""
 
-    def update(params: Parameters, state: Any, gradient: Parameters, rate: Tensor) -> Any:
+    def update(params: Parameters, states: Any, gradient: Parameters, rate: Tensor) -> Any:
         del rate  # it has its own
         new = {path: value.detach().clone() for path, value in params.items()}
         optimiser = factory(list(new.values()))
-        optimiser.load_state_dict(copy.deepcopy(state))
+        optimiser.load_state_dict(copy.deepcopy(states[0]))
         for path, value in new.items():
             value.grad = gradient[path]
         optimiser.step()
         for value in new.values():
             value.grad = None
-        return new, optimiser.state_dict()
+        return new, [optimiser.state_dict()]
 
     return update

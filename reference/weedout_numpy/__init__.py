@@ -5,16 +5,21 @@ overparameterized network, measures each sub-network on a batch of validation da
 the others by fresh ones, and repeats. Only the winner is trained. That is all; here it is spelled out, one idea
 a file, slowly and in float64. Read from the top:
 
-1. ``randomness``  one seed, and from it every random number, each drawable alone
-2. ``masks``       which nodes a candidate keeps                            line 2, RandomSubNetwork
-3. ``network``     initial weights, the forward pass, the backward pass     the data: the network N; line 12
-4. ``fitness``     how good an untrained network is on a batch              line 7, −Cost
-5. ``selection``   who goes on                                              line 9, RSH selection; line 11, argmax
-6. ``scoring``     a population, one candidate after the other              lines 5–8
-7. ``training``    SGD on the winner                                        line 12, TrainAndUpdateWeights
-8. ``algorithm1``  all of the above in the paper's one loop                 lines 1–13
+1.  ``randomness``  one seed, and from it every random number, each drawable alone
+2.  ``masks``       which nodes a candidate keeps                           line 2, RandomSubNetwork
+3.  ``layers``      each layer, and beside it its gradient                  the data: the network N
+4.  ``batch_norm``  the one layer with a memory: means and variances
+5.  ``shapes``      what goes into each layer of a network, and what comes out
+6.  ``initial``     initial weights                                         the data: "weight initialised"
+7.  ``network``     the layers in a row: forward, and backward              lines 7 and 12
+8.  ``fitness``     how good an untrained network is on a batch             line 7, −Cost
+9.  ``selection``   who goes on                                             line 9, RSH selection; line 11, argmax
+10. ``scoring``     a population, one candidate after the other             lines 5–8
+11. ``batches``     what each step of training is shown                     line 12
+12. ``training``    SGD on the winner                                       line 12, TrainAndUpdateWeights
+13. ``algorithm1``  all of the above in the paper's one loop                lines 1–13
 
-Files 1–7 also hold the functions that a backend of ``weedout_core`` is made of, under the names that every backend
+Files 1–12 also hold the functions that a backend of ``weedout_core`` is made of, under the names that every backend
 gives them; :func:`connect` gathers them. Nothing here calls the core's mathematics: only its data types (layers,
 configurations, plans) are shared, so that agreement between the two means something.
 
@@ -31,8 +36,9 @@ import numpy as np
 
 from weedout_core import Backend, BackendError
 from weedout_numpy.algorithm1 import Result, weedout
+from weedout_numpy.initial import draw_parameters
 from weedout_numpy.masks import keep_smallest, masks_from_keys
-from weedout_numpy.network import draw_parameters, predict
+from weedout_numpy.network import predict
 from weedout_numpy.randomness import random_bits
 from weedout_numpy.scoring import score_population
 from weedout_numpy.training import train_epoch, train_init

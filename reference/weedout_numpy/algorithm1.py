@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from weedout_core import (
+    Batches,
     ConfigError,
     MaskPlan,
     Network,
@@ -19,15 +20,17 @@ from weedout_core import (
     SearchConfig,
     SearchError,
     TrainConfig,
-    TrainPlan,
 )
+from weedout_numpy.batches import data_crops, data_order, train_plan
 from weedout_numpy.fitness import count_correct
+from weedout_numpy.initial import draw_parameters, he_normal, initial_statistics
 from weedout_numpy.masks import draw_masks, mask_plan
-from weedout_numpy.network import Parameters, draw_parameters, he_normal, mask_space, nth, predict
+from weedout_numpy.network import Parameters, nth, predict
 from weedout_numpy.randomness import MASKS, WEIGHTS, Key, fold_in, key
 from weedout_numpy.scoring import score, validation_batch
 from weedout_numpy.selection import select
-from weedout_numpy.training import data_order, train_epoch, train_init
+from weedout_numpy.shapes import mask_space
+from weedout_numpy.training import train_epoch, train_init
 
 Split = tuple[np.ndarray, np.ndarray]
 
@@ -41,6 +44,7 @@ SPELLED_OUT: Mapping[str, tuple[object, ...]] = {
     "winner": ("last_generation", "best_overall"),
     "fan": ("fan_in",),
     "fan_counts": ("parent",),
+    "batch_norm": ("batch",),
 }
 
 
@@ -62,6 +66,7 @@ class Result(NamedTuple):
         elites: the fittest of each generation.
         scores: every fitness, float64 ``(generations, m)``.
         trained: its weights after SGD, {path: float64 ``shape``}.
+        statistics: its running statistics after SGD, {path: float64 ``(channels,)``}.
         losses: the cross-entropy of every step before its update, float64 ``(steps,)``, nats.
         accuracy: on the test split, in [0, 1].
     """
@@ -73,6 +78,7 @@ class Result(NamedTuple):
     elites: tuple[Elite, ...]
     scores: Float64[np.ndarray, "generations m"]
     trained: dict[str, np.ndarray]
+    statistics: dict[str, np.ndarray]
     losses: Float64[np.ndarray, " steps"]
     accuracy: float
 
@@ -89,7 +95,7 @@ def weedout(
     """Algorithm 1, both phases, in the reading of Algorithm 1 or of section 3 (``config.reading``).
 
     Args:
-        net: the architecture of the paper's fully connected network.
+        net: the architecture of the paper's fully connected network, or of a convolutional one.
         data_validation, data_train, data_test: the splits ``(x, y)``, x ``(examples, *input_shape)``, y integers.
         config: m is its ``population``, η its ``sparsity``.
         train_config: of the learning phase.
@@ -118,7 +124,7 @@ def weedout(
         fitness: list[float] = []
         for i in range(m):  # 6       for i ← 1 to m do
             mask, params = random_sub_network(root, population[i], plan, parent)
-            fitness.append(score(net, params, mask, x, y, config.fitness))  # 7   fitnessⁱ ← −Cost(nⁱ, batch)
+            fitness.append(score(net, params, None, mask, x, y, config.fitness))  # 7   fitnessⁱ ← −Cost(nⁱ, batch)
         best = select(fitness)
         if not np.isfinite(fitness[best]):
             raise SearchError(
@@ -134,11 +140,14 @@ def weedout(
     winner = finalists[select([elite.fitness for elite in finalists])]  # 11  n* ← argmax fitness
     mask, params = random_sub_network(root, winner.origin, plan, parent)
 
-    trained, losses = train(net, params, mask, as_float64(data_train), train_config, root)  # 12  Train(n*, D_train)
-    accuracy = evaluate(net, trained, mask, as_float64(data_test))  # 13  EvaluateGeneralizationPerformance(n*, D_test)
+    # 12  TrainAndUpdateWeights(n*, D_train)
+    trained, statistics, losses = train(net, params, mask, as_float64(data_train), train_config, root)
+    # 13  EvaluateGeneralizationPerformance(n*, D_test)
+    accuracy = evaluate(net, trained, statistics, mask, as_float64(data_test))
     return Result(
-        winner.origin, mask, params, winner.fitness, tuple(elites), np.array(scores), trained, losses, accuracy
-    )
+        winner.origin, mask, params, winner.fitness, tuple(elites), np.array(scores),
+        trained, statistics, losses, accuracy,
+    )  # fmt: skip
 
 
 def random_sub_network(
@@ -157,23 +166,24 @@ def candidate_key(root: Key, stream: int, origin: Origin) -> Key:
 
 def train(
     net: Network, params: Parameters, mask: Parameters, data: Split, config: TrainConfig, root: Key
-) -> tuple[dict[str, np.ndarray], Float64[np.ndarray, " steps"]]:
-    """The learning phase (line 12): the trained weights, and the loss of every step."""
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], Float64[np.ndarray, " steps"]]:
+    """The learning phase (line 12): the trained weights, the running statistics, and the loss of every step."""
     x, y = data
-    plan = TrainPlan(config, len(y), min(config.batch_size, len(y)), None)
-    masks = alone(mask)
-    state = train_init(net, plan, root[None], alone(params), {})
+    plan, masks = train_plan(config, len(y)), alone(mask)
+    state = train_init(net, plan, root[None], alone(params), alone(initial_statistics(net)))
     losses: list[np.ndarray] = []
     for epoch in range(config.epochs):
-        state, result = train_epoch(net, plan, state, masks, x, y, data_order(root, epoch, plan)[None])
+        crops = data_crops(root, epoch, plan)
+        batches = Batches(data_order(root, epoch, plan)[None], None if crops is None else crops[None])
+        state, result = train_epoch(net, plan, state, masks, x, y, batches)
         losses.append(result.loss[0])
-    return nth(state.params, 0), np.concatenate([np.zeros(0), *losses])
+    return nth(state.params, 0), nth(state.statistics, 0), np.concatenate([np.zeros(0), *losses])
 
 
-def evaluate(net: Network, params: Parameters, mask: Parameters, data: Split) -> float:
+def evaluate(net: Network, params: Parameters, statistics: Parameters, mask: Parameters, data: Split) -> float:
     """The fraction of a split that a network predicts right (line 13), in [0, 1]."""
     x, y = data
-    (logits,) = predict(net, alone(params), {}, alone(mask), x)
+    (logits,) = predict(net, alone(params), alone(statistics), alone(mask), x)
     return count_correct(logits, y) / len(y)
 
 

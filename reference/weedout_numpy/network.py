@@ -1,155 +1,193 @@
-"""The network: its initial weights, the forward pass and, by the chain rule, the backward pass.
+"""The network: its layers run one after the other and, by the chain rule, one after the other backwards.
 
-A network is a list of layers; a layer is a line in each of the functions below. Weights are {path: array}, with
-the kernel W of a dense layer at ``name/kernel`` and its bias b at ``name/bias``.
+Weights are {path: array}: a dense layer's W is at ``name/kernel`` and its b at ``name/bias``, a convolution's W at
+``name/kernel``, batch normalisation's γ at ``name/scale`` and β at ``name/bias``. The statistics of batch
+normalisation are at ``name/mean`` and ``name/variance``.
 
-``masks=None`` is the parent: the fully connected network, every node kept.
+``masks=None`` is the parent: the dense network, every node kept. ``statistics=None`` takes them from the batch, cut
+into equal ``groups`` of examples in order, each with its own.
 """
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
-from weedout_core import Dense, Flatten, Mask, Network, ParameterSpec, Relu
+from weedout_core import (
+    BatchNorm,
+    Conv,
+    Dense,
+    Flatten,
+    GlobalAveragePool,
+    Mask,
+    MaxPool,
+    Network,
+    Relu,
+    Residual,
+)
+from weedout_numpy import batch_norm as bn
+from weedout_numpy import layers as nn
 from weedout_numpy.masks import Masks
-from weedout_numpy.randomness import Key, fold_in, path_code, standard_normal
+from weedout_numpy.shapes import Layer
 
 Parameters = Mapping[str, np.ndarray]
-Layer = Dense | Relu | Flatten | Mask
+Batch = Float[np.ndarray, "examples ..."]
 
 
-def layer_inputs(net: Network) -> Iterator[tuple[Layer, tuple[int, ...]]]:
-    """Each layer, with the shape of what goes into it for one example."""
-    shape = net.input_shape
-    for layer in net.layers:
-        yield layer, shape
-        match layer:
-            case Dense(units=units):
-                shape = (units,)
-            case Flatten():
-                shape = (math.prod(shape),)
-            case Relu() | Mask():
-                pass
+class Step(NamedTuple):
+    """What the backward pass needs of one layer's forward pass.
 
-
-def mask_space(net: Network) -> dict[str, tuple[int, ...]]:
-    """The shape of each site: {site: shape}."""
-    return {layer.site: shape for layer, shape in layer_inputs(net) if isinstance(layer, Mask)}
-
-
-def he_normal(net: Network) -> tuple[ParameterSpec, ...]:
-    """He-normal initial weights (paper, section 3): W ~ N(0, 2/inputs), b = 0.
-
-    He, Zhang, Ren, Sun, "Delving deep into rectifiers" (ICCV 2015), equation 10: a ReLU halves the second moment of
-    what goes through it; the 2 makes up for that, so that signals neither die out nor explode with depth. The inputs
-    counted are the parent's, whatever a mask removes.
+    Attributes:
+        layer: the layer.
+        x: its input.
+        main, shortcut: the records of a residual's branches.
     """
-    specs: list[ParameterSpec] = []
-    for layer, shape in layer_inputs(net):
-        if isinstance(layer, Dense):
-            inputs, kernel, bias = shape[0], f"{layer.name}/kernel", f"{layer.name}/bias"
-            specs.append(ParameterSpec(kernel, (inputs, layer.units), path_code(kernel), math.sqrt(2 / inputs)))
-            specs.append(ParameterSpec(bias, (layer.units,), path_code(bias), 0.0))
-    return tuple(specs)
+
+    layer: Layer
+    x: np.ndarray
+    main: "tuple[Step, ...]" = ()
+    shortcut: "tuple[Step, ...]" = ()
 
 
-def draw_parameters(key: Key, specs: tuple[ParameterSpec, ...]) -> dict[str, np.ndarray]:
-    """Draw a network's weights, each parameter from a stream of its own: {path: float64 ``shape``}."""
-    params: dict[str, np.ndarray] = {}
-    for spec in specs:
-        n = math.prod(spec.shape)
-        drawn = spec.std * standard_normal(fold_in(key, spec.code), n) if spec.std > 0 else np.zeros(n)
-        params[spec.path] = drawn.reshape(spec.shape)
-    return params
-
-
-def apply_mask(
-    x: Float[np.ndarray, "examples ..."], mask: np.ndarray, rescale: bool
-) -> Float[np.ndarray, "examples ..."]:
-    """x ⊙ M (paper, section 3: "a Hadamard product"): what a kept node says, and 0 for a removed one.
-
-    A removed node is absent, so 0 is chosen and not multiplied in: 0 · ∞ would be NaN. With ``rescale`` the result is
-    divided by the fraction kept, as in inverted dropout, so that the sum over the nodes keeps its size.
-    """
-    kept = np.where(mask, x, 0.0)
-    return kept * (mask.size / max(np.count_nonzero(mask), 1)) if rescale else kept
+Record = tuple[Step, ...]
 
 
 def forward(
-    net: Network, params: Parameters, masks: Masks | None, x: Float[np.ndarray, "examples ..."]
-) -> tuple[Float[np.ndarray, "examples classes"], list[np.ndarray]]:
-    """Run the network on a batch.
+    layers: Sequence[Layer],
+    params: Parameters,
+    masks: Masks | None,
+    x: Batch,
+    statistics: Parameters | None = None,
+    groups: int = 1,
+) -> tuple[Batch, Record]:
+    """Run layers on a batch.
 
     Returns:
-        the logits, and the record that the backward pass needs: the input of each layer, in order.
+        the output of the last, for a network the logits; and the record, a step for each layer, in order.
     """
-    record: list[np.ndarray] = []
-    for layer in net.layers:
-        record.append(x)
+    record: list[Step] = []
+    for layer in layers:
+        main: Record = ()
+        shortcut: Record = ()
         match layer:
             case Dense(name):
-                x = x @ params[f"{name}/kernel"] + params[f"{name}/bias"]  # y = x W + b
+                y = nn.dense(x, params[f"{name}/kernel"], params[f"{name}/bias"])
+            case Conv(name, _, _, stride):
+                y = nn.conv(x, params[f"{name}/kernel"], stride)
+            case BatchNorm(name, _, epsilon):
+                scale, bias = params[f"{name}/scale"], params[f"{name}/bias"]
+                if statistics is None:
+                    y = bn.batch_norm(x, scale, bias, epsilon, groups)
+                else:
+                    y = bn.normalise(
+                        x, statistics[f"{name}/mean"], statistics[f"{name}/variance"], scale, bias, epsilon
+                    )
             case Relu():
-                x = np.maximum(x, 0.0)  # y = max(x, 0)
+                y = nn.relu(x)
             case Flatten():
-                x = x.reshape(len(x), -1)
+                y = x.reshape(len(x), -1)
+            case MaxPool(window):
+                y = nn.max_pool(x, window)
+            case GlobalAveragePool():
+                y = nn.global_average_pool(x)
             case Mask(site, rescale):
-                if masks is not None:
-                    x = apply_mask(x, masks[site], rescale)  # y = x ⊙ M
-    return x, record
+                y = x if masks is None else nn.apply_mask(x, masks[site], rescale)
+            case Residual():
+                # y = main(x) + shortcut(x), an empty branch being x itself: He, Zhang, Ren, Sun, "Deep Residual
+                # Learning" (CVPR 2016), equations 1 and 2.
+                left, main = forward(layer.main, params, masks, x, statistics, groups)
+                right, shortcut = forward(layer.shortcut, params, masks, x, statistics, groups)
+                y = left + right
+        record.append(Step(layer, x, main, shortcut))
+        x = y
+    return x, tuple(record)
 
 
 def backward(
-    net: Network,
-    params: Parameters,
-    masks: Masks | None,
-    record: list[np.ndarray],
-    gradient: Float[np.ndarray, "examples classes"],
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Carry the gradient of a loss L from the logits back to every weight, last layer first.
+    params: Parameters, masks: Masks | None, record: Record, gradient: Batch, groups: int = 1
+) -> tuple[dict[str, np.ndarray], Batch]:
+    """Carry the gradient of a loss L from the output back to every weight, last layer first.
 
     Rumelhart, Hinton, Williams, "Learning representations by back-propagating errors" (Nature, 1986). On the way
     ``gradient`` is always ∂L/∂y for the output y of the layer at hand; the layer turns it into ∂L/∂x for its input x.
 
     Args:
+        params, masks, groups: of the forward pass, whose statistics were those of the batch.
         record: of the forward pass.
-        gradient: ∂L/∂logits.
+        gradient: ∂L/∂output, for a network ∂L/∂logits.
     Returns:
-        {path: ∂L/∂weight}, and ∂L/∂x for the input of the network.
+        {path: ∂L/∂weight}, and ∂L/∂x for the input of the first layer.
     """
     gradients: dict[str, np.ndarray] = {}
-    for layer, x in zip(reversed(net.layers), reversed(record), strict=True):
+    for layer, x, main, shortcut in reversed(record):
         match layer:
             case Dense(name):
-                gradients[f"{name}/kernel"] = x.T @ gradient  # ∂L/∂W = xᵀ ∂L/∂y
-                gradients[f"{name}/bias"] = gradient.sum(axis=0)  # ∂L/∂b = Σ_examples ∂L/∂y
-                gradient = gradient @ params[f"{name}/kernel"].T  # ∂L/∂x = ∂L/∂y Wᵀ
+                gradient, gradients[f"{name}/kernel"], gradients[f"{name}/bias"] = nn.dense_gradient(
+                    x, params[f"{name}/kernel"], gradient
+                )
+            case Conv(name, _, _, stride):
+                gradient, gradients[f"{name}/kernel"] = nn.conv_gradient(x, params[f"{name}/kernel"], stride, gradient)
+            case BatchNorm(name, _, epsilon):
+                gradient, gradients[f"{name}/scale"], gradients[f"{name}/bias"] = bn.batch_norm_gradient(
+                    x, params[f"{name}/scale"], epsilon, groups, gradient
+                )
             case Relu():
-                gradient = gradient * (x > 0)  # the slope is 1 above 0, else 0
+                gradient = nn.relu_gradient(x, gradient)
             case Flatten():
                 gradient = gradient.reshape(x.shape)
+            case MaxPool(window):
+                gradient = nn.max_pool_gradient(x, window, gradient)
+            case GlobalAveragePool():
+                gradient = nn.global_average_pool_gradient(x, gradient)
             case Mask(site, rescale):
-                if masks is not None:
-                    gradient = apply_mask(gradient, masks[site], rescale)  # ∂L/∂x = ∂L/∂y ⊙ M
+                gradient = gradient if masks is None else nn.apply_mask(gradient, masks[site], rescale)
+            case Residual():
+                # A sum hands its gradient to both terms, and x, which went into both, gets back the sum of theirs.
+                of_main, left = backward(params, masks, main, gradient, groups)
+                of_shortcut, right = backward(params, masks, shortcut, gradient, groups)
+                gradients |= of_main | of_shortcut
+                gradient = left + right
     return gradients, gradient
 
 
+def batch_norm_steps(record: Record) -> Iterator[tuple[BatchNorm, np.ndarray]]:
+    """Every batch normalisation of a forward pass, with its input."""
+    for layer, x, main, shortcut in record:
+        if isinstance(layer, BatchNorm):
+            yield layer, x
+        yield from batch_norm_steps(main)
+        yield from batch_norm_steps(shortcut)
+
+
+def batch_statistics(record: Record, groups: int = 1) -> dict[str, np.ndarray]:
+    """The statistics of the batch that each batch normalisation saw, means over the groups: {path: ``(channels,)``}."""
+    statistics: dict[str, np.ndarray] = {}
+    for layer, x in batch_norm_steps(record):
+        statistics[f"{layer.name}/mean"], statistics[f"{layer.name}/variance"] = bn.group_statistics(x, groups)
+    return statistics
+
+
+def running_statistics(before: Parameters, record: Record, groups: int) -> dict[str, np.ndarray]:
+    """The running statistics after a step, from those before it and what the batch showed."""
+    seen = batch_statistics(record, groups)
+    after = dict(before)
+    for layer, _ in batch_norm_steps(record):
+        for path in (f"{layer.name}/mean", f"{layer.name}/variance"):
+            after[path] = bn.running(before[path], seen[path], layer.momentum)
+    return after
+
+
 def predict(
-    net: Network,
-    params: Parameters,
-    statistics: Parameters,
-    masks: Masks | None,
-    x: Float[np.ndarray, "examples ..."],
+    net: Network, params: Parameters, statistics: Parameters, masks: Masks | None, x: Batch
 ) -> Float[np.ndarray, "R examples classes"]:
-    """The logits of R networks, one after the other. Weights and masks have a leading axis R."""
-    del statistics  # no layer here keeps any
+    """The logits of R networks, one after the other. Weights, running statistics and masks have a leading axis R."""
     logits: list[np.ndarray] = []
     # Overflow is a finding, not a fault: it shows in the logits.
     with np.errstate(over="ignore", invalid="ignore"):
         for r in range(len(next(iter(params.values())))):
-            logits.append(forward(net, nth(params, r), None if masks is None else nth(masks, r), x)[0])
+            mask = None if masks is None else nth(masks, r)
+            logits.append(forward(net.layers, nth(params, r), mask, x, nth(statistics, r))[0])
     return np.stack(logits)
 
 

@@ -7,12 +7,13 @@ same for many candidates at once, and must find the same numbers.
 from collections.abc import Mapping
 
 import numpy as np
-from jaxtyping import Float, Float64, Int
+from jaxtyping import Float64, Int
 
 from weedout_core import ConfigError, Network, ParameterSpec, Population
 from weedout_numpy.fitness import FITNESS
+from weedout_numpy.initial import draw_parameters
 from weedout_numpy.masks import Masks, draw_masks, keep_smallest
-from weedout_numpy.network import Parameters, draw_parameters, forward, nth
+from weedout_numpy.network import Batch, Parameters, batch_statistics, forward, nth
 from weedout_numpy.randomness import VALIDATION_BATCHES, Key, fold_in, random_bits
 
 
@@ -30,23 +31,46 @@ def validation_batch(root: Key, generation: int, examples: int, size: int) -> In
 def score(
     net: Network,
     params: Parameters,
+    norm: Parameters | Batch | None,
     masks: Masks,
-    x: Float[np.ndarray, "examples ..."],
+    x: Batch,
     y: Int[np.ndarray, " examples"],
     fitness: str,
 ) -> float:
-    """One candidate's fitness: run it on the batch, without any update, and measure (Algorithm 1, line 7)."""
+    """One candidate's fitness: run it on the batch, without any update, and measure (Algorithm 1, line 7).
+
+    ``norm`` says which statistics batch normalisation takes (see :func:`norm_statistics`); None, those of the batch.
+    """
     # Overflow is a finding, not a fault: the candidate's fitness is not finite, and it is never selected.
     with np.errstate(over="ignore", invalid="ignore"):
-        logits, _ = forward(net, params, masks, x)
+        logits, _ = forward(net.layers, params, masks, x, norm_statistics(net, params, norm, masks))
         return FITNESS[fitness](logits, y)
+
+
+def norm_statistics(
+    net: Network, params: Parameters, norm: Parameters | Batch | None, masks: Masks
+) -> Parameters | None:
+    """The statistics for a candidate, or None for those of the batch it is scored on.
+
+    The paper does not say where they come from before any training. Three ways:
+
+    * None: the batch's own;
+    * statistics, {path: ``(channels,)``}: these, for all candidates;
+    * other inputs, ``(examples, *input_shape)``: the candidate is run on them first, under its mask and with the
+      statistics of these inputs, and takes what each of its layers saw there.
+    """
+    if norm is None or isinstance(norm, Mapping):
+        return norm
+    _, record = forward(net.layers, params, masks, norm)
+    return batch_statistics(record)
 
 
 def score_population(
     net: Network,
     params: Parameters | tuple[ParameterSpec, ...],
+    norm: Parameters | Batch | None,
     population: Population,
-    x: Float[np.ndarray, "examples ..."],
+    x: Batch,
     y: Int[np.ndarray, " examples"],
     fitness: str,
     precision: str,
@@ -61,7 +85,7 @@ def score_population(
     scores = np.zeros(population.size)
     for i in range(population.size):
         weights = candidate_parameters(params, population, i)
-        scores[i] = score(net, weights, candidate_masks(population, i), x, y, fitness)
+        scores[i] = score(net, weights, norm, candidate_masks(population, i), x, y, fitness)
     return scores
 
 

@@ -1,28 +1,33 @@
 """Training: stochastic gradient descent on the winner. Paper, Algorithm 1, line 12, TrainAndUpdateWeights.
 
 The mask stays fixed ("fixed dropout nodes", section 3): a removed node lets neither values nor gradients through.
-The paper names SGD and gives no numbers; the rest is a :class:`weedout_core.TrainConfig`.
+The paper names SGD and gives no numbers; the rest is a :class:`weedout_core.TrainConfig`. All of it is computed in
+float64, whatever ``TrainConfig.compute`` and ``precision`` allow an accelerator.
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float64, Int, Int32
+from jaxtyping import Float64, Int
 
-from weedout_core import BackendError, EpochResult, Network, TrainConfig, TrainPlan, TrainState
+from weedout_core import BackendError, Batches, EpochResult, Network, TrainConfig, TrainPlan, TrainState
+from weedout_numpy.batches import crop_images
 from weedout_numpy.fitness import count_correct, cross_entropy, cross_entropy_gradient
 from weedout_numpy.masks import Masks
-from weedout_numpy.network import Parameters, backward, forward, nth
-from weedout_numpy.randomness import DATA_ORDER, Key, Keys, fold_in, permutation
+from weedout_numpy.network import Batch, Parameters, backward, forward, nth, running_statistics
+from weedout_numpy.randomness import Keys
 
 
 def learning_rates(config: TrainConfig, steps: int) -> Float64[np.ndarray, " total"]:
     """The learning rate of every step t of T = epochs × steps, ``steps`` in an epoch.
 
     cosine: ``rate · (1 + cos(π t/T)) / 2`` (Loshchilov, Hutter, "SGDR", ICLR 2017, equation 5, without restarts);
-    step: ``rate · factor^k`` after k of the epochs in ``step_epochs`` have begun; constant: ``rate``.
+    step: ``rate · factor^k`` after k of the epochs in ``step_epochs`` have begun; constant: ``rate``. During the W
+    steps of the warm-up, the rate is multiplied by ``(t + 1)/W`` (Goyal et al., "Accurate, Large Minibatch SGD",
+    2017, section 2.2: gradual warmup).
     """
-    total = config.epochs * steps
+    total, warming = config.epochs * steps, config.warmup_epochs * steps
     rates = np.zeros(total)
     for t in range(total):
         match config.schedule:
@@ -33,17 +38,9 @@ def learning_rates(config: TrainConfig, steps: int) -> Float64[np.ndarray, " tot
                 factor = config.step_factor ** sum(epoch >= begin for begin in config.step_epochs)
             case "constant":
                 factor = 1.0
-        rates[t] = config.learning_rate * factor
+        warmth = (t + 1) / warming if t < warming else 1.0
+        rates[t] = config.learning_rate * factor * warmth
     return rates
-
-
-def data_order(key: Key, epoch: int, plan: TrainPlan) -> Int32[np.ndarray, "steps batch"]:
-    """The examples of each step of an epoch: all of them shuffled anew and dealt out into full batches.
-
-    The few that are left over wait for another epoch.
-    """
-    shuffled = permutation(fold_in(fold_in(key, DATA_ORDER), epoch), plan.examples)
-    return shuffled[: plan.steps * plan.batch_size].reshape(plan.steps, plan.batch_size)
 
 
 def sgd(
@@ -61,7 +58,7 @@ def sgd(
 
 
 def train_init(net: Network, plan: TrainPlan, keys: Keys, params: Parameters, statistics: Parameters) -> TrainState:
-    """The state of R networks before epoch 0: the weights as given, every velocity 0.
+    """The state of R networks before epoch 0: weights and running statistics as given, every velocity 0.
 
     Raises:
         BackendError: the plan asks for an optimiser other than SGD.
@@ -81,42 +78,75 @@ def train_epoch(
     plan: TrainPlan,
     state: TrainState,
     masks: Masks | None,
-    x: Float[np.ndarray, "examples ..."],
+    x: Batch,
     y: Int[np.ndarray, " examples"],
-    order: Int32[np.ndarray, "R steps batch"],
+    batches: Batches,
 ) -> tuple[TrainState, EpochResult]:
     """One epoch of R networks, one after the other, step by step.
 
     Loss and correct are ``(R, steps)``: the mean cross-entropy, and the examples predicted right, of each step's batch
     *before* its update.
     """
-    networks, steps, _ = order.shape
+    networks, steps, _ = batches.order.shape
     rates = learning_rates(plan.config, plan.steps)[state.epoch * plan.steps :]
     loss, correct = np.zeros((networks, steps)), np.zeros((networks, steps), dtype=np.int32)
     trained: list[Parameters] = []
+    statistics: list[Parameters] = []
     velocities: list[Parameters] = []
+    for r in range(networks):
+        mask = None if masks is None else nth(masks, r)
+        one = Learner(nth(state.params, r), nth(state.statistics, r), nth(state.optimiser, r))
+        for s in range(steps):
+            batch = batches.order[r, s]
+            images = x[batch] if batches.crops is None else crop_images(x[batch], batches.crops[r, s])
+            one, loss[r, s], correct[r, s] = train_step(net, plan, one, mask, images, y[batch], rates[s])
+        trained.append(one.params)
+        statistics.append(one.statistics)
+        velocities.append(one.velocity)
+    return TrainState(
+        state.keys, state.epoch + 1, side_by_side(trained), side_by_side(statistics), side_by_side(velocities)
+    ), EpochResult(loss, correct)
+
+
+class Learner(NamedTuple):
+    """What changes while one network is trained: its weights, running statistics and velocities, {path: array}."""
+
+    params: Parameters
+    statistics: Parameters
+    velocity: Parameters
+
+
+def train_step(
+    net: Network,
+    plan: TrainPlan,
+    before: Learner,
+    mask: Masks | None,
+    x: Batch,
+    y: Int[np.ndarray, " batch"],
+    rate: float,
+) -> tuple[Learner, float, int]:
+    """One step of one network: forward, backward, update.
+
+    Batch normalisation takes the statistics of the batch, of each of its groups; the running ones, which will replace
+    them after training, move towards what the batch showed.
+
+    Returns:
+        the network after it; the loss of the batch and the examples predicted right, both before it.
+    """
     # Divergence is a finding, not a fault: it shows in the loss.
     with np.errstate(over="ignore", invalid="ignore"):
-        for r in range(networks):
-            params, velocity = nth(state.params, r), nth(state.optimiser, r)
-            mask = None if masks is None else nth(masks, r)
-            for s in range(steps):
-                batch = order[r, s]
-                logits, record = forward(net, params, mask, x[batch])
-                loss[r, s] = cross_entropy(logits, y[batch])
-                correct[r, s] = count_correct(logits, y[batch])
-                gradients, _ = backward(net, params, mask, record, cross_entropy_gradient(logits, y[batch]))
-                params, velocity = update(params, velocity, gradients, rates[s], plan.config)
-            trained.append(params)
-            velocities.append(velocity)
-    state = state._replace(epoch=state.epoch + 1, params=side_by_side(trained), optimiser=side_by_side(velocities))
-    return state, EpochResult(loss, correct)
+        logits, record = forward(net.layers, before.params, mask, x, groups=plan.groups)
+        loss, correct = cross_entropy(logits, y), count_correct(logits, y)
+        gradients, _ = backward(before.params, mask, record, cross_entropy_gradient(logits, y), plan.groups)
+        statistics = running_statistics(before.statistics, record, plan.groups)
+        params, velocity = update(before.params, before.velocity, gradients, rate, plan.config)
+    return Learner(params, statistics, velocity), loss, correct
 
 
 def update(
     params: Parameters, velocity: Parameters, gradients: Parameters, rate: float, config: TrainConfig
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """One step of SGD on all parameters. Weight decay pulls the kernels, or with ``decayed="all"`` the biases too."""
+    """One step of SGD on all parameters. Weight decay pulls the kernels, or with ``decayed="all"`` all of them."""
     new_params: dict[str, np.ndarray] = {}
     new_velocity: dict[str, np.ndarray] = {}
     for path, weight in params.items():

@@ -1,4 +1,4 @@
-"""PyTorch counts the devices once, at its first backward pass: PyTorch/XLA must have shown its own by then."""
+"""PyTorch counts the devices once, at its first backward pass: PyTorch/XLA must be connected to by then."""
 
 from importlib.util import find_spec
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import weedout_core as wc
-from weedout_core.lab.datasets import load_dataset
+from weedout_core.lab.data.datasets import load_dataset
 
-NET = wc.mlp(64, (64, 48), 10)
+NET = wc.mlp((8, 8, 1), (64, 48), 10)
 KEY = wc.key(0)
 CONFIG = wc.TrainConfig(epochs=6, learning_rate=0.1)
 

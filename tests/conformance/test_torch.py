@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,12 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip insta
 
 ROOT = Path(__file__).resolve().parents[2]
 NET = wc.mlp(8, (32, 16), 4)
+IMAGES = wc.vgg(2, 4, (4, 4, 3))
 
 
-def examples(count: int = 48) -> tuple[np.ndarray, np.ndarray]:
+def examples(count: int = 48, shape: tuple[int, ...] = (8,)) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
-    return rng.standard_normal((count, 8)).astype(np.float32), rng.integers(0, 4, count)
+    return rng.standard_normal((count, *shape)).astype(np.float32), rng.integers(0, 4, count)
 
 
 @pytest.fixture
@@ -65,6 +67,91 @@ def test_xla_compiles_one_epoch(metrics: Any) -> None:
     assert seen[1:] == [seen[0]] * 3, f"compilations after each epoch: {seen}"
 
 
+def test_xla_compiles_a_step_with_convolutions_once(metrics: Any) -> None:
+    backend = wc.load_backend("torch_xla")
+    config = wc.TrainConfig(epochs=3, batch_size=8, batch_norm_group=4, augmentation="crop_flip")
+    params = {path: backend.to_numpy(value) for path, value in backend.initialise(IMAGES, wc.key(0)).items()}
+    seen: list[tuple[int, int]] = []
+    for steps in (3, 5):
+        x, y = (backend.asarray(part) for part in examples(8 * steps, (4, 4, 3)))
+        plan, keys = wc.train_plan(config, 8 * steps), wc.split(wc.key(0), 2)
+        two = [{path: backend.asarray(np.stack([value] * 2)) for path, value in tree.items()}
+               for tree in (params, wc.initial_statistics(IMAGES))]  # fmt: skip
+        state = backend.train_init(IMAGES, plan, keys, *two)
+        metrics.clear_all()
+        for epoch in range(3):
+            batches = wc.epoch_batches(list(keys), epoch, plan)
+            state, _ = backend.train_epoch(IMAGES, plan, state, None, x, y, batches)
+            seen.append(recorded(metrics))
+        assert seen[-3][0] == seen[-1][0], f"(compilations, fetches) after each epoch: {seen}"
+    assert all(fetched == 0 for _, fetched in seen), f"an epoch fetches nothing; got {seen}"
+    # Of two networks: where each begins in what is handed in, a step, and the losses side by side.
+    assert seen[0][0] <= 5, f"a graph for each step, or each network: {seen}"
+
+
+def test_networks_with_convolutions_learn_as_if_alone() -> None:
+    backend = wc.load_backend("torch", device="cpu")
+    config = wc.TrainConfig(epochs=2, batch_size=8, batch_norm_group=4, augmentation="crop_flip")
+    params, keys = [backend.initialise(IMAGES, key) for key in wc.split(wc.key(1), 2)], list(wc.split(wc.key(0), 2))
+    drawn = backend.sample_masks(wc.key(2), wc.mask_space(IMAGES), sparsity=0.5, count=2)
+    masks = [{site: mask[r] for site, mask in drawn.items()} for r in range(2)]
+    for optimiser in (None, lambda weights: torch.optim.Adam(weights, lr=1e-2)):
+        together = wc.train_together(
+            IMAGES, params, masks, examples(24, (4, 4, 3)), config, backend=backend, keys=keys, optimiser=optimiser
+        )
+        for r in range(2):
+            alone = wc.train(
+                IMAGES, params[r], masks[r], examples(24, (4, 4, 3)), config,
+                backend=backend, key=keys[r], optimiser=optimiser,
+            )  # fmt: skip
+            for mine, wanted in ((together.params, alone.params), (together.statistics, alone.statistics)):
+                for path, value in wanted.items():
+                    np.testing.assert_array_equal(mine[path][r], value, err_msg=f"{path} of network {r}")
+
+
+def test_products_in_bfloat16_leave_weights_and_statistics_in_float32() -> None:
+    backend = wc.load_backend("torch", device="cpu")
+    params = backend.initialise(IMAGES, wc.key(0))
+    whole, half = (
+        wc.train(
+            IMAGES, params, None, examples(24, (4, 4, 3)), wc.TrainConfig(epochs=1, batch_size=8, compute=compute),
+            backend=backend, key=wc.key(0),
+        )
+        for compute in ("float32", "bfloat16")
+    )  # fmt: skip
+    assert not np.array_equal(whole.losses, half.losses), "compute changes nothing"
+    for tree in (half.params, half.statistics):
+        assert {value.dtype for value in tree.values()} == {np.dtype(np.float32)}
+        assert not any((value.view(np.uint32) & 0xFFFF == 0).all() for value in tree.values()), "kept in bfloat16"
+
+
+@pytest.mark.parametrize("norm", ["batch", "given", "own"])
+@pytest.mark.parametrize("net", [IMAGES, wc.wide_resnet(10, 1, 4, (4, 4, 3))], ids=["vgg", "residual first"])
+def test_what_comes_before_the_first_mask_is_computed_once(
+    net: wc.Network, norm: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from weedout_torch import network
+
+    backend, calls = wc.load_backend("torch", device="cpu"), []
+
+    def counted(h: Any, kernel: Any, *rest: Any) -> Any:
+        calls.append(tuple(kernel.shape))
+        return convolve(h, kernel, *rest)
+
+    convolve = network.convolve
+    monkeypatch.setattr(network, "convolve", counted)
+    x, y = examples(16, (4, 4, 3))
+    params = backend.initialise(net, wc.key(0))
+    masks = backend.sample_masks(wc.key(2), wc.mask_space(net), sparsity=0.5, count=5)
+    taken = {"batch": None, "given": wc.initial_statistics(net), "own": x[:8]}[norm]
+    backend.score(net, params, masks, x, y, norm=taken)
+    first, *others = [path for path, value in params.items() if value.ndim == 4]
+    kernels = [tuple(params[path].shape) for path in (first, *others)]
+    passes = 2 if norm == "own" else 1
+    assert calls[:passes] == kernels[:1] * passes
+    assert len(calls) == passes * (1 + 5 * len(others)), f"{len(calls)} convolutions"
+
+
 SPMD = """
 import numpy as np, weedout_core as wc
 net = wc.mlp(8, (32, 16), 4)
@@ -85,18 +172,121 @@ print(shared.devices)
 """
 
 
-def test_eight_xla_devices_share_a_population() -> None:
+def run_alone(script: str, **environment: str) -> str:
+    """What a script prints in a process of its own."""
     pytest.importorskip("torch_xla", reason="PyTorch/XLA is not installed: pip install 'weedout-core[torch-xla]'")
     path = os.pathsep.join(str(ROOT / folder) for folder in (".", "reference", "backends"))
     done = subprocess.run(
-        [sys.executable, "-c", SPMD],
-        env=os.environ | {"PJRT_DEVICE": "CPU", "CPU_NUM_DEVICES": "8", "PYTHONPATH": path},
+        [sys.executable, "-c", script],
+        env=os.environ | {"PJRT_DEVICE": "CPU", "PYTHONPATH": path} | environment,
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.split() == ["8"]
+    return done.stdout
+
+
+def test_eight_xla_devices_share_a_population() -> None:
+    assert run_alone(SPMD, CPU_NUM_DEVICES="8").split() == ["8"]
+
+
+SHARED_BATCH = """
+import numpy as np, weedout_core as wc, torch_xla
+from weedout_core.testing.tolerances import trained_error
+from weedout_torch import training
+net = wc.vgg(2, 3, (4, 4, 3))
+rng = np.random.default_rng(0)
+x, y = rng.standard_normal((48, 4, 4, 3)).astype(np.float32), rng.integers(0, 3, 48)
+shared, alone = wc.load_backend("torch_xla", devices=8), wc.load_backend("torch", device="cpu")
+params = {path: alone.to_numpy(value) for path, value in alone.initialise(net, wc.key(0)).items()}
+shardings, batch = set(), training._batch
+def watched(place, *arguments):
+    images, labels = batch(place, *arguments)
+    if place.recorded:
+        place.sync()
+        shardings.add(torch_xla._XLAC._get_xla_sharding_spec(images))
+    return images, labels
+training._batch = watched
+for config in (
+    wc.TrainConfig(epochs=1, batch_size=48, batch_norm_group=None),
+    wc.TrainConfig(epochs=1, batch_size=16, batch_norm_group=4, augmentation="crop_flip"),
+):
+    one, two = (wc.train(net, params, None, (x, y), config, backend=b, key=wc.key(5)) for b in (shared, alone))
+    # Behind a gradient: the pixels of a batch, and the nodes of the layers after them.
+    terms, steps = 16 * config.batch_size + 300, len(one.losses)
+    for path, start in params.items():
+        moved, largest = abs(two.params[path] - start).max(), abs(two.params[path]).max()
+        off, bound = abs(one.params[path] - two.params[path]).max(), trained_error(moved, largest, terms, steps)
+        assert off <= bound, (path, off, bound)
+    for path, value in two.statistics.items():
+        np.testing.assert_allclose(one.statistics[path], value, rtol=1e-4, atol=1e-5, err_msg=path)
+print(shardings)
+"""
+
+
+def test_eight_xla_devices_share_a_training_batch() -> None:
+    shown = run_alone(SHARED_BATCH, CPU_NUM_DEVICES="8").strip()
+    assert shown == "{'{devices=[1,8,1,1,1]0,1,2,3,4,5,6,7}'}", "the examples are the axis that is shared"
+
+
+TRAIN = """
+import numpy as np, weedout_core as wc
+net, config = wc.mlp(8, (32, 16), 4), wc.TrainConfig(epochs=1, batch_size=16)
+x, y = np.ones((48, 8), np.float32), np.zeros(48, np.int32)
+params = wc.load_backend("numpy").initialise(net, wc.key(0))
+try:
+    for name in CONNECTED:
+        wc.load_backend(name)
+    for name in TRAINED:
+        wc.train(net, params, None, (x, y), config, backend=name, key=wc.key(0))
+        print(name)
+except wc.BackendError as error:
+    print(error)
+"""
+
+
+def test_xla_after_training_with_torch_says_what_to_do() -> None:
+    shown = run_alone('CONNECTED, TRAINED = [], ["torch", "torch_xla"]' + TRAIN).splitlines()
+    assert shown[0] == "torch"
+    assert "Connect to torch_xla before training with torch in the same process" in shown[1], shown
+
+
+def test_xla_connected_before_training_with_torch_trains() -> None:
+    names = 'CONNECTED, TRAINED = ["torch_xla"], ["torch", "torch_xla", "torch"]'
+    assert run_alone(names + TRAIN).split() == ["torch", "torch_xla", "torch"]
+
+
+@pytest.mark.parametrize("name", ["torch", "torch_xla"])
+@pytest.mark.parametrize(("count", "n"), [(1, 2**17 + 3), (300, 1000)], ids=["one key", "many keys"])
+def test_words_do_not_depend_on_the_block_in_which_they_are_drawn(name: str, count: int, n: int) -> None:
+    if name == "torch_xla":
+        pytest.importorskip("torch_xla", reason="PyTorch/XLA is not installed: pip install 'weedout-core[torch-xla]'")
+    from weedout_torch.randomness import bits
+
+    keys = wc.split(wc.key(3), count)
+    device = wc.load_backend(name).asarray(np.zeros(1, np.float32)).device
+    before = torch.from_numpy(keys.view(np.int32).copy()).to(device)
+    drawn = bits(before, n).cpu().numpy().view(np.uint32)
+    for key, words in list(zip(keys, drawn, strict=True))[:: max(1, count // 7)]:
+        np.testing.assert_array_equal(words, wc.bits(key, n), err_msg=f"key {key}")
+    np.testing.assert_array_equal(before.cpu().numpy().view(np.uint32), keys, err_msg="the keys handed in")
+
+
+def test_devices_that_do_not_divide_the_keys_share_them_too() -> None:
+    from weedout_torch.devices import torch_place
+    from weedout_torch.masks import masks_from_keys
+
+    spread: list[int] = []
+
+    def over_three(keys: Any) -> Any:
+        spread.append(len(keys))
+        return keys
+
+    alone, plan, keys = torch_place("cpu", 1), wc.mask_plan({"a": (5, 7)}, 0.4), wc.split(wc.key(2), 5)
+    shared = masks_from_keys(replace(alone, devices=3, spread=over_three), keys, plan)
+    assert spread == [6], "three devices have two candidates each, one of them to fill up"
+    np.testing.assert_array_equal(shared["a"], masks_from_keys(alone, keys, plan)["a"])
 
 
 @pytest.mark.parametrize("kind", ["Adam", "RMSprop"])

@@ -1,5 +1,6 @@
 """A third party's backend, found by its entry point as installed ones are, and held to the reference by the command."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -7,14 +8,25 @@ import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import weedout_core as wc
 from weedout_core.testing import CHECKS
+from weedout_core.testing.strategies import networks
+from weedout_core.testing.tolerances import bound
 
 ROOT = Path(__file__).parents[2]
 TOY = Path(__file__).parent / "toy_backend"
 
 Conform = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def results(shown: str) -> dict[str, str]:
+    """What the table of ``weedout conform`` says: {check: result}."""
+    rows = [[cell.strip() for cell in line.split("│")] for line in shown.splitlines() if line.startswith("│")]
+    return {row[1]: row[3] for row in rows if row[1]}  # a bound may take two lines
+
 
 #: A backend that maximises the cost, and one whose author forgot to return it.
 NEGATED = """
@@ -24,8 +36,8 @@ import weedout_toy
 
 
 def connect(device=None, devices=1):
-    def score_population(net, params, population, x, y, fitness, precision, chunk):
-        return -toy.score_population(net, params, population, x, y, fitness, precision, chunk)
+    def score_population(net, params, norm, population, x, y, fitness, precision, chunk):
+        return -toy.score_population(net, params, norm, population, x, y, fitness, precision, chunk)
 
     toy = weedout_toy.connect(device, devices)
     return replace(toy, name="negated", score_population=score_population)
@@ -80,18 +92,77 @@ def test_the_toy_backend_passes(conform: Conform) -> None:
     done = conform("toy")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
-    table = [line.split("│")[1:3] for line in done.stdout.splitlines() if line.startswith("│")]
-    assert [(name.strip(), result.strip()) for name, result in table] == [(name, "passed") for name in CHECKS]
+    assert list(results(done.stdout).items()) == [(name, "passed") for name in CHECKS]
     assert f"{len(CHECKS)} of {len(CHECKS)} checks passed" in done.stdout
+
+
+#: A convolution before what the toy backend computes.
+WITH_CONV = wc.Network((wc.Conv("first", 2), wc.Relu(), wc.Mask("first"), wc.Flatten(), wc.Dense("out", 2)), (3, 3, 1))
+
+
+@pytest.fixture
+def toy(monkeypatch: pytest.MonkeyPatch) -> wc.Backend:
+    """The toy backend in this process."""
+    monkeypatch.syspath_prepend(TOY)
+    return importlib.import_module("weedout_toy").connect()
+
+
+def test_the_kit_tries_the_networks_that_it_has_the_layers_for(toy: wc.Backend) -> None:
+    everything = networks(wc.load_backend("numpy"))
+    tried = networks(toy)
+    assert 2 <= len(tried) < len(everything)
+    assert all(wc.Conv not in map(type, net.layers) for net in tried)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        lambda toy, net, params, mask, data: toy.apply(net, params, data[0]),
+        lambda toy, net, params, mask, data: toy.score(net, params, {"first": mask["first"][None]}, *data),
+        lambda toy, net, params, mask, data: wc.evaluate(net, params, mask, data, backend=toy),
+        lambda toy, net, params, mask, data: wc.train(
+            net, params, mask, data, wc.TrainConfig(epochs=1), backend=toy, key=wc.key(0)
+        ),
+        lambda toy, net, params, mask, data: wc.search(
+            net, data, wc.SearchConfig(0.5, population=2), backend=toy, key=wc.key(0)
+        ),
+    ],
+    ids=["apply", "score", "evaluate", "train", "search"],
+)
+def test_a_network_with_a_convolution_is_refused(toy: wc.Backend, asked: Callable[..., object]) -> None:
+    params = {path: np.ones(shape, np.float32) for path, shape in wc.parameter_shapes(WITH_CONV).items()}
+    mask = {site: np.ones(shape, dtype=bool) for site, shape in wc.mask_space(WITH_CONV).items()}
+    data = np.ones((4, 3, 3, 1), np.float32), np.array([0, 1, 0, 1])
+    with pytest.raises(wc.BackendError) as refused:
+        asked(toy, WITH_CONV, params, mask, data)
+    assert str(refused.value) == (
+        "the toy backend computes the layers Dense, Relu, Flatten, Mask; the network has Conv too. "
+        "Take another backend or network."
+    )
+
+
+def test_masks_of_channels(toy: wc.Backend) -> None:
+    """The kit has them in networks with convolutions only."""
+    layers = (wc.Mask("image", rescale=True, granularity="channel"), wc.Flatten(), wc.Dense("out", 3))
+    net, rng = wc.Network(layers, (2, 3, 2)), np.random.default_rng(0)
+    params = {path: rng.normal(size=shape).astype(np.float32) for path, shape in wc.parameter_shapes(net).items()}
+    x, masks = rng.normal(size=(5, 2, 3, 2)).astype(np.float32), {"image": np.array([False, True])}
+    wanted, most = bound("apply")(net, params, masks, x)
+    assert (np.abs(toy.apply(net, params, x, masks) - wanted) <= most).all()
+
+
+def test_constants_of_initial_weights(toy: wc.Backend) -> None:
+    """γ of a batch normalisation, were there one: 1 without a draw."""
+    spec = wc.ParameterSpec("norm/scale", (3,), code=1, std=0.0, value=1.0)
+    np.testing.assert_array_equal(toy.draw_parameters(wc.key(0), (spec,))["norm/scale"], np.ones(3))
 
 
 def test_a_broken_variant_fails_and_says_where(conform: Conform) -> None:
     done = conform("negated", "--device", "cpu", "--examples", "20")
     assert done.returncode == 1, done.stdout + done.stderr
-    table = dict(line.split("│")[1:3] for line in done.stdout.splitlines() if line.startswith("│"))
-    results = {name.strip(): result.strip() for name, result in table.items()}
-    assert results["score_masks"] == "failed"
-    assert results["masks_from_keys"] == results["epoch_agrees"] == "passed"
+    found = results(done.stdout)
+    assert found["score_masks"] == "failed"
+    assert found["masks_from_keys"] == found["epoch_agrees"] == "passed"
     _, _, below = done.stdout.partition("└")
     assert "score_masks: AssertionError: score (" in below, "the reason stands below the table"
     assert "problem=Problem(net=" in below, "and the example that failed"

@@ -1,7 +1,6 @@
-"""How a backend is found, what its absence says, and what the methods on the contract check."""
+"""The methods on the contract: what they draw, what they hand on, what they check."""
 
-import importlib.metadata
-import sys
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,11 @@ import weedout_core as wc
 
 NET = wc.mlp(inputs=3, hidden=(4, 2), classes=2)
 SPACE = wc.mask_space(NET)
+#: With a batch norm: flat, so that the reference is quick.
+NORMED = wc.Network(
+    (wc.Dense("first", 4), wc.BatchNorm("norm"), wc.Relu(), wc.Mask("hidden"), wc.Dense("logits", 2)), (3,)
+)
+STATISTICS = {"norm/mean": np.linspace(-1, 1, 4), "norm/variance": np.linspace(0.5, 4, 4)}
 X = np.linspace(-1, 1, 15).reshape(5, 3)
 Y = np.asarray([0, 1, 0, 1, 1])
 
@@ -25,62 +29,9 @@ def params(backend: wc.Backend) -> Any:
     return backend.initialise(NET, wc.key(0))
 
 
-def announce(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
-    """Pretend that an installed package announces a backend."""
-    point = importlib.metadata.EntryPoint(name, value, "weedout_core.backends")
-    points = importlib.metadata.EntryPoints([point])
-    monkeypatch.setattr(importlib.metadata, "entry_points", lambda **params: points.select(**params))
-
-
-def test_the_built_in_backends_are_known() -> None:
-    assert {"numpy", "jax"} <= set(wc.backend_names())
-    assert wc.backend_names() == sorted(wc.backend_names())
-
-
-def test_an_unknown_backend_is_an_error_that_lists_the_known() -> None:
-    known = ", ".join(wc.backend_names())
-    with pytest.raises(wc.BackendError) as caught:
-        wc.load_backend("numpi")
-    assert str(caught.value) == f"unknown backend 'numpi'; known are {known}."
-
-
-def test_a_backend_that_cannot_be_imported_is_an_error_that_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "weedout_jax", None)
-    with pytest.raises(wc.BackendNotInstalledError) as caught:
-        wc.load_backend("jax")
-    message = str(caught.value)
-    assert message.startswith("backend 'jax' cannot be imported (")
-    assert message.endswith("): pip install 'weedout-core[jax]'.")
-    assert isinstance(caught.value, ImportError), "who catches ImportError catches this one"
-    assert isinstance(caught.value.__cause__, ImportError), "the first cause stays visible"
-
-
-def test_what_a_backend_imports_while_connecting_counts_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    announce(monkeypatch, "late", "weedout_numpy:no_such_module")
-    monkeypatch.setattr("weedout_numpy.no_such_module", connect_without_its_framework, raising=False)
-    with pytest.raises(
-        wc.BackendNotInstalledError, match=r"backend 'late' cannot be imported \(.*\): install what is missing\."
-    ):
-        wc.load_backend("late")
-
-
-def connect_without_its_framework(device: str | None, devices: int) -> wc.Backend:
-    raise ImportError(f"no framework for {devices} of {device}")
-
-
-def test_a_third_party_announces_its_backend(monkeypatch: pytest.MonkeyPatch) -> None:
-    announce(monkeypatch, "mine", "weedout_numpy:connect")
-    assert "mine" in wc.backend_names()
-    assert wc.load_backend("mine").name == "numpy", "the entry point's function connects"
-
-
-def test_a_third_party_cannot_take_the_place_of_a_built_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    announce(monkeypatch, "numpy", "weedout_jax:connect")
-    assert wc.load_backend("numpy").name == "numpy"
-
-
-def test_a_backend_is_passed_through(backend: wc.Backend) -> None:
-    assert wc.load_backend(backend) is backend
+@pytest.fixture(scope="module")
+def normed(backend: wc.Backend) -> Any:
+    return backend.initialise(NORMED, wc.key(0))
 
 
 def test_sample_masks_draws_candidate_i_from_fold_in_i(backend: wc.Backend) -> None:
@@ -143,6 +94,108 @@ def test_apply_and_score_check_what_they_are_given(backend: wc.Backend, params: 
         backend.score(NET, params, masks, X, Y + 1)
     with pytest.raises(wc.ConfigError, match="fitness must be one of 'negative_cross_entropy', 'accuracy'; got 'f1'"):
         backend.score(NET, params, masks, X, Y, fitness="f1")
+
+
+def test_initialise_begins_batch_norm_at_scale_1(backend: wc.Backend, normed: Any) -> None:
+    np.testing.assert_array_equal(backend.to_numpy(normed["norm/scale"]), np.ones(4))
+    np.testing.assert_array_equal(backend.to_numpy(normed["norm/bias"]), np.zeros(4))
+
+
+# What batch normalisation takes
+
+
+def test_apply_takes_running_statistics_or_those_before_training(backend: wc.Backend, normed: Any) -> None:
+    plain = backend.to_numpy(backend.apply(NORMED, normed, X))
+    before = backend.apply(NORMED, normed, X, statistics=wc.initial_statistics(NORMED))
+    np.testing.assert_array_equal(backend.to_numpy(before), plain)
+    moved = backend.to_numpy(backend.apply(NORMED, normed, X, statistics=STATISTICS))
+    assert np.abs(moved - plain).max() > 0.01, "other statistics are another network"
+    alone = backend.to_numpy(backend.apply(NORMED, normed, X[:1], statistics=STATISTICS))
+    # The other examples of a batch change nothing but the order of sums of 4 terms, at 2^-53.
+    np.testing.assert_allclose(alone, moved[:1], rtol=1e-13)
+
+
+def scored_with(backend: wc.Backend, params: Any, **options: Any) -> Any:
+    """What ``score_population`` is given as norm; its other arguments have been checked as ever."""
+    seen: list[Any] = []
+
+    def score_population(net: Any, params: Any, norm: Any, population: wc.Population, *rest: Any) -> np.ndarray:
+        seen.append(norm)
+        return np.zeros(population.size)
+
+    fake = dataclasses.replace(backend, score_population=score_population)
+    masks = {"hidden": np.ones((3, 4), dtype=bool)}
+    fake.score(NORMED, params, masks, X, Y, **options)
+    (norm,) = seen
+    return norm
+
+
+def test_score_hands_on_what_batch_norm_takes(backend: wc.Backend, normed: Any) -> None:
+    assert scored_with(backend, normed) is None, "the statistics of the batch"
+    given = scored_with(backend, normed, norm=STATISTICS)
+    assert set(given) == set(STATISTICS)
+    for path, value in STATISTICS.items():
+        np.testing.assert_array_equal(given[path], value, path)
+    given = scored_with(backend, normed, norm=2 * X[:3])
+    np.testing.assert_array_equal(given, 2 * X[:3], "a batch of any size")
+    whole = scored_with(backend, normed, norm=np.arange(6).reshape(2, 3))
+    assert whole.dtype.kind == "f", "inputs, made floats as all inputs are"
+
+
+def test_the_statistics_of_the_scored_batch_itself_are_those_of_the_batch(backend: wc.Backend, normed: Any) -> None:
+    masks = backend.sample_masks(wc.key(4), wc.mask_space(NORMED), sparsity=0.5, count=3)
+    by_batch = backend.to_numpy(backend.score(NORMED, normed, masks, X, Y))
+    recalibrated = backend.to_numpy(backend.score(NORMED, normed, masks, X, Y, norm=X))
+    np.testing.assert_allclose(recalibrated, by_batch, rtol=1e-12)  # sums of 5 examples, in any order, at 2^-53
+    hidden = X @ np.asarray(normed["first/kernel"])
+    moments = {"norm/mean": hidden.mean(axis=0), "norm/variance": hidden.var(axis=0)}
+    fixed = backend.to_numpy(backend.score(NORMED, normed, masks, X, Y, norm=moments))
+    np.testing.assert_allclose(fixed, by_batch, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("norm", "error", "message"),
+    [
+        (
+            {"norm/mean": STATISTICS["norm/mean"]},
+            wc.ConfigError,
+            "statistics must be those of the network: 'norm/variance' must have shape (4,); got nothing.",
+        ),
+        (
+            {**STATISTICS, "norm/mean": np.zeros(3)},
+            wc.ConfigError,
+            "statistics must be those of the network: 'norm/mean' must have shape (4,); got (3,).",
+        ),
+        ({}, wc.ConfigError, "statistics must be those of the network: 'norm/mean' must have shape (4,); got nothing."),
+        (
+            {**STATISTICS, "norm/scale": np.ones(4)},
+            wc.ConfigError,
+            "statistics must be those of the network: 'norm/scale' must not be there; got (4,).",
+        ),
+        (X[:, :2], wc.DataError, "inputs must have shape (examples, *(3,)) and not be empty; got (5, 2)."),
+        (X[0], wc.DataError, "inputs must have shape (examples, *(3,)) and not be empty; got (3,)."),
+        (X[:0], wc.DataError, "inputs must have shape (examples, *(3,)) and not be empty; got (0, 3)."),
+        (X * np.nan, wc.DataError, "inputs must be finite; example 0 has NaN or infinity."),
+    ],
+)
+def test_score_checks_what_batch_norm_takes(
+    backend: wc.Backend, normed: Any, norm: Any, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error) as caught:
+        scored_with(backend, normed, norm=norm)
+    assert str(caught.value) == message
+
+
+def test_candidates_that_draw_their_own_weights_need_specs(backend: wc.Backend, params: Any) -> None:
+    population = wc.ask(wc.init(wc.key(2), SPACE, wc.SearchConfig(sparsity=0.5, population=4, weights="per_candidate")))
+    with pytest.raises(wc.ConfigError) as caught:
+        backend.score(NET, params, population, X, Y)
+    assert str(caught.value) == (
+        "candidates with weight keys draw their own weights: params must be specs (wc.he_normal)."
+    )
+
+
+# What is refused
 
 
 def test_a_population_needs_sites() -> None:

@@ -9,8 +9,8 @@ import pytest
 import weedout_core as wc
 from weedout_core._config import named_options
 
-EVERY_SEARCH_CHOICE = {1, 2, 3, 4, 5, 7, 8, 9, 10, 18, 25}
-EVERY_TRAIN_CHOICE = {16, 20, 26}
+EVERY_SEARCH_CHOICE = {1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 18, 25}
+EVERY_TRAIN_CHOICE = {12, 16, 20, 26}
 
 
 def search_config(**fields: Any) -> wc.SearchConfig:
@@ -40,6 +40,7 @@ def test_the_defaults_are_algorithm_1s() -> None:
         "ties": "lowest_index",
         "not_finite": "never_selected",
         "fan_counts": "parent",
+        "batch_norm": "batch",
         "precision": "highest",
         "chunk": None,
     }
@@ -123,6 +124,7 @@ def test_configurations_are_frozen_and_equal_by_value() -> None:
         ({"sampling": "some"}, "sampling must be one of 'exact', 'bernoulli'; got 'some'."),
         ({"fan": "both"}, "fan must be one of 'fan_in', 'fan_out'; got 'both'."),
         ({"fan_counts": "all"}, "fan_counts must be one of 'parent', 'kept'; got 'all'."),
+        ({"batch_norm": "none"}, "batch_norm must be one of 'batch', 'running', 'recalibrated'; got 'none'."),
         ({"winner_keeps": "mask"}, "winner_keeps must be one of 'mask_and_weights'; got 'mask'."),
         ({"ties": "random"}, "ties must be one of 'lowest_index'; got 'random'."),
         ({"not_finite": "zero"}, "not_finite must be one of 'never_selected'; got 'zero'."),
@@ -159,6 +161,10 @@ def test_the_defaults_of_training_are_our_presets() -> None:
         "schedule": "cosine",
         "step_epochs": (),
         "step_factor": 0.2,
+        "warmup_epochs": 0,
+        "augmentation": "none",
+        "batch_norm_group": 128,
+        "compute": "float32",
         "mask_in_testing": "same",
         "precision": "default",
     }
@@ -180,6 +186,11 @@ def test_the_defaults_of_training_are_our_presets() -> None:
         ({"step_factor": 0.0}, "step_factor must be a finite number above 0; got 0.0."),
         ({"step_epochs": (3, 0)}, "step_epochs must be epochs from 1 on; got (3, 0)."),
         ({"step_epochs": (True,)}, "step_epochs must be epochs from 1 on; got (True,)."),
+        ({"warmup_epochs": -1}, "warmup_epochs must be an integer of at least 0; got -1."),
+        ({"warmup_epochs": 0.5}, "warmup_epochs must be an integer of at least 0; got 0.5."),
+        ({"batch_norm_group": 0}, "batch_norm_group must be an integer of at least 1; got 0."),
+        ({"augmentation": "crop"}, "augmentation must be one of 'none', 'crop_flip'; got 'crop'."),
+        ({"compute": "float16"}, "compute must be one of 'float32', 'bfloat16'; got 'float16'."),
         ({"schedule": "linear"}, "schedule must be one of 'cosine', 'step', 'constant'; got 'linear'."),
         ({"decayed": "none"}, "decayed must be one of 'weights', 'all'; got 'none'."),
         ({"mask_in_testing": "none"}, "mask_in_testing must be one of 'same'; got 'none'."),

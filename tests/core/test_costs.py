@@ -1,4 +1,7 @@
-"""Parameters and multiply-adds, counted by hand."""
+"""Parameters and multiply-adds, counted by hand, one by one, or in the smaller network that a mask leaves."""
+
+from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -6,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import weedout_core as wc
+from tests.core.random_networks import networks
 
 NET = wc.mlp(inputs=6, hidden=(4, 3), classes=2)
 
@@ -43,6 +47,19 @@ def test_an_unknown_site_is_an_error() -> None:
         wc.costs(NET, {"hidden_2": 1})
 
 
+def test_a_mask_that_does_not_fit_is_an_error() -> None:
+    with pytest.raises(wc.MaskError, match=r"the mask of site 'hidden_0' must have shape \(4,\); got \(3,\)\."):
+        wc.costs(NET, {"hidden_0": np.ones(3, dtype=bool)})
+
+
+def test_a_count_says_which_nodes_only_where_a_site_has_one_axis() -> None:
+    net = wc.vgg(2, 5, (4, 4, 3))
+    with pytest.raises(wc.MaskError, match=r"the mask of site 'group_0' must have shape \(4, 4, 2\); got \(\)\."):
+        wc.costs(net, {"group_0": 16})
+    channels = wc.vgg(2, 5, (4, 4, 3), granularity="channel")
+    assert wc.costs(channels, {"group_0": 1}) == wc.costs(channels, {"group_0": np.asarray([False, True])})
+
+
 @given(st.integers(1, 8), st.lists(st.integers(1, 8), max_size=3).map(tuple), st.integers(2, 5), st.data())
 def test_the_active_costs_are_those_of_the_smaller_network(
     inputs: int, hidden: tuple[int, ...], classes: int, data: st.DataObject
@@ -51,3 +68,209 @@ def test_the_active_costs_are_those_of_the_smaller_network(
     masked = wc.costs(wc.mlp(inputs, hidden, classes), {f"hidden_{index}": units for index, units in enumerate(kept)})
     smaller = wc.costs(wc.mlp(inputs, kept, classes))
     assert (masked.active_macs, masked.active_parameters) == (smaller.macs, smaller.parameters)
+
+
+# Convolutions
+
+
+def mask_like(draw: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Any mask of a shape, the empty one among them."""
+    bits = draw(st.lists(st.booleans(), min_size=int(np.prod(shape)), max_size=int(np.prod(shape))))
+    return np.reshape(np.asarray(bits, dtype=bool), shape)
+
+
+def test_the_costs_of_a_convolution_count_its_window_at_every_output() -> None:
+    net = wc.Network(
+        (wc.Conv("a", 7, window=5, stride=2), wc.BatchNorm("n"), wc.Flatten(), wc.Dense("logits", 3)), (6, 5, 4)
+    )
+    found = wc.costs(net)
+    assert found.macs == (3 * 3) * (5 * 5) * 4 * 7 + (3 * 3 * 7) * 3, "padding included; batch norm has no product"
+    assert found.parameters == 5 * 5 * 4 * 7 + 2 * 7 + (3 * 3 * 7 + 1) * 3, "no bias; a scale and a bias of the norm"
+
+
+@pytest.mark.parametrize("net", [wc.wide_resnet(16, 2, 10, (16, 16, 3)), wc.vgg(4, 10, hidden=(8,))])
+def test_the_parameters_of_an_architecture_are_those_of_its_shapes(net: wc.Network) -> None:
+    found = wc.costs(net)
+    assert found.parameters == sum(int(np.prod(shape)) for shape in wc.parameter_shapes(net).values())
+    whole = {site: np.ones(shape, dtype=bool) for site, shape in wc.mask_space(net).items()}
+    assert wc.costs(net, whole) == found, "a mask that keeps every node changes nothing"
+    assert (found.active_macs, found.active_parameters) == (found.macs, found.parameters)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("window", [1, 3])
+@given(data=st.data())
+def test_under_node_masks_the_macs_are_those_counted_one_by_one(stride: int, window: int, data: st.DataObject) -> None:
+    """Over output positions, window entries, channels and features. Padding counts as kept, where its channel is."""
+    conv, size = wc.Conv("conv", 2, window, stride), (4, 3, 2)
+    net = wc.Network((wc.Mask("before"), conv, wc.Relu(), wc.Mask("after"), wc.Flatten(), wc.Dense("logits", 3)), size)
+    before = mask_like(data.draw, size)
+    after = mask_like(data.draw, wc.mask_space(net)["after"])
+    margin = (window - 1) // 2
+    macs = 0
+    for i, j, feature in product(*map(range, after.shape)):
+        for p, q, channel in product(range(window), range(window), range(2)):
+            row, column = stride * i + p - margin, stride * j + q - margin
+            inside = 0 <= row < size[0] and 0 <= column < size[1]
+            alive = before[row, column, channel] if inside else before[..., channel].any()
+            macs += bool(after[i, j, feature] and alive)
+    found = wc.costs(net, {"before": before, "after": after})
+    assert found.active_macs == macs + int(after.sum()) * 3
+
+
+def test_node_masks_remove_no_weight_of_a_convolution_unless_a_channel_is_gone() -> None:
+    conv = wc.Conv("conv", 4)
+    net = wc.Network(
+        (
+            wc.Mask("before"),
+            conv,
+            wc.BatchNorm("norm"),
+            wc.Mask("after"),
+            wc.GlobalAveragePool(),
+            wc.Dense("logits", 2),
+        ),
+        (3, 3, 2),
+    )
+    one_each = {"before": np.zeros((3, 3, 2), dtype=bool), "after": np.zeros((3, 3, 4), dtype=bool)}
+    one_each["before"][0, 1], one_each["after"][2, 2] = True, True
+    found = wc.costs(net, one_each)
+    assert found.active_parameters == found.parameters, "one node of each channel needs all its weights"
+    assert found.active_macs < found.macs / 4
+    one_each["before"][..., 0], one_each["after"][..., :3] = False, False
+    found = wc.costs(net, one_each)
+    assert found.active_parameters == 9 * 1 * 1 + 2 * 1 + (1 + 1) * 2, "one channel in, one feature out"
+
+
+def test_the_largest_of_a_window_is_alive_where_any_of_the_window_is() -> None:
+    net = wc.Network((wc.Mask("pixels"), wc.MaxPool(2), wc.Flatten(), wc.Dense("logits", 3)), (4, 4, 1))
+    one_of_two_windows = np.zeros((4, 4, 1), dtype=bool)
+    one_of_two_windows[1, 0] = one_of_two_windows[2, 3] = one_of_two_windows[3, 3] = True
+    assert wc.costs(net, {"pixels": one_of_two_windows}).active_macs == 2 * 3, "two of the four windows"
+
+
+def test_a_removed_node_takes_the_window_with_it_that_was_pooled_for_it() -> None:
+    layers = (wc.Conv("conv", 2, window=1), wc.MaxPool(2), wc.Mask("pooled"), wc.Flatten(), wc.Dense("logits", 3))
+    pooled = np.zeros((2, 3, 2), dtype=bool)
+    pooled[1, 2] = True
+    pooled[0, 1, 1] = True
+    found = wc.costs(wc.Network(layers, (4, 6, 5)), {"pooled": pooled})
+    assert found.active_macs == 3 * (2 * 2) * 5 + 3 * 3, "each of three nodes is the largest of 2 × 2 outputs"
+
+
+def test_a_removed_mean_takes_its_channel_with_it() -> None:
+    layers = (wc.Conv("conv", 4, window=1), wc.BatchNorm("norm"), wc.GlobalAveragePool(), wc.Mask("pooled"))
+    found = wc.costs(wc.Network((*layers, wc.Dense("logits", 3)), (4, 6, 5)), {"pooled": 1})
+    assert found.active_macs == 4 * 6 * 5 * 1 + 1 * 3
+    assert found.active_parameters == 5 * 1 + 2 * 1 + (1 + 1) * 3
+
+
+# Channel masks: the smaller network
+
+
+def chain(features: tuple[int, ...], flat: wc.Layer, hidden: int) -> wc.Network:
+    """A small VGG with any features."""
+    layers: list[wc.Layer] = []
+    for index, count in enumerate(features):
+        layers += [wc.Conv(f"conv_{index}", count, stride=1 + index % 2), wc.BatchNorm(f"norm_{index}"), wc.Relu()]
+        layers += [wc.Mask(f"group_{index}", granularity="channel"), wc.MaxPool(2)]
+    head = (wc.Dense("dense", hidden), wc.Relu(), wc.Mask("hidden"), wc.Dense("logits", 3))
+    return wc.Network((*layers, flat, *head), (8, 16, 3))
+
+
+@given(
+    st.lists(st.integers(1, 6), min_size=1, max_size=2).map(tuple),
+    st.sampled_from([wc.Flatten(), wc.GlobalAveragePool()]),
+    st.data(),
+)
+def test_under_channel_masks_the_costs_are_those_of_the_smaller_network(
+    features: tuple[int, ...], flat: wc.Layer, data: st.DataObject
+) -> None:
+    kept = tuple(data.draw(st.integers(1, count)) for count in features)
+    masks: dict[str, Any] = {"hidden": 2}
+    for index, (few, count) in enumerate(zip(kept, features, strict=True)):
+        masks[f"group_{index}"] = np.isin(np.arange(count), data.draw(st.permutations(range(count)))[:few])
+    masked, smaller = wc.costs(chain(features, flat, 5), masks), wc.costs(chain(kept, flat, 2))
+    assert (masked.active_macs, masked.active_parameters) == (smaller.macs, smaller.parameters)
+    assert masked.active_bytes == smaller.bytes
+
+
+@pytest.mark.parametrize("width", [1, 2])
+def test_half_the_channels_within_the_blocks_of_a_wide_resnet(width: int) -> None:
+    """Between the two convolutions of a block a channel mask removes features of one and inputs of the other."""
+    net = wc.wide_resnet(10, width, 5, (8, 8, 3), "channel")
+    half = {site: shape[0] // 2 for site, shape in wc.mask_space(net).items() if site.endswith("mask_1")}
+    found = wc.costs(net, half)
+    saved_macs = saved_parameters = 0
+    channels = 16
+    for features, pixels in ((16 * width, 64), (32 * width, 16), (64 * width, 4)):
+        weights = 9 * channels * features // 2 + 9 * features * features // 2
+        saved_macs += weights * pixels
+        saved_parameters += weights + 2 * (features // 2)  # the norm between them, of which half goes
+        channels = features
+    assert found.macs - found.active_macs == saved_macs
+    assert found.parameters - found.active_parameters == saved_parameters
+
+
+# Residuals
+
+
+def branches(main: tuple[wc.Layer, ...], shortcut: tuple[wc.Layer, ...], *after: wc.Layer) -> wc.Network:
+    """A residual between two dense layers of 4 nodes."""
+    residual = wc.Residual(main, shortcut)
+    return wc.Network((wc.Dense("first", 4), residual, *after, wc.Dense("logits", 2)), (3,))
+
+
+ONE = np.asarray([True, False, False, False])
+TWO = np.asarray([True, True, False, False])
+LAST = np.asarray([False, False, False, True])
+
+
+def test_a_sum_is_alive_where_either_branch_is() -> None:
+    """first 3 → 4, main 4 → 4, logits 4 → 2."""
+    net = branches((wc.Dense("main", 4), wc.Mask("a")), ())
+    assert wc.costs(net, {"a": ONE}).active_macs == 3 * 4 + 4 * 1 + 4 * 2, "the shortcut keeps the sum alive"
+    net = branches((wc.Dense("main", 4), wc.Mask("a")), (wc.Mask("b"),))
+    assert wc.costs(net, {"a": ONE, "b": LAST}).active_macs == 3 * 4 + 4 * 1 + 2 * 2, "nodes 0 and 3"
+    assert wc.costs(net, {"a": ONE, "b": TWO}).active_macs == 3 * 4 + 4 * 1 + 2 * 2, "nodes 0 and 1"
+
+
+def test_a_node_is_needed_where_either_branch_needs_it() -> None:
+    net = branches((wc.Mask("a"), wc.Dense("main", 4)), (wc.Mask("b"),))
+    # The first layer makes nodes 0 and 3; the main branch takes node 0, and its four outputs reach the logits.
+    found = wc.costs(net, {"a": ONE, "b": LAST})
+    assert found.active_macs == 3 * 2 + 1 * 4 + 4 * 2
+    assert found.active_parameters == (3 + 1) * 2 + (1 + 1) * 4 + (4 + 1) * 2
+
+
+def test_a_mask_on_the_sum_thins_out_both_branches() -> None:
+    net = branches((wc.Dense("main", 4),), (wc.Dense("shortcut", 4),), wc.Mask("sum"))
+    assert wc.costs(net, {"sum": TWO}).active_macs == 3 * 4 + 2 * (4 * 2) + 2 * 2
+
+
+def test_costs_within_a_residual_of_residuals() -> None:
+    inner = wc.Residual((wc.Mask("a"), wc.Dense("inner", 4)), (wc.Mask("b"),))
+    net = branches((inner, wc.Mask("c"), wc.Dense("main", 4)), (wc.Mask("d"),))
+    found = wc.costs(net, {"a": ONE, "b": TWO, "c": LAST, "d": LAST})
+    # c keeps node 3 of the inner sum, which the shortcut b has removed: only the inner layer makes it, from node 0.
+    # First: nodes 0 for a, 3 for d, and none for b, since its nodes 0 and 1 end at c. Main: from node 3 alone.
+    assert found.active_macs == 3 * 2 + 1 * 1 + 1 * 4 + 4 * 2
+
+
+# Any network
+
+
+@given(networks(), st.data())
+def test_removing_nodes_never_adds_costs(net: wc.Network, data: st.DataObject) -> None:
+    space = wc.mask_space(net)
+    more = {site: mask_like(data.draw, shape) for site, shape in space.items()}
+    fewer = {site: mask & mask_like(data.draw, mask.shape) for site, mask in more.items()}
+    dense, some, few = wc.costs(net), wc.costs(net, more), wc.costs(net, fewer)
+    assert few.active_macs <= some.active_macs <= dense.macs == dense.active_macs
+    assert few.active_parameters <= some.active_parameters <= dense.parameters == dense.active_parameters
+    assert (few.macs, few.parameters) == (dense.macs, dense.parameters), "the parent's stay"
+
+
+@pytest.mark.parametrize("count", [-1, 5])
+def test_a_count_beyond_the_nodes_is_an_error(count: int) -> None:
+    with pytest.raises(wc.MaskError, match=f"site 'hidden_0' has 4 nodes; got {count} kept"):
+        wc.costs(wc.mlp(6, (4, 3), 2), {"hidden_0": count})

@@ -1,26 +1,19 @@
-"""Networks as data: shapes, sites, initial weights, JSON."""
+"""Networks as data: shapes, sites, JSON, and the trees that belong to them."""
 
 import json
-import math
-import zlib
-from dataclasses import FrozenInstanceError
-from typing import Any, cast
+from dataclasses import FrozenInstanceError, asdict
+from typing import Any, cast, get_args
 
+import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 import weedout_core as wc
-from weedout_core._networks import weight_layers
+from tests.core.random_networks import networks
+from weedout_core._layers import walk
+from weedout_core._networks import checked_parameters, checked_statistics
 
 MLP = wc.mlp(inputs=6, hidden=(4, 3), classes=2)
-NETWORKS = st.builds(
-    wc.mlp,
-    inputs=st.integers(1, 9),
-    hidden=st.lists(st.integers(1, 9), max_size=3).map(tuple),
-    classes=st.integers(2, 5),
-    rescale=st.booleans(),
-)
 #: An image network whose first layer is masked on both sides, and one Dense with no mask behind it.
 IMAGES = wc.Network(
     (
@@ -35,20 +28,24 @@ IMAGES = wc.Network(
     ),
     (2, 3, 1),
 )
-
-
-def test_an_mlp_is_dense_relu_mask_again_and_again() -> None:
-    assert MLP.layers == (
-        wc.Dense("dense_0", 4),
+#: Every kind of layer, with no field at its default.
+EVERY_KIND = wc.Network(
+    (
+        wc.Conv("conv", 4, window=5, stride=2),
+        wc.BatchNorm("norm", momentum=0.8, epsilon=1e-3),
         wc.Relu(),
-        wc.Mask("hidden_0"),
-        wc.Dense("dense_1", 3),
-        wc.Relu(),
-        wc.Mask("hidden_1"),
-        wc.Dense("logits", 2),
-    ), "masks sit after the ReLU, before the next weights; the logits are never masked"
-    assert (MLP.input_shape, MLP.output_shape, MLP.classes) == ((6,), (2,), 2)
-    assert wc.mlp(6, (4,), 2, rescale=True).layers[2] == wc.Mask("hidden_0", rescale=True)
+        wc.Mask("image", rescale=True, granularity="channel"),
+        wc.MaxPool(3),
+        wc.Residual(
+            (wc.Residual((wc.BatchNorm("inner"), wc.Mask("branch"))), wc.Conv("main", 2)),
+            (wc.Conv("shortcut", 2, window=1),),
+        ),
+        wc.Residual((wc.GlobalAveragePool(),), (wc.GlobalAveragePool(),)),
+        wc.Flatten(),
+        wc.Dense("logits", 3),
+    ),
+    (11, 12, 3),
+)
 
 
 def test_shapes_of_an_mlp() -> None:
@@ -68,15 +65,146 @@ def test_shapes_of_an_image_network() -> None:
     assert wc.parameter_shapes(IMAGES)["first/kernel"] == (6, 5)
 
 
+def test_shapes_of_every_kind_of_layer() -> None:
+    assert wc.activation_shapes(EVERY_KIND) == (
+        (11, 12, 3),
+        *[(6, 6, 4)] * 4,  # a convolution of stride 2, its norm, ReLU and mask
+        (2, 2, 4),
+        (2, 2, 2),  # a residual comes before the layers of its branches:
+        *[(2, 2, 4)] * 3,
+        *[(2, 2, 2)] * 2,
+        *[(2,)] * 3,
+        (2,),
+        (3,),
+    )
+    assert wc.mask_space(EVERY_KIND) == {"image": (4,), "branch": (2, 2, 4)}
+    assert wc.parameter_shapes(EVERY_KIND) == {
+        "conv/kernel": (5, 5, 3, 4),
+        "norm/scale": (4,),
+        "norm/bias": (4,),
+        "inner/scale": (4,),
+        "inner/bias": (4,),
+        "main/kernel": (3, 3, 4, 2),
+        "shortcut/kernel": (1, 1, 4, 2),
+        "logits/kernel": (2, 3),
+        "logits/bias": (3,),
+    }, "a convolution has no bias"
+    assert EVERY_KIND.classes == 3
+
+
+def test_shapes_of_a_small_wide_resnet() -> None:
+    net = wc.wide_resnet(10, 1, 5, (8, 8, 3))
+    shapes = wc.parameter_shapes(net)
+    assert list(shapes)[:6] == [
+        "conv/kernel",
+        "group_0/block_0/norm_0/scale",
+        "group_0/block_0/norm_0/bias",
+        "group_0/block_0/conv_0/kernel",
+        "group_0/block_0/norm_1/scale",
+        "group_0/block_0/norm_1/bias",
+    ], "in the order of the layers"
+    assert shapes["group_1/block_0/conv_0/kernel"] == (3, 3, 16, 32)
+    assert shapes["group_1/block_0/conv_1/kernel"] == (3, 3, 32, 32)
+    assert shapes["group_1/block_0/shortcut/kernel"] == (1, 1, 16, 32)
+    assert shapes["norm/scale"] == (64,)
+    assert (shapes["logits/kernel"], shapes["logits/bias"]) == ((64, 5), (5,))
+    found = wc.activation_shapes(net)
+    assert found[:2] == ((8, 8, 3), (8, 8, 16))
+    assert found[-5:] == (*[(2, 2, 64)] * 2, *[(64,)] * 2, (5,)), "two halvings, then the mean of each channel"
+
+
+def test_shapes_of_a_small_vgg() -> None:
+    net = wc.vgg(2, 5, (8, 4, 3))
+    assert wc.parameter_shapes(net) == {
+        "conv_0/kernel": (3, 3, 3, 2),
+        "norm_0/scale": (2,),
+        "norm_0/bias": (2,),
+        "conv_1/kernel": (3, 3, 2, 4),
+        "norm_1/scale": (4,),
+        "norm_1/bias": (4,),
+        "logits/kernel": (2 * 1 * 4, 5),
+        "logits/bias": (5,),
+    }
+    assert wc.activation_shapes(net) == (
+        (8, 4, 3),
+        *[(8, 4, 2)] * 4,
+        *[(4, 2, 2)],
+        *[(4, 2, 4)] * 4,
+        (2, 1, 4),
+        (8,),
+        (5,),
+    )
+
+
+def test_running_statistics_begin_at_mean_0_and_variance_1() -> None:
+    found = wc.initial_statistics(EVERY_KIND)
+    assert list(found) == ["norm/mean", "norm/variance", "inner/mean", "inner/variance"]
+    for path, value in found.items():
+        assert (value.shape, value.dtype) == ((4,), np.float32), f"{path}: one number a channel"
+        np.testing.assert_array_equal(value, path.endswith("/variance"))
+    assert wc.initial_statistics(MLP) == {}
+    net = wc.wide_resnet(10, 1, 5)
+    norms = {path.removesuffix("/scale"): shape for path, shape in wc.parameter_shapes(net).items() if "scale" in path}
+    found = {path: value.shape for path, value in wc.initial_statistics(net).items()}
+    assert found == {f"{name}/{moment}": shape for name, shape in norms.items() for moment in ("mean", "variance")}
+
+
+@given(networks())
+def test_what_is_inferred_fits_together(net: wc.Network) -> None:
+    shapes = wc.activation_shapes(net)
+    assert (shapes[0], shapes[-1]) == (net.input_shape, (net.classes,))
+    names = [asdict(layer).get("name") for layer, _ in walk(net.layers, net.input_shape)]
+    paths = [*wc.parameter_shapes(net), *wc.initial_statistics(net)]
+    assert {path.rpartition("/")[0] for path in paths} == set(names) - {None}, "each named layer has parameters"
+    assert all(shape in shapes or (len(shape) == 1) for shape in wc.mask_space(net).values())
+
+
 def test_a_network_without_hidden_layers_has_no_sites() -> None:
     assert wc.mask_space(wc.mlp(3, (), 2)) == {}
 
 
-@given(NETWORKS)
+@given(networks())
 def test_json_gives_back_the_same_network(net: wc.Network) -> None:
     text = wc.network_to_json(net)
     assert wc.network_from_json(text) == net
     assert hash(wc.network_from_json(text)) == hash(net)
+
+
+def test_json_keeps_every_field_of_every_kind_of_layer() -> None:
+    kinds = {type(layer) for layer, _ in walk(EVERY_KIND.layers, EVERY_KIND.input_shape)}
+    assert kinds == set(get_args(wc.Layer)), "the network above has them all"
+    assert wc.network_from_json(wc.network_to_json(EVERY_KIND)) == EVERY_KIND
+
+
+@pytest.mark.parametrize("net", [wc.wide_resnet(16, 1, 10, mask_residual=True), wc.vgg(2, 10, hidden=(8,)), MLP])
+def test_json_gives_back_the_architectures(net: wc.Network) -> None:
+    assert wc.network_from_json(wc.network_to_json(net)) == net
+
+
+def test_a_residual_in_json_holds_its_branches() -> None:
+    data = json.loads(wc.network_to_json(EVERY_KIND))
+    residual = data["layers"][5]
+    assert residual == {
+        "layer": "Residual",
+        "main": [
+            {
+                "layer": "Residual",
+                "main": [
+                    {"layer": "BatchNorm", "name": "inner", "momentum": 0.9, "epsilon": 1e-5},
+                    {"layer": "Mask", "site": "branch", "rescale": False, "granularity": "node"},
+                ],
+                "shortcut": [],
+            },
+            {"layer": "Conv", "name": "main", "features": 2, "window": 3, "stride": 1},
+        ],
+        "shortcut": [{"layer": "Conv", "name": "shortcut", "features": 2, "window": 1, "stride": 1}],
+    }
+
+
+def test_a_mask_of_json_without_a_granularity_is_one_of_nodes() -> None:
+    text = wc.network_to_json(IMAGES).replace(', "granularity": "node"', "")
+    assert "granularity" not in text
+    assert wc.network_from_json(text) == IMAGES, "as they were written before there were others"
 
 
 def test_the_json_of_an_image_network() -> None:
@@ -84,7 +212,7 @@ def test_the_json_of_an_image_network() -> None:
     assert wc.network_from_json(text) == IMAGES
     data = json.loads(text)
     assert data["input_shape"] == [2, 3, 1]
-    assert data["layers"][0] == {"layer": "Mask", "site": "pixels", "rescale": False}
+    assert data["layers"][0] == {"layer": "Mask", "site": "pixels", "rescale": False, "granularity": "node"}
     assert data["layers"][2] == {"layer": "Dense", "name": "first", "units": 5}
 
 
@@ -103,6 +231,12 @@ def test_the_json_of_an_image_network() -> None:
         '{"layers": [{"layer": "Relu", "extra": 1}], "input_shape": [3]}',
         '{"layers": [3], "input_shape": [3]}',
         '{"layers": [{"layer": "Dense", "name": "a", "units": "3"}], "input_shape": [3]}',
+        '{"layers": [{"layer": "Residual"}], "input_shape": [3]}',
+        '{"layers": [{"layer": "Residual", "main": 3}], "input_shape": [3]}',
+        '{"layers": [{"layer": "Residual", "main": {"layer": "Relu"}}], "input_shape": [3]}',
+        '{"layers": [{"layer": "Residual", "main": [{"layer": "Rely"}]}], "input_shape": [3]}',
+        '{"layers": [{"layer": "Residual", "main": [], "other": []}], "input_shape": [3]}',
+        '{"layers": [{"layer": "BatchNorm", "name": "a", "momentum": "most"}], "input_shape": [3]}',
     ],
 )
 def test_text_that_is_no_network_is_an_error(text: str) -> None:
@@ -113,6 +247,8 @@ def test_text_that_is_no_network_is_an_error(text: str) -> None:
 def test_json_of_a_network_that_does_not_fit_together_keeps_its_own_error() -> None:
     with pytest.raises(wc.ConfigError, match="a network must end in a Dense layer"):
         wc.network_from_json('{"layers": [], "input_shape": [3]}')
+    with pytest.raises(wc.ConfigError, match="the branches of a Residual must have outputs of one shape"):
+        wc.network_from_json(wc.network_to_json(EVERY_KIND).replace('"stride": 1}], ', '"stride": 2}], '))
 
 
 @pytest.mark.parametrize(
@@ -130,12 +266,32 @@ def test_json_of_a_network_that_does_not_fit_together_keeps_its_own_error() -> N
         (
             (wc.Dense("a", 0), wc.Dense("b", 2)),
             (3,),
-            r"Dense layer 'a' must have at least one unit; got 0\.",
+            r"Dense layer 'a' must have units of at least 1; got 0\.",
         ),
         (
             (wc.Dense("a", 2), wc.Dense("a", 2)),
             (3,),
             r"two layers are named 'a'; each needs its own name\.",
+        ),
+        (
+            (wc.Residual((wc.Dense("a", 3),)), wc.Dense("a", 2)),
+            (3,),
+            r"two layers are named 'a'; each needs its own name\.",
+        ),
+        (
+            (wc.BatchNorm("a"), wc.Residual((wc.BatchNorm("a"),)), wc.Dense("b", 2)),
+            (3,),
+            r"two layers are named 'a'; each needs its own name\.",
+        ),
+        (
+            (wc.Residual((wc.Mask("plumless"),)), wc.Mask("buckeroo"), wc.Dense("a", 2)),
+            (3,),
+            r"'plumless' and 'buckeroo' have the same CRC-32 and would share draws\. Rename one\.",
+        ),
+        (
+            (wc.Residual((wc.Dense("a", 2),)),),
+            (2,),
+            r"a network must end in a Dense layer: the logits are never masked\.",
         ),
         (
             (wc.Mask("plumless"), wc.Mask("buckeroo"), wc.Dense("a", 2)),
@@ -156,69 +312,73 @@ def test_two_masks_of_one_name_are_an_error() -> None:
         wc.Network((wc.Mask("m"), wc.Mask("m"), wc.Dense("a", 2)), (3,))
 
 
-def test_an_mlp_needs_inputs_and_units() -> None:
-    with pytest.raises(wc.ConfigError, match=r"inputs must be at least 1; got 0\."):
-        wc.mlp(0, (3,), 2)
-    with pytest.raises(wc.ConfigError, match=r"Dense layer 'dense_1' must have at least one unit; got 0\."):
-        wc.mlp(3, (3, 0), 2)
-
-
 def test_networks_are_frozen() -> None:
     with pytest.raises(FrozenInstanceError):
         MLP.input_shape = (3,)  # pyright: ignore[reportAttributeAccessIssue]
-
-
-def test_weight_layers_know_the_masks_beside_them() -> None:
-    found = [
-        (layer.name, layer.inputs, layer.outputs, layer.site_before, layer.site_after) for layer in weight_layers(MLP)
-    ]
-    assert found == [
-        ("dense_0", 6, 4, None, "hidden_0"),
-        ("dense_1", 4, 3, "hidden_0", "hidden_1"),
-        ("logits", 3, 2, "hidden_1", None),
-    ]
-    found = [(layer.name, layer.site_before, layer.site_after) for layer in weight_layers(IMAGES)]
-    assert found == [("first", "pixels", "hidden"), ("second", "hidden", None), ("logits", None, None)]
-
-
-def stds(specs: tuple[wc.ParameterSpec, ...]) -> dict[str, float]:
-    return {spec.path: spec.std for spec in specs if spec.std}
-
-
-def test_he_normal_counts_the_inputs() -> None:
-    expected = {"dense_0/kernel": 6, "dense_1/kernel": 4, "logits/kernel": 3}
-    assert stds(wc.he_normal(MLP)) == {path: math.sqrt(2 / fan) for path, fan in expected.items()}
-
-
-def test_he_normal_may_count_the_outputs() -> None:
-    expected = {"dense_0/kernel": 4, "dense_1/kernel": 3, "logits/kernel": 2}
-    assert stds(wc.he_normal(MLP, "fan_out")) == {path: math.sqrt(2 / fan) for path, fan in expected.items()}
-
-
-def test_he_normal_may_count_what_is_kept() -> None:
-    kept = {"hidden_0": 2, "hidden_1": 1}
-    inputs = {"dense_0/kernel": 6, "dense_1/kernel": 2, "logits/kernel": 1}
-    assert stds(wc.he_normal(MLP, kept=kept)) == {path: math.sqrt(2 / fan) for path, fan in inputs.items()}
-    outputs = {"dense_0/kernel": 2, "dense_1/kernel": 1, "logits/kernel": 2}
-    assert stds(wc.he_normal(MLP, "fan_out", kept)) == {path: math.sqrt(2 / fan) for path, fan in outputs.items()}
-
-
-@given(NETWORKS)
-def test_he_normal_covers_every_parameter_with_its_own_stream(net: wc.Network) -> None:
-    specs = wc.he_normal(net)
-    assert {spec.path: spec.shape for spec in specs} == wc.parameter_shapes(net)
-    for spec in specs:
-        assert spec.code == zlib.crc32(spec.path.encode())
-        assert (spec.std == 0) == spec.path.endswith("/bias"), "biases start at zero, kernels do not"
-
-
-@pytest.mark.usefixtures("unchecked")
-def test_an_unknown_fan_is_an_error() -> None:
-    with pytest.raises(wc.ConfigError, match='fan must be "fan_in" or "fan_out"; got \'both\''):
-        wc.he_normal(MLP, "both")  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.parametrize("shape", [(), (0,), (3, -1), ("x",), (True,)])
 def test_an_input_shape_must_be_positive_integers(shape: tuple[object, ...], unchecked: None) -> None:
     with pytest.raises(wc.ConfigError, match="input_shape must be one or more positive integers"):
         wc.Network((wc.Dense("logits", 2),), cast(Any, shape))
+
+
+# Trees that belong to a network
+
+PARAMS = {path: np.zeros(shape) for path, shape in wc.parameter_shapes(EVERY_KIND).items()}
+STATISTICS = wc.initial_statistics(EVERY_KIND)
+
+
+def without(tree: Any, path: str) -> Any:
+    return {name: value for name, value in tree.items() if name != path}
+
+
+def test_trees_that_fit_are_fine_in_any_order() -> None:
+    checked_parameters(EVERY_KIND, PARAMS)
+    checked_parameters(EVERY_KIND, dict(reversed(PARAMS.items())))
+    checked_statistics(EVERY_KIND, STATISTICS)
+    checked_statistics(MLP, {})
+
+
+@pytest.mark.parametrize(
+    ("tree", "message"),
+    [
+        (without(PARAMS, "norm/bias"), "'norm/bias' must have shape (4,); got nothing."),
+        ({**PARAMS, "conv/bias": np.zeros(4)}, "'conv/bias' must not be there; got (4,)."),
+        (
+            {**PARAMS, "main/kernel": np.zeros((2, 4, 3, 3))},
+            "'main/kernel' must have shape (3, 3, 4, 2); got (2, 4, 3, 3).",
+        ),
+        (
+            {**PARAMS, "norm/scale": np.zeros(3), "logits/bias": np.zeros(1)},
+            "'norm/scale' must have shape (4,); got (3,).",
+        ),
+        ({**without(PARAMS, "logits/bias"), "x": np.zeros(1)}, "'logits/bias' must have shape (3,); got nothing."),
+        ({}, "'conv/kernel' must have shape (5, 5, 3, 4); got nothing."),
+    ],
+)
+def test_parameters_of_another_network_are_an_error_that_names_the_first(tree: Any, message: str) -> None:
+    with pytest.raises(wc.ConfigError) as caught:
+        checked_parameters(EVERY_KIND, tree)
+    assert str(caught.value) == f"params must be those of the network: {message}"
+
+
+@pytest.mark.parametrize(
+    ("tree", "message"),
+    [
+        (without(STATISTICS, "norm/mean"), "'norm/mean' must have shape (4,); got nothing."),
+        ({**STATISTICS, "norm/scale": np.zeros(4)}, "'norm/scale' must not be there; got (4,)."),
+        ({**STATISTICS, "inner/mean": np.zeros((4, 1))}, "'inner/mean' must have shape (4,); got (4, 1)."),
+    ],
+)
+def test_statistics_of_another_network_are_an_error_that_names_the_first(tree: Any, message: str) -> None:
+    with pytest.raises(wc.ConfigError) as caught:
+        checked_statistics(EVERY_KIND, tree)
+    assert str(caught.value) == f"statistics must be those of the network: {message}"
+
+
+def test_what_is_no_tree_is_an_error() -> None:
+    with pytest.raises(wc.ConfigError, match=r"params must be a mapping of paths to arrays; got list\."):
+        checked_parameters(MLP, [np.zeros(3)])
+    with pytest.raises(wc.ConfigError, match=r"statistics must be a mapping of paths to arrays; got ndarray\."):
+        checked_statistics(MLP, np.zeros(3))

@@ -1,7 +1,9 @@
 """init, ask and tell: who is scored, who survives, when it ends. No backend: the fitness is made up."""
 
+import dataclasses
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -254,3 +256,40 @@ def test_a_fresh_batch_differs_between_generations_and_a_fixed_one_does_not() ->
 def test_the_whole_split_is_all_of_it() -> None:
     whole = wc.SearchConfig(sparsity=0.5, batch=10, batch_policy="whole")
     np.testing.assert_array_equal(wc.validation_batch(wc.key(0), 4, 100, whole), np.arange(100))
+
+
+# The batch on which candidates take their statistics
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 50), st.integers(1, 60), st.integers(1, 80))
+def test_a_calibration_batch_is_drawn_as_a_validation_batch_from_a_child_of_its_key(
+    seed: int, generation: int, examples: int, batch: int
+) -> None:
+    config = wc.SearchConfig(sparsity=0.5, batch=batch)
+    found = wc.calibration_batch(wc.key(seed), generation, examples, config)
+    assert len(found) == min(batch, examples), "a batch larger than the split takes all of it"
+    assert (np.diff(found) > 0).all(), "no example twice"
+    assert ((found >= 0) & (found < examples)).all()
+    if batch < examples:
+        child = wc.fold_in(wc.fold_in(wc.fold_in(wc.key(seed), 2), generation), 1)
+        np.testing.assert_array_equal(found, np.sort(np.argsort(wc.bits(child, examples), kind="stable")[:batch]))
+
+
+@pytest.mark.parametrize("policy", ["fresh", "fixed"])
+def test_a_calibration_batch_is_not_the_validation_batch(policy: Any) -> None:
+    config = wc.SearchConfig(sparsity=0.5, batch=10, batch_policy=policy)
+    for generation in range(5):
+        validation = wc.validation_batch(wc.key(0), generation, 100, config)
+        calibration = wc.calibration_batch(wc.key(0), generation, 100, config)
+        assert set(validation) != set(calibration), f"generation {generation}: statistics of other examples"
+
+
+@pytest.mark.parametrize("policy", ["fixed", "whole"])
+def test_where_the_validation_batch_stays_the_calibration_batch_stays(policy: Any) -> None:
+    config = wc.SearchConfig(sparsity=0.5, batch=10, batch_policy=policy)
+    first = wc.calibration_batch(wc.key(0), 0, 100, config)
+    assert len(first) == 10
+    for generation in range(1, 4):
+        np.testing.assert_array_equal(wc.calibration_batch(wc.key(0), generation, 100, config), first)
+    fresh = dataclasses.replace(config, batch_policy="fresh")
+    assert set(wc.calibration_batch(wc.key(0), 1, 100, fresh)) != set(first)

@@ -54,7 +54,7 @@ def with_fitness(backend: wc.Backend, fitness: Callable[[int, int], list[float]]
     """The backend with a made-up fitness: of the call's number and the population's size."""
     calls = 0
 
-    def score_population(net: Any, params: Any, population: wc.Population, *rest: Any) -> np.ndarray:
+    def score_population(net: Any, params: Any, norm: Any, population: wc.Population, *rest: Any) -> np.ndarray:
         nonlocal calls
         calls += 1
         return np.asarray(fitness(calls - 1, population.size))
@@ -131,7 +131,9 @@ def test_the_best_overall_is_the_best_stored_fitness(backend: wc.Backend) -> Non
 def test_rescored_elites_meet_on_one_more_batch(backend: wc.Backend) -> None:
     seen: list[tuple[int, np.ndarray]] = []
 
-    def score_population(net: Any, params: Any, population: wc.Population, x: np.ndarray, *rest: Any) -> np.ndarray:
+    def score_population(
+        net: Any, params: Any, norm: Any, population: wc.Population, x: np.ndarray, *rest: Any
+    ) -> np.ndarray:
         seen.append((population.size, x))
         if len(seen) <= 4:  # elites 0.1, 0.1, 2.1, 2.1: generations 0 and 1 share one, 2 and 3 another
             return np.asarray([0.5, 1.0, 0.0, 0.0, 0.0, 0.0] if len(seen) in (1, 3) else [1.0, 0.0, 0.0, 0.0, 0.0, 0.0])
@@ -235,7 +237,7 @@ def test_a_population_of_only_such_candidates_is_an_error(backend: wc.Backend) -
 def test_the_backend_is_told_fitness_precision_and_chunk(backend: wc.Backend) -> None:
     seen: list[tuple[Any, ...]] = []
 
-    def score_population(net: Any, params: Any, population: Any, x: Any, y: Any, *rest: Any) -> np.ndarray:
+    def score_population(net: Any, params: Any, norm: Any, population: Any, x: Any, y: Any, *rest: Any) -> np.ndarray:
         seen.append(rest)
         return np.zeros(population.size)
 
@@ -264,6 +266,75 @@ def test_a_search_without_sites_or_with_an_unknown_backend_is_an_error() -> None
         wc.search(wc.mlp(5, (), 3), (X, Y), config(), backend="numpy", key=KEY)
     with pytest.raises(wc.BackendError, match="unknown backend 'torchh'"):
         wc.search(NET, (X, Y), config(), backend="torchh", key=KEY)
+
+
+# Batch normalisation
+
+NORMED = wc.Network(
+    (wc.Dense("first", 8), wc.BatchNorm("norm"), wc.Relu(), wc.Mask("hidden_0"), wc.Dense("logits", 3)), (5,)
+)
+
+
+def norms_of(backend: wc.Backend, **fields: Any) -> list[Any]:
+    """What batch normalisation takes in each call, for scores that change nothing."""
+    seen: list[Any] = []
+
+    def score_population(net: Any, params: Any, norm: Any, population: Any, *rest: Any) -> np.ndarray:
+        seen.append(norm)
+        return np.arange(population.size) / 8  # the last is the fittest: every generation has an elite of its own
+
+    fake = dataclasses.replace(backend, score_population=score_population)
+    wc.search(NORMED, (X, Y), config(**fields), backend=fake, key=KEY)
+    return seen
+
+
+def test_while_searching_batch_norm_takes_the_statistics_of_the_batch(backend: wc.Backend) -> None:
+    assert norms_of(backend) == [None] * 4
+
+
+def test_batch_norm_may_take_the_running_statistics_before_training(backend: wc.Backend) -> None:
+    seen = norms_of(backend, batch_norm="running")
+    assert len(seen) == 4
+    for norm in seen:
+        assert_same(norm, wc.initial_statistics(NORMED), "mean 0 and variance 1")
+
+
+@pytest.mark.parametrize("policy", ["fresh", "fixed", "whole"])
+def test_batch_norm_may_be_recalibrated_on_another_batch(backend: wc.Backend, policy: Any) -> None:
+    fields = {"batch_norm": "recalibrated", "batch_policy": policy, "winner": "rescored"}
+    seen = norms_of(backend, **fields)
+    assert len(seen) == 5, "four generations, and one more for their elites"
+    for generation, norm in enumerate(seen):
+        batch = wc.calibration_batch(KEY, generation, len(Y), config(**fields))
+        np.testing.assert_array_equal(norm, X[batch], f"generation {generation}")
+
+
+@pytest.mark.parametrize("policy", ["fixed", "whole"])
+@pytest.mark.parametrize("norm", ["batch", "running", "recalibrated"])
+def test_where_the_batch_stays_a_cached_elite_is_as_good_as_a_rescored_one(
+    backend: wc.Backend, policy: str, norm: str
+) -> None:
+    again, cached = (
+        wc.search(NORMED, (X, Y), config(batch_policy=policy, batch_norm=norm, elite=elite), backend=backend, key=KEY)
+        for elite in ("rescore", "cache")
+    )
+    for one, other in zip(cached.history, again.history, strict=True):
+        np.testing.assert_array_equal(one.fitness, other.fitness)
+
+
+def test_what_batch_norm_takes_decides_the_fitness(backend: wc.Backend) -> None:
+    found = {
+        norm: wc.search(NORMED, (X, Y), config(batch_norm=norm), backend=backend, key=KEY).history[0].fitness
+        for norm in ("batch", "running", "recalibrated")
+    }
+    params = backend.draw_parameters(wc.fold_in(KEY, 0), wc.he_normal(NORMED))
+    population = wc.ask(wc.init(KEY, wc.mask_space(NORMED), config()))
+    batch = wc.validation_batch(KEY, 0, len(Y), config())
+    other = X[wc.calibration_batch(KEY, 0, len(Y), config())]
+    for norm, given in (("batch", None), ("running", wc.initial_statistics(NORMED)), ("recalibrated", other)):
+        expected = backend.score(NORMED, params, population, X[batch], Y[batch], norm=given)
+        np.testing.assert_array_equal(found[norm], backend.to_numpy(expected), norm)
+    assert len({fitness.tobytes() for fitness in found.values()}) == 3
 
 
 # The control

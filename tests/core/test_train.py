@@ -1,14 +1,11 @@
-"""The learning phase: schedules, data order, the loop around a backend's epochs, evaluation, and what it refuses."""
+"""The learning phase: the loop around a backend's epochs, and what it refuses."""
 
 import dataclasses
-import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy.special import log_softmax
 
 import weedout_core as wc
 
@@ -31,57 +28,6 @@ def params(backend: wc.Backend) -> dict[str, np.ndarray]:
     return {path: np.asarray(value) for path, value in backend.initialise(NET, wc.key(1)).items()}
 
 
-# Schedules, decay, data order
-
-
-@pytest.mark.parametrize(
-    ("config", "steps", "rates"),
-    [
-        (wc.TrainConfig(epochs=2, learning_rate=0.5, schedule="constant"), 2, [0.5] * 4),
-        (
-            wc.TrainConfig(epochs=2, learning_rate=1.0, schedule="cosine"),
-            2,
-            [1.0, (1 + math.sqrt(0.5)) / 2, 0.5, (1 - math.sqrt(0.5)) / 2],
-        ),
-        (
-            wc.TrainConfig(epochs=4, learning_rate=1.0, schedule="step", step_epochs=(1, 3), step_factor=0.1),
-            2,
-            [1.0, 1.0, 0.1, 0.1, 0.1, 0.1, 0.01, 0.01],
-        ),
-        (wc.TrainConfig(epochs=2, learning_rate=0.5, schedule="step"), 1, [0.5, 0.5]),
-        (wc.TrainConfig(epochs=0), 5, []),
-    ],
-)
-def test_learning_rates_by_hand(config: wc.TrainConfig, steps: int, rates: list[float]) -> None:
-    found = wc.learning_rates(config, steps)
-    assert found.dtype == np.float64
-    # A cosine and two products, each rounded to 2^-53 of values up to 1.
-    np.testing.assert_allclose(found, rates, rtol=1e-14, atol=1e-15)
-
-
-def test_weight_decay_touches_kernels_or_all() -> None:
-    weights = wc.decayed_paths(NET, wc.TrainConfig())
-    assert weights == {"dense_0/kernel": True, "dense_0/bias": False, "logits/kernel": True, "logits/bias": False}
-    assert all(wc.decayed_paths(NET, wc.TrainConfig(decayed="all")).values())
-
-
-@given(st.integers(0, 2**32 - 1), st.integers(0, 5), st.integers(1, 60), st.integers(1, 60))
-def test_an_epoch_is_a_permutation_cut_into_full_batches(seed: int, epoch: int, examples: int, batch: int) -> None:
-    plan = wc.TrainPlan(CONFIG, examples, min(batch, examples), None)
-    order = wc.epoch_order(wc.key(seed), epoch, plan)
-    assert order.dtype == np.int32
-    assert order.shape == (examples // plan.batch_size, plan.batch_size)
-    assert len(set(order.ravel().tolist())) == order.size, "no example twice in an epoch"
-    words = wc.bits(wc.fold_in(wc.fold_in(wc.key(seed), 3), epoch), examples)  # stream data order is 3
-    np.testing.assert_array_equal(order.ravel(), np.argsort(words, kind="stable")[: order.size])
-
-
-def test_every_epoch_and_every_key_has_its_own_order() -> None:
-    plan = wc.TrainPlan(CONFIG, 50, 10, None)
-    orders = [wc.epoch_order(wc.key(seed), epoch, plan) for seed in (0, 1) for epoch in (0, 1)]
-    assert len({order.tobytes() for order in orders}) == 4
-
-
 # The loop
 
 
@@ -90,7 +36,8 @@ def test_training_learns_and_says_how(backend: wc.Backend, params: Any) -> None:
     config = dataclasses.replace(CONFIG, epochs=12)
     trained = wc.train(NET, params, MASK, (X, Y), config, backend=backend, key=KEY, test=TEST, on_epoch=seen.append)
     assert {path: value.shape for path, value in trained.params.items()} == wc.parameter_shapes(NET)
-    assert trained.statistics == {}
+    assert {path: value.shape for path, value in trained.velocity.items()} == wc.parameter_shapes(NET)
+    assert trained.statistics == {}, "no batch norm, nothing that moves beside the weights"
     assert trained.losses.shape == (12 * 3,), "30 examples make 3 full batches of 8 an epoch"
     assert tuple(seen) == trained.history
     assert [epoch.epoch for epoch in seen] == list(range(1, 13))
@@ -144,7 +91,7 @@ def test_the_key_decides_the_order_of_the_data_and_nothing_else(backend: wc.Back
 
 
 def test_a_batch_larger_than_the_split_is_the_split(backend: wc.Backend, params: Any) -> None:
-    config = dataclasses.replace(CONFIG, batch_size=1000)
+    config = dataclasses.replace(CONFIG, batch_size=1024)
     assert wc.train(NET, params, MASK, (X, Y), config, backend=backend, key=KEY).losses.shape == (3,)
 
 
@@ -174,36 +121,40 @@ def test_no_mask_is_the_parent(backend: wc.Backend, params: Any) -> None:
     np.testing.assert_array_equal(parent.losses, masked.losses)
 
 
-# Evaluation
+def test_a_backend_is_told_the_plan_and_the_batches_of_each_epoch(backend: wc.Backend) -> None:
+    seen: list[wc.Batches] = []
+
+    def train_epoch(
+        net: Any, plan: wc.TrainPlan, state: wc.TrainState, masks: Any, x: Any, y: Any, batches: Any
+    ) -> Any:
+        assert plan == wc.train_plan(config, 30)
+        seen.append(batches)
+        zeros = np.zeros((2, plan.steps))
+        return state._replace(epoch=state.epoch + 1), wc.EpochResult(zeros, zeros)
+
+    net, config = wc.mlp((3, 3, 1), (4,), 2), dataclasses.replace(CONFIG, augmentation="crop_flip")
+    data, params = (np.zeros((30, 3, 3, 1)), np.zeros(30, dtype=int)), backend.initialise(net, KEY)
+    fake, keys = dataclasses.replace(backend, train_epoch=train_epoch), [KEY, wc.key(4)]
+    wc.train_together(net, [params] * 2, None, data, config, backend=fake, keys=keys)
+    assert len(seen) == 3
+    for epoch, batches in enumerate(seen):
+        expected = wc.epoch_batches(keys, epoch, wc.train_plan(config, 30))
+        np.testing.assert_array_equal(batches.order, expected.order)
+        np.testing.assert_array_equal(batches.crops, expected.crops)
 
 
-def test_evaluation_against_scipy(backend: wc.Backend, params: Any) -> None:
-    logits = backend.to_numpy(backend.apply(NET, params, X, MASK))
-    found = wc.evaluate(NET, params, MASK, (X, Y), backend=backend)
-    np.testing.assert_array_equal(found.predictions, np.argmax(logits, axis=-1))
-    assert found.accuracy == np.mean(np.argmax(logits, axis=-1) == Y)
-    expected = -np.mean(log_softmax(logits, axis=-1)[np.arange(len(Y)), Y])
-    assert found.loss == pytest.approx(expected, rel=1e-12)  # 30 terms, each rounded a few times at 2^-53
-
-
-def test_evaluation_of_several_is_that_of_each(backend: wc.Backend, params: Any) -> None:
-    masks = [MASK, {"hidden_0": ~MASK["hidden_0"]}]
-    together = wc.evaluate_together(NET, [params, params], masks, TEST, backend="numpy")
-    for found, mask in zip(together, masks, strict=True):
-        alone = wc.evaluate(NET, params, mask, TEST, backend=backend)
-        assert (found.accuracy, found.loss) == (alone.accuracy, alone.loss)
-
-
-def test_evaluation_without_a_mask_is_the_parents(backend: wc.Backend, params: Any) -> None:
-    ones = {"hidden_0": np.ones(6, dtype=bool)}
-    parent = wc.evaluate(NET, params, None, TEST, backend=backend)
-    assert parent.loss == wc.evaluate(NET, params, ones, TEST, backend=backend).loss
-
-
-def test_evaluation_takes_the_statistics_of_training(backend: wc.Backend, params: Any) -> None:
-    trained = wc.train(NET, params, MASK, (X, Y), CONFIG, backend=backend, key=KEY)
-    with_them = wc.evaluate(NET, trained.params, MASK, TEST, backend=backend, statistics=trained.statistics)
-    assert with_them.loss == wc.evaluate(NET, trained.params, MASK, TEST, backend=backend).loss
+def test_one_of_several_and_back(backend: wc.Backend, params: Any) -> None:
+    together = wc.train_together(NET, [params] * 2, None, (X, Y), CONFIG, backend=backend, keys=[KEY, wc.key(4)])
+    one = together.one(1)
+    assert one.losses.shape == (9,)
+    assert one.history == together.history, "the history stays that of all"
+    for name in ("params", "statistics", "velocity"):
+        tree, all_of_them = getattr(one, name), getattr(together, name)
+        assert set(tree) == set(all_of_them)
+        for path, value in tree.items():
+            np.testing.assert_array_equal(value, all_of_them[path][1])
+            np.testing.assert_array_equal(getattr(one.many(), name)[path], all_of_them[path][1:2])
+    np.testing.assert_array_equal(one.many().losses, together.losses[1:2])
 
 
 # What is refused
@@ -213,22 +164,27 @@ def never(*args: Any) -> Any:
     raise AssertionError("work began before everything was checked")
 
 
-def wrong_params(params: Any) -> list[Any]:
-    return [
-        {path: value for path, value in params.items() if path != "logits/bias"},
-        {**params, "logits/scale": np.zeros(2)},
-        {**params, "logits/kernel": params["logits/kernel"].T},
-        {},
-    ]
-
-
-@pytest.mark.parametrize("case", range(4))
-def test_params_of_another_network_are_an_error(backend: wc.Backend, params: Any, case: int) -> None:
-    wrong = wrong_params(params)[case]
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda tree: tree.pop("logits/bias"), r"'logits/bias' must have shape \(2,\); got nothing\."),
+        (lambda tree: tree.update({"logits/scale": np.zeros(2)}), r"'logits/scale' must not be there; got \(2,\)\."),
+        (
+            lambda tree: tree.update({"logits/kernel": np.zeros((2, 6))}),
+            r"'logits/kernel' must have shape \(6, 2\); got \(2, 6\)\.",
+        ),
+        (lambda tree: tree.clear(), r"'dense_0/kernel' must have shape \(2, 6\); got nothing\."),
+    ],
+)
+def test_params_of_another_network_are_an_error(
+    backend: wc.Backend, params: Any, change: Callable[[Any], None], message: str
+) -> None:
+    wrong = dict(params)
+    change(wrong)
     idle = dataclasses.replace(backend, train_init=never, train_epoch=never, predict=never)
-    with pytest.raises(wc.ConfigError, match=r"params must be those of the network, \{'dense_0/kernel': "):
+    with pytest.raises(wc.ConfigError, match=f"^params must be those of the network: {message}$"):
         wc.train(NET, wrong, MASK, (X, Y), CONFIG, backend=idle, key=KEY)
-    with pytest.raises(wc.ConfigError, match=r"params must be those of the network, \{'dense_0/kernel': "):
+    with pytest.raises(wc.ConfigError, match=f"^params must be those of the network: {message}$"):
         wc.evaluate(NET, wrong, MASK, (X, Y), backend=idle)
 
 
@@ -263,8 +219,18 @@ def test_data_that_does_not_fit_is_an_error(backend: wc.Backend, params: Any) ->
         wc.evaluate(NET, params, MASK, (X * np.inf, Y), backend=idle)
 
 
+def test_augmentation_of_flat_inputs_is_an_error_before_any_work(backend: wc.Backend, params: Any) -> None:
+    idle = dataclasses.replace(backend, train_init=never, train_epoch=never, asarray=never)
+    config = dataclasses.replace(CONFIG, augmentation="crop_flip")
+    with pytest.raises(wc.ConfigError) as caught:
+        wc.train(NET, params, MASK, (X, Y), config, backend=idle, key=KEY)
+    assert str(caught.value) == (
+        "augmentation needs images (height, width, channels); the network's inputs have shape (2,)."
+    )
+
+
 def test_params_masks_and_keys_must_be_as_many(backend: wc.Backend, params: Any) -> None:
-    message = "params, masks and keys must have one entry a network; got 2 and 1"
+    message = "params, masks, keys and statistics must have one entry a network; got 2 and 1"
     with pytest.raises(wc.ConfigError, match=message):
         wc.train_together(NET, [params] * 2, [MASK], (X, Y), CONFIG, backend=backend, keys=[KEY] * 2)
     with pytest.raises(wc.ConfigError, match=message):

@@ -11,11 +11,21 @@ import numpy as np
 import pytest
 
 from weedout_core.lab.cli import main
+from weedout_core.lab.data import download
 
 ROOT = Path(__file__).parents[2]
 
 _SEARCH = ["--sparsity", "0", "0.5", "--population", "4", "--generations", "2", "--repeats", "2"]
 SMALL = ["paper", "--hidden", "8", "6", *_SEARCH, "--epochs", "2", "--batch-size", "256"]
+
+
+@pytest.fixture(autouse=True)
+def _offline(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reaches the network or the user's own cache: every mirror is a port of this machine that refuses."""
+    refusing = {name: item._replace(mirrors=("http://127.0.0.1:9/",)) for name, item in download.PUBLISHED.items()}
+    monkeypatch.setattr(download, "PUBLISHED", refusing)
+    monkeypatch.setenv("WEEDOUT_CACHE", str(tmp_path_factory.mktemp("cache")))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
 
 @pytest.fixture

@@ -55,6 +55,17 @@ def test_on_a_terminal_it_draws_a_bar() -> None:
     assert "never · failed" in drawn
 
 
+def test_the_table_says_by_how_much_a_check_may_differ(
+    weedout: Weedout, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checks = {name: testing.CHECKS[name] for name in ("random_bits", "draw_parameters")}
+    monkeypatch.setattr(testing, "CHECKS", checks)
+    assert weedout("conform", "numpy", "--examples", "1") == 0
+    cells = [[cell.strip() for cell in line.split("│")] for line in capfd.readouterr().out.splitlines()]
+    bounds = {row[1]: row[2] for row in cells if len(row) > 3}
+    assert bounds == {"random_bits": "nothing", "draw_parameters": "1.1e-05 of each weight"}
+
+
 @pytest.mark.usefixtures("two_checks")
 def test_an_interrupt(weedout: Weedout, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(backend: wc.Backend, reference: wc.Backend) -> None:

@@ -1,14 +1,16 @@
-"""Data sets: the splits, and every way in which an IDX file can be wrong."""
+"""Data sets: the splits, subsets of them, and every way in which an IDX file can be wrong."""
 
 import gzip
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from weedout_core import DataError
-from weedout_core.lab.datasets import load_dataset, stratified_order
+from weedout_core import ConfigError, DataError
+from weedout_core.lab.data.datasets import DATASETS, load_dataset
+from weedout_core.lab.data.splits import stratified_order
 
 Idx = Callable[[np.ndarray], bytes]
 
@@ -18,7 +20,8 @@ def test_digits_have_the_stated_splits() -> None:
     splits = (data.train, data.validation, data.test)
     assert [len(split.y) for split in splits] == [1200, 300, 297]
     assert all(split.x.dtype == np.float32 and split.y.dtype == np.int32 for split in splits)
-    assert data.train.x.shape == (1200, 64)
+    assert data.train.x.shape == (1200, 8, 8, 1)
+    assert data.input_shape == (8, 8, 1)
     assert data.classes == 10
     assert abs(data.train.x.mean(dtype=np.float64)) < 1e-6, "standardised by the train split's mean"
     assert abs(data.train.x.std(dtype=np.float64) - 1) < 1e-6, "standardised by the train split's deviation"
@@ -39,16 +42,17 @@ def test_splits_do_not_overlap_and_lose_nothing() -> None:
 
 def test_digest_is_that_of_the_arrays() -> None:
     """A change of the splits or of the scaling changes what a seed gives, and must be seen."""
-    assert load_dataset("digits").digest == "ac00815630650991540bef1b78418aedb900d7c7b1e57e5c0989a695113d0a88"
+    assert load_dataset("digits").digest == "fc4eb35327075c2ed8812f6f5560d92c16a4c2147cf47a135826daa535133c10"
 
 
 def test_idx_files_are_read(tiny_mnist: Path) -> None:
     data = load_dataset("mnist", tiny_mnist.parent)
     assert [len(split.y) for split in (data.train, data.validation, data.test)] == [50, 10, 12]
     assert data.test.y.tolist() == [*range(10), 0, 1]
-    pixels = np.frombuffer((tiny_mnist / "t10k-images-idx3-ubyte").read_bytes(), np.uint8, offset=16).reshape(12, 12)
-    slope = np.polyfit(pixels.ravel(), data.test.x.ravel(), 1)[0]
-    assert np.allclose(data.test.x, pixels * slope + (data.test.x[0, 0] - pixels[0, 0] * slope), atol=1e-5)
+    assert data.input_shape == (3, 4, 1)
+    pixels = np.frombuffer((tiny_mnist / "t10k-images-idx3-ubyte").read_bytes(), np.uint8, offset=16)
+    slope, start = np.polyfit(pixels, data.test.x.ravel(), 1)
+    assert np.allclose(data.test.x, (pixels * slope + start).reshape(12, 3, 4, 1), atol=1e-5)
 
 
 def test_idx_files_may_be_compressed_and_lie_in_the_folder_itself(tiny_mnist: Path) -> None:
@@ -153,17 +157,69 @@ def test_a_few_images_are_too_few(tiny_mnist: Path, idx: Idx) -> None:
         load_dataset("mnist", tiny_mnist)
 
 
+@pytest.mark.parametrize("what", ["is_dir", "read_bytes"])
+def test_what_may_not_be_read_is_named(tiny_mnist: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    def refuse(_: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, what, refuse)
+    with pytest.raises(DataError, match=r"must be readable, and is not: Permission denied. Correct .* --data-dir"):
+        load_dataset("mnist", tiny_mnist)
+
+
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="must be a folder"):
+    with pytest.raises(DataError, match=r"must be a folder with the files of 'mnist'; .*nowhere is none"):
         load_dataset("mnist", tmp_path / "nowhere")
-    with pytest.raises(DataError, match="--data-dir"):
-        load_dataset("mnist")
-    with pytest.raises(DataError, match="known are digits, mnist, fashion-mnist"):
+
+
+def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(DataError, match="known are digits, mnist, fashion-mnist, cifar10, cifar100"):
         load_dataset("cifar")
+    assert list(DATASETS) == ["digits", "mnist", "fashion-mnist", "cifar10", "cifar100"]
+
+
+def test_a_subset_holds_the_classes_in_their_proportions() -> None:
+    whole, part = load_dataset("digits"), load_dataset("digits", train_examples=100, test_examples=50)
+    for split, of, count in ((part.train, whole.train, 100), (part.test, whole.test, 50)):
+        assert len(split.x) == len(split.y) == count
+        # A stretch of the order has two ends, and at each of them a class may gain or lose one.
+        assert np.abs(np.bincount(split.y, minlength=10) - np.bincount(of.y) * count / len(of.y)).max() <= 2
+    assert np.array_equal(part.validation.x, whole.validation.x), "the validation split is always whole"
+    assert np.array_equal(part.validation.y, whole.validation.y)
+
+
+def _rows(x: np.ndarray) -> set[bytes]:
+    return {row.tobytes() for row in x}
+
+
+def test_a_subset_is_a_part_of_the_larger_one_with_the_same_values() -> None:
+    small, large, whole = (load_dataset("digits", None, count, count) for count in (20, 70, None))
+    assert _rows(small.train.x) < _rows(large.train.x) < _rows(whole.train.x)
+    assert _rows(small.test.x) < _rows(large.test.x) < _rows(whole.test.x)
+
+
+def test_a_subset_of_all_is_the_dataset() -> None:
+    assert load_dataset("digits", None, 1200, 297).digest == load_dataset("digits").digest
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        ({"train_examples": 0}, "train_examples must be an integer of at least 1; got 0"),
+        ({"test_examples": -1}, "test_examples must be an integer of at least 1; got -1"),
+        ({"train_examples": True}, "train_examples must be an integer of at least 1; got True"),
+        ({"train_examples": 1201}, "train_examples must be at most 1200, the train split of digits; got 1201"),
+        ({"test_examples": 298}, "test_examples must be at most 297, the test split of digits; got 298"),
+    ],
+)
+def test_a_subset_must_be_possible(counts: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        load_dataset("digits", **counts)
 
 
 def test_real_mnist(real_data: Path) -> None:
     data = load_dataset("mnist", real_data)
     assert [len(split.y) for split in (data.train, data.validation, data.test)] == [50_000, 10_000, 10_000]
     assert data.test.y[:5].tolist() == [7, 2, 1, 0, 4]
-    assert data.train.x.shape[1] == 784
+    assert data.input_shape == (28, 28, 1)
+    assert data.digest == "3833ec5c57459094af4d51a9cd8f900bdeb72907285baadd05cce2beb2546574"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import weedout_core as wc
-from weedout_core.lab.datasets import load_dataset
+from weedout_core.lab.data.datasets import load_dataset
 from weedout_core.lab.events import EpochTrained, Event, GenerationScored, GroupFinished, PhaseStarted
 from weedout_core.lab.experiment import ExperimentConfig, network
 from weedout_core.lab.group import GroupResult, run_group
@@ -41,7 +41,7 @@ def run(config: ExperimentConfig = CONFIG, sparsity: float = 0.5) -> tuple[Group
         ({"hidden": ()}, "at least one layer"),
         ({"hidden": (8, 0)}, "at least one unit"),
         ({"seed": -1}, r"seed must be an integer in \[0, 2\^64\); got -1"),
-        ({"dataset": "cifar"}, "'digits', 'mnist', 'fashion-mnist'; got 'cifar'"),
+        ({"dataset": "cifar"}, "'digits', 'mnist', 'fashion-mnist', 'cifar10', 'cifar100'; got 'cifar'"),
         ({"control": "none"}, "'member', 'independent'; got 'none'"),
         ({"interval": "none"}, "'student_t', 'normal', 'bootstrap'; got 'none'"),
         ({"validation_in_training": "always"}, "must be one of 'never'"),

@@ -13,9 +13,10 @@ import weedout_core as wc
 from weedout_core.lab.events import EpochTrained, Event, GenerationScored, GroupFinished, PhaseStarted
 from weedout_core.lab.experiment import ExperimentConfig
 from weedout_core.lab.figures import figure2
+from weedout_core.lab.group import margin
 from weedout_core.lab.progress import progress, steps
-from weedout_core.lab.report import compare, results_table
-from weedout_core.lab.rows import CurveRow, ResultRow
+from weedout_core.lab.report import close_calls, compare, results_table
+from weedout_core.lab.rows import CurveRow, ResultRow, SearchRow
 from weedout_core.lab.timings import Stopwatch
 
 CONFIG = ExperimentConfig(sparsity=(0.0, 0.8), repeats=3, train=wc.TrainConfig(epochs=10))
@@ -78,6 +79,56 @@ def test_fitness_that_was_not_measured_is_a_dash() -> None:
     assert text_of(CONFIG, rows).count("–") >= 2
 
 
+@pytest.mark.parametrize(
+    ("fitness", "wanted"),
+    [
+        ([-2.5, -2.0, -3.0], 0.5),
+        ([-2.0, np.nan, -2.25, np.inf], 0.25),
+        ([-2.0, -2.0], 0.0),
+        ([np.nan, -2.0, -np.inf], None),
+    ],
+    ids=["any order", "of the finite", "a tie", "one finite"],
+)
+def test_the_margin_is_best_minus_second_best(fitness: list[float], wanted: float | None) -> None:
+    assert margin(np.array(fitness)) == wanted
+
+
+def searches(margins: dict[tuple[float, int], tuple[float | None, ...]]) -> list[SearchRow]:
+    return [
+        SearchRow(sparsity, repeat, generation, -2.0, -3.0, -4.0, margin, 0, 4)
+        for (sparsity, repeat), found in margins.items()
+        for generation, margin in enumerate(found)
+    ]
+
+
+def test_searches_that_are_too_close_to_call_are_named() -> None:
+    rows = searches({(0.0, 0): (0.0,), (0.2, 0): (1e-3, 1.9e-6), (0.2, 1): (2e-6, None), (0.8, 2): (0.0, 0.0)})
+    assert close_calls(CONFIG, rows) == (
+        "2 of 4 searches have a generation whose two fittest differ by less than 2e-06: another backend may elect "
+        "another winner there (sparsity 0.2 repeat 0, sparsity 0.8 repeat 2; see margin in search.csv)."
+    )
+    own_weights = replace(CONFIG, search=wc.SearchConfig(sparsity=0.0, weights="per_candidate"))
+    sentence = close_calls(own_weights, rows)
+    assert sentence is not None
+    assert sentence.startswith("3 of 4 searches have"), "without a common parent, nothing removed is no one network"
+
+
+def test_of_many_close_searches_a_few_are_named() -> None:
+    sentence = close_calls(CONFIG, searches({(0.8, repeat): (0.0,) for repeat in range(9)}))
+    assert sentence is not None
+    assert sentence.startswith("9 of 9 searches have")
+    assert "(sparsity 0.8 repeat 0, sparsity 0.8 repeat 1, sparsity 0.8 repeat 2, …; see" in sentence
+
+
+def test_no_search_too_close_to_call_is_nothing_to_say() -> None:
+    assert close_calls(CONFIG, searches({(0.0, 0): (0.0,), (0.8, 0): (1e-3, 2e-6, None)})) is None
+
+
+def test_accuracy_is_a_count_and_its_ties_are_decided() -> None:
+    config = replace(CONFIG, search=wc.SearchConfig(sparsity=0.0, fitness="accuracy"))
+    assert close_calls(config, searches({(0.8, 0): (0.0,)})) is None
+
+
 def curves(epochs: int, repeats: int = 3, sparsities: tuple[float, ...] = (0.0, 0.8)) -> list[CurveRow]:
     return [
         CurveRow(sparsity, arm, repeat, epoch, 0.1, 1 - 0.5 / epoch, 1 - 0.6 / epoch - 0.01 * repeat)
@@ -129,15 +180,20 @@ def test_progress_is_plain_lines_where_there_is_no_terminal() -> None:
 
 
 def test_progress_is_live_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    advanced: list[float] = []
+    places: list[float] = []
     monkeypatch.setattr(
-        "rich.progress.Progress.update", lambda self, task, advance, description: advanced.append(advance)
+        "rich.progress.Progress.update",
+        lambda self, task, completed, description: places.append(completed) if completed is not None else None,
     )
     console = Console(file=io.StringIO(), force_terminal=True, width=120)
-    with progress(CONFIG, 1, console) as draw:
-        for event in events():
+    with progress(CONFIG, 2, console) as draw:
+        for event in [*events(), *(event for event in events() if not isinstance(event, EpochTrained))]:
             draw(event)
-    assert sum(advanced) == steps(CONFIG), "the bar ends where the group ends"
+    assert places == sorted(places), "it never goes back"
+    assert places[0] == 0
+    assert places[-1] == 2 * steps(CONFIG), (
+        "the bar ends where the last group ends, epochs done before it was resumed too"
+    )
 
 
 def test_the_stopwatch_times_the_phases() -> None:

@@ -1,5 +1,7 @@
 """Runs that are killed, interrupted and continued end as runs that are not."""
 
+import os
+import random
 import signal
 import subprocess
 import time
@@ -67,3 +69,38 @@ def test_an_interrupt_says_what_is_kept(start: Start, slow: list[str], tmp_path:
     assert last.startswith("weedout: interrupted; ")
     assert "of 3 groups are kept in run, and the same command continues." in last
     assert "Traceback" not in err
+
+
+KILLS = int(os.environ.get("WEEDOUT_KILLS", "3"))
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_a_run_killed_at_random_moments_ends_as_an_unkilled_one(start: Start, backend: str, tmp_path: Path) -> None:
+    """In a search, in an epoch, while a checkpoint is written: ``WEEDOUT_KILLS`` times, to the byte."""
+    pytest.importorskip(backend)
+    run = [
+        *("paper", "--backend", backend, "--network", "wrn-10-1", "--sparsity", "0.5", "0.8", "--repeats", "2"),
+        *("--train-examples", "256", "--test-examples", "64", "--batch", "64", "--batch-size", "64"),
+        *("--population", "6", "--generations", "3", "--epochs", "3", "--augmentation", "crop_flip"),
+        *("--checkpoint-minutes", "0", "--save-parameters"),
+    ]
+    begun = time.monotonic()
+    assert finished(start(*run, "--out", "whole"))[0] == 0
+    whole = time.monotonic() - begun
+    moments = random.Random(backend)
+    killed = tmp_path / "killed"
+    for _ in range(KILLS):
+        process = start(*run, "--out", killed)
+        wait_for(killed / "config.json", process)
+        time.sleep(moments.uniform(0, whole / 2))
+        process.kill()
+        process.communicate()
+    code, err = finished(start(*run, "--out", killed))
+    assert code == 0, err
+    for path in sorted((tmp_path / "whole").rglob("*.safetensors")):
+        twin = killed / path.relative_to(tmp_path / "whole")
+        assert twin.read_bytes() == path.read_bytes(), path
+    for name in TABLES:
+        assert (killed / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+    assert len(list(killed.rglob("parameters.safetensors"))) == 2
+    assert not (killed / "checkpoints").exists(), "what is done needs no checkpoint"

@@ -41,6 +41,24 @@ def test_a_run_leaves_what_it_promises(weedout: Weedout, small: list[str], tmp_p
     assert masks["control/1/hidden_1"].sum() == 3
 
 
+def test_a_run_says_where_its_searches_were_close(
+    weedout: Weedout,
+    small: list[str],
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert weedout(*small, "--out", "run") == 0
+    assert "two fittest" not in capfd.readouterr().out
+    rows = from_csv(SearchRow, (tmp_path / "run" / "search.csv").read_text(), "")
+    apart = [row.margin for row in rows if row.sparsity > 0 and row.margin is not None]
+    assert len(apart) == 4, "two searches of two generations"
+    assert all(0 < margin <= row.best - row.worst for margin, row in zip(apart, rows[4:], strict=True)), apart
+    monkeypatch.setattr("weedout_core.lab.report.too_close", lambda fitness: math.inf)
+    assert weedout(*small, "--out", "run") == 0
+    assert "2 of 4 searches have a generation whose two fittest differ by less than inf" in capfd.readouterr().out
+
+
 def test_config_holds_everything_that_was_chosen(weedout: Weedout, small: list[str], tmp_path: Path) -> None:
     weedout(*small, "--out", "run", "--learning-rate", "0.01")
     record = json.loads((tmp_path / "run" / "config.json").read_text())
@@ -235,7 +253,10 @@ def test_a_damaged_group_is_named(
 
 
 def test_rows_survive_their_way_through_text() -> None:
-    rows = [SearchRow(0.1 + 0.2, 0, 1, -1e-17, math.inf, -2.5, 3, 4), SearchRow(0.0, 1, 1, 1 / 3, 2e300, 0.5, 0, 4)]
+    rows = [
+        SearchRow(0.1 + 0.2, 0, 1, -1e-17, math.inf, -2.5, 1e-300, 3, 4),
+        SearchRow(0.0, 1, 1, 1 / 3, 2e300, 0.5, None, 0, 4),
+    ]
     assert from_csv(SearchRow, to_csv(SearchRow, rows), "") == rows
     timing = TimingRow(0.5, "train", None, 1.25)
     assert to_csv(TimingRow, [timing]) == "sparsity,phase,repeat,seconds\n0.5,train,,1.25\n"

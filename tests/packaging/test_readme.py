@@ -54,9 +54,11 @@ def test_the_first_command_writes_the_papers_experiment(tmp_path: Path) -> None:
 
 
 def test_every_option_it_mentions_exists(tmp_path: Path) -> None:
-    helped = run(["-m", "weedout_core", "paper", "--help"], tmp_path)
-    for command in re.findall(r"`weedout paper (--[^`]*)`", README):
-        for option in re.findall(r"--[\w-]+", command):
+    for command in ("paper", "plan"):
+        helped = run(["-m", "weedout_core", command, "--help"], tmp_path)
+        shown = re.findall(rf"weedout {command} (--[^`\n]*)", README)
+        assert shown, f"the README shows weedout {command}"
+        for option in re.findall(r"--[\w-]+", " ".join(shown)):
             assert option in helped, f"the README mentions {option}"
     assert "numpy" in run(["-m", "weedout_core", "doctor"], tmp_path)
 
@@ -65,6 +67,39 @@ def test_every_option_it_mentions_exists(tmp_path: Path) -> None:
 def test_mnist_is_read_from_its_folder(tmp_path: Path) -> None:
     small = "--sparsity 0.8 --repeats 1 --population 2 --generations 1 --epochs 1 --hidden 32"
     run(["-m", "weedout_core", "paper", "--dataset", "mnist", "--data-dir", str(DATA), *small.split()], tmp_path)
+
+
+def wide_resnet_command(command: str) -> list[str]:
+    """The arguments of the one command of its kind that trains a Wide ResNet."""
+    (found,) = [block for block in blocks("bash") if block.startswith(f"weedout {command} ")]
+    return shlex.split(found)[1:]
+
+
+@pytest.mark.skipif(
+    not (DATA / "cifar-10-batches-bin").is_dir(), reason=f"CIFAR-10 is not at {DATA}: set WEEDOUT_DATA_DIR"
+)
+def test_a_wide_resnet_learns_a_subset_of_cifar(tmp_path: Path) -> None:
+    """The command shown, for fewer examples and epochs, which come later and win."""
+    less = "--train-examples 512 --test-examples 256 --population 4 --epochs 3"
+    run(["-m", "weedout_core", *wide_resnet_command("paper"), "--data-dir", str(DATA), *less.split()], tmp_path)
+    (folder,) = (tmp_path / "runs").iterdir()
+    with (folder / "results.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["sparsity"], row["arm"]) for row in rows] == [
+        (sparsity, arm) for sparsity in ("0.0", "0.8") for arm in ("weedout", "control")
+    ]
+    assert all(float(row["train_accuracy"]) > 0.1 for row in rows), "more than chance after 24 steps"
+
+
+@pytest.mark.skipif(
+    not (DATA / "cifar-10-batches-bin").is_dir(), reason=f"CIFAR-10 is not at {DATA}: set WEEDOUT_DATA_DIR"
+)
+def test_the_papers_own_task_is_planned(tmp_path: Path) -> None:
+    """The command shown, on one device of this machine and a narrow network, which come later and win."""
+    here = ["--data-dir", str(DATA), "--devices", "1", "--network", "wrn-10-1"]
+    printed = run(["-m", "weedout_core", *wide_resnet_command("plan"), *here], tmp_path)
+    for said in ("wrn-10-1 on cifar10", "45,000 training, 5,000 validation and 10,000 test", "1,024 examples each"):
+        assert said in printed, said
 
 
 def test_links_lead_somewhere() -> None:

@@ -52,7 +52,47 @@ def test_the_loop_and_the_library_agree_to_the_bit(config: wc.SearchConfig) -> N
     searched = wc.search(NET, VALIDATION, config, backend="numpy", key=key)
     trained = wc.train(NET, searched.params, searched.mask, TRAINING, TRAIN, backend="numpy", key=key)
     tested = wc.evaluate(NET, trained.params, searched.mask, TEST, backend="numpy")
+    assert_same(found, searched, trained, tested)
 
+
+@pytest.mark.parametrize("granularity", ["node", "channel"])
+def test_images_too(granularity: Any) -> None:
+    """Convolutions, batch normalisation in groups, crops and a warm-up, on 8 × 8 digits."""
+    net = wc.Network(
+        (
+            wc.Conv("conv", 3), wc.BatchNorm("norm_0"), wc.Relu(), wc.Mask("mask_0", False, granularity),
+            wc.Residual(
+                (
+                    wc.Conv("conv_1", 4, stride=2), wc.BatchNorm("norm_1"), wc.Relu(),
+                    wc.Mask("mask_1", False, granularity), wc.Conv("conv_2", 12),
+                ),
+                (wc.Conv("shortcut", 12, window=1, stride=2),),
+            ),
+            wc.BatchNorm("norm"), wc.Relu(), wc.MaxPool(2), wc.GlobalAveragePool(), wc.Mask("pooled"),
+            wc.Dense("logits", 10),
+        ),
+        (8, 8, 1),
+    )  # fmt: skip
+    config = wc.SearchConfig(sparsity=0.5, population=4, generations=2, batch=20)
+    train_config = wc.TrainConfig(
+        epochs=2, batch_size=32, batch_norm_group=16, augmentation="crop_flip", warmup_epochs=1
+    )
+    validation, training, test = [(x.reshape(-1, 8, 8, 1), y) for x, y in (VALIDATION, TRAINING, TEST)]
+    found = weedout(net, validation, training, test, config, train_config, SEED)
+    key = wc.key(SEED)
+    searched = wc.search(net, validation, config, backend="numpy", key=key)
+    trained = wc.train(net, searched.params, searched.mask, training, train_config, backend="numpy", key=key)
+    tested = wc.evaluate(net, trained.params, searched.mask, test, backend="numpy", statistics=trained.statistics)
+    assert_same(found, searched, trained, tested)
+    assert set(found.statistics) == set(trained.statistics) == set(wc.initial_statistics(net))
+    for path, value in trained.statistics.items():
+        np.testing.assert_array_equal(found.statistics[path], value, path)
+        assert not np.array_equal(value, wc.initial_statistics(net)[path]), f"{path} has moved"
+    untrained = wc.evaluate(net, trained.params, searched.mask, test, backend="numpy")
+    assert untrained.loss != tested.loss, "testing takes the trained statistics"
+
+
+def assert_same(found: Result, searched: wc.SearchResult, trained: wc.Trained, tested: wc.Evaluation) -> None:
     assert found.origin == searched.origin, "the same winner"
     assert found.fitness == searched.fitness, "chosen for the same fitness"
     assert [elite.origin for elite in found.elites] == [generation.elite for generation in searched.history]
@@ -107,6 +147,8 @@ def test_the_same_seed_gives_the_same_result_and_another_seed_another() -> None:
         ("winner", {"winner": "rescored"}),
         ("fan", {"fan": "fan_out"}),
         ("fan_counts", {"fan_counts": "kept"}),
+        ("batch_norm", {"batch_norm": "running"}),
+        ("batch_norm", {"batch_norm": "recalibrated"}),
     ],
 )
 def test_choices_that_the_loop_does_not_spell_out_are_refused(field: str, change: dict[str, Any]) -> None:

@@ -6,12 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from weedout_core import ConfigError, Population, mlp
+from weedout_core import BatchNorm, ConfigError, Dense, Mask, Network, Population, Relu, mlp
 from weedout_numpy.fitness import accuracy, negative_cross_entropy
+from weedout_numpy.initial import draw_parameters, he_normal, initial_statistics
 from weedout_numpy.masks import draw_masks, mask_plan, masks_from_keys
-from weedout_numpy.network import draw_parameters, forward, he_normal, mask_space
+from weedout_numpy.network import forward
 from weedout_numpy.randomness import VALIDATION_BATCHES, fold_in, key, random_bits, split
 from weedout_numpy.scoring import score_population, validation_batch
+from weedout_numpy.shapes import mask_space
 
 NET = mlp(6, (8, 4), 3)
 SPECS = he_normal(NET)
@@ -25,7 +27,7 @@ for array in (X, Y, MASK_KEYS, WEIGHT_KEYS, *SHARED.values()):
 
 
 def scored(params: Any, population: Population, fitness: str = "negative_cross_entropy", chunk: int = 5) -> np.ndarray:
-    return score_population(NET, params, population, X, Y, fitness, "highest", chunk)
+    return score_population(NET, params, None, population, X, Y, fitness, "highest", chunk)
 
 
 @pytest.mark.parametrize(
@@ -33,7 +35,7 @@ def scored(params: Any, population: Population, fitness: str = "negative_cross_e
 )
 def test_each_candidate_is_measured_under_its_mask(name: str, function: Any) -> None:
     found = scored(SHARED, Population(5, PLAN, MASK_KEYS, None, None), name)
-    expected = [function(forward(NET, SHARED, draw_masks(one, PLAN), X)[0], Y) for one in MASK_KEYS]
+    expected = [function(forward(NET.layers, SHARED, draw_masks(one, PLAN), X)[0], Y) for one in MASK_KEYS]
     np.testing.assert_array_equal(found, expected)
     assert found.dtype == np.float64
     assert len(set(found.tolist())) > 1, "different masks, different fitness"
@@ -49,7 +51,7 @@ def test_weight_keys_give_each_candidate_its_own_weights() -> None:
     found = scored(SPECS, Population(5, PLAN, MASK_KEYS, WEIGHT_KEYS, None))
     for i in range(5):
         own = draw_parameters(WEIGHT_KEYS[i], SPECS)
-        logits, _ = forward(NET, own, draw_masks(MASK_KEYS[i], PLAN), X)
+        logits, _ = forward(NET.layers, own, draw_masks(MASK_KEYS[i], PLAN), X)
         assert found[i] == negative_cross_entropy(logits, Y), f"candidate {i}"
 
 
@@ -75,6 +77,56 @@ def test_a_population_must_say_how_masks_and_weights_are_drawn() -> None:
         scored(SHARED, Population(5, None, None, None, None))
     with pytest.raises(ConfigError, match="the population must have weight_keys, got None"):
         scored(SPECS, Population(5, PLAN, MASK_KEYS, None, None))
+
+
+# A network whose statistics depend on the mask: batch normalisation comes after it.
+NORMED = Network((Dense("d", 8), Relu(), Mask("m"), Dense("e", 5), BatchNorm("n"), Relu(), Dense("logits", 3)), (6,))
+NORMED_PLAN = mask_plan(mask_space(NORMED), 0.5, "exact")
+NORMED_PARAMS = draw_parameters(key(4), he_normal(NORMED))
+CALIBRATION = np.random.default_rng(2).normal(size=(12, 6)) + 1
+for array in (CALIBRATION, *NORMED_PARAMS.values()):
+    array.setflags(write=False)
+
+
+def normed(norm: Any, population: Population, params: Any = NORMED_PARAMS) -> np.ndarray:
+    return score_population(NORMED, params, norm, population, X, Y, "negative_cross_entropy", "highest", 5)
+
+
+def statistics_by_hand(params: dict[str, np.ndarray], mask: np.ndarray, x: np.ndarray) -> dict[str, np.ndarray]:
+    kept = np.maximum(x @ params["d/kernel"] + params["d/bias"], 0) * mask
+    z = kept @ params["e/kernel"] + params["e/bias"]
+    return {"n/mean": z.mean(axis=0), "n/variance": ((z - z.mean(axis=0)) ** 2).mean(axis=0)}
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["shared weights", "own weights"])
+def test_recalibrated_is_running_with_each_candidates_own_statistics(own: bool) -> None:
+    weight_keys = WEIGHT_KEYS if own else None
+    specs = he_normal(NORMED)
+    found = normed(
+        CALIBRATION, Population(5, NORMED_PLAN, MASK_KEYS, weight_keys, None), specs if own else NORMED_PARAMS
+    )
+    for i in range(5):
+        params = draw_parameters(WEIGHT_KEYS[i], specs) if own else NORMED_PARAMS
+        statistics = statistics_by_hand(params, draw_masks(MASK_KEYS[i], NORMED_PLAN)["m"], CALIBRATION)
+        alone = normed(statistics, Population(1, NORMED_PLAN, MASK_KEYS[i : i + 1], None, None), params)
+        assert found[i] == alone[0], f"candidate {i}"
+    assert len(set(found.tolist())) == 5, "different masks, different statistics"
+
+
+def test_the_statistics_of_the_batch_are_those_of_the_batch() -> None:
+    population = Population(5, NORMED_PLAN, MASK_KEYS, None, None)
+    np.testing.assert_array_equal(normed(None, population), normed(X, population), "recalibrated on the batch itself")
+    by_three_ways = [normed(norm, population) for norm in (None, initial_statistics(NORMED), CALIBRATION)]
+    assert len({scores.tobytes() for scores in by_three_ways}) == 3, "the three meanings differ"
+
+
+def test_running_statistics_are_taken_as_they_are_given() -> None:
+    population = Population(5, NORMED_PLAN, MASK_KEYS, None, None)
+    given = {"n/mean": np.full(5, 0.5), "n/variance": np.full(5, 2.0)}
+    found = normed(given, population)
+    for i in range(5):
+        logits, _ = forward(NORMED.layers, NORMED_PARAMS, draw_masks(MASK_KEYS[i], NORMED_PLAN), X, given)
+        assert found[i] == negative_cross_entropy(logits, Y), f"candidate {i}"
 
 
 def test_a_validation_batch_is_the_examples_with_the_smallest_words() -> None:

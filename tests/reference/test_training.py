@@ -6,11 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from weedout_core import BackendError, Dense, Network, TrainConfig, TrainPlan, mlp
-from weedout_numpy.fitness import count_correct, cross_entropy
-from weedout_numpy.network import draw_parameters, forward, he_normal
-from weedout_numpy.randomness import DATA_ORDER, fold_in, key, permutation
-from weedout_numpy.training import data_order, learning_rates, train_epoch, train_init
+import weedout_core as wc
+from weedout_core import BackendError, Batches, BatchNorm, Dense, Network, TrainConfig, TrainPlan, mlp
+from weedout_numpy.batches import crop_images, data_crops, data_order
+from weedout_numpy.fitness import count_correct, cross_entropy, cross_entropy_gradient
+from weedout_numpy.initial import draw_parameters, he_normal, initial_statistics
+from weedout_numpy.network import backward, forward
+from weedout_numpy.randomness import key
+from weedout_numpy.training import learning_rates, train_epoch, train_init
 
 PLAIN: dict[str, Any] = {"momentum": 0.0, "nesterov": False, "weight_decay": 0.0, "schedule": "constant"}
 
@@ -32,13 +35,15 @@ def test_a_constant_rate_and_no_epochs() -> None:
     assert learning_rates(TrainConfig(epochs=0), steps=3).shape == (0,)
 
 
-def test_an_epoch_deals_a_fresh_permutation_into_full_batches() -> None:
-    plan = TrainPlan(TrainConfig(), examples=11, batch_size=3, optimiser=None)
-    order = data_order(key(1), 4, plan)
-    expected = permutation(fold_in(fold_in(key(1), DATA_ORDER), 4), 11)[:9].reshape(3, 3)
-    np.testing.assert_array_equal(order, expected, "the two left over wait")
-    assert order.dtype == np.int32
-    assert not np.array_equal(order, data_order(key(1), 5, plan)), "each epoch has an order of its own"
+def test_the_rate_warms_up_in_equal_steps() -> None:
+    config = TrainConfig(epochs=3, learning_rate=1.0, schedule="constant", warmup_epochs=2)
+    np.testing.assert_array_equal(learning_rates(config, steps=2), [0.25, 0.5, 0.75, 1, 1, 1])
+    short = TrainConfig(epochs=1, learning_rate=1.0, schedule="constant", warmup_epochs=2)
+    np.testing.assert_array_equal(learning_rates(short, steps=2), [0.25, 0.5], "training may end before")
+    falling = TrainConfig(
+        epochs=2, learning_rate=1.0, schedule="step", step_epochs=(1,), step_factor=0.5, warmup_epochs=2
+    )
+    np.testing.assert_array_equal(learning_rates(falling, steps=2), [0.25, 0.5, 0.375, 0.5], "of the schedule's rate")
 
 
 # One weight layer, one input x = 1, two classes, label 0: the logits are w + b, and at w = b = 0
@@ -55,8 +60,8 @@ def train_tiny(
     state = train_init(TINY, plan, key(0)[None], params, {})
     kernels, biases = [params["logits/kernel"][0, 0]], [params["logits/bias"][0]]
     for _ in range(config.epochs):
-        order = np.zeros((1, 1, 1), dtype=np.int32)
-        state, _ = train_epoch(TINY, plan, state, None, np.ones((1, 1)), np.zeros(1, dtype=np.int32), order)
+        batches = Batches(np.zeros((1, 1, 1), dtype=np.int32), None)
+        state, _ = train_epoch(TINY, plan, state, None, np.ones((1, 1)), np.zeros(1, dtype=np.int32), batches)
         kernels.append(np.asarray(state.params["logits/kernel"])[0, 0])
         biases.append(np.asarray(state.params["logits/bias"])[0])
     return kernels, biases
@@ -136,21 +141,23 @@ for array in (X, Y, KEYS, ORDER, *PARAMS.values(), *MASKS.values()):
 
 
 def test_loss_and_correct_are_those_of_each_batch_before_its_update() -> None:
-    _, result = train_epoch(NET, PLAN, train_init(NET, PLAN, KEYS, PARAMS, {}), MASKS, X, Y, ORDER)
+    _, result = train_epoch(NET, PLAN, train_init(NET, PLAN, KEYS, PARAMS, {}), MASKS, X, Y, Batches(ORDER, None))
     assert result.loss.shape == result.correct.shape == (2, 3)
     assert result.correct.dtype.kind == "i", "correct counts examples"
     for r in range(2):
         batch = ORDER[r, 0]
-        logits, _ = forward(NET, TREES[r], {"hidden_0": MASKS["hidden_0"][r]}, X[batch])
+        logits, _ = forward(NET.layers, TREES[r], {"hidden_0": MASKS["hidden_0"][r]}, X[batch])
         assert result.loss[r, 0] == cross_entropy(logits, Y[batch]), f"loss of network {r}"
         assert result.correct[r, 0] == count_correct(logits, Y[batch]), f"correct of network {r}"
 
 
 def test_networks_trained_together_are_trained_as_if_alone() -> None:
-    state, result = train_epoch(NET, PLAN, train_init(NET, PLAN, KEYS, PARAMS, {}), MASKS, X, Y, ORDER)
+    state, result = train_epoch(NET, PLAN, train_init(NET, PLAN, KEYS, PARAMS, {}), MASKS, X, Y, Batches(ORDER, None))
     only = {path: value[1:] for path, value in PARAMS.items()}
     mask = {site: value[1:] for site, value in MASKS.items()}
-    alone, alone_result = train_epoch(NET, PLAN, train_init(NET, PLAN, KEYS[1:], only, {}), mask, X, Y, ORDER[1:])
+    alone, alone_result = train_epoch(
+        NET, PLAN, train_init(NET, PLAN, KEYS[1:], only, {}), mask, X, Y, Batches(ORDER[1:], None)
+    )
     np.testing.assert_array_equal(result.loss[1:], alone_result.loss)
     for path in PARAMS:
         np.testing.assert_array_equal(np.asarray(state.params[path])[1:], np.asarray(alone.params[path]), path)
@@ -158,8 +165,8 @@ def test_networks_trained_together_are_trained_as_if_alone() -> None:
 
 def test_an_epoch_is_a_pure_function_of_its_state() -> None:
     before = train_init(NET, PLAN, KEYS, PARAMS, {})
-    once, first = train_epoch(NET, PLAN, before, MASKS, X, Y, ORDER)
-    again, second = train_epoch(NET, PLAN, before, MASKS, X, Y, ORDER)
+    once, first = train_epoch(NET, PLAN, before, MASKS, X, Y, Batches(ORDER, None))
+    again, second = train_epoch(NET, PLAN, before, MASKS, X, Y, Batches(ORDER, None))
     assert (before.epoch, once.epoch, again.epoch) == (0, 1, 1), "the epoch counts up in the new state only"
     np.testing.assert_array_equal(first.loss, second.loss)
     for path, value in PARAMS.items():
@@ -170,7 +177,7 @@ def test_an_epoch_is_a_pure_function_of_its_state() -> None:
 def test_the_weights_of_removed_nodes_get_no_gradient() -> None:
     config = TrainConfig(epochs=1, learning_rate=0.1, **PLAIN)
     plan = PLAN._replace(config=config)
-    state, _ = train_epoch(NET, plan, train_init(NET, plan, KEYS, PARAMS, {}), MASKS, X, Y, ORDER)
+    state, _ = train_epoch(NET, plan, train_init(NET, plan, KEYS, PARAMS, {}), MASKS, X, Y, Batches(ORDER, None))
     for r in range(2):
         removed = ~MASKS["hidden_0"][r]
         into, out = np.asarray(state.params["dense_0/kernel"])[r], np.asarray(state.params["logits/kernel"])[r]
@@ -186,14 +193,14 @@ def test_training_learns() -> None:
     losses: list[np.ndarray] = []
     for epoch in range(60):
         order = np.stack([data_order(one, epoch, plan) for one in KEYS])
-        state, result = train_epoch(NET, plan, state, None, X, Y, order)
+        state, result = train_epoch(NET, plan, state, None, X, Y, Batches(order, None))
         losses.append(result.loss)
     assert (losses[-1] < losses[0] / 4).all(), "20 examples are learnt by heart"
 
 
 def test_divergence_shows_in_the_loss() -> None:
     plan = PLAN._replace(config=TrainConfig(epochs=1, learning_rate=1e200, schedule="constant"))
-    _, result = train_epoch(NET, plan, train_init(NET, plan, KEYS, PARAMS, {}), MASKS, X, Y, ORDER)
+    _, result = train_epoch(NET, plan, train_init(NET, plan, KEYS, PARAMS, {}), MASKS, X, Y, Batches(ORDER, None))
     assert not np.isfinite(result.loss[:, -1]).any(), "no warning and no error, a loss that is not finite"
 
 
@@ -202,11 +209,113 @@ def test_another_optimiser_is_refused() -> None:
         train_init(NET, PLAN._replace(optimiser="adam"), KEYS, PARAMS, {})
 
 
-def test_velocity_starts_at_zero_and_statistics_are_handed_on() -> None:
+def test_velocity_starts_at_zero_and_the_rest_as_given() -> None:
     statistics = {"mean": np.ones((2, 3))}
     state = train_init(NET, PLAN, KEYS, PARAMS, statistics)
     assert state.epoch == 0
     assert state.keys is KEYS
+    assert set(state.optimiser) == set(PARAMS), "a velocity for every parameter"
     assert not any(np.asarray(value).any() for value in state.optimiser.values()), "every velocity is 0"
-    after, _ = train_epoch(NET, PLAN, state, MASKS, X, Y, ORDER)
-    assert after.statistics is statistics, "no layer here keeps any"
+    np.testing.assert_array_equal(np.asarray(state.statistics["mean"]), statistics["mean"])
+
+
+def test_running_statistics_after_a_step_by_hand() -> None:
+    """Groups (0, 2) and (4, 8) have means 1 and 6 and variances 1 and 4; on average 3.5 and 2.5.
+
+    From mean 0 and variance 1, with momentum 3/4, the running ones come to 0.875 and 1.375; after a second such step
+    to 3/4 · 0.875 + 1/4 · 3.5 = 1.53125 and 3/4 · 1.375 + 1/4 · 2.5 = 1.65625.
+    """
+    net = Network((BatchNorm("n", momentum=0.75), Dense("logits", 2)), (1,))
+    plan = TrainPlan(TrainConfig(batch_size=4, batch_norm_group=2), examples=4, batch_size=4, optimiser=None)
+    assert plan.groups == 2
+    params = {path: value[None] for path, value in draw_parameters(key(0), he_normal(net)).items()}
+    statistics = {path: value[None] for path, value in initial_statistics(net).items()}
+    state = train_init(net, plan, key(0)[None], params, statistics)
+    x, y = np.array([[8.0], [0.0], [4.0], [2.0]]), np.zeros(4, dtype=np.int32)
+    batches = Batches(np.array([[[1, 3, 2, 0]]], dtype=np.int32), None)  # groups follow the order of the batch
+    for mean, variance in ((0.875, 1.375), (1.53125, 1.65625)):
+        state, _ = train_epoch(net, plan, state, None, x, y, batches)
+        found = {path: np.asarray(value).tolist() for path, value in state.statistics.items()}
+        assert found == {"n/mean": [[mean]], "n/variance": [[variance]]}
+    np.testing.assert_array_equal(np.asarray(statistics["n/mean"]), [[0.0]], "what went in stays as it was")
+
+
+CONVOLUTIONAL = wc.vgg(2, 3, (4, 4, 2))
+IMAGES = np.random.default_rng(0).normal(size=(9, 4, 4, 2))
+LABELS = np.random.default_rng(1).integers(3, size=9).astype(np.int32)
+CROPPED = TrainPlan(
+    TrainConfig(epochs=1, batch_size=4, batch_norm_group=2, augmentation="crop_flip"), 9, 4, optimiser=None
+)
+CROPS = np.stack([np.asarray(data_crops(one, 0, CROPPED)) for one in KEYS])
+IMAGE_ORDER = np.stack([data_order(one, 0, CROPPED) for one in KEYS])
+IMAGE_PARAMS = {
+    path: np.stack([value, value / 2]) for path, value in draw_parameters(key(3), he_normal(CONVOLUTIONAL)).items()
+}
+IMAGE_STATISTICS = {path: np.stack([value, value]) for path, value in initial_statistics(CONVOLUTIONAL).items()}
+IMAGE_MASKS = {
+    site: np.arange(2 * math.prod(shape)).reshape(2, *shape) % 3 > 0
+    for site, shape in wc.mask_space(CONVOLUTIONAL).items()
+}
+for array in (
+    IMAGES, LABELS, CROPS, IMAGE_ORDER, *IMAGE_PARAMS.values(), *IMAGE_STATISTICS.values(), *IMAGE_MASKS.values()
+):  # fmt: skip
+    array.setflags(write=False)
+
+
+def train_images(x: np.ndarray, order: np.ndarray, crops: np.ndarray | None) -> tuple[Any, Any]:
+    state = train_init(CONVOLUTIONAL, CROPPED, KEYS, IMAGE_PARAMS, IMAGE_STATISTICS)
+    return train_epoch(CONVOLUTIONAL, CROPPED, state, IMAGE_MASKS, x, LABELS, Batches(order, crops))
+
+
+def test_each_image_is_shown_through_its_crop() -> None:
+    """Network 0 sees crops of what network 1 does not: shown beforehand, they give the same numbers."""
+    state, result = train_images(IMAGES, IMAGE_ORDER, CROPS)
+    for r in range(2):
+        shown = IMAGES.copy()
+        places, crops = IMAGE_ORDER[r].reshape(-1), CROPS[r].reshape(-1, 3)  # no image comes twice in an epoch
+        shown[places] = crop_images(IMAGES[places], crops)
+        other, expected = train_images(shown, IMAGE_ORDER, None)
+        np.testing.assert_array_equal(result.loss[r], expected.loss[r], f"network {r}")
+        for path, value in state.params.items():
+            np.testing.assert_array_equal(value[r], other.params[path][r], f"{path} of network {r}")
+
+
+def test_a_step_normalises_in_groups_and_goes_down_their_gradient() -> None:
+    plan = CROPPED._replace(config=TrainConfig(epochs=1, learning_rate=0.5, batch_size=4, batch_norm_group=2, **PLAIN))
+    state = train_init(CONVOLUTIONAL, plan, KEYS, IMAGE_PARAMS, IMAGE_STATISTICS)
+    batches = Batches(IMAGE_ORDER[:, :1], None)
+    state, result = train_epoch(CONVOLUTIONAL, plan, state, IMAGE_MASKS, IMAGES, LABELS, batches)
+    batch = IMAGE_ORDER[1, 0]
+    params = {path: value[1] for path, value in IMAGE_PARAMS.items()}
+    mask = {site: value[1] for site, value in IMAGE_MASKS.items()}
+    logits, record = forward(CONVOLUTIONAL.layers, params, mask, IMAGES[batch], groups=2)
+    assert result.loss[1, 0] == cross_entropy(logits, LABELS[batch])
+    gradients, _ = backward(params, mask, record, cross_entropy_gradient(logits, LABELS[batch]), groups=2)
+    for path, value in state.params.items():
+        np.testing.assert_array_equal(value[1], params[path] - 0.5 * gradients[path], path)
+
+
+def test_an_epoch_of_images_is_pure_and_moves_what_is_trained() -> None:
+    once, first = train_images(IMAGES, IMAGE_ORDER, CROPS)
+    again, second = train_images(IMAGES, IMAGE_ORDER, CROPS)
+    np.testing.assert_array_equal(first.loss, second.loss)
+    for name in ("params", "statistics", "optimiser"):
+        before = {"params": IMAGE_PARAMS, "statistics": IMAGE_STATISTICS}.get(name, {})
+        for path, value in getattr(once, name).items():
+            np.testing.assert_array_equal(value, getattr(again, name)[path], path)
+            assert path not in before or not np.array_equal(value, before[path]), f"{path} is trained"
+
+
+def test_decay_leaves_scales_alone_unless_all_decay() -> None:
+    """Without a gradient (the logits' weights are 0, so nothing flows back) only decay moves the weights."""
+    params = {**IMAGE_PARAMS, "logits/kernel": np.zeros_like(IMAGE_PARAMS["logits/kernel"])}
+    batches = Batches(IMAGE_ORDER[:, :1], None)
+    for decayed in ("weights", "all"):
+        config = TrainConfig(epochs=1, batch_size=4, decayed=decayed, weight_decay=0.1, schedule="constant")
+        state = train_init(CONVOLUTIONAL, CROPPED, KEYS, params, IMAGE_STATISTICS)
+        state, _ = train_epoch(
+            CONVOLUTIONAL, CROPPED._replace(config=config), state, IMAGE_MASKS, IMAGES, LABELS, batches
+        )
+        assert not np.array_equal(np.asarray(state.params["conv_0/kernel"]), params["conv_0/kernel"]), decayed
+        moved = not np.array_equal(np.asarray(state.params["norm_0/scale"]), params["norm_0/scale"])
+        assert moved == (decayed == "all"), decayed

@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: list[str]) -> int:
     from rich.console import Console  # here and below: they need the extra, and seconds
 
-    from weedout_core.lab.options import ConformOptions, parse
+    from weedout_core.lab.options import ConformOptions, PlanOptions, parse
 
     options = parse(arguments)
     if options is None:
@@ -48,6 +48,10 @@ def _run(arguments: list[str]) -> int:
         from weedout_core.lab.conform import run_conform
 
         return run_conform(options, Console())
+    if isinstance(options, PlanOptions):
+        from weedout_core.lab.plan import run_plan
+
+        return run_plan(options, Console(), Console(stderr=True))
     from weedout_core.lab.paper import run_paper
 
     return run_paper(options, arguments, Console(), Console(stderr=True))

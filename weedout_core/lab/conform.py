@@ -162,11 +162,16 @@ def _line(outcome: Outcome) -> str:
 
 
 def _table(backend: Backend, outcomes: list[Outcome]) -> Table:
+    from weedout_core.testing.tolerances import in_words  # here, because it needs hypothesis
+
     table = Table(title=f"{backend.name} on {backend.device}, held to the reference")
     table.add_column("check")
+    table.add_column("may differ by")
     table.add_column("result")
     table.add_column("seconds", justify="right")
     for outcome in outcomes:
         colour = "red" if outcome.reason else "green"
-        table.add_row(outcome.check, f"[{colour}]{outcome.verdict}[/]", f"{outcome.seconds:.1f}")
+        table.add_row(
+            outcome.check, in_words(outcome.check), f"[{colour}]{outcome.verdict}[/]", f"{outcome.seconds:.1f}"
+        )
     return table

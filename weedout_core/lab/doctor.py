@@ -15,7 +15,7 @@ from weedout_core.lab.record import version
 
 _LIBRARIES = (
     "numpy", "scipy", "array-api-compat", "jaxtyping", "jax", "jaxlib", "optax", "torch", "torch_xla",
-    "filelock", "matplotlib", "rich", "safetensors", "scikit-learn", "tyro",
+    "filelock", "matplotlib", "pooch", "rich", "safetensors", "scikit-learn", "tyro",
 )  # fmt: skip
 _KINDS = ("cpu", "gpu", "tpu")
 

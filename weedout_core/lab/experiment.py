@@ -17,12 +17,14 @@ from weedout_core._config import (
     is_integer,
 )
 from weedout_core._errors import ConfigError
+from weedout_core._layers import Granularity
 from weedout_core._masks import checked_sparsity, mask_plan
-from weedout_core._networks import Network, mask_space, mlp
+from weedout_core._networks import Network, mask_space
 from weedout_core._population import chunk_size
 from weedout_core._random import key
 from weedout_core._weedout import Control
-from weedout_core.lab.datasets import DATASETS, Dataset
+from weedout_core.lab.architecture import build, check_network_name
+from weedout_core.lab.data.datasets import DATASETS, Dataset
 from weedout_core.lab.statistics import IntervalMethod
 
 
@@ -31,8 +33,13 @@ class ExperimentConfig:
     """What is compared, on which data, how often. The paper's numbers, on a network and data of ours.
 
     Attributes:
-        dataset: "digits" (bundled, no download), "mnist" or "fashion-mnist" (IDX files).
-        hidden: units of each hidden layer of the multilayer perceptron, at least one layer.
+        dataset: "digits" (bundled, no download), "mnist", "fashion-mnist", "cifar10" or "cifar100".
+        network: "mlp"; "wrn-D-K", a Wide ResNet of depth D and width K such as "wrn-28-10"; "vgg-W", a small VGG of
+            width W.
+        hidden: units of each fully connected hidden layer before the logits; None: 512 512 for "mlp", else none.
+        granularity: of the masks in convolutional layers: "node", every unit of an activation, or "channel".
+        mask_residual: mask the sums of residual blocks too.
+        train_examples, test_examples: use so many of the training and test examples, stratified; None uses all.
         sparsity: the fractions of nodes removed, each in [0, 1).
         repeats: independent runs of both arms at each sparsity, ≥ 1.
         seed: of everything random, in [0, 2^64).
@@ -50,7 +57,12 @@ class ExperimentConfig:
     """
 
     dataset: str = "digits"
-    hidden: tuple[int, ...] = choice(20, "depth, width", (512, 512))
+    network: str = choice(20, "depth, width", "mlp")
+    hidden: tuple[int, ...] | None = choice(14, "last fully-connected layers", None)
+    granularity: Granularity = choice(6, "node in a convolutional layer", "node")
+    mask_residual: bool = choice(13, "place of the mask in a pre-activation block", False)
+    train_examples: int | None = None
+    test_examples: int | None = None
     sparsity: tuple[float, ...] = (0.0, 0.2, 0.4, 0.6, 0.8)
     repeats: int = 5
     seed: int = 0
@@ -67,8 +79,13 @@ class ExperimentConfig:
     def __post_init__(self) -> None:
         check_options(self)
         check_option("dataset", self.dataset, DATASETS)
-        if not self.hidden or any(not is_integer(units) or units < 1 for units in self.hidden):
-            raise ConfigError(f"hidden must be at least one layer of at least one unit each; got {self.hidden!r}.")
+        check_network_name(self.network)
+        for name in ("train_examples", "test_examples"):
+            check_at_least(name, getattr(self, name), 1, optional=True)
+        if self.hidden is not None and any(not is_integer(units) or units < 1 for units in self.hidden):
+            raise ConfigError(f"hidden must be layers of at least one unit each; got {self.hidden!r}.")
+        if self.hidden == () and self.network == "mlp":
+            raise ConfigError("hidden must be at least one layer for the network mlp; got none.")
         # + 0.0 makes one zero of both. Sorted, so that the order in which they are named is no part of a run.
         sparsity = tuple(sorted(checked_sparsity(value) + 0.0 for value in self.sparsity))
         if not sparsity or len(set(sparsity)) != len(sparsity):
@@ -84,8 +101,11 @@ class ExperimentConfig:
 
 
 def network(config: ExperimentConfig, dataset: Dataset) -> Network:
-    """The parent: a multilayer perceptron for the dataset."""
-    return mlp(dataset.train.x.shape[1], config.hidden, dataset.classes, config.rescale)
+    """The parent, for a dataset's images and classes. Raises ConfigError where the network cannot take them."""
+    return build(
+        config.network, dataset.input_shape, dataset.classes, config.hidden, config.granularity, config.rescale,
+        config.mask_residual,
+    )  # fmt: skip
 
 
 def resolve_chunk(config: ExperimentConfig, net: Network) -> int:

@@ -40,6 +40,13 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
 
 
+def remove_folder(path: Path) -> None:
+    """Delete a folder and what is in it, where it is there."""
+    with _explained(path):
+        if path.exists():
+            shutil.rmtree(path)
+
+
 def read_file(path: Path) -> bytes:
     """A file's content. Raises RunError where it cannot be read."""
     try:

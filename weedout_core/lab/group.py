@@ -9,18 +9,21 @@ from weedout_core._annotations import Key
 from weedout_core._backend import Backend
 from weedout_core._costs import costs
 from weedout_core._data import Examples
+from weedout_core._evaluate import Evaluation, evaluate_together
 from weedout_core._networks import Network
 from weedout_core._population import Origin
 from weedout_core._random import fold_in, key
 from weedout_core._search import Generation, best_overall
-from weedout_core._train import Epoch, Evaluation, Trained, evaluate_together, train_together
+from weedout_core._train import Epoch, Trained, train_together
 from weedout_core._weedout import SearchResult, draw_control, search
-from weedout_core.lab.datasets import Dataset
+from weedout_core.lab.checkpoints import NOTHING, Fetch, GroupProgress, Scored
+from weedout_core.lab.data.datasets import Dataset
 from weedout_core.lab.events import EpochTrained, Event, GenerationScored, GroupFinished, PhaseStarted
 from weedout_core.lab.experiment import ExperimentConfig, network
 from weedout_core.lab.rows import ARMS, Arm, CurveRow, ResultRow, SearchRow
 
 OnEvent = Callable[[Event], None]
+Offer = Callable[[Fetch, int | None], None]
 
 
 class GroupResult(NamedTuple):
@@ -32,6 +35,7 @@ class GroupResult(NamedTuple):
         curves: a row for each cell and epoch.
         searches: a row for each generation of each search.
         masks: {"arm/repeat/site": bool ``shape``}, True where a node is kept.
+        parameters: {"arm/repeat/path": float ``shape``}, trained weights and running statistics.
     """
 
     sparsity: float
@@ -39,6 +43,7 @@ class GroupResult(NamedTuple):
     curves: tuple[CurveRow, ...]
     searches: tuple[SearchRow, ...]
     masks: dict[str, np.ndarray]
+    parameters: dict[str, np.ndarray]
 
 
 class _Contestant(NamedTuple):
@@ -67,10 +72,18 @@ class _Task(NamedTuple):
     net: Network
     backend: Backend
     on_event: OnEvent
+    resume: GroupProgress
+    offer: Offer
 
 
 def run_group(
-    config: ExperimentConfig, sparsity: float, dataset: Dataset, backend: Backend, on_event: OnEvent
+    config: ExperimentConfig,
+    sparsity: float,
+    dataset: Dataset,
+    backend: Backend,
+    on_event: OnEvent,
+    resume: GroupProgress = NOTHING,
+    offer: Offer = lambda fetch, epoch: None,
 ) -> GroupResult:
     """Search, draw controls, train all cells together, and measure them.
 
@@ -80,18 +93,23 @@ def run_group(
         dataset: from ``load_dataset``.
         backend: from ``wc.load_backend``.
         on_event: told what happens as it happens.
+        resume: how far this group came before.
+        offer: called after each generation and each epoch with what fetches the progress, and the epochs done (None
+            while searching).
     """
-    task = _Task(config, sparsity, dataset, network(config, dataset), backend, on_event)
+    task = _Task(config, sparsity, dataset, network(config, dataset), backend, on_event, resume, offer)
     # Both arms of a repeat have its key: one parent, one order of the data. So they can be compared in pairs.
     keys = [fold_in(key(config.seed), repeat) for repeat in range(config.repeats)]
-    searches = [_search(task, key, repeat) for repeat, key in enumerate(keys)]
+    searches: list[SearchResult] = []
+    for repeat, key_of_repeat in enumerate(keys):
+        searches.append(_search(task, key_of_repeat, repeat, _scored(searches)))
     on_event(PhaseStarted(sparsity, "control", None))
     arms = {
         "weedout": [_winner(found, keys[repeat], repeat) for repeat, found in enumerate(searches)],
         "control": [_control(task, found, keys[repeat], repeat) for repeat, found in enumerate(searches)],
     }
     cells = [cell for arm in ARMS for cell in arms[arm]]
-    trained = _train(task, cells)
+    trained = _train(task, cells, _scored(searches))
     on_event(PhaseStarted(sparsity, "evaluate", None))
     scores = [_evaluate(task, trained, cells, split) for split in (dataset.train, dataset.test)]
     on_event(GroupFinished(sparsity))
@@ -101,18 +119,37 @@ def run_group(
         tuple(_curve_row(sparsity, cell, i, epoch) for i, cell in enumerate(cells) for epoch in trained.history),
         tuple(_search_row(sparsity, repeat, item) for repeat, found in enumerate(searches) for item in found.history),
         {f"{cell.arm}/{cell.repeat}/{site}": mask for cell in cells for site, mask in cell.mask.items()},
+        {
+            f"{cell.arm}/{cell.repeat}/{path}": value
+            for index, cell in enumerate(cells)
+            for path, value in {**trained.one(index).params, **trained.one(index).statistics}.items()
+        },
     )
 
 
-def _search(task: _Task, key: Key, repeat: int) -> SearchResult:
+def _scored(searches: Sequence[SearchResult]) -> Scored:
+    return tuple(tuple(generation.fitness for generation in found.history) for found in searches)
+
+
+def _search(task: _Task, key: Key, repeat: int, before: Scored) -> SearchResult:
     task.on_event(PhaseStarted(task.sparsity, "search", repeat))
+    earlier = task.resume.scored[repeat] if repeat < len(task.resume.scored) else ()
+    scored = list(earlier)
+
+    def on_generation(generation: Generation) -> None:
+        scored.append(generation.fitness)
+        progress = GroupProgress((*before, tuple(scored)), None)
+        task.offer(lambda: progress, None)
+        task.on_event(GenerationScored(task.sparsity, repeat, generation))
+
     return search(
         task.net,
         task.dataset.validation,
         task.config.search_at(task.sparsity),
         backend=task.backend,
         key=key,
-        on_generation=lambda generation: task.on_event(GenerationScored(task.sparsity, repeat, generation)),
+        on_generation=on_generation,
+        scored=earlier,
     )
 
 
@@ -140,7 +177,7 @@ def _control(task: _Task, found: SearchResult, key: Key, repeat: int) -> _Contes
     )  # fmt: skip
 
 
-def _train(task: _Task, cells: Sequence[_Contestant]) -> Trained:
+def _train(task: _Task, cells: Sequence[_Contestant], scored: Scored) -> Trained:
     task.on_event(PhaseStarted(task.sparsity, "train", None))
     return train_together(
         task.net,
@@ -152,6 +189,8 @@ def _train(task: _Task, cells: Sequence[_Contestant]) -> Trained:
         keys=[cell.key for cell in cells],
         test=task.dataset.test,
         on_epoch=lambda epoch: task.on_event(EpochTrained(task.sparsity, epoch)),
+        resume=task.resume.trained,
+        checkpoint=lambda epoch, fetch: task.offer(lambda: GroupProgress(scored, fetch()), epoch),
     )
 
 
@@ -202,5 +241,12 @@ def _curve_row(sparsity: float, cell: _Contestant, index: int, epoch: Epoch) -> 
 
 def _search_row(sparsity: float, repeat: int, found: Generation) -> SearchRow:
     return SearchRow(
-        sparsity, repeat, found.generation, found.best, found.mean, found.worst, found.not_finite, found.evaluations
-    )
+        sparsity, repeat, found.generation, found.best, found.mean, found.worst, margin(found.fitness),
+        found.not_finite, found.evaluations,
+    )  # fmt: skip
+
+
+def margin(fitness: np.ndarray) -> float | None:
+    """Best minus second best of the finite fitness ``(m,)``; None where fewer than two are finite."""
+    ranked = np.sort(fitness[np.isfinite(fitness)])
+    return float(ranked[-1] - ranked[-2]) if len(ranked) > 1 else None

@@ -1,4 +1,4 @@
-"""The options of the command: those of ``weedout paper`` are the fields of the configurations, with their own texts.
+"""The options of the command: those of ``weedout paper`` and ``plan`` are the configurations' fields, with their texts.
 
 Nothing is listed twice: fields, defaults and help come from the dataclasses. Values are checked by the
 configurations, so that a mistake gets the same sentence from the command line as from Python.
@@ -12,7 +12,7 @@ from typing import Annotated, Any, NamedTuple, get_type_hints
 
 import tyro
 
-from weedout_core._config import AS_READ, SearchConfig, TrainConfig, named_options
+from weedout_core._config import AS_READ, SearchConfig, TrainConfig, check_at_least, check_real, named_options
 from weedout_core.lab.experiment import ExperimentConfig
 
 #: Fields that are no options of their part of the command line, and other names for options that would clash.
@@ -26,19 +26,51 @@ class RunOptions:
 
     Attributes:
         out: the run's folder; None is runs/<dataset>-<digest of the configuration>.
-        data_dir: the folder of the IDX files; the bundled digits need none.
+        data_dir: the folder of the data's files; None downloads them once (the bundled digits need none).
         allow_other_versions: continue a run under other library versions than it began with.
+        checkpoint_minutes: keep the progress of a sparsity after so many minutes, at least 0.
+        checkpoint_epochs: and after every so many epochs, at least 1; None leaves it to the minutes.
+        save_parameters: keep the trained weights of every cell, in groups/*/parameters.safetensors.
+    Raises:
+        ConfigError: a field is out of its range.
     """
 
     out: Path | None = None
     data_dir: Path | None = None
     allow_other_versions: bool = False
+    checkpoint_minutes: float = 5.0
+    checkpoint_epochs: int | None = None
+    save_parameters: bool = False
+
+    def __post_init__(self) -> None:
+        check_real("checkpoint_minutes", self.checkpoint_minutes, lambda minutes: minutes >= 0, "at least 0")
+        check_at_least("checkpoint_epochs", self.checkpoint_epochs, 1, optional=True)
+
+
+@dataclass(frozen=True)
+class ProbeOptions:
+    """What a plan measures.
+
+    Attributes:
+        data_dir: the folder of the data's files; None downloads them once (the bundled digits need none).
+        topology: compile for this slice of TPUs too, such as "v5e:2x4", and say what memory a device needs.
+    """
+
+    data_dir: Path | None = None
+    topology: str | None = None
 
 
 class PaperOptions(NamedTuple):
     """What ``weedout paper`` was asked for: where the run lives, and the experiment."""
 
     run: RunOptions
+    config: ExperimentConfig
+
+
+class PlanOptions(NamedTuple):
+    """What ``weedout plan`` was asked for: what to measure, and the experiment."""
+
+    probe: ProbeOptions
     config: ExperimentConfig
 
 
@@ -57,16 +89,17 @@ class ConformOptions:
     examples: int = 50
 
 
-def parse(arguments: list[str]) -> PaperOptions | ConformOptions | None:
+def parse(arguments: list[str]) -> PaperOptions | PlanOptions | ConformOptions | None:
     """Read a command line.
 
     Returns:
-        the options of ``weedout paper`` or ``weedout conform``, or None for ``weedout doctor``.
+        the options of ``weedout paper``, ``weedout plan`` or ``weedout conform``, or None for ``weedout doctor``.
     Raises:
         ConfigError: a value is out of its range.
         SystemExit: the command line cannot be read, or asks for help; the message is written.
     """
-    commands = {"paper": _paper_type(), "doctor": _DOCTOR, "conform": ConformOptions}
+    paper, plan = _command("Paper", _PAPER, {"run": RunOptions}), _command("Plan", _PLAN, {"probe": ProbeOptions})
+    commands = {"paper": paper, "plan": plan, "doctor": _DOCTOR, "conform": ConformOptions}
     parsed = tyro.extras.subcommand_cli_from_dict(
         commands, args=arguments, prog="weedout", description=_DESCRIPTION, config=(tyro.conf.OmitArgPrefixes,)
     )
@@ -77,6 +110,8 @@ def parse(arguments: list[str]) -> PaperOptions | ConformOptions | None:
     search = SearchConfig(sparsity=0.0, **_values(SearchConfig, parsed.search))
     train = TrainConfig(**_values(TrainConfig, parsed.train))
     config = ExperimentConfig(search=search, train=train, **_values(ExperimentConfig, parsed.experiment))
+    if isinstance(parsed, plan):
+        return PlanOptions(ProbeOptions(**_values(ProbeOptions, parsed.probe)), config)
     return PaperOptions(RunOptions(**_values(RunOptions, parsed.run)), config)
 
 
@@ -84,18 +119,19 @@ _DESCRIPTION = "Weedout: Random Search over sparse sub-networks, the neutral bas
 _DOCTOR = make_dataclass("Doctor", [], namespace={"__doc__": "Show versions, backends, devices, and what is missing."})
 
 
-def _paper_type() -> type[Any]:
-    """The command line of ``weedout paper`` as a dataclass, a group of options in each field."""
-    parts = {"experiment": ExperimentConfig, "search": SearchConfig, "train": TrainConfig, "run": RunOptions}
-    kinds = {name: _options(kind) for name, kind in parts.items()}
-    text = (
-        "Run the paper's experiment: Weedout's winners against random controls, at several sparsities. "
-        "The same command continues a run that was interrupted."
-    )
+_PAPER = (
+    "Run the paper's experiment: Weedout's winners against random controls, at several sparsities. "
+    "The same command continues a run that was interrupted."
+)
+_PLAN = "Say what the paper's experiment with these options would take: size, memory, steps, and hours on this machine."
+
+
+def _command(name: str, text: str, more: Mapping[str, type[Any]]) -> type[Any]:
+    """A command line about the experiment as a dataclass, a group of options in each field."""
+    parts = {"experiment": ExperimentConfig, "search": SearchConfig, "train": TrainConfig, **more}
+    kinds = {part: _options(kind) for part, kind in parts.items()}
     return make_dataclass(
-        "Paper",
-        [(name, kind, field(default_factory=kind)) for name, kind in kinds.items()],
-        namespace={"__doc__": text},
+        name, [(part, kind, field(default_factory=kind)) for part, kind in kinds.items()], namespace={"__doc__": text}
     )
 
 

@@ -12,17 +12,18 @@ from weedout_core._errors import WeedoutWarning
 from weedout_core._loading import load_backend
 from weedout_core._masks import mask_plan
 from weedout_core._networks import Network, mask_space
-from weedout_core.lab.datasets import Dataset, load_dataset
+from weedout_core.lab.checkpoints import Checkpoints, Pace
+from weedout_core.lab.data.datasets import Dataset, load_dataset
 from weedout_core.lab.events import Event
 from weedout_core.lab.experiment import ExperimentConfig, network, with_chunk
 from weedout_core.lab.figures import figure2
 from weedout_core.lab.files import write_file
 from weedout_core.lab.group import run_group
-from weedout_core.lab.options import PaperOptions
+from weedout_core.lab.options import PaperOptions, RunOptions
 from weedout_core.lab.progress import progress, write_line
 from weedout_core.lab.record import new_record
-from weedout_core.lab.report import results_table
-from weedout_core.lab.rows import CurveRow, ResultRow
+from weedout_core.lab.report import close_calls, results_table
+from weedout_core.lab.rows import CurveRow, ResultRow, SearchRow
 from weedout_core.lab.run_folder import RunFolder, open_run
 from weedout_core.lab.timings import Stopwatch
 
@@ -43,7 +44,7 @@ def run_paper(options: PaperOptions, arguments: Sequence[str], out: Console, err
         WeedoutError: nothing is written where it comes before the first group.
     """
     config, run = options.config, options.run
-    dataset = load_dataset(config.dataset, run.data_dir)
+    dataset = load_dataset(config.dataset, run.data_dir, config.train_examples, config.test_examples)
     backend = load_backend(config.backend, config.device, config.devices)
     net = network(config, dataset)
     _warn_of_small_sites(config, net, err)
@@ -52,7 +53,7 @@ def run_paper(options: PaperOptions, arguments: Sequence[str], out: Console, err
     with open_run(path, record, run.allow_other_versions) as folder:
         write_line(err, f"{path}: {len(folder.committed)} of {len(folder.sparsities)} groups done")
         try:
-            _run_groups(with_chunk(config, folder.record.chunk), dataset, backend, folder, err)
+            _run_groups(with_chunk(config, folder.record.chunk), run, dataset, backend, folder, err)
             _finish(config, folder, out)
         except KeyboardInterrupt:
             kept = f"{len(folder.committed)} of {len(folder.sparsities)} groups are kept in {path}"
@@ -71,7 +72,9 @@ def _warn_of_small_sites(config: ExperimentConfig, net: Network, err: Console) -
         write_line(err, f"weedout: warning: {warning.message}")
 
 
-def _run_groups(config: ExperimentConfig, dataset: Dataset, backend: Backend, folder: RunFolder, err: Console) -> None:
+def _run_groups(
+    config: ExperimentConfig, run: RunOptions, dataset: Dataset, backend: Backend, folder: RunFolder, err: Console
+) -> None:
     missing = [sparsity for sparsity in folder.sparsities if sparsity not in folder.committed]
     with progress(config, len(missing), err) as draw, warnings.catch_warnings():
         warnings.simplefilter("ignore", WeedoutWarning)  # said before
@@ -82,13 +85,26 @@ def _run_groups(config: ExperimentConfig, dataset: Dataset, backend: Backend, fo
                 stopwatch(event)
                 draw(event)
 
-            folder.commit(run_group(config, sparsity, dataset, backend, on_event), stopwatch.rows)
+            kept = Checkpoints(
+                folder.checkpoints(sparsity),
+                folder.record.digest,
+                Pace(run.checkpoint_minutes, run.checkpoint_epochs),
+                lambda sentence: write_line(err, f"weedout: warning: {sentence}"),
+            )
+            try:
+                group = run_group(config, sparsity, dataset, backend, on_event, kept.latest(), kept.offer)
+            except KeyboardInterrupt:
+                kept.flush()
+                raise
+            folder.commit(group, stopwatch.rows, run.save_parameters)
 
 
 def _finish(config: ExperimentConfig, folder: RunFolder, out: Console) -> None:
     folder.assemble()  # a process may have been killed between a commit and the tables
     curves = folder.rows("curves.csv", CurveRow)
     out.print(results_table(config, folder.rows("results.csv", ResultRow)))
+    if sentence := close_calls(config, folder.rows("search.csv", SearchRow)):
+        write_line(out, sentence)
     if curves:
         write_file(folder.path / "figure2.png", figure2(config, curves))
     figure = "Figure 2 in figure2.png" if curves else "no figure, for no epoch was trained"

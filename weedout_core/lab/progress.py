@@ -49,10 +49,14 @@ def progress(config: ExperimentConfig, groups: int, console: Console) -> Iterato
         TextColumn("{task.description}", markup=False),
     )  # fmt: skip
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=groups * steps(config))
+        task, done = bar.add_task("", total=groups * steps(config)), 0
 
         def draw(event: Event) -> None:
-            bar.update(task, advance=_advance(config, event), description=describe(config, event))
+            nonlocal done
+            place = _place(config, event)
+            completed = None if place is None else done * steps(config) + place
+            bar.update(task, completed=completed, description=describe(config, event))
+            done += isinstance(event, GroupFinished)
 
         yield draw
 
@@ -62,15 +66,19 @@ def steps(config: ExperimentConfig) -> float:
     return config.repeats + config.train.epochs + 1
 
 
-def _advance(config: ExperimentConfig, event: Event) -> float:
+def _place(config: ExperimentConfig, event: Event) -> float | None:
+    """How far along its group an event is, None where that is where it was."""
     match event:
         case PhaseStarted(_, "search", repeat):
-            # Searches may stop early, so their steps are counted when the next phase begins.
-            return 1.0 if repeat else 0.0
-        case PhaseStarted(_, "control", _) | EpochTrained() | GroupFinished():
-            return 1.0
+            return float(repeat or 0)  # searches may stop early, so a step is counted when it is over
+        case PhaseStarted(_, "control", _):
+            return float(config.repeats)
+        case EpochTrained(_, epoch):
+            return float(config.repeats + epoch.epoch)
+        case GroupFinished():
+            return steps(config)
         case _:
-            return 0.0
+            return None
 
 
 def _plain(config: ExperimentConfig, console: Console) -> Callable[[Event], None]:

@@ -21,7 +21,7 @@ from weedout_core._config import choices
 from weedout_core._errors import RunError
 from weedout_core._networks import Network, network_to_json
 from weedout_core._random import SAMPLER_VERSION
-from weedout_core.lab.datasets import Dataset
+from weedout_core.lab.data.datasets import Dataset
 from weedout_core.lab.experiment import ExperimentConfig, resolve_chunk
 
 _FORMAT = 1

@@ -10,11 +10,13 @@ from rich.table import Table
 
 from weedout_core._annotations import Key
 from weedout_core._random import fold_in, key
+from weedout_core._tolerances import too_close
 from weedout_core.lab.experiment import ExperimentConfig
-from weedout_core.lab.rows import ResultRow
+from weedout_core.lab.rows import ResultRow, SearchRow
 from weedout_core.lab.statistics import Interval, mean_interval, paired_difference
 
 _METHODS = {"student_t": "Student t", "normal": "normal", "bootstrap": "bootstrap"}
+_NAMED = 3  # searches too close to call that are named; search.csv has all
 
 
 class Comparison(NamedTuple):
@@ -98,6 +100,25 @@ def results_table(config: ExperimentConfig, rows: Sequence[ResultRow]) -> Table:
             _number(row.population_fitness),
         )
     return table
+
+
+def close_calls(config: ExperimentConfig, rows: Sequence[SearchRow]) -> str | None:
+    """A sentence on the searches in which another backend may elect another winner, or None where there are none."""
+    limit = too_close(config.search.fitness)
+    close = {
+        (row.sparsity, row.repeat)
+        for row in rows
+        if row.margin is not None and row.margin < limit and not identical(config, row.sparsity)
+    }
+    if not close:
+        return None
+    searches = len({(row.sparsity, row.repeat) for row in rows})
+    named = [f"sparsity {sparsity:g} repeat {repeat}" for sparsity, repeat in sorted(close)]
+    return (
+        f"{len(close)} of {searches} searches {'has' if len(close) == 1 else 'have'} a generation whose two fittest "
+        f"differ by less than {limit:g}: another backend may elect another winner there "
+        f"({', '.join(named[:_NAMED])}{', …' if len(named) > _NAMED else ''}; see margin in search.csv)."
+    )
 
 
 def _plus_minus(interval: Interval) -> str:

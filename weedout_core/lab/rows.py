@@ -68,7 +68,10 @@ class CurveRow(NamedTuple):
 
 
 class SearchRow(NamedTuple):
-    """One generation of one search: see ``wc.Generation``."""
+    """One generation of one search: see ``wc.Generation``.
+
+    ``margin`` is by how much the fittest candidate leads the second; None where no other has a finite fitness.
+    """
 
     sparsity: float
     repeat: int
@@ -76,6 +79,7 @@ class SearchRow(NamedTuple):
     best: float
     mean: float
     worst: float
+    margin: float | None
     not_finite: int
     evaluations: int
 

@@ -14,12 +14,12 @@ from filelock import FileLock, Timeout
 from safetensors.numpy import save
 
 from weedout_core._errors import RunError
-from weedout_core.lab.files import PARTIAL, make_folder, read_file, write_file, write_folder
+from weedout_core.lab.files import PARTIAL, make_folder, read_file, remove_folder, write_file, write_folder
 from weedout_core.lab.group import GroupResult
 from weedout_core.lab.record import Record, differences, record_from_json, record_to_json
 from weedout_core.lab.rows import AnyRow, CurveRow, ResultRow, Row, SearchRow, TimingRow, from_csv, to_csv
 
-_CONFIG, _LOCK, _GROUPS, _MASKS = "config.json", ".lock", "groups", "masks"
+_CONFIG, _LOCK, _GROUPS, _MASKS, _CHECKPOINTS = "config.json", ".lock", "groups", "masks", "checkpoints"
 _TABLES: dict[str, type[AnyRow]] = {
     "results.csv": ResultRow,
     "curves.csv": CurveRow,
@@ -50,16 +50,25 @@ class RunFolder:
         """The groups that are done."""
         return [sparsity for sparsity in self.sparsities if self._group(sparsity).is_dir()]
 
-    def commit(self, group: GroupResult, timings: Sequence[TimingRow]) -> None:
-        """Keep a group, and bring the tables up to date."""
+    def checkpoints(self, sparsity: float) -> Path:
+        """Where the progress of a group is kept while it is computed."""
+        return self.path / _CHECKPOINTS / self._group(sparsity).name
+
+    def commit(self, group: GroupResult, timings: Sequence[TimingRow], save_parameters: bool = False) -> None:
+        """Keep a group, with its trained weights where asked, and bring the tables up to date."""
         rows = (group.results, group.curves, group.searches, timings)
         files = {name: to_csv(kind, rows[i]).encode() for i, (name, kind) in enumerate(_TABLES.items())}
-        masks = {name: np.ascontiguousarray(mask) for name, mask in group.masks.items()}
-        write_folder(self._group(group.sparsity), {**files, "masks.safetensors": save(masks)})
+        arrays = {"masks": group.masks, **({"parameters": group.parameters} if save_parameters else {})}
+        for name, tree in arrays.items():
+            files[f"{name}.safetensors"] = save({path: np.ascontiguousarray(value) for path, value in tree.items()})
+        write_folder(self._group(group.sparsity), files)
+        remove_folder(self.checkpoints(group.sparsity))
         self.assemble()
 
     def assemble(self) -> None:
         """Write the tables and masks of the whole run from the groups that are done."""
+        if len(self.committed) == len(self.sparsities):
+            remove_folder(self.path / _CHECKPOINTS)
         for name, kind in _TABLES.items():
             write_file(self.path / name, to_csv(kind, self.rows(name, kind)).encode())
         make_folder(self.path / _MASKS)

@@ -43,6 +43,7 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
             scores.full_mask_is_parent,
             scores.score_masks,
             scores.score_population,
+            scores.score_norms,
             scores.score_own_weights,
             scores.permuted_candidates,
             scores.chunks_change_nothing,

@@ -1,5 +1,6 @@
 """Hypothesis strategies for what a backend is given."""
 
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,9 +9,22 @@ from typing import Any, NamedTuple
 import numpy as np
 from hypothesis import strategies as st
 
+from weedout_core._architectures import mlp
+from weedout_core._backend import Backend, missing_layers
 from weedout_core._errors import WeedoutWarning
+from weedout_core._layers import (
+    BatchNorm,
+    Conv,
+    Dense,
+    Flatten,
+    GlobalAveragePool,
+    Mask,
+    MaxPool,
+    Relu,
+    Residual,
+)
 from weedout_core._masks import MaskPlan, mask_plan, masks_from_keys
-from weedout_core._networks import Dense, Flatten, Mask, Network, Relu, mask_space, mlp, parameter_shapes
+from weedout_core._networks import Network, initial_statistics, mask_space, parameter_shapes
 from weedout_core._random import split
 
 _words = st.integers(0, 2**32 - 1)
@@ -71,6 +85,7 @@ class Problem(NamedTuple):
         net: the network.
         params: {path: float32 ``shape``}.
         x, y: 24 examples.
+        statistics: what batch normalisation may take, {path: float32 ``(channels,)``}; {} without any.
         plan: how the masks were drawn.
         keys: uint32 ``(6, 2)``, the candidates' keys.
         masks: {site: bool ``(6, *shape)``}.
@@ -80,6 +95,7 @@ class Problem(NamedTuple):
     params: dict[str, np.ndarray]
     x: np.ndarray
     y: np.ndarray
+    statistics: dict[str, np.ndarray]
     plan: MaskPlan
     keys: np.ndarray
     masks: dict[str, np.ndarray]
@@ -93,7 +109,8 @@ class Problem(NamedTuple):
         return {site: mask[index] for site, mask in self.masks.items()}
 
 
-#: Few and fixed, because a compiled backend compiles for each: deep, rescaled, with axes, masked at the input.
+#: Few and fixed, because a compiled backend compiles for each: deep, rescaled, with axes, masked at the input; a
+#: residual network with nodes, channels and a stride that leaves a rest; pooled, its blocks the input plus something.
 NETWORKS = (
     mlp(7, (12, 9), 5),
     mlp(6, (10,), 3, rescale=True),
@@ -110,21 +127,65 @@ NETWORKS = (
         ),
         (2, 3, 2),
     ),
-)
+    Network(
+        (
+            Conv("first", 4),
+            BatchNorm("first_norm", momentum=0.5),
+            Relu(),
+            Mask("nodes"),
+            Residual(
+                (Conv("second", 5, stride=2), BatchNorm("second_norm"), Relu(), Mask("channels", granularity="channel"),
+                 Conv("third", 5)),
+                (Conv("shortcut", 5, window=1, stride=2),),
+            ),
+            GlobalAveragePool(),
+            Mask("pooled"),
+            Dense("out", 3),
+        ),
+        (5, 4, 2),
+    ),
+    Network(
+        (
+            Conv("first", 4, window=5),
+            Relu(),
+            Mask("channels", rescale=True, granularity="channel"),
+            MaxPool(2),
+            Residual((BatchNorm("norm", epsilon=1e-3), Relu(), Mask("inside"), Conv("second", 4, window=1))),
+            Flatten(),
+            Dense("out", 4),
+        ),
+        (4, 6, 3),
+    ),
+)  # fmt: skip
+
+
+def networks(backend: Backend) -> tuple[Network, ...]:
+    """Those that a backend has the layers for."""
+    return tuple(net for net in NETWORKS if not missing_layers(backend, net))
 
 
 @st.composite
-def problems(draw: Any) -> Problem:
+def problems(draw: Any, backend: Backend) -> Problem:
     """One of a few networks with any weights and batch. Plans are exact, at one of two sparsities."""
-    net = draw(st.sampled_from(NETWORKS))
+    net = draw(st.sampled_from(networks(backend)))
     key = draw(keys())
     rng = np.random.default_rng(key)
-    params = {
-        path: (rng.standard_normal(shape) * (0.5 if len(shape) == 2 else 0.2)).astype(np.float32)
-        for path, shape in parameter_shapes(net).items()
+    params = {path: _drawn(rng, path, shape) for path, shape in parameter_shapes(net).items()}
+    statistics = {
+        path: (value + 0.3 * rng.uniform(-1, 1, value.shape)).astype(np.float32)
+        for path, value in initial_statistics(net).items()
     }
     x = rng.standard_normal((24, *net.input_shape)).astype(np.float32)
     y = rng.integers(0, net.classes, 24).astype(np.int32)
-    plan = mask_plan(mask_space(net), draw(st.sampled_from([0.3, 0.6])))
+    # One sparsity for images: each is a program to compile, and convolutions take long.
+    plan = mask_plan(mask_space(net), draw(st.sampled_from([0.3, 0.6])) if len(net.input_shape) == 1 else 0.5)
     candidates = split(key, 6)
-    return Problem(net, params, x, y, plan, candidates, masks_from_keys(candidates, plan))
+    return Problem(net, params, x, y, statistics, plan, candidates, masks_from_keys(candidates, plan))
+
+
+def _drawn(rng: np.random.Generator, path: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Weights that keep activations of order 1: kernels by their fan, γ near 1, anything else near 0."""
+    normal = rng.standard_normal(shape)
+    if path.endswith("/kernel"):
+        return (normal * 1.2 / math.sqrt(math.prod(shape[:-1]))).astype(np.float32)
+    return (0.2 * normal + (1 if path.endswith("/scale") else 0)).astype(np.float32)

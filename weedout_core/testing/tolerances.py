@@ -1,54 +1,57 @@
-"""How far floats may differ: bounds derived from the precision and the number of terms, all in one place.
+"""How far floats may differ: one table of bounds, each derived from the precision and the number of terms.
 
-u = 2^-24 is the unit roundoff of float32: one rounded operation is off by at most u of its result. A sum of
-n products, in any order, with or without fused multiply-add, is off by at most γₙ = n·u / (1 − n·u) of the sum
-of the products' magnitudes (Higham, "Accuracy and Stability of Numerical Algorithms", section 3.1). The
-reference's own error, in float64, is 2^-29 of this and not counted.
+``TOLERANCES`` has an entry for each operation and the dtype of what it gives; the checks take their bounds from it,
+and ``CHECKED`` says which check takes which. A bound is the same for every backend, by design: it follows from the
+operation and the precision, and a backend that exceeds it does something else. One that must is a deviation, and
+stands in ``DEVIATIONS`` with its reason. Another precision is another dtype: entries beside those of float32.
+
+u and γₙ, the precision of float32, stand in ``precision``; how an error passes through a layer, in ``carried``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from weedout_core._networks import Dense, Flatten, Mask, Network, Relu
-
-UNIT_ROUNDOFF = 2.0**-24
+from weedout_core._networks import Network
+from weedout_core.testing.carried import Carried, Pass, carry, exact
+from weedout_core.testing.precision import UNIT_ROUNDOFF, gamma
 
 #: Initial weights, relative: erfinv differs between libraries by up to 91 ulp (measured), 91 · 2^-23 ≈ 1.1e-5
 #: at the worst place of an ulp's range and half of it on average; the rest of the formula adds 4 roundings.
 WEIGHTS = 95 * 2 * UNIT_ROUNDOFF
 
+#: How far each weight is off: {path: float ``shape``}.
+Off = Mapping[str, np.ndarray]
 
-def gamma(terms: int) -> float:
-    """γₙ, the relative error bound of a float32 sum of n products."""
-    return terms * UNIT_ROUNDOFF / (1 - terms * UNIT_ROUNDOFF)
+
+def drawn_error(params: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The most that initial weights may be off: {path: float ``shape``}, 0 where a weight is 0."""
+    return {path: WEIGHTS * np.abs(value) for path, value in params.items()}
 
 
 def logit_error(
-    net: Network, params: Mapping[str, np.ndarray], masks: Mapping[str, np.ndarray] | None, x: np.ndarray
-) -> np.ndarray:
-    """The most that each float32 logit may be off: float64 ``(examples, classes)``.
+    net: Network,
+    params: Mapping[str, np.ndarray],
+    masks: Mapping[str, np.ndarray] | None,
+    x: np.ndarray,
+    off: Off | None = None,
+    norm: Mapping[str, np.ndarray] | np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The logits of one candidate, and the most that each may be off in float32: float64 ``(examples, classes)``.
 
-    The error e travels through a dense layer as e·|W|, and the layer adds γ of its own: inputs products and a
-    bias. ReLU and masks do not enlarge it; rescaling multiplies it and adds two roundings.
+    Args:
+        norm: what batch normalisation takes, as in ``Backend.score``.
     """
-    h, error = np.asarray(x, dtype=np.float64), np.zeros(np.shape(x))
-    for layer in net.layers:
-        match layer:
-            case Dense(name):
-                kernel, bias = params[f"{name}/kernel"].astype(np.float64), params[f"{name}/bias"].astype(np.float64)
-                magnitude = (np.abs(h) + error) @ np.abs(kernel) + np.abs(bias)
-                h, error = h @ kernel + bias, error @ np.abs(kernel) + gamma(len(kernel) + 1) * magnitude
-            case Relu():
-                h = np.maximum(h, 0)
-            case Flatten():
-                h, error = h.reshape(len(h), -1), error.reshape(len(h), -1)
-            case Mask(site, rescale):
-                if masks is not None:
-                    factor = masks[site] / (masks[site].mean() if rescale else 1)
-                    h = h * factor
-                    error = error * factor + (gamma(2) * np.abs(h) if rescale else 0)
-    return error
+    statistics: Mapping[str, Carried] | None = None
+    if isinstance(norm, Mapping):
+        statistics = {path: exact(value) for path, value in norm.items()}
+    elif norm is not None:
+        statistics = {}
+        carry(net.layers, Pass(params, off or {}, masks, None, 1, statistics), exact(norm))
+    logits = carry(net.layers, Pass(params, off or {}, masks, statistics, 1, {}), exact(x))
+    return logits.value, logits.error + UNIT_ROUNDOFF
 
 
 def cross_entropy_error(logits: np.ndarray, error: np.ndarray) -> float:
@@ -56,17 +59,17 @@ def cross_entropy_error(logits: np.ndarray, error: np.ndarray) -> float:
 
     A log-softmax moves by at most twice the largest error of its row. Computing it takes a subtraction, an
     exponential (4 ulp), a sum over classes, a logarithm (4 ulp) and a subtraction, on magnitudes up to 1 + the
-    row's range; the mean adds a sum over examples.
+    row's range; the mean adds a sum over examples, and the result is rounded.
     """
     examples, classes = logits.shape
     span = 1 + np.ptp(logits, axis=-1).max()
-    return float(2 * error.max() + gamma(classes + examples + 20) * span)
+    return float(2 * error.max() + gamma(classes + examples + 20) * span) + 2 * UNIT_ROUNDOFF
 
 
 def accuracy_error(logits: np.ndarray, error: np.ndarray) -> float:
-    """The share of examples whose two largest logits are too close to call, given their error."""
+    """The share of examples whose two largest logits are too close to call, given their error; and γ of the mean."""
     top = np.sort(logits, axis=-1)[:, -2:]
-    return float(np.mean(top[:, 1] - top[:, 0] <= 2 * error.max(axis=-1)))
+    return float(np.mean(top[:, 1] - top[:, 0] <= 2 * error.max(axis=-1))) + gamma(len(logits))
 
 
 def trained_error(moved: float, largest: float, terms: int, steps: int) -> float:
@@ -75,7 +78,8 @@ def trained_error(moved: float, largest: float, terms: int, steps: int) -> float
     Args:
         moved: how far the weights of the parameter have moved at most.
         largest: the largest weight of the parameter.
-        terms: products behind one gradient: examples in a batch plus nodes of all layers.
+        terms: products behind one gradient: of a batch, examples times the places of the largest image, plus nodes of
+            all layers.
         steps: steps taken.
 
     Each update is a sum of ``terms`` products, off by γ of the products' magnitudes; those exceed the result
@@ -83,3 +87,104 @@ def trained_error(moved: float, largest: float, terms: int, steps: int) -> float
     Each step also rounds the weight once.
     """
     return 64 * gamma(terms) * moved + steps * UNIT_ROUNDOFF * largest
+
+
+def step_error(
+    net: Network,
+    params: Mapping[str, np.ndarray],
+    masks: Mapping[str, np.ndarray] | None,
+    x: np.ndarray,
+    off: Off | None,
+    groups: int,
+) -> tuple[float, dict[str, np.ndarray]]:
+    """The most that the loss and the batch's statistics may be off in a step, at weights that may be off themselves."""
+    found: dict[str, Carried] = {}
+    logits = carry(net.layers, Pass(params, off or {}, masks, None, groups, found), exact(x))
+    errors = {path: item.error + 2 * UNIT_ROUNDOFF * np.abs(item.value) for path, item in found.items()}
+    return cross_entropy_error(*logits), errors
+
+
+class Tolerance(NamedTuple):
+    """How far an operation may be from the reference.
+
+    Attributes:
+        words: the bound, short enough for a table.
+        bound: what computes it; None where every bit must be equal.
+        why: where it comes from.
+    """
+
+    words: str
+    bound: Callable[..., Any] | None
+    why: str
+
+
+#: By operation, and the dtype of what it gives.
+TOLERANCES: Mapping[tuple[str, str], Tolerance] = MappingProxyType(
+    {
+        ("random_bits", "uint32"): Tolerance("nothing", None, "arithmetic of integers has one right answer"),
+        ("keep_smallest", "bool"): Tolerance("nothing", None, "an order of integers, ties to the lowest index"),
+        ("masks", "bool"): Tolerance("nothing", None, "random_bits and keep_smallest, with counts from the core"),
+        ("draw_parameters", "float32"): Tolerance(
+            f"{WEIGHTS:.1e} of each weight", drawn_error, "91 ulp between the libraries' erfinv, and 4 roundings"
+        ),
+        ("apply", "float32"): Tolerance(
+            "γ of each layer", logit_error, "γ of each layer's products, carried through the layers after it"
+        ),
+        ("negative_cross_entropy", "float32"): Tolerance(
+            "2 × logits + γ", cross_entropy_error, "log-softmax moves by at most twice its row's error"
+        ),
+        ("accuracy", "float32"): Tolerance(
+            "share too close to call", accuracy_error, "the largest logit is another only where two are that close"
+        ),
+        ("train weights", "float32"): Tolerance(
+            "64 γ of the way", trained_error, "each update is a sum of products that cancel"
+        ),
+        ("train losses", "float32"): Tolerance(
+            "such weights' loss", step_error, "the weights' error, carried to the logits, the loss and the statistics"
+        ),
+    }
+)
+
+#: The operations whose bounds a check takes; none where what it holds has no bound.
+CHECKED: Mapping[str, tuple[tuple[str, str], ...]] = MappingProxyType(
+    {
+        "signatures": (),
+        "random_bits": (("random_bits", "uint32"),),
+        "keep_smallest": (("keep_smallest", "bool"),),
+        "masks_from_keys": (("masks", "bool"),),
+        "bernoulli_thresholds": (("masks", "bool"),),
+        "masks_match_counts": (("masks", "bool"),),
+        "sample_masks": (("masks", "bool"),),
+        "draw_parameters": (("draw_parameters", "float32"),),
+        "apply_agrees": (("apply", "float32"),),
+        "full_mask_is_parent": (("apply", "float32"),),
+        "score_masks": (("negative_cross_entropy", "float32"), ("accuracy", "float32")),
+        "score_population": (("negative_cross_entropy", "float32"),),
+        "score_norms": (("negative_cross_entropy", "float32"),),
+        "score_own_weights": (("negative_cross_entropy", "float32"),),
+        "permuted_candidates": (("negative_cross_entropy", "float32"),),
+        "chunks_change_nothing": (("negative_cross_entropy", "float32"),),
+        "tied_logits": (("accuracy", "float32"),),
+        "not_finite_stays": (),
+        "pure": (),
+        "epoch_agrees": (("train weights", "float32"), ("train losses", "float32")),
+        "networks_are_independent": (("train weights", "float32"),),
+        "search_agrees": (("draw_parameters", "float32"), ("negative_cross_entropy", "float32")),
+        "elite_never_worsens": (("negative_cross_entropy", "float32"),),
+    }
+)
+
+#: What is known to be different: {(backend, check): reason}. The tests expect it to fail, and fail if it does not.
+DEVIATIONS: Mapping[tuple[str, str], str] = MappingProxyType({})
+
+
+def bound(operation: str, dtype: str = "float32") -> Callable[..., Any]:
+    """What computes the bound of an operation on floats."""
+    function = TOLERANCES[operation, dtype].bound
+    assert function is not None, f"{operation} is equal to the bit"
+    return function
+
+
+def in_words(check: str) -> str:
+    """The bounds of a check, for a table; "nothing" where every bit must be equal."""
+    return "; ".join(TOLERANCES[entry].words for entry in CHECKED.get(check, ())) or "nothing"

@@ -2,8 +2,10 @@
 
 Start yours from here. The random stream, the masks and the fitness are integers and formulas that the core has for
 any array-API library; a backend takes them over or writes its own. What is left is below: initial weights, the
-forward and the backward pass, and SGD. Every array here has a leading axis: one entry for each network, or 1 where
-all share it. The contract of each function stands at its call type in ``weedout_core._backend``.
+forward and the backward pass, and SGD. It computes four kinds of layers and says so; the core refuses it networks
+with others, and the conformance kit tries it on those that it has the layers for. Every array here has a leading
+axis: one entry for each network, or 1 where all share it. The contract of each function stands at its call type in
+``weedout_core._backend``.
 """
 
 import math
@@ -37,6 +39,7 @@ def connect(device: str | None = None, devices: int = 1) -> wc.Backend:
         predict=predict,
         train_init=train_init,
         train_epoch=train_epoch,
+        layers=(wc.Dense, wc.Relu, wc.Flatten, wc.Mask),
     )
 
 
@@ -52,13 +55,15 @@ def draw_parameters(key: Any, specs: Any) -> dict[str, np.ndarray]:
     for spec in specs:
         words = wc.bits(wc.fold_in(key, spec.code), math.prod(spec.shape))
         uniform = np.maximum(low, 2 * ((words >> 9) * np.float32(2**-23)).astype(np.float32) + low)
-        params[spec.path] = asarray(spec.std * math.sqrt(2) * erfinv(uniform)).reshape(spec.shape)
+        constant = 0.0 if spec.std else spec.value
+        params[spec.path] = asarray(spec.std * math.sqrt(2) * erfinv(uniform) + constant).reshape(spec.shape)
     return params
 
 
 def masked(h: np.ndarray, mask: np.ndarray, rescale: bool) -> np.ndarray:
-    """``(R, examples, *shape)`` where the mask ``(R, *shape)`` keeps it. Chosen, because 0 · ∞ would be NaN."""
-    kept = np.where(mask[:, None], h, np.float32(0))
+    """``(R, examples, *shape)`` where the mask keeps it, ``(R, *shape)`` or ``(R, channels)``: 0 · ∞ would be NaN."""
+    spread = mask.reshape(len(mask), *[1] * (h.ndim - mask.ndim), *mask.shape[1:])
+    kept = np.where(spread, h, np.float32(0))
     if not rescale:
         return kept
     fraction = mask.reshape(len(mask), -1).mean(axis=1, dtype=np.float32)
@@ -102,7 +107,7 @@ def backward(net: wc.Network, params: Any, masks: Any, inputs: list[np.ndarray],
 
 @np.errstate(over="ignore", invalid="ignore")  # overflow shows in the fitness
 def score_population(
-    net: Any, params: Any, population: Any, x: Any, y: Any, fitness: Any, precision: Any, chunk: Any
+    net: Any, params: Any, norm: Any, population: Any, x: Any, y: Any, fitness: Any, precision: Any, chunk: Any
 ) -> np.ndarray:
     scores = np.empty(population.size, dtype=np.float32)
     for start in range(0, population.size, chunk):
@@ -131,9 +136,20 @@ def train_init(net: Any, plan: Any, keys: Any, params: Any, statistics: Any) -> 
     return wc.TrainState(keys, 0, params, statistics, {path: np.zeros_like(value) for path, value in params.items()})
 
 
+def cropped(x: np.ndarray, crops: np.ndarray) -> np.ndarray:
+    """Images ``(R, examples, height, width, channels)``, each cut and mirrored by its ``(row, column, mirrored)``."""
+    (height, width), border = x.shape[2:4], (wc.CROP_MARGIN, wc.CROP_MARGIN)
+    padded = np.pad(x, [(0, 0), (0, 0), border, border, (0, 0)])
+    shown = np.empty_like(x)
+    for place in np.ndindex(x.shape[:2]):
+        row, column, mirrored = crops[place]
+        shown[place] = padded[place][row : row + height, column : column + width][:, :: -1 if mirrored else 1]
+    return shown
+
+
 @np.errstate(over="ignore", invalid="ignore")  # divergence shows in the loss
 def train_epoch(
-    net: Any, plan: Any, state: Any, masks: Any, x: Any, y: Any, order: Any
+    net: Any, plan: Any, state: Any, masks: Any, x: Any, y: Any, batches: Any
 ) -> tuple[wc.TrainState, wc.EpochResult]:
     config, params, velocity = plan.config, dict(state.params), dict(state.optimiser)
     rates = wc.learning_rates(config, plan.steps)[state.epoch * plan.steps :]
@@ -141,8 +157,10 @@ def train_epoch(
     losses: list[np.ndarray] = []
     correct: list[np.ndarray] = []
     for step in range(plan.steps):
-        labels = y[order[:, step]]
-        logits, inputs = forward(net, params, masks, x[order[:, step]])
+        shown, labels = x[batches.order[:, step]], y[batches.order[:, step]]
+        if batches.crops is not None:
+            shown = cropped(shown, batches.crops[:, step])
+        logits, inputs = forward(net, params, masks, shown)
         losses.append(-wc.negative_cross_entropy(logits, labels))
         correct.append((wc.predictions(logits) == labels).sum(axis=1, dtype=np.int32))
         odds = np.exp(logits - logits.max(axis=-1, keepdims=True))

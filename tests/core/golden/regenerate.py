@@ -59,14 +59,18 @@ def draws() -> list[dict[str, Any]]:
     for seed in SEEDS:
         key = wc.key(seed)
         batch = wc.validation_batch(key, 3, 50, wc.SearchConfig(sparsity=0.5, batch=8))
-        order = wc.epoch_order(key, 2, wc.TrainPlan(wc.TrainConfig(), 10, 5, None))
+        calibration = wc.calibration_batch(key, 3, 50, wc.SearchConfig(sparsity=0.5, batch=8))
+        batches = wc.epoch_batches([key], 2, wc.train_plan(wc.TrainConfig(batch_size=5, augmentation="crop_flip"), 10))
+        assert batches.crops is not None
         entries.append(
             {
                 "seed": seed,
                 "bits": wc.bits(key, 4).tolist(),
                 "fold_in 7": wc.fold_in(key, 7).tolist(),
                 "validation batch": batch.tolist(),
-                "epoch order": order.tolist(),
+                "calibration batch": calibration.tolist(),
+                "epoch order": batches.order[0].tolist(),
+                "epoch crops": batches.crops[0].tolist(),
             }
         )
     return entries

@@ -1,0 +1,71 @@
+"""What single layers compute, on activations ``(R, examples, *shape)`` with the channels last."""
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from weedout_torch.devices import Tensor
+
+
+def dense(h: Tensor, kernel: Tensor, bias: Tensor, compute: torch.dtype) -> Tensor:
+    """``x·W + b``, W ``(inputs, units)`` for all networks or ``(R, inputs, units)`` for each its own."""
+    return (h.to(compute) @ kernel.to(compute)).to(h.dtype) + bias.unsqueeze(-2)
+
+
+def convolve(h: Tensor, kernel: Tensor, stride: int, compute: torch.dtype) -> Tensor:
+    """W ``(window, window, channels, features)`` for all networks or with a leading axis R for each its own."""
+    kernels = kernel.reshape(-1, *kernel.shape[-4:])
+    if len(kernels) == 1:
+        return _convolve(h, kernels[0], stride, compute)
+    networks = h.expand(len(kernels), *h.shape[1:])
+    return torch.cat([_convolve(networks[r : r + 1], own, stride, compute) for r, own in enumerate(kernels.unbind())])
+
+
+def _convolve(h: Tensor, kernel: Tensor, stride: int, compute: torch.dtype) -> Tensor:
+    x, w = h.flatten(0, 1).movedim(-1, 1), kernel.permute(3, 2, 0, 1)
+    y = F.conv2d(x.to(compute), w.to(compute), stride=stride, padding=(len(kernel) - 1) // 2)
+    return _channels_last(y.to(h.dtype), len(h))
+
+
+def _channels_last(y: Tensor, networks: int) -> Tensor:
+    """PyTorch's images, of which the channels are last in memory alone, as activations."""
+    return y.movedim(1, -1).unflatten(0, (networks, -1))
+
+
+def max_pool(h: Tensor, window: int) -> Tensor:
+    """The largest value of each channel in windows side by side."""
+    return _channels_last(F.max_pool2d(h.flatten(0, 1).movedim(-1, 1), window), len(h))
+
+
+def masked(h: Tensor, mask: Tensor, rescale: bool) -> Tensor:
+    """Masks ``(R, *shape)`` or ``(R, channels)``. A removed node is absent: zero is selected, not multiplied in."""
+    mask = mask.reshape(len(mask), *[1] * (h.ndim - mask.ndim), *mask.shape[1:])
+    if h.device.type == "cpu":
+        kept: Any = _Select.apply(h, mask)
+    else:
+        kept = torch.where(mask, h, torch.zeros((), device=h.device))
+    return kept * _inverse_kept(mask) if rescale else kept
+
+
+class _Select(torch.autograd.Function):
+    """``torch.where(mask, h, 0)`` as one "and" of the floats' bits, which on a CPU is ten times faster."""
+
+    @staticmethod
+    def forward(ctx: Any, h: Tensor, mask: Tensor) -> Tensor:
+        bits = -mask.to(torch.int32)  # all ones where a node is kept
+        ctx.save_for_backward(bits)
+        return (h.view(torch.int32) & bits).view(torch.float32)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (bits,) = ctx.saved_tensors
+        return (gradients[0].view(torch.int32) & bits).view(torch.float32), None
+
+
+def _inverse_kept(mask: Tensor) -> Tensor:
+    """One over the fraction kept, for each network; for no node kept, the number of nodes."""
+    axes = tuple(range(1, mask.ndim))
+    kept = mask.sum(dim=axes, keepdim=True, dtype=torch.int32)
+    return math.prod(mask.shape[1:]) / kept.clamp(min=1)

@@ -1,0 +1,80 @@
+"""Batch normalisation: each channel shifted and scaled to mean 0 and variance 1, then to a mean and scale it learns.
+
+Ioffe, Szegedy, "Batch Normalization" (ICML 2015). A channel's mean and variance are *statistics*: no weights, and yet
+part of what a network computes. Where they come from is a choice:
+
+* in training, from the batch itself, or from each of several equal groups of its examples in order (algorithm 1);
+* after training, from running averages of those (section 3.1);
+* while searching, where nothing has been trained, from the batch again or from another batch.
+
+x is ``(examples, ..., channels)``; a statistic, γ (scale) and β (bias) are ``(channels,)``.
+"""
+
+import numpy as np
+from jaxtyping import Float
+
+Batch = Float[np.ndarray, "examples *pixels channels"]
+Channels = Float[np.ndarray, " channels"]
+
+
+def moments(x: Batch) -> tuple[Channels, Channels]:
+    """μ = (1/n) Σ x and σ² = (1/n) Σ (x − μ)² of each channel, over its n examples and pixels (algorithm 1)."""
+    over = tuple(range(x.ndim - 1))
+    mean = x.mean(axis=over)
+    return mean, ((x - mean) ** 2).mean(axis=over)
+
+
+def normalise(x: Batch, mean: Channels, variance: Channels, scale: Channels, bias: Channels, epsilon: float) -> Batch:
+    """x̂ = (x − μ) / √(σ² + ε), y = γ x̂ + β (algorithm 1)."""
+    return scale * ((x - mean) / np.sqrt(variance + epsilon)) + bias
+
+
+def batch_norm(x: Batch, scale: Channels, bias: Channels, epsilon: float, groups: int) -> Batch:
+    """Normalise each group of examples with its own mean and variance."""
+    return np.concatenate([normalise(group, *moments(group), scale, bias, epsilon) for group in np.split(x, groups)])
+
+
+def batch_norm_gradient(
+    x: Batch, scale: Channels, epsilon: float, groups: int, gradient: Batch
+) -> tuple[Batch, Channels, Channels]:
+    """∂L/∂x, ∂L/∂γ and ∂L/∂β of :func:`batch_norm`: the groups do not know of each other, but share γ and β."""
+    x_gradients: list[np.ndarray] = []
+    scale_gradient, bias_gradient = np.zeros(scale.shape), np.zeros(scale.shape)
+    for group, group_gradient in zip(np.split(x, groups), np.split(gradient, groups), strict=True):
+        x_gradient, of_scale, of_bias = group_norm_gradient(group, scale, epsilon, group_gradient)
+        x_gradients.append(x_gradient)
+        scale_gradient += of_scale
+        bias_gradient += of_bias
+    return np.concatenate(x_gradients), scale_gradient, bias_gradient
+
+
+def group_norm_gradient(x: Batch, scale: Channels, epsilon: float, gradient: Batch) -> tuple[Batch, Channels, Channels]:
+    """∂L/∂x, ∂L/∂γ and ∂L/∂β of one group (the six equations of section 3).
+
+    x reaches the loss on three ways: through its own x̂, through σ² and through μ. The last two carry what an example
+    does to all the others of its group.
+    """
+    over = tuple(range(x.ndim - 1))
+    n = x.size // len(scale)
+    mean, variance = moments(x)
+    deviation = np.sqrt(variance + epsilon)
+    normal = (x - mean) / deviation  # x̂
+
+    normal_gradient = gradient * scale  # ∂L/∂x̂ = ∂L/∂y γ
+    variance_gradient = (normal_gradient * (x - mean)).sum(axis=over) * (-1 / 2) * deviation**-3  # ∂L/∂σ²
+    mean_gradient = -normal_gradient.sum(axis=over) / deviation + variance_gradient * (-2 / n) * (x - mean).sum(
+        axis=over
+    )
+    x_gradient = normal_gradient / deviation + variance_gradient * 2 * (x - mean) / n + mean_gradient / n
+    return x_gradient, (gradient * normal).sum(axis=over), gradient.sum(axis=over)
+
+
+def group_statistics(x: Batch, groups: int) -> tuple[Channels, Channels]:
+    """The mean over the groups of their means, and that of their variances: what the running averages move towards."""
+    means, variances = zip(*(moments(group) for group in np.split(x, groups)), strict=True)
+    return np.mean(means, axis=0), np.mean(variances, axis=0)
+
+
+def running(before: Channels, seen: Channels, momentum: float) -> Channels:
+    """The running average after a step: it keeps ``momentum`` of what it was, the rest is what the step showed."""
+    return momentum * before + (1 - momentum) * seen

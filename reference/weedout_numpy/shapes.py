@@ -1,0 +1,66 @@
+"""Shapes: what goes into each layer of a network, and what comes out. An image is ``(height, width, channels)``.
+
+A network is a list of layers. A residual is a layer that holds two lists of its own, its branches, so whoever walks
+over the layers walks into these too.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+
+from weedout_core import (
+    BatchNorm,
+    Conv,
+    Dense,
+    Flatten,
+    GlobalAveragePool,
+    Mask,
+    MaxPool,
+    Network,
+    Relu,
+    Residual,
+)
+
+Shape = tuple[int, ...]
+Layer = Dense | Conv | BatchNorm | Relu | Flatten | MaxPool | GlobalAveragePool | Mask | Residual
+
+
+def output_shape(layer: Layer, shape: Shape) -> Shape:
+    """The shape of a layer's output, for one example whose input has this shape."""
+    match layer:
+        case Dense(_, units):
+            return (units,)
+        case Conv(_, features, _, stride):
+            height, width, _ = shape
+            return (math.ceil(height / stride), math.ceil(width / stride), features)
+        case MaxPool(window):
+            height, width, channels = shape
+            return (height // window, width // window, channels)
+        case GlobalAveragePool():
+            return shape[2:]
+        case Flatten():
+            return (math.prod(shape),)
+        case Residual(main):
+            for inner in main:
+                shape = output_shape(inner, shape)
+            return shape
+        case BatchNorm() | Relu() | Mask():
+            return shape
+
+
+def layer_inputs(layers: Sequence[Layer], shape: Shape) -> Iterator[tuple[Layer, Shape]]:
+    """Each layer, with the shape of what goes into it for one example; those of a residual's branches come after it."""
+    for layer in layers:
+        yield layer, shape
+        if isinstance(layer, Residual):
+            yield from layer_inputs(layer.main, shape)
+            yield from layer_inputs(layer.shortcut, shape)
+        shape = output_shape(layer, shape)
+
+
+def mask_space(net: Network) -> dict[str, Shape]:
+    """The shape of the mask at each site, a bit for every node or for every channel: {site: shape}."""
+    space: dict[str, Shape] = {}
+    for layer, shape in layer_inputs(net.layers, net.input_shape):
+        if isinstance(layer, Mask):
+            space[layer.site] = shape[-1:] if layer.granularity == "channel" else shape
+    return space

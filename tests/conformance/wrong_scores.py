@@ -1,0 +1,251 @@
+"""Backends that run or score networks wrongly."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from itertools import count
+from typing import Any
+
+import numpy as np
+
+from tests.conformance.wrappers import batch_statistics, on_host, other_layers, with_arguments, with_result
+from weedout_core import Backend, BatchNorm, Conv, Mask, Residual, initial_statistics
+from weedout_core._layers import walk
+
+
+def with_fitness(backend: Backend, change: Callable[..., Any]) -> Backend:
+    """A backend that changes the fitness it computed: ``change(fitness, population, y)``."""
+    return with_result(
+        backend,
+        "score_population",
+        lambda fitness, net, params, norm, population, x, y, *_: backend.asarray(
+            change(backend.to_numpy(fitness), population, y)
+        ),
+    )
+
+
+def with_norm(backend: Backend, change: Callable[..., Any]) -> Backend:
+    """A backend that scores with other statistics: ``change(norm, net, params, x)``."""
+    return with_arguments(
+        backend,
+        "score_population",
+        lambda net, params, norm, population, x, *rest: (
+            net, params, change(norm, net, params, x), population, x, *rest,
+        ),
+    )  # fmt: skip
+
+
+def with_layers(backend: Backend, change: Callable[[Any], Any]) -> Backend:
+    """A backend that predicts with other layers."""
+    return with_arguments(backend, "predict", lambda net, *rest: (other_layers(net, change), *rest))
+
+
+def with_windows(backend: Backend, change: Callable[[np.ndarray], np.ndarray]) -> Backend:
+    """A backend that predicts with other windows: ``change`` of ``(R, window, window, channels, features)``."""
+    return with_arguments(
+        backend,
+        "predict",
+        lambda net, params, *rest: (
+            net, on_host(backend, lambda _, value: change(value) if value.ndim == 5 else value, params), *rest,
+        ),
+    )  # fmt: skip
+
+
+def with_spread(backend: Backend, granularity: str, spread: Callable[..., np.ndarray]) -> Backend:
+    """A backend that spreads the masks of one kind wrongly over images: ``spread(mask, shape)`` is ``(R, *shape)``."""
+
+    def change(net: Any, params: Any, statistics: Any, masks: Any, x: Any) -> tuple[Any, ...]:
+        shapes = {
+            layer.site: shape
+            for layer, shape in walk(net.layers, net.input_shape)
+            if isinstance(layer, Mask) and layer.granularity == granularity and len(shape) == 3
+        }
+        net = other_layers(net, lambda layer: replace(layer, granularity="node") if isinstance(layer, Mask) else layer)
+        return net, params, statistics, masks and on_host(
+            backend, lambda site, mask: spread(mask, shapes[site]) if site in shapes else mask, masks
+        ), x  # fmt: skip
+
+    return with_arguments(backend, "predict", change)
+
+
+def half_precision(backend: Backend) -> Backend:
+    """As products in TF32 or bfloat16 would be."""
+
+    def change(net: Any, params: Any, *rest: Any) -> tuple[Any, ...]:
+        return net, on_host(backend, lambda _, value: value.astype(np.float16).astype(np.float32), params), *rest
+
+    return with_arguments(backend, "predict", change)
+
+
+def predicts_without_masks(backend: Backend) -> Backend:
+    return with_arguments(
+        backend, "predict", lambda net, params, statistics, masks, x: (net, params, statistics, None, x)
+    )
+
+
+def never_rescales(backend: Backend) -> Backend:
+    return with_layers(backend, lambda layer: replace(layer, rescale=False) if isinstance(layer, Mask) else layer)
+
+
+def channel_mask_over_height(backend: Backend) -> Backend:
+    """Broadcast from the left."""
+
+    def spread(mask: np.ndarray, shape: Any) -> np.ndarray:
+        rows = mask[:, np.arange(shape[0]) % mask.shape[1]]
+        return np.broadcast_to(rows[:, :, None, None], (len(mask), *shape))
+
+    return with_spread(backend, "channel", spread)
+
+
+def node_mask_of_first_pixel(backend: Backend) -> Backend:
+    """Removes channels where nodes are to be removed."""
+    return with_spread(backend, "node", lambda mask, shape: np.broadcast_to(mask[:, :1, :1], mask.shape))
+
+
+def padded_as_same(backend: Backend) -> Backend:
+    """As XLA's SAME: what is left over of the padding goes to the end, so that stride 2 begins a pixel later.
+
+    Written as a window with a border of zeros, in which the true window is shifted.
+    """
+
+    def change(net: Any, params: Any, *rest: Any) -> tuple[Any, ...]:
+        wider = dict(params)
+        for layer, shape in walk(net.layers, net.input_shape):
+            if isinstance(layer, Conv):
+                kernel = backend.to_numpy(params[f"{layer.name}/kernel"])
+                window, stride = layer.window, layer.stride
+                padding = [max((-(-size // stride) - 1) * stride + window - size, 0) for size in shape[:2]]
+                rows, columns = (1 + (window - 1) // 2 - both // 2 for both in padding)
+                wide = np.zeros((len(kernel), window + 2, window + 2, *kernel.shape[3:]), np.float32)
+                wide[:, rows : rows + window, columns : columns + window] = kernel
+                wider[f"{layer.name}/kernel"] = backend.asarray(wide)
+        net = other_layers(
+            net, lambda layer: replace(layer, window=layer.window + 2) if isinstance(layer, Conv) else layer
+        )
+        return net, wider, *rest
+
+    return with_arguments(backend, "predict", change)
+
+
+def flipped_window(backend: Backend) -> Backend:
+    """The convolution of the textbooks, which turns its window round."""
+    return with_windows(backend, lambda kernel: kernel[:, ::-1, ::-1])
+
+
+def transposed_window(backend: Backend) -> Backend:
+    return with_windows(backend, lambda kernel: kernel.swapaxes(1, 2))
+
+
+def shortcut_left_out(backend: Backend) -> Backend:
+    return with_layers(backend, lambda layer: layer.main if isinstance(layer, Residual) else layer)
+
+
+def one_epsilon_for_all(backend: Backend) -> Backend:
+    return with_layers(backend, lambda layer: replace(layer, epsilon=1e-5) if isinstance(layer, BatchNorm) else layer)
+
+
+def statistics_ignored(backend: Backend) -> Backend:
+    """Predicts with the statistics that a network has before training."""
+
+    def change(net: Any, params: Any, statistics: Any, masks: Any, x: Any) -> tuple[Any, ...]:
+        initial = initial_statistics(net)
+        fresh = on_host(backend, lambda path, value: np.tile(initial[path], (len(value), 1)), statistics)
+        return net, params, fresh, masks, x
+
+    return with_arguments(backend, "predict", change)
+
+
+def predicts_with_the_batch(backend: Backend) -> Backend:
+    """As a module that nobody told that training is over."""
+
+    def change(net: Any, params: Any, statistics: Any, masks: Any, x: Any) -> tuple[Any, ...]:
+        return net, params, statistics and batch_statistics(backend, net, params, masks, x), masks, x
+
+    return with_arguments(backend, "predict", change)
+
+
+def cost_for_fitness(backend: Backend) -> Backend:
+    return with_fitness(backend, lambda fitness, population, y: -fitness)
+
+
+def sum_for_mean(backend: Backend) -> Backend:
+    return with_fitness(backend, lambda fitness, population, y: fitness * len(y))
+
+
+def not_finite_is_zero(backend: Backend) -> Backend:
+    return with_fitness(backend, lambda fitness, population, y: np.nan_to_num(fitness))
+
+
+def last_candidate_dropped(backend: Backend) -> Backend:
+    return with_fitness(backend, lambda fitness, population, y: np.concatenate([fitness[:-1], fitness[:1]]))
+
+
+def sorted_candidates(backend: Backend) -> Backend:
+    return with_fitness(backend, lambda fitness, population, y: np.sort(fitness))
+
+
+def hidden_state(backend: Backend) -> Backend:
+    """Each call moves the next one."""
+    calls = count()
+    return with_fitness(backend, lambda fitness, population, y: fitness + np.float32(1e-6) * next(calls))
+
+
+def writes_to_its_input(backend: Backend) -> Backend:
+    def change(fitness: np.ndarray, population: Any, y: Any) -> np.ndarray:
+        if population.mask_keys is not None:
+            population.mask_keys[...] = population.mask_keys[::-1]
+        return fitness
+
+    return with_fitness(backend, change)
+
+
+def highest_class_of_ties(backend: Backend) -> Backend:
+    """Adds the tied examples of the last class, as an argmax that prefers the last would."""
+
+    def change(scored: Any, net: Any, params: Any, norm: Any, population: Any, x: Any, y: Any, *rest: Any) -> Any:
+        silent = isinstance(params, dict) and not any(backend.to_numpy(value).any() for value in params.values())
+        if rest[0] == "accuracy" and silent:
+            last = np.mean(backend.to_numpy(y) == net.classes - 1)
+            return backend.asarray(np.full(population.size, last, dtype=np.float32))
+        return scored
+
+    return with_result(backend, "score_population", change)
+
+
+def scores_with_shared_weights(backend: Backend) -> Backend:
+    """Draws the first candidate's weights for all."""
+
+    def change(net: Any, params: Any, norm: Any, population: Any, *rest: Any) -> tuple[Any, ...]:
+        own = population.weight_keys
+        shared = population._replace(weight_keys=None if own is None else np.repeat(own[:1], len(own), 0))
+        return net, params, norm, shared, *rest
+
+    return with_arguments(backend, "score_population", change)
+
+
+def scores_with_running_statistics(backend: Backend) -> Backend:
+    """Those before training, where the batch's are asked for."""
+
+    def change(norm: Any, net: Any, params: Any, x: Any) -> Any:
+        return on_host(backend, lambda _, value: value, initial_statistics(net)) if norm is None else norm
+
+    return with_norm(backend, change)
+
+
+def statistics_of_the_batch_always(backend: Backend) -> Backend:
+    return with_norm(backend, lambda norm, net, params, x: None)
+
+
+def recalibrated_on_the_scored_batch(backend: Backend) -> Backend:
+    return with_norm(backend, lambda norm, net, params, x: norm if norm is None or isinstance(norm, Mapping) else x)
+
+
+def recalibrated_without_masks(backend: Backend) -> Backend:
+    """Once for the parent, in place of once for each candidate."""
+
+    def change(norm: Any, net: Any, params: Any, x: Any) -> Any:
+        if norm is None or isinstance(norm, Mapping) or not initial_statistics(net):
+            return norm
+        parent = {path: value[None] for path, value in params.items()}
+        return {path: value[0] for path, value in batch_statistics(backend, net, parent, None, norm).items()}
+
+    return with_norm(backend, change)

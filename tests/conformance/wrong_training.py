@@ -1,0 +1,190 @@
+"""Backends that train wrongly."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from tests.conformance.wrappers import on_host, other_layers, with_arguments, with_result
+from weedout_core import CROP_MARGIN, Backend, BatchNorm, learning_rates
+
+
+def with_plan(backend: Backend, **fields: Any) -> Backend:
+    """A backend that trains with other settings than it was given."""
+
+    def change(net: Any, plan: Any, *rest: Any) -> tuple[Any, ...]:
+        return net, plan._replace(config=replace(plan.config, **fields)), *rest
+
+    return with_arguments(with_arguments(backend, "train_init", change), "train_epoch", change)
+
+
+def with_epoch(backend: Backend, change: Callable[..., Any]) -> Backend:
+    """A backend that changes what an epoch is given: ``change(state, masks, x, y, batches) -> the same``."""
+    return with_arguments(backend, "train_epoch", lambda net, plan, *rest: (net, plan, *change(*rest)))
+
+
+def with_batches(backend: Backend, change: Callable[..., Any]) -> Backend:
+    """A backend that shows a network other examples: ``change(batches, plan)``."""
+    return with_arguments(
+        backend,
+        "train_epoch",
+        lambda net, plan, state, masks, x, y, batches: (net, plan, state, masks, x, y, change(batches, plan)),
+    )
+
+
+def with_crops(backend: Backend, change: Callable[[np.ndarray], np.ndarray]) -> Backend:
+    """A backend that crops images elsewhere: ``change`` of int32 ``(R, steps, batch, 3)``."""
+
+    def other(batches: Any, plan: Any) -> Any:
+        return batches if batches.crops is None else batches._replace(crops=change(batches.crops).astype(np.int32))
+
+    return with_batches(backend, other)
+
+
+def with_state(backend: Backend, change: Callable[..., Any]) -> Backend:
+    """A backend that changes the state after an epoch: ``change(after, before, net, plan)``."""
+    return with_result(
+        backend,
+        "train_epoch",
+        lambda result, net, plan, state, *_: (change(result[0], state, net, plan), result[1]),
+    )
+
+
+def plain_momentum(backend: Backend) -> Backend:
+    return with_plan(backend, nesterov=False)
+
+
+def no_momentum(backend: Backend) -> Backend:
+    return with_plan(backend, momentum=0.0)
+
+
+def decays_everything(backend: Backend) -> Backend:
+    return with_plan(backend, decayed="all")
+
+
+def decays_norm_scale(backend: Backend) -> Backend:
+    """γ too is pulled towards 0, after each epoch by what its steps would."""
+
+    def change(after: Any, before: Any, net: Any, plan: Any) -> Any:
+        steps = slice(before.epoch * plan.steps, after.epoch * plan.steps)
+        left = 1 - plan.config.weight_decay * learning_rates(plan.config, plan.steps)[steps].sum()
+        return after._replace(
+            params=on_host(backend, lambda path, value: value * (left if path.endswith("/scale") else 1), after.params)
+        )
+
+    return with_state(backend, change)
+
+
+def no_decay(backend: Backend) -> Backend:
+    return with_plan(backend, weight_decay=0.0)
+
+
+def constant_rate(backend: Backend) -> Backend:
+    return with_plan(backend, schedule="constant")
+
+
+def rate_never_drops(backend: Backend) -> Backend:
+    return with_plan(backend, step_factor=1.0)
+
+
+def no_warm_up(backend: Backend) -> Backend:
+    return with_plan(backend, warmup_epochs=0)
+
+
+def own_data_order(backend: Backend) -> Backend:
+    return with_batches(backend, lambda batches, plan: batches._replace(order=np.sort(batches.order, axis=1)))
+
+
+def one_order_for_all(backend: Backend) -> Backend:
+    return with_batches(
+        backend,
+        lambda batches, plan: batches._replace(order=np.repeat(batches.order[:1], len(batches.order), 0)),
+    )
+
+
+def trains_without_masks(backend: Backend) -> Backend:
+    return with_epoch(backend, lambda state, masks, *rest: (state, None, *rest))
+
+
+def trains_in_half_precision(backend: Backend) -> Backend:
+    def halved(_: str, value: np.ndarray) -> np.ndarray:
+        return value.astype(np.float16).astype(np.float32)
+
+    return with_epoch(
+        backend, lambda state, *rest: (state._replace(params=on_host(backend, halved, state.params)), *rest)
+    )
+
+
+def forgets_the_epoch(backend: Backend) -> Backend:
+    return with_state(backend, lambda after, before, *_: after._replace(epoch=before.epoch))
+
+
+def forgets_the_velocity(backend: Backend) -> Backend:
+    """Each epoch begins from rest."""
+    return with_state(backend, lambda after, before, *_: after._replace(optimiser=before.optimiser))
+
+
+def rows_for_columns(backend: Backend) -> Backend:
+    return with_crops(backend, lambda crops: crops[..., [1, 0, 2]])
+
+
+def never_mirrored(backend: Backend) -> Backend:
+    return with_crops(backend, lambda crops: crops * [1, 1, 0])
+
+
+def always_mirrored(backend: Backend) -> Backend:
+    return with_crops(backend, lambda crops: crops * [1, 1, 0] + [0, 0, 1])
+
+
+def mirrored_before_cropped(backend: Backend) -> Backend:
+    """A column from the left of the mirrored image is one from the right of the image."""
+
+    def change(crops: np.ndarray) -> np.ndarray:
+        row, column, mirrored = np.moveaxis(crops, -1, 0)
+        return np.stack([row, np.where(mirrored, 2 * CROP_MARGIN - column, column), mirrored], axis=-1)
+
+    return with_crops(backend, change)
+
+
+def one_group(backend: Backend) -> Backend:
+    """The statistics of the whole batch, where those of groups are asked for."""
+    return with_plan(backend, batch_norm_group=None)
+
+
+def interleaved_groups(backend: Backend) -> Backend:
+    """Every other example in a group, where they are consecutive."""
+
+    def shuffled(drawn: np.ndarray, groups: int) -> np.ndarray:
+        networks, steps, size, *rest = drawn.shape
+        apart = drawn.reshape(networks, steps, size // groups, groups, *rest)
+        return np.ascontiguousarray(apart.swapaxes(2, 3)).reshape(drawn.shape)
+
+    def change(batches: Any, plan: Any) -> Any:
+        return type(batches)(*(part if part is None else shuffled(part, plan.groups) for part in batches))
+
+    return with_batches(backend, change)
+
+
+def momentum_of_statistics_swapped(backend: Backend) -> Backend:
+    """running ← (1 − momentum)·running + momentum·batch, as some libraries define it."""
+
+    def change(net: Any, *rest: Any) -> tuple[Any, ...]:
+        return other_layers(
+            net, lambda layer: replace(layer, momentum=1 - layer.momentum) if isinstance(layer, BatchNorm) else layer
+        ), *rest  # fmt: skip
+
+    return with_arguments(backend, "train_epoch", change)
+
+
+def statistics_never_move(backend: Backend) -> Backend:
+    return with_state(backend, lambda after, before, *_: after._replace(statistics=before.statistics))
+
+
+def statistics_of_the_first_network(backend: Backend) -> Backend:
+    def change(after: Any, *_: Any) -> Any:
+        return after._replace(
+            statistics=on_host(backend, lambda _, value: np.repeat(value[:1], len(value), 0), after.statistics)
+        )
+
+    return with_state(backend, change)

@@ -1,0 +1,116 @@
+"""evaluate: accuracy and loss of networks on a split, with the statistics of training."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.special import log_softmax
+
+import weedout_core as wc
+
+NET = wc.mlp(inputs=2, hidden=(6,), classes=2)
+#: With a batch norm: flat, so that the reference is quick.
+NORMED = wc.Network(
+    (wc.Dense("first", 6), wc.BatchNorm("norm"), wc.Relu(), wc.Mask("hidden_0"), wc.Dense("logits", 2)), (2,)
+)
+X = np.random.default_rng(5).normal(size=(30, 2))
+Y = (X[:, 0] > X[:, 1]).astype(np.int64)
+TEST = (X[20:], Y[20:])
+MASK = {"hidden_0": np.asarray([True, True, False, True, True, False])}
+KEY = wc.key(23)
+#: As far from mean 0 and variance 1 as to change every prediction's loss.
+STATISTICS = {"norm/mean": np.linspace(-1, 1, 6), "norm/variance": np.linspace(0.5, 4, 6)}
+
+
+@pytest.fixture(scope="module")
+def backend() -> wc.Backend:
+    return wc.load_backend("numpy")
+
+
+@pytest.fixture(scope="module")
+def params(backend: wc.Backend) -> dict[str, np.ndarray]:
+    return {path: np.asarray(value) for path, value in backend.initialise(NET, wc.key(1)).items()}
+
+
+@pytest.fixture(scope="module")
+def normed(backend: wc.Backend) -> dict[str, np.ndarray]:
+    return {path: np.asarray(value) for path, value in backend.initialise(NORMED, wc.key(1)).items()}
+
+
+def never(*args: Any) -> Any:
+    raise AssertionError("work began before everything was checked")
+
+
+def test_evaluation_against_scipy(backend: wc.Backend, params: Any) -> None:
+    logits = backend.to_numpy(backend.apply(NET, params, X, MASK))
+    found = wc.evaluate(NET, params, MASK, (X, Y), backend=backend)
+    np.testing.assert_array_equal(found.predictions, np.argmax(logits, axis=-1))
+    assert found.accuracy == np.mean(np.argmax(logits, axis=-1) == Y)
+    expected = -np.mean(log_softmax(logits, axis=-1)[np.arange(len(Y)), Y])
+    assert found.loss == pytest.approx(expected, rel=1e-12)  # 30 terms, each rounded a few times at 2^-53
+
+
+def test_evaluation_of_several_is_that_of_each(backend: wc.Backend, params: Any) -> None:
+    masks = [MASK, {"hidden_0": ~MASK["hidden_0"]}]
+    together = wc.evaluate_together(NET, [params, params], masks, TEST, backend="numpy")
+    for found, mask in zip(together, masks, strict=True):
+        alone = wc.evaluate(NET, params, mask, TEST, backend=backend)
+        assert (found.accuracy, found.loss) == (alone.accuracy, alone.loss)
+
+
+def test_evaluation_without_a_mask_is_the_parents(backend: wc.Backend, params: Any) -> None:
+    ones = {"hidden_0": np.ones(6, dtype=bool)}
+    parent = wc.evaluate(NET, params, None, TEST, backend=backend)
+    assert parent.loss == wc.evaluate(NET, params, ones, TEST, backend=backend).loss
+
+
+def test_evaluation_takes_the_statistics_of_training(backend: wc.Backend, normed: Any) -> None:
+    """A batch norm with running statistics is a shift and a scale, that the first layer may do as well."""
+    found = wc.evaluate(NORMED, normed, MASK, (X, Y), backend=backend, statistics=STATISTICS)
+    scale = 1 / np.sqrt(STATISTICS["norm/variance"] + 1e-5)
+    hidden = (X @ normed["first/kernel"] + normed["first/bias"] - STATISTICS["norm/mean"]) * scale
+    logits = np.maximum(hidden, 0) * MASK["hidden_0"] @ normed["logits/kernel"] + normed["logits/bias"]
+    expected = -np.mean(log_softmax(logits, axis=-1)[np.arange(len(Y)), Y])
+    assert found.loss == pytest.approx(expected, rel=1e-12)  # sums of 6 and 30 terms, rounded at 2^-53
+    assert found.loss != wc.evaluate(NORMED, normed, MASK, (X, Y), backend=backend).loss
+
+
+def test_without_statistics_they_are_those_before_training(backend: wc.Backend, normed: Any) -> None:
+    before = wc.initial_statistics(NORMED)
+    found = wc.evaluate(NORMED, normed, MASK, TEST, backend=backend)
+    assert found.loss == wc.evaluate(NORMED, normed, MASK, TEST, backend=backend, statistics=before).loss
+
+
+def test_each_of_several_networks_has_its_own_statistics(backend: wc.Backend, normed: Any) -> None:
+    moving = [STATISTICS, wc.initial_statistics(NORMED)]
+    together = wc.evaluate_together(NORMED, [normed] * 2, None, TEST, backend=backend, statistics=moving)
+    for found, statistics in zip(together, moving, strict=True):
+        alone = wc.evaluate(NORMED, normed, None, TEST, backend=backend, statistics=statistics)
+        assert (found.accuracy, found.loss) == (alone.accuracy, alone.loss)
+
+
+def test_statistics_of_another_network_are_an_error(backend: wc.Backend, params: Any, normed: Any) -> None:
+    idle = dataclasses.replace(backend, predict=never)
+    mean = {"norm/mean": STATISTICS["norm/mean"]}
+    cases = [
+        (NET, params, STATISTICS, "'norm/mean' must not be there; got (6,)."),
+        (NORMED, normed, mean, "'norm/variance' must have shape (6,); got nothing."),
+        (NORMED, normed, {}, "'norm/mean' must have shape (6,); got nothing."),
+        (NORMED, normed, {**STATISTICS, "norm/mean": np.zeros(5)}, "'norm/mean' must have shape (6,); got (5,)."),
+        (NORMED, normed, {**STATISTICS, "norm/scale": np.ones(6)}, "'norm/scale' must not be there; got (6,)."),
+    ]
+    for net, weights, statistics, message in cases:
+        for measure in (
+            lambda: wc.evaluate(net, weights, MASK, TEST, backend=idle, statistics=statistics),  # noqa: B023
+            lambda: idle.apply(net, weights, X, MASK, statistics),  # noqa: B023
+        ):
+            with pytest.raises(wc.ConfigError) as caught:
+                measure()
+            assert str(caught.value) == f"statistics must be those of the network: {message}"
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_statistics_must_be_as_many_as_the_networks(backend: wc.Backend, normed: Any, count: int) -> None:
+    with pytest.raises(wc.ConfigError, match=f"must have one entry a network; got 2 and {count}"):
+        wc.evaluate_together(NORMED, [normed] * 2, None, TEST, backend=backend, statistics=[STATISTICS] * count)

@@ -1,0 +1,67 @@
+"""How a backend is found, and what its absence says."""
+
+import importlib.metadata
+import sys
+
+import pytest
+
+import weedout_core as wc
+
+
+def announce(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    """Pretend that an installed package announces a backend."""
+    point = importlib.metadata.EntryPoint(name, value, "weedout_core.backends")
+    points = importlib.metadata.EntryPoints([point])
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda **params: points.select(**params))
+
+
+def test_the_built_in_backends_are_known() -> None:
+    assert {"numpy", "jax"} <= set(wc.backend_names())
+    assert wc.backend_names() == sorted(wc.backend_names())
+
+
+def test_an_unknown_backend_is_an_error_that_lists_the_known() -> None:
+    known = ", ".join(wc.backend_names())
+    with pytest.raises(wc.BackendError) as caught:
+        wc.load_backend("numpi")
+    assert str(caught.value) == f"unknown backend 'numpi'; known are {known}."
+
+
+def test_a_backend_that_cannot_be_imported_is_an_error_that_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "weedout_jax", None)
+    with pytest.raises(wc.BackendNotInstalledError) as caught:
+        wc.load_backend("jax")
+    message = str(caught.value)
+    assert message.startswith("backend 'jax' cannot be imported (")
+    assert message.endswith("): pip install 'weedout-core[jax]'.")
+    assert isinstance(caught.value, ImportError), "who catches ImportError catches this one"
+    assert isinstance(caught.value.__cause__, ImportError), "the first cause stays visible"
+
+
+def test_what_a_backend_imports_while_connecting_counts_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    announce(monkeypatch, "late", "weedout_numpy:no_such_module")
+    monkeypatch.setattr("weedout_numpy.no_such_module", connect_without_its_framework, raising=False)
+    with pytest.raises(
+        wc.BackendNotInstalledError, match=r"backend 'late' cannot be imported \(.*\): install what is missing\."
+    ):
+        wc.load_backend("late")
+
+
+def connect_without_its_framework(device: str | None, devices: int) -> wc.Backend:
+    raise ImportError(f"no framework for {devices} of {device}")
+
+
+def test_a_third_party_announces_its_backend(monkeypatch: pytest.MonkeyPatch) -> None:
+    announce(monkeypatch, "mine", "weedout_numpy:connect")
+    assert "mine" in wc.backend_names()
+    assert wc.load_backend("mine").name == "numpy", "the entry point's function connects"
+
+
+def test_a_third_party_cannot_take_the_place_of_a_built_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    announce(monkeypatch, "numpy", "weedout_jax:connect")
+    assert wc.load_backend("numpy").name == "numpy"
+
+
+def test_a_backend_is_passed_through() -> None:
+    backend = wc.load_backend("numpy")
+    assert wc.load_backend(backend) is backend

@@ -1,0 +1,132 @@
+"""Checkpoints: what was offered comes back, damage is named, and the one before serves."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import weedout_core as wc
+from weedout_core.lab.checkpoints import NOTHING, Checkpoints, GroupProgress, Pace
+
+
+def trained(epochs: int) -> wc.Trained:
+    rng = np.random.default_rng(epochs)
+    tree = {"dense/kernel": rng.random((2, 3, 4), np.float32), "dense/bias": rng.random((2, 4), np.float32)}
+    history = tuple(
+        wc.Epoch(epoch + 1, rng.random(2), rng.random(2), np.array([np.nan, epoch])) for epoch in range(epochs)
+    )
+    velocity = {path: -value for path, value in tree.items()}
+    return wc.Trained(tree, {"norm/mean": np.ones((2, 4), np.float32)}, velocity, rng.random((2, 5 * epochs)), history)
+
+
+def progress(epochs: int) -> GroupProgress:
+    scored = ((np.array([-1.0, np.nan]), np.array([-2.0, -3.0])), (np.array([-4.0, -np.inf]),))
+    return GroupProgress(scored, trained(epochs) if epochs else None)
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+EVERY = Pace(minutes=0, epochs=None)
+
+
+def checkpoints(path: Path, warnings: list[str] | None = None, pace: Pace = EVERY) -> Checkpoints:
+    heard = [] if warnings is None else warnings
+    return Checkpoints(path / "checkpoints", "digest", pace, heard.append, Clock())
+
+
+def assert_same(found: GroupProgress, wanted: GroupProgress) -> None:
+    np.testing.assert_equal(found, wanted)  # NaN equals NaN, and tuples are compared element by element
+
+
+@pytest.mark.parametrize("epochs", [0, 1, 3])
+def test_what_is_offered_comes_back_to_the_bit(tmp_path: Path, epochs: int) -> None:
+    checkpoints(tmp_path).offer(lambda: progress(epochs), None)
+    assert_same(checkpoints(tmp_path).latest(), progress(epochs))
+
+
+def test_without_a_checkpoint_there_is_nothing(tmp_path: Path) -> None:
+    assert checkpoints(tmp_path).latest() is NOTHING
+
+
+def test_the_pace_is_minutes_and_epochs(tmp_path: Path) -> None:
+    store = checkpoints(tmp_path, pace=Pace(minutes=2, epochs=3))
+    fetched: list[int] = []
+
+    def offer(epoch: int | None) -> None:
+        store.offer(lambda: (fetched.append(epoch or 0), progress(epoch or 0))[1], epoch)
+
+    offer(1)
+    assert not fetched, "one minute has not passed, and the epoch is not the third: nothing is fetched from the device"
+    offer(3)
+    assert fetched == [3], "every third epoch"
+    store.clock.now = 119.0  # type: ignore[attr-defined]
+    offer(4)
+    assert fetched == [3]
+    store.clock.now = 120.0  # type: ignore[attr-defined]
+    offer(5)
+    assert fetched == [3, 5], "two minutes after the last"
+
+
+def test_flush_writes_what_was_offered_last_and_only_once(tmp_path: Path) -> None:
+    store = checkpoints(tmp_path, pace=Pace(minutes=60, epochs=None))
+    store.flush()
+    assert store.latest() is NOTHING, "nothing was offered"
+    store.offer(lambda: progress(1), None)
+    store.offer(lambda: progress(2), None)
+    store.flush()
+    store.flush()
+    assert_same(store.latest(), progress(2))
+    assert len(list(store.path.glob("*.json"))) == 1
+
+
+def test_the_last_two_are_kept(tmp_path: Path) -> None:
+    store = checkpoints(tmp_path)
+    for epochs in (1, 2, 3, 4):
+        store.offer(lambda epochs=epochs: progress(epochs), None)
+    assert sorted(item.name for item in store.path.iterdir()) == [
+        "000003.json", "000003.safetensors", "000004.json", "000004.safetensors",
+    ]  # fmt: skip
+    store.remove()
+    assert not store.path.exists()
+    store.remove()
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("000002.safetensors", lambda content: content[:-1]),
+        ("000002.safetensors", lambda content: content[:-1] + bytes([content[-1] ^ 1])),
+        ("000002.safetensors", lambda content: b""),
+        ("000002.json", lambda content: content[:40]),
+        ("000002.json", lambda content: content.replace(b'"epochs": 2', b'"epochs": 1')),
+        ("000002.json", lambda content: content.replace(b'"digest"', b'"another run"')),
+        ("000002.json", lambda content: b"[]"),
+    ],
+)
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_used(tmp_path: Path, name: str, damage) -> None:
+    store = checkpoints(tmp_path)
+    for epochs in (1, 2):
+        store.offer(lambda epochs=epochs: progress(epochs), None)
+    file = store.path / name
+    file.write_bytes(damage(file.read_bytes()))
+    warnings: list[str] = []
+    assert_same(checkpoints(tmp_path, warnings).latest(), progress(1))
+    assert len(warnings) == 1
+    assert "000002" in warnings[0]
+    assert "is damaged" in warnings[0]
+
+
+def test_a_process_killed_between_the_two_files_leaves_the_checkpoint_before(tmp_path: Path) -> None:
+    store = checkpoints(tmp_path)
+    for epochs in (1, 2):
+        store.offer(lambda epochs=epochs: progress(epochs), None)
+    (store.path / "000002.json").unlink()
+    again = checkpoints(tmp_path)
+    assert_same(again.latest(), progress(1))
+    again.offer(lambda: progress(3), None)
+    assert_same(again.latest(), progress(3))

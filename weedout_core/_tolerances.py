@@ -1,0 +1,17 @@
+"""How closely the fitness of one candidate agrees between backends: what decides whether an election is close.
+
+The conformance kit holds backends to bounds for the worst case, derived in ``weedout_core.testing.tolerances``.
+What is seen in a search is far below them.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+#: By fitness function. Cross-entropy, in nats: measured, initial weights and sums included. Accuracy counts
+#: examples, and its ties go to the lowest candidate in every backend.
+FITNESS_AGREEMENT: Mapping[str, float] = MappingProxyType({"negative_cross_entropy": 1e-6, "accuracy": 0.0})
+
+
+def too_close(fitness: str) -> float:
+    """Candidates whose fitness differs by less than this may rank the other way round in another backend."""
+    return 2 * FITNESS_AGREEMENT[fitness]

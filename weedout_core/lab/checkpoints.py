@@ -1,0 +1,184 @@
+"""Checkpoints of a group: what it has done so far, so that a process that is killed loses little.
+
+A checkpoint is a safetensors file of arrays and a JSON file beside it with the file's SHA-256. The JSON is written
+last: without it there is no checkpoint. The last two are kept; one that is damaged is named, and the one before it
+is used.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from safetensors.numpy import load, save
+
+from weedout_core._errors import RunError
+from weedout_core._train import Epoch, Trained
+from weedout_core.lab.files import make_folder, read_file, remove_folder, write_file
+
+_FORMAT = 1
+_KEPT = 2
+
+
+#: The fitness of every generation of some searches.
+Scored = tuple[tuple[np.ndarray, ...], ...]
+
+
+class GroupProgress(NamedTuple):
+    """How far a group has come.
+
+    Attributes:
+        scored: for each repeat whose search has begun, the fitness of its generations so far.
+        trained: its networks after some epochs, or None before the first has ended.
+    """
+
+    scored: Scored
+    trained: Trained | None
+
+
+#: A group that has not begun.
+NOTHING = GroupProgress((), None)
+
+Fetch = Callable[[], GroupProgress]
+
+
+class Pace(NamedTuple):
+    """How often a checkpoint is written.
+
+    Attributes:
+        minutes: after so many, ≥ 0; at 0 every generation and every epoch is kept.
+        epochs: after every so many epochs, ≥ 1; None leaves it to the minutes.
+    """
+
+    minutes: float
+    epochs: int | None
+
+
+@dataclass
+class Checkpoints:
+    """The checkpoints of one group.
+
+    Attributes:
+        path: their folder.
+        digest: of the run they belong to.
+        pace: how often one is written.
+        warn: told, in a sentence, of one that is damaged.
+        clock: gives seconds.
+    """
+
+    path: Path
+    digest: str
+    pace: Pace
+    warn: Callable[[str], None]
+    clock: Callable[[], float] = time.monotonic
+    _written: float = field(init=False)
+    _offered: Fetch | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self._written = self.clock()
+
+    def latest(self) -> GroupProgress:
+        """The progress of the newest checkpoint that is whole; ``NOTHING`` without one."""
+        for number in reversed(self._numbers()):
+            try:
+                return _progress(*self._read(number))
+            except RunError as error:
+                self.warn(f"{error} The one before it is used, if there is one.")
+        return NOTHING
+
+    def offer(self, fetch: Fetch, epoch: int | None) -> None:
+        """Take note of progress, and write it where the pace says so.
+
+        Args:
+            fetch: gets the progress, from the device if need be.
+            epoch: epochs done; None while searching.
+        """
+        self._offered = fetch
+        by_epoch = epoch is not None and self.pace.epochs is not None and epoch % self.pace.epochs == 0
+        if by_epoch or self.clock() - self._written >= 60 * self.pace.minutes:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the progress offered last, if it is not written."""
+        if self._offered is None:
+            return
+        arrays, facts = _plain(self._offered())
+        numbers = self._numbers()
+        self._write(numbers[-1] + 1 if numbers else 1, arrays, facts)
+        for old in self._numbers()[:-_KEPT]:
+            self._facts(old).unlink(missing_ok=True)
+            self._arrays(old).unlink(missing_ok=True)
+        self._offered, self._written = None, self.clock()
+
+    def remove(self) -> None:
+        """Delete them all: the group is committed."""
+        remove_folder(self.path)
+
+    def _numbers(self) -> list[int]:
+        return sorted(int(item.stem) for item in self.path.glob("*.json") if item.stem.isdecimal())
+
+    def _facts(self, number: int) -> Path:
+        return self.path / f"{number:06d}.json"
+
+    def _arrays(self, number: int) -> Path:
+        return self.path / f"{number:06d}.safetensors"
+
+    def _write(self, number: int, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
+        make_folder(self.path)
+        content = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+        write_file(self._arrays(number), content)
+        described = {"format": _FORMAT, "run": self.digest, "sha256": _digest(content, facts), "progress": facts}
+        write_file(self._facts(number), (json.dumps(described, indent=2) + "\n").encode())
+
+    def _read(self, number: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        path, content = self._facts(number), read_file(self._arrays(number))
+        try:
+            described = json.loads(read_file(path))
+            facts, found = described["progress"], (described["format"], described["run"], described["sha256"])
+        except (ValueError, TypeError, KeyError) as error:
+            raise RunError(f"the checkpoint {path} is damaged ({error!r}).") from error
+        if found != (_FORMAT, self.digest, _digest(content, facts)):
+            raise RunError(f"the checkpoint {self._arrays(number)} is damaged: it is not what {path.name} describes.")
+        return load(content), facts
+
+
+def _digest(content: bytes, facts: Mapping[str, Any]) -> str:
+    return hashlib.sha256(content + json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _plain(progress: GroupProgress) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Progress as arrays by name, and the numbers that tell how to read them."""
+    arrays = {f"scored/{r}/{g}": fitness for r, found in enumerate(progress.scored) for g, fitness in enumerate(found)}
+    facts: dict[str, Any] = {"generations": [len(found) for found in progress.scored], "epochs": None}
+    if (trained := progress.trained) is not None:
+        for tree in _TREES:
+            arrays |= {f"{tree}/{path}": value for path, value in getattr(trained, tree).items()}
+        arrays["losses"] = trained.losses
+        for name in Epoch._fields[1:]:
+            arrays[f"history/{name}"] = np.stack([getattr(epoch, name) for epoch in trained.history])
+        facts["epochs"] = len(trained.history)
+    return arrays, facts
+
+
+def _progress(arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> GroupProgress:
+    """The way back."""
+    scored = tuple(
+        tuple(arrays[f"scored/{r}/{g}"] for g in range(count)) for r, count in enumerate(facts["generations"])
+    )
+    if facts["epochs"] is None:
+        return GroupProgress(scored, None)
+    params, statistics, velocity = (_tree(arrays, name) for name in _TREES)
+    shown = [arrays[f"history/{name}"] for name in Epoch._fields[1:]]
+    history = tuple(Epoch(epoch + 1, *(values[epoch] for values in shown)) for epoch in range(facts["epochs"]))
+    return GroupProgress(scored, Trained(params, statistics, velocity, arrays["losses"], history))
+
+
+def _tree(arrays: Mapping[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
+    return {path.removeprefix(f"{name}/"): value for path, value in arrays.items() if path.startswith(f"{name}/")}
+
+
+_TREES = ("params", "statistics", "velocity")

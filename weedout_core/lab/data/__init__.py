@@ -1,0 +1,1 @@
+"""Real data for experiments: where it comes from, how it is read, split and standardised."""

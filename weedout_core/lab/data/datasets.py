@@ -1,0 +1,171 @@
+"""Real data for experiments: train, validation and test splits that are the same in every run.
+
+The validation split serves the search and is never trained on.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
+
+import numpy as np
+
+from weedout_core._config import check_at_least
+from weedout_core._data import Examples
+from weedout_core._errors import ConfigError, DataError
+from weedout_core.lab.data.cifar import read_cifar10, read_cifar100
+from weedout_core.lab.data.download import downloaded
+from weedout_core.lab.data.images import Images
+from weedout_core.lab.data.mnist import read_mnist
+from weedout_core.lab.data.reading import find_folder
+from weedout_core.lab.data.splits import stratified_order
+from weedout_core.lab.data.standardise import standard_levels, standardised
+
+_DIGITS_TRAIN, _DIGITS_VALIDATION = 1200, 300
+
+
+class Dataset(NamedTuple):
+    """A dataset ready for training.
+
+    Attributes:
+        name: as in ``DATASETS``.
+        train, validation, test: x float32 ``(examples, height, width, channels)``, standardised; y int32
+            ``(examples,)``.
+        classes: labels are in [0, classes).
+        digest: SHA-256 over all arrays, in hexadecimal.
+    """
+
+    name: str
+    train: Examples
+    validation: Examples
+    test: Examples
+    classes: int
+    digest: str
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of one example: (height, width, channels)."""
+        return self.train.x.shape[1:]
+
+
+class _Raw(NamedTuple):
+    """A dataset as it was read.
+
+    Attributes:
+        learning: the images of the train and the validation split.
+        test: the images of the test split.
+        train, validation, tested: the examples of each split in stratified order, indices into the images above.
+        classes: labels are in [0, classes).
+    """
+
+    learning: Images
+    test: Images
+    train: np.ndarray
+    validation: np.ndarray
+    tested: np.ndarray
+    classes: int
+
+
+class _Layout(NamedTuple):
+    """How a dataset's files are read: the reader, the usual folders, one in how many is held out, the classes."""
+
+    read: Callable[[Path], tuple[Images, Images]]
+    folders: tuple[str, ...]
+    held_out: int
+    classes: int
+
+
+def load_dataset(
+    name: str,
+    data_dir: Path | str | None = None,
+    train_examples: int | None = None,
+    test_examples: int | None = None,
+) -> Dataset:
+    """Load a dataset, standardised with the mean and the deviation of each channel.
+
+    Mean and deviation are those of the whole train split whatever ``train_examples`` is, so that an example has the
+    same values in every subset. The smaller subset is a part of the larger.
+
+    Args:
+        name: "digits" (bundled with scikit-learn), "mnist", "fashion-mnist", "cifar10" or "cifar100".
+        data_dir: the folder that holds the dataset's files, or a subfolder ``mnist``, ``fashion-mnist``,
+            ``cifar-10-batches-bin`` or ``cifar-100-binary`` with them; None downloads them once.
+        train_examples, test_examples: take so many of the train and the test split, the classes in proportion; at
+            least 1, at most what there is. None takes all. The validation split is always whole.
+    Raises:
+        ConfigError: the split does not have so many examples.
+        DataError: the name is unknown, a file is missing or damaged, or cannot be downloaded.
+    """
+    if name not in DATASETS:
+        raise DataError(f"unknown dataset {name!r}; known are {', '.join(DATASETS)}.")
+    check_at_least("train_examples", train_examples, 1, optional=True)
+    check_at_least("test_examples", test_examples, 1, optional=True)
+    raw = DATASETS[name](None if data_dir is None else Path(data_dir))
+    levels = standard_levels(raw.learning.pixels, raw.train)
+    train = _examples(raw.learning, _first(raw.train, train_examples, "train", name), levels)
+    validation = _examples(raw.learning, raw.validation, levels)
+    test = _examples(raw.test, _first(raw.tested, test_examples, "test", name), levels)
+    return Dataset(name, train, validation, test, raw.classes, _digest(train, validation, test))
+
+
+def _first(split: np.ndarray, count: int | None, part: str, name: str) -> np.ndarray:
+    if count is not None and count > len(split):
+        raise ConfigError(
+            f"{part}_examples must be at most {len(split)}, the {part} split of {name}; got {count}. Leave it out "
+            "to take them all."
+        )
+    return split[:count]
+
+
+def _examples(images: Images, split: np.ndarray, levels: np.ndarray) -> Examples:
+    """The examples of a split, in the order in which the files hold them."""
+    chosen = np.sort(split)
+    return Examples(standardised(images.pixels, chosen, levels), images.labels[chosen].astype(np.int32))
+
+
+def _digits(data_dir: Path | None) -> _Raw:
+    from sklearn.datasets import load_digits  # a second to import, and only this dataset needs it
+
+    del data_dir
+    pixels, labels = load_digits(return_X_y=True)
+    images = Images(pixels.astype(np.uint8).reshape(-1, 8, 8, 1), labels)
+    splits = np.split(stratified_order(labels), [_DIGITS_TRAIN, _DIGITS_TRAIN + _DIGITS_VALIDATION])
+    return _Raw(images, images, *splits, classes=10)
+
+
+def _from_files(name: str, layout: _Layout, data_dir: Path | None) -> _Raw:
+    folder = downloaded(name) if data_dir is None else find_folder(data_dir, layout.folders, name)
+    try:
+        learning, test = layout.read(folder)
+    except DataError as error:
+        if data_dir is not None:
+            raise
+        raise DataError(f"{error} It was downloaded: remove {folder}, and the next run downloads it anew.") from error
+    count = len(learning.labels)
+    if count < layout.held_out:
+        raise DataError(f"{folder} must hold at least {layout.held_out} training images; got {count}.")
+    train, validation = np.split(stratified_order(learning.labels), [count - count // layout.held_out])
+    return _Raw(learning, test, train, validation, stratified_order(test.labels), layout.classes)
+
+
+def _digest(*splits: Examples) -> str:
+    digest = hashlib.sha256()
+    for array in (array for split in splits for array in split):
+        digest.update(f"{array.dtype.str} {array.shape}".encode())
+        digest.update(array.data.cast("B"))
+    return digest.hexdigest()
+
+
+_LAYOUTS = {
+    "mnist": _Layout(read_mnist, ("mnist",), 6, 10),
+    "fashion-mnist": _Layout(read_mnist, ("fashion-mnist", "fashion_mnist"), 6, 10),
+    "cifar10": _Layout(read_cifar10, ("cifar-10-batches-bin",), 10, 10),
+    "cifar100": _Layout(read_cifar100, ("cifar-100-binary",), 10, 100),
+}
+
+#: The datasets by name, each read from ``data_dir``, or downloaded.
+DATASETS: Mapping[str, Callable[[Path | None], _Raw]] = MappingProxyType(
+    {"digits": _digits, **{name: partial(_from_files, name, layout) for name, layout in _LAYOUTS.items()}}
+)

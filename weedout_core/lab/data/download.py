@@ -1,0 +1,130 @@
+"""Datasets from the network: downloaded once, known by their checksums, kept in the user's cache.
+
+A file is written beside its place and moved there when its checksum is right, so that what broke off or was damaged on
+its way is neither used nor left behind.
+"""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from weedout_core._errors import DataError
+from weedout_core.lab.data.download_bar import download_bar
+from weedout_core.lab.data.published import PUBLISHED, Published
+from weedout_core.lab.data.unpack import unpack
+
+_TIMEOUT = (10, 30)  # seconds to connect, and between two pieces
+_PIECE = 1 << 16  # bytes
+_IN_WORDS = {
+    "ChunkedEncodingError": "the transfer broke off",
+    "ConnectTimeout": "no answer",
+    "ReadTimeout": "no answer",
+}
+
+
+def downloaded(name: str) -> Path:
+    """The folder in the cache with a dataset's files, which are downloaded if they are not there.
+
+    The cache is the folder that the environment variable ``WEEDOUT_CACHE`` names, else the user's cache folder.
+
+    Raises:
+        DataError: pooch is not installed, the cache cannot be written, or no mirror has the right file.
+    """
+    published, cache = PUBLISHED[name], _cache(name)
+    folder = cache / published.folder
+    with _writable(cache):
+        if published.members:
+            _make_folder(name, published, folder)
+        else:
+            for file in published.md5:
+                _fetch(name, published, file, folder)
+    return folder
+
+
+def _make_folder(name: str, published: Published, folder: Path) -> None:
+    """Make the folder of a dataset that comes in an archive, which is not kept."""
+    if folder.is_dir():
+        return
+    cache = folder.parent
+    cache.mkdir(parents=True, exist_ok=True)
+    with FileLock(cache / f"{published.folder}.lock"):
+        if folder.is_dir():
+            return  # made by another process, for which this one has waited
+        (file,) = published.md5
+        archive = _fetch(name, published, file, cache)
+        unpack(archive, published.folder, published.members, cache)
+        archive.unlink()
+
+
+def _cache(name: str) -> Path:
+    try:
+        import pooch  # here and below: only who downloads needs it
+    except ModuleNotFoundError as error:
+        raise DataError(
+            f"to download {name!r}, pooch must be installed: pip install 'weedout-core[lab]'. Or get its files by "
+            "hand and name their folder with --data-dir."
+        ) from error
+    return Path(os.environ.get("WEEDOUT_CACHE") or pooch.os_cache("weedout-core")).expanduser().absolute()
+
+
+@contextmanager
+def _writable(cache: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"the cache {cache} must be writable, and is not: {_reason(error)}. Name another folder with the "
+            "environment variable WEEDOUT_CACHE."
+        ) from error
+
+
+def _fetch(name: str, published: Published, file: str, folder: Path) -> Path:
+    """A file from its folder in the cache, or else from the first mirror that has the right one."""
+    import pooch
+    from requests import RequestException
+
+    md5, failures = published.md5[file], list[str]()
+    folder.mkdir(parents=True, exist_ok=True)
+    for mirror in published.mirrors:
+        try:
+            with _quiet(pooch.get_logger()), download_bar(file) as bar:
+                load: Any = pooch.HTTPDownloader(progressbar=bar, chunk_size=_PIECE, timeout=_TIMEOUT)
+                return Path(pooch.retrieve(mirror + file, f"md5:{md5}", file, folder, downloader=load))
+        except RequestException as error:
+            failures.append(f"{mirror} ({_reason(error)})")
+        except ValueError:
+            # What pooch raises for a wrong checksum. The file is gone by now, and its sentence names no mirror.
+            failures.append(f"{mirror} (the MD5 of what it sent is not {md5})")
+    raise DataError(
+        f"dataset {name!r} needs {file}, and no mirror gave it: {'; '.join(failures)}. Try again, or get its files by "
+        "hand and name their folder with --data-dir."
+    )
+
+
+@contextmanager
+def _quiet(logger: logging.Logger) -> Iterator[None]:
+    """Let only warnings through: there is a bar, and what fails is said once, in an error."""
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _reason(error: Exception) -> str:
+    """Why, in the words of the operating system where it spoke: it is the innermost of what was raised."""
+    response: Any = getattr(error, "response", None)
+    if response is not None:
+        return f"HTTP status {response.status_code}"
+    name = type(error).__name__
+    reason, cause = _IN_WORDS.get(name, name), error
+    while cause is not None:
+        reason = getattr(cause, "strerror", None) or reason
+        cause = cause.__cause__ or cause.__context__
+    return reason

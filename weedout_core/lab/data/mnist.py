@@ -1,0 +1,31 @@
+"""MNIST and its kin (Fashion-MNIST): four IDX files, images and labels of a training and a test part."""
+
+from pathlib import Path
+
+import numpy as np
+
+from weedout_core._errors import DataError
+from weedout_core.lab.data.idx import read_images, read_labels
+from weedout_core.lab.data.images import Images
+
+_CLASSES = 10
+
+
+def read_mnist(folder: Path) -> tuple[Images, Images]:
+    """The training and the test images: pixels ``(examples, height, width, 1)``, labels in [0, 10)."""
+    train, test = _read_part(folder, "train"), _read_part(folder, "t10k")
+    size, test_size = train.pixels.shape[1:3], test.pixels.shape[1:3]
+    if test_size != size:
+        raise DataError(f"train and test images in {folder} must have one size; got {size} and {test_size}.")
+    return train, test
+
+
+def _read_part(folder: Path, part: str) -> Images:
+    images_path, images = read_images(folder, f"{part}-images-idx3-ubyte")
+    labels_path, labels = read_labels(folder, f"{part}-labels-idx1-ubyte", _CLASSES)
+    if len(images) != len(labels):
+        raise DataError(
+            f"{labels_path} must hold one label for each of the {len(images)} images in {images_path}; "
+            f"got {len(labels)}. The files are not of one dataset, or one is damaged."
+        )
+    return Images(images[..., np.newaxis], labels)

@@ -1,0 +1,184 @@
+"""The error of a float32 forward pass, carried from layer to layer beside the activations, in float64.
+
+u, γₙ: see ``tolerances``. Each layer takes activations h that may be off by e, and gives the same of its output:
+what it makes of e, and the roundings that it adds.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from weedout_core._layers import (
+    BatchNorm,
+    Conv,
+    Dense,
+    Flatten,
+    GlobalAveragePool,
+    Layer,
+    Mask,
+    MaxPool,
+    Relu,
+    Residual,
+)
+from weedout_core.testing.precision import UNIT_ROUNDOFF, gamma
+
+Tree = Mapping[str, np.ndarray]
+
+
+class Carried(NamedTuple):
+    """Values, and the most that each may be off: float64 of one shape."""
+
+    value: np.ndarray
+    error: np.ndarray
+
+
+def exact(value: np.ndarray) -> Carried:
+    """Values that are handed in, and not off."""
+    value = np.asarray(value, dtype=np.float64)
+    return Carried(value, np.zeros_like(value))
+
+
+class Pass(NamedTuple):
+    """What a forward pass is made with.
+
+    Attributes:
+        params: {path: ``shape``}.
+        off: how far each weight may be off, {path: float ``shape``}; {} for weights handed in.
+        masks: of one candidate, or None.
+        statistics: what batch normalisation takes, {path: Carried}; None: the statistics of each group of the batch.
+        groups: of the batch.
+        found: filled with the mean over the groups of each batch statistic, {path: Carried}.
+    """
+
+    params: Tree
+    off: Tree
+    masks: Tree | None
+    statistics: Mapping[str, Carried] | None
+    groups: int
+    found: dict[str, Carried]
+
+
+def carry(layers: Sequence[Layer], through: Pass, h: Carried) -> Carried:
+    """Run layers on activations ``(examples, *shape)``."""
+    for layer in layers:
+        match layer:
+            case Dense(name):
+                h = _products(through, name, h.value, h.error)
+            case Conv(name, _, window, stride):
+                h = _products(through, name, *(_patches(part, window, stride) for part in h))
+            case BatchNorm():
+                h = _batch_norm(layer, through, h)
+            case Relu():
+                h = Carried(np.maximum(h.value, 0), h.error)
+            case Flatten():
+                h = Carried(*(part.reshape(len(part), -1) for part in h))
+            case MaxPool(window):
+                h = Carried(*(_windows(part, window).max(axis=(2, 4)) for part in h))
+            case GlobalAveragePool():
+                h = _mean(h, (1, 2))
+            case Mask():
+                h = _masked(layer, through, h)
+            case Residual(main, shortcut):
+                one, two = carry(main, through, h), carry(shortcut, through, h)
+                total = one.value + two.value
+                h = Carried(total, one.error + two.error + UNIT_ROUNDOFF * np.abs(total))
+    return h
+
+
+def _products(through: Pass, name: str, h: np.ndarray, error: np.ndarray) -> Carried:
+    """A layer of products: an error e becomes e·|W|, weights off by δ add (|h| + e)·δ, and sums of n products γₙ."""
+    kernel = _flat(through.params[f"{name}/kernel"])
+    bias = through.params.get(f"{name}/bias", np.zeros(kernel.shape[-1])).astype(np.float64)
+    inputs = np.abs(h) + error
+    moved = 0.0
+    if through.off:
+        moved = inputs @ _flat(through.off[f"{name}/kernel"]) + through.off.get(f"{name}/bias", 0.0)
+    rounded = gamma(len(kernel) + 1) * (inputs @ np.abs(kernel) + np.abs(bias) + moved)
+    return Carried(h @ kernel + bias, error @ np.abs(kernel) + moved + rounded)
+
+
+def _flat(kernel: np.ndarray) -> np.ndarray:
+    return kernel.reshape(-1, kernel.shape[-1]).astype(np.float64)
+
+
+def _patches(h: np.ndarray, window: int, stride: int) -> np.ndarray:
+    """What each output of a convolution sees: ``(examples, height, width, window² · channels)``."""
+    margin = (window - 1) // 2
+    padded = np.pad(h, [(0, 0), (margin, margin), (margin, margin), (0, 0)])
+    seen = np.lib.stride_tricks.sliding_window_view(padded, (window, window), axis=(1, 2))
+    seen = np.moveaxis(seen[:, ::stride, ::stride], 3, -1)  # (examples, height, width, window, window, channels)
+    return seen.reshape(*seen.shape[:3], -1)
+
+
+def _windows(h: np.ndarray, window: int) -> np.ndarray:
+    examples, height, width, channels = h.shape
+    return h.reshape(examples, height // window, window, width // window, window, channels)
+
+
+def _mean(h: Carried, axes: tuple[int, ...]) -> Carried:
+    """A mean of n values: the mean of their errors, and γ of a sum and a division."""
+    terms = int(np.prod([h.value.shape[axis] for axis in axes]))
+    rounded = gamma(terms + 1) * (np.abs(h.value) + h.error)
+    return Carried(h.value.mean(axis=axes), (h.error + rounded).mean(axis=axes))
+
+
+def _masked(layer: Mask, through: Pass, h: Carried) -> Carried:
+    """A mask enlarges no error; rescaling multiplies it and adds two roundings."""
+    if through.masks is None:
+        return h
+    mask = through.masks[layer.site]
+    factor = mask / (mask.mean() if layer.rescale else 1)
+    value = h.value * factor
+    return Carried(value, h.error * factor + (gamma(2) * np.abs(value) if layer.rescale else 0))
+
+
+def _batch_norm(layer: BatchNorm, through: Pass, h: Carried) -> Carried:
+    paths = f"{layer.name}/mean", f"{layer.name}/variance"
+    if through.statistics is not None:
+        return _normalised(layer, through, h, *(through.statistics[path] for path in paths))
+    parts = [Carried(*pair) for pair in zip(*(np.split(part, through.groups) for part in h), strict=True)]
+    moments = [_moments(part, layer.epsilon) for part in parts]
+    for index, path in enumerate(paths):
+        found = [of_group[index] for of_group in moments]
+        mean = sum(item.value for item in found) / len(found)
+        error = sum(item.error for item in found) / len(found) + gamma(len(found)) * np.abs(mean)
+        through.found[path] = Carried(np.asarray(mean), np.asarray(error))
+    normed = [_normalised(layer, through, part, *both) for part, both in zip(parts, moments, strict=True)]
+    return Carried(*(np.concatenate(parts) for parts in zip(*normed, strict=True)))
+
+
+def _moments(h: Carried, epsilon: float) -> tuple[Carried, Carried]:
+    """Mean and variance of each channel over a group.
+
+    The standard deviation is the root mean square of h − mean, so it moves by at most the root mean square of what
+    those move by. Its sum of n squares rounds by γₙ of mean² + variance, the worst of the usual formulas.
+    """
+    axes = tuple(range(h.value.ndim - 1))
+    terms = h.value.size // h.value.shape[-1]
+    mean = _mean(h, axes)
+    variance = np.square(h.value - mean.value).mean(axis=axes)
+    deviation = np.sqrt(variance + epsilon)
+    moved = np.sqrt(np.square(h.error + mean.error).mean(axis=axes))
+    off = moved * (2 * deviation + moved) + gamma(terms + 6) * (np.square(mean.value) + variance + np.square(moved))
+    return mean, Carried(variance, off)
+
+
+def _normalised(layer: BatchNorm, through: Pass, h: Carried, mean: Carried, variance: Carried) -> Carried:
+    """γ·(h − mean)/√(variance + ε) + β: at most ten roundings, in any order, and the errors of all that goes in."""
+    scale, shift = (through.params[f"{layer.name}/{name}"].astype(np.float64) for name in ("scale", "bias"))
+    smallest = variance.value - variance.error + layer.epsilon
+    if (smallest <= 0).any():
+        raise ValueError(f"{layer.name}: the bound says nothing about a variance of {variance.value.min():.3g}.")
+    inverse = 1 / np.sqrt(variance.value + layer.epsilon)
+    relative = 1 / np.sqrt(smallest) / inverse - 1  # of the inverse deviation, for the error of the variance
+    centred = h.value - mean.value
+    normed = centred * inverse
+    off_centred = h.error + mean.error
+    off_normed = off_centred * inverse * (1 + relative) + np.abs(normed) * relative
+    magnitude = (np.abs(h.value) + h.error + np.abs(mean.value) + mean.error) * inverse * (1 + relative) * np.abs(scale)
+    error = np.abs(scale) * off_normed + gamma(10) * (magnitude + np.abs(shift))
+    if through.off:
+        error = error + (np.abs(normed) + off_normed) * through.off[f"{layer.name}/scale"]
+        error = error + through.off[f"{layer.name}/bias"]
+    return Carried(normed * scale + shift, error)

@@ -1,0 +1,14 @@
+"""The precision of float32, from which the bounds of ``tolerances`` and ``carried`` are derived.
+
+u = 2^-24 is its unit roundoff: one rounded operation is off by at most u of its result. A sum of n products, in any
+order, with or without fused multiply-add, is off by at most γₙ = n·u / (1 − n·u) of the sum of the products'
+magnitudes (Higham, "Accuracy and Stability of Numerical Algorithms", section 3.1). The reference's own error, in
+float64, is 2^-29 of this and not counted.
+"""
+
+UNIT_ROUNDOFF = 2.0**-24
+
+
+def gamma(terms: int) -> float:
+    """γₙ, the relative error bound of a float32 sum of n products."""
+    return terms * UNIT_ROUNDOFF / (1 - terms * UNIT_ROUNDOFF)
