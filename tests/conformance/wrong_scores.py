@@ -1,5 +1,6 @@
 """Backends that run or score networks wrongly."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import count
@@ -249,3 +250,57 @@ def recalibrated_without_masks(backend: Backend) -> Backend:
         return {path: value[0] for path, value in batch_statistics(backend, net, parent, None, norm).items()}
 
     return with_norm(backend, change)
+
+
+def unbiased_variance(backend: Backend) -> Backend:
+    """Divides by n − 1, written as another γ and ε: with s = (n − 1)/n, γ / √(v/s + ε) = γ √s / √(v + s ε)."""
+
+    def change(net: Any, params: Any, norm: Any, population: Any, x: Any, *rest: Any) -> tuple[Any, ...]:
+        if norm is not None or not isinstance(params, Mapping):
+            return net, params, norm, population, x, *rest
+        share = {
+            layer.name: 1 - 1 / (len(x) * math.prod(shape[:-1]))
+            for layer, shape in walk(net.layers, net.input_shape)
+            if isinstance(layer, BatchNorm)
+        }
+
+        def scaled(path: str, value: np.ndarray) -> np.ndarray:
+            return value * math.sqrt(share[path.removesuffix("/scale")]) if path.endswith("/scale") else value
+
+        net = other_layers(
+            net,
+            lambda layer: (
+                replace(layer, epsilon=layer.epsilon * share[layer.name]) if isinstance(layer, BatchNorm) else layer
+            ),
+        )
+        return net, on_host(backend, scaled, params), norm, population, x, *rest
+
+    return with_arguments(backend, "score_population", change)
+
+
+def predicts_with_the_first_weights(backend: Backend) -> Backend:
+    """Every network predicts with the weights of the first."""
+
+    def change(net: Any, params: Any, *rest: Any) -> tuple[Any, ...]:
+        return net, on_host(backend, lambda _, value: np.repeat(value[:1], len(value), axis=0), params), *rest
+
+    return with_arguments(backend, "predict", change)
+
+
+def predicts_with_the_first_statistics(backend: Backend) -> Backend:
+    """Every network predicts with the statistics of the first."""
+
+    def change(net: Any, params: Any, statistics: Any, *rest: Any) -> tuple[Any, ...]:
+        first = on_host(backend, lambda _, value: np.repeat(value[:1], len(value), axis=0), statistics)
+        return net, params, first, *rest
+
+    return with_arguments(backend, "predict", change)
+
+
+def norm_ignored_for_keys(backend: Backend) -> Backend:
+    """A population of keys is scored with the batch's statistics, whatever was asked."""
+
+    def change(net: Any, params: Any, norm: Any, population: Any, *rest: Any) -> tuple[Any, ...]:
+        return net, params, norm if population.masks is not None else None, population, *rest
+
+    return with_arguments(backend, "score_population", change)

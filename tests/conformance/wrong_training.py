@@ -1,13 +1,16 @@
 """Backends that train wrongly."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import numpy as np
 
 from tests.conformance.wrappers import on_host, other_layers, with_arguments, with_result
 from weedout_core import CROP_MARGIN, Backend, BatchNorm, learning_rates
+from weedout_core._layers import walk
 
 
 def with_plan(backend: Backend, **fields: Any) -> Backend:
@@ -188,3 +191,51 @@ def statistics_of_the_first_network(backend: Backend) -> Backend:
         )
 
     return with_state(backend, change)
+
+
+def unbiased_running_variance(backend: Backend) -> Backend:
+    """The running variance is that of a sample, which is n/(n − 1) times larger, as PyTorch's is."""
+
+    def change(after: Any, before: Any, net: Any, plan: Any) -> Any:
+        statistics = dict(after.statistics)
+        for layer, shape in walk(net.layers, net.input_shape):
+            if isinstance(layer, BatchNorm):
+                path = f"{layer.name}/variance"
+                terms = plan.batch_size // plan.groups * math.prod(shape[:-1])
+                left = backend.to_numpy(before.statistics[path]) * layer.momentum**plan.steps
+                seen = backend.to_numpy(after.statistics[path]) - left
+                statistics[path] = backend.asarray(left + seen * terms / (terms - 1))
+        return after._replace(statistics=statistics)
+
+    return with_state(backend, change)
+
+
+def negated_velocity(backend: Backend) -> Backend:
+    """Velocities have the other sign outside of an epoch: no other backend could go on from them."""
+
+    def negated(state: Any) -> Any:
+        return state._replace(optimiser=on_host(backend, lambda _, value: -value, state.optimiser))
+
+    inside = with_epoch(backend, lambda state, *rest: (negated(state), *rest))
+    return with_result(inside, "train_epoch", lambda result, *_: (negated(result[0]), result[1]))
+
+
+def nothing_correct(backend: Backend) -> Backend:
+    """No prediction is counted as correct."""
+
+    def change(result: Any, *_: Any) -> Any:
+        state, shown = result
+        return state, shown._replace(correct=backend.asarray(0 * backend.to_numpy(shown.correct)))
+
+    return with_result(backend, "train_epoch", change)
+
+
+def trains_a_little_otherwise_each_time(backend: Backend) -> Backend:
+    """Every call starts from weights a rounding further on."""
+    calls = count()
+
+    def change(state: Any, *rest: Any) -> tuple[Any, ...]:
+        off = np.float32(1 + next(calls) * 2.0**-22)
+        return state._replace(params=on_host(backend, lambda _, value: value * off, state.params)), *rest
+
+    return with_epoch(backend, change)

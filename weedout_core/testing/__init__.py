@@ -40,6 +40,7 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
             draws.sample_masks,
             draws.draw_parameters,
             scores.apply_agrees,
+            scores.predict_together,
             scores.full_mask_is_parent,
             scores.score_masks,
             scores.score_population,

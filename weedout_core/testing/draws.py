@@ -1,7 +1,8 @@
 """Checks of what must be equal to the bit: words, masks. And of initial weights."""
 
 import inspect
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,30 @@ def half(test: Callable[..., None]) -> Callable[..., None]:
 def heavy(test: Callable[..., None]) -> Callable[..., None]:
     """Run a property that compiles on a fifth of the profile's number of examples."""
     return light(test, share=5)
+
+
+def across(*arguments: Sequence[st.SearchStrategy[Any]]) -> Callable[[Callable[..., None]], Callable[[], None]]:
+    """Run a heavy property on every combination of some strategies for its arguments.
+
+    Its examples are shared out evenly, at least one for each: which cases are tried is no matter of chance.
+    """
+
+    def decorate(test: Callable[..., None]) -> Callable[[], None]:
+        cases = list(itertools.product(*arguments))
+        examples = max(1, settings().max_examples // 5 // max(1, len(cases)))
+
+        def run() -> None:
+            for case in cases:
+                settings(max_examples=examples, deadline=None, suppress_health_check=_ALLOWED)(given(*case)(test))()
+
+        return run
+
+    return decorate
+
+
+def each(*values: Any) -> list[st.SearchStrategy[Any]]:
+    """Strategies for :func:`across`: one for each value."""
+    return [st.just(value) for value in values]
 
 
 def equal(name: str, got: Any, wanted: Any) -> None:
@@ -173,8 +198,7 @@ def sample_masks(backend: Backend, reference: Backend) -> None:
 def draw_parameters(backend: Backend, reference: Backend) -> None:
     """Initial weights agree within the error of erfinv; biases are zero."""
 
-    @heavy
-    @given(keys(), st.sampled_from(networks(backend)), st.sampled_from(["fan_in", "fan_out"]))
+    @across([keys()], each(*networks(backend)), each("fan_in", "fan_out"))
     def agree(key: np.ndarray, net: Any, fan: Any) -> None:
         specs = he_normal(net, fan)
         drawn, wanted = backend.draw_parameters(key, specs), reference.draw_parameters(key, specs)

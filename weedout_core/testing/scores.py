@@ -4,17 +4,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from hypothesis import given
 from hypothesis import strategies as st
 
-from weedout_core._backend import Backend
+from weedout_core._backend import Backend, stack
 from weedout_core._fitness import FITNESS
 from weedout_core._initial import he_normal
 from weedout_core._networks import initial_statistics
 from weedout_core._population import Population
 from weedout_core._random import split
-from weedout_core.testing.draws import equal, heavy
-from weedout_core.testing.strategies import Problem, problems
+from weedout_core.testing.draws import across, each, equal
+from weedout_core.testing.strategies import Problem, normed_problems, problems
 from weedout_core.testing.tolerances import bound
 
 
@@ -49,8 +48,7 @@ def within(name: str, got: np.ndarray, wanted: np.ndarray, most: np.ndarray | fl
 def apply_agrees(backend: Backend, reference: Backend) -> None:
     """Logits agree, with masks and without."""
 
-    @heavy
-    @given(problems(backend), st.booleans())
+    @across(problems(backend), each(True, False))
     def agree(problem: Problem, masked: bool) -> None:
         masks = problem.one() if masked else None
         params, running = on_device(backend, problem.params), problem.statistics
@@ -62,12 +60,32 @@ def apply_agrees(backend: Backend, reference: Backend) -> None:
     agree()
 
 
+def predict_together(backend: Backend, reference: Backend) -> None:
+    """Networks side by side predict each with its own weights, statistics and masks."""
+
+    @across(problems(backend))
+    def agree(problem: Problem) -> None:
+        params = [problem.params, {path: np.flip(value).copy() for path, value in problem.params.items()}]
+        moving = [problem.statistics, {path: value + np.float32(0.5) for path, value in problem.statistics.items()}]
+        masks = [problem.one(0), problem.one(1)]
+
+        def predicted(by: Backend) -> np.ndarray:
+            trees = stack(by, params), stack(by, moving), stack(by, masks)
+            return by.to_numpy(by.predict(problem.net, *trees, by.asarray(problem.x)))
+
+        most = [
+            bound("apply")(problem.net, params[r], masks[r], problem.x, norm=moving[r])[1] for r in range(len(params))
+        ]
+        within("predict", predicted(backend), predicted(reference), np.stack(most))
+
+    agree()
+
+
 def full_mask_is_parent(backend: Backend, reference: Backend) -> None:
     """A mask that keeps every node is the parent, to the bit (rescaling by 1 included)."""
     del reference
 
-    @heavy
-    @given(problems(backend))
+    @across(problems(backend))
     def holds(problem: Problem) -> None:
         params = on_device(backend, problem.params)
         full = on_device(backend, {site: np.ones_like(mask) for site, mask in problem.one().items()})
@@ -82,8 +100,7 @@ def full_mask_is_parent(backend: Backend, reference: Backend) -> None:
 def score_masks(backend: Backend, reference: Backend) -> None:
     """The fitness of explicit masks agrees, for each fitness function."""
 
-    @heavy
-    @given(problems(backend), st.sampled_from(sorted(FITNESS)))
+    @across(problems(backend), each(*sorted(FITNESS)))
     def agree(problem: Problem, fitness: str) -> None:
         got = scored(backend, problem, on_device(backend, problem.masks), fitness=fitness)
         wanted = scored(reference, problem, problem.masks, fitness=fitness)
@@ -95,8 +112,7 @@ def score_masks(backend: Backend, reference: Backend) -> None:
 def score_population(backend: Backend, reference: Backend) -> None:
     """A population of keys has the fitness of the masks that the keys stand for."""
 
-    @heavy
-    @given(problems(backend))
+    @across(problems(backend))
     def agree(problem: Problem) -> None:
         population = Population(len(problem.keys), problem.plan, problem.keys, None, None)
         wanted = scored(reference, problem, problem.masks)
@@ -108,13 +124,16 @@ def score_population(backend: Backend, reference: Backend) -> None:
 def score_norms(backend: Backend, reference: Backend) -> None:
     """Batch normalisation takes the batch's statistics, those given, or a candidate's own on other inputs."""
 
-    @heavy
-    @given(problems(backend), st.sampled_from(["running", "recalibrated"]))
-    def agree(problem: Problem, kind: str) -> None:
-        norm: Any = problem.statistics if kind == "running" else problem.x[::-1][: len(problem.x) // 2]
-        got = scored(backend, problem, on_device(backend, problem.masks), norm=norm)
-        wanted = scored(reference, problem, problem.masks, norm=norm)
-        within(f"score with {kind} statistics", got, wanted, fitness_error(problem, norm=norm))
+    @across(normed_problems(backend), each("batch", "running", "recalibrated"), each("masks", "keys"))
+    def agree(problem: Problem, kind: str, given: str) -> None:
+        # Of few examples, whose statistics differ most from those of others, and from unbiased ones.
+        few = problem._replace(x=problem.x[:4], y=problem.y[:4])
+        norm: Any = {"batch": None, "running": problem.statistics, "recalibrated": problem.x[:-9:-1]}[kind]
+        drawn = Population(len(problem.keys), problem.plan, problem.keys, None, None)
+        candidates: Any = on_device(backend, problem.masks) if given == "masks" else drawn
+        got = scored(backend, few, candidates, norm=norm)
+        wanted = scored(reference, few, problem.masks, norm=norm)
+        within(f"score of {given} with {kind} statistics", got, wanted, fitness_error(few, norm=norm))
 
     agree()
 
@@ -123,8 +142,7 @@ def score_own_weights(backend: Backend, reference: Backend) -> None:
     """Candidates with weight keys are scored with the weights that ``draw_parameters`` gives for them."""
     del reference
 
-    @heavy
-    @given(problems(backend))
+    @across(problems(backend))
     def agree(problem: Problem) -> None:
         specs = he_normal(problem.net)
         own = split(problem.keys[0], len(problem.keys))
@@ -143,8 +161,7 @@ def score_own_weights(backend: Backend, reference: Backend) -> None:
 def permuted_candidates(backend: Backend, reference: Backend) -> None:
     """Permuting the candidates permutes their fitness."""
 
-    @heavy
-    @given(problems(backend), st.permutations(range(6)))
+    @across(problems(backend), [st.permutations(range(6))])
     def holds(problem: Problem, order: list[int]) -> None:
         shuffled = {site: mask[order] for site, mask in problem.masks.items()}
         most = 2 * fitness_error(problem)[order]
@@ -157,8 +174,7 @@ def permuted_candidates(backend: Backend, reference: Backend) -> None:
 def chunks_change_nothing(backend: Backend, reference: Backend) -> None:
     """The fitness does not depend on how many candidates' masks exist at once, nor on how many are scored."""
 
-    @heavy
-    @given(problems(backend), st.sampled_from([1, 4, 6]))
+    @across(problems(backend), [st.sampled_from([1, 4, 6])])
     def holds(problem: Problem, chunk: int) -> None:
         population = Population(len(problem.keys), problem.plan, problem.keys, None, None)
         wanted = scored(reference, problem, problem.masks)
@@ -174,8 +190,7 @@ def tied_logits(backend: Backend, reference: Backend) -> None:
     """Where logits tie, the lowest class is predicted: without weights that is class 0 for every example."""
     del reference
 
-    @heavy
-    @given(problems(backend))
+    @across(problems(backend))
     def holds(problem: Problem) -> None:
         silent = problem._replace(params={path: np.zeros_like(value) for path, value in problem.params.items()})
         got = scored(backend, silent, on_device(backend, problem.masks), fitness="accuracy")
@@ -191,8 +206,7 @@ def not_finite_stays(backend: Backend, reference: Backend) -> None:
     """Weights that are NaN or infinite give a fitness that is not finite, for each fitness function."""
     del reference
 
-    @heavy
-    @given(problems(backend), st.sampled_from(sorted(FITNESS)), st.sampled_from([np.nan, np.inf]))
+    @across(problems(backend), each(*sorted(FITNESS)), each(np.nan, np.inf))
     def holds(problem: Problem, fitness: str, value: float) -> None:
         path = list(problem.params)[-1]
         broken = problem._replace(params=problem.params | {path: np.full_like(problem.params[path], value)})
@@ -206,8 +220,7 @@ def pure(backend: Backend, reference: Backend) -> None:
     """The same call twice gives the same bits, and no input is changed."""
     del reference
 
-    @heavy
-    @given(problems(backend))
+    @across(problems(backend))
     def holds(problem: Problem) -> None:
         arrays = [problem.x, problem.y, problem.keys, *problem.params.values(), *problem.masks.values()]
         before = [array.copy() for array in arrays]

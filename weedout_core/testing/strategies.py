@@ -164,10 +164,19 @@ def networks(backend: Backend) -> tuple[Network, ...]:
     return tuple(net for net in NETWORKS if not missing_layers(backend, net))
 
 
+def problems(backend: Backend) -> list[st.SearchStrategy[Problem]]:
+    """Any weights and batch for each network that a backend has the layers for."""
+    return [problem(net) for net in networks(backend)]
+
+
+def normed_problems(backend: Backend) -> list[st.SearchStrategy[Problem]]:
+    """The same for the networks with batch normalisation."""
+    return [problem(net) for net in networks(backend) if initial_statistics(net)]
+
+
 @st.composite
-def problems(draw: Any, backend: Backend) -> Problem:
-    """One of a few networks with any weights and batch. Plans are exact, at one of two sparsities."""
-    net = draw(st.sampled_from(networks(backend)))
+def problem(draw: Any, net: Network) -> Problem:
+    """Any weights and batch for a network. Plans are exact, at one of two sparsities."""
     key = draw(keys())
     rng = np.random.default_rng(key)
     params = {path: _drawn(rng, path, shape) for path, shape in parameter_shapes(net).items()}

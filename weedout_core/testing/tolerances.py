@@ -96,12 +96,12 @@ def step_error(
     x: np.ndarray,
     off: Off | None,
     groups: int,
-) -> tuple[float, dict[str, np.ndarray]]:
-    """The most that the loss and the batch's statistics may be off in a step, at weights that may be off themselves."""
+) -> tuple[float, float, dict[str, np.ndarray]]:
+    """The most that a step's loss, correct predictions and statistics may be off, at weights that may be off."""
     found: dict[str, Carried] = {}
     logits = carry(net.layers, Pass(params, off or {}, masks, None, groups, found), exact(x))
     errors = {path: item.error + 2 * UNIT_ROUNDOFF * np.abs(item.value) for path, item in found.items()}
-    return cross_entropy_error(*logits), errors
+    return cross_entropy_error(*logits), accuracy_error(*logits) * len(x), errors
 
 
 class Tolerance(NamedTuple):
@@ -160,6 +160,7 @@ CHECKED: Mapping[str, tuple[tuple[str, str], ...]] = MappingProxyType(
         "full_mask_is_parent": (("apply", "float32"),),
         "score_masks": (("negative_cross_entropy", "float32"), ("accuracy", "float32")),
         "score_population": (("negative_cross_entropy", "float32"),),
+        "predict_together": (("apply", "float32"),),
         "score_norms": (("negative_cross_entropy", "float32"),),
         "score_own_weights": (("negative_cross_entropy", "float32"),),
         "permuted_candidates": (("negative_cross_entropy", "float32"),),

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from hypothesis import given
 from hypothesis import strategies as st
 
 from weedout_core._backend import Backend, TrainState, stack
@@ -18,7 +17,7 @@ from weedout_core._random import key as make_key
 from weedout_core._random import split
 from weedout_core._schedule import CROP_MARGIN, epoch_batches, train_plan
 from weedout_core._weedout import search
-from weedout_core.testing.draws import equal, heavy
+from weedout_core.testing.draws import across, each, equal
 from weedout_core.testing.precision import UNIT_ROUNDOFF
 from weedout_core.testing.scores import within
 from weedout_core.testing.strategies import Problem, problems
@@ -40,39 +39,48 @@ def _fitting(config: TrainConfig, net: Network) -> TrainConfig:
 
 def _trained(
     backend: Backend, problem: Problem, config: TrainConfig, cells: list[int]
-) -> tuple[TrainState, np.ndarray]:
-    """Two epochs of some candidates together: the state and the losses ``(R, steps)``."""
+) -> tuple[TrainState, np.ndarray, np.ndarray]:
+    """Two epochs of some candidates together: the state, the losses and the correct predictions ``(R, steps)``."""
     plan = train_plan(config, len(problem.y))
     keys = split(problem.keys[0], 6)[cells]
     masks = stack(backend, [problem.one(cell) for cell in cells])
     statistics = stack(backend, [initial_statistics(problem.net)] * len(cells))
     state = backend.train_init(problem.net, plan, keys, stack(backend, [problem.params] * len(cells)), statistics)
     losses: list[np.ndarray] = []
+    corrects: list[np.ndarray] = []
     for epoch in range(config.epochs):
         batches = epoch_batches(list(keys), epoch, plan)
         x, y = backend.asarray(problem.x), backend.asarray(problem.y)
-        before = {path: backend.to_numpy(value).copy() for path, value in state.params.items()}
+        before = [{path: backend.to_numpy(value).copy() for path, value in tree.items()} for tree in _trees(state)]
         after, result = backend.train_epoch(problem.net, plan, state, masks, x, y, batches)
-        for path, value in before.items():
-            equal(f"the state handed in, {path},", backend.to_numpy(state.params[path]), value)
+        for tree, kept in zip(_trees(state), before, strict=True):
+            for path, value in kept.items():
+                equal(f"the state handed in, {path},", backend.to_numpy(tree[path]), value)
         assert after.epoch == epoch + 1, f"epoch {epoch} leads to epoch {after.epoch}"
         losses.append(backend.to_numpy(result.loss))
-        correct = backend.to_numpy(result.correct)
-        assert ((correct >= 0) & (correct <= config.batch_size)).all(), f"correct is a count; got {correct}"
+        corrects.append(backend.to_numpy(result.correct))
         state = after
-    return state, np.concatenate(losses, axis=1)
+    return state, np.concatenate(losses, axis=1), np.concatenate(corrects, axis=1)
+
+
+def _trees(state: TrainState) -> tuple[Mapping[str, Any], ...]:
+    return state.params, state.statistics, state.optimiser
 
 
 def _off(problem: Problem, steps: int, trained: Mapping[str, np.ndarray]) -> dict[str, float]:
     """The most that each parameter may be off after training: {path: bound}."""
-    places = max(math.prod(shape[:-1]) for shape in activation_shapes(problem.net))
-    terms = 8 * places + sum(value.shape[-1] for value in problem.params.values())
     return {
         path: bound("train weights")(
-            float(np.abs(value - problem.params[path]).max()), float(np.abs(value).max()), terms, steps
+            float(np.abs(value - problem.params[path]).max()), float(np.abs(value).max()), _terms(problem), steps
         )
         for path, value in trained.items()
     }
+
+
+def _terms(problem: Problem) -> int:
+    """Products behind one gradient."""
+    places = max(math.prod(shape[:-1]) for shape in activation_shapes(problem.net))
+    return 8 * places + sum(value.shape[-1] for value in problem.params.values())
 
 
 def _compare(name: str, problem: Problem, steps: int, got: Any, wanted: Any) -> None:
@@ -84,15 +92,15 @@ def _compare(name: str, problem: Problem, steps: int, got: Any, wanted: Any) -> 
 
 def _steps_off(
     problem: Problem, config: TrainConfig, cells: list[int], steps: int, trained: Mapping[str, np.ndarray]
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """The most that the losses ``(R, steps)`` and the running statistics {path: ``(R, *shape)``} may be off.
+) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+    """The most that losses and counts ``(R, steps)`` and the running statistics {path: ``(R, *shape)``} may be off.
 
     The first loss is of the weights given. Those of a later step lie between them and the last, off by no more than
     it. Running statistics are weighted means of those of the steps.
     """
     numbers, plan = _off(problem, steps, trained), train_plan(config, len(problem.y))
     off = {path: np.full(value.shape, numbers[path]) for path, value in problem.params.items()}
-    losses = np.empty((len(cells), steps))
+    losses, counts = np.empty((len(cells), steps)), np.empty((len(cells), steps))
     statistics: list[dict[str, np.ndarray]] = []
     for row, cell in enumerate(cells):
         last = {path: value[row] for path, value in trained.items()}
@@ -104,10 +112,11 @@ def _steps_off(
             ]
             for step, x in enumerate(_shown(problem, config, cell))
         ]
-        losses[row] = [max(loss for loss, _ in step) for step in found]
-        every = [errors for step in found for _, errors in step]
+        losses[row] = [max(loss for loss, _, _ in step) for step in found]
+        counts[row] = [max(count for _, count, _ in step) for step in found]
+        every = [errors for step in found for _, _, errors in step]
         statistics.append({path: np.max([errors[path] for errors in every], axis=0) for path in every[0]})
-    return losses, {path: np.stack([item[path] for item in statistics]) for path in statistics[0]}
+    return losses, counts, {path: np.stack([item[path] for item in statistics]) for path in statistics[0]}
 
 
 def _shown(problem: Problem, config: TrainConfig, cell: int) -> Iterator[np.ndarray]:
@@ -134,17 +143,17 @@ def _cropped(image: np.ndarray, crop: np.ndarray) -> np.ndarray:
 def epoch_agrees(backend: Backend, reference: Backend) -> None:
     """Losses and weights of two epochs agree, with momentum, Nesterov's, decay and each schedule."""
 
-    @heavy
-    @given(problems(backend), st.sampled_from(CONFIGS))
+    @across(problems(backend), each(*CONFIGS))
     def agree(problem: Problem, config: TrainConfig) -> None:
         cells, config = [0, 1], _fitting(config, problem.net)
-        got, losses = _trained(backend, problem, config, cells)
-        wanted, true = _trained(reference, problem, config, cells)
+        got, losses, correct = _trained(backend, problem, config, cells)
+        wanted, true, right = _trained(reference, problem, config, cells)
         for path, value in got.params.items():
             assert backend.to_numpy(value).shape == reference.to_numpy(wanted.params[path]).shape, path
         trained = {path: reference.to_numpy(value) for path, value in wanted.params.items()}
-        losses_off, statistics_off = _steps_off(problem, config, cells, losses.shape[1], trained)
+        losses_off, correct_off, statistics_off = _steps_off(problem, config, cells, losses.shape[1], trained)
         within("losses", losses, true, losses_off)
+        within("correct", correct, right, correct_off)
         assert set(got.statistics) == set(statistics_off), f"statistics {sorted(got.statistics)}"
         for path, most in statistics_off.items():
             true = reference.to_numpy(wanted.statistics[path])
@@ -153,6 +162,13 @@ def epoch_agrees(backend: Backend, reference: Backend) -> None:
             within(path, backend.to_numpy(got.statistics[path]), true, most + rounded)
         drawn = {path: backend.to_numpy(value) for path, value in got.params.items()}
         _compare("train_epoch", problem, losses.shape[1], drawn, trained)
+        for path, value in wanted.optimiser.items():
+            true = reference.to_numpy(value)
+            # A velocity is a sum of the gradients, as the way of the weights is.
+            most = bound("train weights")(
+                losses.shape[1] * np.abs(true).max(), np.abs(true).max(), _terms(problem), losses.shape[1]
+            )
+            within(f"velocity of {path}", backend.to_numpy(got.optimiser[path]), true, most + UNIT_ROUNDOFF)
 
     agree()
 
@@ -161,11 +177,13 @@ def networks_are_independent(backend: Backend, reference: Backend) -> None:
     """A network learns the same whether it is trained alone or beside another."""
     del reference
 
-    @heavy
-    @given(problems(backend))
+    @across(problems(backend))
     def holds(problem: Problem) -> None:
-        together, _ = _trained(backend, problem, CONFIGS[0], [0, 1])
-        alone, losses = _trained(backend, problem, CONFIGS[0], [1])
+        together, _, _ = _trained(backend, problem, CONFIGS[0], [0, 1])
+        again, _, _ = _trained(backend, problem, CONFIGS[0], [0, 1])
+        for path, value in together.params.items():
+            equal(f"{path} of the same call", backend.to_numpy(again.params[path]), backend.to_numpy(value))
+        alone, losses, _ = _trained(backend, problem, CONFIGS[0], [1])
         _compare(
             "together and alone",
             problem,
@@ -204,8 +222,7 @@ def _measuring(backend: Backend, most: list[float], drawn: bool) -> Backend:
 def search_agrees(backend: Backend, reference: Backend) -> None:
     """A whole search draws the same candidates and finds the same winner, unless two are too close to call."""
 
-    @heavy
-    @given(problems(backend), st.sampled_from(["shared", "per_candidate"]))
+    @across(problems(backend), each("shared", "per_candidate"))
     def agree(problem: Problem, weights: str) -> None:
         config = SearchConfig(sparsity=0.5, population=6, generations=3, weights=weights, batch=16)
         data = (problem.x, problem.y)
@@ -231,8 +248,7 @@ def elite_never_worsens(backend: Backend, reference: Backend) -> None:
     """On a fixed batch the best fitness never falls, and each elite is a candidate of its generation or before."""
     del reference
 
-    @heavy
-    @given(problems(backend), st.integers(0, 2**32 - 1))
+    @across(problems(backend), [st.integers(0, 2**32 - 1)])
     def holds(problem: Problem, seed: int) -> None:
         config = SearchConfig(sparsity=0.5, population=4, generations=4, batch_policy="fixed", batch=16)
         bounds: list[float] = []
