@@ -69,6 +69,7 @@ from weedout_core._schedule import (
 )
 from weedout_core._search import Generation, SearchState, ask, calibration_batch, finished, init, tell, validation_batch
 from weedout_core._selection import random_search, select
+from weedout_core._sgd import sgd_step
 from weedout_core._train import Epoch, Trained, train, train_together
 from weedout_core._weedout import Candidate, SearchResult, draw_control, search
 
@@ -159,6 +160,7 @@ __all__ = [
     "random_search",
     "search",
     "select",
+    "sgd_step",
     "split",
     "tell",
     "train",

@@ -27,6 +27,7 @@ from weedout_core import (
     learning_rates,
     negative_cross_entropy,
     predictions,
+    sgd_step,
 )
 from weedout_jax.batch_norm import running
 from weedout_jax.batches import crop_images
@@ -127,16 +128,10 @@ Update = Callable[[Any, Any, Any, jax.Array], tuple[Any, Any]]
 
 
 def _sgd(net: Network, config: TrainConfig) -> Update:
-    decay = {path: config.weight_decay if touched else 0.0 for path, touched in decayed_paths(net, config).items()}
+    decayed = decayed_paths(net, config)
 
-    def update(params: Mapping[str, Any], velocity: Mapping[str, Any], gradient: Mapping[str, Any], rate: Any) -> Any:
-        new, moving = {}, {}
-        for path, weight in params.items():
-            g = gradient[path] + decay[path] * weight
-            moving[path] = config.momentum * velocity[path] + g
-            ahead = g + config.momentum * moving[path] if config.nesterov else moving[path]
-            new[path] = weight - rate * ahead
-        return new, moving
+    def update(params: Any, velocity: Any, gradient: Any, rate: jax.Array) -> Any:
+        return sgd_step(params, velocity, gradient, rate, decayed, config)
 
     return update
 

@@ -28,6 +28,7 @@ from weedout_core import (
     learning_rates,
     negative_cross_entropy,
     predictions,
+    sgd_step,
 )
 from weedout_torch.batches import crop_images
 from weedout_torch.devices import Place, Tensor
@@ -92,7 +93,7 @@ def _joined(trees: Sequence[Parameters]) -> dict[str, Tensor]:
 def _epoch(
     place: Place, net: Network, plan: TrainPlan, state: TrainState, masks: Any, x: Tensor, y: Tensor, batches: Batches
 ) -> tuple[TrainState, EpochResult]:
-    update = _sgd(net, plan) if plan.optimiser is None else _theirs(plan.optimiser)
+    update = _sgd(net, plan.config) if plan.optimiser is None else _theirs(plan.optimiser)
     momentum = {layer.name: layer.momentum for layer in every_layer(net.layers) if isinstance(layer, BatchNorm)}
     rates = learning_rates(plan.config, plan.steps)[state.epoch * plan.steps :][: plan.steps]
     params, running, optimiser = state.params, state.statistics, state.optimiser
@@ -157,18 +158,11 @@ def _moved(running: Parameters, taken: Parameters, momentum: Mapping[str, float]
 Update = Callable[[Parameters, Any, Parameters, Tensor], tuple[dict[str, Tensor], Any]]
 
 
-def _sgd(net: Network, plan: TrainPlan) -> Update:
-    config: TrainConfig = plan.config
-    decay = {path: config.weight_decay if touched else 0.0 for path, touched in decayed_paths(net, config).items()}
+def _sgd(net: Network, config: TrainConfig) -> Update:
+    decayed = decayed_paths(net, config)
 
-    def update(params: Parameters, velocity: Parameters, gradient: Parameters, rate: Tensor) -> Any:
-        new, moving = {}, {}
-        for path, weight in params.items():
-            g = gradient[path] + decay[path] * weight if decay[path] else gradient[path]
-            moving[path] = config.momentum * velocity[path] + g
-            ahead = g + config.momentum * moving[path] if config.nesterov else moving[path]
-            new[path] = weight - rate * ahead
-        return new, moving
+    def update(params: Any, velocity: Any, gradient: Any, rate: Tensor) -> Any:
+        return sgd_step(params, velocity, gradient, rate, decayed, config)
 
     return update
 

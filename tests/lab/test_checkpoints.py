@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 import weedout_core as wc
+from weedout_core import RunError
+from weedout_core.lab import files
 from weedout_core.lab.checkpoints import NOTHING, Checkpoints, GroupProgress, Pace
 
 
@@ -130,3 +132,22 @@ def test_a_process_killed_between_the_two_files_leaves_the_checkpoint_before(tmp
     assert_same(again.latest(), progress(1))
     again.offer(lambda: progress(3), None)
     assert_same(again.latest(), progress(3))
+
+
+def test_a_full_disk_is_one_sentence_and_costs_no_earlier_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = checkpoints(tmp_path)
+    store.offer(lambda: progress(1), None)
+
+    def full(path: Path, content: bytes) -> None:
+        path.write_bytes(content[: len(content) // 2])
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "_write_through", full)
+        with pytest.raises(RunError, match=r"^\S*000002\.safetensors cannot be written: No space left on device"):
+            store.offer(lambda: progress(2), None)
+    assert_same(checkpoints(tmp_path).latest(), progress(1))
+    store.offer(lambda: progress(3), None)
+    assert_same(checkpoints(tmp_path).latest(), progress(3))
