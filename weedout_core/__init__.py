@@ -6,6 +6,7 @@ from weedout_core._backend import (
     EpochResult,
     TrainState,
 )
+from weedout_core._compaction import Compaction, compact, kept_indices, split_at_first_mask
 from weedout_core._config import Choice, SearchConfig, TrainConfig, choices
 from weedout_core._costs import Costs, costs
 from weedout_core._errors import (
@@ -27,12 +28,15 @@ from weedout_core._layers import (
     Conv,
     Dense,
     Flatten,
+    Gather,
     GlobalAveragePool,
     Layer,
     Mask,
     MaxPool,
     Relu,
     Residual,
+    Scale,
+    Slice,
     every_layer,
 )
 from weedout_core._loading import backend_names, load_backend
@@ -55,7 +59,7 @@ from weedout_core._networks import (
     parameter_shapes,
 )
 from weedout_core._population import Origin, Population
-from weedout_core._random import SAMPLER_VERSION, Stream, bits, fold_in, key, split
+from weedout_core._random import SAMPLER_VERSION, Stream, bits, bits_at, fold_in, key, split
 from weedout_core._schedule import (
     CROP_MARGIN,
     Batches,
@@ -86,6 +90,7 @@ __all__ = [
     "Batches",
     "Candidate",
     "Choice",
+    "Compaction",
     "ConfigError",
     "Conv",
     "Costs",
@@ -95,6 +100,7 @@ __all__ = [
     "EpochResult",
     "Evaluation",
     "Flatten",
+    "Gather",
     "Generation",
     "GlobalAveragePool",
     "Layer",
@@ -109,11 +115,13 @@ __all__ = [
     "Relu",
     "Residual",
     "RunError",
+    "Scale",
     "SearchConfig",
     "SearchError",
     "SearchResult",
     "SearchState",
     "SitePlan",
+    "Slice",
     "Stream",
     "TrainConfig",
     "TrainPlan",
@@ -127,8 +135,10 @@ __all__ = [
     "ask",
     "backend_names",
     "bits",
+    "bits_at",
     "calibration_batch",
     "choices",
+    "compact",
     "costs",
     "decayed_paths",
     "draw_control",
@@ -144,6 +154,7 @@ __all__ = [
     "init",
     "initial_statistics",
     "keep_smallest",
+    "kept_indices",
     "key",
     "learning_rates",
     "load_backend",
@@ -162,6 +173,7 @@ __all__ = [
     "select",
     "sgd_step",
     "split",
+    "split_at_first_mask",
     "tell",
     "train",
     "train_plan",

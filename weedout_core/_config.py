@@ -150,6 +150,7 @@ class TrainConfig:
             to right with probability 1/2; "none".
         batch_norm_group: examples over which batch normalisation takes its statistics, whatever the number of
             devices, ≥ 1: with batch normalisation a larger batch must be a multiple of it. None is the whole batch.
+        compaction: train the smaller network that a mask leaves (exact masks), rather than the parent under its mask.
         compute: what weight layers multiply in: "bfloat16" where the device has it. Weights, statistics, logits and
             the loss stay float32.
         mask_in_testing: a fixed point, see the module's text.
@@ -171,6 +172,7 @@ class TrainConfig:
     warmup_epochs: int = choice(20, "schedule", 0)
     augmentation: Literal["none", "crop_flip"] = choice(20, "augmentation", "none")
     batch_norm_group: int | None = choice(12, "BatchNorm over devices", 128)
+    compaction: bool = choice(23, "removed weights during SGD", True)
     compute: Literal["float32", "bfloat16"] = "float32"
     mask_in_testing: Literal["same"] = choice(16, "mask in training and testing", "same")
     precision: Precision = "default"

@@ -17,13 +17,16 @@ from weedout_core._layers import (
     Conv,
     Dense,
     Flatten,
+    Gather,
     GlobalAveragePool,
     Layer,
     Mask,
     MaxPool,
     Relu,
     Residual,
+    Scale,
     Shape,
+    Slice,
     output_shape,
     walk,
 )
@@ -139,7 +142,7 @@ def _alive(
                 of_shortcut, shortcut_nodes = _alive(shortcut, nodes, masks)
                 found += of_main + of_shortcut
                 nodes = main_nodes | shortcut_nodes
-            case Relu():
+            case Relu() | Scale():
                 pass
             case Flatten():
                 nodes = nodes.reshape(-1)
@@ -149,7 +152,7 @@ def _alive(
                 height, width, channels = nodes.shape
                 windows = nodes.reshape(height // window, window, width // window, window, channels)
                 nodes = np.logical_or.reduce(windows, axis=(1, 3))
-            case Dense() | Conv() | BatchNorm():  # a bias makes a node of nothing
+            case Dense() | Conv() | BatchNorm() | Gather() | Slice():  # a bias makes a node of nothing
                 nodes = np.ones(output_shape(layer, nodes.shape), dtype=bool)
     return found, nodes
 
@@ -177,7 +180,7 @@ def _needed(
                 of_shortcut, shortcut_nodes = _needed(shortcut, before, nodes, masks)
                 inside = of_main + of_shortcut
                 nodes = main_nodes | shortcut_nodes
-            case BatchNorm() | Relu():
+            case BatchNorm() | Relu() | Scale():
                 pass
             case Flatten():
                 nodes = nodes.reshape(before)
@@ -185,7 +188,7 @@ def _needed(
                 nodes = np.broadcast_to(nodes, before)
             case MaxPool(window):
                 nodes = nodes.repeat(window, axis=0).repeat(window, axis=1)
-            case Dense() | Conv():
+            case Dense() | Conv() | Gather() | Slice():
                 nodes = np.ones(before, dtype=bool)
         found = [after, *inside, *found]
     return found, nodes

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from weedout_core._annotations import Key
-from weedout_core._backend import Backend, Parameters, check_layers, stack
+from weedout_core._backend import Backend, Parameters, check_layers
 from weedout_core._data import Examples, checked_examples
 from weedout_core._errors import ConfigError
 from weedout_core._fitness import negative_cross_entropy, predictions
@@ -14,6 +14,7 @@ from weedout_core._loading import load_backend
 from weedout_core._masks import Masks, checked_masks
 from weedout_core._networks import Network, checked_parameters, checked_statistics, initial_statistics, mask_space
 from weedout_core._random import checked_key
+from weedout_core._sparse import sparse_networks
 
 
 class Evaluation(NamedTuple):
@@ -69,11 +70,10 @@ def evaluate_together(
     check_networks(net, params, masks, None, statistics)
     backend = load_backend(backend)
     check_layers(backend, net)
-    stacked = None if masks is None else stack(backend, list(masks))
-    x = backend.asarray(examples.x)
-    logits = backend.to_numpy(
-        backend.predict(net, stack(backend, params), stack(backend, statistics), stacked, x)
-    ).astype(np.float64)
+    sparse = sparse_networks(net, masks, len(params), backend)
+    small, moving = (sparse.smaller(backend, trees) for trees in (params, statistics))
+    logits = backend.predict(sparse.net, small, moving, sparse.masks, backend.asarray(examples.x))
+    logits = backend.to_numpy(logits).astype(np.float64)
     return [_evaluation(one, examples) for one in logits]
 
 

@@ -12,47 +12,48 @@ from array_api_compat import array_namespace
 from array_api_compat import device as device_of  # pyright: ignore[reportUnknownVariableType]
 
 
-def negative_cross_entropy(logits: Any, labels: Any) -> Any:
+def negative_cross_entropy(logits: Any, labels: Any, axis: int = -1) -> Any:
     """The mean log-probability of the true class, in nats, at most 0.
 
     Args:
-        logits: float ``(*batch, examples, classes)``.
+        logits: float ``(*batch, examples, classes)``, or ``(*batch, classes, examples)``.
         labels: integer ``(examples,)``, or ``(*batch, examples)`` where they differ.
+        axis: that of the classes, −1 or −2.
     Returns:
         float ``(*batch,)``; NaN where any logit is not finite.
     """
     xp = array_namespace(logits, labels)
     finite = xp.isfinite(logits)
     usable = xp.where(finite, logits, xp.zeros_like(logits))
-    shifted = usable - xp.max(usable, axis=-1, keepdims=True)
-    log_normaliser = xp.log(xp.sum(xp.exp(shifted), axis=-1))
-    chosen = xp.sum(xp.where(_one_hot(logits, labels), shifted, xp.zeros_like(shifted)), axis=-1)
+    shifted = usable - xp.max(usable, axis=axis, keepdims=True)
+    log_normaliser = xp.log(xp.sum(xp.exp(shifted), axis=axis))
+    true = xp.expand_dims(labels, axis=axis) == _classes(logits, axis, labels.dtype)
+    chosen = xp.sum(xp.where(true, shifted, xp.zeros_like(shifted)), axis=axis)
     return _nan_unless(xp.all(finite, axis=(-2, -1)), xp.mean(chosen - log_normaliser, axis=-1))
 
 
-def accuracy(logits: Any, labels: Any) -> Any:
+def accuracy(logits: Any, labels: Any, axis: int = -1) -> Any:
     """The fraction of examples whose largest logit is the true class, in [0, 1]. Ties go to the lowest class.
 
     Args:
-        logits: float ``(*batch, examples, classes)``.
-        labels: integer ``(examples,)``, or ``(*batch, examples)`` where they differ.
+        logits, labels, axis: as for :func:`negative_cross_entropy`.
     Returns:
         float ``(*batch,)``; NaN where any logit is not finite.
     """
     xp = array_namespace(logits, labels)
-    correct = xp.mean(xp.astype(predictions(logits) == labels, logits.dtype), axis=-1)
+    correct = xp.mean(xp.astype(predictions(logits, axis) == labels, logits.dtype), axis=-1)
     return _nan_unless(xp.all(xp.isfinite(logits), axis=(-2, -1)), correct)
 
 
-def predictions(logits: Any) -> Any:
-    """The lowest class with the largest logit: float ``(*batch, classes)`` → int32 ``(*batch,)``.
+def predictions(logits: Any, axis: int = -1) -> Any:
+    """The lowest class with the largest logit: float ``(*batch, classes)`` → int32 ``(*batch,)``; ``axis`` as above.
 
     Written out because ``argmax`` of ties and NaN differs between libraries. A row of NaN gives ``classes``.
     """
     xp = array_namespace(logits)
-    classes = xp.arange(logits.shape[-1], dtype=xp.int32, device=device_of(logits))
-    best = logits == xp.max(logits, axis=-1, keepdims=True)
-    return xp.min(xp.where(best, classes, xp.full_like(classes, logits.shape[-1])), axis=-1)
+    classes = _classes(logits, axis, xp.int32)
+    best = logits == xp.max(logits, axis=axis, keepdims=True)
+    return xp.min(xp.where(best, classes, xp.full_like(classes, logits.shape[axis])), axis=axis)
 
 
 def _nan_unless(holds: Any, value: Any) -> Any:
@@ -60,12 +61,13 @@ def _nan_unless(holds: Any, value: Any) -> Any:
     return xp.where(holds, value, xp.full_like(value, xp.nan))
 
 
-def _one_hot(logits: Any, labels: Any) -> Any:
-    xp = array_namespace(logits, labels)
-    return labels[..., None] == xp.arange(logits.shape[-1], dtype=labels.dtype, device=device_of(logits))
+def _classes(logits: Any, axis: int, dtype: Any) -> Any:
+    """0 … classes−1 along the axis of the classes."""
+    classes = array_namespace(logits).arange(logits.shape[axis], dtype=dtype, device=device_of(logits))
+    return classes if axis == -1 else classes[:, None]
 
 
-#: The fitness functions by name, each ``(logits, labels) -> fitness``.
-FITNESS: Mapping[str, Callable[[Any, Any], Any]] = MappingProxyType(
+#: The fitness functions by name, each ``(logits, labels, axis=-1) -> fitness``.
+FITNESS: Mapping[str, Callable[..., Any]] = MappingProxyType(
     {"negative_cross_entropy": negative_cross_entropy, "accuracy": accuracy}
 )

@@ -100,6 +100,34 @@ class Mask:
 
 
 @dataclass(frozen=True)
+class Gather:
+    """Some nodes or channels of an activation: ``x[..., indices]``. Compaction puts it where a mask was.
+
+    Attributes:
+        name: under which its indices, int32 ``(count,)``, are handed in where masks are.
+        count: how many, ≥ 1.
+    """
+
+    name: str
+    count: int
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Nodes or channels side by side: ``x[..., start : start + count]``, 0 ≤ start, count ≥ 1."""
+
+    start: int
+    count: int
+
+
+@dataclass(frozen=True)
+class Scale:
+    """``factor · x``: the factor that a rescaling mask would have, where compaction removed the mask."""
+
+    factor: float
+
+
+@dataclass(frozen=True)
 class Residual:
     """Two branches from one input, summed: ``y = main(x) + shortcut(x)``; an empty branch is the input itself.
 
@@ -111,7 +139,9 @@ class Residual:
 
 
 #: What a network is made of.
-Layer = Dense | Conv | BatchNorm | Relu | Flatten | MaxPool | GlobalAveragePool | Mask | Residual
+Layer = (
+    Dense | Conv | BatchNorm | Relu | Flatten | MaxPool | GlobalAveragePool | Mask | Gather | Slice | Scale | Residual
+)
 
 #: The layers by name, as they are written in JSON.
 LAYERS: Mapping[str, type[Layer]] = MappingProxyType({kind.__name__: kind for kind in get_args(Layer)})
@@ -156,7 +186,15 @@ def output_shape(layer: Layer, shape: Shape) -> Shape:
             if granularity not in get_args(Granularity):
                 raise ConfigError(f'the granularity of mask {site!r} must be "node" or "channel"; got {granularity!r}.')
             return shape
-        case Relu():
+        case Gather(name, count):
+            _check_count(f"Gather {name!r}", "count", count)
+            return (*shape[:-1], count)
+        case Slice(start, count):
+            _check_count("Slice", "count", count)
+            if not 0 <= start <= shape[-1] - count:
+                raise ConfigError(f"a Slice must lie in the {shape[-1]} nodes of its input; got {layer}.")
+            return (*shape[:-1], count)
+        case Relu() | Scale():
             return shape
 
 

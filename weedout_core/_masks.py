@@ -61,6 +61,11 @@ class MaskPlan:
         """Nodes kept per site (expected ones under Bernoulli sampling)."""
         return {site.site: site.kept for site in self.sites}
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """Nodes that every candidate keeps per site; {} where candidates differ (Bernoulli sampling)."""
+        return {} if any(site.bound is not None for site in self.sites) else self.kept
+
 
 def mask_plan(space: Space, sparsity: Sparsity, sampling: Sampling = "exact") -> MaskPlan:
     """Decide the counts (exact) or thresholds (Bernoulli) of every site.

@@ -99,9 +99,18 @@ def bits(key: Any, n: int) -> Any:
     xp = array_namespace(key)
     if not 0 <= n <= 2**32:
         raise ConfigError(f"the number of words must be in [0, 2^32]; got {n}.")
-    low = xp.arange(n, dtype=xp.uint32)
-    high = xp.zeros(n, dtype=xp.uint32)
-    word0, word1 = threefry2x32(key[..., 0:1], key[..., 1:2], high, low)
+    return bits_at(key, xp.arange(n, dtype=xp.uint32))
+
+
+def bits_at(key: Any, counters: Any) -> Any:
+    """Some of the words of :func:`bits`, each drawn alone: element i is ``bits(key, 2^32)[counters[i]]``.
+
+    Args:
+        key: uint32 ``(*batch, 2)``.
+        counters: uint32 ``(n,)``, or any shape that broadcasts against ``(*batch, 1)``.
+    """
+    xp = array_namespace(key)
+    word0, word1 = threefry2x32(key[..., 0:1], key[..., 1:2], xp.zeros_like(counters), counters)
     return word0 ^ word1
 
 

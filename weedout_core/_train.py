@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from weedout_core._annotations import Key
-from weedout_core._backend import Backend, EpochResult, Parameters, TrainState, check_layers, map_tree, stack
+from weedout_core._backend import Backend, EpochResult, Parameters, TrainState, check_layers, map_tree
 from weedout_core._config import TrainConfig
 from weedout_core._data import Examples, checked_examples
 from weedout_core._errors import ConfigError
@@ -21,6 +21,7 @@ from weedout_core._loading import load_backend
 from weedout_core._masks import Masks
 from weedout_core._networks import Network, checked_parameters, checked_statistics, initial_statistics
 from weedout_core._schedule import TrainPlan, check_plan, epoch_batches, train_plan
+from weedout_core._sparse import SparseNetworks, sparse_networks
 
 
 class Epoch(NamedTuple):
@@ -46,7 +47,7 @@ class Trained(NamedTuple):
     together, its arrays ``(R,)``, for one network too.
 
     Attributes:
-        params: {path: float}.
+        params: {path: float}; what the mask removed is as it was handed in.
         statistics: what is not trained but changed, {path: float}.
         velocity: what the momentum remembers, {path: float}; {} with an optimiser of the user's.
         losses: the cross-entropy of every step before its update, float64 ``(R, steps)``, nats.
@@ -143,12 +144,13 @@ def train_together(
         _check_resumed(net, plan, len(keys), resume)
     backend = load_backend(backend)
     check_layers(backend, net)
+    sparse = sparse_networks(net, masks, len(keys), backend, config.compaction)
     task = _Task(
-        net, plan, keys, backend, None if masks is None else stack(backend, masks),
+        net, [map_tree(backend.to_numpy, tree) for tree in params], plan, keys, backend, sparse,
         Examples(backend.asarray(examples.x), backend.asarray(examples.y)),
         None if tested is None else Examples(backend.asarray(tested.x), tested.y),
     )  # fmt: skip
-    state = _begin(task, params) if resume is None else _resumed(task, resume)
+    state = _begin(task) if resume is None else _resumed(task, resume)
     losses = [np.zeros((len(keys), 0)) if resume is None else resume.losses]
     history = () if resume is None else resume.history
     while state.epoch < config.epochs:
@@ -165,49 +167,60 @@ def train_together(
 class _Task(NamedTuple):
     """What stays the same while training: the data on the device, the labels of the test split on the host."""
 
-    net: Network
+    parent: Network
+    params: Sequence[dict[str, np.ndarray]]
     plan: TrainPlan
     keys: Sequence[Key]
     backend: Backend
-    masks: Masks | None
+    sparse: SparseNetworks
     data: Examples
     test: Examples | None
 
+    @property
+    def statistics(self) -> Sequence[Parameters]:
+        """The parents' statistics before training."""
+        return [initial_statistics(self.parent)] * len(self.keys)
 
-def _begin(task: _Task, params: Sequence[Parameters]) -> TrainState:
-    backend, networks = task.backend, len(task.keys)
-    statistics = stack(backend, [initial_statistics(task.net)] * networks)
-    return backend.train_init(task.net, task.plan, np.stack(list(task.keys)), stack(backend, params), statistics)
+
+def _begin(task: _Task) -> TrainState:
+    params, statistics = (task.sparse.smaller(task.backend, trees) for trees in (task.params, task.statistics))
+    return task.backend.train_init(task.sparse.net, task.plan, np.stack(list(task.keys)), params, statistics)
 
 
 def _resumed(task: _Task, resume: Trained) -> TrainState:
-    place = task.backend.asarray
-    params, statistics = map_tree(place, resume.params), map_tree(place, resume.statistics)
-    return TrainState(
-        np.stack(list(task.keys)), len(resume.history), params, statistics, map_tree(place, resume.velocity)
+    networks = [resume.one(index) for index in range(len(task.keys))]
+    params, statistics, velocity = (
+        task.sparse.smaller(task.backend, trees)
+        for trees in zip(*((one.params, one.statistics, one.velocity) for one in networks), strict=True)
     )
+    return TrainState(np.stack(list(task.keys)), len(resume.history), params, statistics, velocity)
 
 
 def _next_epoch(task: _Task, state: TrainState) -> tuple[TrainState, EpochResult]:
     batches = epoch_batches(task.keys, state.epoch, task.plan)
-    return task.backend.train_epoch(task.net, task.plan, state, task.masks, task.data.x, task.data.y, batches)
+    return task.backend.train_epoch(
+        task.sparse.net, task.plan, state, task.sparse.masks, task.data.x, task.data.y, batches
+    )
 
 
 def _epoch(task: _Task, state: TrainState, losses: np.ndarray, result: EpochResult) -> Epoch:
     backend = task.backend
     accuracy = np.full(len(task.keys), math.nan)
     if task.test is not None:
-        logits = backend.predict(task.net, state.params, state.statistics, task.masks, task.test.x)
+        logits = backend.predict(task.sparse.net, state.params, state.statistics, task.sparse.masks, task.test.x)
         accuracy = np.mean(predictions(backend.to_numpy(logits)) == task.test.y, axis=-1)
     correct = backend.to_numpy(result.correct).astype(np.float64)
     return Epoch(state.epoch, losses.mean(axis=1), correct.mean(axis=1) / task.plan.batch_size, accuracy)
 
 
 def _fetched(task: _Task, state: TrainState, losses: Sequence[np.ndarray], history: tuple[Epoch, ...]) -> Trained:
-    fetch = task.backend.to_numpy
     velocity: Parameters = state.optimiser if task.plan.optimiser is None else {}
-    trees = map_tree(fetch, state.params), map_tree(fetch, state.statistics), map_tree(fetch, velocity)
-    return Trained(*trees, np.concatenate(losses, axis=1), history)
+    still = [map_tree(np.zeros_like, tree) for tree in task.params]
+    params, statistics, moving = (
+        task.sparse.parents(task.backend, *pair)
+        for pair in ((state.params, task.params), (state.statistics, task.statistics), (velocity, still))
+    )
+    return Trained(params, statistics, moving, np.concatenate(losses, axis=1), history)
 
 
 def _check_resumed(net: Network, plan: TrainPlan, networks: int, resume: Trained) -> None:

@@ -12,20 +12,23 @@ import jax
 import numpy as np
 from jax.sharding import Sharding
 
-from weedout_core import Backend
+from weedout_core import Backend, BackendError
 from weedout_jax import ahead, masks, network, randomness, scoring, training
 from weedout_jax.devices import everywhere, find_mesh
 
 
-def connect(device: str | None = None, devices: int = 1) -> Backend:
+def connect(device: str | None = None, devices: int = 1, engine: str | None = None) -> Backend:
     """Bind the backend to devices.
 
     Args:
         device: "cpu", "gpu" or "tpu"; None takes JAX's default.
         devices: how many of them a population, and a training batch, is shared over.
+        engine: how candidates follow each other, one of ``scoring.ENGINES``; None takes the fastest, as measured.
     Raises:
-        BackendError: there are no such devices, or fewer of them.
+        BackendError: there are no such devices, or fewer of them, or no such engine.
     """
+    if engine not in (None, *scoring.ENGINES):
+        raise BackendError(f"engine must be one of {', '.join(scoring.ENGINES)}; got {engine!r}.")
     mesh = find_mesh(device, devices)
     place = everywhere(mesh)
     return Backend(
@@ -39,7 +42,7 @@ def connect(device: str | None = None, devices: int = 1) -> Backend:
         keep_smallest=partial(masks.keep_smallest, place),
         masks_from_keys=partial(masks.masks_from_keys, place),
         draw_parameters=partial(randomness.draw_parameters, place),
-        score_population=partial(scoring.score_population, mesh),
+        score_population=partial(scoring.score_population, mesh, engine),
         predict=partial(network.predict, mesh),
         train_init=partial(training.train_init, mesh),
         train_epoch=partial(training.train_epoch, mesh),

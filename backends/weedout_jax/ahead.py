@@ -52,7 +52,6 @@ def topology_devices(name: str) -> Sequence[Any]:
     """The devices of a TPU slice, such as "v5e:2x4". Raises BackendError where it cannot be described."""
     if jax.default_backend() != "tpu":
         # Else libtpu asks for minutes for a host that is not there.
-        # Else libtpu asks for minutes for a host that is not there.
         os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
     try:
         return topologies.get_topology_desc(platform="tpu", topology_name=name).devices
@@ -118,11 +117,20 @@ def _scoring(
     place, batch = everywhere(mesh), min(config.batch, examples)
     x, y = _abstract(place, (batch, *net.input_shape), jnp.float32), _abstract(place, (batch,), jnp.int32)
     norm = {"batch": None, "running": _statistics(mesh, net), "recalibrated": x}[config.batch_norm]
-    size, chunk = scoring.padded_size(mesh, config.population, config.chunk or config.population)
-    keys = _abstract(shared(mesh), (size, 2), jnp.uint32)
+    engine = scoring.measured_engine(mesh, net)
+    cut = scoring.sizes(mesh, engine, net, config.population, batch, config.chunk or config.population)
+    keys = _abstract(shared(mesh), (cut.padded, 2), jnp.uint32)
     common = {spec.path: _abstract(place, spec.shape, jnp.float32) for spec in specs}
-    static = {"mesh": mesh, "net": net, "fitness": config.fitness, "precision": config.precision, "chunk": chunk}
-    explicit = {site.site: _abstract(shared(mesh), (size, *site.shape), jnp.bool_) for site in plan.sites}
+    static = {
+        "mesh": mesh,
+        "engine": engine,
+        "net": net,
+        "fitness": config.fitness,
+        "precision": config.precision,
+        "chunk": cut.chunk,
+        "turn": cut.turn,
+    }
+    explicit = {site.site: _abstract(shared(mesh), (cut.padded, *site.shape), jnp.bool_) for site in plan.sites}
     programs = {
         "score shared weights": ({"mask_keys": keys}, common, {"plan": plan, "specs": ()}),
         "score own weights": ({"mask_keys": keys, "weight_keys": keys}, {}, {"plan": plan, "specs": specs}),

@@ -15,7 +15,7 @@ Norm = int | Mapping[str, Any]
 def batch_norm(
     layer: BatchNorm, params: Mapping[str, Any], h: jax.Array, norm: Norm
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """``y = γ·(x − mean) / √(variance + epsilon) + β`` on activations ``(examples, *shape)``.
+    """``y = γ·(x − mean) / √(variance + epsilon) + β`` on images, or flat activations with the nodes first.
 
     Args:
         norm: how many groups the examples are cut into, in order, each with its own statistics (1: the whole batch);
@@ -24,6 +24,9 @@ def batch_norm(
         the activations, and the mean over the groups of what was taken from the batch, {path: ``(channels,)``};
         nothing where statistics are given.
     """
+    if h.ndim == 2:
+        y, taken = batch_norm(layer, params, h.T[:, None], norm)
+        return y[:, 0].T, taken
     scale, bias = params[f"{layer.name}/scale"], params[f"{layer.name}/bias"]
     if not isinstance(norm, int):
         mean, variance = norm[f"{layer.name}/mean"], norm[f"{layer.name}/variance"]

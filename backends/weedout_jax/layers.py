@@ -1,5 +1,10 @@
-"""What single layers compute, on activations ``(examples, *shape)`` with the channels last."""
+"""What single layers compute, on images ``(examples, height, width, channels)`` and flat activations, nodes first.
 
+Flat activations are ``(nodes, examples)``: there a node is a row, of which compaction takes some by copying memory,
+and the products are up to 1.6 times as fast on a CPU.
+"""
+
+import math
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -7,6 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+
+_IMAGES = 4  # worked on at once, see below
 
 
 class Arithmetic(NamedTuple):
@@ -24,9 +31,10 @@ class Arithmetic(NamedTuple):
 
 
 def dense(h: jax.Array, kernel: jax.Array, bias: jax.Array, how: Arithmetic) -> jax.Array:
-    """``x·W + b``."""
-    product = jnp.dot(h.astype(how.compute), kernel.astype(how.compute), precision=how.precision)
-    return product.astype(h.dtype) + bias
+    """``Wᵀ·h + b``: W ``(inputs, units)``, h ``(inputs, examples)``."""
+    both_rows = (((0,), (0,)), ((), ()))
+    operands = kernel.astype(how.compute), h.astype(how.compute)
+    return lax.dot_general(*operands, both_rows, precision=how.precision).astype(h.dtype) + bias[:, None]
 
 
 def convolve(h: jax.Array, kernel: jax.Array, stride: int, how: Arithmetic) -> jax.Array:
@@ -50,15 +58,60 @@ def _convolve_on_cpu(h: jax.Array, kernel: jax.Array, stride: int, precision: st
     In a loop, such as that over the steps of an epoch, XLA's own gradient of a convolution takes a CPU twenty times
     as long as outside of one, and far longer than a product.
     """
-    return _convolve(h, kernel, stride, precision)
+    return _convolve_rows(h, kernel, stride, precision)
+
+
+def _convolve_rows(h: jax.Array, kernel: jax.Array, stride: int, precision: str) -> jax.Array:
+    """A convolution along the rows of an image alone, in which the window's rows are channels.
+
+    With 26 channels XLA's convolution of images takes a CPU twice as long, and one of its cores.
+    """
+    window, _, channels, features = kernel.shape
+    images, height, width, _ = h.shape
+    margin = (window // 2, window // 2)
+    padded = jnp.pad(h, ((0, 0), margin, (0, 0), (0, 0)))
+    rows = jnp.concatenate([padded[:, row : row + height : stride] for row in range(window)], axis=-1)
+    flat_kernel = jnp.swapaxes(kernel, 0, 1).reshape(window, window * channels, features)
+    y = lax.conv_general_dilated(
+        rows.reshape(-1, width, window * channels), flat_kernel, (stride,), (margin,),
+        dimension_numbers=("NWC", "WIO", "NWC"), precision=precision,
+    )  # fmt: skip
+    return y.reshape(images, -(-height // stride), -(-width // stride), features)
 
 
 def _on_cpu_forward(h: jax.Array, kernel: jax.Array, stride: int, precision: str) -> Any:
-    return _convolve(h, kernel, stride, precision), (h, kernel)
+    return _convolve_rows(h, kernel, stride, precision), (h, kernel)
 
 
 def _on_cpu_backward(stride: int, precision: str, saved: Any, gradient: jax.Array) -> Any:
-    return jax.vjp(partial(_convolve_patches, stride=stride, precision=precision), *saved)[1](gradient)
+    h, kernel = saved
+    if stride > 1:
+        return jax.vjp(partial(_convolve_patches, stride=stride, precision=precision), h, kernel)[1](gradient)
+    # ∂L/∂x is a convolution of ∂L/∂y with the window turned over, from features to channels.
+    turned = jnp.swapaxes(kernel[::-1, ::-1], 2, 3)
+    return _convolve_rows(gradient, turned, 1, precision), _kernel_gradient(h, gradient, len(kernel), precision)
+
+
+def _kernel_gradient(h: jax.Array, gradient: jax.Array, window: int, precision: str) -> jax.Array:
+    """``∂L/∂W[p, q] = Σ x[i + p, j + q]ᵀ ∂L/∂y[i, j]``, stride 1: a product for each column q of the window.
+
+    A few images at a time, whose windows stay in the cache.
+    """
+    _, height, width, channels = h.shape
+    images, features, margin = math.gcd(len(h), _IMAGES), gradient.shape[-1], (window // 2, window // 2)
+    both = (((0,), (0,)), ((), ()))
+
+    def add(sums: jax.Array, some: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
+        x, of_y = some
+        padded = jnp.pad(x, ((0, 0), margin, margin, (0, 0)))
+        rows = jnp.concatenate([padded[:, row : row + height] for row in range(window)], axis=-1)
+        shifted = [rows[:, :, column : column + width].reshape(-1, window * channels) for column in range(window)]
+        flat = of_y.reshape(-1, features)
+        return sums + jnp.stack([lax.dot_general(x, flat, both, precision=precision) for x in shifted]), None
+
+    parts = h.reshape(-1, images, *h.shape[1:]), gradient.reshape(-1, images, *gradient.shape[1:])
+    sums, _ = lax.scan(add, jnp.zeros((window, window * channels, features), h.dtype), parts)
+    return jnp.swapaxes(sums.reshape(window, window, channels, features), 0, 1)
 
 
 _convolve_on_cpu.defvjp(_on_cpu_forward, _on_cpu_backward)
@@ -86,6 +139,21 @@ def max_pool(h: jax.Array, window: int) -> jax.Array:
 
 
 def masked(h: jax.Array, mask: jax.Array, rescale: bool) -> jax.Array:
-    """A mask ``shape`` or ``(channels,)``. A removed node is absent: zero is selected, not multiplied in."""
-    kept = jnp.where(mask, h, 0)
+    """A mask of every node, or of the channels. A removed node is absent: zero is selected, not multiplied in."""
+    kept = jnp.where(mask if h.ndim > 2 else mask[:, None], h, 0)
     return kept * (mask.size / jnp.maximum(jnp.sum(mask, dtype=h.dtype), 1)) if rescale else kept
+
+
+def gather_nodes(h: jax.Array, indices: jax.Array) -> jax.Array:
+    """The nodes or channels with these indices, int32 ``(count,)``."""
+    return jnp.take(h, indices, axis=_nodes(h), mode="clip")  # else each index would be checked
+
+
+def slice_nodes(h: jax.Array, start: int, count: int) -> jax.Array:
+    """Nodes or channels side by side."""
+    return lax.slice_in_dim(h, start, start + count, axis=_nodes(h))
+
+
+def _nodes(h: jax.Array) -> int:
+    """The axis of nodes or channels."""
+    return 0 if h.ndim == 2 else h.ndim - 1

@@ -15,6 +15,7 @@ from weedout_core import (
     Conv,
     Dense,
     Flatten,
+    Gather,
     GlobalAveragePool,
     Layer,
     Mask,
@@ -22,18 +23,32 @@ from weedout_core import (
     Network,
     Relu,
     Residual,
+    Scale,
+    Slice,
     activation_shapes,
     every_layer,
 )
 from weedout_jax.batch_norm import Norm, batch_norm
 from weedout_jax.devices import everywhere, gather, platform, share
-from weedout_jax.layers import Arithmetic, convolve, dense, masked, max_pool
+from weedout_jax.layers import Arithmetic, convolve, dense, gather_nodes, masked, max_pool, slice_nodes
 
 _CHUNK = 4096  # examples that a device predicts at once, at most
 _FLOATS = 2**26  # of the widest layer's activations meanwhile: 256 MiB
 
 
 def forward(
+    net: Network, params: Mapping[str, Any], x: jax.Array, masks: Mapping[str, Any] | None, norm: Norm, how: Arithmetic
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """The logits ``(classes, examples)`` for inputs ``(examples, *shape)``, and the statistics; see ``run_layers``."""
+    return run_layers(net.layers, params, nodes_first(x), masks, norm, how)
+
+
+def nodes_first(x: jax.Array) -> jax.Array:
+    """Inputs as the layers take them: images as they are, flat ones as ``(nodes, examples)``."""
+    return x.T if x.ndim == 2 else x
+
+
+def run_layers(
     layers: Sequence[Layer],
     params: Mapping[str, Any],
     h: jax.Array,
@@ -41,10 +56,10 @@ def forward(
     norm: Norm,
     how: Arithmetic,
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """Run layers on activations ``(examples, *shape)``.
+    """Run layers on activations, images or flat with the nodes first.
 
     Args:
-        masks: {site: ``shape``}; None leaves every node in.
+        masks: {site: ``shape``}, and the indices of Gather layers by name; None leaves every node in.
         norm: what batch normalisation takes, see ``batch_norm``.
         how: products are computed.
     Returns:
@@ -63,28 +78,45 @@ def forward(
             case Relu():
                 h = jax.nn.relu(h)  # its slope at 0 is 0, as in the reference; that of maximum is 1/2
             case Flatten():
-                h = h.reshape(len(h), -1)
+                h = h if h.ndim == 2 else h.reshape(len(h), -1).T
             case MaxPool(window):
                 h = max_pool(h, window)
             case GlobalAveragePool():
-                h = jnp.mean(h, axis=(1, 2))
+                h = jnp.mean(h, axis=(1, 2)).T
             case Mask(site, rescale):
                 h = h if masks is None else masked(h, masks[site], rescale)
+            case Gather(name):
+                h = gather_nodes(h, (masks or {})[name])
+            case Slice(start, count):
+                h = slice_nodes(h, start, count)
+            case Scale(factor):
+                h = factor * h
             case Residual(main, shortcut):
-                one, of_main = forward(main, params, h, masks, norm, how)
-                other, of_shortcut = forward(shortcut, params, h, masks, norm, how)
+                one, of_main = run_layers(main, params, h, masks, norm, how)
+                other, of_shortcut = run_layers(shortcut, params, h, masks, norm, how)
                 h = one + other
                 taken |= of_main | of_shortcut
     return h, taken
 
 
-def each_network(net: Network, one: Callable[..., Any], *trees: Any) -> Any:
+def has_convolutions(net: Network) -> bool:
+    """Whether products are convolutions, which side by side are grouped ones."""
+    return any(isinstance(layer, Conv) for layer in every_layer(net.layers))
+
+
+def widest(net: Network) -> int:
+    """Floats of the widest layer's activations, for each example."""
+    return max(math.prod(shape) for shape in activation_shapes(net))
+
+
+def each_network(mesh: Mesh, net: Network, one: Callable[..., Any], *trees: Any) -> Any:
     """What ``one`` gives for each of R networks, on trees of arrays with a leading axis R.
 
-    Dense networks are one batch of products. Those with convolutions come one after the other: side by side they
-    would be grouped convolutions, which XLA runs many times slower.
+    On accelerators dense networks are one batch of products. Those with convolutions come one after the other: side by
+    side they would be grouped convolutions, which XLA runs many times slower. So do all on a CPU, where a batch of one
+    large product takes three times as long as the product.
     """
-    if any(isinstance(layer, Conv) for layer in every_layer(net.layers)):
+    if has_convolutions(net) or platform(mesh) == "cpu":
         return lax.map(lambda trees: one(*trees), trees)
     return jax.vmap(one)(*trees)
 
@@ -104,9 +136,9 @@ def logits(params: Any, statistics: Any, masks: Any, x: jax.Array, *, mesh: Mesh
         mine = share(mesh, chunk)
 
         def one(params: Any, statistics: Any, masks: Any) -> jax.Array:
-            return forward(net.layers, params, mine, masks, statistics, how)[0]
+            return forward(net, params, mine, masks, statistics, how)[0].T
 
-        return gather(mesh, each_network(net, one, params, statistics, masks))
+        return gather(mesh, each_network(mesh, net, one, params, statistics, masks))
 
     size = chunk_size(mesh, net)
     if len(x) <= size:
@@ -119,5 +151,4 @@ def logits(params: Any, statistics: Any, masks: Any, x: jax.Array, *, mesh: Mesh
 
 def chunk_size(mesh: Mesh, net: Network) -> int:
     """Examples in flight while predicting: bounds the memory of activations, changes no logit's meaning."""
-    widest = max(math.prod(shape) for shape in activation_shapes(net))
-    return mesh.size * max(1, min(_CHUNK, _FLOATS // widest))
+    return mesh.size * max(1, min(_CHUNK, _FLOATS // widest(net)))

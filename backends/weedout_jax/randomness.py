@@ -4,15 +4,18 @@ The core's own definition of the stream, compiled: on a CPU, XLA runs it seven t
 generator, which draws the same words, and no setting of the user's can move it.
 """
 
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jax.sharding import Sharding
 
-from weedout_core import ParameterSpec, bits, fold_in
+from weedout_core import Compaction, ParameterSpec, bits, bits_at, fold_in, parameter_shapes
 
 # The float nearest to −1 from above: a plain [−1, 1) would give −∞ now and then.
 _LOW = np.nextafter(np.float32(-1), np.float32(0))
@@ -38,12 +41,32 @@ def normals(key: Any, specs: tuple[ParameterSpec, ...]) -> dict[str, jax.Array]:
     }
 
 
+def kept_normals(
+    key: Any, specs: tuple[ParameterSpec, ...], compaction: Compaction, indices: Mapping[str, Any]
+) -> dict[str, jax.Array]:
+    """The part of ``normals`` that a compacted network keeps; nothing else is drawn."""
+    kept: dict[str, jax.Array] = {}
+    for path, shape in parameter_shapes(compaction.net).items():
+        spec = next(spec for spec in specs if spec.path == path)
+        if not spec.std or shape == spec.shape:
+            kept |= normals(key, (replace(spec, shape=shape),))
+        else:
+            counters = compaction.counters(path, spec.shape, indices).astype(jnp.uint32).reshape(-1)
+            drawn = normal_from_bits(bits_at(fold_in(key, spec.code), counters))
+            kept[path] = np.float32(spec.std) * drawn.reshape(shape)
+    return kept
+
+
 def standard_normal(key: Any, shape: tuple[int, ...]) -> jax.Array:
-    """√2·erfinv(u), u in (−1, 1) from the top 23 bits of each word: float32 ``shape``."""
-    words = bits(key, int(np.prod(shape)))
+    """Standard normals of a stream: float32 ``shape``."""
+    return normal_from_bits(bits(key, int(np.prod(shape)))).reshape(shape)
+
+
+def normal_from_bits(words: jax.Array) -> jax.Array:
+    """√2·erfinv(u), u in (−1, 1) from the top 23 bits of each word: uint32 → float32."""
     unit = (words >> 9).astype(jnp.float32) * np.float32(2**-23)
     u = jnp.maximum(_LOW, unit * np.float32(2) + _LOW)
-    return (np.float32(np.sqrt(2)) * jax.lax.erf_inv(u)).reshape(shape)
+    return np.float32(np.sqrt(2)) * lax.erf_inv(u)
 
 
 _bits = partial(jax.jit, static_argnums=1)(bits)

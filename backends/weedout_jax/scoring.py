@@ -1,10 +1,10 @@
-"""Scoring a population: one compiled program a generation, shared over devices.
+"""Scoring a population: compiled once, run for each generation, shared over devices.
 
-Everything before the first mask is computed once. Candidates are mapped, not vectorised: on a CPU that is
-faster, and a candidate's fitness is the same to the bit whoever is scored beside it.
+Everything before the first mask is computed once. From there on a candidate is its compacted network, wherever masks
+keep fixed numbers of nodes. How candidates follow each other is the engine, see ``ENGINES``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -13,16 +13,35 @@ import jax.numpy as jnp
 from jax import lax
 from jax.sharding import Mesh, PartitionSpec
 
-from weedout_core import FITNESS, Layer, Mask, MaskPlan, Network, ParameterSpec, Population, every_layer
+from weedout_core import (
+    FITNESS,
+    Layer,
+    MaskPlan,
+    Network,
+    ParameterSpec,
+    Population,
+    compact,
+    split_at_first_mask,
+)
 from weedout_jax.devices import AXIS, everywhere, platform, shared
 from weedout_jax.layers import Arithmetic
-from weedout_jax.masks import draw_masks
-from weedout_jax.network import forward
-from weedout_jax.randomness import normals
+from weedout_jax.masks import draw_masks, kept_indices
+from weedout_jax.network import has_convolutions, nodes_first, run_layers, widest
+from weedout_jax.randomness import kept_normals
+
+#: How candidates follow each other.
+#: map: one after the other in a loop of the program; a fitness is the same to the bit whoever is scored beside it.
+#: vmap: a chunk side by side, as batches of products.
+#: loop: one after the other, a call of the program for each.
+ENGINES = ("map", "vmap", "loop")
+
+_FLOATS = 2**26  # activations of the candidates side by side: 256 MiB
+_TURN = 10  # dense candidates in one turn of the loop: what one gathers and another multiplies runs on two cores
 
 
 def score_population(
     mesh: Mesh,
+    engine: str | None,
     net: Network,
     params: Any,
     norm: Any,
@@ -38,30 +57,70 @@ def score_population(
     common, specs = ({}, params) if own_weights else (params, ())
     candidates = {"mask_keys": population.mask_keys, "weight_keys": population.weight_keys, "masks": population.masks}
     candidates = {name: value for name, value in candidates.items() if value is not None}
-    padded, chunk = padded_size(mesh, population.size, chunk)
-    scored = score(
-        jax.device_put(jax.tree.map(lambda leaf: _pad(leaf, padded), candidates), shared(mesh)),
-        *jax.device_put((common, norm, x, y), everywhere(mesh)),
-        mesh=mesh, net=net, specs=specs, plan=population.plan, fitness=fitness, precision=precision, chunk=chunk,
-    )  # fmt: skip
-    return scored[: population.size]
+    engine = engine or measured_engine(mesh, net)
+    padded, chunk, turn = sizes(mesh, engine, net, population.size, len(x), chunk)
+    placed = jax.device_put((common, norm, x, y), everywhere(mesh))
+
+    def call(some: slice) -> jax.Array:
+        return score(
+            jax.device_put(jax.tree.map(lambda leaf: _rows(leaf, some), candidates), shared(mesh)), *placed,
+            mesh=mesh, engine=engine, net=net, specs=specs, plan=population.plan,
+            fitness=fitness, precision=precision, chunk=chunk, turn=turn,
+        )  # fmt: skip
+
+    each = mesh.size if engine == "loop" else padded
+    calls = [call(slice(start, start + each)) for start in range(0, padded, each)]
+    return jnp.concatenate(calls)[: population.size]
 
 
-def padded_size(mesh: Mesh, size: int, chunk: int) -> tuple[int, int]:
-    """How many candidates are scored, so that devices and chunks divide them, and in chunks of how many."""
-    # A map over one candidate is inlined and rounds in its own way: no device gets fewer than two.
+def measured_engine(mesh: Mesh, net: Network) -> str:
+    """The fastest engine.
+
+    On a CPU, measured: one candidate's products use all cores, and a map took 0.3 (dense) to 0.7 of a vmap's time. On
+    accelerators a candidate alone is too small: a chunk side by side, unless there are convolutions, which side by
+    side would be grouped ones, many times slower.
+    """
+    side_by_side = platform(mesh) != "cpu" and not has_convolutions(net)
+    return "vmap" if side_by_side else "map"
+
+
+class Sizes(NamedTuple):
+    """How a population is cut up.
+
+    Attributes:
+        padded: candidates scored, so that devices, chunks and turns divide them.
+        chunk: of how many the masks exist at once on a device.
+        turn: how many of these a turn of the loop scores.
+    """
+
+    padded: int
+    chunk: int
+    turn: int
+
+
+def sizes(mesh: Mesh, engine: str, net: Network, size: int, examples: int, chunk: int) -> Sizes:
+    """How a population of this size is cut up, in chunks of at most ``chunk`` where there can be so small ones."""
+    if engine == "loop":
+        return Sizes(-(-size // mesh.size) * mesh.size, 1, 1)
+    if engine == "vmap":
+        chunk = min(chunk, max(1, _FLOATS // (examples * widest(net))))
+    # A map of one turn is inlined and rounds in its own way: no device gets fewer than two.
     each = max(2, -(-size // mesh.size))
-    chunk = min(chunk, each)
-    return -(-each // chunk) * chunk * mesh.size, chunk
+    chunks = -(-each // min(chunk, each))
+    each = max(2, -(-each // chunks))
+    most = 1 if engine == "vmap" or has_convolutions(net) else min(_TURN, each // 2)
+    turn = max(turn for turn in range(1, most + 1) if each % turn == 0)
+    return Sizes(chunks * each * mesh.size, each, turn)
 
 
-def _pad(leaf: Any, size: int) -> jax.Array:
-    """Repeat the last candidate; its extra scores are cut off."""
-    leaf = jnp.asarray(leaf)
-    return jnp.concatenate([leaf, jnp.repeat(leaf[-1:], size - len(leaf), axis=0)]) if size > len(leaf) else leaf
+def _rows(leaf: Any, some: slice) -> jax.Array:
+    """Some candidates, the last one repeated where they end; its extra scores are cut off."""
+    rows = jnp.asarray(leaf)[some]
+    missing = some.stop - some.start - len(rows)
+    return jnp.concatenate([rows, jnp.repeat(rows[-1:], missing, axis=0)]) if missing else rows
 
 
-@partial(jax.jit, static_argnames=("mesh", "net", "specs", "plan", "fitness", "precision", "chunk"))
+@partial(jax.jit, static_argnames=("mesh", "engine", "net", "specs", "plan", "fitness", "precision", "chunk", "turn"))
 def score(
     candidates: dict[str, Any],
     params: Mapping[str, Any],
@@ -70,29 +129,39 @@ def score(
     y: jax.Array,
     *,
     mesh: Mesh,
+    engine: str,
     net: Network,
     specs: tuple[ParameterSpec, ...],
     plan: MaskPlan | None,
     fitness: str,
     precision: str,
     chunk: int,
+    turn: int,
 ) -> jax.Array:
     """The program: candidates ``(devices × chunks × chunk, …)`` → fitness, each device its own share."""
     how = Arithmetic(platform(mesh), precision)
 
     def of_device(candidates: dict[str, Any], params: Mapping[str, Any], norm: Any, x: Any, y: Any) -> jax.Array:
         # With weights of their own, candidates have nothing in common but the batch.
-        first = 0 if specs else first_masked(net)
-        common = run(net.layers[:first], params, None, norm, x, how)
+        head, rest = ((), net) if specs else split_at_first_mask(net)
+        common = run(head, params, None, norm, x, how)
+        small = compact(rest, {} if plan is None else plan.counts, copies=True)
 
         def one(candidate: dict[str, Any]) -> jax.Array:
-            own = normals(candidate["weight_keys"], specs) if specs else params
-            logits, _ = run(net.layers[first:], own, candidate["masks"], common.norm, common.h, how)
-            return FITNESS[fitness](logits, y)
+            masks, indices = candidate["masks"], candidate["indices"]
+            if specs:
+                own = kept_normals(candidate["weight_keys"], specs, small, indices)
+            else:
+                own = small.gather(params, indices)
+            normed = small.gather(common.norm, indices) if isinstance(common.norm, Mapping) else common.norm
+            logits, _ = run(small.net.layers, own, small.gather_masks(masks, indices), normed, common.h, how)
+            return FITNESS[fitness](logits, y, axis=-2)
 
         def some(candidates: dict[str, Any]) -> jax.Array:
-            drawn = {} if plan is None else {"masks": draw_masks(candidates["mask_keys"], plan)}
-            return lax.map(one, candidates | drawn)
+            masks = candidates["masks"] if plan is None else draw_masks(candidates["mask_keys"], plan)
+            indices = {site: kept_indices(masks[site], plan.counts[site]) for site in small.sites if plan}
+            drawn = candidates | {"masks": masks, "indices": indices}
+            return jax.vmap(one)(drawn) if engine == "vmap" else _mapped(one, drawn, turn)
 
         chunked = jax.tree.map(lambda leaf: leaf.reshape(-1, chunk, *leaf.shape[1:]), candidates)
         return lax.map(some, chunked).reshape(-1)
@@ -100,12 +169,12 @@ def score(
     spread, whole = PartitionSpec(AXIS), PartitionSpec()
     return jax.shard_map(
         of_device, mesh=mesh, in_specs=(spread, whole, whole, whole, whole), out_specs=spread, check_vma=False
-    )(candidates, params, norm, x, y)
+    )(candidates, params, norm if norm is None or isinstance(norm, Mapping) else nodes_first(norm), nodes_first(x), y)
 
 
-def first_masked(net: Network) -> int:
-    """The first layer in which a mask stands; nothing before it depends on the candidate."""
-    return next(i for i, layer in enumerate(net.layers) if any(isinstance(part, Mask) for part in every_layer([layer])))
+def _mapped(one: Callable[[Any], jax.Array], xs: Any, turn: int) -> jax.Array:
+    """``lax.map``, so many in a turn."""
+    return lax.scan(lambda nothing, x: (nothing, one(x)), None, xs, unroll=turn)[1]
 
 
 class Run(NamedTuple):
@@ -123,8 +192,8 @@ def run(
     The statistics of the other inputs are then the ones that the scored batch is normalised with.
     """
     if norm is None:
-        return Run(forward(layers, params, h, masks, 1, how)[0], None)
+        return Run(run_layers(layers, params, h, masks, 1, how)[0], None)
     if isinstance(norm, Mapping):
-        return Run(forward(layers, params, h, masks, norm, how)[0], norm)
-    others, taken = forward(layers, params, norm, masks, 1, how)
-    return Run(forward(layers, params, h, masks, taken, how)[0], others)
+        return Run(run_layers(layers, params, h, masks, norm, how)[0], norm)
+    others, taken = run_layers(layers, params, norm, masks, 1, how)
+    return Run(run_layers(layers, params, h, masks, taken, how)[0], others)

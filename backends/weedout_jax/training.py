@@ -97,7 +97,7 @@ def epoch(
 
         return lax.scan(step, learner, (batches, rates))
 
-    return gather(mesh, each_network(net, one, learner, masks, batches))
+    return gather(mesh, each_network(mesh, net, one, learner, masks, batches))
 
 
 def _gradient(
@@ -107,9 +107,9 @@ def _gradient(
     how = Arithmetic(platform(mesh), plan.config.precision, plan.config.compute)
 
     def loss(params: Any) -> Any:
-        logits, taken = forward(net.layers, params, x, masks, plan.groups, how)
-        correct = jnp.sum(predictions(logits) == y, dtype=jnp.int32)
-        return -negative_cross_entropy(logits, y), (taken, correct)
+        logits, taken = forward(net, params, x, masks, plan.groups, how)
+        correct = jnp.sum(predictions(logits, axis=-2) == y, dtype=jnp.int32)
+        return -negative_cross_entropy(logits, y, axis=-2), (taken, correct)
 
     (value, (taken, correct)), gradient = jax.value_and_grad(loss, has_aux=True)(params)
     return gradient, taken, EpochResult(value, correct)

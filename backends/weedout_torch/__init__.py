@@ -6,30 +6,35 @@ One file an idea, with the names of the reference: ``randomness``, ``masks``, ``
 
 from functools import partial
 
-from weedout_core import Backend
+from weedout_core import Backend, BackendError
 from weedout_torch import devices as _devices
 from weedout_torch import masks, network, randomness, scoring, training
 
 
-def connect_torch(device: str | None = None, devices: int = 1) -> Backend:
-    """PyTorch on "cpu" or "cuda"; None takes CUDA where there is one. Raises BackendError for another device."""
-    return _backend(_devices.torch_place(device, devices))
+def connect_torch(device: str | None = None, devices: int = 1, engine: str | None = None) -> Backend:
+    """PyTorch on "cpu" or "cuda"; None takes CUDA where there is one. Raises BackendError for another device.
+
+    ``engine``: how candidates follow each other, one of ``scoring.ENGINES``; None takes the fastest, as measured.
+    """
+    return _backend(_devices.torch_place(device, devices), engine)
 
 
-def connect_xla(device: str | None = None, devices: int = 1) -> Backend:
+def connect_xla(device: str | None = None, devices: int = 1, engine: str | None = None) -> Backend:
     """PyTorch/XLA on the device of this process (``PJRT_DEVICE``); several devices share a population by SPMD.
 
     Raises BackendError for another device, and where the process has trained with PyTorch before it knew of XLA.
     """
-    return _backend(_devices.xla_place(device, devices))
+    return _backend(_devices.xla_place(device, devices), engine)
 
 
-def connect_tpu(device: str | None = None, devices: int = 1) -> Backend:
+def connect_tpu(device: str | None = None, devices: int = 1, engine: str | None = None) -> Backend:
     """torch_tpu on a TPU. Raises BackendError where there is none."""
-    return _backend(_devices.tpu_place(device, devices))
+    return _backend(_devices.tpu_place(device, devices), engine)
 
 
-def _backend(place: _devices.Place) -> Backend:
+def _backend(place: _devices.Place, engine: str | None) -> Backend:
+    if engine not in (None, *scoring.ENGINES):
+        raise BackendError(f"engine must be one of {', '.join(scoring.ENGINES)}; got {engine!r}.")
     return Backend(
         name=place.name,
         device=place.kind,
@@ -41,7 +46,7 @@ def _backend(place: _devices.Place) -> Backend:
         keep_smallest=partial(masks.keep_smallest, place),
         masks_from_keys=partial(masks.masks_from_keys, place),
         draw_parameters=partial(randomness.draw_parameters, place),
-        score_population=partial(scoring.score_population, place),
+        score_population=partial(scoring.score_population, place, engine),
         predict=partial(network.predict, place),
         train_init=partial(training.train_init, place),
         train_epoch=partial(training.train_epoch, place),

@@ -69,3 +69,13 @@ def _inverse_kept(mask: Tensor) -> Tensor:
     axes = tuple(range(1, mask.ndim))
     kept = mask.sum(dim=axes, keepdim=True, dtype=torch.int32)
     return math.prod(mask.shape[1:]) / kept.clamp(min=1)
+
+
+def gather(h: Tensor, indices: Tensor) -> Tensor:
+    """Some nodes or channels for each network: indices int32 ``(R, count)``."""
+    if len(indices) > 1:
+        networks = h.expand(len(indices), *h.shape[1:])
+        shape = (len(indices), *[1] * (h.ndim - 2), indices.shape[-1])
+        return networks.gather(-1, indices.reshape(shape).expand(*networks.shape[:-1], -1).long())
+    # Flat activations that lie in memory node by node are rows to copy.
+    return h.mT.index_select(-2, indices[0]).mT if h.ndim == 3 else h.index_select(-1, indices[0])

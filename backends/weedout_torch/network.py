@@ -11,6 +11,7 @@ from weedout_core import (
     Conv,
     Dense,
     Flatten,
+    Gather,
     GlobalAveragePool,
     Layer,
     Mask,
@@ -18,12 +19,14 @@ from weedout_core import (
     Network,
     Relu,
     Residual,
+    Scale,
+    Slice,
     activation_shapes,
     every_layer,
 )
 from weedout_torch.batch_norm import Norm, batch_norm
 from weedout_torch.devices import Place, Tensor
-from weedout_torch.layers import convolve, dense, masked, max_pool
+from weedout_torch.layers import convolve, dense, gather, masked, max_pool
 from weedout_torch.precision import precise
 
 FLOATS = 2**26  # activations and own weights that may exist at once: 256 MiB
@@ -71,6 +74,12 @@ def forward(
                 h = h.mean(dim=(2, 3))
             case Mask(site, rescale):
                 h = h if masks is None else masked(h, masks[site], rescale)
+            case Gather(name):
+                h = gather(h, (masks or {})[name])
+            case Slice(start, count):
+                h = h[..., start : start + count]
+            case Scale(factor):
+                h = factor * h
             case Residual(main, shortcut):
                 one, of_main = forward(main, params, h, masks, norm, compute)
                 other, of_shortcut = forward(shortcut, params, h, masks, norm, compute)

@@ -1,17 +1,20 @@
 """Random words and initial weights: Threefry-2x32 in wrapping int32 arithmetic."""
 
 import math
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
-from weedout_core import ParameterSpec
+from weedout_core import Compaction, ParameterSpec, parameter_shapes
+from weedout_torch.compaction import each
 from weedout_torch.devices import Place, Tensor
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = 0x1BD11BDA
-_BLOCK = 2**17  # words worked on at once on a CPU: three arrays of them fit the caches of the cores themselves
+BLOCK = 2**17  # words worked on at once on a CPU: three arrays of them fit the caches of the cores themselves
 
 # The float nearest to −1 from above: a plain [−1, 1) would give −∞ now and then.
 _LOW = float(np.nextafter(np.float32(-1), np.float32(0)))
@@ -43,9 +46,30 @@ def normals(keys: Tensor, specs: tuple[ParameterSpec, ...]) -> dict[str, Tensor]
     return params
 
 
+def kept_normals(
+    keys: Tensor, specs: tuple[ParameterSpec, ...], small: Compaction, indices: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """The part of ``normals`` that compacted networks keep: keys ``(R, 2)``, indices {site: ``(R, kept)``}."""
+    kept: dict[str, Tensor] = {}
+    for path, shape in parameter_shapes(small.net).items():
+        spec = next(spec for spec in specs if spec.path == path)
+        if not spec.std or shape == spec.shape:
+            kept |= normals(keys, (replace(spec, shape=shape),))
+        else:
+            found = each(lambda one, spec=spec: {"at": small.counters(spec.path, spec.shape, one)}, indices)
+            words = torch.bitwise_xor(*_output_words(fold_in(keys, spec.code), found["at"].flatten(1)))
+            kept[path] = spec.std * normal_from_bits(words).reshape(len(keys), *shape)
+    return kept
+
+
 def standard_normal(keys: Tensor, n: int) -> Tensor:
-    """√2·erfinv(u), u in (−1, 1) from the top 23 bits of each word: float32 ``(*batch, n)``."""
-    unit = (_shift_right(bits(keys, n), 9)).to(torch.float32) * 2.0**-23
+    """Standard normals of streams: float32 ``(*batch, n)``."""
+    return normal_from_bits(bits(keys, n))
+
+
+def normal_from_bits(words: Tensor) -> Tensor:
+    """√2·erfinv(u), u in (−1, 1) from the top 23 bits of each word: int32 → float32."""
+    unit = _shift_right(words, 9).to(torch.float32) * 2.0**-23
     return math.sqrt(2) * torch.erfinv(torch.clamp(2 * unit + _LOW, min=_LOW))
 
 
@@ -62,11 +86,11 @@ def bits(keys: Tensor, n: int) -> Tensor:
     # On a CPU each operation passes over memory: blocks that stay in the cache are several times faster.
     flat = keys.reshape(-1, 2)
     words = torch.empty((len(flat), n), dtype=torch.int32)
-    rows = max(1, _BLOCK // max(n, 1))
+    rows = max(1, BLOCK // max(n, 1))
     for some, lines in zip(flat.split(rows), words.split(rows), strict=True):
-        for start in range(0, n, _BLOCK):
-            low = torch.arange(start, min(start + _BLOCK, n), dtype=torch.int32)
-            torch.bitwise_xor(*_output_words(some, low), out=lines[:, start : start + _BLOCK])
+        for start in range(0, n, BLOCK):
+            low = torch.arange(start, min(start + BLOCK, n), dtype=torch.int32)
+            torch.bitwise_xor(*_output_words(some, low), out=lines[:, start : start + BLOCK])
     return words.reshape(*keys.shape[:-1], n)
 
 

@@ -1,8 +1,7 @@
 """Scoring a population, a chunk of candidates at a time.
 
-Everything before the first mask is computed once. On a CPU candidates are scored one by one: the products are
-large enough, and a candidate's fitness is the same to the bit whoever is scored beside it. Elsewhere a chunk is
-one batch of products; on XLA it is one graph, which every generation finds compiled.
+Everything before the first mask is computed once. From there on a candidate is its compacted network, wherever masks
+keep fixed numbers of nodes. How candidates follow each other is the engine, see ``ENGINES``.
 """
 
 import math
@@ -11,17 +10,34 @@ from typing import Any, NamedTuple
 
 import torch
 
-from weedout_core import FITNESS, Layer, Mask, Network, ParameterSpec, Population, every_layer, parameter_shapes
+from weedout_core import (
+    FITNESS,
+    Compaction,
+    Layer,
+    Network,
+    ParameterSpec,
+    Population,
+    compact,
+    parameter_shapes,
+    split_at_first_mask,
+)
 from weedout_torch.batch_norm import Norm
+from weedout_torch.compaction import gather_each, gather_masks
 from weedout_torch.devices import Place, Tensor, rows
-from weedout_torch.masks import draw_masks
+from weedout_torch.masks import draw_masks, kept_indices
 from weedout_torch.network import FLOATS, alive, forward, has_convolutions
 from weedout_torch.precision import precise
-from weedout_torch.randomness import normals
+from weedout_torch.randomness import kept_normals
+
+#: How candidates follow each other.
+#: loop: one after the other; a fitness is the same to the bit whoever is scored beside it.
+#: vmap: a chunk side by side, as batches of products; where operations are recorded, as one graph.
+ENGINES = ("loop", "vmap")
 
 
 def score_population(
     place: Place,
+    engine: str | None,
     net: Network,
     params: Any,
     norm: Any,
@@ -34,62 +50,82 @@ def score_population(
 ) -> Tensor:
     """The fitness of each candidate on one batch: float32 ``(m,)``."""
     own: tuple[ParameterSpec, ...] = params if population.weight_keys is not None else ()
+    # With weights of their own, candidates have nothing in common but the batch.
+    head, rest = ((), net) if own else split_at_first_mask(net)
+    small = compact(rest, {} if population.plan is None else population.plan.counts, copies=True)
     padded = place.padded(population.size)
     examples = max(len(x), len(norm) if isinstance(norm, Tensor) else 0)
-    chunk = min(padded, _chunk(place, net, bool(own), examples, chunk))
-    batch = 1 if place.device.type == "cpu" else chunk
+    chunk = min(padded, _chunk(place, small.net, bool(own or small.arrays), examples, chunk))
+    batch = place.padded(1) if (engine or measured_engine(place)) == "loop" else chunk
     parts: list[Tensor] = []
     with torch.no_grad(), precise(precision):
-        # With weights of their own, candidates have nothing in common but the batch.
-        start = _start(net, 0 if own else _first_masked(net.layers), {} if own else params, norm, x)
+        start = _start(head, {} if own else params, norm, x)
         place.sync()  # else it would be part of the first chunk's graph, and the second would compile anew
         for some in _slices(padded, chunk):
             masks = _masks(place, population, some)
-            weights = normals(place.keys(population.weight_keys, some), own) if own else params
             for few in _slices(some.stop - some.start, batch):
-                logits = _logits(start, _pick(weights, few) if own else weights, _pick(masks, few))
+                candidates = slice(some.start + few.start, some.start + few.stop)
+                logits = _logits(place, small, start, params, population, candidates, _pick(masks, few))
                 parts.append(FITNESS[fitness](logits, y))
             place.sync()
     return torch.cat(parts)[: population.size]
+
+
+def measured_engine(place: Place) -> str:
+    """The fastest engine: on a CPU, measured, one after the other; elsewhere a candidate alone is too small."""
+    return "loop" if place.device.type == "cpu" else "vmap"
 
 
 class _Start(NamedTuple):
     """Where candidates begin to differ.
 
     Attributes:
-        layers: from there on.
         h: the batch's activations there, ``(1, examples, *shape)``.
         calibration: those of the inputs on which candidates take their own statistics; None where they do not.
         norm: what batch normalisation takes, unless they do.
     """
 
-    layers: Sequence[Layer]
     h: Tensor
     calibration: Tensor | None
     norm: Norm
 
 
-def _start(net: Network, first: int, params: Mapping[str, Tensor], norm: Any, x: Tensor) -> _Start:
-    """Run the layers before the first one that a mask is in."""
-    before, calibration = net.layers[:first], None
-    taken: Norm = 1 if norm is None else norm
+def _start(head: Sequence[Layer], params: Mapping[str, Tensor], norm: Any, x: Tensor) -> _Start:
+    """Run the layers that candidates share."""
+    calibration, taken = None, 1 if norm is None else norm
     if isinstance(norm, Tensor):
-        calibration, taken = forward(before, params, norm.unsqueeze(0), None, 1)
-    h, _ = forward(before, params, x.unsqueeze(0), None, taken)
-    return _Start(net.layers[first:], h, calibration, taken)
+        calibration, taken = forward(head, params, norm.unsqueeze(0), None, 1)
+    h, _ = forward(head, params, x.unsqueeze(0), None, taken)
+    return _Start(_nodes_first(h), None if calibration is None else _nodes_first(calibration), taken)
 
 
-def _first_masked(layers: Sequence[Layer]) -> int:
-    masked = (i for i, layer in enumerate(layers) if any(isinstance(one, Mask) for one in every_layer((layer,))))
-    return next(masked, len(layers))
+def _nodes_first(h: Tensor) -> Tensor:
+    """Flat activations, in memory a row for each node: candidates take some of these."""
+    return h.mT.contiguous().mT if h.ndim == 3 else h
 
 
-def _logits(start: _Start, weights: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> Tensor:
+def _logits(
+    place: Place,
+    small: Compaction,
+    start: _Start,
+    params: Any,
+    population: Population,
+    candidates: slice,
+    masks: Mapping[str, Tensor],
+) -> Tensor:
     """Candidates' logits ``(R, examples, classes)``."""
-    norm = start.norm
+    counts = {} if population.plan is None else population.plan.counts
+    indices = {site: kept_indices(masks[site], counts[site]) for site in small.sites}
+    if population.weight_keys is not None:
+        weights = kept_normals(place.keys(population.weight_keys, candidates), params, small, indices)
+    else:
+        weights = gather_each(small, params, indices)
+    layers, inputs, norm = small.net.layers, gather_masks(small, masks, indices), start.norm
     if start.calibration is not None:
-        _, norm = forward(start.layers, weights, start.calibration, masks, 1)
-    return forward(start.layers, weights, start.h, masks, norm)[0]
+        _, norm = forward(layers, weights, start.calibration, inputs, 1)
+    elif isinstance(norm, Mapping):
+        norm = gather_each(small, norm, indices)
+    return forward(layers, weights, start.h, inputs, norm)[0]
 
 
 def _masks(place: Place, population: Population, some: slice) -> dict[str, Tensor]:
@@ -108,7 +144,7 @@ def _slices(length: int, step: int) -> Iterator[slice]:
 
 
 def _chunk(place: Place, net: Network, own: bool, examples: int, chunk: int) -> int:
-    """A chunk whose activations and own weights fit ``FLOATS``, a multiple of the devices.
+    """A chunk whose activations and own weights (drawn or gathered) fit ``FLOATS``, a multiple of the devices.
 
     A convolution takes the weights of one candidate at a time: where operations are recorded, a graph of several would
     be as many times as long.

@@ -8,7 +8,7 @@ Batch normalisation has a file of its own, ``batch_norm``.
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 Batch = Float[np.ndarray, "examples ..."]
 Flat = Float[np.ndarray, "examples nodes"]
@@ -128,3 +128,16 @@ def apply_mask(x: Batch, mask: Bool[np.ndarray, "..."], rescale: bool) -> Batch:
     """
     kept = np.where(mask, x, 0.0)
     return kept * (mask.size / max(np.count_nonzero(mask), 1)) if rescale else kept
+
+
+def gather(x: Batch, indices: Int[np.ndarray, " count"]) -> Batch:
+    """The nodes or channels with these indices, in this order."""
+    return x[..., indices]
+
+
+def gather_gradient(x: Batch, indices: Int[np.ndarray, " count"], gradient: Batch) -> Batch:
+    """∂L/∂x = ∂L/∂y at the nodes that were taken, added up where one was taken twice, and 0 at the others."""
+    x_gradient = np.zeros(x.shape)
+    for place, index in enumerate(indices):
+        x_gradient[..., index] += gradient[..., place]
+    return x_gradient

@@ -19,12 +19,15 @@ from weedout_core import (
     Conv,
     Dense,
     Flatten,
+    Gather,
     GlobalAveragePool,
     Mask,
     MaxPool,
     Network,
     Relu,
     Residual,
+    Scale,
+    Slice,
 )
 from weedout_numpy import batch_norm as bn
 from weedout_numpy import layers as nn
@@ -63,10 +66,13 @@ def forward(
 ) -> tuple[Batch, Record]:
     """Run layers on a batch.
 
+    A compacted network has no masks where it gathers: there ``masks`` has the indices of the nodes to take.
+
     Returns:
         the output of the last, for a network the logits; and the record, a step for each layer, in order.
     """
     record: list[Step] = []
+    indices = masks or {}
     for layer in layers:
         main: Record = ()
         shortcut: Record = ()
@@ -93,6 +99,12 @@ def forward(
                 y = nn.global_average_pool(x)
             case Mask(site, rescale):
                 y = x if masks is None else nn.apply_mask(x, masks[site], rescale)
+            case Gather(name):
+                y = nn.gather(x, indices[name])
+            case Slice(start, count):
+                y = nn.gather(x, np.arange(start, start + count))
+            case Scale(factor):
+                y = factor * x
             case Residual():
                 # y = main(x) + shortcut(x), an empty branch being x itself: He, Zhang, Ren, Sun, "Deep Residual
                 # Learning" (CVPR 2016), equations 1 and 2.
@@ -120,6 +132,7 @@ def backward(
         {path: ∂L/∂weight}, and ∂L/∂x for the input of the first layer.
     """
     gradients: dict[str, np.ndarray] = {}
+    indices = masks or {}
     for layer, x, main, shortcut in reversed(record):
         match layer:
             case Dense(name):
@@ -142,6 +155,12 @@ def backward(
                 gradient = nn.global_average_pool_gradient(x, gradient)
             case Mask(site, rescale):
                 gradient = gradient if masks is None else nn.apply_mask(gradient, masks[site], rescale)
+            case Gather(name):
+                gradient = nn.gather_gradient(x, indices[name], gradient)
+            case Slice(start, count):
+                gradient = nn.gather_gradient(x, np.arange(start, start + count), gradient)
+            case Scale(factor):
+                gradient = factor * gradient
             case Residual():
                 # A sum hands its gradient to both terms, and x, which went into both, gets back the sum of theirs.
                 of_main, left = backward(params, masks, main, gradient, groups)

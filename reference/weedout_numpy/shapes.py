@@ -12,16 +12,21 @@ from weedout_core import (
     Conv,
     Dense,
     Flatten,
+    Gather,
     GlobalAveragePool,
     Mask,
     MaxPool,
     Network,
     Relu,
     Residual,
+    Scale,
+    Slice,
 )
 
 Shape = tuple[int, ...]
-Layer = Dense | Conv | BatchNorm | Relu | Flatten | MaxPool | GlobalAveragePool | Mask | Residual
+Layer = (
+    Dense | Conv | BatchNorm | Relu | Flatten | MaxPool | GlobalAveragePool | Mask | Gather | Slice | Scale | Residual
+)
 
 
 def output_shape(layer: Layer, shape: Shape) -> Shape:
@@ -43,7 +48,9 @@ def output_shape(layer: Layer, shape: Shape) -> Shape:
             for inner in main:
                 shape = output_shape(inner, shape)
             return shape
-        case BatchNorm() | Relu() | Mask():
+        case Gather(_, count) | Slice(_, count):
+            return (*shape[:-1], count)
+        case BatchNorm() | Relu() | Mask() | Scale():
             return shape
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import Phase, settings
 
+from tests.conformance import wrong_compaction as compaction
 from tests.conformance import wrong_draws as draws
 from tests.conformance import wrong_scores as scores
 from tests.conformance import wrong_training as training
@@ -59,6 +60,16 @@ WRONG: dict[Wrong, str] = {
     scores.writes_to_its_input: "pure",
     scores.highest_class_of_ties: "tied_logits",
     scores.scores_with_shared_weights: "score_own_weights",
+    compaction.gathers_off_by_one: "predict_compacted",
+    compaction.gathers_what_the_first_network_does: "predict_compacted",
+    compaction.forgets_scale: "predict_compacted",
+    compaction.slices_from_the_start: "predict_compacted",
+    compaction.indices_of_the_candidate_before: "score_compacted",
+    compaction.indices_of_the_chunk_before: "score_compacted",
+    compaction.statistics_of_the_first_channels: "score_compacted",
+    compaction.trains_off_by_one: "compacted_epoch_agrees",
+    compaction.trains_on_what_the_first_network_gathers: "compacted_epoch_agrees",
+    compaction.trains_without_scale: "compacted_epoch_agrees",
     training.unbiased_running_variance: "epoch_agrees",
     training.negated_velocity: "epoch_agrees",
     training.nothing_correct: "epoch_agrees",

@@ -60,3 +60,64 @@ def _shortcut(before: Shape, after: Shape, names: Any) -> tuple[wc.Layer, ...]:
     strides = (stride for stride in range(1, 9) if -(-before[0] // stride) == after[0])
     stride = next(stride for stride in strides if -(-before[1] // stride) == after[1])
     return (wc.Conv(next(names), after[2], 1, stride),)
+
+
+@st.composite
+def masked_networks(draw: Any) -> wc.Network:
+    """Weights with masks on much of what lies between them, residuals among them: what compaction makes smaller."""
+    shape = draw(st.sampled_from([(7,), (2, 2, 7), (2, 4, 3)]))
+    names = (f"layer_{number}" for number in count())
+    body = draw(_masked_branch(shape, names, depth=2))
+    flat = [] if len(shape) == 1 else [draw(st.sampled_from([wc.Flatten(), wc.GlobalAveragePool()]))]
+    last = [wc.Mask(next(names), draw(st.booleans()))] if draw(st.booleans()) else []
+    return wc.Network((*body, *flat, *last, wc.Dense("logits", 3)), shape)
+
+
+@st.composite
+def _masked_branch(draw: Any, shape: Shape, names: Any, depth: int) -> tuple[wc.Layer, ...]:
+    """One to three turns of weights or a residual, a norm, a ReLU and a mask, any of which may be missing."""
+    layers: list[wc.Layer] = []
+    for _ in range(draw(st.integers(1, 3))):
+        kinds = st.sampled_from(["nothing", "weights"] + ["residual"] * 2 * (depth > 0))
+        match draw(kinds):
+            case "weights":
+                layers.append(draw(_weights(shape, names, st.sampled_from([3, 7]))))
+            case "residual":
+                layers.append(draw(_masked_residual(run_shape(layers, shape), names, depth - 1)))
+            case _:
+                pass
+        if draw(st.booleans()):
+            layers.append(wc.BatchNorm(next(names), epsilon=0.1))
+        if draw(st.booleans()):
+            layers.append(wc.Relu())
+        if draw(st.integers(0, 3)):
+            layers.append(wc.Mask(next(names), draw(st.booleans()), "channel" if draw(st.integers(0, 4)) else "node"))
+    return tuple(layers)
+
+
+@st.composite
+def _masked_residual(draw: Any, shape: Shape, names: Any, depth: int) -> wc.Layer:
+    """The main branch may begin with a mask; the shortcut is the input itself, a branch, or weights that fit."""
+    main = draw(_masked_branch(shape, names, depth))
+    if draw(st.booleans()):
+        main = (
+            wc.Relu(),
+            wc.Mask(next(names), True, "channel"),
+            draw(_weights(shape, names, st.just(shape[-1]))),
+            *main,
+        )
+    if draw(st.booleans()):
+        main = (*main, draw(_weights(shape, names, st.just(shape[-1]))))
+    after = run_shape(main, shape)[-1]
+    if after == shape[-1] and draw(st.booleans()):
+        return wc.Residual(main)
+    shortcut = draw(_masked_branch(shape, names, depth)) if draw(st.booleans()) else ()
+    return wc.Residual(main, (*shortcut, draw(_weights(shape, names, st.just(after)))))
+
+
+@st.composite
+def _weights(draw: Any, shape: Shape, names: Any, units: Any) -> wc.Layer:
+    """A dense layer where activations are flat, else a convolution that keeps height and width."""
+    if len(shape) == 1:
+        return wc.Dense(next(names), draw(units))
+    return wc.Conv(next(names), draw(units), draw(st.sampled_from([1, 3])))

@@ -10,7 +10,7 @@ import weedout_core as wc
 from weedout_core._config import named_options
 
 EVERY_SEARCH_CHOICE = {1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 18, 25}
-EVERY_TRAIN_CHOICE = {12, 16, 20, 26}
+EVERY_TRAIN_CHOICE = {12, 16, 20, 23, 26}
 
 
 def search_config(**fields: Any) -> wc.SearchConfig:
@@ -164,6 +164,7 @@ def test_the_defaults_of_training_are_our_presets() -> None:
         "warmup_epochs": 0,
         "augmentation": "none",
         "batch_norm_group": 128,
+        "compaction": True,
         "compute": "float32",
         "mask_in_testing": "same",
         "precision": "default",

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import weedout_core as wc
-from tests.core.random_networks import networks
+from tests.core.random_networks import masked_networks, networks
+from weedout_core.testing.strategies import last_node_kept
 
 NET = wc.mlp(inputs=6, hidden=(4, 3), classes=2)
 
@@ -274,3 +275,34 @@ def test_removing_nodes_never_adds_costs(net: wc.Network, data: st.DataObject) -
 def test_a_count_beyond_the_nodes_is_an_error(count: int) -> None:
     with pytest.raises(wc.MaskError, match=f"site 'hidden_0' has 4 nodes; got {count} kept"):
         wc.costs(wc.mlp(6, (4, 3), 2), {"hidden_0": count})
+
+
+# Compacted networks
+
+
+def compacted(*layers: wc.Layer) -> wc.Network:
+    """Layers of 4 nodes, one of which is masked in front of the logits."""
+    return wc.Network((wc.Dense("first", 4), wc.Mask("before"), *layers, wc.Mask("after"), wc.Dense("logits", 2)), (3,))
+
+
+def test_a_scale_lets_the_masks_on_both_sides_through() -> None:
+    found = wc.costs(compacted(wc.Scale(2.0)), {"before": TWO, "after": ONE})
+    assert found.active_macs == 3 * 1 + 1 * 2
+    assert found.macs == 3 * 4 + 4 * 2, "its own product is no multiply-add of weights"
+
+
+@pytest.mark.parametrize("part", [wc.Gather("part", 4), wc.Slice(0, 4)], ids=repr)
+def test_a_part_counts_as_read_and_as_alive(part: wc.Layer) -> None:
+    """Which nodes a Gather takes is not known here, so that none is left out."""
+    found = wc.costs(compacted(part), {"before": TWO, "after": ONE})
+    assert found.active_macs == 3 * 2 + 1 * 2
+    assert wc.costs(compacted(part), {"after": ONE}).active_macs == 3 * 4 + 1 * 2
+
+
+@given(masked_networks(), st.floats(0, 0.9), st.booleans())
+def test_a_compacted_network_costs_no_more_than_the_parent(net: wc.Network, eta: float, copies: bool) -> None:
+    with last_node_kept():
+        kept = wc.mask_plan(wc.mask_space(net), eta).kept
+    small, parent = wc.costs(wc.compact(net, kept, copies).net), wc.costs(net)
+    assert small.macs <= parent.macs
+    assert small.parameters <= parent.parameters

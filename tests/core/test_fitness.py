@@ -46,6 +46,26 @@ def test_accuracy_counts_the_largest_logit(logits: np.ndarray) -> None:
     assert wc.predictions(logits).dtype == np.int32
 
 
+@pytest.mark.parametrize("function", [*FITNESS.values(), wc.predictions], ids=[*FITNESS, "predictions"])
+@given(logits=LOGITS)
+def test_classes_may_come_before_the_examples(function: Callable[..., Any], logits: np.ndarray) -> None:
+    rest = () if function is wc.predictions else (some_labels(logits),)
+    found = function(np.ascontiguousarray(logits.swapaxes(-1, -2)), *rest, axis=-2)
+    expected = function(logits, *rest)
+    assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
+    # Sums of at most 6 terms in another order, as above.
+    np.testing.assert_allclose(found, expected, rtol=1e-14, atol=3e-12)
+
+
+def test_with_classes_first_each_candidate_may_have_labels_of_its_own() -> None:
+    logits = np.asarray([[[0.0, 3.0], [1.0, 2.0]], [[5.0, 0.0], [4.0, 1.0]]])  # (candidates, classes, examples)
+    labels = np.asarray([[1, 1], [0, 1]])
+    np.testing.assert_array_equal(wc.predictions(logits, axis=-2), [[1, 0], [0, 1]])
+    np.testing.assert_array_equal(wc.accuracy(logits, labels, axis=-2), [0.5, 1.0])
+    expected = -np.log1p(np.exp(-1.0)) + np.asarray([-0.5, 0.0])  # each logit is 1 off the other
+    np.testing.assert_allclose(wc.negative_cross_entropy(logits, labels, axis=-2), expected, rtol=1e-14)
+
+
 def test_the_fitness_of_a_known_batch() -> None:
     logits = np.log(np.asarray([[0.5, 0.25, 0.25], [0.1, 0.8, 0.1]]))
     labels = np.asarray([0, 2])

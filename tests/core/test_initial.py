@@ -71,7 +71,7 @@ def test_the_links_of_a_convolution_count_its_window() -> None:
     ]
 
 
-@pytest.mark.parametrize("layer", [wc.Relu(), wc.MaxPool()], ids=repr)
+@pytest.mark.parametrize("layer", [wc.Relu(), wc.MaxPool(), wc.Scale(2.0)], ids=repr)
 def test_what_keeps_a_zero_zero_lets_the_mask_through(layer: wc.Layer) -> None:
     found = sites(chain(wc.Mask("mask"), layer))
     assert found == {"first": (None, "mask"), "second": ("mask", None), "logits": (None, None)}
@@ -85,6 +85,14 @@ def test_batch_norm_gives_a_removed_node_a_value_again() -> None:
     assert found["first"] == (None, "mask"), "its outputs are"
     found = sites(chain(wc.BatchNorm("norm"), wc.Relu(), wc.Mask("mask")))
     assert (found["first"], found["second"]) == ((None, "mask"), ("mask", None))
+
+
+@pytest.mark.parametrize("part", [wc.Gather("part", 4), wc.Slice(0, 4)], ids=repr)
+def test_a_part_has_masks_of_its_own(part: wc.Layer) -> None:
+    found = sites(chain(wc.Mask("mask"), part))
+    assert (found["first"], found["second"]) == ((None, "mask"), (None, None)), "which nodes it takes is not known"
+    found = sites(chain(part, wc.Mask("mask")))
+    assert (found["first"], found["second"]) == ((None, None), ("mask", None))
 
 
 def test_a_sum_is_masked_only_where_both_branches_are() -> None:

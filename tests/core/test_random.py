@@ -74,6 +74,28 @@ def test_fewer_bits_are_the_first_of_more(seed: int, k: int, extra: int) -> None
     )
 
 
+@given(SEEDS, st.lists(st.integers(0, 99), max_size=20))
+def test_a_word_can_be_drawn_alone(seed: int, counters: list[int]) -> None:
+    found = wc.bits_at(wc.key(seed), np.asarray(counters, dtype=np.uint32))
+    assert (found.dtype, found.shape) == (np.uint32, (len(counters),))
+    np.testing.assert_array_equal(found, wc.bits(wc.key(seed), 100)[counters], "in any order, some of them again")
+
+
+def test_the_last_words_of_all_can_be_drawn() -> None:
+    with jax.threefry_partitionable(True):
+        expected = jax.random.bits(jax_key(4), (2**16,), "uint32")[-3:]
+    found = wc.bits_at(wc.key(4), np.arange(2**16 - 3, 2**16, dtype=np.uint32))
+    np.testing.assert_array_equal(found, np.asarray(expected))
+    assert len(set(wc.bits_at(wc.key(4), np.asarray([0, 2**31, 2**32 - 1], dtype=np.uint32)).tolist())) == 3
+
+
+def test_keys_side_by_side_draw_the_same_counters_or_each_its_own() -> None:
+    keys, each = wc.split(wc.key(1), 3), np.asarray([[5, 0], [7, 7], [1, 9]], dtype=np.uint32)
+    words = wc.bits(keys, 10)
+    np.testing.assert_array_equal(wc.bits_at(keys, each), np.take_along_axis(words, each.astype(int), axis=-1))
+    np.testing.assert_array_equal(wc.bits_at(keys, each[0]), words[:, [5, 0]])
+
+
 @given(st.lists(SEEDS, min_size=1, max_size=6), st.integers(0, 40), WORDS)
 def test_a_batch_of_keys_draws_what_each_key_draws(seeds: list[int], n: int, data: int) -> None:
     keys = np.stack([wc.key(seed) for seed in seeds])

@@ -174,6 +174,20 @@ def test_options_reach_the_configurations() -> None:
     assert (train.nesterov, train.step_epochs) == (False, (3, 5))
 
 
+def test_several_numbers_are_shown_as_several_numbers(weedout: Weedout, capfd: pytest.CaptureFixture[str]) -> None:
+    assert weedout("paper", "--help") == 0
+    text = capfd.readouterr().out
+    for shown in ("--hidden INT INT ...", "--sparsity FLOAT FLOAT ...", "--step-epochs INT INT ...", "--epochs INT "):
+        assert shown in text, shown
+
+
+@pytest.mark.parametrize(("given", "hidden"), [("", None), ("--hidden 8", (8,)), ("--hidden 8 6", (8, 6))])
+def test_hidden_layers_are_given_as_numbers(given: str, hidden: tuple[int, ...] | None) -> None:
+    parsed = options.parse(shlex.split(f"paper {given}"))
+    assert isinstance(parsed, options.PaperOptions)
+    assert parsed.config.hidden == hidden
+
+
 def test_doctor_says_what_is_here(weedout: Weedout, capfd: pytest.CaptureFixture[str]) -> None:
     assert weedout("doctor") == 0
     text = capfd.readouterr().out

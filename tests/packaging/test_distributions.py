@@ -122,7 +122,7 @@ def test_the_metadata_says_who_and_what(metadata: email.message.Message) -> None
     assert metadata["Version"] == wc.__version__, "the version stands once, in weedout_core/__init__.py"
     assert metadata["License-Expression"] == "Apache-2.0"
     assert metadata["Requires-Python"] == ">=3.11"
-    assert set(metadata.get_all("Provides-Extra", [])) == {"jax", "lab", "test", "torch", "torch-xla", "tpu"}
+    assert set(metadata.get_all("Provides-Extra", [])) == {"bench", "jax", "lab", "test", "torch", "torch-xla", "tpu"}
 
 
 def test_requirements_have_lower_bounds_and_no_upper_ones(metadata: email.message.Message) -> None:

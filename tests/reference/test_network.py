@@ -10,13 +10,17 @@ from weedout_core import (
     Conv,
     Dense,
     Flatten,
+    Gather,
     GlobalAveragePool,
     Mask,
     MaxPool,
     Network,
     Relu,
     Residual,
+    Scale,
+    Slice,
     mlp,
+    parameter_shapes,
 )
 from weedout_numpy.initial import draw_parameters, he_normal, initial_statistics
 from weedout_numpy.layers import max_pool, max_pool_gradient
@@ -100,6 +104,7 @@ CHANNELS = np.array([True, False, True])
 PIXELS = np.arange(4 * 4 * 3).reshape(4, 4, 3) % 3 > 0
 HEAD = (Flatten(), Dense("logits", 3))
 CONV = Conv("conv", 3)
+PART, TAKEN = Gather("part", 3), np.array([2, 0, 2])
 BRANCH = (Relu(), Mask("m"), Conv("conv_1", 3))
 
 
@@ -120,10 +125,15 @@ BRANCH = (Relu(), Mask("m"), Conv("conv_1", 3))
         (Network((CONV, Residual(BRANCH), *HEAD), IMAGE), {"m": PIXELS}),
         (Network((CONV, Residual(BRANCH, (Conv("short", 3, window=1),)), *HEAD), IMAGE), {"m": PIXELS}),
         (Network((CONV, Residual((Residual(BRANCH), Relu())), *HEAD), IMAGE), {"m": PIXELS}),
+        (Network((Dense("d", 4), PART, Dense("logits", 3)), (4,)), {"part": TAKEN}),
+        (Network((CONV, PART, Slice(1, 2), *HEAD), IMAGE), {"part": TAKEN}),
+        (Network((CONV, Scale(2.5), *HEAD), IMAGE), None),
+        (Network((CONV, Residual((PART, Conv("conv_1", 2)), (Slice(1, 2),)), *HEAD), IMAGE), {"part": TAKEN}),
     ],
     ids=[
         "dense", "relu", "flatten", "mask", "mask rescaled", "parent", "all together", "conv", "max pool",
         "average pool", "mask of channels", "residual", "residual with a shortcut", "residual in a residual",
+        "gather", "gather and slice of channels", "scale", "parts of a residual's input",
     ],
 )  # fmt: skip
 def test_gradients_agree_with_finite_differences(net: Network, masks: dict[str, np.ndarray] | None) -> None:
@@ -137,7 +147,7 @@ def test_gradients_agree_with_finite_differences(net: Network, masks: dict[str, 
     """
     h = 1e-4
     rng = np.random.default_rng(0)
-    params = {spec.path: rng.normal(size=spec.shape) for spec in he_normal(net)}
+    params = {path: rng.normal(size=shape) for path, shape in parameter_shapes(net).items()}
     x, c = rng.normal(size=(5, *net.input_shape)), rng.normal(size=(5, 3))
     absolute, _ = forward(net.layers, {path: abs(w) + h for path, w in params.items()}, masks, abs(x) + h)
     tolerance = 120 * 2**-53 * float((abs(c) * absolute).sum()) / h
@@ -208,6 +218,16 @@ def test_a_residual_is_the_sum_of_its_branches() -> None:
     }.items():
         y, _ = forward((layer,), params, None, x)
         np.testing.assert_array_equal(y, [expected], f"{layer}: an empty branch is x itself")
+
+
+def test_what_a_compacted_network_takes_of_an_activation() -> None:
+    x = np.array([[1.0, 2.0, 3.0, 4.0]])
+    layers = (Gather("g", 3), Slice(1, 2), Scale(0.5))
+    y, _ = forward(layers, {}, {"g": np.array([3, 0, 1], dtype=np.int32)}, x)
+    np.testing.assert_array_equal(y, [[0.5, 1.0]], "nodes 3, 0, 1; of these the last two; half of them")
+    image = np.arange(12.0).reshape(1, 2, 2, 3)
+    y, _ = forward((Gather("g", 2),), {}, {"g": np.array([2, 0])}, image)
+    np.testing.assert_array_equal(y, image[..., [2, 0]], "channels of an image")
 
 
 def test_a_channel_masks_all_pixels_within_a_network() -> None:

@@ -5,6 +5,7 @@ import pytest
 
 import weedout_core as wc
 from weedout_core import Conv, Dense, Flatten, GlobalAveragePool, Mask, MaxPool, Network, Residual
+from weedout_core._layers import walk
 from weedout_numpy.initial import draw_parameters, he_normal
 from weedout_numpy.network import Record, forward
 from weedout_numpy.randomness import key
@@ -41,3 +42,10 @@ def test_sites_by_hand() -> None:
     layers = (Residual(branch, shortcut), Mask("d"), GlobalAveragePool(), Mask("e", granularity="channel"))
     net = Network((*layers, Flatten(), Dense("logits", 2)), (6, 8, 3))
     assert mask_space(net) == {"a": (6, 8, 3), "b": (4,), "c": (3, 4, 3), "d": (3, 4, 4), "e": (4,)}
+
+
+@pytest.mark.parametrize("net", NETWORKS.values(), ids=NETWORKS)
+def test_shapes_of_a_compacted_network(net: Network) -> None:
+    small = wc.compact(net, wc.mask_plan(wc.mask_space(net), 0.5).counts, copies=True).net
+    inputs = [shape for _, shape in layer_inputs(small.layers, small.input_shape)]
+    assert inputs == [shape for _, shape in walk(small.layers, small.input_shape)]

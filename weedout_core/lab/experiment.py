@@ -35,7 +35,7 @@ class ExperimentConfig:
     Attributes:
         dataset: "digits" (bundled, no download), "mnist", "fashion-mnist", "cifar10" or "cifar100".
         network: "mlp"; "wrn-D-K", a Wide ResNet of depth D and width K such as "wrn-28-10"; "vgg-W", a small VGG of
-            width W.
+            width W. On the command line it sets the learning phase too.
         hidden: units of each fully connected hidden layer before the logits; None: 512 512 for "mlp", else none.
         granularity: of the masks in convolutional layers: "node", every unit of an activation, or "channel".
         mask_residual: mask the sums of residual blocks too.

@@ -8,12 +8,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, make_dataclass
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, get_type_hints
+from types import UnionType
+from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
 
 import tyro
 
 from weedout_core._config import AS_READ, SearchConfig, TrainConfig, check_at_least, check_real, named_options
 from weedout_core.lab.experiment import ExperimentConfig
+from weedout_core.lab.recipes import BROUGHT, recipe, recipe_text
 
 #: Fields that are no options of their part of the command line, and other names for options that would clash.
 _SKIPPED = {ExperimentConfig: {"search", "train"}, SearchConfig: {"sparsity"}, TrainConfig: set[str]()}
@@ -108,7 +110,8 @@ def parse(arguments: list[str]) -> PaperOptions | PlanOptions | ConformOptions |
     if isinstance(parsed, ConformOptions):
         return parsed
     search = SearchConfig(sparsity=0.0, **_values(SearchConfig, parsed.search))
-    train = TrainConfig(**_values(TrainConfig, parsed.train))
+    brought = recipe(parsed.experiment.network, parsed.experiment.dataset)
+    train = TrainConfig(**brought | _values(TrainConfig, parsed.train))
     config = ExperimentConfig(search=search, train=train, **_values(ExperimentConfig, parsed.experiment))
     if isinstance(parsed, plan):
         return PlanOptions(ProbeOptions(**_values(ProbeOptions, parsed.probe)), config)
@@ -137,14 +140,17 @@ def _command(name: str, text: str, more: Mapping[str, type[Any]]) -> type[Any]:
 
 def _options(config: type[Any]) -> type[Any]:
     """A dataclass with the options of a configuration, which checks nothing."""
-    texts, hints, names = _texts(config), get_type_hints(config), named_options(config)
+    texts, hints, names, left = _texts(config), get_type_hints(config), named_options(config), _left_open(config)
     options = [
         (
             _option_name(config, item.name),
-            *_option(hints[item.name], _default(item), texts.get(item.name, ""), names.get(item.name, ())),
+            *_option(
+                hints[item.name], _default(item), texts.get(item.name, ""), names.get(item.name, ()),
+                left.get(item.name),
+            ),
         )
         for item in _chosen(config)
-    ]
+    ]  # fmt: skip
     summary = (config.__doc__ or "").split("\n")[0]
     return make_dataclass(config.__name__, options, namespace={"__doc__": summary}, frozen=True)
 
@@ -155,22 +161,41 @@ def _chosen(config: type[Any]) -> list[Any]:
     return [item for item in fields(config) if item.name not in _SKIPPED.get(config, set()) | fixed]
 
 
-def _option(hint: Any, default: Any, text: str, names: tuple[Any, ...]) -> tuple[Any, Any]:
-    """The annotation and the default of one option."""
+def _left_open(config: type[Any]) -> dict[str, str]:
+    """The fields that another option decides where they are not given, and what it makes of them, in words."""
+    if config is TrainConfig:
+        return {name: f"as the network has it: {recipe_text(name)}" for name in BROUGHT}
+    return {item.name: "as the reading has it" for item in fields(config) if item.default == AS_READ}
+
+
+def _option(hint: Any, default: Any, text: str, names: tuple[Any, ...], left: str | None) -> tuple[Any, Any]:
+    """The annotation and the default of one option; left: who decides if it is not given, None for the default."""
     shown: dict[str, Any] = {"help": text}
     if names:
         # Any text is taken here: the configuration refuses other names with its own sentence.
         hint, shown["metavar"] = str, "{" + ",".join(map(str, names)) + "}"
-    if default == AS_READ:
-        hint, default, shown["help_behavior_hint"] = str | None, None, "(default: as the reading has it)"
+    elif metavar := _metavar(hint):
+        shown["metavar"] = metavar
+    if left is not None:
+        hint, default, shown["help_behavior_hint"] = hint | None, None, f"(default: {left})"
     return Annotated[hint, tyro.conf.arg(**shown)], field(default=default)
 
 
+def _metavar(hint: Any) -> str | None:
+    """How numbers are shown: ``INT``, or ``INT INT ...`` for several; None leaves it to the parser."""
+    if hint in (int, float):
+        return hint.__name__.upper()
+    for kind in get_args(hint) if get_origin(hint) is UnionType else (hint,):
+        if get_origin(kind) is tuple:
+            return "{0} {0} ...".format(get_args(kind)[0].__name__.upper())
+    return None
+
+
 def _values(config: type[Any], options: Any) -> dict[str, Any]:
-    """The keyword arguments of a configuration from its options. What was not given is as the reading has it."""
+    """The keyword arguments of a configuration from its options, without those that are left open."""
     found = {item.name: getattr(options, _option_name(config, item.name)) for item in _chosen(config)}
-    as_read = {item.name for item in _chosen(config) if _default(item) == AS_READ}
-    return {name: value for name, value in found.items() if not (name in as_read and value is None)}
+    left = _left_open(config)
+    return {name: value for name, value in found.items() if not (name in left and value is None)}
 
 
 def _option_name(config: type[Any], name: str) -> str:

@@ -35,6 +35,8 @@ class Work(NamedTuple):
         steps: training steps, each of all networks of a sparsity.
         networks: trained together.
         batch_size: examples a step, of each network.
+        evaluated: examples that each network is evaluated on, over all sparsities: the test split after each epoch,
+            and at the end the training and the test split.
     """
 
     evaluations: int | None
@@ -42,6 +44,7 @@ class Work(NamedTuple):
     steps: int
     networks: int
     batch_size: int
+    evaluated: int
 
 
 def run_plan(options: PlanOptions, out: Console, err: Console) -> int:
@@ -64,7 +67,8 @@ def run_plan(options: PlanOptions, out: Console, err: Console) -> int:
         write_line(out, line)
     write_line(err, f"measuring {backend.name} on {backend.device} …")
     search = config.search_at(max(config.sparsity))
-    measured = measure(backend, net, search, config.train, amount.batch, amount.batch_size, amount.networks)
+    sizes = amount.batch, amount.batch_size, amount.networks, len(dataset.test.y)
+    measured = measure(backend, net, search, config.train, *sizes)
     for line in _hours(amount, measured, backend):
         write_line(out, line)
     return 0
@@ -73,6 +77,7 @@ def run_plan(options: PlanOptions, out: Console, err: Console) -> int:
 def work(config: ExperimentConfig, dataset: Dataset) -> Work:
     """Count an experiment's evaluations and steps."""
     plan, groups = train_plan(config.train, len(dataset.train.y)), len(config.sparsity)
+    tested = len(dataset.test.y)
     batch = len(dataset.validation.y)
     if config.search.batch_policy != "whole":
         batch = min(config.search.batch, batch)
@@ -83,6 +88,7 @@ def work(config: ExperimentConfig, dataset: Dataset) -> Work:
         groups * config.train.epochs * plan.steps,
         2 * config.repeats,
         plan.batch_size,
+        groups * (config.train.epochs * tested + len(dataset.train.y) + tested),
     )
 
 
@@ -131,6 +137,10 @@ def _amounts(amount: Work, dataset: Dataset, config: ExperimentConfig) -> Iterat
     scored = "no end but patience" if amount.evaluations is None else f"at most {amount.evaluations:,} candidates"
     yield f"search: {scored}, each on {amount.batch:,} examples, {config.search.chunk} masks at once"
     yield f"training: {amount.steps:,} steps of {amount.networks} networks with {amount.batch_size:,} examples each"
+    yield (
+        f"evaluation: each network on {amount.evaluated // len(config.sparsity):,} examples, the test split after "
+        "each epoch, and it and the training split at the end"
+    )
 
 
 def _memory(
@@ -149,13 +159,15 @@ def _memory(
 def _hours(amount: Work, measured: Probe, backend: Backend) -> Iterator[str]:
     yield (
         f"measured on {backend.device}: {_time(measured.candidate)} a candidate, {_time(measured.step)} a step, "
-        f"{_time(measured.compiling)} compiling"
+        f"{_time(measured.thousand)} an evaluation on 1,000 examples, {_time(measured.compiling)} compiling"
     )
-    training = amount.steps * measured.step
+    training, evaluation = amount.steps * measured.step, amount.evaluated / 1000 * measured.thousand
     search = None if amount.evaluations is None else amount.evaluations * measured.candidate
-    yield f"search: {'unknown' if search is None else _time(search)}; training: {_time(training)}"
+    known = f"training: {_time(training)}; evaluation: {_time(evaluation)}"
+    yield f"search: {'unknown' if search is None else _time(search)}; {known}"
     if search is not None:
-        yield f"together about {_time(search + training)} on this machine, if all of it runs at this speed"
+        whole = search + training + evaluation
+        yield f"together about {_time(whole)} on this machine, if all of it runs at this speed"
 
 
 def _time(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""A short measurement: how long scoring a candidate and training a step take on this device, compilation apart."""
+"""A short measurement: how long scoring, training and evaluating take on this device, compilation apart."""
 
 import time
 from collections.abc import Callable
@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from weedout_core._backend import Backend, TrainState, stack
+from weedout_core._backend import Backend, Parameters, TrainState, stack
 from weedout_core._config import SearchConfig, TrainConfig
 from weedout_core._costs import costs
+from weedout_core._masks import Masks
 from weedout_core._networks import Network, initial_statistics, mask_space
 from weedout_core._random import key, split
 from weedout_core._schedule import TrainPlan, epoch_batches, train_plan
@@ -23,11 +24,13 @@ class Probe(NamedTuple):
     Attributes:
         candidate: to score one candidate.
         step: one training step of all networks that are trained together.
+        thousand: to evaluate all of them on 1,000 examples.
         compiling: what the first calls took more than the second.
     """
 
     candidate: float
     step: float
+    thousand: float
     compiling: float
 
 
@@ -39,8 +42,9 @@ def measure(
     batch: int,
     batch_size: int,
     networks: int,
+    tested: int,
 ) -> Probe:
-    """Score a few candidates and train a few steps, twice each; the second time counts.
+    """Score a few candidates, train a few steps and evaluate once, twice each; the second time counts.
 
     Where the real sizes would take long, fewer examples and networks are measured, and the time is scaled up by
     multiply-adds.
@@ -53,16 +57,21 @@ def measure(
         batch: examples in a validation batch.
         batch_size: examples in a training step.
         networks: how many are trained together.
+        tested: examples in the test split.
     """
     scored = _at_most(batch, _MACS / (_CANDIDATES * costs(net).macs))
     shown = _at_most(batch_size, _MACS / (3 * _STEPS * costs(net).macs))  # forward, and twice that backward
     together = _at_most(networks, _MACS / (3 * _STEPS * shown * costs(net).macs))
+    predicted = _at_most(tested, _MACS / costs(net).macs)
+    evaluated = _at_most(networks, _MACS / (predicted * costs(net).macs))
     scoring, first = _twice(_scoring(backend, net, search, scored))
     training, second = _twice(_training(backend, net, train, shown, together))
+    evaluating, third = _twice(_evaluating(backend, net, predicted, evaluated))
     return Probe(
         scoring / _CANDIDATES * batch / scored,
         training / _STEPS * (batch_size / shown) * (networks / together),
-        first - scoring + second - training,
+        evaluating * (1000 / predicted) * (networks / evaluated),
+        first - scoring + second - training + third - evaluating,
     )
 
 
@@ -101,15 +110,28 @@ def _training(backend: Backend, net: Network, train: TrainConfig, examples: int,
     plan: TrainPlan = train_plan(train, examples * _STEPS)._replace(batch_size=examples)
     keys = list(split(key(0), networks))
     x, y = (backend.asarray(array) for array in _examples(net, examples * _STEPS))
-    one = {path: backend.to_numpy(value) for path, value in backend.initialise(net, key(0)).items()}
-    masks = stack(backend, [{site: np.ones(shape, bool) for site, shape in mask_space(net).items()}] * networks)
-    statistics = stack(backend, [initial_statistics(net)] * networks)
+    params, statistics, masks = _parents(backend, net, networks)
     batches = epoch_batches(keys, 0, plan)
 
     def run() -> TrainState:
-        state = backend.train_init(net, plan, np.stack(keys), stack(backend, [one] * networks), statistics)
+        state = backend.train_init(net, plan, np.stack(keys), params, statistics)
         state, result = backend.train_epoch(net, plan, state, masks, x, y, batches)
         backend.to_numpy(result.loss)  # which waits for it
         return state
 
     return run
+
+
+def _evaluating(backend: Backend, net: Network, examples: int, networks: int) -> Callable[[], Any]:
+    x = backend.asarray(_examples(net, examples)[0])
+    params, statistics, masks = _parents(backend, net, networks)
+    return lambda: backend.to_numpy(backend.predict(net, params, statistics, masks, x))
+
+
+def _parents(backend: Backend, net: Network, networks: int) -> tuple[Parameters, Parameters, Masks]:
+    """Weights, statistics and masks of some networks before training, all the same, on the device."""
+    one = {path: backend.to_numpy(value) for path, value in backend.initialise(net, key(0)).items()}
+    whole = {site: np.ones(shape, bool) for site, shape in mask_space(net).items()}
+    trees = one, initial_statistics(net), whole
+    params, statistics, masks = (stack(backend, [tree] * networks) for tree in trees)
+    return params, statistics, masks

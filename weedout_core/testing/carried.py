@@ -14,12 +14,15 @@ from weedout_core._layers import (
     Conv,
     Dense,
     Flatten,
+    Gather,
     GlobalAveragePool,
     Layer,
     Mask,
     MaxPool,
     Relu,
     Residual,
+    Scale,
+    Slice,
 )
 from weedout_core.testing.precision import UNIT_ROUNDOFF, gamma
 
@@ -45,7 +48,7 @@ class Pass(NamedTuple):
     Attributes:
         params: {path: ``shape``}.
         off: how far each weight may be off, {path: float ``shape``}; {} for weights handed in.
-        masks: of one candidate, or None.
+        masks: of one candidate, and the indices of Gather layers; or None.
         statistics: what batch normalisation takes, {path: Carried}; None: the statistics of each group of the batch.
         groups: of the batch.
         found: filled with the mean over the groups of each batch statistic, {path: Carried}.
@@ -79,6 +82,13 @@ def carry(layers: Sequence[Layer], through: Pass, h: Carried) -> Carried:
                 h = _mean(h, (1, 2))
             case Mask():
                 h = _masked(layer, through, h)
+            case Gather(name):
+                h = Carried(*(part[..., (through.masks or {})[name]] for part in h))
+            case Slice(start, count):
+                h = Carried(*(part[..., start : start + count] for part in h))
+            case Scale(factor):
+                scaled = factor * h.value  # its factor is rounded, and the product
+                h = Carried(scaled, factor * h.error * (1 + gamma(2)) + gamma(2) * np.abs(scaled))
             case Residual(main, shortcut):
                 one, two = carry(main, through, h), carry(shortcut, through, h)
                 total = one.value + two.value

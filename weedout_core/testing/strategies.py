@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from weedout_core._architectures import mlp
 from weedout_core._backend import Backend, missing_layers
+from weedout_core._compaction import compact, kept_indices
 from weedout_core._errors import WeedoutWarning
 from weedout_core._layers import (
     BatchNorm,
@@ -88,7 +89,7 @@ class Problem(NamedTuple):
         statistics: what batch normalisation may take, {path: float32 ``(channels,)``}; {} without any.
         plan: how the masks were drawn.
         keys: uint32 ``(6, 2)``, the candidates' keys.
-        masks: {site: bool ``(6, *shape)``}.
+        masks: {site: bool ``(6, *shape)``}; of a compacted network, {name: int32 ``(6, count)``} too.
     """
 
     net: Network
@@ -159,6 +160,45 @@ NETWORKS = (
 )  # fmt: skip
 
 
+#: What compaction turns into every kind of its layers: parts gathered from inputs, and slices of what is computed
+#: twice, for the branches of residuals; factors of masks that are gone, and of one that stays behind another.
+COMPACTABLE = (
+    Network(
+        (
+            Mask("image", rescale=True),
+            Flatten(),
+            Dense("one", 12),
+            Relu(),
+            BatchNorm("norm", momentum=0.5, epsilon=0.1),
+            Residual((Mask("branch", rescale=True), Dense("two", 12))),
+            Relu(),
+            Mask("sum"),
+            Dense("out", 4),
+        ),
+        (2, 3, 2),
+    ),
+    Network(
+        (
+            Conv("first", 7),
+            Residual(
+                (BatchNorm("norm"), Relu(), Mask("branch", rescale=True, granularity="channel"), Conv("second", 7))
+            ),
+            BatchNorm("last_norm", momentum=0.5, epsilon=0.1),
+            Relu(),
+            Mask("sum", granularity="channel"),
+            Flatten(),
+            Relu(),
+            Mask("nodes", rescale=True),
+            Dense("out", 3),
+        ),
+        (3, 4, 2),
+    ),
+)  # fmt: skip
+
+#: Of 12 or 7 nodes two parts of 5 or 3 are kept: fewer than all of them, so that they are computed twice.
+COMPACTED_SPARSITY = 0.6
+
+
 def networks(backend: Backend) -> tuple[Network, ...]:
     """Those that a backend has the layers for."""
     return tuple(net for net in NETWORKS if not missing_layers(backend, net))
@@ -174,9 +214,42 @@ def normed_problems(backend: Backend) -> list[st.SearchStrategy[Problem]]:
     return [problem(net) for net in networks(backend) if initial_statistics(net)]
 
 
+def compactable_problems(backend: Backend) -> list[st.SearchStrategy[Problem]]:
+    """The same for the networks that compaction makes smaller, and their parents' layers."""
+    return [problem(net, COMPACTED_SPARSITY) for net in COMPACTABLE if not missing_layers(backend, net)]
+
+
+def compacted_problems(backend: Backend, copies: bool) -> list[st.SearchStrategy[Problem]]:
+    """The same where a backend has the layers of what is left, too."""
+    plans = {net: mask_plan(mask_space(net), COMPACTED_SPARSITY) for net in COMPACTABLE}
+    smaller = {net: compact(net, plan.kept, copies).net for net, plan in plans.items()}
+    return [
+        problem(net, COMPACTED_SPARSITY)
+        for net, small in smaller.items()
+        if not missing_layers(backend, net) and not missing_layers(backend, small)
+    ]
+
+
+def compacted(one: Problem, copies: bool) -> list[Problem]:
+    """Each candidate's smaller network, with what it keeps of weights and statistics; masks and indices are all's."""
+    small = compact(one.net, one.plan.kept, copies)
+    kept = [kept_indices(one.one(index)) for index in range(len(one.keys))]
+    masks = [small.gather_masks(one.one(index), indices) for index, indices in enumerate(kept)]
+    together = {name: np.stack([candidate[name] for candidate in masks]) for name in masks[0]}
+    return [
+        one._replace(
+            net=small.net,
+            params=small.gather(one.params, indices),
+            statistics=small.gather(one.statistics, indices),
+            masks=together,
+        )
+        for indices in kept
+    ]
+
+
 @st.composite
-def problem(draw: Any, net: Network) -> Problem:
-    """Any weights and batch for a network. Plans are exact, at one of two sparsities."""
+def problem(draw: Any, net: Network, sparsity: float | None = None) -> Problem:
+    """Any weights and batch for a network. Plans are exact, at the sparsity given or one of two."""
     key = draw(keys())
     rng = np.random.default_rng(key)
     params = {path: _drawn(rng, path, shape) for path, shape in parameter_shapes(net).items()}
@@ -186,8 +259,9 @@ def problem(draw: Any, net: Network) -> Problem:
     }
     x = rng.standard_normal((24, *net.input_shape)).astype(np.float32)
     y = rng.integers(0, net.classes, 24).astype(np.int32)
-    # One sparsity for images: each is a program to compile, and convolutions take long.
-    plan = mask_plan(mask_space(net), draw(st.sampled_from([0.3, 0.6])) if len(net.input_shape) == 1 else 0.5)
+    # One for images: each is a program to compile, and convolutions take long.
+    usual = draw(st.sampled_from([0.3, 0.6])) if len(net.input_shape) == 1 else 0.5
+    plan = mask_plan(mask_space(net), usual if sparsity is None else sparsity)
     candidates = split(key, 6)
     return Problem(net, params, x, y, statistics, plan, candidates, masks_from_keys(candidates, plan))
 

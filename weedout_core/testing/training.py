@@ -20,7 +20,7 @@ from weedout_core._weedout import search
 from weedout_core.testing.draws import across, each, equal
 from weedout_core.testing.precision import UNIT_ROUNDOFF
 from weedout_core.testing.scores import within
-from weedout_core.testing.strategies import Problem, problems
+from weedout_core.testing.strategies import Problem, compacted, compacted_problems, problems
 from weedout_core.testing.tolerances import bound
 
 #: Every switch of SGD, each where its absence shows: a decay that moves weights visibly, rates that fall.
@@ -145,32 +145,47 @@ def epoch_agrees(backend: Backend, reference: Backend) -> None:
 
     @across(problems(backend), each(*CONFIGS))
     def agree(problem: Problem, config: TrainConfig) -> None:
-        cells, config = [0, 1], _fitting(config, problem.net)
-        got, losses, correct = _trained(backend, problem, config, cells)
-        wanted, true, right = _trained(reference, problem, config, cells)
-        for path, value in got.params.items():
-            assert backend.to_numpy(value).shape == reference.to_numpy(wanted.params[path]).shape, path
-        trained = {path: reference.to_numpy(value) for path, value in wanted.params.items()}
-        losses_off, correct_off, statistics_off = _steps_off(problem, config, cells, losses.shape[1], trained)
-        within("losses", losses, true, losses_off)
-        within("correct", correct, right, correct_off)
-        assert set(got.statistics) == set(statistics_off), f"statistics {sorted(got.statistics)}"
-        for path, most in statistics_off.items():
-            true = reference.to_numpy(wanted.statistics[path])
-            # The running average itself: three roundings a step, of values that begin at 0 or 1.
-            rounded = 3 * losses.shape[1] * UNIT_ROUNDOFF * np.maximum(1, np.abs(true))
-            within(path, backend.to_numpy(got.statistics[path]), true, most + rounded)
-        drawn = {path: backend.to_numpy(value) for path, value in got.params.items()}
-        _compare("train_epoch", problem, losses.shape[1], drawn, trained)
-        for path, value in wanted.optimiser.items():
-            true = reference.to_numpy(value)
-            # A velocity is a sum of the gradients, as the way of the weights is.
-            most = bound("train weights")(
-                losses.shape[1] * np.abs(true).max(), np.abs(true).max(), _terms(problem), losses.shape[1]
-            )
-            within(f"velocity of {path}", backend.to_numpy(got.optimiser[path]), true, most + UNIT_ROUNDOFF)
+        _epochs_agree(backend, reference, problem, config)
 
     agree()
+
+
+def compacted_epoch_agrees(backend: Backend, reference: Backend) -> None:
+    """The same for compacted networks, whose layers gather and rescale what masks would have removed."""
+
+    # Without crops, some of which show nothing of the smallest images: a norm has nothing to divide by there.
+    @across(compacted_problems(backend, copies=False), each(replace(CONFIGS[-1], augmentation="none")))
+    def agree(problem: Problem, config: TrainConfig) -> None:
+        _epochs_agree(backend, reference, compacted(problem, copies=False)[0], config)
+
+    agree()
+
+
+def _epochs_agree(backend: Backend, reference: Backend, problem: Problem, config: TrainConfig) -> None:
+    cells, config = [0, 1], _fitting(config, problem.net)
+    got, losses, correct = _trained(backend, problem, config, cells)
+    wanted, true, right = _trained(reference, problem, config, cells)
+    for path, value in got.params.items():
+        assert backend.to_numpy(value).shape == reference.to_numpy(wanted.params[path]).shape, path
+    trained = {path: reference.to_numpy(value) for path, value in wanted.params.items()}
+    losses_off, correct_off, statistics_off = _steps_off(problem, config, cells, losses.shape[1], trained)
+    within("losses", losses, true, losses_off)
+    within("correct", correct, right, correct_off)
+    assert set(got.statistics) == set(statistics_off), f"statistics {sorted(got.statistics)}"
+    for path, most in statistics_off.items():
+        true = reference.to_numpy(wanted.statistics[path])
+        # The running average itself: three roundings a step, of values that begin at 0 or 1.
+        rounded = 3 * losses.shape[1] * UNIT_ROUNDOFF * np.maximum(1, np.abs(true))
+        within(path, backend.to_numpy(got.statistics[path]), true, most + rounded)
+    drawn = {path: backend.to_numpy(value) for path, value in got.params.items()}
+    _compare("train_epoch", problem, losses.shape[1], drawn, trained)
+    for path, value in wanted.optimiser.items():
+        true = reference.to_numpy(value)
+        # A velocity is a sum of the gradients, as the way of the weights is.
+        most = bound("train weights")(
+            losses.shape[1] * np.abs(true).max(), np.abs(true).max(), _terms(problem), losses.shape[1]
+        )
+        within(f"velocity of {path}", backend.to_numpy(got.optimiser[path]), true, most + UNIT_ROUNDOFF)
 
 
 def networks_are_independent(backend: Backend, reference: Backend) -> None:

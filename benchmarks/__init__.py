@@ -1,0 +1,1 @@
+"""What it costs, against peers, in one run: ``python -m benchmarks``. Results stand in ``RESULTS.md``."""

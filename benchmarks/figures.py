@@ -1,0 +1,64 @@
+"""Lines over one quantity, the way all figures of the results look."""
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+#: Okabe and Ito's colours, which stay apart for colour-blind readers.
+_PALETTE = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+    "#999999",
+    "#882255",
+    "#44AA99",
+    "#332288",
+)
+
+
+class Panel(NamedTuple):
+    """One pair of axes.
+
+    Attributes:
+        x, y: what they show.
+        lines: {name: {x: y}}; the one named "limit" is dashed.
+        log_x: whether x grows by factors; y always does.
+    """
+
+    x: str
+    y: str
+    lines: Mapping[str, Mapping[float, float]]
+    log_x: bool = False
+
+
+def draw(title: str, panels: Sequence[Panel]) -> bytes:
+    """The figure as PNG."""
+    figure = Figure(figsize=(2 + 4.4 * len(panels), 4.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    colours = _colours(panels)
+    for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        for name, line in panel.lines.items():
+            style = {"linestyle": (0, (4, 2)), "marker": ""} if name == "limit" else {"marker": "o", "markersize": 4}
+            axes.plot(list(line), list(line.values()), color=colours[name], linewidth=1.6, label=name, **style)
+        axes.set(xlabel=panel.x, ylabel=panel.y, yscale="log", xscale="log" if panel.log_x else "linear")
+        axes.grid(alpha=0.25, linewidth=0.6, which="both")
+        axes.spines[["top", "right"]].set_visible(False)
+    handles = {
+        label: handle for axes in figure.axes for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(handles.values(), handles.keys(), loc="outside right center", frameon=False, fontsize=9)
+    figure.suptitle(title, fontsize=11)
+    image = io.BytesIO()
+    figure.savefig(image, format="png", dpi=120)
+    return image.getvalue()
+
+
+def _colours(panels: Sequence[Panel]) -> dict[str, str]:
+    names = dict.fromkeys(name for panel in panels for name in panel.lines if name != "limit")
+    return {name: _PALETTE[index % len(_PALETTE)] for index, name in enumerate(names)} | {"limit": "#000000"}

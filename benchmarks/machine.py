@@ -1,0 +1,109 @@
+"""Where it ran: processor, versions, backends, and how fast this machine multiplies matrices."""
+
+import os
+import platform
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+# Before any backend is loaded: PyTorch/XLA asks for it.
+os.environ.setdefault("PJRT_DEVICE", "CPU")
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import torch
+
+import weedout_core as wc
+from benchmarks.timing import Run, Say, Timed
+
+_LIBRARIES = ("numpy", "jax", "jaxlib", "torch", "torch_xla", "evosax", "torch-pruning")
+_SIDE = 2048
+_MATRICES = ("2048³ torch", "2048³ jax")
+_FLOPS = 2  # of a multiply-add
+
+
+def description() -> str:
+    """The machine and the versions, in a sentence."""
+    devices = [f"{torch.cuda.get_device_name()} (torch)"] if torch.cuda.is_available() else []
+    devices += [f"{jax.devices()[0].device_kind} (jax)"] if jax.default_backend() != "cpu" else []
+    where = "".join(f", {device}" for device in devices)
+    versions = ", ".join(f"{name} {_version(name)}" for name in _LIBRARIES)
+    return (
+        f"{_processor()}, {_cores()} cores{where}; Python {platform.python_version()}, weedout-core {wc.__version__}, "
+        f"{versions}. Threads as each library sets them: torch {torch.get_num_threads()}."
+    )
+
+
+def torch_device() -> torch.device:
+    """Where PyTorch peers run: as the torch backend chooses."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def load_backends(names: tuple[str, ...], say: Say) -> dict[str, wc.Backend]:
+    """Those that are installed. PyTorch/XLA first: it must connect before PyTorch has made a backward pass."""
+    found: dict[str, wc.Backend] = {}
+    for name in sorted(names, key=lambda name: name != "torch_xla"):
+        try:
+            found[name] = wc.load_backend(name)
+        except wc.BackendError as error:
+            say(f"{name} is left out: {error}")
+    return {name: found[name] for name in names if name in found}
+
+
+def wait(array: Any) -> Any:
+    """An array that is computed elsewhere, when it is there."""
+    if isinstance(array, jax.Array):
+        return jax.block_until_ready(array)
+    kind = getattr(getattr(array, "device", None), "type", "")
+    if kind == "cuda":
+        torch.cuda.synchronize()
+    if kind == "xla":
+        import torch_xla.core.xla_model as xla_model
+
+        xla_model.wait_device_ops()
+    return array
+
+
+def matrix_runs() -> dict[str, Run]:
+    """Candidates of their own: a product of two matrices of 2048 × 2048 in float32, by PyTorch and by JAX."""
+    host = np.random.default_rng(0).normal(size=(_SIDE, _SIDE)).astype(np.float32)
+    ours, theirs = torch.from_numpy(host).to(torch_device()), jnp.asarray(host)
+    product = jax.jit(lambda a: jnp.matmul(a, a, precision="highest").sum())
+    with_torch, with_jax = _MATRICES
+    return {with_torch: lambda: float((ours @ ours).sum()), with_jax: lambda: float(product(theirs))}
+
+
+def limit(timed: Mapping[str, Timed], macs: float) -> Timed:
+    """What so many multiply-adds would take at the speed that the faster of the two kept, in each round."""
+    each = _FLOPS * _SIDE**3
+    pairs = zip(*(timed[name].rounds for name in _MATRICES), strict=True)
+    return Timed(0.0, tuple(_FLOPS * macs * min(pair) / each for pair in pairs))
+
+
+def matrix_speed(timed: Mapping[str, Timed]) -> float:
+    """GFLOP/s of the faster of the two, median."""
+    return _FLOPS * _SIDE**3 / min(timed[name].median for name in _MATRICES) / 1e9
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _processor() -> str:
+    """The processor's name; where it has none, its number among its maker's."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    said = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    numbers = f"family {said.get('cpu family', '?')} model {said.get('model', '?')}"
+    return f"{said.get('model name', platform.machine())} ({numbers})"

@@ -1,0 +1,44 @@
+"""A search to be timed: a parent with its weights, candidates with their masks, a batch."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+import weedout_core as wc
+
+
+class Task(NamedTuple):
+    """What every candidate of a comparison is handed, in NumPy.
+
+    Attributes:
+        net, params: the parent and its initial weights.
+        population: the candidates, as keys.
+        plan: of their masks.
+        masks: the same masks as arrays, {site: bool ``(m, *shape)``}.
+        x, y: the batch.
+    """
+
+    net: wc.Network
+    params: dict[str, np.ndarray]
+    population: wc.Population
+    plan: wc.MaskPlan
+    masks: dict[str, np.ndarray]
+    x: np.ndarray
+    y: np.ndarray
+
+
+def search_task(net: wc.Network, sparsity: float, population: int, batch: int) -> Task:
+    """Standard normal inputs and random labels: what they are changes no time."""
+    config = wc.SearchConfig(sparsity=sparsity, population=population, batch=batch)
+    plan = wc.mask_plan(wc.mask_space(net), sparsity)
+    asked = wc.ask(wc.init(wc.key(0), wc.mask_space(net), config))
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(batch, *net.input_shape)).astype(np.float32)
+    y = rng.integers(0, net.output_shape[0], batch).astype(np.int64)
+    return Task(net, initial_weights(net), asked, plan, wc.masks_from_keys(asked.mask_keys, plan), x, y)
+
+
+def initial_weights(net: wc.Network) -> dict[str, np.ndarray]:
+    """The parent's weights, drawn by the reference: float32."""
+    drawn = wc.load_backend("numpy").initialise(net, wc.key(0))
+    return {path: np.asarray(value, dtype=np.float32) for path, value in drawn.items()}

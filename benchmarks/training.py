@@ -1,0 +1,201 @@
+"""A training step, dense, masked and compacted, against PyTorch eager dense."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+import weedout_core as wc
+from benchmarks import machine
+from benchmarks.figures import Panel, draw
+from benchmarks.networks_torch import build, inputs
+from benchmarks.section import Section, at_least, at_most, number, table
+from benchmarks.task import initial_weights
+from benchmarks.timing import Say, Timed, alternate
+
+_BATCH = 128
+_BACKENDS = ("jax", "torch")
+_EAGER = "PyTorch eager, dense"
+_MASKED = 0.8  # the sparsity at which masks are measured: what is masked is computed, whatever the sparsity
+_AGREEMENT = 1e-3  # float32 gradients in other orders, over a few steps
+
+
+class Work(NamedTuple):
+    """What everybody trains.
+
+    Attributes:
+        net, params: the parent and its initial weights.
+        plan: of training.
+        x, y: the training split.
+        order: the examples of each step, ``(1, steps, batch)``.
+    """
+
+    net: wc.Network
+    params: dict[str, np.ndarray]
+    plan: wc.TrainPlan
+    x: np.ndarray
+    y: np.ndarray
+    order: np.ndarray
+
+
+def run(quick: bool, say: Say) -> Section:
+    """784-1024-1024-10 and WRN-16-4 with channel masks, batch 128."""
+    if quick:
+        mlp, wide = wc.mlp(16, (32, 32), 10), wc.wide_resnet(10, 1, 10, (8, 8, 3), granularity="channel")
+        sizes, sparsities, rounds = (3, 2), {"mlp": (0.8,), "wide": (0.8,)}, {"mlp": 2, "wide": 2}
+    else:
+        mlp, wide = wc.mlp(784, (1024, 1024), 10), wc.wide_resnet(16, 4, 10, granularity="channel")
+        sizes, rounds = (20, 2), {"mlp": 7, "wide": 3}
+        sparsities = {"mlp": (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9), "wide": (0.2, 0.5, 0.8, 0.9)}
+    parts: list[str] = []
+    panels: list[Panel] = []
+    all_of_them: dict[str, dict[str, Timed]] = {}
+    names = {"mlp": "784-1024-1024-10", "wide": "WRN-16-4, channel masks"}
+    for (which, net), steps in zip({"mlp": mlp, "wide": wide}.items(), sizes, strict=True):
+        say(f"training {'a small network' if quick else names[which]}")
+        timed = compare(work(net, steps), sparsities[which], rounds[which], say)
+        all_of_them[which] = timed
+        label = "A small network" if quick else names[which]
+        parts.append(_part(label, timed, steps))
+        panels.append(_panel(label, timed, steps, sparsities[which]))
+    text = [
+        f"Batch {_BATCH}, SGD with Nesterov momentum and decay, one network; float32. Times are those of an epoch of a "
+        "few steps over its steps. Masked is measured at η = 0.8. The losses of all that train the same network were "
+        "the same within 0.1 % before any timing.",
+        machine.description(),
+        *parts,
+        "\n".join(_accepted(all_of_them["mlp"], all_of_them["wide"])),
+    ]
+    return Section("Training step", "\n\n".join(text), {"training.png": draw("Training step", panels)})
+
+
+def work(net: wc.Network, steps: int) -> Work:
+    """A training split of so many steps an epoch."""
+    config = wc.TrainConfig(epochs=1, batch_size=_BATCH, learning_rate=0.01, schedule="constant")
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(steps * _BATCH, *net.input_shape)).astype(np.float32)
+    y = rng.integers(0, net.output_shape[0], len(x)).astype(np.int64)
+    plan = wc.train_plan(config, len(x))
+    return Work(net, initial_weights(net), plan, x, y, wc.epoch_batches([wc.key(0)], 0, plan).order)
+
+
+def compare(task: Work, sparsities: tuple[float, ...], rounds: int, say: Say) -> dict[str, Timed]:
+    """Time epochs; their losses must agree where the network is the same."""
+    runs: dict[str, Callable[[], np.ndarray]] = {_EAGER: _eager(task)}
+    for name, backend in machine.load_backends(_BACKENDS, say).items():
+        runs[f"weedout {name}, dense"] = _ours(backend, task, None, compacted=False)
+        runs[f"weedout {name}, masked"] = _ours(backend, task, _MASKED, compacted=False)
+        for sparsity in sparsities:
+            runs[f"weedout {name}, compacted at {sparsity}"] = _ours(backend, task, sparsity, compacted=True)
+
+    def check(given: Mapping[str, np.ndarray]) -> None:
+        wanted: dict[str, np.ndarray] = {}
+        for name, losses in given.items():
+            kind = name.partition(", ")[2].replace("masked", f"compacted at {_MASKED}")
+            np.testing.assert_allclose(losses, wanted.setdefault(kind, losses), rtol=_AGREEMENT, err_msg=name)
+
+    return alternate(runs, rounds, say, check)
+
+
+def _ours(backend: wc.Backend, task: Work, sparsity: float | None, compacted: bool) -> Callable[[], np.ndarray]:
+    """An epoch from the initial weights: the losses of its steps."""
+    net, params, masks, statistics = task.net, task.params, None, wc.initial_statistics(task.net)
+    if sparsity is not None:
+        plan = wc.mask_plan(wc.mask_space(net), sparsity)
+        drawn = {site: mask[0] for site, mask in wc.masks_from_keys(wc.split(wc.key(1), 1), plan).items()}
+        masks = drawn
+        if compacted:
+            small, indices = wc.compact(net, plan.counts, copies=False), wc.kept_indices(drawn)
+            params, statistics = small.gather(params, indices), small.gather(statistics, indices)
+            net, masks = small.net, small.gather_masks(drawn, indices) or None
+    x, y = backend.asarray(task.x), backend.asarray(task.y)
+    state = backend.train_init(
+        net, task.plan, np.stack([wc.key(0)]), _stacked(backend, params), _stacked(backend, statistics)
+    )
+    placed = None if masks is None else _stacked(backend, masks)
+    batches = wc.Batches(task.order, None)
+
+    def epoch() -> np.ndarray:
+        after, result = backend.train_epoch(net, task.plan, state, placed, x, y, batches)
+        machine.wait(next(iter(after.params.values())))
+        return backend.to_numpy(result.loss)[0]
+
+    return epoch
+
+
+def _stacked(backend: wc.Backend, tree: Any) -> dict[str, Any]:
+    return {path: backend.asarray(np.asarray(value)[None]) for path, value in tree.items()}
+
+
+def _eager(task: Work) -> Callable[[], np.ndarray]:
+    """An epoch as a user of PyTorch writes it. It trains on from call to call."""
+    device, config = machine.torch_device(), task.plan.config
+    model = build(task.net, task.params, device)
+    x, y = inputs(task.x, device), torch.from_numpy(task.y).to(device)
+    order = torch.from_numpy(task.order[0].astype(np.int64)).to(device)
+    kernels = [weight for weight in model.parameters() if weight.ndim > 1]
+    others = [weight for weight in model.parameters() if weight.ndim == 1]
+    optimiser = torch.optim.SGD(
+        [{"params": kernels, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}],
+        lr=config.learning_rate, momentum=config.momentum, nesterov=config.nesterov,
+    )  # fmt: skip
+
+    def epoch() -> np.ndarray:
+        losses: list[torch.Tensor] = []
+        for batch in order:
+            optimiser.zero_grad()
+            loss = F.cross_entropy(model(x[batch]), y[batch])
+            loss.backward()
+            optimiser.step()
+            losses.append(loss.detach())
+        return torch.stack(losses).numpy(force=True)
+
+    return epoch
+
+
+def _part(label: str, timed: dict[str, Timed], steps: int) -> str:
+    eager = timed[_EAGER]
+    rows = [
+        [
+            name,
+            number(1e3 * one.median / steps),
+            number(eager.over(one)),
+            number(timed[f"{name.partition(', ')[0]}, dense"].over(one)),
+            number(one.first),
+        ]
+        for name, one in timed.items()
+    ]
+    head = [label, "ms a step", "× PyTorch eager dense", "× own dense", "first call, s"]
+    return table(head, rows)
+
+
+def _panel(label: str, timed: dict[str, Timed], steps: int, sparsities: tuple[float, ...]) -> Panel:
+    lines: dict[str, dict[float, float]] = {}
+    for name, one in timed.items():
+        who, _, at = name.partition(" at ")
+        where = [float(at)] if at else sparsities
+        lines[who] = lines.get(who, {}) | dict.fromkeys(where, 1e3 * one.median / steps)
+    return Panel("sparsity η", f"{label}: ms a step", lines)
+
+
+def _accepted(mlp: dict[str, Timed], wide: dict[str, Timed]) -> list[str]:
+    def compacted(timed: dict[str, Timed], backend: str) -> float | None:
+        dense = timed.get(f"weedout {backend}, dense")
+        return None if dense is None else dense.over(timed[f"weedout {backend}, compacted at 0.8"])
+
+    jax_dense = wide.get("weedout jax, dense")
+    return [
+        at_least("WRN-16-4, compacted at η = 0.8 on jax, times its dense step", 4, compacted(wide, "jax")),
+        at_least("WRN-16-4, compacted at η = 0.8 on torch, times its dense step", 3, compacted(wide, "torch")),
+        *(
+            at_least(f"MLP, compacted at η = 0.8 on {name}, times its dense step", 8, compacted(mlp, name))
+            for name in _BACKENDS
+        ),
+        at_most(
+            "WRN-16-4, dense step on jax, of PyTorch eager's",
+            1.2,
+            None if jax_dense is None else jax_dense.over(wide[_EAGER]),
+        ),
+    ]

@@ -1,0 +1,354 @@
+"""A compacted network is the masked parent, on what is kept: outputs, scores, gradients, trained weights.
+
+The reference computes both in float64. They sum the same products in another order and with zeros left out. What that
+may move is bounded in three ways: where small integers are summed, by nothing; for any small network by the kit's
+bounds of float32, times 2^-29, the ratio of the unit roundoffs; and for deep ones, whose worst case says nothing, by
+64 γ of the products behind a value, as the kit has it for gradients (``trained_error``: sums that cancel).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, reject
+from hypothesis import strategies as st
+
+import weedout_core as wc
+from tests.core.random_networks import masked_networks, networks
+from weedout_core._compaction import kept_part
+from weedout_core._layers import run_shape
+from weedout_core.testing.tolerances import bound
+from weedout_numpy.network import backward, batch_statistics, forward
+from weedout_numpy.scoring import norm_statistics, score
+from weedout_numpy.training import Learner, train_step
+
+Tree = Mapping[str, np.ndarray]
+Layers = tuple[wc.Layer, ...]
+IMAGE = (4, 4, 2)
+
+
+def two_masks(*between: wc.Layer) -> wc.Network:
+    """A mask of channels and one of nodes, after a Flatten, with these layers between."""
+    first = (wc.Conv("conv", 5), wc.BatchNorm("norm"), wc.Relu(), wc.Mask("channels", True, "channel"), wc.Flatten())
+    return wc.Network((*first, *between, wc.Mask("nodes", True), wc.Dense("logits", 3)), IMAGE)
+
+
+NAMED = {
+    "mlp": wc.mlp(9, (8, 7), 4, rescale=True),
+    "wide resnet of channels": wc.wide_resnet(16, 1, 4, (8, 8, 3), "channel", rescale=True),
+    "wide resnet of nodes": wc.wide_resnet(10, 1, 4, (8, 8, 3)),
+    "wide resnet with masked sums": wc.wide_resnet(10, 1, 4, (8, 8, 3), "channel", mask_residual=True, hidden=(6,)),
+    "vgg of channels": wc.vgg(4, 4, (8, 8, 3), "channel", rescale=True, hidden=(6,)),
+    "vgg of nodes": wc.vgg(3, 4, (8, 8, 3), rescale=True),
+    "nodes before a flatten": wc.Network(
+        (wc.Conv("conv", 4), wc.Relu(), wc.Mask("nodes", True), wc.Flatten(), wc.Dense("logits", 3)), IMAGE
+    ),
+    "a mask behind a mask": two_masks(wc.Relu()),
+    "a norm between two masks": two_masks(wc.BatchNorm("flat"), wc.Relu()),
+}
+
+
+class Pair(NamedTuple):
+    """A parent under masks, and its compaction.
+
+    Attributes:
+        net, params, statistics, masks: the parent's, in float64.
+        small: the compaction.
+        indices: of what is kept, by site.
+    """
+
+    net: wc.Network
+    params: dict[str, np.ndarray]
+    statistics: dict[str, np.ndarray]
+    masks: dict[str, np.ndarray]
+    small: wc.Compaction
+    indices: dict[str, np.ndarray]
+
+    def kept(self, tree: Tree) -> dict[str, np.ndarray]:
+        """What the smaller network has of parameters or statistics."""
+        return self.small.gather(tree, self.indices)
+
+    @property
+    def small_masks(self) -> dict[str, np.ndarray]:
+        return self.small.gather_masks(self.masks, self.indices)
+
+
+def pair(net: wc.Network, kept: Mapping[str, int], copies: bool, seed: int, integers: bool = False) -> Pair:
+    """Any weights, of order 1 or −1, 0 and 1 alone, and any masks that keep so many nodes."""
+    rng = np.random.default_rng(seed)
+    params = {path: rng.normal(size=shape) for path, shape in wc.parameter_shapes(net).items()}
+    if integers:
+        params = {path: np.clip(np.round(value), -1, 1) for path, value in params.items()}
+    statistics = {path: value + rng.uniform(size=value.shape) for path, value in wc.initial_statistics(net).items()}
+    space = wc.mask_space(net)
+    masks = {site: (rng.permutation(size(shape)) < kept[site]).reshape(shape) for site, shape in space.items()}
+    return Pair(net, params, statistics, masks, wc.compact(net, kept, copies), wc.kept_indices(masks))
+
+
+def size(shape: Sequence[int]) -> int:
+    return int(np.prod(shape))
+
+
+def some(net: wc.Network, eta: float = 0.6) -> dict[str, int]:
+    return wc.mask_plan(wc.mask_space(net), eta).kept
+
+
+@st.composite
+def pairs(draw: Any, copies: bool) -> Pair:
+    """Any network, any number of nodes kept at each site."""
+    net = draw(networks() | masked_networks())
+    few = draw(st.sampled_from([1, 3]))
+    kept = {site: draw(st.integers(1, -(-size(shape) // few))) for site, shape in wc.mask_space(net).items()}
+    return pair(net, kept, copies, draw(st.integers(0, 2**32 - 1)))
+
+
+def inputs(net: wc.Network, seed: int = 7) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(6, *net.input_shape)), rng.integers(0, net.classes, 6).astype(np.int32)
+
+
+def worst_case(one: Pair, x: np.ndarray, norm: Any) -> float:
+    """The most that a logit of parent and compaction may be apart."""
+    try:
+        _, error = bound("apply")(one.net, one.params, one.masks, x, norm=norm)
+    except ValueError:  # a variance so close to 0 that float32 says nothing about it
+        reject()
+    return float(2 * 2.0**-29 * error.max())
+
+
+def usual_case(one: Pair, x: np.ndarray, norm: Any) -> float:
+    """The same for deep networks."""
+    logits, _ = forward(one.net.layers, one.params, one.masks, x, norm_statistics(one.net, one.params, norm, one.masks))
+    return roundings(one.net, len(x)) * float(np.abs(logits).max())
+
+
+def roundings(net: wc.Network, examples: int) -> float:
+    """64 γ of the products behind one value: through each layer, and of all pixels in each batch norm."""
+    inside = sum(size(shape[:-1]) for path, shape in wc.parameter_shapes(net).items() if path.endswith("/kernel"))
+    pixels = examples * size(net.input_shape[:-1]) * len(wc.initial_statistics(net))
+    return 64 * (inside + pixels) * 2.0**-53
+
+
+def assert_scores(one: Pair, most: Callable[[Pair, np.ndarray, Any], float]) -> None:
+    """Logits and fitness are the parent's, with statistics of every origin."""
+    x, y = inputs(one.net)
+    others, _ = inputs(one.net, seed=8)
+    for norm, small_norm in ((None, None), (one.statistics, one.kept(one.statistics)), (others, others)):
+        off, params = most(one, x, norm), one.kept(one.params)
+        assert_logits(one, x, norm, small_norm, off)
+        parent = score(one.net, one.params, norm, one.masks, x, y, "negative_cross_entropy")
+        found = score(one.small.net, params, small_norm, one.small_masks, x, y, "negative_cross_entropy")
+        # A log-softmax moves by at most twice its logits, and rounds itself: on each side 4 + 6 + 20 times at most.
+        assert abs(found - parent) <= 2 * off + 2 * 30 * 2.0**-53 * (1 + abs(parent)), f"{found}, the parent {parent}"
+
+
+def assert_logits(one: Pair, x: np.ndarray, norm: Any, small_norm: Any, most: float) -> None:
+    params, masks = one.kept(one.params), one.small_masks
+    wanted, _ = forward(one.net.layers, one.params, one.masks, x, norm_statistics(one.net, one.params, norm, one.masks))
+    found, _ = forward(
+        one.small.net.layers, params, masks, x, norm_statistics(one.small.net, params, small_norm, masks)
+    )
+    assert found.shape == wanted.shape
+    off = float(np.abs(found - wanted).max())
+    assert off <= most, f"logits are off by {off}, more than {most}"
+
+
+@pytest.mark.parametrize("eta", [0.3, 0.6, 0.8])
+@pytest.mark.parametrize("copies", [False, True])
+@pytest.mark.parametrize("name", NAMED)
+def test_an_architecture_scores_as_its_compaction(name: str, copies: bool, eta: float) -> None:
+    assert_scores(pair(NAMED[name], some(NAMED[name], eta), copies, seed=3), usual_case)
+
+
+@pytest.mark.parametrize("copies", [False, True])
+@given(data=st.data())
+def test_any_network_scores_as_its_compaction(copies: bool, data: st.DataObject) -> None:
+    assert_scores(data.draw(pairs(copies)), worst_case)
+
+
+# Gradients and training, without copies
+
+
+@st.composite
+def integer_pairs(draw: Any) -> Pair:
+    """Networks of which every value is a small integer over a power of 2: no float64 is rounded.
+
+    No batch norm; means of 2^n pixels; where a mask rescales, n/kept is such a number.
+    """
+    drawn = draw(networks() | masked_networks())
+    net = replace(drawn, layers=_without_divisions(drawn.layers, drawn.input_shape))
+    rescaled = {layer.site for layer in wc.every_layer(net.layers) if isinstance(layer, wc.Mask) and layer.rescale}
+    kept: dict[str, int] = {}
+    for site, shape in wc.mask_space(net).items():
+        powers = [2**n for n in range(6) if 2**n <= size(shape)]
+        kept[site] = draw(st.sampled_from(powers) if site in rescaled else st.integers(1, size(shape)))
+    return pair(net, kept, False, draw(st.integers(0, 2**32 - 1)), integers=True)
+
+
+def _without_divisions(layers: Layers, shape: tuple[int, ...]) -> Layers:
+    found: list[wc.Layer] = []
+    for layer in layers:
+        pixels = size(run_shape(found, shape)[:-1])
+        match layer:
+            case wc.BatchNorm():
+                found.append(wc.Relu())
+            case wc.GlobalAveragePool() if pixels & (pixels - 1):
+                found.append(wc.Flatten())
+            case wc.Residual(main, shortcut):
+                inside = run_shape(found, shape)
+                found.append(wc.Residual(_without_divisions(main, inside), _without_divisions(shortcut, inside)))
+            case _:
+                found.append(layer)
+    return tuple(found)
+
+
+def gradients(
+    layers: Layers, params: Tree, masks: Tree, x: np.ndarray, c: np.ndarray, groups: int
+) -> tuple[dict[str, np.ndarray], np.ndarray, Any]:
+    """∂L/∂weights and ∂L/∂x for L = Σ c ⊙ logits, and the record."""
+    _, record = forward(layers, params, masks, x, groups=groups)
+    return *backward(params, masks, record, c, groups), record
+
+
+@given(integer_pairs())
+def test_the_gradients_of_any_network_are_those_of_its_compaction(one: Pair) -> None:
+    """To the bit; and those of what is removed are 0."""
+    rng = np.random.default_rng(1)
+    x = rng.integers(-2, 3, (3, *one.net.input_shape)).astype(float)
+    c = rng.integers(-2, 3, (3, one.net.classes)).astype(float)
+    absolute = {path: np.abs(value) for path, value in one.params.items()}
+    largest, whole, _ = gradients(one.net.layers, absolute, one.masks, np.abs(x) + 1, np.abs(c) + 1, 1)
+    assume(max(np.abs(value).max() for value in (*largest.values(), whole)) < 2.0**40)  # 2^-13 of what is exact
+    parent, parent_x, _ = gradients(one.net.layers, one.params, one.masks, x, c, 1)
+    small, small_x, _ = gradients(one.small.net.layers, one.kept(one.params), one.small_masks, x, c, 1)
+    nothing = {path: np.zeros_like(value) for path, value in one.params.items()}
+    whole = one.small.expand(small, one.indices, nothing)
+    for path, gradient in parent.items():
+        np.testing.assert_array_equal(whole[path], gradient, path)
+    np.testing.assert_array_equal(small_x, parent_x, "∂L/∂x")
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("name", NAMED)
+def test_gradients_and_batch_statistics_are_those_of_the_compaction(name: str, groups: int) -> None:
+    one = pair(NAMED[name], some(NAMED[name]), copies=False, seed=4)
+    x, _ = inputs(one.net)
+    c = np.random.default_rng(5).normal(size=(len(x), one.net.classes))
+    parent, parent_x, record = gradients(one.net.layers, one.params, one.masks, x, c, groups)
+    small, small_x, small_record = gradients(one.small.net.layers, one.kept(one.params), one.small_masks, x, c, groups)
+    assert_close(one, one.kept(parent) | {"x": parent_x}, small | {"x": small_x}, len(x))
+    assert_close(one, one.kept(batch_statistics(record)), batch_statistics(small_record), len(x))
+
+
+def assert_close(one: Pair, wanted: Tree, found: Tree, examples: int) -> None:
+    assert set(found) == set(wanted)
+    for path, value in wanted.items():
+        most = roundings(one.net, examples) * np.abs(value).max()
+        np.testing.assert_allclose(found[path], value, rtol=0, atol=most, err_msg=path)
+
+
+CONFIG = wc.TrainConfig(
+    epochs=1, batch_size=6, learning_rate=0.05, weight_decay=0.05, decayed="all", batch_norm_group=3
+)
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_ten_steps_train_the_compaction_as_they_train_the_masked_parent(name: str) -> None:
+    one = pair(NAMED[name], some(NAMED[name]), copies=False, seed=6)
+    parent, small = (
+        learner(*trees) for trees in ((one.params, one.statistics), (one.kept(one.params), one.kept(one.statistics)))
+    )
+    plan = wc.train_plan(CONFIG, 6)
+    for step in range(10):
+        x, y = inputs(one.net, seed=step)
+        parent, loss, correct = train_step(one.net, plan, parent, one.masks, x, y, 0.05)
+        small, small_loss, small_correct = train_step(one.small.net, plan, small, one.small_masks, x, y, 0.05)
+        # Every step adds its roundings to those of the steps before.
+        assert abs(small_loss - loss) <= (step + 1) * roundings(one.net, len(x)) * max(1, loss)
+        assert small_correct == correct
+    moved = one.kept(parent.params)["logits/kernel"] - one.kept(one.params)["logits/kernel"]
+    assert np.abs(moved).max() > 0.01, "the training trains"
+    assert_close(one, one.kept(parent.params), small.params, 10 * 6)
+    assert_close(one, one.kept(parent.velocity), small.velocity, 10 * 6)
+    assert_close(one, one.kept(parent.statistics), small.statistics, 10 * 6)
+
+
+def learner(params: Tree, statistics: Tree) -> Learner:
+    return Learner(params, statistics, {path: np.zeros_like(value) for path, value in params.items()})
+
+
+# The way there and back
+
+
+@given(pairs(copies=False))
+def test_what_is_gathered_expands_to_what_it_was(one: Pair) -> None:
+    for tree in (one.params, one.statistics):
+        again = one.small.expand(one.kept(tree), one.indices, tree)
+        assert set(again) == set(tree)
+        for path, value in tree.items():
+            np.testing.assert_array_equal(again[path], value, path)
+            assert again[path] is not value, "a copy"
+
+
+@given(pairs(copies=False))
+def test_expanding_changes_what_is_kept_and_nothing_else(one: Pair) -> None:
+    before = {path: value.copy() for path, value in one.params.items()}
+    trained = {path: value + 1 for path, value in one.kept(one.params).items()}
+    found = one.small.expand(trained, one.indices, one.params)
+    kept = dict(one.small.arrays)
+    for path, value in found.items():
+        moved = np.zeros(value.shape)
+        moved[kept_part(value.shape, kept.get(path, ()), one.indices)] = 1
+        np.testing.assert_array_equal(value, before[path] + moved, path)
+        np.testing.assert_array_equal(one.params[path], before[path], "the parent's stay")
+    for path, value in one.kept(found).items():
+        np.testing.assert_array_equal(value, trained[path], path)
+
+
+@pytest.mark.parametrize("copies", [False, True])
+@given(data=st.data())
+def test_what_is_gathered_fits_the_smaller_network(copies: bool, data: st.DataObject) -> None:
+    one = data.draw(pairs(copies))
+    shapes = {path: value.shape for path, value in one.kept(one.params).items()}
+    assert shapes == wc.parameter_shapes(one.small.net)
+    of_statistics = {path: value.shape for path, value in one.kept(one.statistics).items()}
+    assert of_statistics == {path: value.shape for path, value in wc.initial_statistics(one.small.net).items()}
+    masks, space = one.small_masks, wc.mask_space(one.small.net)
+    gathers = {
+        layer.name: layer.count for layer in wc.every_layer(one.small.net.layers) if isinstance(layer, wc.Gather)
+    }
+    assert {name: value.shape for name, value in masks.items()} == space | {
+        name: (count,) for name, count in gathers.items()
+    }
+    assert set(one.small.sites) <= set(one.masks)
+    needed = {site: one.indices[site] for site in one.small.sites}
+    assert {path: value.tolist() for path, value in one.small.gather(one.params, needed).items()} == {
+        path: value.tolist() for path, value in one.kept(one.params).items()
+    }, "the indices of its sites are enough"
+
+
+@pytest.mark.parametrize("copies", [False, True])
+@given(data=st.data())
+def test_the_counters_of_what_is_kept_are_those_of_its_words(copies: bool, data: st.DataObject) -> None:
+    one, key = data.draw(pairs(copies)), wc.key(data.draw(st.integers(0, 2**64 - 1)))
+    assume(one.indices)
+    words = {path: wc.bits(key, value.size).reshape(value.shape) for path, value in one.params.items()}
+    for path, wanted in one.kept(words).items():
+        counters = one.small.counters(path, words[path].shape, one.indices)
+        assert (counters.dtype, counters.shape) == (np.int32, wanted.shape)
+        found = wc.bits_at(key, counters.astype(np.uint32).reshape(-1)).reshape(wanted.shape)
+        np.testing.assert_array_equal(found, wanted, path)
+
+
+def test_kept_indices_are_the_nodes_of_a_mask_row_by_row() -> None:
+    masks = {
+        "image": np.asarray([[[False, True], [False, False]], [[True, True], [False, True]]]),
+        "flat": np.eye(3)[1] > 0,
+    }
+    found = wc.kept_indices(masks)
+    assert {site: (value.dtype.name, value.tolist()) for site, value in found.items()} == {
+        "image": ("int32", [1, 4, 5, 7]),
+        "flat": ("int32", [1]),
+    }

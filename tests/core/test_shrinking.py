@@ -1,0 +1,285 @@
+"""What compaction makes of a network: which layers become smaller, which masks stay, where parts are taken."""
+
+import math
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+import weedout_core as wc
+from tests.core.random_networks import masked_networks, networks
+
+CHANNELS = wc.Mask("m", granularity="channel")
+IMAGE = (4, 4, 5)
+
+
+def image_network(*layers: wc.Layer) -> wc.Network:
+    """Layers behind a convolution of 6 features, and a head."""
+    return wc.Network((wc.Conv("first", 6), *layers, wc.GlobalAveragePool(), wc.Dense("logits", 2)), IMAGE)
+
+
+def shrunk(net: wc.Network, copies: bool = False, **kept: int) -> tuple[wc.Layer, ...]:
+    return wc.compact(net, kept, copies).net.layers
+
+
+def half(net: wc.Network, eta: float = 0.5) -> dict[str, int]:
+    return wc.mask_plan(wc.mask_space(net), eta).kept
+
+
+def kinds(layers: tuple[wc.Layer, ...]) -> set[str]:
+    return {type(layer).__name__ for layer in wc.every_layer(layers)}
+
+
+# What it saves
+
+
+@pytest.mark.parametrize(("copies", "macs"), [(False, 35_116_030), (True, 20_860_798)])
+def test_the_multiply_adds_of_a_wide_resnet_without_four_fifths_of_its_channels(copies: bool, macs: int) -> None:
+    net = wc.wide_resnet(16, 4, 10, granularity="channel")
+    small = wc.compact(net, half(net, 0.8), copies)
+    assert wc.costs(net).macs == 392_612_352
+    assert wc.costs(small.net).macs == macs
+    assert not small.masks, "no mask is left"
+    assert kinds(small.net.layers) & {"Gather", "Slice"} == ({"Slice"} if copies else {"Gather"})
+
+
+def test_the_multiply_adds_of_a_perceptron_without_four_fifths_of_its_nodes() -> None:
+    net = wc.mlp(784, (1024, 1024), 10)
+    small = wc.compact(net, half(net, 0.8))
+    assert wc.costs(small.net).macs == 784 * 205 + 205 * 205 + 205 * 10 == 204_795
+    assert small.net.layers == (
+        wc.Dense("dense_0", 205), wc.Relu(), wc.Dense("dense_1", 205), wc.Relu(), wc.Dense("logits", 10),
+    )  # fmt: skip
+    assert (small.masks, small.gathers, small.sites) == ((), (), ("hidden_0", "hidden_1"))
+
+
+def test_without_masks_that_stay_what_is_computed_is_what_is_active() -> None:
+    """Under channel masks in a chain, the compaction is the smaller network that the costs count."""
+    net = wc.vgg(4, 10, (8, 8, 3), "channel", hidden=(6,))
+    kept = half(net)
+    chosen = {site: np.arange(math.prod(shape)) < kept[site] for site, shape in wc.mask_space(net).items()}
+    active, small = wc.costs(net, chosen), wc.costs(wc.compact(net, kept).net)
+    assert (small.macs, small.parameters) == (active.active_macs, active.active_parameters)
+
+
+def test_masks_of_nodes_stay_in_convolutions() -> None:
+    """Only the pooled features, and the last convolution that leads to them, and dense layers become smaller."""
+    net = wc.wide_resnet(16, 4, 10, hidden=(20,))
+    small = wc.compact(net, half(net, 0.8))
+    assert {site for site, _ in small.masks} == set(wc.mask_space(net)) - {"pooled", "hidden_0"}
+    shapes, parent = wc.parameter_shapes(small.net), wc.parameter_shapes(net)
+    changed = {path for path, shape in shapes.items() if shape != parent[path]}
+    assert changed == {
+        "group_2/block_1/conv_1/kernel", "norm/scale", "norm/bias", "dense_0/kernel", "dense_0/bias", "logits/kernel",
+    }  # fmt: skip
+    assert shapes["group_2/block_1/conv_1/kernel"] == (3, 3, 256, 51)
+    assert (shapes["dense_0/kernel"], shapes["logits/kernel"]) == ((51, 4), (4, 10))
+
+
+def test_masks_of_nodes_before_a_flatten_select_the_inputs_of_a_dense_layer() -> None:
+    net = wc.Network((wc.Conv("c", 3), wc.Mask("m"), wc.Flatten(), wc.Dense("logits", 2)), (4, 4, 1))
+    assert shrunk(net, m=10) == (wc.Conv("c", 3), wc.Flatten(), wc.Gather("m", 10), wc.Dense("logits", 2))
+
+
+# What is kept travels
+
+
+def test_it_travels_back_through_what_treats_each_channel_by_itself() -> None:
+    net = image_network(wc.BatchNorm("n"), wc.Relu(), wc.MaxPool(), CHANNELS, wc.Conv("second", 3))
+    found = wc.compact(net, {"m": 2})
+    assert found.net.layers[:5] == (
+        wc.Conv("first", 2), wc.BatchNorm("n"), wc.Relu(), wc.MaxPool(), wc.Conv("second", 3),
+    )  # fmt: skip
+    assert [path for path, _ in found.arrays] == [
+        "first/kernel", "n/scale", "n/bias", "n/mean", "n/variance", "second/kernel",
+    ]  # fmt: skip
+
+
+def test_it_travels_on_through_a_flatten_to_the_inputs_of_every_position() -> None:
+    net = wc.Network((wc.Conv("first", 6), CHANNELS, wc.Flatten(), wc.Dense("logits", 2)), (1, 3, 5))
+    small = wc.compact(net, {"m": 2})
+    indices = {"m": np.asarray([1, 4], dtype=np.int32)}
+    assert wc.parameter_shapes(small.net)["logits/kernel"] == (3 * 2, 2)
+    rows = np.arange(18 * 2).reshape(18, 2)
+    np.testing.assert_array_equal(
+        small.gather({"logits/kernel": rows}, indices)["logits/kernel"], rows[[1, 4, 7, 10, 13, 16]]
+    )
+    np.testing.assert_array_equal(small.counters("logits/kernel", (18, 2), indices), rows[[1, 4, 7, 10, 13, 16]])
+
+
+def test_it_travels_back_into_both_branches_of_a_residual() -> None:
+    block = wc.Residual((wc.Conv("main", 6),), (wc.Conv("shortcut", 6, window=1),))
+    assert shrunk(image_network(block, CHANNELS), m=2)[:2] == (
+        wc.Conv("first", 6),
+        wc.Residual((wc.Conv("main", 2),), (wc.Conv("shortcut", 2, window=1),)),
+    )
+
+
+@pytest.mark.parametrize("copies", [False, True])
+def test_it_travels_back_through_a_residual_whose_branches_ask_for_the_same(copies: bool) -> None:
+    block = wc.Residual((wc.BatchNorm("n"), wc.Relu()))
+    assert shrunk(image_network(block, CHANNELS), copies, m=2)[:2] == (wc.Conv("first", 2), block)
+
+
+def test_a_stream_with_several_readers_stays_whole_and_each_gathers_its_part() -> None:
+    reader = wc.Residual((wc.Mask("inside", True, "channel"), wc.Conv("main", 6)))
+    found = wc.compact(image_network(reader, CHANNELS), {"inside": 3, "m": 2})
+    assert found.net.layers[:3] == (
+        wc.Conv("first", 6),
+        wc.Residual((wc.Gather("inside", 3), wc.Scale(2.0), wc.Conv("main", 2)), (wc.Gather("m", 2),)),
+        wc.GlobalAveragePool(),
+    )
+    assert found.gathers == (("inside", ("inside",)), ("m", ("m",)))
+
+
+@pytest.mark.parametrize(("inside", "after", "features"), [(3, 2, 5), (3, 3, 6), (4, 3, 6)])
+def test_copies_are_made_where_they_are_fewer_than_the_channels(inside: int, after: int, features: int) -> None:
+    reader = wc.Residual((wc.Mask("inside", granularity="channel"), wc.Conv("main", 6)))
+    first, residual = shrunk(image_network(reader, CHANNELS), copies=True, inside=inside, m=after)[:2]
+    assert first == wc.Conv("first", features)
+    parts = (wc.Slice(0, inside), wc.Slice(inside, after)) if features < 6 else (
+        wc.Gather("inside", inside), wc.Gather("m", after),
+    )  # fmt: skip
+    assert residual == wc.Residual((parts[0], wc.Conv("main", after)), (parts[1],))
+
+
+def test_a_rescaling_mask_leaves_its_factor() -> None:
+    net = wc.mlp(3, (6, 5), 2, rescale=True)
+    assert shrunk(net, hidden_0=4, hidden_1=2) == (
+        wc.Dense("dense_0", 4), wc.Relu(), wc.Scale(6 / 4), wc.Dense("dense_1", 2), wc.Relu(), wc.Scale(5 / 2),
+        wc.Dense("logits", 2),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "net", [wc.mlp(3, (6, 5), 2, rescale=True), wc.wide_resnet(10, 1, 4, (8, 8, 3)), wc.vgg(2, 3, (4, 4, 3), "channel")]
+)
+def test_a_mask_that_keeps_every_node_is_absent(net: wc.Network) -> None:
+    small = wc.compact(net, half(net, 0.0), copies=True)
+    assert wc.parameter_shapes(small.net) == wc.parameter_shapes(net)
+    assert not kinds(small.net.layers) & {"Mask", "Gather", "Slice", "Scale"}
+    assert (small.arrays, small.masks, small.gathers, small.sites) == ((), (), (), ())
+
+
+# Masks that stay
+
+
+@pytest.mark.parametrize("rescale", [False, True])
+def test_a_mask_stays_where_a_batch_norm_moves_its_zeros(rescale: bool) -> None:
+    net = image_network(wc.Mask("m", rescale, "channel"), wc.Relu(), wc.BatchNorm("n"), wc.Conv("second", 3))
+    scale = (wc.Scale(6 / 2),) if rescale else ()
+    small = wc.compact(net, {"m": 2})
+    # The count is that of the plan, so that a mask that stays needs none of its own.
+    assert small.net.layers[: 2 + rescale] == (wc.Conv("first", 6), CHANNELS, *scale)
+    assert (small.masks, small.arrays, small.sites) == ((("m", ()),), (), ())
+
+
+def test_a_mask_stays_where_its_zeros_are_summands() -> None:
+    net = image_network(wc.Residual((wc.Conv("main", 6), CHANNELS), ()))
+    assert wc.compact(net, {"m": 2}).net == net
+    net = image_network(CHANNELS, wc.Residual((wc.Conv("main", 6),), ()))
+    assert wc.compact(net, {"m": 2}).net == net, "also before a residual whose shortcut is its input"
+
+
+def test_a_mask_before_two_branches_of_weights_goes() -> None:
+    block = wc.Residual((wc.Conv("main", 6),), (wc.Conv("shortcut", 6, window=1),))
+    assert shrunk(image_network(CHANNELS, block), m=2)[:2] == (wc.Conv("first", 2), block)
+
+
+def test_of_two_masks_one_behind_the_other_the_second_stays_on_what_the_first_keeps() -> None:
+    net = wc.Network((wc.Dense("first", 6), wc.Mask("a"), wc.Relu(), wc.Mask("b", True), wc.Dense("logits", 2)), (3,))
+    small = wc.compact(net, {"a": 4, "b": 3})
+    assert small.net.layers == (
+        wc.Dense("first", 4), wc.Relu(), wc.Mask("b"), wc.Scale(6 / 3), wc.Dense("logits", 2),
+    )  # fmt: skip
+    masks = {"a": np.asarray([1, 1, 0, 1, 0, 1]) > 0, "b": np.asarray([0, 1, 1, 0, 0, 1]) > 0}
+    found = small.gather_masks(masks, wc.kept_indices(masks))
+    assert {site: mask.tolist() for site, mask in found.items()} == {"b": [False, True, False, True]}
+
+
+@given(networks() | masked_networks())
+def test_without_counts_a_network_stays_as_it_is(net: wc.Network) -> None:
+    """Under Bernoulli sampling candidates differ in how many nodes they keep."""
+    found = wc.compact(net, {}, copies=True)
+    assert found.net == net
+    assert (found.arrays, found.gathers, found.sites) == ((), (), ())
+    params = {path: np.ones(shape) for path, shape in wc.parameter_shapes(net).items()}
+    masks = {site: np.ones(shape, dtype=bool) for site, shape in wc.mask_space(net).items()}
+    assert all(found.gather(params, {})[path] is value for path, value in params.items())
+    assert all(found.gather_masks(masks, {})[site] is value for site, value in masks.items())
+
+
+def test_only_exact_plans_have_counts() -> None:
+    space = {"a": (5,), "b": (2, 3, 4)}
+    assert wc.mask_plan(space, 0.5).counts == wc.mask_plan(space, 0.5).kept == {"a": 2, "b": 12}
+    assert wc.mask_plan(space, 0.5, "bernoulli").counts == {}
+
+
+# As data
+
+
+@pytest.mark.parametrize("copies", [False, True])
+@pytest.mark.parametrize("eta", [0.0, 0.3, 0.8])
+def test_a_compacted_network_survives_json(eta: float, copies: bool) -> None:
+    for net in (
+        wc.wide_resnet(16, 2, 4, (8, 8, 3), "channel", rescale=True),
+        wc.wide_resnet(10, 1, 4, (8, 8, 3), hidden=(7,)),
+        wc.vgg(3, 4, (8, 8, 3), "channel", rescale=True),
+    ):
+        small = wc.compact(net, half(net, eta), copies).net
+        assert wc.network_from_json(wc.network_to_json(small)) == small
+
+
+def test_equal_compactions_are_equal_and_hash_so() -> None:
+    net, kept = wc.mlp(3, (6, 5), 2), {"hidden_0": 4, "hidden_1": 2}
+    one, two = wc.compact(net, kept), wc.compact(net, dict(reversed(kept.items())))
+    assert one == two
+    assert hash(one) == hash(two)
+
+
+# Errors
+
+
+def test_the_counts_must_be_of_the_networks_sites() -> None:
+    net = wc.mlp(3, (6, 5), 2)
+    for kept in ({"hidden_0": 4}, {"hidden_0": 4, "hidden_1": 2, "other": 1}):
+        message = f"kept must name the network's sites ['hidden_0', 'hidden_1']; got {sorted(kept)}."
+        with pytest.raises(wc.ConfigError, match=f"^{re.escape(message)}$"):
+            wc.compact(net, kept)
+
+
+@pytest.mark.parametrize("count", [0, 6])
+def test_a_site_cannot_keep_more_nodes_than_it_has_or_none(count: int) -> None:
+    with pytest.raises(wc.ConfigError, match=f"site 'hidden_0' has 5 nodes, of which 1 or more stay; got {count}\\."):
+        wc.compact(wc.mlp(3, (5,), 2), {"hidden_0": count})
+
+
+def test_a_network_is_compacted_once() -> None:
+    net = wc.Network((wc.Mask("in"), wc.Dense("logits", 2)), (4,))
+    small = wc.compact(net, {"in": 2}).net
+    with pytest.raises(wc.ConfigError, match=r"^the network has Gather layers: it is compacted already\.$"):
+        wc.compact(small, {})
+
+
+def test_a_site_is_not_named_as_two_others_joined() -> None:
+    branches = (wc.Mask("a"), wc.Dense("one", 7)), (wc.Mask("b"), wc.Dense("other", 7))
+    net = wc.Network((wc.Residual(*branches), wc.Mask("a+b"), wc.BatchNorm("norm"), wc.Dense("logits", 2)), (7,))
+    with pytest.raises(wc.ConfigError, match=r"^the site 'a\+b' has the name that joins two others\. Rename it\.$"):
+        wc.compact(net, {"a": 2, "b": 2, "a+b": 3}, copies=True)
+
+
+# Where candidates begin to differ
+
+
+@given(networks() | masked_networks())
+def test_a_network_is_split_before_the_first_layer_with_a_mask(net: wc.Network) -> None:
+    head, rest = wc.split_at_first_mask(net)
+    assert (*head, *rest.layers) == net.layers
+    assert "Mask" not in kinds(head)
+    assert wc.Network((*head, wc.Flatten(), wc.Dense("end", 2)), net.input_shape)
+    assert wc.mask_space(rest) == wc.mask_space(net), "the rest begins with the shape that the head leaves"
+    if wc.mask_space(net):
+        assert "Mask" in kinds(rest.layers[:1])
+    else:
+        assert rest.layers == net.layers[-1:], "a network must end in a dense layer"
