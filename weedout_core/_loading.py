@@ -5,8 +5,9 @@ A backend's package has a function ``connect(device, devices)`` that returns a :
 
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
+from inspect import signature
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from weedout_core._backend import Backend
 from weedout_core._errors import BackendError, BackendNotInstalledError
@@ -38,21 +39,25 @@ def backend_names() -> list[str]:
     return sorted({*_BUILT_IN, *(point.name for point in _third_party())})
 
 
-def load_backend(backend: str | Backend, device: str | None = None, devices: int = 1) -> Backend:
+def load_backend(backend: str | Backend, device: str | None = None, devices: int = 1, **options: Any) -> Backend:
     """Connect to a backend.
 
     Args:
         backend: a registered name; a Backend is returned as it is.
         device: the kind of device ("cpu", "gpu", "tpu"); None takes the framework's default.
         devices: how many of them a population is shared over, ≥ 1.
+        options: what this backend takes besides, such as ``engine`` ("map", "vmap" or "loop" for "jax").
     Raises:
-        BackendError: the name is unknown, or there is no such device.
+        BackendError: the name or an option is unknown, or there is no such device.
         BackendNotInstalledError: what the backend needs cannot be imported; the message names the extra.
     """
     if isinstance(backend, Backend):
         return backend
     try:
-        return _connector(backend)(device=device, devices=devices)
+        connect = _connector(backend)
+        if unknown := set(options) - set(signature(connect).parameters):
+            raise BackendError(f"the {backend} backend takes no option {min(unknown)!r}. Leave it out.")
+        return connect(device=device, devices=devices, **options)
     except ImportError as error:
         extra = _BUILT_IN[backend].extra if backend in _BUILT_IN else ""
         remedy = f"pip install 'weedout-core[{extra}]'" if extra else "install what is missing"

@@ -107,8 +107,8 @@ def sizes(mesh: Mesh, engine: str, net: Network, size: int, examples: int, chunk
     # A map of one turn is inlined and rounds in its own way: no device gets fewer than two.
     each = max(2, -(-size // mesh.size))
     chunks = -(-each // min(chunk, each))
-    each = max(2, -(-each // chunks))
-    most = 1 if engine == "vmap" or has_convolutions(net) else min(_TURN, each // 2)
+    each = -(-each // chunks)
+    most = 1 if engine == "vmap" or has_convolutions(net) else max(1, min(_TURN, each // 2))
     turn = max(turn for turn in range(1, most + 1) if each % turn == 0)
     return Sizes(chunks * each * mesh.size, each, turn)
 

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from tests.conformance.wrappers import on_host, other_layers, with_arguments
-from weedout_core import Backend, Gather, Scale, Slice, compact, every_layer, kept_indices, masks_from_keys
-from weedout_core._population import explicit_population
+from weedout_core import Backend, Gather, Population, Scale, Slice, compact, every_layer, kept_indices, masks_from_keys
 
 
 def with_layers(backend: Backend, function: str, change: Callable[[Any], Any]) -> Backend:
@@ -109,7 +108,8 @@ def statistics_of_the_first_channels(backend: Backend) -> Backend:
             indices = kept_indices({site: mask[0] for site, mask in one.items()})
             cut = {path: given[path][: len(value)] for path, value in small.gather(given, indices).items()}
             moved = on_host(backend, lambda _, value: value, small.expand(cut, indices, given))
-            alone = explicit_population(on_host(backend, lambda _, value: value, one), 1)
+            own = None if population.weight_keys is None else population.weight_keys[index : index + 1]
+            alone = Population(1, None, None, own, on_host(backend, lambda _, value: value, one))
             found.append(backend.to_numpy(backend.score_population(net, params, moved, alone, *rest)))
         return backend.asarray(np.concatenate(found))
 

@@ -20,6 +20,22 @@ def test_the_built_in_backends_are_known() -> None:
     assert wc.backend_names() == sorted(wc.backend_names())
 
 
+def test_a_backend_gets_its_own_options_and_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(wc.BackendError, match=r"^the numpy backend takes no option 'engine'\. Leave it out\.$"):
+        wc.load_backend("numpy", engine="map")
+    numpy = sys.modules["weedout_numpy"]
+    told: list[str] = []
+    connect = numpy.connect
+
+    def with_engine(device: str | None = None, devices: int = 1, engine: str = "") -> wc.Backend:
+        told.append(engine)
+        return connect(device, devices)
+
+    monkeypatch.setattr(numpy, "connect", with_engine)
+    assert wc.load_backend("numpy", engine="loop").name == "numpy"
+    assert told == ["loop"]
+
+
 def test_an_unknown_backend_is_an_error_that_lists_the_known() -> None:
     known = ", ".join(wc.backend_names())
     with pytest.raises(wc.BackendError) as caught:

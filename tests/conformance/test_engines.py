@@ -1,0 +1,81 @@
+"""How candidates follow each other while they are scored changes no fitness by more than rounding does."""
+
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import pytest
+
+import weedout_core as wc
+from weedout_core._tolerances import FITNESS_AGREEMENT
+
+NETWORKS = {"mlp": wc.mlp(8, (32, 16), 4), "images": wc.wide_resnet(10, 1, 4, (4, 4, 3), granularity="channel")}
+ENGINES = [("jax", "map"), ("jax", "vmap"), ("jax", "loop"), ("torch", "loop"), ("torch", "vmap")]
+
+
+def connect(name: str, **options: Any) -> wc.Backend:
+    try:
+        return wc.load_backend(name, **options)
+    except wc.BackendNotInstalledError as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.parametrize("weights", ["shared", "per_candidate"])
+@pytest.mark.parametrize("net", NETWORKS.values(), ids=NETWORKS)
+@pytest.mark.parametrize(("name", "engine"), ENGINES)
+def test_every_engine_scores_as_the_reference_does(name: str, engine: str, net: wc.Network, weights: str) -> None:
+    backend, reference = connect(name, engine=engine), wc.load_backend("numpy")
+    # Seven: no number of candidates in a turn or a chunk divides it but one.
+    config = wc.SearchConfig(sparsity=0.5, population=7, weights=weights)
+    population = wc.ask(wc.init(wc.key(3), wc.mask_space(net), config))
+    drawn = reference.initialise(net, wc.key(1))
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((12, *net.input_shape)).astype(np.float32), rng.integers(0, 4, 12)
+
+    def score(one: wc.Backend) -> np.ndarray:
+        params = {path: one.asarray(value) for path, value in drawn.items()}
+        own = weights == "per_candidate"
+        return one.to_numpy(one.score(net, wc.he_normal(net) if own else params, population, x, y, chunk=3))
+
+    found, wanted = score(backend), score(reference)
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=FITNESS_AGREEMENT["negative_cross_entropy"])
+
+
+@pytest.mark.parametrize("name", ["jax", "torch"])
+def test_an_engine_that_is_not_there(name: str) -> None:
+    connect(name)
+    known = ", ".join(import_module(f"weedout_{name}.scoring").ENGINES)
+    with pytest.raises(wc.BackendError, match=rf"^engine must be one of {known}; got 'warp'\.$"):
+        wc.load_backend(name, engine="warp")
+
+
+def test_the_engine_is_chosen_as_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    connect("jax")
+    scoring = import_module("weedout_jax.scoring")
+    chosen = {}
+    for platform in ("cpu", "gpu"):
+        monkeypatch.setattr(scoring, "platform", lambda mesh, platform=platform: platform)
+        chosen[platform] = [scoring.measured_engine(None, net) for net in NETWORKS.values()]
+    assert chosen == {"cpu": ["map", "map"], "gpu": ["vmap", "map"]}
+
+
+def test_turns_and_chunks_divide_a_population() -> None:
+    connect("jax")
+    import jax
+
+    scoring, mesh = (
+        import_module("weedout_jax.scoring"),
+        import_module("weedout_jax.devices").mesh_of(jax.devices()[:1]),
+    )
+    net = NETWORKS["mlp"]
+    for size in (1, 2, 3, 7, 16, 25, 99, 100, 1000):
+        for chunk in (1, 2, 5, 64, 2000):
+            cut = scoring.sizes(mesh, "map", net, size, 12, chunk)
+            chunks = cut.padded // cut.chunk
+            assert cut.padded == chunks * cut.chunk
+            assert cut.chunk % cut.turn == 0
+            assert cut.chunk >= 2 * cut.turn or chunk == 1, "one turn alone is inlined, and rounds in its own way"
+            assert cut.chunk <= chunk or size == 1, "no more masks at once than allowed"
+            assert 0 <= cut.padded - size <= chunks, "at most one candidate a chunk is scored in vain"
+    assert scoring.sizes(mesh, "map", net, 100, 12, 100) == (100, 100, 10)
+    assert scoring.sizes(mesh, "map", net, 10_000, 12, 8192) == (10_000, 5000, 10)
