@@ -125,7 +125,9 @@ def _logits(
         _, norm = forward(layers, weights, start.calibration, inputs, 1)
     elif isinstance(norm, Mapping):
         norm = gather_each(small, norm, indices)
-    return forward(layers, weights, start.h, inputs, norm)[0]
+    logits, _ = forward(layers, weights, start.h, inputs, norm)
+    # Where nothing is removed and weights are shared, candidates are one network.
+    return logits.expand(candidates.stop - candidates.start, *logits.shape[1:])
 
 
 def _masks(place: Place, population: Population, some: slice) -> dict[str, Tensor]:

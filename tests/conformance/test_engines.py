@@ -41,6 +41,16 @@ def test_every_engine_scores_as_the_reference_does(name: str, engine: str, net: 
     np.testing.assert_allclose(found, wanted, rtol=0, atol=FITNESS_AGREEMENT["negative_cross_entropy"])
 
 
+@pytest.mark.parametrize(("name", "engine"), [*ENGINES, ("torch_xla", "vmap")])
+def test_where_nothing_is_removed_all_candidates_score_alike(name: str, engine: str) -> None:
+    backend, net = connect(name, engine=engine), NETWORKS["mlp"]
+    population = wc.ask(wc.init(wc.key(3), wc.mask_space(net), wc.SearchConfig(sparsity=0.0, population=7)))
+    x, y = np.ones((5, 8), np.float32), np.zeros(5, np.int64)
+    found = backend.to_numpy(backend.score(net, backend.initialise(net, wc.key(1)), population, x, y))
+    assert found.shape == (7,)
+    np.testing.assert_array_equal(found, found[0])
+
+
 @pytest.mark.parametrize("name", ["jax", "torch"])
 def test_an_engine_that_is_not_there(name: str) -> None:
     connect(name)
