@@ -53,7 +53,7 @@ def _convolve(h: jax.Array, kernel: jax.Array, stride: int, precision: str) -> j
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def _convolve_on_cpu(h: jax.Array, kernel: jax.Array, stride: int, precision: str) -> jax.Array:
-    """A convolution whose gradient is that of a product of matrices.
+    """A convolution along rows, whose gradient is one along rows and products of matrices.
 
     In a loop, such as that over the steps of an epoch, XLA's own gradient of a convolution takes a CPU twenty times
     as long as outside of one, and far longer than a product.

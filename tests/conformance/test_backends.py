@@ -1,27 +1,16 @@
 """Every backend that is here does what the reference does: the kit, check by check."""
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from weedout_core import Backend, BackendNotInstalledError, load_backend
+from tests.conformance.connected import REQUIRED, connected
+from weedout_core import load_backend
 from weedout_core.testing import CHECKS
 from weedout_core.testing.tolerances import CHECKED, DEVIATIONS, TOLERANCES
 
 BACKENDS = ("numpy", "jax", "torch", "torch_xla")
-REQUIRED = [name for name in os.environ.get("WEEDOUT_REQUIRE", "").split(",") if name]
-
-
-def connected(name: str) -> Backend:
-    """The backend, or a skip that says why it is not here; a failure where WEEDOUT_REQUIRE names it."""
-    try:
-        return load_backend(name)
-    except BackendNotInstalledError as error:
-        if name in REQUIRED:
-            pytest.fail(f"WEEDOUT_REQUIRE names {name!r}, but {error}")
-        pytest.skip(str(error))
 
 
 def test_required_backends_are_known() -> None:

@@ -1,30 +1,23 @@
 """How candidates follow each other while they are scored changes no fitness by more than rounding does."""
 
 from importlib import import_module
-from typing import Any
 
 import numpy as np
 import pytest
 
 import weedout_core as wc
+from tests.conformance.connected import connected
 from weedout_core._tolerances import FITNESS_AGREEMENT
 
 NETWORKS = {"mlp": wc.mlp(8, (32, 16), 4), "images": wc.wide_resnet(10, 1, 4, (4, 4, 3), granularity="channel")}
 ENGINES = [("jax", "map"), ("jax", "vmap"), ("jax", "loop"), ("torch", "loop"), ("torch", "vmap")]
 
 
-def connect(name: str, **options: Any) -> wc.Backend:
-    try:
-        return wc.load_backend(name, **options)
-    except wc.BackendNotInstalledError as error:
-        pytest.skip(str(error))
-
-
 @pytest.mark.parametrize("weights", ["shared", "per_candidate"])
 @pytest.mark.parametrize("net", NETWORKS.values(), ids=NETWORKS)
 @pytest.mark.parametrize(("name", "engine"), ENGINES)
 def test_every_engine_scores_as_the_reference_does(name: str, engine: str, net: wc.Network, weights: str) -> None:
-    backend, reference = connect(name, engine=engine), wc.load_backend("numpy")
+    backend, reference = connected(name, engine=engine), wc.load_backend("numpy")
     # Seven: no number of candidates in a turn or a chunk divides it but one.
     config = wc.SearchConfig(sparsity=0.5, population=7, weights=weights)
     population = wc.ask(wc.init(wc.key(3), wc.mask_space(net), config))
@@ -43,7 +36,7 @@ def test_every_engine_scores_as_the_reference_does(name: str, engine: str, net: 
 
 @pytest.mark.parametrize(("name", "engine"), [*ENGINES, ("torch_xla", "vmap")])
 def test_where_nothing_is_removed_all_candidates_score_alike(name: str, engine: str) -> None:
-    backend, net = connect(name, engine=engine), NETWORKS["mlp"]
+    backend, net = connected(name, engine=engine), NETWORKS["mlp"]
     population = wc.ask(wc.init(wc.key(3), wc.mask_space(net), wc.SearchConfig(sparsity=0.0, population=7)))
     x, y = np.ones((5, 8), np.float32), np.zeros(5, np.int64)
     found = backend.to_numpy(backend.score(net, backend.initialise(net, wc.key(1)), population, x, y))
@@ -53,14 +46,14 @@ def test_where_nothing_is_removed_all_candidates_score_alike(name: str, engine: 
 
 @pytest.mark.parametrize("name", ["jax", "torch"])
 def test_an_engine_that_is_not_there(name: str) -> None:
-    connect(name)
+    connected(name)
     known = ", ".join(import_module(f"weedout_{name}.scoring").ENGINES)
     with pytest.raises(wc.BackendError, match=rf"^engine must be one of {known}; got 'warp'\.$"):
         wc.load_backend(name, engine="warp")
 
 
 def test_the_engine_is_chosen_as_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    connect("jax")
+    connected("jax")
     scoring = import_module("weedout_jax.scoring")
     chosen = {}
     for platform in ("cpu", "gpu"):
@@ -70,7 +63,7 @@ def test_the_engine_is_chosen_as_measured(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_turns_and_chunks_divide_a_population() -> None:
-    connect("jax")
+    connected("jax")
     import jax
 
     scoring, mesh = (

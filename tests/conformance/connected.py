@@ -1,0 +1,20 @@
+"""Backends for the tests: what is not installed is skipped and says so, and what is required must be there."""
+
+import os
+from typing import Any
+
+import pytest
+
+from weedout_core import Backend, BackendNotInstalledError, load_backend
+
+REQUIRED = [name for name in os.environ.get("WEEDOUT_REQUIRE", "").split(",") if name]
+
+
+def connected(name: str, **options: Any) -> Backend:
+    """The backend, or a skip that says why it is not here; a failure where WEEDOUT_REQUIRE names it."""
+    try:
+        return load_backend(name, **options)
+    except BackendNotInstalledError as error:
+        if name in REQUIRED:
+            pytest.fail(f"WEEDOUT_REQUIRE names {name!r}, but {error}")
+        pytest.skip(str(error))
