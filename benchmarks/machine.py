@@ -42,11 +42,15 @@ def torch_device() -> torch.device:
 
 
 def load_backends(names: tuple[str, ...], say: Say) -> dict[str, wc.Backend]:
-    """Those that are installed. PyTorch/XLA first: it must connect before PyTorch has made a backward pass."""
+    """Those that are installed. PyTorch/XLA first: it must connect before PyTorch has made a backward pass.
+
+    "torch, compiled" is "torch" with its random stream compiled.
+    """
     found: dict[str, wc.Backend] = {}
     for name in sorted(names, key=lambda name: name != "torch_xla"):
+        backend, _, compiled = name.partition(", ")
         try:
-            found[name] = wc.load_backend(name)
+            found[name] = wc.load_backend(backend, **({"compile": True} if compiled else {}))
         except wc.BackendError as error:
             say(f"{name} is left out: {error}")
     return {name: found[name] for name in names if name in found}

@@ -1,11 +1,8 @@
 """Weedout: Random Search over sparse sub-networks, the neutral baseline for sparsity searches (arXiv:2403.08265)."""
 
 from weedout_core._architectures import mlp, vgg, wide_resnet
-from weedout_core._backend import (
-    Backend,
-    EpochResult,
-    TrainState,
-)
+from weedout_core._backend import Backend
+from weedout_core._calls import EpochResult, TrainState
 from weedout_core._compaction import Compaction, compact, kept_indices, split_at_first_mask
 from weedout_core._config import Choice, SearchConfig, TrainConfig, choices
 from weedout_core._costs import Costs, costs
@@ -44,10 +41,8 @@ from weedout_core._masks import (
     MaskPlan,
     SitePlan,
     achieved_sparsity,
-    keep_smallest,
     mask_plan,
     masks_from_keys,
-    order_keys,
 )
 from weedout_core._networks import (
     Network,
@@ -74,6 +69,7 @@ from weedout_core._schedule import (
 from weedout_core._search import Generation, SearchState, ask, calibration_batch, finished, init, tell, validation_batch
 from weedout_core._selection import random_search, select
 from weedout_core._sgd import sgd_step
+from weedout_core._smallest import keep_smallest, order_keys
 from weedout_core._train import Epoch, Trained, train, train_together
 from weedout_core._weedout import Candidate, SearchResult, draw_control, search
 

@@ -48,8 +48,16 @@ class Compaction:
             tree: the parent's, {path: array}, of any framework of the array API.
             indices: {site: int ``(kept,)``} of ``sites``, ascending.
         """
-        kept = dict(self.arrays)
-        return {path: _take(array, kept.get(path, ()), indices) for path, array in tree.items()}
+        return {path: _take(array, self.axes(path, array.shape, indices)) for path, array in tree.items()}
+
+    def axes(self, path: str, shape: Sequence[int], indices: Tree) -> dict[int, Any]:
+        """What the thinned out axes of a parameter or statistic keep: {axis, counted from the last, −1: int ``(n,)``}.
+
+        Args:
+            path, shape: the parameter or statistic, and its shape in the parent.
+            indices: as for :meth:`gather`.
+        """
+        return _axes(dict(self.arrays).get(path, ()), shape, indices)
 
     def counters(self, path: str, shape: Sequence[int], indices: Tree) -> Any:
         """Where the kept part of a parameter lies in the parent's, row-major: of the dtype of the indices, its shape.
@@ -62,17 +70,17 @@ class Compaction:
         """
         xp = array_namespace(*indices.values())
         dtype = next(iter(indices.values())).dtype
-        kept = {len(shape) + one.axis: one for one in dict(self.arrays).get(path, ())}
+        kept = self.axes(path, shape, indices)
         counters = xp.zeros((1,) * len(shape), dtype=dtype)
         for axis, length in enumerate(shape):
-            nodes = _indices(kept[axis], length, indices) if axis in kept else xp.arange(length, dtype=dtype)
+            nodes = kept.get(axis - len(shape), xp.arange(length, dtype=dtype))
             steps = xp.reshape(nodes, [-1 if other == axis else 1 for other in range(len(shape))])
             counters = counters + steps * math.prod(shape[axis + 1 :])
         return counters
 
     def gather_masks(self, masks: Masks, indices: Tree) -> dict[str, Any]:
         """What the smaller network takes for masks: those that remain, and the indices of its Gather layers."""
-        remaining = {site: _take(masks[site], kept, indices) for site, kept in self.masks}
+        remaining = {site: _take(masks[site], _axes(kept, masks[site].shape, indices)) for site, kept in self.masks}
         return remaining | {name: _indices(Kept(-1, sites), 0, indices) for name, sites in self.gathers}
 
     def expand(self, tree: Tree, indices: Tree, onto: Tree) -> dict[str, np.ndarray]:
@@ -146,11 +154,15 @@ def kept_part(shape: tuple[int, ...], kept: Sequence[Kept], indices: Tree) -> An
     return np.ix_(*axes)
 
 
-def _take(array: Any, kept: Sequence[Kept], indices: Tree) -> Any:
+def _take(array: Any, kept: Mapping[int, Any]) -> Any:
     xp = array_namespace(array)
-    for one in kept:
-        array = xp.take(array, _indices(one, array.shape[one.axis], indices), axis=one.axis)
+    for axis, nodes in kept.items():
+        array = xp.take(array, nodes, axis=axis)
     return array
+
+
+def _axes(kept: Sequence[Kept], shape: Sequence[int], indices: Tree) -> dict[int, Any]:
+    return {one.axis: _indices(one, shape[one.axis], indices) for one in kept}
 
 
 def _indices(kept: Kept, length: int, indices: Tree) -> Any:

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from weedout_core._annotations import Key
-from weedout_core._backend import Backend, Parameters, check_layers
+from weedout_core._backend import Backend, check_layers
+from weedout_core._calls import Parameters
 from weedout_core._data import Examples, checked_examples
 from weedout_core._errors import ConfigError
 from weedout_core._fitness import negative_cross_entropy, predictions

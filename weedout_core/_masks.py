@@ -15,6 +15,7 @@ from array_api_compat import array_namespace
 
 from weedout_core._errors import ConfigError, MaskError, WeedoutWarning
 from weedout_core._random import bits, fold_in, path_code
+from weedout_core._smallest import keep_smallest
 
 Space = Mapping[str, tuple[int, ...]]
 Masks = Mapping[str, Any]
@@ -122,51 +123,6 @@ def check_codes(paths: tuple[str, ...]) -> None:
         if code in seen:
             raise ConfigError(f"{seen[code]!r} and {path!r} have the same CRC-32 and would share draws. Rename one.")
         seen[code] = path
-
-
-def order_keys(bits: Any) -> Any:
-    """uint32 words as int32 that sort the same way: bits xor 2^31, reinterpreted.
-
-    For frameworks without uint32 arithmetic.
-    """
-    xp = array_namespace(bits)
-    return xp.astype(bits ^ xp.asarray(2**31, dtype=xp.uint32), xp.int32)
-
-
-def keep_smallest(bits: Any, k: int) -> Any:
-    """Keep the ``k`` nodes with the smallest ``(bits, index)``.
-
-    Args:
-        bits: uint32 ``(*batch, n)``.
-        k: 1 ≤ k ≤ n.
-    Returns:
-        bool ``(*batch, n)``, exactly ``k`` True along the last axis.
-    Raises:
-        ConfigError: ``k`` is out of range.
-    """
-    if not 1 <= k <= bits.shape[-1]:
-        raise ConfigError(f"keep_smallest needs 1 ≤ k ≤ {bits.shape[-1]}, the number of nodes; got {k}.")
-    return keep_smallest_ordered(order_keys(bits), k)
-
-
-def keep_smallest_ordered(order: Any, k: int) -> Any:
-    """``keep_smallest`` on order keys (int32). No sort: the k-th smallest is found bit by bit, by counting.
-
-    The threshold t grows from the highest bit down: a bit stays set while fewer than k words are below t.
-    After 32 counts t is the k-th smallest word; of the words equal to it the first ones fill up to k.
-    """
-    xp = array_namespace(order)
-    shape = (*order.shape[:-1], 1)
-    threshold = xp.full(shape, -(2**31), dtype=xp.int32)  # the order key of bits 0
-    for bit in range(31, -1, -1):
-        step = -(2**31) if bit == 31 else 1 << bit
-        raised = threshold ^ xp.full(shape, step, dtype=xp.int32)
-        fewer = xp.count_nonzero(order < raised, axis=-1, keepdims=True) < k
-        threshold = xp.where(fewer, raised, threshold)
-    below, equal = order < threshold, order == threshold
-    missing = k - xp.count_nonzero(below, axis=-1, keepdims=True)
-    rank = xp.cumulative_sum(xp.astype(equal, xp.int32), axis=-1)
-    return below | (equal & (rank <= missing))
 
 
 def site_mask(bits: Any, site: SitePlan) -> Any:

@@ -10,20 +10,26 @@ follow the array namespace of their key (NumPy, JAX, any array-API library with 
 """
 
 import zlib
+from collections.abc import Callable
 from enum import IntEnum
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, is_numpy_namespace
 
 from weedout_core._annotations import Key
 from weedout_core._errors import ConfigError
+from weedout_core._threads import side_by_side
 
 #: The version of everything that decides which masks a seed gives. Golden files hold masks of this version.
 SAMPLER_VERSION = 1
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = 0x1BD11BDA
+
+#: Words that NumPy draws at once: three arrays of them fit the caches, and threads seldom wait for each other.
+BLOCK = 2**17
 
 
 class Stream(IntEnum):
@@ -67,11 +73,21 @@ def path_code(path: str) -> int:
     return zlib.crc32(path.encode())
 
 
-def threefry2x32(k0: Any, k1: Any, c0: Any, c1: Any) -> tuple[Any, Any]:
+def _shift_right(words: Any, places: int) -> Any:
+    return words >> places
+
+
+def threefry2x32(
+    k0: Any, k1: Any, c0: Any, c1: Any, shift_right: Callable[[Any, int], Any] = _shift_right
+) -> tuple[Any, Any]:
     """Encrypt the counter words ``(c0, c1)`` under the key words ``(k0, k1)``: Threefry-2x32, 20 rounds.
 
+    Where arrays can be changed, as NumPy's can, the rounds work in place; nothing handed in is changed.
+
     Args:
-        k0, k1, c0, c1: uint32 arrays that broadcast against each other, each with at least one axis.
+        k0, k1: uint32 arrays of one shape, with at least one axis.
+        c0, c1: uint32 arrays of one shape, which broadcast against the keys.
+        shift_right: of a word array by a number of places.
     Returns:
         the two uint32 output words, of the broadcast shape.
     """
@@ -79,11 +95,13 @@ def threefry2x32(k0: Any, k1: Any, c0: Any, c1: Any) -> tuple[Any, Any]:
     x0, x1 = c0 + k0, c1 + k1
     for block in range(5):
         for rotation in _ROTATIONS[block % 2]:
-            x0 = x0 + x1
-            x1 = (x1 << rotation) | (x1 >> (32 - rotation))
-            x1 = x0 ^ x1
-        x0 = x0 + schedule[(block + 1) % 3]
-        x1 = x1 + schedule[(block + 2) % 3] + (block + 1)
+            x0 += x1
+            carried = shift_right(x1, 32 - rotation)
+            x1 <<= rotation
+            x1 |= carried
+            x1 ^= x0
+        x0 += schedule[(block + 1) % 3]
+        x1 += schedule[(block + 2) % 3] + (block + 1)
     return x0, x1
 
 
@@ -99,7 +117,27 @@ def bits(key: Any, n: int) -> Any:
     xp = array_namespace(key)
     if not 0 <= n <= 2**32:
         raise ConfigError(f"the number of words must be in [0, 2^32]; got {n}.")
+    if is_numpy_namespace(xp):
+        return _bits_numpy(key, n)
     return bits_at(key, xp.arange(n, dtype=xp.uint32))
+
+
+def _bits_numpy(key: np.ndarray, n: int) -> np.ndarray:
+    """:func:`bits` in NumPy, where every operation passes over memory: in blocks that stay in the cache."""
+    keys = key.reshape(-1, 2)
+    words = np.empty((len(keys), n), dtype=np.uint32)
+    rows = max(1, BLOCK // max(n, 1))
+
+    def draw(block: tuple[int, int]) -> None:
+        row, start = block
+        some, counters = keys[row : row + rows], np.arange(start, min(start + BLOCK, n), dtype=np.uint32)
+        # A new array for each of the twenty shifts would cost as much as they do.
+        shift_right = partial(np.right_shift, out=np.empty((len(some), len(counters)), dtype=np.uint32))
+        word0, word1 = threefry2x32(some[:, 0:1], some[:, 1:2], np.zeros_like(counters), counters, shift_right)
+        np.bitwise_xor(word0, word1, out=words[row : row + rows, start : start + BLOCK])
+
+    side_by_side(draw, [(row, start) for row in range(0, len(keys), rows) for start in range(0, n, BLOCK)])
+    return words.reshape(*key.shape[:-1], n)
 
 
 def bits_at(key: Any, counters: Any) -> Any:

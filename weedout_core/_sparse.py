@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from weedout_core._backend import Array, Backend, map_tree, missing_layers, stack
+from weedout_core._backend import Backend, map_tree, missing_layers, stack
+from weedout_core._calls import Array
 from weedout_core._compaction import Compaction, compact, kept_indices
 from weedout_core._masks import Masks
 from weedout_core._networks import Network

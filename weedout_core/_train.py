@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from weedout_core._annotations import Key
-from weedout_core._backend import Backend, EpochResult, Parameters, TrainState, check_layers, map_tree
+from weedout_core._backend import Backend, check_layers, map_tree
+from weedout_core._calls import EpochResult, Parameters, TrainState
 from weedout_core._config import TrainConfig
 from weedout_core._data import Examples, checked_examples
 from weedout_core._errors import ConfigError

@@ -6,7 +6,8 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 
 from weedout_core._annotations import Key
-from weedout_core._backend import Backend, Parameters, Specs, check_layers, map_tree
+from weedout_core._backend import Backend, check_layers, map_tree
+from weedout_core._calls import Parameters, Specs
 from weedout_core._config import SearchConfig, check_option
 from weedout_core._data import Examples, checked_examples
 from weedout_core._errors import ConfigError

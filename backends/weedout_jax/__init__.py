@@ -1,10 +1,11 @@
 """The JAX backend: CPU, GPU and TPU.
 
 One file an idea, with the names of the reference: ``randomness``, ``masks``, ``layers``, ``batch_norm``, ``network``,
-``scoring``, ``batches``, ``training``; ``devices`` share the work; ``ahead`` compiles all of it for a device that is
-not there.
+``scoring``, ``batches``, ``training``; ``devices`` share the work; ``compiling`` counts and keeps programs; ``ahead``
+compiles all of them for a device that is not there.
 """
 
+import os
 from functools import partial
 from typing import Any
 
@@ -14,21 +15,30 @@ from jax.sharding import Sharding
 
 from weedout_core import Backend, BackendError
 from weedout_jax import ahead, masks, network, randomness, scoring, training
+from weedout_jax.compiling import compile_seconds, keep_programs
 from weedout_jax.devices import everywhere, find_mesh
 
 
-def connect(device: str | None = None, devices: int = 1, engine: str | None = None) -> Backend:
+def connect(
+    device: str | None = None,
+    devices: int = 1,
+    engine: str | None = None,
+    cache: str | os.PathLike[str] | None = None,
+) -> Backend:
     """Bind the backend to devices.
 
     Args:
         device: "cpu", "gpu" or "tpu"; None takes JAX's default.
         devices: how many of them a population, and a training batch, is shared over.
         engine: how candidates follow each other, one of ``scoring.ENGINES``; None takes the fastest, as measured.
+        cache: a folder that keeps compiled programs for later processes; None leaves JAX's own setting.
     Raises:
-        BackendError: there are no such devices, or fewer of them, or no such engine.
+        BackendError: there are no such devices, or fewer of them, or no such engine, or the folder is not writable.
     """
     if engine not in (None, *scoring.ENGINES):
         raise BackendError(f"engine must be one of {', '.join(scoring.ENGINES)}; got {engine!r}.")
+    if cache is not None:
+        keep_programs(cache)
     mesh = find_mesh(device, devices)
     place = everywhere(mesh)
     return Backend(
@@ -47,6 +57,7 @@ def connect(device: str | None = None, devices: int = 1, engine: str | None = No
         train_init=partial(training.train_init, mesh),
         train_epoch=partial(training.train_epoch, mesh),
         compiled_memory=partial(ahead.compiled_memory, mesh),
+        compile_seconds=compile_seconds,
     )
 
 

@@ -107,11 +107,14 @@ def _kernel_gradient(h: jax.Array, gradient: jax.Array, window: int, precision: 
         rows = jnp.concatenate([padded[:, row : row + height] for row in range(window)], axis=-1)
         shifted = [rows[:, :, column : column + width].reshape(-1, window * channels) for column in range(window)]
         flat = of_y.reshape(-1, features)
-        return sums + jnp.stack([lax.dot_general(x, flat, both, precision=precision) for x in shifted]), None
+        products = [
+            lax.dot_general(x, flat, both, precision=precision, preferred_element_type=jnp.float32) for x in shifted
+        ]
+        return sums + jnp.stack(products), None
 
     parts = h.reshape(-1, images, *h.shape[1:]), gradient.reshape(-1, images, *gradient.shape[1:])
-    sums, _ = lax.scan(add, jnp.zeros((window, window * channels, features), h.dtype), parts)
-    return jnp.swapaxes(sums.reshape(window, window, channels, features), 0, 1)
+    sums, _ = lax.scan(add, jnp.zeros((window, window * channels, features)), parts)  # in float32, also of bfloat16
+    return jnp.swapaxes(sums.reshape(window, window, channels, features), 0, 1).astype(h.dtype)
 
 
 _convolve_on_cpu.defvjp(_on_cpu_forward, _on_cpu_backward)

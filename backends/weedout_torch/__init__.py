@@ -11,12 +11,15 @@ from weedout_torch import devices as _devices
 from weedout_torch import masks, network, randomness, scoring, training
 
 
-def connect_torch(device: str | None = None, devices: int = 1, engine: str | None = None) -> Backend:
+def connect_torch(
+    device: str | None = None, devices: int = 1, engine: str | None = None, compile: bool = False
+) -> Backend:
     """PyTorch on "cpu" or "cuda"; None takes CUDA where there is one. Raises BackendError for another device.
 
     ``engine``: how candidates follow each other, one of ``scoring.ENGINES``; None takes the fastest, as measured.
+    ``compile``: draw long streams of words with ``torch.compile``, see ``stream.compiled_bits``.
     """
-    return _backend(_devices.torch_place(device, devices), engine)
+    return _backend(_devices.torch_place(device, devices, compile), engine)
 
 
 def connect_xla(device: str | None = None, devices: int = 1, engine: str | None = None) -> Backend:
@@ -50,4 +53,5 @@ def _backend(place: _devices.Place, engine: str | None) -> Backend:
         predict=partial(network.predict, place),
         train_init=partial(training.train_init, place),
         train_epoch=partial(training.train_epoch, place),
+        compile_seconds=place.compile_seconds,
     )

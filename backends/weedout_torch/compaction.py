@@ -16,8 +16,30 @@ def gather_each(small: Compaction, tree: Tree, indices: Tree) -> dict[str, Tenso
 
     What all candidates keep whole stays as it is.
     """
-    smaller = {path: tree[path] for path, _ in small.arrays if path in tree}
-    return dict(tree) | each(lambda one: small.gather(smaller, one), indices)
+    smaller = {
+        path: _gather(tree[path], each(lambda one, path=path: small.axes(path, tree[path].shape, one), indices))
+        for path, _ in small.arrays
+        if path in tree
+    }
+    return dict(tree) | smaller
+
+
+def _gather(array: Tensor, kept: Mapping[int, Tensor]) -> Tensor:
+    """``shape`` and, by axis counted from the last, int32 ``(R, n)`` → ``(R, *smaller)``.
+
+    Along the first of the axes what all networks keep is copied at once, in rows where this is the first of the array.
+    """
+    first, *others = kept
+    nodes = kept[first]
+    rows = array.index_select(first, nodes.flatten()).unflatten(first, nodes.shape)
+    found = rows.movedim(first - 1, 0)
+    for axis in others:
+        shape = [1] * found.ndim
+        shape[0], shape[axis] = kept[axis].shape
+        wanted = [*found.shape]
+        wanted[axis] = shape[axis]
+        found = found.gather(axis, kept[axis].long().reshape(shape).expand(wanted))
+    return found
 
 
 def gather_masks(small: Compaction, masks: Tree, indices: Tree) -> dict[str, Tensor]:

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from weedout_core import BackendError
-
-Tensor = torch.Tensor
+from weedout_torch.integers import Tensor
+from weedout_torch.stream import Draw, bits, compiled_bits
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class Place:
         recorded: whether operations are recorded and run at ``sync``.
         sync: run what was recorded; nothing where operations run at once.
         spread: lay a tensor out over the devices along its leading axis; nothing with one device.
+        bits: draw words: int32 keys ``(*batch, 2)`` → ``(*batch, n)``.
+        compile_seconds: spent on compilation in this process; None where nothing is compiled.
     """
 
     name: str
@@ -40,6 +42,8 @@ class Place:
     recorded: bool
     sync: Callable[[], None]
     spread: Callable[[Tensor], Tensor]
+    bits: Draw = bits
+    compile_seconds: Callable[[], float] | None = None
 
     def asarray(self, array: Any) -> Tensor:
         """An array on the device: floats as float32, integers as int32, words as uint32, bool."""
@@ -80,7 +84,7 @@ def to_numpy(array: Any) -> np.ndarray:
     return array.numpy(force=True) if isinstance(array, Tensor) else np.asarray(array)
 
 
-def torch_place(device: str | None, devices: int) -> Place:
+def torch_place(device: str | None, devices: int, compile: bool) -> Place:
     """PyTorch itself: on CUDA where there is one, else on the CPU."""
     kind = {None: "cuda" if torch.cuda.is_available() else "cpu", "gpu": "cuda"}.get(device, device)
     if kind not in ("cpu", "cuda") or (kind == "cuda" and not torch.cuda.is_available()):
@@ -88,7 +92,8 @@ def torch_place(device: str | None, devices: int) -> Place:
         raise BackendError(f"the torch backend has the devices {has} here; got {device!r}. Take one, or leave it out.")
     _one_device("torch", devices)
     name = torch.cuda.get_device_name() if kind == "cuda" else "cpu"
-    return Place("torch", torch.device(kind), name, 1, ("torch",), False, _nothing, _same)
+    draw = compiled_bits(torch.device(kind)) if compile else bits
+    return Place("torch", torch.device(kind), name, 1, ("torch",), False, _nothing, _same, draw)
 
 
 def xla_place(device: str | None, devices: int) -> Place:
@@ -105,7 +110,11 @@ def xla_place(device: str | None, devices: int) -> Place:
     spread = _same if devices == 1 else _spmd(devices)
     place = torch_xla.device()
     _check_backward(place)
-    return Place("torch_xla", place, kind.lower(), devices, ("torch", "torch_xla"), True, torch_xla.sync, spread)
+    libraries = ("torch", "torch_xla")
+    return Place(
+        "torch_xla", place, kind.lower(), devices, libraries, True, torch_xla.sync, spread,
+        compile_seconds=_xla_compile_seconds,
+    )  # fmt: skip
 
 
 def tpu_place(device: str | None, devices: int) -> Place:
@@ -121,6 +130,13 @@ def tpu_place(device: str | None, devices: int) -> Place:
     except RuntimeError as error:
         raise BackendError(f"torch_tpu is installed but shows no TPU ({str(error).splitlines()[0]}).") from error
     return Place("tpu", place, "tpu", 1, ("torch", "torch_tpu"), False, _nothing, _same)
+
+
+def _xla_compile_seconds() -> float:
+    import torch_xla.debug.metrics as metrics
+
+    counted = metrics.metric_data("CompileTime")  # how often, the sum in nanoseconds, and samples
+    return counted[1] / 1e9 if counted else 0.0
 
 
 def _check_backward(device: torch.device) -> None:

@@ -10,8 +10,12 @@ from weedout_torch.devices import Tensor
 
 
 def dense(h: Tensor, kernel: Tensor, bias: Tensor, compute: torch.dtype) -> Tensor:
-    """``x·W + b``, W ``(inputs, units)`` for all networks or ``(R, inputs, units)`` for each its own."""
-    return (h.to(compute) @ kernel.to(compute)).to(h.dtype) + bias.unsqueeze(-2)
+    """``x·W + b``, W ``(inputs, units)`` for all networks or ``(R, inputs, units)`` for each its own.
+
+    As ``(Wᵀ·xᵀ)ᵀ``: in memory a row is a node and not an example. Compaction copies such rows, and the products are
+    faster on a CPU, those with few units several times.
+    """
+    return (kernel.to(compute).mT @ h.to(compute).mT).mT.to(h.dtype) + bias.unsqueeze(-2)
 
 
 def convolve(h: Tensor, kernel: Tensor, stride: int, compute: torch.dtype) -> Tensor:
@@ -73,9 +77,13 @@ def _inverse_kept(mask: Tensor) -> Tensor:
 
 def gather(h: Tensor, indices: Tensor) -> Tensor:
     """Some nodes or channels for each network: indices int32 ``(R, count)``."""
-    if len(indices) > 1:
-        networks = h.expand(len(indices), *h.shape[1:])
-        shape = (len(indices), *[1] * (h.ndim - 2), indices.shape[-1])
-        return networks.gather(-1, indices.reshape(shape).expand(*networks.shape[:-1], -1).long())
-    # Flat activations that lie in memory node by node are rows to copy.
-    return h.mT.index_select(-2, indices[0]).mT if h.ndim == 3 else h.index_select(-1, indices[0])
+    networks, count = indices.shape
+    if h.ndim == 3:  # flat activations: rows to copy, all networks' at once
+        rows = h.mT
+        if len(h) > 1:
+            indices = indices + rows.shape[1] * torch.arange(networks, dtype=torch.int32, device=h.device).unsqueeze(1)
+        return rows.flatten(0, 1).index_select(0, indices.flatten()).unflatten(0, (networks, count)).mT
+    if networks == 1:
+        return h.index_select(-1, indices[0])
+    shape = (networks, *[1] * (h.ndim - 2), count)
+    return h.expand(networks, *h.shape[1:]).gather(-1, indices.reshape(shape).expand(-1, *h.shape[1:-1], -1).long())

@@ -30,9 +30,11 @@ from weedout_torch.precision import precise
 from weedout_torch.randomness import kept_normals
 
 #: How candidates follow each other.
-#: loop: one after the other; a fitness is the same to the bit whoever is scored beside it.
+#: loop: a few at a time, always as many; those with convolutions one after the other.
 #: vmap: a chunk side by side, as batches of products; where operations are recorded, as one graph.
 ENGINES = ("loop", "vmap")
+
+_TURN = 4  # dense candidates in one turn of the loop: an operation that wakes another core up does it for all of them
 
 
 def score_population(
@@ -53,10 +55,11 @@ def score_population(
     # With weights of their own, candidates have nothing in common but the batch.
     head, rest = ((), net) if own else split_at_first_mask(net)
     small = compact(rest, {} if population.plan is None else population.plan.counts, copies=True)
-    padded = place.padded(population.size)
     examples = max(len(x), len(norm) if isinstance(norm, Tensor) else 0)
-    chunk = min(padded, _chunk(place, small.net, bool(own or small.arrays), examples, chunk))
-    batch = place.padded(1) if (engine or measured_engine(place)) == "loop" else chunk
+    chunk = min(place.padded(population.size), _chunk(place, small.net, bool(own or small.arrays), examples, chunk))
+    batch = _turn(place, rest, chunk) if (engine or measured_engine(place)) == "loop" else chunk
+    chunk -= chunk % batch
+    padded = -(-population.size // batch) * batch
     parts: list[Tensor] = []
     with torch.no_grad(), precise(precision):
         start = _start(head, {} if own else params, norm, x)
@@ -117,7 +120,7 @@ def _logits(
     counts = {} if population.plan is None else population.plan.counts
     indices = {site: kept_indices(masks[site], counts[site]) for site in small.sites}
     if population.weight_keys is not None:
-        weights = kept_normals(place.keys(population.weight_keys, candidates), params, small, indices)
+        weights = kept_normals(place, place.keys(population.weight_keys, candidates), params, small, indices)
     else:
         weights = gather_each(small, params, indices)
     layers, inputs, norm = small.net.layers, gather_masks(small, masks, indices), start.norm
@@ -132,7 +135,7 @@ def _logits(
 
 def _masks(place: Place, population: Population, some: slice) -> dict[str, Tensor]:
     if population.plan is not None:
-        return draw_masks(place.keys(population.mask_keys, some), population.plan)
+        return draw_masks(place, place.keys(population.mask_keys, some), population.plan)
     given: Mapping[str, Any] = population.masks or {}
     return {site: place.spread(place.asarray(rows(mask, some))) for site, mask in given.items()}
 
@@ -143,6 +146,12 @@ def _pick(tree: Mapping[str, Tensor], few: slice) -> dict[str, Tensor]:
 
 def _slices(length: int, step: int) -> Iterator[slice]:
     return (slice(start, min(start + step, length)) for start in range(0, length, step))
+
+
+def _turn(place: Place, net: Network, chunk: int) -> int:
+    """Candidates in one turn of the loop, a multiple of the devices, in chunks of at most so many."""
+    most = 1 if has_convolutions(net) else _TURN
+    return place.padded(min(most, max(1, chunk // place.devices)))
 
 
 def _chunk(place: Place, net: Network, own: bool, examples: int, chunk: int) -> int:

@@ -366,3 +366,33 @@ except wc.BackendError as error:
 def test_a_topology_that_is_not_there() -> None:
     printed = in_a_process(NO_TOPOLOGY, **LIBTPU)
     assert "topology must be one that libtpu can describe, such as 'v5e:2x4'; got 'v5e:9x9x9'" in printed
+
+
+COMPILES = """
+import os, jax
+import weedout_core as wc
+hits = []
+jax.monitoring.register_event_listener(lambda event, **_: hits.append(event.endswith("/cache_hits")))
+jax.numpy.ones(3).sum().block_until_ready()  # JAX has compiled before it is told of the folder
+backend = wc.load_backend("jax", cache=os.environ["FOLDER"])
+before = backend.compile_seconds()
+backend.masks_from_keys(wc.split(wc.key(0), 3), wc.mask_plan({"a": (50,)}, 0.5))
+assert backend.compile_seconds() > before
+print(sum(hits))
+"""
+
+
+def test_programs_are_kept_for_the_next_process(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "cache"
+    hits = [int(in_a_process(COMPILES, FOLDER=str(folder))) for _ in range(2)]
+    assert hits[0] == 0
+    assert hits[1] > 0, "the second process compiled again"
+    assert any(folder.iterdir())
+
+
+def test_a_cache_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    for path in (file, file / "below"):
+        with pytest.raises(wc.BackendError, match=r"^cache must be a folder that can be written; got .*file"):
+            wc.load_backend("jax", cache=path)

@@ -1,6 +1,7 @@
 """What only the PyTorch backends promise: compilation on XLA, devices, the user's optimisers and settings."""
 
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -262,7 +263,7 @@ def test_xla_connected_before_training_with_torch_trains() -> None:
 def test_words_do_not_depend_on_the_block_in_which_they_are_drawn(name: str, count: int, n: int) -> None:
     if name == "torch_xla":
         pytest.importorskip("torch_xla", reason="PyTorch/XLA is not installed: pip install 'weedout-core[torch-xla]'")
-    from weedout_torch.randomness import bits
+    from weedout_torch.stream import bits
 
     keys = wc.split(wc.key(3), count)
     device = wc.load_backend(name).asarray(np.zeros(1, np.float32)).device
@@ -283,7 +284,7 @@ def test_devices_that_do_not_divide_the_keys_share_them_too() -> None:
         spread.append(len(keys))
         return keys
 
-    alone, plan, keys = torch_place("cpu", 1), wc.mask_plan({"a": (5, 7)}, 0.4), wc.split(wc.key(2), 5)
+    alone, plan, keys = torch_place("cpu", 1, False), wc.mask_plan({"a": (5, 7)}, 0.4), wc.split(wc.key(2), 5)
     shared = masks_from_keys(replace(alone, devices=3, spread=over_three), keys, plan)
     assert spread == [6], "three devices have two candidates each, one of them to fill up"
     np.testing.assert_array_equal(shared["a"], masks_from_keys(alone, keys, plan)["a"])
@@ -363,3 +364,39 @@ def test_what_one_backend_finds_another_trains_and_a_third_measures(finds: str, 
     np.testing.assert_allclose(trained.losses, alone.losses, rtol=1e-4)
     seen = wc.evaluate(NET, trained.params, found.mask, examples(), backend=measures)
     assert seen.accuracy == wc.evaluate(NET, alone.params, found.mask, examples(), backend="numpy").accuracy
+
+
+def test_compiled_words_are_the_words() -> None:
+    if shutil.which("c++") is None and shutil.which("g++") is None:
+        pytest.skip("torch.compile needs a C++ compiler, and there is none here")
+    backend, plan = wc.load_backend("torch", device="cpu", compile=True), wc.mask_plan({"a": (3, 2**14)}, 0.4)
+    for n in (5, 2**15, 2**15 + 7):  # short draws are not compiled
+        np.testing.assert_array_equal(backend.to_numpy(backend.random_bits(wc.key(9), n)), wc.bits(wc.key(9), n))
+    keys = wc.split(wc.key(3), 3)
+    np.testing.assert_array_equal(backend.masks_from_keys(keys, plan)["a"], wc.masks_from_keys(keys, plan)["a"])
+
+
+def test_no_compiler_is_said_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    def compile_(function: Any, **options: Any) -> Any:
+        raise RuntimeError("no C++ compiler found\nat some length")
+
+    monkeypatch.setattr(torch, "compile", lambda function, **options: lambda *arguments: compile_(function))
+    with pytest.raises(wc.BackendError, match=r"compile=True needs .* \(PyTorch says: no C\+\+ compiler found\)$"):
+        wc.load_backend("torch", device="cpu", compile=True)
+
+
+def test_a_fitness_does_not_depend_on_who_is_scored_beside() -> None:
+    backend = wc.load_backend("torch", device="cpu")
+    net = wc.mlp(20, (64, 48), 4)
+    params, (x, y) = backend.initialise(net, wc.key(1)), examples(33, (20,))
+    keys, plan = wc.split(wc.key(2), 11), wc.mask_plan(wc.mask_space(net), 0.5)
+
+    def scores(some: slice, chunk: int) -> np.ndarray:
+        population = wc.Population(len(keys[some]), plan, keys[some], None, None)
+        return backend.to_numpy(backend.score(net, params, population, x, y, chunk=chunk))
+
+    whole = scores(slice(None), 11)
+    assert len(set(whole)) == 11
+    for start, stop, chunk in ((0, 11, 4), (0, 11, 6), (3, 10, 7), (5, 9, 4)):
+        found = scores(slice(start, stop), chunk)
+        np.testing.assert_array_equal(found, whole[start:stop], err_msg=f"{start} to {stop} in chunks of {chunk}")

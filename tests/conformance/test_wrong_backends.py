@@ -86,6 +86,8 @@ WRONG: dict[Wrong, str] = {
     training.one_order_for_all: "networks_are_independent",
     training.trains_without_masks: "epoch_agrees",
     training.trains_in_half_precision: "epoch_agrees",
+    training.keeps_weights_in_bfloat16: "bfloat16_step_agrees",
+    training.bfloat16_without_masks: "bfloat16_step_agrees",
     training.forgets_the_epoch: "epoch_agrees",
     training.forgets_the_velocity: "epoch_agrees",
     training.rows_for_columns: "epoch_agrees",

@@ -119,6 +119,25 @@ def trains_in_half_precision(backend: Backend) -> Backend:
     )
 
 
+def keeps_weights_in_bfloat16(backend: Backend) -> Backend:
+    def cut(_: str, value: np.ndarray) -> np.ndarray:
+        return (value.astype(np.float32).view(np.uint32) & np.uint32(0xFFFF0000)).view(np.float32)
+
+    def change(after: Any, before: Any, net: Any, plan: Any) -> Any:
+        del before, net
+        half = plan.config.compute == "bfloat16"
+        return after._replace(params=on_host(backend, cut, after.params)) if half else after
+
+    return with_state(backend, change)
+
+
+def bfloat16_without_masks(backend: Backend) -> Backend:
+    def change(net: Any, plan: Any, state: Any, masks: Any, *rest: Any) -> tuple[Any, ...]:
+        return net, plan, state, None if plan.config.compute == "bfloat16" else masks, *rest
+
+    return with_arguments(backend, "train_epoch", change)
+
+
 def forgets_the_epoch(backend: Backend) -> Backend:
     return with_state(backend, lambda after, before, *_: after._replace(epoch=before.epoch))
 

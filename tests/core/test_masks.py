@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import weedout_core as wc
-from weedout_core._masks import checked_masks, keep_smallest_ordered
+from weedout_core._masks import checked_masks
+from weedout_core._smallest import keep_smallest_ordered
 
 SEEDS = st.integers(0, 2**32 - 1)
 SPARSITIES = st.floats(0, 1, exclude_max=True) | st.sampled_from([0.0, 0.2, 0.25, 0.5, 0.8, 0.95])

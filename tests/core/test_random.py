@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import weedout_core as wc
-from weedout_core._random import below, path_code, permutation, threefry2x32
+from weedout_core._random import BLOCK, below, path_code, permutation, threefry2x32
 
 SEEDS = st.integers(0, 2**32 - 1) | st.sampled_from([0, 1, 2**31 - 1, 2**31, 2**32 - 1])
 WORDS = st.integers(0, 2**32 - 1)
@@ -30,8 +30,8 @@ def jax_key(seed: int) -> jax.Array:
 def test_threefry_gives_the_published_answers(
     counter: tuple[int, int], key: tuple[int, int], words: tuple[int, int]
 ) -> None:
-    arguments = [np.asarray([word], dtype=np.uint32) for word in (*key, *counter)]
-    found = tuple(int(word[0]) for word in threefry2x32(*arguments))
+    k0, k1, c0, c1 = (np.asarray([word], dtype=np.uint32) for word in (*key, *counter))
+    found = tuple(int(word[0]) for word in threefry2x32(k0, k1, c0, c1))
     assert found == words, "the block function differs from the authors' known-answer test (20 rounds)"
 
 
@@ -115,6 +115,17 @@ def test_keys_may_have_any_number_of_axes() -> None:
 @pytest.mark.parametrize(("n", "shape"), [(0, (0,)), (1, (1,))])
 def test_bits_of_few(n: int, shape: tuple[int, ...]) -> None:
     assert wc.bits(wc.key(3), n).shape == shape
+
+
+@pytest.mark.parametrize(("keys", "n"), [(1, 2 * BLOCK + 3), (3, BLOCK), (5, BLOCK // 2 + 1), (BLOCK + 1, 2)])
+def test_words_do_not_depend_on_the_block_in_which_they_are_drawn(keys: int, n: int) -> None:
+    some = wc.split(wc.key(3), keys)
+    before = some.copy()
+    drawn = wc.bits(some, n)
+    assert drawn.shape == (keys, n)
+    for row in {0, keys // 2, keys - 1}:
+        np.testing.assert_array_equal(drawn[row], jax.random.bits(jax.random.wrap_key_data(some[row]), (n,), "uint32"))
+    np.testing.assert_array_equal(some, before, err_msg="the keys handed in")
 
 
 def test_the_core_traces_under_jit() -> None:

@@ -17,7 +17,7 @@ from weedout_core.lab.group import margin
 from weedout_core.lab.progress import progress, steps
 from weedout_core.lab.report import close_calls, compare, results_table
 from weedout_core.lab.rows import CurveRow, ResultRow, SearchRow
-from weedout_core.lab.timings import Stopwatch
+from weedout_core.lab.timings import Stopwatch, timing_line
 
 CONFIG = ExperimentConfig(sparsity=(0.0, 0.8), repeats=3, train=wc.TrainConfig(epochs=10))
 
@@ -197,13 +197,27 @@ def test_progress_is_live_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_the_stopwatch_times_the_phases() -> None:
-    ticks = iter(range(100))
-    watch = Stopwatch(lambda: float(next(ticks)))
+    ticks, compiling = iter(range(100)), iter([0.0, 0.5, 0.5, 0.75, 0.75, 0.75, 0.75])
+    watch = Stopwatch(lambda: float(next(ticks)), lambda: next(compiling))
     for event in events():
         watch(event)
-    assert [(row.phase, row.repeat, row.seconds) for row in watch.rows] == [
-        *(("search", repeat, 1.0) for repeat in range(3)),
-        ("control", None, 1.0),
-        ("train", None, 1.0),
-        ("evaluate", None, 1.0),
+    assert [(row.phase, row.repeat, row.seconds, row.compile_seconds) for row in watch.rows] == [
+        ("search", 0, 1.0, 0.5),
+        ("search", 1, 1.0, 0.0),
+        ("search", 2, 1.0, 0.25),
+        ("control", None, 1.0, 0.0),
+        ("train", None, 1.0, 0.0),
+        ("evaluate", None, 1.0, 0.0),
     ]
+    assert timing_line(watch.rows) == (
+        "search 3.0 s, control 1.0 s, train 1.0 s, evaluate 1.0 s; of these 0.8 s compilation"
+    )
+
+
+def test_where_nothing_is_compiled_the_stopwatch_says_nothing_of_it() -> None:
+    ticks = iter(range(100))
+    watch = Stopwatch(lambda: float(next(ticks)), None)
+    for event in events():
+        watch(event)
+    assert {row.compile_seconds for row in watch.rows} == {None}
+    assert timing_line(watch.rows) == "search 3.0 s, control 1.0 s, train 1.0 s, evaluate 1.0 s"

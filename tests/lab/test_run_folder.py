@@ -258,8 +258,8 @@ def test_rows_survive_their_way_through_text() -> None:
         SearchRow(0.0, 1, 1, 1 / 3, 2e300, 0.5, None, 0, 4),
     ]
     assert from_csv(SearchRow, to_csv(SearchRow, rows), "") == rows
-    timing = TimingRow(0.5, "train", None, 1.25)
-    assert to_csv(TimingRow, [timing]) == "sparsity,phase,repeat,seconds\n0.5,train,,1.25\n"
+    timing = TimingRow(0.5, "train", None, 1.25, None)
+    assert to_csv(TimingRow, [timing]) == "sparsity,phase,repeat,seconds,compile_seconds\n0.5,train,,1.25,\n"
     assert from_csv(TimingRow, to_csv(TimingRow, [timing]), "") == [timing]
 
 

@@ -33,6 +33,7 @@ class RunOptions:
         checkpoint_minutes: keep the progress of a sparsity after so many minutes, at least 0.
         checkpoint_epochs: and after every so many epochs, at least 1; None leaves it to the minutes.
         save_parameters: keep the trained weights of every cell, in groups/*/parameters.safetensors.
+        cache: a folder that keeps compiled programs, so that a later run need not compile them; for the backend jax.
     Raises:
         ConfigError: a field is out of its range.
     """
@@ -43,6 +44,7 @@ class RunOptions:
     checkpoint_minutes: float = 5.0
     checkpoint_epochs: int | None = None
     save_parameters: bool = False
+    cache: Path | None = None
 
     def __post_init__(self) -> None:
         check_real("checkpoint_minutes", self.checkpoint_minutes, lambda minutes: minutes >= 0, "at least 0")

@@ -23,9 +23,9 @@ from weedout_core.lab.options import PaperOptions, RunOptions
 from weedout_core.lab.progress import progress, write_line
 from weedout_core.lab.record import new_record
 from weedout_core.lab.report import close_calls, results_table
-from weedout_core.lab.rows import CurveRow, ResultRow, SearchRow
+from weedout_core.lab.rows import CurveRow, ResultRow, SearchRow, TimingRow
 from weedout_core.lab.run_folder import RunFolder, open_run
-from weedout_core.lab.timings import Stopwatch
+from weedout_core.lab.timings import Stopwatch, timing_line
 
 INTERRUPTED = 130
 
@@ -45,7 +45,8 @@ def run_paper(options: PaperOptions, arguments: Sequence[str], out: Console, err
     """
     config, run = options.config, options.run
     dataset = load_dataset(config.dataset, run.data_dir, config.train_examples, config.test_examples)
-    backend = load_backend(config.backend, config.device, config.devices)
+    options_of_backend = {} if run.cache is None else {"cache": run.cache}
+    backend = load_backend(config.backend, config.device, config.devices, **options_of_backend)
     net = network(config, dataset)
     _warn_of_small_sites(config, net, err)
     record = new_record(config, dataset, net, backend, arguments, run.data_dir)
@@ -79,7 +80,7 @@ def _run_groups(
     with progress(config, len(missing), err) as draw, warnings.catch_warnings():
         warnings.simplefilter("ignore", WeedoutWarning)  # said before
         for sparsity in missing:
-            stopwatch = Stopwatch(time.perf_counter)
+            stopwatch = Stopwatch(time.perf_counter, backend.compile_seconds)
 
             def on_event(event: Event, stopwatch: Stopwatch = stopwatch) -> None:
                 stopwatch(event)
@@ -108,4 +109,6 @@ def _finish(config: ExperimentConfig, folder: RunFolder, out: Console) -> None:
     if curves:
         write_file(folder.path / "figure2.png", figure2(config, curves))
     figure = "Figure 2 in figure2.png" if curves else "no figure, for no epoch was trained"
+    if timings := folder.rows("timings.csv", TimingRow):
+        write_line(out, f"{timing_line(timings)}.")
     write_line(out, f"{folder.path}: every cell in results.csv, {figure}.")

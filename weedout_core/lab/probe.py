@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from weedout_core._backend import Backend, Parameters, TrainState, stack
+from weedout_core._backend import Backend, stack
+from weedout_core._calls import Parameters, TrainState
 from weedout_core._config import SearchConfig, TrainConfig
 from weedout_core._costs import costs
 from weedout_core._masks import Masks

@@ -85,12 +85,20 @@ class SearchRow(NamedTuple):
 
 
 class TimingRow(NamedTuple):
-    """How long one phase of a group took, compilation included. ``repeat`` is None for what repeats share."""
+    """How long one phase of a group took.
+
+    Attributes:
+        sparsity, phase: the phase.
+        repeat: None for what repeats share.
+        seconds: from its beginning to its end.
+        compile_seconds: of these, those spent on compilation; None where the backend compiles nothing.
+    """
 
     sparsity: float
     phase: str
     repeat: int | None
     seconds: float
+    compile_seconds: float | None
 
 
 AnyRow = ResultRow | CurveRow | SearchRow | TimingRow

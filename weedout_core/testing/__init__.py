@@ -55,6 +55,7 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
             scores.pure,
             training.epoch_agrees,
             training.compacted_epoch_agrees,
+            training.bfloat16_step_agrees,
             training.networks_are_independent,
             training.search_agrees,
             training.elite_never_worsens,

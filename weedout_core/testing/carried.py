@@ -52,6 +52,7 @@ class Pass(NamedTuple):
         statistics: what batch normalisation takes, {path: Carried}; None: the statistics of each group of the batch.
         groups: of the batch.
         found: filled with the mean over the groups of each batch statistic, {path: Carried}.
+        operands: the unit roundoff of what products are made of and give, where it is not that of float32.
     """
 
     params: Tree
@@ -60,6 +61,7 @@ class Pass(NamedTuple):
     statistics: Mapping[str, Carried] | None
     groups: int
     found: dict[str, Carried]
+    operands: float = 0.0
 
 
 def carry(layers: Sequence[Layer], through: Pass, h: Carried) -> Carried:
@@ -97,14 +99,18 @@ def carry(layers: Sequence[Layer], through: Pass, h: Carried) -> Carried:
 
 
 def _products(through: Pass, name: str, h: np.ndarray, error: np.ndarray) -> Carried:
-    """A layer of products: an error e becomes e·|W|, weights off by δ add (|h| + e)·δ, and sums of n products γₙ."""
+    """A layer of products: an error e becomes e·|W|, weights off by δ add (|h| + e)·δ, and sums of n products γₙ.
+
+    Operands rounded by v add (1 + v)² − 1 of the products' magnitudes, and a rounded sum v of its own.
+    """
     kernel = _flat(through.params[f"{name}/kernel"])
     bias = through.params.get(f"{name}/bias", np.zeros(kernel.shape[-1])).astype(np.float64)
     inputs = np.abs(h) + error
     moved = 0.0
     if through.off:
         moved = inputs @ _flat(through.off[f"{name}/kernel"]) + through.off.get(f"{name}/bias", 0.0)
-    rounded = gamma(len(kernel) + 1) * (inputs @ np.abs(kernel) + np.abs(bias) + moved)
+    magnitude, v = inputs @ np.abs(kernel) + moved, through.operands
+    rounded = gamma(len(kernel) + 1) * (magnitude + np.abs(bias)) + ((1 + v) ** 3 - 1) * magnitude
     return Carried(h @ kernel + bias, error @ np.abs(kernel) + moved + rounded)
 
 

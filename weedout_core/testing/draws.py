@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from weedout_core import _backend as contract
+from weedout_core import _calls as contract
 from weedout_core._backend import Backend
 from weedout_core._initial import he_normal
 from weedout_core._masks import MaskPlan, SitePlan, mask_plan

@@ -8,6 +8,9 @@ float64, is 2^-29 of this and not counted.
 
 UNIT_ROUNDOFF = 2.0**-24
 
+#: That of bfloat16, which has 8 significant bits.
+BFLOAT16 = 2.0**-8
+
 
 def gamma(terms: int) -> float:
     """γₙ, the relative error bound of a float32 sum of n products."""

@@ -160,6 +160,25 @@ NETWORKS = (
 )  # fmt: skip
 
 
+#: Without batch normalisation, whose division by a small deviation makes anything of the roundings of bfloat16.
+PLAIN = (
+    NETWORKS[0],
+    Network(
+        (
+            Conv("first", 4),
+            Relu(),
+            Mask("channels", granularity="channel"),
+            Conv("second", 5, stride=2),
+            Relu(),
+            GlobalAveragePool(),
+            Mask("pooled"),
+            Dense("out", 3),
+        ),
+        (5, 4, 2),
+    ),
+)
+
+
 #: What compaction turns into every kind of its layers: parts gathered from inputs, and slices of what is computed
 #: twice, for the branches of residuals; factors of masks that are gone, and of one that stays behind another.
 COMPACTABLE = (
@@ -207,6 +226,11 @@ def networks(backend: Backend) -> tuple[Network, ...]:
 def problems(backend: Backend) -> list[st.SearchStrategy[Problem]]:
     """Any weights and batch for each network that a backend has the layers for."""
     return [problem(net) for net in networks(backend)]
+
+
+def plain_problems(backend: Backend) -> list[st.SearchStrategy[Problem]]:
+    """The same for networks without batch normalisation."""
+    return [problem(net) for net in PLAIN if not missing_layers(backend, net)]
 
 
 def normed_problems(backend: Backend) -> list[st.SearchStrategy[Problem]]:

@@ -9,6 +9,7 @@ u and γₙ, the precision of float32, stand in ``precision``; how an error pass
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from weedout_core._networks import Network
 from weedout_core.testing.carried import Carried, Pass, carry, exact
-from weedout_core.testing.precision import UNIT_ROUNDOFF, gamma
+from weedout_core.testing.precision import BFLOAT16, UNIT_ROUNDOFF, gamma
 
 #: Initial weights, relative: erfinv differs between libraries by up to 91 ulp (measured), 91 · 2^-23 ≈ 1.1e-5
 #: at the worst place of an ulp's range and half of it on average; the rest of the formula adds 4 roundings.
@@ -96,10 +97,15 @@ def step_error(
     x: np.ndarray,
     off: Off | None,
     groups: int,
+    operands: float = 0.0,
 ) -> tuple[float, float, dict[str, np.ndarray]]:
-    """The most that a step's loss, correct predictions and statistics may be off, at weights that may be off."""
+    """The most that a step's loss, correct predictions and statistics may be off, at weights that may be off.
+
+    Args:
+        operands: the unit roundoff of what products are made of, where it is not that of float32.
+    """
     found: dict[str, Carried] = {}
-    logits = carry(net.layers, Pass(params, off or {}, masks, None, groups, found), exact(x))
+    logits = carry(net.layers, Pass(params, off or {}, masks, None, groups, found, operands), exact(x))
     errors = {path: item.error + 2 * UNIT_ROUNDOFF * np.abs(item.value) for path, item in found.items()}
     return cross_entropy_error(*logits), accuracy_error(*logits) * len(x), errors
 
@@ -142,6 +148,11 @@ TOLERANCES: Mapping[tuple[str, str], Tolerance] = MappingProxyType(
         ("train losses", "float32"): Tolerance(
             "such weights' loss", step_error, "the weights' error, carried to the logits, the loss and the statistics"
         ),
+        ("train losses", "bfloat16"): Tolerance(
+            "2^-8 of each product",
+            partial(step_error, operands=BFLOAT16),
+            "operands and sums of products rounded to 8 bits, carried to the loss",
+        ),
     }
 )
 
@@ -172,6 +183,7 @@ CHECKED: Mapping[str, tuple[tuple[str, str], ...]] = MappingProxyType(
         "pure": (),
         "epoch_agrees": (("train weights", "float32"), ("train losses", "float32")),
         "compacted_epoch_agrees": (("train weights", "float32"), ("train losses", "float32")),
+        "bfloat16_step_agrees": (("train losses", "bfloat16"),),
         "networks_are_independent": (("train weights", "float32"),),
         "search_agrees": (("draw_parameters", "float32"), ("negative_cross_entropy", "float32")),
         "elite_never_worsens": (("negative_cross_entropy", "float32"),),

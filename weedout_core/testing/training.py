@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from weedout_core._backend import Backend, TrainState, stack
+from weedout_core._backend import Backend, stack
+from weedout_core._calls import TrainState
 from weedout_core._config import SearchConfig, TrainConfig
 from weedout_core._networks import Network, activation_shapes, initial_statistics
 from weedout_core._population import Origin
@@ -20,7 +21,7 @@ from weedout_core._weedout import search
 from weedout_core.testing.draws import across, each, equal
 from weedout_core.testing.precision import UNIT_ROUNDOFF
 from weedout_core.testing.scores import within
-from weedout_core.testing.strategies import Problem, compacted, compacted_problems, problems
+from weedout_core.testing.strategies import Problem, compacted, compacted_problems, plain_problems, problems
 from weedout_core.testing.tolerances import bound
 
 #: Every switch of SGD, each where its absence shows: a decay that moves weights visibly, rates that fall.
@@ -186,6 +187,32 @@ def _epochs_agree(backend: Backend, reference: Backend, problem: Problem, config
             losses.shape[1] * np.abs(true).max(), np.abs(true).max(), _terms(problem), losses.shape[1]
         )
         within(f"velocity of {path}", backend.to_numpy(got.optimiser[path]), true, most + UNIT_ROUNDOFF)
+
+
+def bfloat16_step_agrees(backend: Backend, reference: Backend) -> None:
+    """Products in bfloat16: the loss before the first update agrees, and what is trained stays in float32."""
+    config = TrainConfig(epochs=1, batch_size=8, learning_rate=0.1, compute="bfloat16")
+
+    @across(plain_problems(backend))
+    def agree(problem: Problem) -> None:
+        cells, plan = [0, 1], train_plan(config, len(problem.y))
+        got, losses, _ = _trained(backend, problem, config, cells)
+        _, true, _ = _trained(reference, problem, config, cells)
+        most = [
+            bound("train losses", "bfloat16")(
+                problem.net, problem.params, problem.one(cell), next(_shown(problem, config, cell)), None, plan.groups
+            )[0]
+            for cell in cells
+        ]
+        within("the first losses in bfloat16", losses[:, 0], true[:, 0], np.asarray(most))
+        for path, value in got.params.items():
+            weights = backend.to_numpy(value)
+            assert weights.dtype.itemsize >= 4, f"{path} is trained in {weights.dtype}, not in float32"
+            # The lower half of a float32 is what bfloat16 leaves away.
+            moved = weights[weights != problem.params[path]].astype(np.float32)
+            assert moved.size < 8 or (moved.view(np.uint32) & 0xFFFF).any(), f"{path} is rounded to bfloat16"
+
+    agree()
 
 
 def networks_are_independent(backend: Backend, reference: Backend) -> None:
