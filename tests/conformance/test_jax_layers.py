@@ -32,11 +32,19 @@ def convolved(x: np.ndarray, kernel: np.ndarray, stride: int) -> np.ndarray:
     return y
 
 
-@pytest.mark.parametrize("how", [CPU, ELSEWHERE], ids=["on a CPU", "elsewhere"])
+@pytest.mark.parametrize(
+    ("how", "rows"), [(CPU, None), (CPU, 2000), (ELSEWHERE, None)], ids=["on a CPU", "a few at a time", "elsewhere"]
+)
 @pytest.mark.parametrize(("window", "stride", "size"), CONVOLUTIONS)
-def test_convolution_and_its_gradient(how: Any, window: int, stride: int, size: tuple[int, int]) -> None:
-    x, kernel = draw(4, *size, 3), draw(window, window, 3, 5, seed=1)
-    above = draw(4, -(-size[0] // stride), -(-size[1] // stride), 5, seed=2)
+def test_convolution_and_its_gradient(
+    how: Any, rows: int | None, window: int, stride: int, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if rows is not None:  # of 6 images one (window 3) or three (window 1) at a time
+        monkeypatch.setattr(layers, "_ROWS", rows)
+        monkeypatch.setattr(layers, "_ALL_ROWS", 0)
+        monkeypatch.setattr(layers, "_IMAGES", 3)
+    x, kernel = draw(6, *size, 3), draw(window, window, 3, 5, seed=1)
+    above = draw(6, -(-size[0] // stride), -(-size[1] // stride), 5, seed=2)
 
     @jax.jit
     def run(x: Any, kernel: Any) -> Any:
