@@ -19,7 +19,7 @@ from types import MappingProxyType
 
 from weedout_core._backend import Backend
 from weedout_core._loading import load_backend
-from weedout_core.testing import draws, scores, training
+from weedout_core.testing import compacted, draws, scores, training
 from weedout_core.testing.strategies import keys, plans, problems, spaces, sparsities, tied_words
 
 __all__ = ["CHECKS", "Check", "assert_agrees", "keys", "plans", "problems", "spaces", "sparsities", "tied_words"]
@@ -41,20 +41,20 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
             draws.draw_parameters,
             scores.apply_agrees,
             scores.predict_together,
-            scores.predict_compacted,
+            compacted.predict_compacted,
             scores.full_mask_is_parent,
             scores.score_masks,
             scores.score_population,
             scores.score_norms,
             scores.score_own_weights,
-            scores.score_compacted,
+            compacted.score_compacted,
             scores.permuted_candidates,
             scores.chunks_change_nothing,
             scores.tied_logits,
             scores.not_finite_stays,
             scores.pure,
             training.epoch_agrees,
-            training.compacted_epoch_agrees,
+            compacted.compacted_epoch_agrees,
             training.bfloat16_step_agrees,
             training.networks_are_independent,
             training.search_agrees,

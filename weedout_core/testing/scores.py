@@ -9,17 +9,12 @@ from hypothesis import strategies as st
 from weedout_core._backend import Backend, stack
 from weedout_core._fitness import FITNESS
 from weedout_core._initial import he_normal
-from weedout_core._masks import Sampling, mask_plan, masks_from_keys
-from weedout_core._networks import initial_statistics, mask_space
+from weedout_core._networks import initial_statistics
 from weedout_core._population import Population
 from weedout_core._random import split
 from weedout_core.testing.draws import across, each, equal
 from weedout_core.testing.strategies import (
-    COMPACTED_SPARSITY,
     Problem,
-    compactable_problems,
-    compacted,
-    compacted_problems,
     normed_problems,
     problems,
 )
@@ -168,78 +163,6 @@ def score_own_weights(backend: Backend, reference: Backend) -> None:
             wanted = backend.to_numpy(backend.score(problem.net, params, alone, problem.x, problem.y))
             drawn = problem._replace(params={path: backend.to_numpy(value) for path, value in params.items()})
             within("score with own weights", got[index : index + 1], wanted, 2 * fitness_error(drawn)[index])
-
-    agree()
-
-
-def predict_compacted(backend: Backend, reference: Backend) -> None:
-    """Compacted networks side by side predict what their masked parent does, each with what it keeps."""
-    cases = [st.tuples(one, st.just(copies)) for copies in (False, True) for one in compacted_problems(backend, copies)]
-
-    @across(cases)
-    def agree(case: tuple[Problem, bool]) -> None:
-        parent, copies = case
-        small = compacted(parent, copies)[:2]
-
-        def predicted(by: Backend, problems: list[Problem]) -> np.ndarray:
-            params, statistics = (
-                stack(by, [getattr(one, name) for one in problems]) for name in ("params", "statistics")
-            )
-            masks = stack(by, [one.one(index) for index, one in enumerate(problems)])
-            return by.to_numpy(by.predict(problems[0].net, params, statistics, masks, by.asarray(parent.x)))
-
-        most = np.stack(
-            [
-                bound("apply")(one.net, one.params, one.one(index), one.x, norm=one.statistics)[1]
-                for index, one in enumerate(small)
-            ]
-        )
-        got = predicted(backend, small)
-        within("predict of a compacted network", got, predicted(reference, small), most)
-        within("predict of a compacted network, as of its parent,", got, predicted(reference, [parent] * 2), most)
-
-    agree()
-
-
-#: How candidates of each compactable network are scored: whose weights, which statistics, which sampling.
-SCORINGS = (
-    (("per_candidate", "running", "exact"), ("shared", "batch", "bernoulli")),
-    (("shared", "running", "exact"), ("shared", "recalibrated", "exact")),
-)
-
-
-def score_compacted(backend: Backend, reference: Backend) -> None:
-    """A population of keys, which a backend may compact, has the fitness of its masks, and weights of its own too."""
-
-    networks = zip(compactable_problems(backend), SCORINGS, strict=False)
-    cases = [st.tuples(one, st.just(how)) for one, hows in networks for how in hows]
-
-    @across(cases)
-    def agree(case: tuple[Problem, tuple[str, str, Sampling]]) -> None:
-        problem, how = case
-        weights, kind, sampling = how
-        norm: Any = {"batch": None, "running": problem.statistics, "recalibrated": problem.x[:-9:-1]}[kind]
-        plan = mask_plan(mask_space(problem.net), COMPACTED_SPARSITY, sampling)
-        masks = masks_from_keys(problem.keys, plan)
-        specs, own = he_normal(problem.net), None
-        if weights == "per_candidate":
-            own = split(problem.keys[0], len(problem.keys))
-        most: list[float] = []
-        for index in range(len(problem.keys)):
-            drawn = problem.params if own is None else on_host(reference, reference.draw_parameters(own[index], specs))
-            off = None if own is None else bound("draw_parameters")(drawn)
-            one = {site: mask[index] for site, mask in masks.items()}
-            logits = bound("apply")(problem.net, drawn, one, problem.x, off, norm)
-            most.append(bound("negative_cross_entropy")(*logits))
-
-        def fitness(by: Backend, population: Population) -> np.ndarray:
-            params = on_device(by, problem.params) if own is None else specs
-            scored = by.score(problem.net, params, population, problem.x, problem.y, norm=norm, chunk=2)
-            return by.to_numpy(scored)
-
-        keyed = Population(len(problem.keys), plan, problem.keys, own, None)
-        wanted = fitness(reference, keyed._replace(plan=None, mask_keys=None, masks=masks))
-        within(f"score of {', '.join(how)}", fitness(backend, keyed), wanted, np.array(most))
 
     agree()
 

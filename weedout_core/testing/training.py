@@ -21,7 +21,7 @@ from weedout_core._weedout import search
 from weedout_core.testing.draws import across, each, equal
 from weedout_core.testing.precision import UNIT_ROUNDOFF
 from weedout_core.testing.scores import within
-from weedout_core.testing.strategies import Problem, compacted, compacted_problems, plain_problems, problems
+from weedout_core.testing.strategies import Problem, plain_problems, problems
 from weedout_core.testing.tolerances import bound
 
 #: Every switch of SGD, each where its absence shows: a decay that moves weights visibly, rates that fall.
@@ -146,23 +146,13 @@ def epoch_agrees(backend: Backend, reference: Backend) -> None:
 
     @across(problems(backend), each(*CONFIGS))
     def agree(problem: Problem, config: TrainConfig) -> None:
-        _epochs_agree(backend, reference, problem, config)
+        epochs_agree(backend, reference, problem, config)
 
     agree()
 
 
-def compacted_epoch_agrees(backend: Backend, reference: Backend) -> None:
-    """The same for compacted networks, whose layers gather and rescale what masks would have removed."""
-
-    # Without crops, some of which show nothing of the smallest images: a norm has nothing to divide by there.
-    @across(compacted_problems(backend, copies=False), each(replace(CONFIGS[-1], augmentation="none")))
-    def agree(problem: Problem, config: TrainConfig) -> None:
-        _epochs_agree(backend, reference, compacted(problem, copies=False)[0], config)
-
-    agree()
-
-
-def _epochs_agree(backend: Backend, reference: Backend, problem: Problem, config: TrainConfig) -> None:
+def epochs_agree(backend: Backend, reference: Backend, problem: Problem, config: TrainConfig) -> None:
+    """Two candidates of a problem learn the same, within bounds."""
     cells, config = [0, 1], _fitting(config, problem.net)
     got, losses, correct = _trained(backend, problem, config, cells)
     wanted, true, right = _trained(reference, problem, config, cells)
