@@ -56,10 +56,11 @@ def score_population(
     head, rest = ((), net) if own else split_at_first_mask(net)
     small = compact(rest, {} if population.plan is None else population.plan.counts, copies=True)
     examples = max(len(x), len(norm) if isinstance(norm, Tensor) else 0)
-    chunk = min(place.padded(population.size), _chunk(place, small.net, bool(own or small.arrays), examples, chunk))
-    batch = _turn(place, rest, chunk) if (engine or measured_engine(place)) == "loop" else chunk
-    chunk -= chunk % batch
-    padded = -(-population.size // batch) * batch
+    most = _chunk(place, small.net, bool(own or small.arrays), examples, chunk)
+    turn = None
+    if (engine or measured_engine(place)) == "loop":
+        turn = 1 if has_convolutions(rest) else _TURN
+    padded, chunk, batch = sizes(place, population.size, most, turn)
     parts: list[Tensor] = []
     with torch.no_grad(), precise(precision):
         start = _start(head, {} if own else params, norm, x)
@@ -74,8 +75,34 @@ def score_population(
     return torch.cat(parts)[: population.size]
 
 
+class Sizes(NamedTuple):
+    """How a population is cut up, each a multiple of the devices.
+
+    Attributes:
+        padded: candidates scored, so that turns divide them.
+        chunk: of how many the masks exist at once.
+        turn: how many of these are scored together.
+    """
+
+    padded: int
+    chunk: int
+    turn: int
+
+
+def sizes(place: Place, size: int, most: int, turn: int | None) -> Sizes:
+    """Cut up a population of this size, in chunks of at most so many; no turn: a chunk is scored together.
+
+    All turns are as long, so that there is one program to compile, and a fitness does not depend on its neighbours.
+    """
+    most = min(most, place.padded(size))
+    if turn is None:
+        turn = place.padded(-(-size // -(-size // most)))  # as few chunks as there can be, as small as they can be
+    turn = min(place.padded(turn), most)
+    return Sizes(-(-size // turn) * turn, most - most % turn, turn)
+
+
 def measured_engine(place: Place) -> str:
-    """The fastest engine: on a CPU, measured, one after the other; elsewhere a candidate alone is too small."""
+    """The fastest engine: on a CPU, measured, a few after the others; elsewhere these are too small."""
     return "loop" if place.device.type == "cpu" else "vmap"
 
 
@@ -146,12 +173,6 @@ def _pick(tree: Mapping[str, Tensor], few: slice) -> dict[str, Tensor]:
 
 def _slices(length: int, step: int) -> Iterator[slice]:
     return (slice(start, min(start + step, length)) for start in range(0, length, step))
-
-
-def _turn(place: Place, net: Network, chunk: int) -> int:
-    """Candidates in one turn of the loop, a multiple of the devices, in chunks of at most so many."""
-    most = 1 if has_convolutions(net) else _TURN
-    return place.padded(min(most, max(1, chunk // place.devices)))
 
 
 def _chunk(place: Place, net: Network, own: bool, examples: int, chunk: int) -> int:

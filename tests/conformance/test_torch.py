@@ -400,3 +400,22 @@ def test_a_fitness_does_not_depend_on_who_is_scored_beside() -> None:
     for start, stop, chunk in ((0, 11, 4), (0, 11, 6), (3, 10, 7), (5, 9, 4)):
         found = scores(slice(start, stop), chunk)
         np.testing.assert_array_equal(found, whole[start:stop], err_msg=f"{start} to {stop} in chunks of {chunk}")
+
+
+@pytest.mark.parametrize("devices", [1, 3])
+def test_turns_divide_a_population_and_chunks_are_no_larger_than_allowed(devices: int) -> None:
+    from weedout_torch.devices import torch_place
+    from weedout_torch.scoring import sizes
+
+    place = replace(torch_place("cpu", 1, False), devices=devices)
+    for size in (1, 2, 3, 7, 16, 100, 1000):
+        for most in {place.padded(one) for one in (1, 2, 5, 64, 2000)}:
+            for turn in (None, 1, 4):
+                padded, chunk, batch = sizes(place, size, most, turn)
+                assert padded % batch == 0
+                assert chunk % batch == 0
+                assert batch % devices == 0
+                assert batch <= chunk <= most
+                chunks = -(-size // chunk)
+                assert 0 <= padded - size < (batch if turn else chunks * devices), (size, most, turn)
+    assert sizes(replace(place, devices=1), 100, 60, None) == (100, 50, 50), "not 60 and 40, nor twice 60"
