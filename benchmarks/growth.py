@@ -61,7 +61,7 @@ def run(quick: bool, say: Say) -> Section:
                 found.setdefault(backend, {})[value] = grown
         return Axis(name, found, fit)
 
-    rounds = {10: 9, 100: 9, 1_000: 3, 10_000: 1}
+    rounds = {10: 99, 100: 99, 1_000: 11, 10_000: 3}  # each about as long, so that a slow moment weighs the same
     half = [width // 2]
     axes = [
         vary("population", {m: {"population": m, "rounds": rounds[m]} for m in populations}, backends, "of m"),

@@ -18,7 +18,7 @@ import torch
 import weedout_core as wc
 from benchmarks.timing import Run, Say, Timed
 
-_LIBRARIES = ("numpy", "jax", "jaxlib", "torch", "torch_xla", "evosax", "torch-pruning")
+_LIBRARIES = ("numpy", "jax", "jaxlib", "torch", "torch_xla", "numba", "evosax", "torch-pruning")
 _SIDE = 2048
 _MATRICES = ("2048³ torch", "2048³ jax")
 _FLOPS = 2  # of a multiply-add
@@ -42,15 +42,11 @@ def torch_device() -> torch.device:
 
 
 def load_backends(names: tuple[str, ...], say: Say) -> dict[str, wc.Backend]:
-    """Those that are installed. PyTorch/XLA first: it must connect before PyTorch has made a backward pass.
-
-    "torch, compiled" is "torch" with its random stream compiled.
-    """
+    """Those that are installed. PyTorch/XLA first: it must connect before PyTorch has made a backward pass."""
     found: dict[str, wc.Backend] = {}
     for name in sorted(names, key=lambda name: name != "torch_xla"):
-        backend, _, compiled = name.partition(", ")
         try:
-            found[name] = wc.load_backend(backend, **({"compile": True} if compiled else {}))
+            found[name] = wc.load_backend(name)
         except wc.BackendError as error:
             say(f"{name} is left out: {error}")
     return {name: found[name] for name in names if name in found}

@@ -70,6 +70,7 @@ from weedout_core._search import Generation, SearchState, ask, calibration_batch
 from weedout_core._selection import random_search, select
 from weedout_core._sgd import sgd_step
 from weedout_core._smallest import keep_smallest, order_keys
+from weedout_core._threads import side_by_side
 from weedout_core._train import Epoch, Trained, train, train_together
 from weedout_core._weedout import Candidate, SearchResult, draw_control, search
 
@@ -168,6 +169,7 @@ __all__ = [
     "search",
     "select",
     "sgd_step",
+    "side_by_side",
     "split",
     "split_at_first_mask",
     "tell",

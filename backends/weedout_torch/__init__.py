@@ -11,15 +11,12 @@ from weedout_torch import devices as _devices
 from weedout_torch import masks, network, randomness, scoring, training
 
 
-def connect_torch(
-    device: str | None = None, devices: int = 1, engine: str | None = None, compile: bool = False
-) -> Backend:
+def connect_torch(device: str | None = None, devices: int = 1, engine: str | None = None) -> Backend:
     """PyTorch on "cpu" or "cuda"; None takes CUDA where there is one. Raises BackendError for another device.
 
     ``engine``: how candidates follow each other, one of ``scoring.ENGINES``; None takes the fastest, as measured.
-    ``compile``: draw long streams of words with ``torch.compile``, see ``stream.compiled_bits``.
     """
-    return _backend(_devices.torch_place(device, devices, compile), engine)
+    return _backend(_devices.torch_place(device, devices), engine)
 
 
 def connect_xla(device: str | None = None, devices: int = 1, engine: str | None = None) -> Backend:

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from weedout_core import BackendError
+from weedout_torch import host
 from weedout_torch.integers import Tensor
-from weedout_torch.stream import Draw, bits, compiled_bits
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,6 @@ class Place:
         recorded: whether operations are recorded and run at ``sync``.
         sync: run what was recorded; nothing where operations run at once.
         spread: lay a tensor out over the devices along its leading axis; nothing with one device.
-        bits: draw words: int32 keys ``(*batch, 2)`` → ``(*batch, n)``.
         compile_seconds: spent on compilation in this process; None where nothing is compiled.
     """
 
@@ -42,7 +41,6 @@ class Place:
     recorded: bool
     sync: Callable[[], None]
     spread: Callable[[Tensor], Tensor]
-    bits: Draw = bits
     compile_seconds: Callable[[], float] | None = None
 
     def asarray(self, array: Any) -> Tensor:
@@ -84,7 +82,7 @@ def to_numpy(array: Any) -> np.ndarray:
     return array.numpy(force=True) if isinstance(array, Tensor) else np.asarray(array)
 
 
-def torch_place(device: str | None, devices: int, compile: bool) -> Place:
+def torch_place(device: str | None, devices: int) -> Place:
     """PyTorch itself: on CUDA where there is one, else on the CPU."""
     kind = {None: "cuda" if torch.cuda.is_available() else "cpu", "gpu": "cuda"}.get(device, device)
     if kind not in ("cpu", "cuda") or (kind == "cuda" and not torch.cuda.is_available()):
@@ -92,8 +90,8 @@ def torch_place(device: str | None, devices: int, compile: bool) -> Place:
         raise BackendError(f"the torch backend has the devices {has} here; got {device!r}. Take one, or leave it out.")
     _one_device("torch", devices)
     name = torch.cuda.get_device_name() if kind == "cuda" else "cpu"
-    draw = compiled_bits(torch.device(kind)) if compile else bits
-    return Place("torch", torch.device(kind), name, 1, ("torch",), False, _nothing, _same, draw)
+    compile_seconds = host.compile_loops if kind == "cpu" else None
+    return Place("torch", torch.device(kind), name, 1, ("torch",), False, _nothing, _same, compile_seconds)
 
 
 def xla_place(device: str | None, devices: int) -> Place:

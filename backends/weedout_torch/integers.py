@@ -27,15 +27,15 @@ def signed(word: int) -> int:
     return word - 2**32 if word >= 2**31 else word
 
 
-def integer(word: int, device: torch.device) -> Tensor:
-    """A constant of a program: the int32 ``()`` with the bits of a word in [0, 2^32).
+def integer(word: int, device: torch.device) -> Tensor | int:
+    """A constant of a program: the int32 with the bits of a word in [0, 2^32), a number but on PyTorch/XLA.
 
-    PyTorch/XLA makes an argument of each number in Python but 0 and 1, lest another one compile anew; and a loop of
+    That makes an argument of each number in Python but 0 and 1, lest another one compile anew; and a loop of
     shifts by arguments takes eight times as long as one by constants. What is computed from ones is folded to a
     constant by the compiler.
     """
     if device.type != "xla":
-        return torch.full((), signed(word), dtype=torch.int32, device=device)
+        return signed(word)
     one = torch.ones((), dtype=torch.int32, device=device)
     value = torch.zeros_like(one)
     for digit in f"{word:b}":

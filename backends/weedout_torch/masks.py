@@ -1,14 +1,14 @@
-"""Masks: the core's definition, on a CPU its own in NumPy, elsewhere on int32 order keys."""
+"""Masks: the core's definition, on a CPU in compiled loops, see ``host``, elsewhere on int32 order keys."""
 
 from typing import Any
 
 import torch
 
-import weedout_core as core
 from weedout_core import ConfigError, MaskPlan, SitePlan
+from weedout_torch import host
 from weedout_torch.devices import Place, Tensor
 from weedout_torch.integers import TOP, counting, integer, signed, to_host
-from weedout_torch.stream import fold_in
+from weedout_torch.stream import bits, fold_in
 
 
 def keep_smallest(place: Place, bits: Any, k: int) -> Tensor:
@@ -29,22 +29,32 @@ def masks_from_keys(place: Place, keys: Any, plan: MaskPlan) -> dict[str, Tensor
 
 
 def draw_masks(place: Place, keys: Tensor, plan: MaskPlan) -> dict[str, Tensor]:
-    """``masks_from_keys`` inside a program: int32 keys ``(m, 2)``."""
-    return {site.site: _site_masks(place, keys, site).reshape(-1, *site.shape) for site in plan.sites}
+    """The masks of int32 keys ``(m, 2)``."""
+    return {site.site: _site_masks(place, keys, site) for site in plan.sites}
 
 
 def _site_masks(place: Place, keys: Tensor, site: SitePlan) -> Tensor:
-    """bool ``(m, nodes)``."""
-    words = place.bits(fold_in(keys, site.code), site.nodes)
+    """bool ``(m, *shape)``."""
+    words = bits(fold_in(keys, site.code), site.nodes)
+    place.sync()  # in one program with what follows they would be drawn again for each of its counts
     if site.bound is None:
-        return kept(words, site.kept)
-    return (words ^ TOP <= signed(site.bound ^ 2**31)) | kept(words, 1)
+        masks = kept(words, site.kept)
+    else:
+        masks = (words ^ TOP <= signed(site.bound ^ 2**31)) | kept(words, 1)
+    masks = masks.reshape(-1, *site.shape)
+    place.sync()  # sites of the same shape share these programs
+    return masks
 
 
 def kept(words: Tensor, k: int) -> Tensor:
     """``keep_smallest`` inside a program: int32 words ``(*batch, n)`` → bool."""
     if words.device.type == "cpu":
-        return torch.from_numpy(core.keep_smallest(to_host(words), k))
+        return torch.from_numpy(host.keep_smallest(to_host(words), k))
+    return kept_by_counting(words, k)
+
+
+def kept_by_counting(words: Tensor, k: int) -> Tensor:
+    """The same in operations on int32, for any device."""
     order = words ^ integer(2**31, words.device)
     threshold = _kth_smallest(order, k)
     below, equal = order < threshold, order == threshold

@@ -12,7 +12,7 @@ from weedout_core import Compaction, ParameterSpec, parameter_shapes
 from weedout_torch.compaction import each
 from weedout_torch.devices import Place, Tensor
 from weedout_torch.integers import shift_right
-from weedout_torch.stream import bits_at, fold_in
+from weedout_torch.stream import bits, bits_at, fold_in
 
 # The float nearest to −1 from above: a plain [−1, 1) would give −∞ now and then.
 _LOW = float(np.nextafter(np.float32(-1), np.float32(0)))
@@ -20,39 +20,39 @@ _LOW = float(np.nextafter(np.float32(-1), np.float32(0)))
 
 def random_bits(place: Place, key: Any, n: int) -> Tensor:
     """n words of the stream: uint32 ``(n,)``."""
-    words = place.bits(place.words(key), n).to(torch.uint32)
+    words = bits(place.words(key), n).to(torch.uint32)
     place.sync()
     return words
 
 
 def draw_parameters(place: Place, key: Any, specs: tuple[ParameterSpec, ...]) -> dict[str, Tensor]:
     """Initial weights: float32 {path: ``shape``}."""
-    params = normals(place, place.words(key), specs)
+    params = normals(place.words(key), specs)
     place.sync()
     return params
 
 
-def normals(place: Place, keys: Tensor, specs: tuple[ParameterSpec, ...]) -> dict[str, Tensor]:
+def normals(keys: Tensor, specs: tuple[ParameterSpec, ...]) -> dict[str, Tensor]:
     """Weights from keys, int32 ``(*batch, 2)``: float32 {path: ``(*batch, *shape)``}, ``value`` where std is 0."""
     params: dict[str, Tensor] = {}
     for spec in specs:
         shape = (*keys.shape[:-1], *spec.shape)
         params[spec.path] = torch.full(shape, spec.value, device=keys.device)
         if spec.std:
-            drawn = normal_from_bits(place.bits(fold_in(keys, spec.code), math.prod(spec.shape)))
+            drawn = normal_from_bits(bits(fold_in(keys, spec.code), math.prod(spec.shape)))
             params[spec.path] = spec.std * drawn.reshape(shape)
     return params
 
 
 def kept_normals(
-    place: Place, keys: Tensor, specs: tuple[ParameterSpec, ...], small: Compaction, indices: Mapping[str, Tensor]
+    keys: Tensor, specs: tuple[ParameterSpec, ...], small: Compaction, indices: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
     """The part of ``normals`` that compacted networks keep: keys ``(R, 2)``, indices {site: ``(R, kept)``}."""
     kept: dict[str, Tensor] = {}
     for path, shape in parameter_shapes(small.net).items():
         spec = next(spec for spec in specs if spec.path == path)
         if not spec.std or shape == spec.shape:
-            kept |= normals(place, keys, (replace(spec, shape=shape),))
+            kept |= normals(keys, (replace(spec, shape=shape),))
         else:
             found = each(lambda one, spec=spec: {"at": small.counters(spec.path, spec.shape, one)}, indices)
             words = bits_at(fold_in(keys, spec.code), found["at"].flatten(1))

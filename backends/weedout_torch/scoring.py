@@ -147,7 +147,7 @@ def _logits(
     counts = {} if population.plan is None else population.plan.counts
     indices = {site: kept_indices(masks[site], counts[site]) for site in small.sites}
     if population.weight_keys is not None:
-        weights = kept_normals(place, place.keys(population.weight_keys, candidates), params, small, indices)
+        weights = kept_normals(place.keys(population.weight_keys, candidates), params, small, indices)
     else:
         weights = gather_each(small, params, indices)
     layers, inputs, norm = small.net.layers, gather_masks(small, masks, indices), start.norm

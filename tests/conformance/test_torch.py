@@ -1,7 +1,6 @@
 """What only the PyTorch backends promise: compilation on XLA, devices, the user's optimisers and settings."""
 
 import os
-import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -284,7 +283,7 @@ def test_devices_that_do_not_divide_the_keys_share_them_too() -> None:
         spread.append(len(keys))
         return keys
 
-    alone, plan, keys = torch_place("cpu", 1, False), wc.mask_plan({"a": (5, 7)}, 0.4), wc.split(wc.key(2), 5)
+    alone, plan, keys = torch_place("cpu", 1), wc.mask_plan({"a": (5, 7)}, 0.4), wc.split(wc.key(2), 5)
     shared = masks_from_keys(replace(alone, devices=3, spread=over_three), keys, plan)
     assert spread == [6], "three devices have two candidates each, one of them to fill up"
     np.testing.assert_array_equal(shared["a"], masks_from_keys(alone, keys, plan)["a"])
@@ -366,25 +365,6 @@ def test_what_one_backend_finds_another_trains_and_a_third_measures(finds: str, 
     assert seen.accuracy == wc.evaluate(NET, alone.params, found.mask, examples(), backend="numpy").accuracy
 
 
-def test_compiled_words_are_the_words() -> None:
-    if shutil.which("c++") is None and shutil.which("g++") is None:
-        pytest.skip("torch.compile needs a C++ compiler, and there is none here")
-    backend, plan = wc.load_backend("torch", device="cpu", compile=True), wc.mask_plan({"a": (3, 2**14)}, 0.4)
-    for n in (5, 2**15, 2**15 + 7):  # short draws are not compiled
-        np.testing.assert_array_equal(backend.to_numpy(backend.random_bits(wc.key(9), n)), wc.bits(wc.key(9), n))
-    keys = wc.split(wc.key(3), 3)
-    np.testing.assert_array_equal(backend.masks_from_keys(keys, plan)["a"], wc.masks_from_keys(keys, plan)["a"])
-
-
-def test_no_compiler_is_said_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    def compile_(function: Any, **options: Any) -> Any:
-        raise RuntimeError("no C++ compiler found\nat some length")
-
-    monkeypatch.setattr(torch, "compile", lambda function, **options: lambda *arguments: compile_(function))
-    with pytest.raises(wc.BackendError, match=r"compile=True needs .* \(PyTorch says: no C\+\+ compiler found\)$"):
-        wc.load_backend("torch", device="cpu", compile=True)
-
-
 def test_a_fitness_does_not_depend_on_who_is_scored_beside() -> None:
     backend = wc.load_backend("torch", device="cpu")
     net = wc.mlp(20, (64, 48), 4)
@@ -407,7 +387,7 @@ def test_turns_divide_a_population_and_chunks_are_no_larger_than_allowed(devices
     from weedout_torch.devices import torch_place
     from weedout_torch.scoring import sizes
 
-    place = replace(torch_place("cpu", 1, False), devices=devices)
+    place = replace(torch_place("cpu", 1), devices=devices)
     for size in (1, 2, 3, 7, 16, 100, 1000):
         for most in {place.padded(one) for one in (1, 2, 5, 64, 2000)}:
             for turn in (None, 1, 4):

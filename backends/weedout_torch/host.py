@@ -1,0 +1,170 @@
+"""On a CPU: the random stream and the selection of nodes as loops that Numba compiles, on all cores.
+
+The core's definitions, to the bit. In operations on arrays, NumPy's or PyTorch's, each of the hundred steps of a word
+is a pass over memory; in these loops a word stays in the processor's registers.
+
+Arrays are NumPy's. Each loop takes a part of its work, from ``start`` to ``stop``, so that threads share it.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from time import perf_counter
+from typing import Any
+
+import numba
+import numpy as np
+from numba import uint32
+
+from weedout_core import side_by_side
+
+_EVEN, _ODD = (13, 15, 26, 6), (17, 29, 16, 24)  # rotations, by blocks of four rounds
+_PARITY = 0x1BD11BDA
+_PART = 2**16  # words: tens of microseconds, next to which handing them to a thread is little
+
+
+def bits(keys: np.ndarray, n: int) -> np.ndarray:
+    """The core's ``bits``: uint32 ``(*batch, 2)`` → ``(*batch, n)``."""
+    words = np.empty((*keys.shape[:-1], n), dtype=np.uint32)
+    _shared(_bits, _rows(keys), _rows(words), work=words.size, part=_PART)
+    return words
+
+
+def bits_at(keys: np.ndarray, counters: np.ndarray) -> np.ndarray:
+    """The core's ``bits_at``: uint32 ``(*batch, 2)``, counters that broadcast against ``(*batch, 1)``."""
+    shape = np.broadcast_shapes((*keys.shape[:-1], 1), counters.shape)
+    keys, counters = np.broadcast_to(keys, (*shape[:-1], 2)), np.broadcast_to(counters, shape)
+    words = np.empty(shape, dtype=np.uint32)
+    _shared(_bits_at, _rows(keys), _rows(counters), _rows(words), work=words.size, part=_PART)
+    return words
+
+
+def fold_in(keys: np.ndarray, data: int) -> np.ndarray:
+    """The core's ``fold_in`` of one number: uint32 ``(*batch, 2)`` → the same."""
+    folded = np.empty(keys.shape, dtype=np.uint32)
+    _fold_in(_rows(keys), np.uint32(data), _rows(folded))
+    return folded
+
+
+def keep_smallest(words: np.ndarray, k: int) -> np.ndarray:
+    """The core's ``keep_smallest``: uint32 ``(*batch, n)`` → bool."""
+    kept = np.empty(words.shape, dtype=np.bool_)
+    rows = _rows(words)
+    _shared(_keep_smallest, rows, k, _rows(kept), work=len(rows), part=-(-_PART // rows.shape[1]))
+    return kept
+
+
+@cache
+def compile_loops() -> float:
+    """Compile the loops, or load what an earlier process has compiled: the seconds that took in this process."""
+    started = perf_counter()
+    keys, words = np.zeros((1, 2), dtype=np.uint32), np.zeros((1, 1), dtype=np.uint32)
+    fold_in(keys, 0)
+    bits(keys, 1)
+    bits_at(keys, words)
+    keep_smallest(words, 1)
+    return perf_counter() - started
+
+
+def _rows(array: np.ndarray) -> np.ndarray:
+    """``(*batch, n)`` → ``(R, n)``, in one piece of memory: the type that the loops are compiled for."""
+    return np.ascontiguousarray(array).reshape(-1, array.shape[-1])
+
+
+def _shared(loop: Callable[..., None], *arrays: Any, work: int, part: int) -> None:
+    side_by_side(lambda start: loop(*arrays, start, min(start + part, work)), range(0, work, part))
+
+
+def _loop(function: Callable[..., Any]) -> Any:
+    """Compiled at its first call, and kept for later processes; runs without the interpreter's lock."""
+    loop = numba.njit(nogil=True)(function)
+    with suppress(RuntimeError):  # no folder can be written to: then each process compiles
+        loop.enable_caching()
+    return loop
+
+
+@_loop
+def _encrypt(key0: Any, key1: Any, low: Any) -> tuple[Any, Any]:
+    """Both output words for the counter (0, low). Numba widens what is computed from words: each step is cast back."""
+    schedule = (key0, key1, uint32(key0 ^ key1 ^ uint32(_PARITY)))
+    x0, x1 = key0, uint32(low + key1)
+    for block in range(5):
+        for rotation in _EVEN if block % 2 == 0 else _ODD:
+            x0 = uint32(x0 + x1)
+            x1 = uint32((x1 << uint32(rotation)) | (x1 >> uint32(32 - rotation)))
+            x1 = uint32(x1 ^ x0)
+        x0 = uint32(x0 + schedule[(block + 1) % 3])
+        x1 = uint32(x1 + schedule[(block + 2) % 3] + uint32(block + 1))
+    return x0, x1
+
+
+@_loop
+def _bits(keys: Any, words: Any, start: int, stop: int) -> None:
+    """Of words ``(R, n)``, counted through row after row, those from start to stop."""
+    n = words.shape[1]
+    for row in range(start // n, -(-stop // n)):
+        first = max(start - row * n, 0)
+        some = words[row, first : stop - row * n]
+        for i in range(len(some)):
+            word0, word1 = _encrypt(keys[row, 0], keys[row, 1], uint32(first + i))
+            some[i] = word0 ^ word1
+
+
+@_loop
+def _bits_at(keys: Any, counters: Any, words: Any, start: int, stop: int) -> None:
+    """The same, for counters ``(R, n)``."""
+    n = words.shape[1]
+    for row in range(start // n, -(-stop // n)):
+        first = max(start - row * n, 0)
+        some, at = words[row, first : stop - row * n], counters[row, first : stop - row * n]
+        for i in range(len(some)):
+            word0, word1 = _encrypt(keys[row, 0], keys[row, 1], at[i])
+            some[i] = word0 ^ word1
+
+
+@_loop
+def _fold_in(keys: Any, data: Any, folded: Any) -> None:
+    for row in range(len(keys)):
+        folded[row, 0], folded[row, 1] = _encrypt(keys[row, 0], keys[row, 1], data)
+
+
+@_loop
+def _keep_smallest(words: Any, k: int, kept: Any, start: int, stop: int) -> None:
+    """Of the rows, those from start to stop."""
+    for row in range(start, stop):
+        some, mask = words[row], kept[row]
+        threshold, surplus = _kth_smallest(some, k)
+        for i in range(len(some)):
+            mask[i] = some[i] <= threshold
+        i = len(some)
+        while surplus > 0:  # of the words equal to the threshold the last ones go
+            i -= 1
+            if some[i] == threshold:
+                mask[i] = False
+                surplus -= 1
+
+
+@_loop
+def _kth_smallest(words: Any, k: int) -> tuple[Any, int]:
+    """The core's threshold, by interpolation, and how many words more than k do not exceed it."""
+    first, last, below, within, step = 0, 2**32 - 1, 0, len(words), 0
+    while within != k and first < last:
+        share = (k - below - 0.5) / (within - below) if step % 4 < 3 else 0.5
+        threshold = first + min(int((last - first) * share), last - first - 1)
+        found = _count(words, uint32(threshold))
+        if found >= k:
+            last, within = threshold, found
+        else:
+            first, below = threshold + 1, found
+        step += 1
+    return uint32(last), within - k
+
+
+@_loop
+def _count(words: Any, threshold: Any) -> Any:
+    """How many words do not exceed the threshold."""
+    found = uint32(0)  # as wide as a word, so that they are counted as many at a time
+    for i in range(len(words)):
+        if words[i] <= threshold:
+            found = uint32(found + uint32(1))
+    return found
