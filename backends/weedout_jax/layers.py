@@ -128,7 +128,7 @@ def _kernel_gradient(h: jax.Array, gradient: jax.Array, window: int, precision: 
         return sums + jnp.stack(products), None
 
     parts = h.reshape(-1, images, *h.shape[1:]), gradient.reshape(-1, images, *gradient.shape[1:])
-    sums, _ = lax.scan(add, jnp.zeros((window, window * channels, features)), parts)  # in float32, also of bfloat16
+    sums, _ = lax.scan(add, jnp.zeros((window, window * channels, features), jnp.float32), parts)
     return jnp.swapaxes(sums.reshape(window, window, channels, features), 0, 1).astype(h.dtype)
 
 
@@ -144,7 +144,7 @@ def _backward_of_patches(
         return sums + of_kernel.astype(sums.dtype), of_x
 
     parts = h.reshape(-1, images, *h.shape[1:]), gradient.reshape(-1, images, *gradient.shape[1:])
-    sums, of_h = lax.scan(add, jnp.zeros(kernel.shape), parts)
+    sums, of_h = lax.scan(add, jnp.zeros(kernel.shape, jnp.float32), parts)
     return of_h.reshape(h.shape), sums.astype(kernel.dtype)
 
 

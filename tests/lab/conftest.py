@@ -1,6 +1,7 @@
 """What the lab's tests share: a run that the reference computes in a moment, and real data where there is some."""
 
 import os
+import signal
 import struct
 import subprocess
 import sys
@@ -52,6 +53,10 @@ def weedout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., in
 @pytest.fixture
 def start(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
     """The command as a process of its own, run in an empty folder."""
+
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # Tests begun in the background ignore interrupts, and so would what they start.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def run(*arguments: object) -> subprocess.Popen[str]:
         path = [str(ROOT), str(ROOT / "reference"), str(ROOT / "backends"), *sys.path]

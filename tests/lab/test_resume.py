@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -30,12 +31,17 @@ def finished(process: subprocess.Popen[str]) -> tuple[int, str]:
     return process.returncode, err
 
 
+def of_backend(name: str, folder: Path) -> list[str]:
+    """A backend's options. One that keeps its programs does: a run that continues has begun in seconds."""
+    return ["--backend", name, *(["--cache", str(folder / "cache")] if name == "jax" else [])]
+
+
 @pytest.fixture(params=["numpy", "jax"])
-def slow(request: pytest.FixtureRequest) -> list[str]:
+def slow(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
     """A run whose groups take long enough to be hit in the second."""
     pytest.importorskip(f"weedout_{request.param}")
     return [
-        *("paper", "--backend", request.param, "--hidden", "16", "--sparsity", "0", "0.3", "0.6"),
+        *("paper", *of_backend(request.param, tmp_path), "--hidden", "16", "--sparsity", "0", "0.3", "0.6"),
         *("--population", "10", "--generations", "2", "--repeats", "2", "--epochs", "40", "--batch-size", "64"),
     ]
 
@@ -76,10 +82,11 @@ KILLS = int(os.environ.get("WEEDOUT_KILLS", "3"))
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_a_run_killed_at_random_moments_ends_as_an_unkilled_one(start: Start, backend: str, tmp_path: Path) -> None:
-    """In a search, in an epoch, while a checkpoint is written: ``WEEDOUT_KILLS`` times, to the byte."""
+    """In a search, in an epoch, while a checkpoint or a program is written: ``WEEDOUT_KILLS`` times, to the byte."""
     pytest.importorskip(backend)
     run = [
-        *("paper", "--backend", backend, "--network", "wrn-10-1", "--sparsity", "0.5", "0.8", "--repeats", "2"),
+        *("paper", *of_backend(backend, tmp_path)),
+        *("--network", "wrn-10-1", "--sparsity", "0.5", "0.8", "--repeats", "2"),
         *("--train-examples", "256", "--test-examples", "64", "--batch", "64", "--batch-size", "64"),
         *("--population", "6", "--generations", "3", "--epochs", "3", "--augmentation", "crop_flip"),
         *("--checkpoint-minutes", "0", "--save-parameters"),
@@ -87,12 +94,16 @@ def test_a_run_killed_at_random_moments_ends_as_an_unkilled_one(start: Start, ba
     begun = time.monotonic()
     assert finished(start(*run, "--out", "whole"))[0] == 0
     whole = time.monotonic() - begun
-    moments = random.Random(backend)
+    moments, kills = random.Random(backend), 0
     killed = tmp_path / "killed"
-    for _ in range(KILLS):
+    while kills < KILLS:
         process = start(*run, "--out", killed)
         wait_for(killed / "config.json", process)
-        time.sleep(moments.uniform(0, whole / 2))
+        time.sleep(moments.uniform(0, whole / 3))
+        if process.poll() is None:
+            kills += 1
+        else:  # nothing is left to be hit: from the beginning
+            shutil.rmtree(killed)
         process.kill()
         process.communicate()
     code, err = finished(start(*run, "--out", killed))
