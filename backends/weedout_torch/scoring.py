@@ -61,7 +61,8 @@ def score_population(
     if (engine or measured_engine(place)) == "loop":
         turn = 1 if has_convolutions(rest) else _TURN
     padded, chunk, batch = sizes(place, population.size, most, turn)
-    parts: list[Tensor] = []
+    # Made before what is large and short-lived, which it would scatter over memory.
+    parts = [torch.empty(batch, device=place.device) for _ in range(padded // batch)]
     with torch.no_grad(), precise(precision):
         start = _start(head, {} if own else params, norm, x)
         place.sync()  # else it would be part of the first chunk's graph, and the second would compile anew
@@ -70,7 +71,7 @@ def score_population(
             for few in _slices(some.stop - some.start, batch):
                 candidates = slice(some.start + few.start, some.start + few.stop)
                 logits = _logits(place, small, start, params, population, candidates, _pick(masks, few))
-                parts.append(FITNESS[fitness](logits, y))
+                parts[candidates.start // batch].copy_(FITNESS[fitness](logits, y))
             place.sync()
     return torch.cat(parts)[: population.size]
 
