@@ -6,6 +6,7 @@ is a pass over memory; in these loops a word stays in the processor's registers.
 Arrays are NumPy's. Each loop takes a part of its work, from ``start`` to ``stop``, so that threads share it.
 """
 
+import math
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
@@ -68,7 +69,7 @@ def compile_loops() -> float:
 
 def _rows(array: np.ndarray) -> np.ndarray:
     """``(*batch, n)`` → ``(R, n)``, in one piece of memory: the type that the loops are compiled for."""
-    return np.ascontiguousarray(array).reshape(-1, array.shape[-1])
+    return np.ascontiguousarray(array).reshape(math.prod(array.shape[:-1]), array.shape[-1])
 
 
 def _shared(loop: Callable[..., None], *arrays: Any, work: int, part: int) -> None:

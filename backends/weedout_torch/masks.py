@@ -22,9 +22,11 @@ def keep_smallest(place: Place, bits: Any, k: int) -> Tensor:
 
 def masks_from_keys(place: Place, keys: Any, plan: MaskPlan) -> dict[str, Tensor]:
     """Draw the masks of candidates: uint32 ``(m, 2)`` → {site: bool ``(m, *shape)``}."""
-    drawn = draw_masks(place, place.keys(keys, slice(0, place.padded(len(keys)))), plan)
-    masks = {site: mask[: len(keys)] for site, mask in drawn.items()}
-    place.sync()
+    padded = place.padded(len(keys))
+    masks = draw_masks(place, place.keys(keys, slice(0, padded)), plan)
+    if padded > len(keys):
+        masks = {site: mask[: len(keys)] for site, mask in masks.items()}
+        place.sync()
     return masks
 
 

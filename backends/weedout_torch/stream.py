@@ -53,4 +53,4 @@ def output_words(keys: Tensor, low: Tensor) -> tuple[Tensor, Tensor]:
 def rotate_left(places: int, device: torch.device) -> Callable[[Tensor], Tensor]:
     """Rotation by so many places."""
     left, right, low = (integer(number, device) for number in (places, 32 - places, (1 << places) - 1))
-    return lambda words: torch.bitwise_left_shift(words, left) | torch.bitwise_right_shift(words, right) & low
+    return lambda words: torch.bitwise_left_shift(words, left) | (torch.bitwise_right_shift(words, right) & low)

@@ -56,6 +56,15 @@ def test_xla_compiles_one_generation_and_fetches_its_fitness_only(metrics: Any) 
     assert fetches.tolist() == [1, 1, 1], f"each generation fetches its fitness and nothing else; got {fetches}"
 
 
+def test_xla_compiles_the_masks_of_one_shape_once(metrics: Any) -> None:
+    backend, keys = wc.load_backend("torch_xla"), wc.split(wc.key(0), 5)
+    seen: list[int] = []
+    for space, sparsity in (({"a": (6, 7)}, 0.5), ({"b": (6, 7), "c": (6, 7)}, 0.25)):
+        backend.masks_from_keys(keys, wc.mask_plan(space, sparsity))
+        seen.append(recorded(metrics)[0])
+    assert seen[0] == seen[1] == 2, f"words and their selection, for every site: {seen} compilations"
+
+
 def test_xla_compiles_one_epoch(metrics: Any) -> None:
     params = wc.load_backend("torch_xla").initialise(NET, wc.key(0))
     seen: list[int] = []

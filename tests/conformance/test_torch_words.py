@@ -32,7 +32,7 @@ def keep_by_operations(words: np.ndarray, k: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("bits", [host.bits, bits_of_operations])
-@given(seed=SEEDS, batch=st.sampled_from([(), (1,), (3,), (2, 2)]), n=st.integers(1, 5000))
+@given(seed=SEEDS, batch=st.sampled_from([(), (1,), (3,), (2, 2)]), n=st.integers(0, 5000))
 def test_words(bits: Callable[..., np.ndarray], seed: int, batch: tuple[int, ...], n: int) -> None:
     keys = keys_of(seed, batch)
     np.testing.assert_array_equal(bits(keys, n), wc.bits(keys, n), strict=True)
