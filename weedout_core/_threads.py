@@ -1,4 +1,4 @@
-"""NumPy on all cores: parts of one piece of work side by side."""
+"""All cores: parts of one piece of work side by side."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ from typing import Any
 def side_by_side(work: Callable[[Any], None], parts: Sequence[Any]) -> None:
     """Do the work on each part, on as many threads as the process has cores.
 
-    For work that spends its time in NumPy on many elements, where the interpreter is free for the other threads.
+    For work that leaves the interpreter free for the other threads, as NumPy on many elements and compiled loops do.
     What is done must not depend on the order. The first exception is raised.
     """
     threads = min(_cores(), len(parts))

@@ -90,8 +90,10 @@ def torch_place(device: str | None, devices: int) -> Place:
         raise BackendError(f"the torch backend has the devices {has} here; got {device!r}. Take one, or leave it out.")
     _one_device("torch", devices)
     name = torch.cuda.get_device_name() if kind == "cuda" else "cpu"
-    compile_seconds = host.compile_loops if kind == "cpu" else None
-    return Place("torch", torch.device(kind), name, 1, ("torch",), False, _nothing, _same, compile_seconds)
+    if kind == "cuda":
+        return Place("torch", torch.device(kind), name, 1, ("torch",), False, _nothing, _same)
+    compiling = host.compile_loops()  # now, and not in the first phase that draws
+    return Place("torch", torch.device(kind), name, 1, ("torch",), False, _nothing, _same, lambda: compiling)
 
 
 def xla_place(device: str | None, devices: int) -> Place:

@@ -19,8 +19,8 @@ from numba import uint32
 
 from weedout_core import side_by_side
 
-_EVEN, _ODD = (13, 15, 26, 6), (17, 29, 16, 24)  # rotations, by blocks of four rounds
-_PARITY = 0x1BD11BDA
+ROTATIONS = EVEN, ODD = (13, 15, 26, 6), (17, 29, 16, 24)  # by blocks of four rounds, in turn
+PARITY = 0x1BD11BDA
 _PART = 2**16  # words: tens of microseconds, next to which handing them to a thread is little
 
 
@@ -34,9 +34,9 @@ def bits(keys: np.ndarray, n: int) -> np.ndarray:
 def bits_at(keys: np.ndarray, counters: np.ndarray) -> np.ndarray:
     """The core's ``bits_at``: uint32 ``(*batch, 2)``, counters that broadcast against ``(*batch, 1)``."""
     shape = np.broadcast_shapes((*keys.shape[:-1], 1), counters.shape)
-    keys, counters = np.broadcast_to(keys, (*shape[:-1], 2)), np.broadcast_to(counters, shape)
     words = np.empty(shape, dtype=np.uint32)
-    _shared(_bits_at, _rows(keys), _rows(counters), _rows(words), work=words.size, part=_PART)
+    keys, counters = _rows(keys, (*shape[:-1], 2)), _rows(counters, shape)
+    _shared(_bits_at, keys, counters, _rows(words), work=words.size, part=_PART)
     return words
 
 
@@ -51,7 +51,7 @@ def keep_smallest(words: np.ndarray, k: int) -> np.ndarray:
     """The core's ``keep_smallest``: uint32 ``(*batch, n)`` → bool."""
     kept = np.empty(words.shape, dtype=np.bool_)
     rows = _rows(words)
-    _shared(_keep_smallest, rows, k, _rows(kept), work=len(rows), part=-(-_PART // rows.shape[1]))
+    _shared(_keep_smallest, rows, int(k), _rows(kept), work=len(rows), part=-(-_PART // rows.shape[1]))
     return kept
 
 
@@ -67,9 +67,14 @@ def compile_loops() -> float:
     return perf_counter() - started
 
 
-def _rows(array: np.ndarray) -> np.ndarray:
-    """``(*batch, n)`` → ``(R, n)``, in one piece of memory: the type that the loops are compiled for."""
-    return np.ascontiguousarray(array).reshape(math.prod(array.shape[:-1]), array.shape[-1])
+def _rows(array: np.ndarray, shape: tuple[int, ...] | None = None) -> np.ndarray:
+    """``(*batch, n)``, or what broadcasts to it, → ``(R, n)``, of the one type that the loops are compiled for.
+
+    Numba compiles anew for an array in pieces, or one that is read-only.
+    """
+    if shape not in (None, array.shape):
+        array = np.broadcast_to(array, shape)
+    return np.require(array, requirements=["C", "W"]).reshape(math.prod(array.shape[:-1]), array.shape[-1])
 
 
 def _shared(loop: Callable[..., None], *arrays: Any, work: int, part: int) -> None:
@@ -79,7 +84,8 @@ def _shared(loop: Callable[..., None], *arrays: Any, work: int, part: int) -> No
 def _loop(function: Callable[..., Any]) -> Any:
     """Compiled at its first call, and kept for later processes; runs without the interpreter's lock."""
     loop = numba.njit(nogil=True)(function)
-    with suppress(RuntimeError):  # no folder can be written to: then each process compiles
+    # Where no folder can be written to, each process compiles; with NUMBA_DISABLE_JIT none does.
+    with suppress(RuntimeError, AttributeError):
         loop.enable_caching()
     return loop
 
@@ -87,10 +93,10 @@ def _loop(function: Callable[..., Any]) -> Any:
 @_loop
 def _encrypt(key0: Any, key1: Any, low: Any) -> tuple[Any, Any]:
     """Both output words for the counter (0, low). Numba widens what is computed from words: each step is cast back."""
-    schedule = (key0, key1, uint32(key0 ^ key1 ^ uint32(_PARITY)))
+    schedule = (key0, key1, uint32(key0 ^ key1 ^ uint32(PARITY)))
     x0, x1 = key0, uint32(low + key1)
     for block in range(5):
-        for rotation in _EVEN if block % 2 == 0 else _ODD:
+        for rotation in EVEN if block % 2 == 0 else ODD:
             x0 = uint32(x0 + x1)
             x1 = uint32((x1 << uint32(rotation)) | (x1 >> uint32(32 - rotation)))
             x1 = uint32(x1 ^ x0)

@@ -5,10 +5,9 @@ from typing import Any
 import torch
 
 from weedout_core import ConfigError, MaskPlan, SitePlan
-from weedout_torch import host
+from weedout_torch import host, stream
 from weedout_torch.devices import Place, Tensor
 from weedout_torch.integers import TOP, counting, integer, signed, to_host
-from weedout_torch.stream import bits, fold_in
 
 
 def keep_smallest(place: Place, bits: Any, k: int) -> Tensor:
@@ -37,19 +36,19 @@ def draw_masks(place: Place, keys: Tensor, plan: MaskPlan) -> dict[str, Tensor]:
 
 def _site_masks(place: Place, keys: Tensor, site: SitePlan) -> Tensor:
     """bool ``(m, *shape)``."""
-    words = bits(fold_in(keys, site.code), site.nodes)
-    place.sync()  # in one program with what follows they would be drawn again for each of its counts
+    words = stream.bits(stream.fold_in(keys, site.code), site.nodes)
+    place.sync()  # PyTorch/XLA: in one program with their selection, words would be drawn again for each count of it
     if site.bound is None:
         masks = kept(words, site.kept)
     else:
         masks = (words ^ TOP <= signed(site.bound ^ 2**31)) | kept(words, 1)
     masks = masks.reshape(-1, *site.shape)
-    place.sync()  # sites of the same shape share these programs
+    place.sync()  # PyTorch/XLA: sites of the same shape share these programs
     return masks
 
 
 def kept(words: Tensor, k: int) -> Tensor:
-    """``keep_smallest`` inside a program: int32 words ``(*batch, n)`` → bool."""
+    """``keep_smallest`` of rows: int32 words ``(*batch, n)`` → bool."""
     if words.device.type == "cpu":
         return torch.from_numpy(host.keep_smallest(to_host(words), k))
     return kept_by_counting(words, k)

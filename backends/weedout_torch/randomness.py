@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from weedout_core import Compaction, ParameterSpec, parameter_shapes
+from weedout_core import Compaction, ConfigError, ParameterSpec, parameter_shapes
 from weedout_torch.compaction import each
 from weedout_torch.devices import Place, Tensor
 from weedout_torch.integers import shift_right
@@ -19,7 +19,9 @@ _LOW = float(np.nextafter(np.float32(-1), np.float32(0)))
 
 
 def random_bits(place: Place, key: Any, n: int) -> Tensor:
-    """n words of the stream: uint32 ``(n,)``."""
+    """n words of the stream, 0 ≤ n ≤ 2^32: uint32 ``(n,)``. Raises ConfigError for another number."""
+    if not 0 <= n <= 2**32:
+        raise ConfigError(f"the number of words must be in [0, 2^32]; got {n}.")
     words = bits(place.words(key), n).to(torch.uint32)
     place.sync()
     return words

@@ -61,8 +61,8 @@ def score_population(
     if (engine or measured_engine(place)) == "loop":
         turn = 1 if has_convolutions(rest) else _TURN
     padded, chunk, batch = sizes(place, population.size, most, turn)
-    # Made before what is large and short-lived, which it would scatter over memory.
-    parts = [torch.empty(batch, device=place.device) for _ in range(padded // batch)]
+    # Before what is large and passing: between that, these few floats would leave gaps too small to be used again.
+    parts = [torch.empty(batch, dtype=torch.float32, device=place.device) for _ in range(padded // batch)]
     with torch.no_grad(), precise(precision):
         start = _start(head, {} if own else params, norm, x)
         place.sync()  # else it would be part of the first chunk's graph, and the second would compile anew

@@ -10,9 +10,6 @@ import torch
 from weedout_torch import host
 from weedout_torch.integers import Tensor, counting, from_host, integer, signed, to_host
 
-_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
-_PARITY = 0x1BD11BDA
-
 
 def fold_in(keys: Tensor, data: int) -> Tensor:
     """Both output words for the counter (0, data): int32 ``(*batch, 2)`` → the same."""
@@ -38,11 +35,11 @@ def bits_at(keys: Tensor, counters: Tensor) -> Tensor:
 def output_words(keys: Tensor, low: Tensor) -> tuple[Tensor, Tensor]:
     """Both words for the counters (0, low) in operations on int32, for any device: int32 ``(*batch, n)`` each."""
     k0, k1 = keys[..., 0:1], keys[..., 1:2]
-    schedule = (k0, k1, k0 ^ k1 ^ integer(_PARITY, k0.device))
-    rotate = {rotation: rotate_left(rotation, low.device) for rotation in sum(_ROTATIONS, ())}
+    schedule = (k0, k1, k0 ^ k1 ^ integer(host.PARITY, k0.device))
+    rotate = {rotation: _rotate_left(rotation, low.device) for rotation in host.EVEN + host.ODD}
     x0, x1 = torch.zeros_like(low) + k0, low + k1
     for block in range(5):
-        for rotation in _ROTATIONS[block % 2]:
+        for rotation in host.ROTATIONS[block % 2]:
             x0 = x0 + x1
             x1 = rotate[rotation](x1) ^ x0
         x0 = x0 + schedule[(block + 1) % 3]
@@ -50,7 +47,7 @@ def output_words(keys: Tensor, low: Tensor) -> tuple[Tensor, Tensor]:
     return x0, x1
 
 
-def rotate_left(places: int, device: torch.device) -> Callable[[Tensor], Tensor]:
-    """Rotation by so many places."""
-    left, right, low = (integer(number, device) for number in (places, 32 - places, (1 << places) - 1))
-    return lambda words: torch.bitwise_left_shift(words, left) | (torch.bitwise_right_shift(words, right) & low)
+def _rotate_left(places: int, device: torch.device) -> Callable[[Tensor], Tensor]:
+    """Rotation by so many places, its constants made once for all rounds: see ``integer``, and ``shift_right``."""
+    left, right, mask = (integer(number, device) for number in (places, 32 - places, (1 << places) - 1))
+    return lambda words: torch.bitwise_left_shift(words, left) | (torch.bitwise_right_shift(words, right) & mask)

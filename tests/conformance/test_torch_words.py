@@ -1,6 +1,10 @@
 """Words and selection in PyTorch, both ways: in compiled loops, and in operations on int32 as on other devices."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,12 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import weedout_core as wc
+from tests.conformance.connected import connected
 
 pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'weedout-core[torch]'")
+
+import torch
 
 from weedout_torch import host, masks, stream
 from weedout_torch.integers import counting, from_host, to_host
 
+ROOT = Path(__file__).resolve().parents[2]
 SEEDS = st.integers(0, 2**64 - 1)
 
 
@@ -23,8 +31,8 @@ def keys_of(seed: int, batch: tuple[int, ...]) -> np.ndarray:
 
 
 def bits_of_operations(keys: np.ndarray, n: int) -> np.ndarray:
-    low = counting(n, from_host(keys).device)
-    return to_host(stream.output_words(from_host(keys), low)[0] ^ stream.output_words(from_host(keys), low)[1])
+    word0, word1 = stream.output_words(from_host(keys), counting(n, from_host(keys).device))
+    return to_host(word0 ^ word1)
 
 
 def keep_by_operations(words: np.ndarray, k: int) -> np.ndarray:
@@ -48,8 +56,33 @@ def test_parts_that_threads_share_leave_no_seam(rows: int, n: int, monkeypatch: 
     np.testing.assert_array_equal(host.bits(keys, n), words)
     counters = np.arange(n, dtype=np.uint32)[::-1]
     np.testing.assert_array_equal(host.bits_at(keys, counters), words[:, ::-1])
-    np.testing.assert_array_equal(host.keep_smallest(words, 1), wc.keep_smallest(words, 1))
-    assert parts[0] == parts[1] == -(-rows * n // 2**16)
+    for k in {1, -(-n // 2), n}:
+        np.testing.assert_array_equal(host.keep_smallest(words, k), wc.keep_smallest(words, k))
+    assert parts[:2] == [-(-rows * n // 2**16)] * 2, "words"
+    assert set(parts[2:]) == {-(-rows // -(-(2**16) // n))}, "rows, of as many words"
+
+
+def test_arrays_in_pieces_or_read_only_are_compiled_for_no_more() -> None:
+    keys = wc.split(wc.key(1), 8)
+    compiled = {loop: len(loop.signatures) for loop in (host._bits, host._bits_at, host._fold_in, host._keep_smallest)}
+    host.compile_loops()
+    frozen, pieces = keys[2:5].copy(), keys[::2]
+    frozen.setflags(write=False)
+    for some in (frozen, pieces, keys[:0], np.broadcast_to(keys[0], (3, 2))):
+        words = wc.bits(some, 7)
+        words.setflags(write=False)
+        np.testing.assert_array_equal(host.bits(some, 7), words)
+        np.testing.assert_array_equal(host.bits_at(some, np.arange(7, dtype=np.uint32)), words)
+        np.testing.assert_array_equal(host.fold_in(some, 3), wc.fold_in(some, 3))
+        np.testing.assert_array_equal(host.keep_smallest(words, 2), wc.keep_smallest(words, 2))
+    assert all(len(loop.signatures) == max(1, before) == 1 for loop, before in compiled.items())
+
+
+@pytest.mark.parametrize("name", ["torch", "torch_xla"])
+@pytest.mark.parametrize("n", [-1, 2**32 + 1])
+def test_a_number_of_words_out_of_range(name: str, n: int) -> None:
+    with pytest.raises(wc.ConfigError, match=rf"^the number of words must be in \[0, 2\^32\]; got {n}\.$"):
+        connected(name).random_bits(wc.key(0), n)
 
 
 @given(seed=SEEDS, counters=st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=9))
@@ -91,7 +124,38 @@ def test_loops_are_compiled_where_no_folder_can_keep_them(monkeypatch: pytest.Mo
     assert host._loop(lambda word: word + 1)(1) == 2
 
 
-def test_compilation_is_timed() -> None:
-    seconds = wc.load_backend("torch", device="cpu").compile_seconds
-    assert seconds is not None
-    assert 0 < seconds() == seconds(), "the loops are compiled once, when the backend is connected"
+CONNECTS = """
+import weedout_core as wc
+from weedout_torch import host
+loops = host._bits, host._bits_at, host._fold_in, host._keep_smallest
+before = [len(loop.signatures) for loop in loops]
+backend = wc.load_backend("torch", device="cpu")
+connected = [len(loop.signatures) for loop in loops]
+seconds = backend.compile_seconds()
+backend.masks_from_keys(wc.split(wc.key(0), 3), wc.mask_plan({"a": (50,)}, 0.5))
+print(before, connected, [len(loop.signatures) for loop in loops], seconds > 0.1, seconds == backend.compile_seconds())
+"""
+
+
+def test_loops_are_compiled_and_timed_when_the_backend_is_connected(tmp_path: Path) -> None:
+    path = os.pathsep.join(str(ROOT / part) for part in (".", "backends"))
+    environment = os.environ | {"PYTHONPATH": path, "NUMBA_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", CONNECTS], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split("\n")[:1] == ["[0, 0, 0, 0] [1, 1, 1, 1] [1, 1, 1, 1] True True"], done.stderr
+    assert any(tmp_path.rglob("*.nbi")), "they are kept for the next process"
+
+
+def test_scores_are_float32_whatever_the_default() -> None:
+    backend, net = wc.load_backend("torch", device="cpu"), wc.mlp(8, (16,), 4)
+    x, y = np.random.default_rng(0).standard_normal((24, 8)).astype(np.float32), np.arange(24) % 4
+    population = wc.ask(wc.init(wc.key(3), wc.mask_space(net), wc.SearchConfig(sparsity=0.5, population=7)))
+    wanted = backend.score(net, backend.initialise(net, wc.key(1)), population, x, y)
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        found = backend.score(net, backend.initialise(net, wc.key(1)), population, x, y)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert found.dtype == torch.float32
+    assert torch.equal(found, wanted)

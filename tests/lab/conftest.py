@@ -5,7 +5,7 @@ import signal
 import struct
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -51,12 +51,10 @@ def weedout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., in
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
+def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """The command as a process of its own, run in an empty folder."""
-
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        # Tests begun in the background ignore interrupts, and so would what they start.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Tests begun in the background ignore interrupts, and so would what they start.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def run(*arguments: object) -> subprocess.Popen[str]:
         path = [str(ROOT), str(ROOT / "reference"), str(ROOT / "backends"), *sys.path]
@@ -69,7 +67,8 @@ def start(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
             text=True,
         )
 
-    return run
+    yield run
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

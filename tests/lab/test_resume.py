@@ -92,20 +92,27 @@ def test_a_run_killed_at_random_moments_ends_as_an_unkilled_one(start: Start, ba
         *("--checkpoint-minutes", "0", "--save-parameters"),
     ]
     begun = time.monotonic()
-    assert finished(start(*run, "--out", "whole"))[0] == 0
-    whole = time.monotonic() - begun
-    moments, kills = random.Random(backend), 0
+    process = start(*run, "--out", "whole")
+    wait_for(tmp_path / "whole" / "config.json", process)
+    imported = time.monotonic() - begun
+    assert finished(process)[0] == 0
+    worked = time.monotonic() - begun - imported
+    moments, hits = random.Random(backend), 0
     killed = tmp_path / "killed"
-    while kills < KILLS:
+    for _ in range(10 * KILLS):
         process = start(*run, "--out", killed)
-        wait_for(killed / "config.json", process)
-        time.sleep(moments.uniform(0, whole / 3))
-        if process.poll() is None:
-            kills += 1
-        else:  # nothing is left to be hit: from the beginning
-            shutil.rmtree(killed)
+        # A run that continues, or has its programs, works for less long than the first one.
+        time.sleep(imported + moments.uniform(0, worked / 3))
         process.kill()
-        process.communicate()
+        code, err = finished(process)
+        if code == 0:  # nothing is left to be hit: from the beginning
+            shutil.rmtree(killed)
+            continue
+        assert code == -signal.SIGKILL, err
+        hits += 1
+        if hits == KILLS:
+            break
+    assert hits == KILLS, f"{hits} of {10 * KILLS} runs were alive when they were killed"
     code, err = finished(start(*run, "--out", killed))
     assert code == 0, err
     for path in sorted((tmp_path / "whole").rglob("*.safetensors")):
