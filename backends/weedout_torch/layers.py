@@ -43,13 +43,19 @@ def max_pool(h: Tensor, window: int) -> Tensor:
     return _channels_last(F.max_pool2d(h.flatten(0, 1).movedim(-1, 1), window), len(h))
 
 
-def masked(h: Tensor, mask: Tensor, rescale: bool) -> Tensor:
-    """Masks ``(R, *shape)`` or ``(R, channels)``. A removed node is absent: zero is selected, not multiplied in."""
+def masked(h: Tensor, mask: Tensor, rescale: bool, in_place: bool = False) -> Tensor:
+    """Masks ``(R, *shape)`` or ``(R, channels)``. A removed node is absent: zero is selected, not multiplied in.
+
+    ``in_place``: h may be changed.
+    """
     mask = mask.reshape(len(mask), *[1] * (h.ndim - mask.ndim), *mask.shape[1:])
-    if h.device.type == "cpu":
-        kept: Any = _Select.apply(h, mask)
-    else:
+    kept: Any
+    if h.device.type != "cpu":
         kept = torch.where(mask, h, torch.zeros((), device=h.device))
+    elif in_place and len(h) >= len(mask):
+        kept = h.view(torch.int32).bitwise_and_(_bits(mask)).view(torch.float32)
+    else:
+        kept = _Select.apply(h, mask)
     return kept * _inverse_kept(mask) if rescale else kept
 
 
@@ -58,7 +64,7 @@ class _Select(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, h: Tensor, mask: Tensor) -> Tensor:
-        bits = -mask.to(torch.int32)  # all ones where a node is kept
+        bits = _bits(mask)
         ctx.save_for_backward(bits)
         return (h.view(torch.int32) & bits).view(torch.float32)
 
@@ -66,6 +72,11 @@ class _Select(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         (bits,) = ctx.saved_tensors
         return (gradients[0].view(torch.int32) & bits).view(torch.float32), None
+
+
+def _bits(mask: Tensor) -> Tensor:
+    """int32, all ones where a node is kept."""
+    return -mask.to(torch.int32)
 
 
 def _inverse_kept(mask: Tensor) -> Tensor:

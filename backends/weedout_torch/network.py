@@ -33,6 +33,8 @@ FLOATS = 2**26  # activations and own weights that may exist at once: 256 MiB
 _CHUNK = 4096  # examples in flight while predicting, at most
 _ALIVE = 3  # activations at once without a gradient: a layer's input, its output, and the input of a residual
 
+_MAKES = (Dense, Conv, BatchNorm, Relu, Residual)  # what these give is a tensor of its own
+
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -55,6 +57,7 @@ def forward(
         the activations, and the statistics that batch normalisation took from the batch, {path: ``(R, channels)``}.
     """
     taken: dict[str, Tensor] = {}
+    ours = False  # whether h was made here and is held by nobody else, nor wanted by a gradient: it may be changed
     for layer in layers:
         match layer:
             case Dense(name):
@@ -65,7 +68,7 @@ def forward(
                 h, statistics = batch_norm(layer, params, h, norm)
                 taken |= statistics
             case Relu():
-                h = torch.relu(h)
+                h = torch.relu_(h) if ours else torch.relu(h)
             case Flatten():
                 h = h.flatten(2)
             case MaxPool(window):
@@ -73,7 +76,7 @@ def forward(
             case GlobalAveragePool():
                 h = h.mean(dim=(2, 3))
             case Mask(site, rescale):
-                h = h if masks is None else masked(h, masks[site], rescale)
+                h = h if masks is None else masked(h, masks[site], rescale, ours)
             case Gather(name):
                 h = gather(h, (masks or {})[name])
             case Slice(start, count):
@@ -85,6 +88,7 @@ def forward(
                 other, of_shortcut = forward(shortcut, params, h, masks, norm, compute)
                 h = one + other
                 taken |= of_main | of_shortcut
+        ours = not torch.is_grad_enabled() and (isinstance(layer, _MAKES) or (ours and isinstance(layer, Mask)))
     return h, taken
 
 

@@ -145,6 +145,33 @@ def test_a_removed_node_is_absent(granularity: str) -> None:
     assert torch.equal(*(torch.autograd.grad(y, [h], gradient)[0] for y in (got, wanted))), "gradients"
 
 
+#: Layers that begin with what changes its input in place where it may, once in a branch and once after a sum.
+CAREFUL = wc.Network(
+    (
+        wc.Residual((wc.Relu(), wc.Mask("a"), wc.Relu()), (wc.Mask("b"), wc.Relu())),
+        wc.Mask("c", rescale=True),
+        wc.Residual((), (wc.Relu(),)),
+        wc.Relu(),
+        wc.Dense("logits", 3),
+    ),
+    (7,),
+)
+
+
+@pytest.mark.parametrize("networks", [1, 2])
+@pytest.mark.parametrize("net", [CAREFUL, wc.mlp(7, (9, 8), 4), wc.vgg(2, 4, (4, 4, 3))])
+def test_what_is_changed_in_place_is_nobody_elses(net: wc.Network, networks: int) -> None:
+    params = {path: drawn(*shape).detach().float() for path, shape in wc.parameter_shapes(net).items()}
+    masks = {site: drawn(2, *shape) > 0 for site, shape in wc.mask_space(net).items()}
+    h = drawn(networks, 6, *net.input_shape).detach().float()
+    before = h.clone()
+    wanted, _ = network.forward(net.layers, params, h, masks, 2)
+    with torch.no_grad():
+        got, _ = network.forward(net.layers, params, h, masks, 2)
+    assert torch.equal(h, before), "the activations handed in"
+    assert torch.equal(got, wanted)
+
+
 def test_crops_are_windows_of_the_padded_image() -> None:
     rng, margin = np.random.default_rng(0), wc.CROP_MARGIN
     x = rng.standard_normal((40, 6, 8, 3)).astype(np.float32)
