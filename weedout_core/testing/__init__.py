@@ -19,7 +19,7 @@ from types import MappingProxyType
 
 from weedout_core._backend import Backend
 from weedout_core._loading import load_backend
-from weedout_core.testing import compacted, draws, scores, training
+from weedout_core.testing import compacted, draws, scores, searches, training
 from weedout_core.testing.strategies import keys, plans, problems, spaces, sparsities, tied_words
 
 __all__ = ["CHECKS", "Check", "assert_agrees", "keys", "plans", "problems", "spaces", "sparsities", "tied_words"]
@@ -57,8 +57,8 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
             compacted.compacted_epoch_agrees,
             training.bfloat16_step_agrees,
             training.networks_are_independent,
-            training.search_agrees,
-            training.elite_never_worsens,
+            searches.search_agrees,
+            searches.elite_never_worsens,
         )
     }
 )

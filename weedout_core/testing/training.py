@@ -1,23 +1,18 @@
-"""Checks of the learning phase and of whole searches."""
+"""Checks of the learning phase."""
 
-import itertools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from hypothesis import strategies as st
 
 from weedout_core._backend import Backend, stack
 from weedout_core._calls import TrainState
-from weedout_core._config import SearchConfig, TrainConfig
+from weedout_core._config import TrainConfig
 from weedout_core._networks import Network, activation_shapes, initial_statistics
-from weedout_core._population import Origin
-from weedout_core._random import key as make_key
 from weedout_core._random import split
 from weedout_core._schedule import CROP_MARGIN, epoch_batches, train_plan
-from weedout_core._weedout import search
 from weedout_core.testing.draws import across, each, equal
 from weedout_core.testing.precision import UNIT_ROUNDOFF
 from weedout_core.testing.scores import within
@@ -223,78 +218,5 @@ def networks_are_independent(backend: Backend, reference: Backend) -> None:
             {path: backend.to_numpy(value)[1] for path, value in together.params.items()},
             {path: backend.to_numpy(value)[0] for path, value in alone.params.items()},
         )
-
-    holds()
-
-
-def _measuring(backend: Backend, most: list[float], drawn: bool) -> Backend:
-    """The backend; each population of keys that it scores leaves the largest bound of its fitness in ``most``.
-
-    With ``drawn`` the bound holds against a backend that draws the weights itself.
-    """
-
-    def score_population(
-        net: Any, params: Any, norm: Any, population: Any, x: Any, y: Any, fitness: Any, precision: Any, chunk: Any
-    ) -> Any:
-        masks = backend.masks_from_keys(population.mask_keys, population.plan)
-        bounds: list[float] = []
-        for index in range(population.size):
-            own = population.weight_keys
-            weights = params if own is None else backend.draw_parameters(own[index], params)
-            weights = {path: backend.to_numpy(value) for path, value in weights.items()}
-            mask = {site: backend.to_numpy(value[index]) for site, value in masks.items()}
-            off = bound("draw_parameters")(weights) if drawn else None
-            bounds.append(bound(fitness)(*bound("apply")(net, weights, mask, backend.to_numpy(x), off)))
-        most.append(max(bounds))
-        return backend.score_population(net, params, norm, population, x, y, fitness, precision, chunk)
-
-    return replace(backend, score_population=score_population)
-
-
-def search_agrees(backend: Backend, reference: Backend) -> None:
-    """A whole search draws the same candidates and finds the same winner, unless two are too close to call."""
-
-    @across(problems(backend), each("shared", "per_candidate"))
-    def agree(problem: Problem, weights: str) -> None:
-        config = SearchConfig(sparsity=0.5, population=6, generations=3, weights=weights, batch=16)
-        data = (problem.x, problem.y)
-        got = search(problem.net, data, config, backend=backend, key=problem.keys[0])
-        bounds: list[float] = []
-        wanted = search(
-            problem.net, data, config, backend=_measuring(reference, bounds, drawn=True), key=problem.keys[0]
-        )
-        for one, two, most in zip(got.history, wanted.history, bounds, strict=True):
-            top = np.sort(two.fitness)[-2:]
-            within("fitness in a search", one.fitness, two.fitness, most)
-            if top[1] - top[0] <= 2 * most:
-                return  # from here on the two may rightly go different ways
-            assert one.elite == two.elite, f"generation {one.generation} elects {one.elite}, not {two.elite}"
-        assert got.origin == wanted.origin, f"the winner is {got.origin}, not {wanted.origin}"
-        for site, mask in wanted.mask.items():
-            equal(f"the winner's mask of {site!r}", got.mask[site], mask)
-
-    agree()
-
-
-def elite_never_worsens(backend: Backend, reference: Backend) -> None:
-    """On a fixed batch the best fitness never falls, and each elite is a candidate of its generation or before."""
-    del reference
-
-    @across(problems(backend), [st.integers(0, 2**32 - 1)])
-    def holds(problem: Problem, seed: int) -> None:
-        config = SearchConfig(sparsity=0.5, population=4, generations=4, batch_policy="fixed", batch=16)
-        bounds: list[float] = []
-        measured = _measuring(backend, bounds, drawn=False)
-        history = search(problem.net, (problem.x, problem.y), config, backend=measured, key=make_key(seed)).history
-        best = [generation.best for generation in history]
-        # Equal to the bit where candidates are mapped; where a backend batches them, the elite's fitness may be
-        # off by the bound each time it is scored.
-        slack = 2 * max(bounds)
-        assert all(later >= earlier - slack for earlier, later in itertools.pairwise(best)), f"best: {best}"
-        for generation in history:
-            origin: Origin = generation.elite
-            assert origin.generation <= generation.generation, (
-                f"{origin} is elite of generation {generation.generation}"
-            )
 
     holds()
