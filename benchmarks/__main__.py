@@ -4,6 +4,7 @@ Needs the extra ``bench``. Nothing else should run on the machine meanwhile.
 """
 
 import argparse
+import os
 import sys
 import tempfile
 import time
@@ -11,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks import digits, growth, machine, results, sampling, search, training, words
+from benchmarks import digits, growth, machine, memory, results, sampling, search, training, words
 from benchmarks.section import Section
 from benchmarks.timing import Say
 
@@ -31,6 +32,7 @@ GROUPS = {
     "growth": Group("Growth", growth.run),
     "digits": Group("End to end: digits", digits.run),
     "words": Group("Random words", words.run),
+    "memory": Group("Memory", memory.run),
 }
 
 
@@ -49,11 +51,18 @@ def main(arguments: Sequence[str]) -> None:
     def say(sentence: str) -> None:
         print(f"{time.perf_counter() - began:7.1f} s  {sentence}", file=sys.stderr, flush=True)
 
-    machine.load_backends(("torch_xla",), say)  # it can only connect before PyTorch has made a backward pass
+    with tempfile.TemporaryDirectory() as compiled:
+        # Numba reads it when it is imported: connecting compiles in every run, whatever ran on the machine before.
+        os.environ["NUMBA_CACHE_DIR"] = compiled
+        _run(asked.groups or list(GROUPS), folder, asked.quick, say)
+
+
+def _run(groups: Sequence[str], folder: Path, quick: bool, say: Say) -> None:
+    machine.load_backends(machine.BACKENDS, say)  # before any peer has started a device or made a backward pass
     titles = [group.title for group in GROUPS.values()]
-    for name in asked.groups or GROUPS:
+    for name in groups:
         say(f"== {name}")
-        path = results.write(folder, GROUPS[name].run(asked.quick, say), titles)
+        path = results.write(folder, GROUPS[name].run(quick, say), titles)
         say(f"== {name} is in {path}")
 
 

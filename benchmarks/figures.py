@@ -7,7 +7,7 @@ from typing import NamedTuple
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-#: Okabe and Ito's colours, which stay apart for colour-blind readers.
+#: Okabe and Ito's colours and some of Tol's, which stay apart for colour-blind readers.
 _PALETTE = (
     "#0072B2",
     "#D55E00",
@@ -19,6 +19,8 @@ _PALETTE = (
     "#882255",
     "#44AA99",
     "#332288",
+    "#999933",
+    "#661100",
 )
 
 

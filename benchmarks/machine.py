@@ -3,6 +3,8 @@
 import os
 import platform
 from collections.abc import Mapping
+from contextlib import suppress
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,10 @@ import numpy as np
 import torch
 
 import weedout_core as wc
-from benchmarks.timing import Run, Say, Timed
+from benchmarks.timing import Run, Say, Timed, timed_call
+
+#: Ours, in the order to connect in: PyTorch/XLA can only do so before PyTorch has made a backward pass.
+BACKENDS = ("torch_xla", "jax", "torch", "numpy")
 
 _LIBRARIES = ("numpy", "jax", "jaxlib", "torch", "torch_xla", "numba", "evosax", "torch-pruning")
 _SIDE = 2048
@@ -42,14 +47,32 @@ def torch_device() -> torch.device:
 
 
 def load_backends(names: tuple[str, ...], say: Say) -> dict[str, wc.Backend]:
-    """Those that are installed. PyTorch/XLA first: it must connect before PyTorch has made a backward pass."""
+    """Those that are installed."""
     found: dict[str, wc.Backend] = {}
-    for name in sorted(names, key=lambda name: name != "torch_xla"):
+    for name in sorted(names, key=BACKENDS.index):
         try:
-            found[name] = wc.load_backend(name)
+            found[name] = _connected(name)[1]
         except wc.BackendError as error:
             say(f"{name} is left out: {error}")
     return {name: found[name] for name in names if name in found}
+
+
+def connecting() -> str:
+    """What connecting to each of our backends took in this process, in a sentence."""
+    taken: list[str] = []
+    for name in BACKENDS:
+        with suppress(wc.BackendError):
+            taken.append(f"{name} {_connected(name)[0]:.2f} s")
+    return (
+        f"Connecting, once a process: {', '.join(taken)}. That is the first `load_backend` of each, in this order, in "
+        "a process that has imported PyTorch and JAX: it imports the backend, finds the device and, for torch on a "
+        "CPU, compiles the loops of the random stream, which later processes find in Numba's cache."
+    )
+
+
+@cache
+def _connected(name: str) -> tuple[float, wc.Backend]:
+    return timed_call(lambda: wc.load_backend(name))
 
 
 def wait(array: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -12,6 +12,9 @@ import weedout_core as wc
 
 Tensor = torch.Tensor
 TorchMasks = Mapping[str, Tensor]
+
+Layouts = Mapping[str, torch.memory_format]
+Model = TypeVar("Model", bound=nn.Module)
 
 
 class Mlp(nn.Module):
@@ -90,6 +93,24 @@ def inputs(x: np.ndarray, device: torch.device) -> Tensor:
     """Examples in PyTorch's layout: images are NCHW."""
     tensor = torch.from_numpy(np.ascontiguousarray(np.moveaxis(x, -1, 1) if x.ndim == 4 else x))
     return tensor.to(device)
+
+
+def layouts(x: np.ndarray) -> Layouts:
+    """The layouts in which PyTorch computes on such inputs, by what is added to a name: images have two."""
+    default = {"": torch.contiguous_format}
+    return default | {", channels_last": torch.channels_last} if x.ndim == 4 else default
+
+
+def in_layout(model: Model, layout: torch.memory_format) -> Model:
+    """The same module, its kernels in the layout of the images it is to compute on."""
+    for weight in model.parameters():
+        weight.data = laid_out(weight.data, layout)
+    return model
+
+
+def laid_out(tensor: Tensor, layout: torch.memory_format) -> Tensor:
+    """Images, their masks or kernels in a layout; what has no height and width has none."""
+    return tensor.contiguous(memory_format=layout) if tensor.ndim == 4 else tensor
 
 
 def masks(found: Mapping[str, np.ndarray], device: torch.device) -> dict[str, Tensor]:

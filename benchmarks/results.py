@@ -10,8 +10,10 @@ _INTRODUCTION = """\
 # What it costs, against peers
 
 Written by `python -m benchmarks`; nothing is typed by hand. In a section all candidates run in one process, each once
-a round, every other round backwards; times are medians over the rounds, ratios medians of the rounds' own ratios. The
-first call, compilation included, stands apart. Sections may be from different runs: each names its machine.
+a round, every other round backwards; times are medians over the rounds, ratios medians of the rounds' own ratios, and
+beside a ratio that was asked for stand the least and the most of these. The first call stands apart, with whatever is
+compiled at it; so does connecting to our backends, in which torch compiles too. Sections may be from different runs:
+each names its machine.
 """
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from benchmarks.timing import Ratio
+
 
 class Section(NamedTuple):
     """What a group found.
@@ -34,17 +36,36 @@ def number(value: float) -> str:
     return f"{value:.{digits if abs(value) < 1 else min(digits, 2 if abs(value) < 10 else 1)}f}"
 
 
-def at_least(what: str, least: float, found: float | None) -> str:
-    """A line that says whether a ratio was reached."""
-    return _reached(what, f"at least {least:g}", found, found is not None and found >= least)
+Found = Ratio | float
 
 
-def at_most(what: str, most: float, found: float | None) -> str:
-    """A line that says whether a ratio was kept."""
-    return _reached(what, f"at most {most:g}", found, found is not None and found <= most)
+def at_least(what: str, least: float, found: Found | None) -> str:
+    """A line that says whether a ratio was reached: its median decides."""
+    return _reached(what, f"at least {least:.4g}", found, found is not None and _middle(found) >= least)
 
 
-def _reached(what: str, wanted: str, found: float | None, reached: bool) -> str:
+def at_most(what: str, most: float, found: Found | None) -> str:
+    """A line that says whether a ratio was kept: its median decides."""
+    return _reached(what, f"at most {most:.4g}", found, found is not None and _middle(found) <= most)
+
+
+def plainly(what: str, found: Found | None) -> str:
+    """A line that says what was found, of which nothing was asked."""
+    return f"- {what}: {_spread(found)}"
+
+
+def _reached(what: str, wanted: str, found: Found | None, reached: bool) -> str:
+    answer = "" if found is None else f", **{'yes' if reached else 'no'}**"
+    return f"- {what}, {wanted}: {_spread(found)}{answer}"
+
+
+def _middle(found: Found) -> float:
+    return found.median if isinstance(found, Ratio) else found
+
+
+def _spread(found: Found | None) -> str:
     if found is None:
-        return f"- {what}, {wanted}: not measured"
-    return f"- {what}, {wanted}: {number(found)}, **{'yes' if reached else 'no'}**"
+        return "not measured"
+    if not isinstance(found, Ratio):
+        return number(found)
+    return f"{number(found.median)} ({number(found.least)} to {number(found.most)})"

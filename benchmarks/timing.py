@@ -11,11 +11,19 @@ Check = Callable[[Mapping[str, Any]], None]
 Say = Callable[[str], None]
 
 
+class Ratio(NamedTuple):
+    """How many times another's time something takes: the median of the rounds' own ratios, and how far they spread."""
+
+    median: float
+    least: float
+    most: float
+
+
 class Timed(NamedTuple):
     """What one candidate took, seconds.
 
     Attributes:
-        first: its first call, compilation included; no part of the rounds.
+        first: its first call, with whatever is compiled at it; no part of the rounds.
         rounds: each round.
     """
 
@@ -26,9 +34,10 @@ class Timed(NamedTuple):
     def median(self) -> float:
         return statistics.median(self.rounds)
 
-    def over(self, other: "Timed") -> float:
-        """How many times the other's time it takes: the median of the rounds' own ratios."""
-        return statistics.median(mine / theirs for mine, theirs in zip(self.rounds, other.rounds, strict=True))
+    def over(self, other: "Timed") -> Ratio:
+        """How many times the other's time it takes, round by round."""
+        ratios = [mine / theirs for mine, theirs in zip(self.rounds, other.rounds, strict=True)]
+        return Ratio(statistics.median(ratios), min(ratios), max(ratios))
 
 
 def alternate(runs: Mapping[str, Run], rounds: int, say: Say, check: Check | None = None) -> dict[str, Timed]:

@@ -1,53 +1,33 @@
 """A training step, dense, masked and compacted, against PyTorch eager dense."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 
 import weedout_core as wc
 from benchmarks import machine
+from benchmarks.eager import eager
 from benchmarks.figures import Panel, draw
-from benchmarks.networks_torch import build, inputs
-from benchmarks.section import Section, at_least, at_most, number, table
-from benchmarks.task import initial_weights
-from benchmarks.timing import Say, Timed, alternate
+from benchmarks.networks_torch import layouts
+from benchmarks.section import Section, at_least, at_most, number, plainly, table
+from benchmarks.timing import Ratio, Say, Timed, alternate
+from benchmarks.work import BATCH, Work, work
 
-_BATCH = 128
 _BACKENDS = ("jax", "torch")
 _EAGER = "PyTorch eager, dense"
 _MASKED = 0.8  # the sparsity at which masks are measured: what is masked is computed, whatever the sparsity
 _AGREEMENT = 1e-3  # float32 gradients in other orders, over a few steps
 
 
-class Work(NamedTuple):
-    """What everybody trains.
-
-    Attributes:
-        net, params: the parent and its initial weights.
-        plan: of training.
-        x, y: the training split.
-        order: the examples of each step, ``(1, steps, batch)``.
-    """
-
-    net: wc.Network
-    params: dict[str, np.ndarray]
-    plan: wc.TrainPlan
-    x: np.ndarray
-    y: np.ndarray
-    order: np.ndarray
-
-
 def run(quick: bool, say: Say) -> Section:
     """784-1024-1024-10 and WRN-16-4 with channel masks, batch 128."""
     if quick:
         mlp, wide = wc.mlp(16, (32, 32), 10), wc.wide_resnet(10, 1, 10, (8, 8, 3), granularity="channel")
-        sizes, sparsities, rounds = (3, 2), {"mlp": (0.8,), "wide": (0.8,)}, {"mlp": 2, "wide": 2}
+        sizes, rounds, sparsities = (3, 2), 2, {"mlp": (0.8,), "wide": (0.8,)}
     else:
         mlp, wide = wc.mlp(784, (1024, 1024), 10), wc.wide_resnet(16, 4, 10, granularity="channel")
-        sizes, rounds = (20, 2), {"mlp": 7, "wide": 3}
+        sizes, rounds = (20, 2), 7
         sparsities = {"mlp": (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9), "wide": (0.2, 0.5, 0.8, 0.9)}
     parts: list[str] = []
     panels: list[Panel] = []
@@ -55,35 +35,28 @@ def run(quick: bool, say: Say) -> Section:
     names = {"mlp": "784-1024-1024-10", "wide": "WRN-16-4, channel masks"}
     for (which, net), steps in zip({"mlp": mlp, "wide": wide}.items(), sizes, strict=True):
         say(f"training {'a small network' if quick else names[which]}")
-        timed = compare(work(net, steps), sparsities[which], rounds[which], say)
+        timed = compare(work(net, steps), sparsities[which], rounds, say)
         all_of_them[which] = timed
         label = "A small network" if quick else names[which]
         parts.append(_part(label, timed, steps))
         panels.append(_panel(label, timed, steps, sparsities[which]))
     text = [
-        f"Batch {_BATCH}, SGD with Nesterov momentum and decay, one network; float32. Times are those of an epoch of a "
+        f"Batch {BATCH}, SGD with Nesterov momentum and decay, one network; float32. Times are those of an epoch of a "
         "few steps over its steps. Masked is measured at η = 0.8. The losses of all that train the same network were "
         "the same within 0.1 % before any timing.",
         machine.description(),
+        machine.connecting(),
         *parts,
         "\n".join(_accepted(all_of_them["mlp"], all_of_them["wide"])),
     ]
     return Section("Training step", "\n\n".join(text), {"training.png": draw("Training step", panels)})
 
 
-def work(net: wc.Network, steps: int) -> Work:
-    """A training split of so many steps an epoch."""
-    config = wc.TrainConfig(epochs=1, batch_size=_BATCH, learning_rate=0.01, schedule="constant")
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(steps * _BATCH, *net.input_shape)).astype(np.float32)
-    y = rng.integers(0, net.output_shape[0], len(x)).astype(np.int64)
-    plan = wc.train_plan(config, len(x))
-    return Work(net, initial_weights(net), plan, x, y, wc.epoch_batches([wc.key(0)], 0, plan).order)
-
-
 def compare(task: Work, sparsities: tuple[float, ...], rounds: int, say: Say) -> dict[str, Timed]:
     """Time epochs; their losses must agree where the network is the same."""
-    runs: dict[str, Callable[[], np.ndarray]] = {_EAGER: _eager(task)}
+    runs: dict[str, Callable[[], np.ndarray]] = {
+        f"{_EAGER}{added}": eager(task, layout) for added, layout in layouts(task.x).items()
+    }
     for name, backend in machine.load_backends(_BACKENDS, say).items():
         runs[f"weedout {name}, dense"] = _ours(backend, task, None, compacted=False)
         runs[f"weedout {name}, masked"] = _ours(backend, task, _MASKED, compacted=False)
@@ -93,7 +66,7 @@ def compare(task: Work, sparsities: tuple[float, ...], rounds: int, say: Say) ->
     def check(given: Mapping[str, np.ndarray]) -> None:
         wanted: dict[str, np.ndarray] = {}
         for name, losses in given.items():
-            kind = name.partition(", ")[2].replace("masked", f"compacted at {_MASKED}")
+            kind = name.split(", ")[1].replace("masked", f"compacted at {_MASKED}")
             np.testing.assert_allclose(losses, wanted.setdefault(kind, losses), rtol=_AGREEMENT, err_msg=name)
 
     return alternate(runs, rounds, say, check)
@@ -129,40 +102,13 @@ def _stacked(backend: wc.Backend, tree: Any) -> dict[str, Any]:
     return {path: backend.asarray(np.asarray(value)[None]) for path, value in tree.items()}
 
 
-def _eager(task: Work) -> Callable[[], np.ndarray]:
-    """An epoch as a user of PyTorch writes it. It trains on from call to call."""
-    device, config = machine.torch_device(), task.plan.config
-    model = build(task.net, task.params, device)
-    x, y = inputs(task.x, device), torch.from_numpy(task.y).to(device)
-    order = torch.from_numpy(task.order[0].astype(np.int64)).to(device)
-    kernels = [weight for weight in model.parameters() if weight.ndim > 1]
-    others = [weight for weight in model.parameters() if weight.ndim == 1]
-    optimiser = torch.optim.SGD(
-        [{"params": kernels, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}],
-        lr=config.learning_rate, momentum=config.momentum, nesterov=config.nesterov,
-    )  # fmt: skip
-
-    def epoch() -> np.ndarray:
-        losses: list[torch.Tensor] = []
-        for batch in order:
-            optimiser.zero_grad()
-            loss = F.cross_entropy(model(x[batch]), y[batch])
-            loss.backward()
-            optimiser.step()
-            losses.append(loss.detach())
-        return torch.stack(losses).numpy(force=True)
-
-    return epoch
-
-
 def _part(label: str, timed: dict[str, Timed], steps: int) -> str:
-    eager = timed[_EAGER]
     rows = [
         [
             name,
             number(1e3 * one.median / steps),
-            number(eager.over(one)),
-            number(timed[f"{name.partition(', ')[0]}, dense"].over(one)),
+            number(timed[_EAGER].over(one).median),
+            number(timed[f"{name.partition(', ')[0]}, dense"].over(one).median),
             number(one.first),
         ]
         for name, one in timed.items()
@@ -181,21 +127,22 @@ def _panel(label: str, timed: dict[str, Timed], steps: int, sparsities: tuple[fl
 
 
 def _accepted(mlp: dict[str, Timed], wide: dict[str, Timed]) -> list[str]:
-    def compacted(timed: dict[str, Timed], backend: str) -> float | None:
-        dense = timed.get(f"weedout {backend}, dense")
-        return None if dense is None else dense.over(timed[f"weedout {backend}, compacted at 0.8"])
-
-    jax_dense = wide.get("weedout jax, dense")
     return [
-        at_least("WRN-16-4, compacted at η = 0.8 on jax, times its dense step", 4, compacted(wide, "jax")),
-        at_least("WRN-16-4, compacted at η = 0.8 on torch, times its dense step", 3, compacted(wide, "torch")),
-        *(
-            at_least(f"MLP, compacted at η = 0.8 on {name}, times its dense step", 8, compacted(mlp, name))
-            for name in _BACKENDS
-        ),
-        at_most(
-            "WRN-16-4, dense step on jax, of PyTorch eager's",
-            1.2,
-            None if jax_dense is None else jax_dense.over(wide[_EAGER]),
-        ),
+        *_compacted("WRN-16-4", wide, "jax", 4),
+        *_compacted("WRN-16-4", wide, "torch", 3),
+        *(line for name in _BACKENDS for line in _compacted("MLP", mlp, name, 8)),
+        at_most("WRN-16-4, dense step on jax, of PyTorch eager's", 1.2, _over(wide, "weedout jax, dense", _EAGER)),
     ]
+
+
+def _compacted(network: str, timed: dict[str, Timed], backend: str, least: float) -> list[str]:
+    """How many times a backend's own dense step, which is asked for, and how many times PyTorch's, which is not."""
+    what, name = f"{network}, compacted at η = 0.8 on {backend}, times", f"weedout {backend}, compacted at 0.8"
+    return [
+        at_least(f"{what} its dense step", least, _over(timed, f"weedout {backend}, dense", name)),
+        *(plainly(f"{what} {other}", _over(timed, other, name)) for other in timed if other.startswith(_EAGER)),
+    ]
+
+
+def _over(timed: dict[str, Timed], one: str, other: str) -> Ratio | None:
+    return timed[one].over(timed[other]) if one in timed and other in timed else None

@@ -38,7 +38,7 @@ def run(quick: bool, say: Say) -> Section:
             name,
             number(1e3 * one.median),
             number(words / one.median / 1e6),
-            *(number(one.over(timed[base])) for base in _BASES),
+            *(number(one.over(timed[base]).median) for base in _BASES),
             number(one.first),
         ]
         for name, one in timed.items()
@@ -53,6 +53,7 @@ def run(quick: bool, say: Say) -> Section:
     text = [
         f"{words:,} words. Those of the backends are equal, bit for bit, to `jax.random.bits`, which is checked.",
         machine.description(),
+        machine.connecting(),
         table(head, rows),
         "\n".join(accepted),
     ]

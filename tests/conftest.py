@@ -1,7 +1,9 @@
 """What every test shares: the platform, run-time type checks, Hypothesis profiles."""
 
 import os
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 # Before anything imports JAX: the tests are about the numbers, which are the same on every device.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -31,3 +33,17 @@ def unchecked() -> Iterator[None]:
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
+
+
+_MAPS, _MANY = Path("/proc/self/maps"), 40_000
+
+
+@pytest.fixture(autouse=True)
+def _few_programs() -> Iterator[None]:
+    """Forget JAX's programs in time: each keeps mappings of memory, of which Linux gives a process 65,530.
+
+    With one more the compiler aborts the process, whichever test it is at.
+    """
+    yield
+    if "jax" in sys.modules and _MAPS.exists() and _MAPS.read_bytes().count(b"\n") > _MANY:
+        sys.modules["jax"].clear_caches()

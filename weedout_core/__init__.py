@@ -3,7 +3,7 @@
 from weedout_core._architectures import mlp, vgg, wide_resnet
 from weedout_core._backend import Backend
 from weedout_core._calls import EpochResult, TrainState
-from weedout_core._compaction import Compaction, compact, kept_indices, split_at_first_mask
+from weedout_core._compaction import compact, kept_indices, split_at_first_mask
 from weedout_core._config import Choice, SearchConfig, TrainConfig, choices
 from weedout_core._costs import Costs, costs
 from weedout_core._errors import (
@@ -20,6 +20,7 @@ from weedout_core._errors import (
 from weedout_core._evaluate import Evaluation, evaluate, evaluate_together
 from weedout_core._fitness import FITNESS, accuracy, negative_cross_entropy, predictions
 from weedout_core._initial import ParameterSpec, he_normal
+from weedout_core._kept import Compaction
 from weedout_core._layers import (
     BatchNorm,
     Conv,

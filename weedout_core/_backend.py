@@ -32,8 +32,14 @@ from weedout_core._errors import BackendError, ConfigError
 from weedout_core._fitness import FITNESS
 from weedout_core._initial import he_normal
 from weedout_core._layers import LAYERS, Layer, every_layer
-from weedout_core._masks import Masks, Sampling, Space, Sparsity, checked_masks, mask_plan
-from weedout_core._networks import Network, checked_parameters, checked_statistics, initial_statistics, mask_space
+from weedout_core._masks import Masks, Sampling, Space, Sparsity, mask_plan
+from weedout_core._networks import (
+    Network,
+    checked_network_masks,
+    checked_parameters,
+    checked_statistics,
+    initial_statistics,
+)
 from weedout_core._population import Population, explicit_population
 from weedout_core._random import split
 
@@ -52,6 +58,7 @@ class Backend:
         compiled_memory: None where the framework has no compiler that could tell.
         compile_seconds: None where nothing is compiled.
         layers: the kinds of layers that it computes.
+        memory: bytes that a device holds, for arrays and what is computed; None: not known.
     """
 
     name: str
@@ -71,6 +78,7 @@ class Backend:
     compiled_memory: CompiledMemory | None = None
     compile_seconds: CompileSeconds | None = None
     layers: tuple[type[Layer], ...] = tuple(LAYERS.values())
+    memory: int | None = None
 
     def sample_masks(
         self, key: Key, space: Space, sparsity: Sparsity, count: int, sampling: Sampling = "exact"
@@ -91,6 +99,7 @@ class Backend:
     ) -> Array:
         """The logits ``(examples, classes)`` of one network; ``masks=None`` is the parent.
 
+        A compacted network takes the indices of its Gather layers among its masks (``Compaction.gather_masks``).
         Batch normalisation takes the running ``statistics``; None: those before training.
 
         Raises:
@@ -100,8 +109,7 @@ class Backend:
         checked_parameters(net, params)
         statistics = initial_statistics(net) if statistics is None else statistics
         checked_statistics(net, statistics)
-        if masks is not None:
-            checked_masks(masks, mask_space(net), leading=0)
+        checked_network_masks(net, masks, leading=0)
         stacked = None if masks is None else stack(self, [masks])
         return self.predict(
             net, stack(self, [params]), stack(self, [statistics]), stacked, self.asarray(checked_inputs(net, x))
@@ -121,6 +129,7 @@ class Backend:
     ) -> Array:
         """The fitness ``(m,)`` of candidates on one batch: masks {site: ``(m, *shape)``}, or a population.
 
+        A compacted network takes the indices of its Gather layers among its masks, {name: ``(m, count)``}.
         ``norm`` is what batch normalisation takes: None, the statistics of the batch; a mapping, these statistics;
         inputs, each candidate's own statistics on them.
 
@@ -130,9 +139,10 @@ class Backend:
         check_layers(self, net)
         check_option("fitness", fitness, FITNESS)
         check_at_least("chunk", chunk, 1, optional=True)
+        given = candidates.masks if isinstance(candidates, Population) else candidates
+        lead = checked_network_masks(net, given, leading=1)
         if not isinstance(candidates, Population):
-            (size,) = checked_masks(candidates, mask_space(net), leading=1)
-            candidates = explicit_population(candidates, size)
+            candidates = explicit_population(candidates, *lead)
         if candidates.weight_keys is None:
             checked_parameters(net, params)
         elif isinstance(params, Mapping):

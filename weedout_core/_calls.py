@@ -158,8 +158,9 @@ class CompiledMemory(Protocol):
     ) -> Mapping[str, int]:
         """The most bytes that each compiled program holds on a device: {program: bytes}. Nothing is run.
 
-        ``examples`` are those of the training split, ``networks`` those trained together. ``topology`` names devices
-        that need not be there ("v5e:2x4"); None: those of the backend.
+        The programs are those of a search and the training after it, where networks are compacted at
+        ``search.sparsity``. ``examples`` are those of the training split, ``networks`` those trained together.
+        ``topology`` names devices that need not be there ("v5e:2x4"); None: those of the backend.
         """
         ...
 

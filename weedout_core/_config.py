@@ -143,7 +143,7 @@ class TrainConfig:
         weight_decay: added to the gradient as ``weight_decay × weight``, ≥ 0.
         decayed: what it touches: the weights of dense layers, or all parameters.
         schedule: "cosine" to 0 over all steps, "step", or "constant".
-        step_epochs: for "step": the epochs at whose start the rate is multiplied by ``step_factor``.
+        step_epochs: for "step" alone: the epochs at whose start the rate is multiplied by ``step_factor``.
         step_factor: > 0.
         warmup_epochs: over these the rate grows linearly from 0 to the schedule's, ≥ 0.
         augmentation: "crop_flip": each image padded by 4 zeros, cut to its size at a random place, and mirrored left
@@ -190,6 +190,11 @@ class TrainConfig:
         check_real("step_factor", self.step_factor, lambda factor: factor > 0, "above 0")
         if any(not is_integer(epoch) or epoch < 1 for epoch in self.step_epochs):
             raise ConfigError(f"step_epochs must be epochs from 1 on; got {self.step_epochs!r}.")
+        if (self.schedule == "step") != bool(self.step_epochs):
+            raise ConfigError(
+                'schedule="step" and step_epochs, the epochs at which the rate falls, need each other; got '
+                f"schedule={self.schedule!r} and step_epochs={self.step_epochs!r}."
+            )
 
 
 class Choice(NamedTuple):

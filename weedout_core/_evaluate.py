@@ -12,8 +12,14 @@ from weedout_core._data import Examples, checked_examples
 from weedout_core._errors import ConfigError
 from weedout_core._fitness import negative_cross_entropy, predictions
 from weedout_core._loading import load_backend
-from weedout_core._masks import Masks, checked_masks
-from weedout_core._networks import Network, checked_parameters, checked_statistics, initial_statistics, mask_space
+from weedout_core._masks import Masks
+from weedout_core._networks import (
+    Network,
+    checked_network_masks,
+    checked_parameters,
+    checked_statistics,
+    initial_statistics,
+)
 from weedout_core._random import checked_key
 from weedout_core._sparse import sparse_networks
 
@@ -44,9 +50,10 @@ def evaluate(
     """Measure one network on a split (paper, Algorithm 1, line 13).
 
     Args:
-        net: the parent.
+        net: the parent, or a compacted network.
         params: its weights.
-        mask: {site: bool ``shape``}; None measures the parent.
+        mask: {site: bool ``shape``}, and of a compacted network the indices of its Gather layers, {name: int
+            ``(count,)``}; None measures the parent.
         data: the split ``(x, y)``.
         backend: a name or a Backend.
         statistics: what training changed besides the weights (``trained.statistics``); None: as before training.
@@ -104,5 +111,5 @@ def check_networks(
         checked_key(key)
     for tree in params:
         checked_parameters(net, tree)
-    for mask in masks or ():
-        checked_masks(mask, mask_space(net), leading=0)
+    for mask in [None] if masks is None else masks:
+        checked_network_masks(net, mask, leading=0)

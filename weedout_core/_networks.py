@@ -11,12 +11,13 @@ from typing import Any, cast
 
 import numpy as np
 
-from weedout_core._errors import ConfigError
+from weedout_core._errors import ConfigError, MaskError
 from weedout_core._layers import (
     LAYERS,
     BatchNorm,
     Conv,
     Dense,
+    Gather,
     Layer,
     Mask,
     Residual,
@@ -27,7 +28,7 @@ from weedout_core._layers import (
     run_shape,
     walk,
 )
-from weedout_core._masks import check_codes
+from weedout_core._masks import Gathered, Masks, check_codes, checked_masks
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,34 @@ def mask_space(net: Network) -> dict[str, Shape]:
     """The shape of each site's mask, in the order of the layers: {site: shape}."""
     layers = walk(net.layers, net.input_shape)
     return {layer.site: mask_shape(layer, shape) for layer, shape in layers if isinstance(layer, Mask)}
+
+
+def gather_space(net: Network) -> dict[str, Gathered]:
+    """The indices that a network takes where it takes masks, in the order of its Gather layers, by their names."""
+    layers = walk(net.layers, net.input_shape)
+    return {layer.name: Gathered(layer.count, shape[-1]) for layer, shape in layers if isinstance(layer, Gather)}
+
+
+def checked_network_masks(net: Network, masks: Masks | None, leading: int) -> tuple[int, ...]:
+    """Check what a network takes beside its inputs, and return its common leading shape.
+
+    Args:
+        net: the network.
+        masks: {site: bool ``(*leading, *shape)``} and, of its Gather layers, {name: integers ``(*leading, count)``}.
+            None: neither, for networks without Gather layers alone.
+        leading: how many leading axes there must be (0: one candidate, 1: a population).
+    Raises:
+        MaskError: as :func:`checked_masks`; there are none, and a Gather layer needs its indices.
+    """
+    gathers = gather_space(net)
+    if masks is not None:
+        return checked_masks(masks, mask_space(net), leading, gathers)
+    if gathers:
+        raise MaskError(
+            f"masks must have the indices of the network's Gather layers {sorted(gathers)}; got none. Give what "
+            "gather_masks of its Compaction gives."
+        )
+    return ()
 
 
 def activation_shapes(net: Network) -> tuple[Shape, ...]:

@@ -7,9 +7,10 @@ import numpy as np
 
 from weedout_core._backend import Backend, map_tree, missing_layers, stack
 from weedout_core._calls import Array
-from weedout_core._compaction import Compaction, compact, kept_indices
+from weedout_core._compaction import compact, kept_indices
+from weedout_core._kept import Compaction
 from weedout_core._masks import Masks
-from weedout_core._networks import Network
+from weedout_core._networks import Network, gather_space
 
 Tree = Mapping[str, Any]
 
@@ -57,8 +58,8 @@ def sparse_networks(
     """R networks under their masks, compacted where these keep as many nodes and the backend has the layers.
 
     Args:
-        net: the parent.
-        masks: {site: bool ``shape``} of each network; None: R times the parent.
+        net: the parent; one with Gather layers, as compaction leaves them, stays as it is.
+        masks: {site: bool ``shape``} of each network, and the indices of its Gather layers; None: R times the parent.
         networks: R.
         backend: on which they are computed.
         compaction: False leaves them as large as the parent.
@@ -66,7 +67,7 @@ def sparse_networks(
     if masks is None:
         return SparseNetworks(net, [compact(net, {})] * networks, [{}] * networks, None)
     hosted = [map_tree(backend.to_numpy, mask) for mask in masks]
-    compactions = [compact(net, _counts(mask)) for mask in hosted]
+    compactions = [compact(net, {} if gather_space(net) else _counts(mask)) for mask in hosted]
     indices = [
         kept_indices({site: mask[site] for site in small.sites})
         for small, mask in zip(compactions, hosted, strict=True)

@@ -91,9 +91,10 @@ def train(
     """Train one sparse network with SGD (paper, Algorithm 1, line 12).
 
     Args:
-        net: the parent.
+        net: the parent, or a compacted network, which is trained as it is.
         params: its initial weights.
-        mask: {site: bool ``shape``}; None trains the parent.
+        mask: {site: bool ``shape``}, and of a compacted network the indices of its Gather layers, {name: int
+            ``(count,)``}; None trains the parent.
         data: the training split ``(x, y)``.
         config: the configuration.
         backend: a name or a Backend.

@@ -14,7 +14,7 @@ from weedout_core._errors import ConfigError
 from weedout_core._initial import he_normal
 from weedout_core._loading import load_backend
 from weedout_core._masks import MaskPlan, achieved_sparsity, mask_plan
-from weedout_core._networks import Network, initial_statistics, mask_space
+from weedout_core._networks import Network, gather_space, initial_statistics, mask_space
 from weedout_core._population import Origin, Population, candidate_keys, chunk_size, draw_population
 from weedout_core._random import Stream, below, checked_key, fold_in
 from weedout_core._search import (
@@ -119,6 +119,7 @@ def search(
         ConfigError, DataError, BackendError: before any work starts.
         SearchError: no candidate of a generation has a finite fitness.
     """
+    _check_parent(net)
     examples, key = checked_examples(net, data), checked_key(key)
     state = init(key, mask_space(net), config)
     backend = load_backend(backend)
@@ -148,6 +149,15 @@ def search(
     )
 
 
+def _check_parent(net: Network) -> None:
+    """Raise ConfigError for a network that is compacted already: its Gather layers take indices that nobody draws."""
+    if gathers := gather_space(net):
+        raise ConfigError(
+            f"the network has the Gather layers {sorted(gathers)}: it is compacted already. Search the network that "
+            "it was made of."
+        )
+
+
 def draw_control(
     net: Network, config: SearchConfig, *, backend: str | Backend, key: Key, control: Control = "member"
 ) -> Candidate:
@@ -159,6 +169,7 @@ def draw_control(
             "independent": drawn from a stream of its own.
     """
     check_option("control", control, get_args(Control))
+    _check_parent(net)
     key = checked_key(key)
     root = fold_in(key, int(Stream.CONTROL))
     plan = mask_plan(mask_space(net), config.sparsity, config.sampling)

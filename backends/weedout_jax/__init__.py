@@ -16,7 +16,7 @@ from jax.sharding import Sharding
 from weedout_core import Backend, BackendError
 from weedout_jax import ahead, masks, network, randomness, scoring, training
 from weedout_jax.compiling import compile_seconds, keep_programs
-from weedout_jax.devices import everywhere, find_mesh
+from weedout_jax.devices import everywhere, find_mesh, memory
 
 
 def connect(
@@ -58,6 +58,7 @@ def connect(
         train_epoch=partial(training.train_epoch, mesh),
         compiled_memory=partial(ahead.compiled_memory, mesh),
         compile_seconds=compile_seconds,
+        memory=memory(mesh),
     )
 
 

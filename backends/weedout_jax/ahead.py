@@ -6,6 +6,7 @@ that the programs compile for it, and tells how much memory they take.
 
 import os
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -17,13 +18,18 @@ from jax.stages import Compiled, Lowered
 from weedout_core import (
     BackendError,
     Batches,
+    Gather,
+    MaskPlan,
     Network,
     SearchConfig,
     TrainConfig,
+    compact,
+    every_layer,
     he_normal,
     initial_statistics,
     mask_plan,
     mask_space,
+    parameter_shapes,
     train_plan,
 )
 from weedout_jax import masks, network, randomness, scoring, training
@@ -39,7 +45,7 @@ def compiled_memory(
     networks: int,
     topology: str | None,
 ) -> dict[str, int]:
-    """The most bytes that each compiled program of a search and the training after it holds on a device."""
+    """As ``compile_ahead``, of the programs of a search and the training after it."""
     mesh = mesh if topology is None else mesh_of(topology_devices(topology))
     scores = "score shared weights" if search.weights == "shared" else "score own weights"
     programs = compile_ahead(
@@ -79,6 +85,8 @@ def compile_ahead(
 ) -> dict[str, Compiled]:
     """Compile for these devices, population and training batch shared over all of them.
 
+    Networks are trained and predict as ``train_together`` has them: compacted at the search's sparsity.
+
     Args:
         mesh: of devices there or described by a topology.
         net: the parent.
@@ -103,7 +111,7 @@ def _programs(
     words = _abstract(everywhere(mesh), (1000,), jnp.uint32)
     return {
         **_scoring(mesh, net, search, plan, specs, examples),
-        **_training(mesh, net, train, plan, specs, examples, networks),
+        **_training(mesh, net, train, plan, examples, networks),
         "random_bits": lambda: randomness._bits.lower(key, 1000),
         "draw_parameters": lambda: randomness._draw.lower(key, specs),
         "keep_smallest": lambda: masks._keep_smallest.lower(words, 200),
@@ -117,38 +125,39 @@ def _scoring(
     place, batch = everywhere(mesh), min(config.batch, examples)
     x, y = _abstract(place, (batch, *net.input_shape), jnp.float32), _abstract(place, (batch,), jnp.int32)
     norm = {"batch": None, "running": _statistics(mesh, net), "recalibrated": x}[config.batch_norm]
-    engine = scoring.measured_engine(mesh, net)
-    cut = scoring.sizes(mesh, engine, net, config.population, batch, config.chunk or config.population)
-    keys = _abstract(shared(mesh), (cut.padded, 2), jnp.uint32)
+    engine = scoring.fastest_engine(mesh, net)
     common = {spec.path: _abstract(place, spec.shape, jnp.float32) for spec in specs}
-    static = {
-        "mesh": mesh,
-        "engine": engine,
-        "net": net,
-        "fitness": config.fitness,
-        "precision": config.precision,
-        "chunk": cut.chunk,
-        "turn": cut.turn,
-    }
-    explicit = {site.site: _abstract(shared(mesh), (cut.padded, *site.shape), jnp.bool_) for site in plan.sites}
+    key = (2,), jnp.uint32
+    explicit = {site.site: (site.shape, jnp.bool_) for site in plan.sites}
     programs = {
-        "score shared weights": ({"mask_keys": keys}, common, {"plan": plan, "specs": ()}),
-        "score own weights": ({"mask_keys": keys, "weight_keys": keys}, {}, {"plan": plan, "specs": specs}),
-        "score explicit masks": ({"masks": explicit}, common, {"plan": None, "specs": ()}),
+        "score shared weights": ({"mask_keys": key}, common, plan, ()),
+        "score own weights": ({"mask_keys": key, "weight_keys": key}, {}, plan, specs),
+        "score explicit masks": ({"masks": explicit}, common, None, ()),
     }
 
-    def lower(candidates: Any, params: Any, how: Any) -> Callable[[], Lowered]:
-        return lambda: scoring.score.lower(candidates, params, norm, x, y, **static, **how)
+    def lower(one: Any, params: Any, plan: Any, specs: Any) -> Lowered:
+        floats = scoring.candidate_floats(net, plan, bool(specs), batch)
+        cut = scoring.sizes(mesh, engine, net, config.population, floats, config.chunk or config.population)
+        candidates = jax.tree.map(
+            lambda array: _abstract(shared(mesh), (cut.padded, *array[0]), array[1]),
+            one, is_leaf=lambda array: isinstance(array, tuple),
+        )  # fmt: skip
+        return scoring.score.lower(
+            candidates, params, norm, x, y, mesh=mesh, engine=engine, net=net, specs=specs, plan=plan,
+            fitness=config.fitness, precision=config.precision, chunk=cut.chunk, turn=cut.turn,
+        )  # fmt: skip
 
-    return {name: lower(*program) for name, program in programs.items()}
+    return {name: partial(lower, *program) for name, program in programs.items()}
 
 
 def _training(
-    mesh: Mesh, net: Network, config: TrainConfig, plan: Any, specs: Any, examples: int, networks: int
+    mesh: Mesh, parent: Network, config: TrainConfig, masked: MaskPlan, examples: int, networks: int
 ) -> dict[str, Callable[[], Lowered]]:
+    net = compact(parent, masked.counts if config.compaction else {}).net
     place, fixed = everywhere(mesh), train_plan(config, examples)
-    params = {spec.path: _abstract(place, (networks, *spec.shape), jnp.float32) for spec in specs}
-    drawn = {site.site: _abstract(place, (networks, *site.shape), jnp.bool_) for site in plan.sites}
+    shapes = parameter_shapes(net).items()
+    params = {path: _abstract(place, (networks, *shape), jnp.float32) for path, shape in shapes}
+    taken = _masks_taken(mesh, net, networks)
     moving = _statistics(mesh, net, networks)
     x, y = _abstract(place, (examples, *net.input_shape), jnp.float32), _abstract(place, (examples,), jnp.int32)
     order = (networks, fixed.steps, fixed.batch_size)
@@ -158,10 +167,18 @@ def _training(
     learner = training.Learner(params, moving, params)
     return {
         "train_epoch": lambda: training.epoch.lower(
-            learner, drawn, x, y, batches, rates, mesh=mesh, net=net, plan=fixed
+            learner, taken, x, y, batches, rates, mesh=mesh, net=net, plan=fixed
         ),
-        "predict": lambda: network.logits.lower(params, moving, drawn, x, mesh=mesh, net=net),
+        "predict": lambda: network.logits.lower(params, moving, taken, x, mesh=mesh, net=net),
     }
+
+
+def _masks_taken(mesh: Mesh, net: Network, networks: int) -> dict[str, jax.ShapeDtypeStruct]:
+    """What a compacted network takes for masks: those that remain, and the indices of its Gather layers."""
+    shapes = {site: (shape, jnp.bool_) for site, shape in mask_space(net).items()}
+    gathers = [layer for layer in every_layer(net.layers) if isinstance(layer, Gather)]
+    shapes |= {layer.name: ((layer.count,), jnp.int32) for layer in gathers}
+    return {name: _abstract(everywhere(mesh), (networks, *shape), kind) for name, (shape, kind) in shapes.items()}
 
 
 def _statistics(mesh: Mesh, net: Network, *leading: int) -> dict[str, jax.ShapeDtypeStruct]:

@@ -1,5 +1,6 @@
 """The devices that share the work, and where its arrays lie on them."""
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,6 +34,22 @@ def mesh_of(devices: Sequence[Any]) -> Mesh:
 def platform(mesh: Mesh) -> str:
     """ "cpu", "gpu" or "tpu"."""
     return mesh.devices.flat[0].platform
+
+
+def memory(mesh: Mesh) -> int | None:
+    """Bytes that each device holds: what JAX may allocate, on a CPU a part of the machine's. None: not known."""
+    if platform(mesh) == "cpu":
+        return _share_of_machine(mesh.size)
+    told = mesh.devices.flat[0].memory_stats()
+    return None if told is None else told.get("bytes_limit")
+
+
+def _share_of_machine(devices: int) -> int | None:
+    """The machine's physical memory, which the virtual devices of a CPU share."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // devices
+    except (AttributeError, ValueError, OSError):  # not on Windows, not by this name, not told
+        return None
 
 
 def everywhere(mesh: Mesh) -> NamedSharding:

@@ -4,6 +4,7 @@ Everything before the first mask is computed once. From there on a candidate is 
 keep fixed numbers of nodes. How candidates follow each other is the engine, see ``ENGINES``.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -15,12 +16,14 @@ from jax.sharding import Mesh, PartitionSpec
 
 from weedout_core import (
     FITNESS,
+    Compaction,
     Layer,
     MaskPlan,
     Network,
     ParameterSpec,
     Population,
     compact,
+    parameter_shapes,
     split_at_first_mask,
 )
 from weedout_jax.devices import AXIS, everywhere, platform, shared
@@ -35,7 +38,7 @@ from weedout_jax.randomness import kept_normals
 #: loop: one after the other, a call of the program for each.
 ENGINES = ("map", "vmap", "loop")
 
-_FLOATS = 2**26  # activations of the candidates side by side: 256 MiB
+_FLOATS = 2**26  # activations and own weights of the candidates side by side: 256 MiB
 _TURN = 10  # dense candidates in one turn of the loop: what one gathers and another multiplies runs on two cores
 
 
@@ -57,8 +60,9 @@ def score_population(
     common, specs = ({}, params) if own_weights else (params, ())
     candidates = {"mask_keys": population.mask_keys, "weight_keys": population.weight_keys, "masks": population.masks}
     candidates = {name: value for name, value in candidates.items() if value is not None}
-    engine = engine or measured_engine(mesh, net)
-    padded, chunk, turn = sizes(mesh, engine, net, population.size, len(x), chunk)
+    engine = engine or fastest_engine(mesh, net)
+    floats = candidate_floats(net, population.plan, own_weights, len(x))
+    padded, chunk, turn = sizes(mesh, engine, net, population.size, floats, chunk)
     placed = jax.device_put((common, norm, x, y), everywhere(mesh))
 
     def call(some: slice) -> jax.Array:
@@ -73,12 +77,12 @@ def score_population(
     return jnp.concatenate(calls)[: population.size]
 
 
-def measured_engine(mesh: Mesh, net: Network) -> str:
+def fastest_engine(mesh: Mesh, net: Network) -> str:
     """The fastest engine.
 
     On a CPU, measured: one candidate's products use all cores, and a map took 0.3 (dense) to 0.7 of a vmap's time. On
-    accelerators a candidate alone is too small: a chunk side by side, unless there are convolutions, which side by
-    side would be grouped ones, many times slower.
+    accelerators, by reasoning: a candidate alone is too small, so a chunk side by side, unless there are convolutions,
+    which side by side would be grouped ones, many times slower.
     """
     side_by_side = platform(mesh) != "cpu" and not has_convolutions(net)
     return "vmap" if side_by_side else "map"
@@ -98,12 +102,29 @@ class Sizes(NamedTuple):
     turn: int
 
 
-def sizes(mesh: Mesh, engine: str, net: Network, size: int, examples: int, chunk: int) -> Sizes:
-    """How a population of this size is cut up, in chunks of at most ``chunk`` where there can be so small ones."""
+def candidate_floats(net: Network, plan: MaskPlan | None, own_weights: bool, examples: int) -> int:
+    """What one candidate beside others holds: its widest activations, and weights where they are drawn or gathered."""
+    small = _compaction(net, plan, own_weights)
+    weights = parameter_shapes(small.net).values() if own_weights or small.arrays else ()
+    return examples * widest(small.net) + sum(math.prod(shape) for shape in weights)
+
+
+def _compaction(net: Network, plan: MaskPlan | None, own_weights: bool) -> Compaction:
+    """What each candidate computes: with weights of its own all layers, else those from the first mask on."""
+    rest = net if own_weights else split_at_first_mask(net)[1]
+    return compact(rest, {} if plan is None else plan.counts, copies=True)
+
+
+def sizes(mesh: Mesh, engine: str, net: Network, size: int, floats: int, chunk: int) -> Sizes:
+    """How a population of this size is cut up, in chunks of at most ``chunk`` where there can be so small ones.
+
+    Args:
+        floats: of one candidate, from :func:`candidate_floats`.
+    """
     if engine == "loop":
         return Sizes(-(-size // mesh.size) * mesh.size, 1, 1)
     if engine == "vmap":
-        chunk = min(chunk, max(1, _FLOATS // (examples * widest(net))))
+        chunk = min(chunk, max(1, _FLOATS // floats))
     # A map of one turn is inlined and rounds in its own way: no device gets fewer than two.
     each = max(2, -(-size // mesh.size))
     chunks = -(-each // min(chunk, each))
@@ -143,9 +164,9 @@ def score(
 
     def of_device(candidates: dict[str, Any], params: Mapping[str, Any], norm: Any, x: Any, y: Any) -> jax.Array:
         # With weights of their own, candidates have nothing in common but the batch.
-        head, rest = ((), net) if specs else split_at_first_mask(net)
+        head = () if specs else split_at_first_mask(net)[0]
         common = run(head, params, None, norm, x, how)
-        small = compact(rest, {} if plan is None else plan.counts, copies=True)
+        small = _compaction(net, plan, bool(specs))
 
         def one(candidate: dict[str, Any]) -> jax.Array:
             masks, indices = candidate["masks"], candidate["indices"]

@@ -51,4 +51,5 @@ def _backend(place: _devices.Place, engine: str | None) -> Backend:
         train_init=partial(training.train_init, place),
         train_epoch=partial(training.train_epoch, place),
         compile_seconds=place.compile_seconds,
+        memory=_devices.memory(place),
     )

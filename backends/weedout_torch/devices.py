@@ -4,6 +4,7 @@ PyTorch runs each operation as it is called, on a CPU, on CUDA and with torch_tp
 operations and runs them as one compiled graph at ``sync``. The rest of the backend is the same for all.
 """
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -130,6 +131,21 @@ def tpu_place(device: str | None, devices: int) -> Place:
     except RuntimeError as error:
         raise BackendError(f"torch_tpu is installed but shows no TPU ({str(error).splitlines()[0]}).") from error
     return Place("tpu", place, "tpu", 1, ("torch", "torch_tpu"), False, _nothing, _same)
+
+
+def memory(place: Place) -> int | None:
+    """Bytes that each device holds, on a CPU a part of the machine's. None: not known."""
+    if place.device.type == "cuda":
+        return torch.cuda.mem_get_info(place.device)[1]
+    return _share_of_machine(place.devices) if place.kind == "cpu" else None
+
+
+def _share_of_machine(devices: int) -> int | None:
+    """The machine's physical memory, which the virtual devices of a CPU share."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // devices
+    except (AttributeError, ValueError, OSError):  # not on Windows, not by this name, not told
+        return None
 
 
 def _xla_compile_seconds() -> float:

@@ -15,6 +15,8 @@ def dense(h: Tensor, kernel: Tensor, bias: Tensor, compute: torch.dtype) -> Tens
     As ``(Wᵀ·xᵀ)ᵀ``: in memory a row is a node and not an example. Compaction copies such rows, and the products are
     faster on a CPU, those with few units several times.
     """
+    if kernel.ndim == 3 and len(kernel) == len(h) == 1 and kernel.dtype == compute:
+        return F.linear(h.squeeze(0), kernel.squeeze(0).mT, bias.squeeze(0)).unsqueeze(0)
     return (kernel.to(compute).mT @ h.to(compute).mT).mT.to(h.dtype) + bias.unsqueeze(-2)
 
 

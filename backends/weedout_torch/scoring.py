@@ -58,7 +58,7 @@ def score_population(
     examples = max(len(x), len(norm) if isinstance(norm, Tensor) else 0)
     most = _chunk(place, small.net, bool(own or small.arrays), examples, chunk)
     turn = None
-    if (engine or measured_engine(place)) == "loop":
+    if (engine or fastest_engine(place)) == "loop":
         turn = 1 if has_convolutions(rest) else _TURN
     padded, chunk, batch = sizes(place, population.size, most, turn)
     # Before what is large and passing: between that, these few floats would leave gaps too small to be used again.
@@ -102,8 +102,8 @@ def sizes(place: Place, size: int, most: int, turn: int | None) -> Sizes:
     return Sizes(-(-size // turn) * turn, most - most % turn, turn)
 
 
-def measured_engine(place: Place) -> str:
-    """The fastest engine: on a CPU, measured, a few after the others; elsewhere these are too small."""
+def fastest_engine(place: Place) -> str:
+    """The fastest engine: on a CPU, measured, a few after the others; elsewhere, by reasoning, these are too small."""
     return "loop" if place.device.type == "cpu" else "vmap"
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from weedout_core import (
     Batches,
@@ -26,7 +27,6 @@ from weedout_core import (
     decayed_paths,
     every_layer,
     learning_rates,
-    negative_cross_entropy,
     predictions,
     sgd_step,
 )
@@ -93,10 +93,15 @@ def _joined(trees: Sequence[Parameters]) -> dict[str, Tensor]:
 def _epoch(
     place: Place, net: Network, plan: TrainPlan, state: TrainState, masks: Any, x: Tensor, y: Tensor, batches: Batches
 ) -> tuple[TrainState, EpochResult]:
-    update = _sgd(net, plan.config) if plan.optimiser is None else _theirs(plan.optimiser)
     momentum = {layer.name: layer.momentum for layer in every_layer(net.layers) if isinstance(layer, BatchNorm)}
     rates = learning_rates(plan.config, plan.steps)[state.epoch * plan.steps :][: plan.steps]
     params, running, optimiser = state.params, state.statistics, state.optimiser
+    if plan.optimiser is not None:
+        update = _theirs(plan.optimiser)
+    elif place.recorded:
+        update = _sgd(net, plan.config)  # the compiler finds out by itself what can be changed in place
+    else:
+        update, params, optimiser = _sgd_in_place(net, plan.config), _owned(params), _owned(optimiser)
     losses: list[Tensor] = []
     corrects: list[Tensor] = []
     place.sync()  # what is handed in, and what changes from step to step, is data: not part of a step's graph
@@ -112,6 +117,15 @@ def _epoch(
     result = EpochResult(torch.stack(losses, dim=1), torch.stack(corrects, dim=1))
     place.sync()
     return TrainState(state.keys, state.epoch + 1, params, running, optimiser), result
+
+
+def _owned(tree: Parameters) -> dict[str, Tensor]:
+    """Copies that may be changed, the kernels of dense layers laid out as their gradients are: a node is a row."""
+    fresh = torch.contiguous_format
+    return {
+        path: value.mT.clone(memory_format=fresh).mT if value.ndim == 3 else value.clone(memory_format=fresh)
+        for path, value in tree.items()
+    }
 
 
 def _batch(place: Place, x: Tensor, y: Tensor, batches: Batches, step: int) -> tuple[Tensor, Tensor]:
@@ -142,7 +156,7 @@ def _gradient(
     with torch.enable_grad():
         leaves = {path: value.detach().requires_grad_() for path, value in params.items()}
         logits, taken = forward(net.layers, leaves, x, masks, plan.groups, plan.config.compute)
-        loss = -negative_cross_entropy(logits, y)
+        loss = F.cross_entropy(logits.mT, y.long(), reduction="none").mean(dim=-1)
         # A network's loss depends on its own weights alone, so the gradient of the sum holds each one's.
         gradient = torch.autograd.grad(loss.sum(), list(leaves.values()))
     correct = (predictions(logits.detach()) == y).sum(dim=-1, dtype=torch.int32)
@@ -163,6 +177,27 @@ def _sgd(net: Network, config: TrainConfig) -> Update:
 
     def update(params: Any, velocity: Any, gradient: Any, rate: Tensor) -> Any:
         return sgd_step(params, velocity, gradient, rate, decayed, config)
+
+    return update
+
+
+def _sgd_in_place(net: Network, config: TrainConfig) -> Update:
+    """``wc.sgd_step`` on weights and velocities that this epoch owns.
+
+    A gradient is changed too: a kernel's is a product, which nobody else holds. Others, which may be one tensor for two
+    parameters, are copied; they are small.
+    """
+    decayed = decayed_paths(net, config)
+
+    def update(params: Any, velocity: Any, gradient: Any, rate: Tensor) -> Any:
+        for path, weight in params.items():
+            g = gradient[path] if path.endswith("/kernel") else gradient[path].clone()
+            if decayed[path] and config.weight_decay:
+                g.add_(weight, alpha=config.weight_decay)
+            v = velocity[path].mul_(config.momentum).add_(g)
+            ahead = g.add_(v, alpha=config.momentum) if config.nesterov else v
+            weight.addcmul_(ahead, rate, value=-1)
+        return params, velocity
 
     return update
 

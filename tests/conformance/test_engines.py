@@ -58,8 +58,31 @@ def test_the_engine_is_chosen_as_measured(monkeypatch: pytest.MonkeyPatch) -> No
     chosen = {}
     for platform in ("cpu", "gpu"):
         monkeypatch.setattr(scoring, "platform", lambda mesh, platform=platform: platform)
-        chosen[platform] = [scoring.measured_engine(None, net) for net in NETWORKS.values()]
+        chosen[platform] = [scoring.fastest_engine(None, net) for net in NETWORKS.values()]
     assert chosen == {"cpu": ["map", "map"], "gpu": ["vmap", "map"]}
+
+
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize("sparsity", [0.2, 0.8])
+def test_candidates_side_by_side_hold_no_more_than_they_may(own: bool, sparsity: float) -> None:
+    """Their weights, which each gathers or draws, too: of wide layers these are far more than the activations."""
+    connected("jax")
+    import jax
+
+    scoring, mesh = (
+        import_module("weedout_jax.scoring"),
+        import_module("weedout_jax.devices").mesh_of(jax.devices()[:1]),
+    )
+    net, examples = wc.mlp(64, (4096, 4096), 10), 32
+    plan = wc.mask_plan(wc.mask_space(net), sparsity)
+    kept = round((1 - sparsity) * 4096)
+    weights = kept**2 + 10 * kept + (64 * kept if own else 0)  # what comes before the first mask is shared
+    floats = scoring.candidate_floats(net, plan, own, examples)
+    assert floats >= weights, "what each gathers or draws"
+    assert floats < 1.2 * (weights + examples * 4096), "and no more than the widest activations beside it"
+    cut = scoring.sizes(mesh, "vmap", net, 1000, floats, 1000)
+    assert cut.chunk * floats <= 2**26
+    assert scoring.candidate_floats(net, None, False, examples) == examples * 4096, "explicit masks share the weights"
 
 
 def test_turns_and_chunks_divide_a_population() -> None:

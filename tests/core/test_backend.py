@@ -1,6 +1,7 @@
 """The methods on the contract: what they draw, what they hand on, what they check."""
 
 import dataclasses
+import re
 from typing import Any
 
 import numpy as np
@@ -193,6 +194,139 @@ def test_candidates_that_draw_their_own_weights_need_specs(backend: wc.Backend, 
     assert str(caught.value) == (
         "candidates with weight keys draw their own weights: params must be specs (wc.he_normal)."
     )
+
+
+# Networks that gather, as compacted ones do
+
+PARENT = wc.Network(
+    (
+        wc.Dense("first", 5),
+        wc.Residual((wc.Mask("inside"), wc.Dense("main", 5))),
+        wc.BatchNorm("norm"),
+        wc.Mask("out"),
+        wc.BatchNorm("last"),
+        wc.Dense("logits", 2),
+    ),
+    (3,),
+)  # a mask before a batch norm stays: it removes no weight
+INSIDE = np.asarray([True, False, True, True, False])
+OUT = np.asarray([[1, 1, 0, 1, 0], [0, 1, 1, 0, 1]]) > 0
+SMALL = wc.compact(PARENT, {"inside": 3, "out": 3})
+GATHERED: dict[str, np.ndarray] = {"inside": np.asarray([0, 2, 3], np.int32), "out": OUT[0]}
+
+
+@pytest.fixture(scope="module")
+def weights(backend: wc.Backend) -> Any:
+    return backend.initialise(PARENT, wc.key(0))
+
+
+@pytest.fixture(scope="module")
+def smaller(weights: Any) -> Any:
+    return SMALL.gather(weights, GATHERED)
+
+
+def test_a_compacted_network_is_applied_scored_trained_and_measured_as_its_masked_parent(
+    backend: wc.Backend, weights: Any, smaller: Any
+) -> None:
+    """The same products, with zeros left out: sums of 5 terms in another order, at 2^-53 each, in a few layers."""
+    mask = {"inside": INSIDE, "out": OUT[0]}
+    taken = SMALL.gather_masks(mask, wc.kept_indices(mask))
+    assert {name: value.tolist() for name, value in taken.items()} == {
+        name: value.tolist() for name, value in GATHERED.items()
+    }
+    wanted, found = backend.apply(PARENT, weights, X, mask), backend.apply(SMALL.net, smaller, X, GATHERED)
+    np.testing.assert_allclose(backend.to_numpy(found), backend.to_numpy(wanted), rtol=1e-12, atol=1e-12)
+    several = {"inside": np.stack([INSIDE] * 2), "out": OUT}
+    gathered = {"inside": np.stack([GATHERED["inside"]] * 2), "out": OUT}
+    fitness = backend.to_numpy(backend.score(PARENT, weights, several, X, Y))
+    assert fitness[0] != fitness[1]
+    by_masks = backend.score(SMALL.net, smaller, gathered, X, Y)
+    np.testing.assert_allclose(backend.to_numpy(by_masks), fitness, rtol=1e-12)
+    by_population = backend.score(SMALL.net, smaller, wc.Population(2, None, None, None, gathered), X, Y)
+    np.testing.assert_array_equal(backend.to_numpy(by_population), backend.to_numpy(by_masks))
+    one = wc.evaluate(PARENT, weights, mask, (X, Y), backend=backend)
+    small = wc.evaluate(SMALL.net, smaller, GATHERED, (X, Y), backend=backend)
+    assert small.loss == pytest.approx(one.loss, rel=1e-12)
+    config = wc.TrainConfig(epochs=3, batch_size=2, learning_rate=0.1)
+    parent = wc.train(PARENT, weights, mask, (X, Y), config, backend=backend, key=wc.key(1))
+    trained = wc.train(SMALL.net, smaller, GATHERED, (X, Y), config, backend=backend, key=wc.key(1))
+    np.testing.assert_array_equal(trained.losses, parent.losses, "the parent is compacted, to the same network")
+    for name in ("params", "statistics", "velocity"):
+        for path, value in SMALL.gather(getattr(parent, name), GATHERED).items():
+            np.testing.assert_array_equal(getattr(trained, name)[path], value, path)
+
+
+def never(*args: Any) -> Any:
+    raise AssertionError("work began before everything was checked")
+
+
+@pytest.mark.parametrize(
+    ("masks", "message"),
+    [
+        (
+            None,
+            "masks must have the indices of the network's Gather layers ['inside']; got none. Give what gather_masks "
+            "of its Compaction gives.",
+        ),
+        (
+            {"out": OUT[0]},
+            "masks must have exactly the network's sites ['out'] and the indices of its Gather layers ['inside']; got "
+            "['out'].",
+        ),
+        (
+            {**GATHERED, "inside": INSIDE},
+            "the indices of Gather layer 'inside' must have shape (*nodes) with nodes (3,), and as many candidates as "
+            "the others; got (5,).",
+        ),
+        (
+            {**GATHERED, "inside": np.asarray([True, False, True])},
+            "the indices of Gather layer 'inside' must be integers; got bool.",
+        ),
+        (
+            {**GATHERED, "inside": np.asarray([0.0, 2.0, 3.0])},
+            "the indices of Gather layer 'inside' must be integers; got float64.",
+        ),
+        (
+            {**GATHERED, "inside": np.asarray([0, 2, 5])},
+            "the indices of Gather layer 'inside' must be in [0, 5); got values from 0 to 5.",
+        ),
+        (
+            {**GATHERED, "inside": np.asarray([-1, 2, 3])},
+            "the indices of Gather layer 'inside' must be in [0, 5); got values from -1 to 3.",
+        ),
+        (
+            {**GATHERED, "out": OUT[0].astype(np.int32)},
+            "the mask of site 'out' must be of booleans, True where a node is kept; got int32.",
+        ),
+    ],
+)
+def test_what_a_compacted_network_takes_is_checked_before_any_work(
+    backend: wc.Backend, smaller: Any, masks: Any, message: str
+) -> None:
+    idle = dataclasses.replace(backend, predict=never, train_init=never, train_epoch=never)
+    config = wc.TrainConfig(epochs=1)
+    for use in (
+        lambda: idle.apply(SMALL.net, smaller, X, masks),
+        lambda: wc.evaluate(SMALL.net, smaller, masks, (X, Y), backend=idle),
+        lambda: wc.train(SMALL.net, smaller, masks, (X, Y), config, backend=idle, key=wc.key(0)),
+    ):
+        with pytest.raises(wc.MaskError) as caught:
+            use()
+        assert str(caught.value) == message
+
+
+def test_candidates_of_a_compacted_network_are_checked(backend: wc.Backend, smaller: Any) -> None:
+    idle = dataclasses.replace(backend, score_population=never)
+    several: dict[str, Any] = {name: np.stack([value] * 2) for name, value in GATHERED.items()}
+    keyed = wc.ask(wc.init(wc.key(2), wc.mask_space(SMALL.net), wc.SearchConfig(sparsity=0.5, population=4)))
+    for candidates, message in (
+        (keyed, "masks must have the indices of the network's Gather layers ['inside']"),
+        ({**several, "out": OUT[:1]}, "the mask of site 'out' must have shape (candidates, *nodes)"),
+        (GATHERED, "the indices of Gather layer 'inside' must have shape (candidates, *nodes) with nodes (3,)"),
+        ({**several, "inside": several["inside"] + 3}, "the indices of Gather layer 'inside' must be in [0, 5)"),
+    ):
+        with pytest.raises(wc.MaskError, match=f"^{re.escape(message)}"):
+            idle.score(SMALL.net, smaller, candidates, X, Y)
 
 
 # What is refused

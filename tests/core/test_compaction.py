@@ -6,6 +6,7 @@ bounds of float32, times 2^-29, the ratio of the unit roundoffs; and for deep on
 64 γ of the products behind a value, as the kit has it for gradients (``trained_error``: sums that cancel).
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 
 import weedout_core as wc
 from tests.core.random_networks import masked_networks, networks
-from weedout_core._compaction import kept_part
+from weedout_core._kept import kept_part
 from weedout_core._layers import run_shape
 from weedout_core.testing.tolerances import bound
 from weedout_numpy.network import backward, batch_statistics, forward
@@ -297,10 +298,9 @@ def test_expanding_changes_what_is_kept_and_nothing_else(one: Pair) -> None:
     before = {path: value.copy() for path, value in one.params.items()}
     trained = {path: value + 1 for path, value in one.kept(one.params).items()}
     found = one.small.expand(trained, one.indices, one.params)
-    kept = dict(one.small.arrays)
     for path, value in found.items():
         moved = np.zeros(value.shape)
-        moved[kept_part(value.shape, kept.get(path, ()), one.indices)] = 1
+        moved[kept_part(value.shape, one.small.axes(path, value.shape, one.indices))] = 1
         np.testing.assert_array_equal(value, before[path] + moved, path)
         np.testing.assert_array_equal(one.params[path], before[path], "the parent's stay")
     for path, value in one.kept(found).items():
@@ -352,3 +352,139 @@ def test_kept_indices_are_the_nodes_of_a_mask_row_by_row() -> None:
         "image": ("int32", [1, 4, 5, 7]),
         "flat": ("int32", [1]),
     }
+
+
+# A compacted network is a network
+
+
+@pytest.mark.parametrize("name", ["wide resnet of channels", "wide resnet with masked sums", "vgg of channels"])
+def test_a_compacted_network_without_counts_stays_as_it_is(name: str) -> None:
+    """So do its masks and the indices of its Gather layers, which remain."""
+    one = pair(NAMED[name], some(NAMED[name]), copies=False, seed=3)
+    again = wc.compact(one.small.net, {})
+    params, masks = one.kept(one.params), one.small_masks
+    assert again.net == one.small.net
+    assert all(again.gather(params, {})[path] is value for path, value in params.items())
+    assert set(again.gather_masks(masks, {})) == set(masks)
+    assert all(again.gather_masks(masks, {})[site] is value for site, value in masks.items())
+    for path, value in again.expand(params, {}, params).items():
+        np.testing.assert_array_equal(value, params[path], path)
+
+
+def test_a_network_is_split_before_the_first_gather() -> None:
+    """Each candidate gathers its own: what follows is not shared."""
+    net = NAMED["wide resnet with masked sums"]
+    head, rest = wc.split_at_first_mask(wc.compact(net, some(net)).net)
+    assert [type(layer).__name__ for layer in head] == ["Conv"]
+    assert wc.compact(rest, {}).net == rest
+
+
+# Misfits
+
+MLP = wc.mlp(3, (5, 4), 2)
+KEPT = {"hidden_0": 2, "hidden_1": 3}
+INDICES = {"hidden_0": np.asarray([1, 4], np.int32), "hidden_1": np.asarray([0, 1, 3], np.int32)}
+TREE = {path: np.ones(shape) for path, shape in wc.parameter_shapes(MLP).items()}
+
+
+@pytest.mark.parametrize("count", [2.5, True, np.float64(2), "2"])
+def test_counts_must_be_integers(count: Any, unchecked: None) -> None:
+    with pytest.raises(wc.ConfigError) as caught:
+        wc.compact(MLP, {"hidden_0": count, "hidden_1": 3})
+    assert str(caught.value) == f"kept must be integers, how many nodes stay; got {count!r} for site 'hidden_0'."
+
+
+def test_counts_may_be_integers_of_numpy(unchecked: None) -> None:
+    counts: Any = {site: np.int64(count) for site, count in KEPT.items()}
+    found = wc.compact(MLP, counts)
+    assert found == wc.compact(MLP, KEPT)
+    assert all(type(layer.units) is int for layer in found.net.layers if isinstance(layer, wc.Dense))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "got"),
+    [({}, "no array"), ({"hidden_1": np.asarray([0, 1])}, "(2,)"), ({"hidden_1": np.asarray([[0, 1, 3]])}, "(1, 3)")],
+)
+def test_indices_must_be_those_of_what_is_kept(wrong: Any, got: str) -> None:
+    small, indices = wc.compact(MLP, KEPT), {"hidden_0": INDICES["hidden_0"], **wrong}
+    for use in (
+        lambda: small.gather(TREE, indices),
+        lambda: small.axes("logits/kernel", (4, 2), indices),
+        lambda: small.counters("logits/kernel", (4, 2), indices),
+        lambda: small.expand(small.gather(TREE, INDICES), indices, TREE),
+    ):
+        with pytest.raises(wc.MaskError) as caught:
+            use()
+        assert str(caught.value) == (
+            "the indices of site 'hidden_1' must be of the nodes that it keeps, of shape (3,); got "
+            f"{got}. Take kept_indices of a mask that keeps so many."
+        )
+
+
+def test_counters_need_indices() -> None:
+    with pytest.raises(wc.MaskError, match=r"the indices, which must be of one site at least; got none\.$"):
+        wc.compact(MLP, {"hidden_0": 5, "hidden_1": 4}).counters("logits/kernel", (4, 2), {})
+
+
+def test_arrays_must_be_the_parents() -> None:
+    small = wc.compact(MLP, KEPT)
+    for use in (
+        lambda: small.gather({"dense_1/kernel": np.ones((5, 3))}, INDICES),
+        lambda: small.axes("dense_1/kernel", (5, 3), INDICES),
+        lambda: small.counters("dense_1/kernel", (5, 3), INDICES),
+        lambda: small.expand({"dense_1/kernel": np.ones((2, 3))}, INDICES, {"dense_1/kernel": np.ones((5, 3))}),
+    ):
+        with pytest.raises(wc.ConfigError) as caught:
+            use()
+        assert str(caught.value) == "'dense_1/kernel' must have the parent's shape (5, 4); got (5, 3)."
+    for use in (
+        lambda: small.axes("other/kernel", (5, 4), INDICES),
+        lambda: small.counters("other/kernel", (5, 4), INDICES),
+        lambda: small.expand({"other/kernel": np.ones(2)}, INDICES, {"other/kernel": np.ones(2)}),
+    ):
+        with pytest.raises(wc.ConfigError) as caught:
+            use()
+        assert str(caught.value) == (
+            "'other/kernel' must be a parameter or statistic of the parent: see parameter_shapes and "
+            "initial_statistics."
+        )
+
+
+def test_what_the_parent_does_not_have_is_gathered_as_it_is() -> None:
+    """A backend gathers for the layers after those that candidates share, out of the whole network's weights."""
+    array = np.ones(7)
+    assert wc.compact(MLP, KEPT).gather({"other/kernel": array}, INDICES)["other/kernel"] is array
+
+
+def test_only_what_fits_expands() -> None:
+    small = wc.compact(MLP, KEPT)
+    with pytest.raises(wc.ConfigError) as caught:
+        small.expand({"dense_1/kernel": np.ones((1, 3))}, INDICES, TREE)  # it would be broadcast
+    assert str(caught.value) == "'dense_1/kernel' must have the smaller network's shape (2, 3); got (1, 3)."
+    with pytest.raises(wc.ConfigError) as caught:
+        small.expand(small.gather(TREE, INDICES), INDICES, {"logits/bias": TREE["logits/bias"]})
+    assert str(caught.value) == "onto must have the paths of the smaller tree; 'dense_0/bias' is missing."
+
+
+def test_copies_do_not_expand() -> None:
+    small = wc.compact(MLP, KEPT, copies=True)
+    with pytest.raises(wc.ConfigError) as caught:
+        small.expand(small.gather(TREE, INDICES), INDICES, TREE)
+    assert str(caught.value) == (
+        "a Compaction made with copies=True has no way back: where a channel was computed twice, each copy has weights "
+        "of its own. Compact with copies=False."
+    )
+
+
+def test_masks_that_remain_must_be_the_parents() -> None:
+    net = NAMED["wide resnet with masked sums"]
+    one = pair(net, some(net), copies=False, seed=3)
+    site, _ = one.small.masks[0]
+    shape = wc.mask_space(net)[site]
+    for masks, got in (
+        ({name: mask for name, mask in one.masks.items() if name != site}, "no array"),
+        (one.masks | {site: np.ones(shape[0] + 1, dtype=bool)}, str((shape[0] + 1,))),
+    ):
+        message = re.escape(f"the mask of site {site!r} remains and must have shape {shape}; got {got}.")
+        with pytest.raises(wc.MaskError, match=f"^{message}$"):
+            one.small.gather_masks(masks, one.indices)

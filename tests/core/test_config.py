@@ -187,6 +187,16 @@ def test_the_defaults_of_training_are_our_presets() -> None:
         ({"step_factor": 0.0}, "step_factor must be a finite number above 0; got 0.0."),
         ({"step_epochs": (3, 0)}, "step_epochs must be epochs from 1 on; got (3, 0)."),
         ({"step_epochs": (True,)}, "step_epochs must be epochs from 1 on; got (True,)."),
+        (
+            {"schedule": "step"},
+            'schedule="step" and step_epochs, the epochs at which the rate falls, need each other; got '
+            "schedule='step' and step_epochs=().",
+        ),
+        (
+            {"step_epochs": (3,)},
+            'schedule="step" and step_epochs, the epochs at which the rate falls, need each other; got '
+            "schedule='cosine' and step_epochs=(3,).",
+        ),
         ({"warmup_epochs": -1}, "warmup_epochs must be an integer of at least 0; got -1."),
         ({"warmup_epochs": 0.5}, "warmup_epochs must be an integer of at least 0; got 0.5."),
         ({"batch_norm_group": 0}, "batch_norm_group must be an integer of at least 1; got 0."),

@@ -399,3 +399,14 @@ def test_a_key_that_is_none_is_an_error(seed: Any, unchecked: None) -> None:
 def test_an_unknown_control_is_an_error(unchecked: None) -> None:
     with pytest.raises(wc.ConfigError, match="control must be one of 'member', 'independent'; got 'membr'"):
         wc.draw_control(NET, wc.SearchConfig(0.5), backend="numpy", key=KEY, control=cast(Any, "membr"))
+
+
+def test_a_compacted_network_is_not_searched() -> None:
+    net = wc.wide_resnet(10, 1, 4, (8, 8, 3), granularity="channel")
+    small = wc.compact(net, wc.mask_plan(wc.mask_space(net), 0.5).counts).net
+    data, config = (np.zeros((4, 8, 8, 3), np.float32), np.arange(4)), wc.SearchConfig(sparsity=0.5)
+    said = r"compacted already\. Search the network that it was made of\.$"
+    with pytest.raises(wc.ConfigError, match=said):
+        wc.search(small, data, config, backend="numpy", key=wc.key(0))
+    with pytest.raises(wc.ConfigError, match=said):
+        wc.draw_control(small, config, backend="numpy", key=wc.key(0))

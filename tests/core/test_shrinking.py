@@ -259,7 +259,7 @@ def test_a_network_is_compacted_once() -> None:
     net = wc.Network((wc.Mask("in"), wc.Dense("logits", 2)), (4,))
     small = wc.compact(net, {"in": 2}).net
     with pytest.raises(wc.ConfigError, match=r"^the network has Gather layers: it is compacted already\.$"):
-        wc.compact(small, {})
+        wc.compact(small, {"in": 2})
 
 
 def test_a_site_is_not_named_as_two_others_joined() -> None:

@@ -23,7 +23,7 @@ def trained(epochs: int) -> wc.Trained:
 
 def progress(epochs: int) -> GroupProgress:
     scored = ((np.array([-1.0, np.nan]), np.array([-2.0, -3.0])), (np.array([-4.0, -np.inf]),))
-    return GroupProgress(scored, trained(epochs) if epochs else None)
+    return GroupProgress(scored, (trained(epochs),) if epochs else ())
 
 
 class Clock:
@@ -49,6 +49,12 @@ def assert_same(found: GroupProgress, wanted: GroupProgress) -> None:
 def test_what_is_offered_comes_back_to_the_bit(tmp_path: Path, epochs: int) -> None:
     checkpoints(tmp_path).offer(lambda: progress(epochs), None)
     assert_same(checkpoints(tmp_path).latest(), progress(epochs))
+
+
+def test_slices_that_are_trained_and_the_one_in_work_come_back_in_order(tmp_path: Path) -> None:
+    wanted = GroupProgress((), (*(trained(3) for _ in range(11)), trained(1)))
+    checkpoints(tmp_path).offer(lambda: wanted, None)
+    assert_same(checkpoints(tmp_path).latest(), wanted)
 
 
 def test_without_a_checkpoint_there_is_nothing(tmp_path: Path) -> None:
@@ -105,7 +111,7 @@ def test_the_last_two_are_kept(tmp_path: Path) -> None:
         ("000002.safetensors", lambda content: content[:-1] + bytes([content[-1] ^ 1])),
         ("000002.safetensors", lambda content: b""),
         ("000002.json", lambda content: content[:40]),
-        ("000002.json", lambda content: content.replace(b'"epochs": 2', b'"epochs": 1')),
+        ("000002.json", lambda content: content.replace(b'"epochs": [\n      2', b'"epochs": [\n      1')),
         ("000002.json", lambda content: content.replace(b'"digest"', b'"another run"')),
         ("000002.json", lambda content: b"[]"),
     ],
@@ -115,12 +121,52 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_used(tmp_path: P
     for epochs in (1, 2):
         store.offer(lambda epochs=epochs: progress(epochs), None)
     file = store.path / name
-    file.write_bytes(damage(file.read_bytes()))
+    content = file.read_bytes()
+    assert damage(content) != content
+    file.write_bytes(damage(content))
     warnings: list[str] = []
     assert_same(checkpoints(tmp_path, warnings).latest(), progress(1))
     assert len(warnings) == 1
     assert "000002" in warnings[0]
     assert "is damaged" in warnings[0]
+
+
+def test_a_damaged_checkpoint_is_no_fallback(tmp_path: Path) -> None:
+    store = checkpoints(tmp_path)
+    for epochs in (1, 2):
+        store.offer(lambda epochs=epochs: progress(epochs), None)
+    (store.path / "000002.safetensors").write_bytes(b"")
+    again = checkpoints(tmp_path)
+    assert_same(again.latest(), progress(1))
+    again.offer(lambda: progress(3), None)
+    damaged = max(again.path.glob("*.safetensors"))
+    damaged.write_bytes(b"")
+    assert_same(checkpoints(tmp_path).latest(), progress(1))  # the last whole one is kept beside the new one
+
+
+def test_a_checkpoint_of_another_version_is_named_so(tmp_path: Path) -> None:
+    store, warnings = checkpoints(tmp_path), list[str]()
+    store.offer(lambda: progress(1), None)
+    file = store.path / "000001.json"
+    file.write_bytes(file.read_bytes().replace(b'"format": 2', b'"format": 1'))
+    assert checkpoints(tmp_path, warnings).latest() is NOTHING
+    assert len(warnings) == 1
+    assert "must have format 2; got 1: another version wrote it" in warnings[0]
+
+
+def test_a_damaged_checkpoint_that_cannot_be_deleted_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = checkpoints(tmp_path)
+    store.offer(lambda: progress(1), None)
+    (store.path / "000001.safetensors").write_bytes(b"")
+
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(RunError, match=r"000001\.json cannot be deleted: Permission denied"):
+        checkpoints(tmp_path).latest()
 
 
 def test_a_process_killed_between_the_two_files_leaves_the_checkpoint_before(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ MISTAKES = [
     (["--repeats", "0"], "repeats must be an integer of at least 1"),
     (["--epochs", "-1"], "epochs must be an integer of at least 0"),
     (["--learning-rate", "nan"], "learning_rate must be a finite number above 0; got nan"),
+    (["--schedule", "step"], "schedule=\"step\" and step_epochs, .* need each other; got schedule='step'"),
     (["--momentum", "1"], "momentum must be a finite number in"),
     (["--seed", "-1"], r"seed must be an integer in \[0, 2\^64\)"),
     (["--batch-size", "0"], "batch_size must be an integer of at least 1"),
@@ -43,7 +44,12 @@ MISTAKES = [
     (["--interval", "mine"], "interval must be one of"),
     (["--dataset", "mnist"], "--data-dir"),
     (["--network", "resnet"], "network must be"),
+    (["--together", "0"], "together must be an integer of at least 1; got 0"),
+    (["--granularity", "channel"], "granularity=\"channel\" needs a network with convolutions, .* got network='mlp'"),
+    (["--mask-residual"], "mask_residual needs a network with residual blocks, wrn-D-K; got network='mlp'"),
+    (["--mask-residual", "--network", "vgg-8"], "residual blocks, wrn-D-K; got network='vgg-8'"),
     (["--checkpoint-minutes", "-1"], "checkpoint_minutes must be a finite number at least 0"),
+    (["--network", "wrn-10-1", "--batch-size", "200"], "whole groups of batch_norm_group, 128, .* has 200"),
     (["--dataset", "mnist", "--data-dir", "nowhere"], "must be a folder"),
     (["--dataset", "mnist", "--data-dir", "empty"], "must hold the file train-images-idx3-ubyte"),
 ]
@@ -134,6 +140,7 @@ def test_help_names_every_option_and_explains_it(weedout: Weedout, capfd: pytest
         *("sparsity", "population", "generations", "repeats", "epochs", "seed", "dataset", "data-dir", "backend"),
         *("reading", "out", "hidden", "learning-rate", "allow-other-versions", "patience", "budget", "batch-size"),
         *("search-precision", "train-precision", "control", "interval", "rescale", "weights", "fan", "strategy"),
+        "together",
     ]
     for name in wanted:
         assert f"--{name} " in text or f"--{name}," in text, name
@@ -162,7 +169,7 @@ def test_options_reach_the_configurations() -> None:
     parsed = options.parse(
         shlex.split(
             "paper --reading section3 --weights shared --generations None --budget 300 --search-precision default "
-            "--train-precision highest --no-nesterov --step-epochs 3 5"
+            "--train-precision highest --no-nesterov --schedule step --step-epochs 3 5"
         )
     )
     assert isinstance(parsed, options.PaperOptions)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import weedout_core as wc
+from weedout_core.lab.checkpoints import NOTHING, GroupProgress
 from weedout_core.lab.data.datasets import load_dataset
 from weedout_core.lab.events import EpochTrained, Event, GenerationScored, GroupFinished, PhaseStarted
 from weedout_core.lab.experiment import ExperimentConfig, network
@@ -23,9 +24,11 @@ CONFIG = ExperimentConfig(
 DATA = load_dataset("digits")
 
 
-def run(config: ExperimentConfig = CONFIG, sparsity: float = 0.5) -> tuple[GroupResult, list[Event]]:
+def run(
+    config: ExperimentConfig = CONFIG, sparsity: float = 0.5, resume: GroupProgress = NOTHING
+) -> tuple[GroupResult, list[Event]]:
     events: list[Event] = []
-    return run_group(config, sparsity, DATA, wc.load_backend(config.backend), events.append), events
+    return run_group(config, sparsity, DATA, wc.load_backend(config.backend), events.append, resume), events
 
 
 @pytest.mark.parametrize(
@@ -38,6 +41,10 @@ def run(config: ExperimentConfig = CONFIG, sparsity: float = 0.5) -> tuple[Group
         ({"sparsity": (float("nan"),)}, r"must be in \[0, 1\); got nan"),
         ({"repeats": 0}, "repeats must be an integer of at least 1; got 0"),
         ({"devices": 0}, "devices must be an integer of at least 1; got 0"),
+        ({"together": 0}, "together must be an integer of at least 1; got 0"),
+        ({"granularity": "channel"}, "needs a network with convolutions, wrn-D-K or vgg-W; got network='mlp'"),
+        ({"mask_residual": True}, "mask_residual needs a network with residual blocks, wrn-D-K; got network='mlp'"),
+        ({"mask_residual": True, "network": "vgg-8"}, "residual blocks, wrn-D-K; got network='vgg-8'"),
         ({"hidden": ()}, "at least one layer"),
         ({"hidden": (8, 0)}, "at least one unit"),
         ({"seed": -1}, r"seed must be an integer in \[0, 2\^64\); got -1"),
@@ -51,6 +58,17 @@ def run(config: ExperimentConfig = CONFIG, sparsity: float = 0.5) -> tuple[Group
 def test_configurations_out_of_range_are_refused(wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(wc.ConfigError, match=said):
         ExperimentConfig(**wrong)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"network": "vgg-8", "granularity": "channel"},
+        {"network": "wrn-10-1", "granularity": "channel", "mask_residual": True},
+    ],
+)
+def test_masks_that_a_network_has_a_use_for_are_taken(options: dict[str, Any]) -> None:
+    ExperimentConfig(**options)
 
 
 def test_the_order_of_sparsities_is_no_part_of_a_run() -> None:
@@ -152,3 +170,69 @@ def test_events_tell_the_whole_story_in_order() -> None:
     assert kinds == [*one_search, *one_search, *rest]
     phases = [(event.phase, event.repeat) for event in events if isinstance(event, PhaseStarted)]
     assert phases == [("search", 0), ("search", 1), ("control", None), ("train", None), ("evaluate", None)]
+
+
+@pytest.mark.parametrize("together", [1, 3, 4, 99])
+def test_networks_trained_some_at_a_time_are_those_trained_together(together: int) -> None:
+    """The reference trains each network apart: to the bit."""
+    found, events = run(replace(CONFIG, together=together))
+    np.testing.assert_equal(found, run()[0])
+    trained = [event for event in events if isinstance(event, EpochTrained)]
+    slices = {1: [(0, 1), (1, 1), (2, 1), (3, 1)], 3: [(0, 3), (3, 1)]}.get(together, [(0, 4)])
+    assert [(event.first, event.together, event.epoch.epoch) for event in trained] == [
+        (first, count, epoch) for first, count in slices for epoch in (1, 2)
+    ]
+    assert {event.cells for event in trained} == {4}
+
+
+def test_each_slice_is_trained_as_if_alone() -> None:
+    pytest.importorskip("weedout_jax")
+    config = replace(CONFIG, backend="jax", together=3)
+    group, _ = run(config)
+    net, backend = network(config, DATA), wc.load_backend("jax")
+    for cells in ([("weedout", 0), ("weedout", 1), ("control", 0)], [("control", 1)]):
+        keys = [wc.fold_in(wc.key(0), repeat) for _, repeat in cells]
+        masks = [
+            {site: group.masks[f"{arm}/{repeat}/{site}"] for site in ("hidden_0", "hidden_1")} for arm, repeat in cells
+        ]
+        parents = [backend.initialise(net, wc.fold_in(key, int(wc.Stream.WEIGHTS))) for key in keys]
+        alone = wc.train_together(
+            net, parents, masks, DATA.train, config.train, backend=backend, keys=keys, test=DATA.test
+        )
+        for index, (arm, repeat) in enumerate(cells):
+            for path, value in alone.params.items():
+                assert np.array_equal(group.parameters[f"{arm}/{repeat}/{path}"], value[index]), (arm, repeat, path)
+            curve = [row for row in group.curves if (row.arm, row.repeat) == (arm, repeat)]
+            assert [row.loss for row in curve] == [float(epoch.loss[index]) for epoch in alone.history]
+
+
+@pytest.mark.parametrize("together", [None, 3])
+def test_a_group_goes_on_from_every_checkpoint(together: int | None) -> None:
+    config = replace(CONFIG, together=together)
+    kept: list[GroupProgress] = []
+    whole = run_group(
+        config, 0.5, DATA, wc.load_backend("numpy"), lambda event: None, NOTHING,
+        lambda fetch, epoch: kept.append(fetch()),
+    )  # fmt: skip
+    done = [tuple(len(trained.history) for trained in progress.trained) for progress in kept if progress.trained]
+    assert done == ([(1,)] if together is None else [(1,), (2,), (2, 1)])
+    for progress in kept[-len(done) :]:
+        np.testing.assert_equal(run(config, resume=progress)[0], whole)
+
+
+def test_what_is_trained_is_not_trained_again() -> None:
+    config, kept = replace(CONFIG, together=2), list[GroupProgress]()
+    run_group(
+        config, 0.5, DATA, wc.load_backend("numpy"), lambda event: None, NOTHING,
+        lambda fetch, epoch: kept.append(fetch()),
+    )  # fmt: skip
+    last = kept[-1]
+    assert [len(trained.history) for trained in last.trained] == [2, 1]
+    _, events = run(config, resume=last)
+    trained = [event for event in events if isinstance(event, EpochTrained)]
+    assert [(event.first, event.epoch.epoch) for event in trained] == [(2, 2)]
+
+
+def test_no_epochs_are_possible_some_at_a_time() -> None:
+    config = replace(CONFIG, together=3, train=wc.TrainConfig(epochs=0))
+    assert run(config)[0].curves == ()

@@ -1,8 +1,9 @@
 """The plan of an experiment: counts are exact, and what is measured is scaled to the whole."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import weedout_core as wc
 from weedout_core.lab import plan, probe
 from weedout_core.lab.data.datasets import load_dataset
 from weedout_core.lab.experiment import ExperimentConfig
-from weedout_core.lab.plan import evaluations, work
+from weedout_core.lab.plan import alike, evaluations, work
 
 Weedout = Callable[..., int]
 
@@ -41,67 +42,313 @@ def test_a_search_takes_no_more_evaluations_than_planned(winner: str) -> None:
     assert 12 <= found.evaluations <= most
 
 
-def test_the_work_of_an_experiment() -> None:
+def test_the_work_of_an_experiment_at_each_sparsity() -> None:
     data = load_dataset("digits", train_examples=500)
     config = ExperimentConfig(
         sparsity=(0.0, 0.5), repeats=3, train_examples=500,
         search=wc.SearchConfig(sparsity=0.0, population=10, generations=2, batch=64),
         train=wc.TrainConfig(epochs=4, batch_size=120),
     )  # fmt: skip
-    found = work(config, data)
-    assert found.evaluations == 2 * 3 * 20
+    found = work(config, data, together=6)
+    assert found.evaluations == 3 * 20
     assert found.batch == 64
-    assert found.steps == 2 * 4 * (500 // 120), "of both arms and all repeats together, at each sparsity"
-    assert (found.networks, found.batch_size) == (6, 120)
-    assert found.evaluated == 2 * (4 * 297 + 500 + 297), "the test split after each epoch, then both splits"
+    assert (found.epochs, found.steps) == (4, 500 // 120), "of both arms and all repeats together"
+    assert (found.networks, found.parts, found.batch_size) == (6, 1, 120)
+    assert [(some.networks, some.parts) for some in (work(config, data, n) for n in (3, 4))] == [(3, 2), (4, 2)]
+    assert found.tested == 297
+    assert found.evaluated == 4 * 297 + 500 + 297, "the test split after each epoch, then both splits"
     whole = replace(config, search=replace(config.search, batch_policy="whole"))
-    assert work(whole, data).batch == 300, "the validation split of digits"
+    assert work(whole, data, 6).batch == 300, "the validation split of digits"
 
 
-def test_what_is_measured_is_scaled_to_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    net = wc.mlp(6, (5,), 3)
-    # begin, end: scoring twice, training twice, evaluating twice
-    seconds = iter(np.cumsum([0, 3.0, 0, 1.0, 0, 7.0, 0, 2.0, 0, 0.75, 0, 0.5]))
-    monkeypatch.setattr(probe.time, "perf_counter", lambda: next(seconds))
-    monkeypatch.setattr(probe, "_MACS", wc.costs(net).macs * 3 * 2 * 8)  # 8 examples of one network in two steps
-    arguments = (wc.load_backend("numpy"), net, wc.SearchConfig(sparsity=0.5), wc.TrainConfig())
-    found = probe.measure(*arguments, batch=1200, batch_size=80, networks=4, tested=480)
-    assert found.candidate == 1.0 / 4 * 1200 / 12, "four candidates on 12 examples took a second"
-    assert found.step == 2.0 / 2 * (80 / 8) * (4 / 1), "two steps of one network on 8 examples took two"
-    assert found.thousand == 0.5 * (1000 / 48) * (4 / 1), "48 examples of one network took half a second"
-    assert found.compiling == (3.0 - 1.0) + (7.0 - 2.0) + (0.75 - 0.5), "what the first calls took more"
+class Device:
+    """A device, and a clock that no one else moves: calls take a time in proportion to their work, and some before it.
+
+    Attributes:
+        rate: seconds for a unit of work.
+        latency: seconds of any call.
+        compiling: seconds of the first call of each amount.
+        amounts: of the calls that were prepared.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, rate: float, latency: float = 0.0, compiling: float = 0.0):
+        self.rate, self.latency, self.compiling = rate, latency, compiling
+        self.now, self.amounts = 0.0, list[tuple[int, ...]]()
+        monkeypatch.setattr(probe.time, "perf_counter", lambda: self.now)
+
+    def prepare(self, *amount: int) -> Callable[[], None]:
+        self.amounts.append(amount)
+        pending = [self.compiling]
+
+        def call() -> None:
+            self.now += self.latency + self.rate * math.prod(amount) + (pending.pop() if pending else 0.0)
+
+        return call
+
+
+def test_a_call_that_is_long_enough_is_timed_once_and_scaled(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = Device(monkeypatch, rate=2.0**-4, compiling=3.0)
+    timed = probe.grow(device.prepare, (1, 1), (64, 10), 8)
+    assert device.amounts == [(8, 1)], "half a second tells"
+    assert timed == (2.0**-4 * 640, 3.0), "the second call counts, and the first says what compiling took"
+
+
+def test_work_grows_until_a_call_takes_about_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = Device(monkeypatch, rate=2.0**-8, compiling=1.0)
+    timed = probe.grow(device.prepare, (1, 1), (64, 10), 8)
+    assert device.amounts == [(8, 1), (64, 4)], "the batch is filled first; 256 units take a second"
+    assert timed == (2.0**-8 * 640, 1.0), "what the amount that counts took to compile"
+
+
+def test_work_grows_no_further_than_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = Device(monkeypatch, rate=2.0**-20)
+    assert probe.grow(device.prepare, (1, 1, 2), (64, 10, 9), 8).seconds == 2.0**-20 * 64 * 10 * 9
+    assert device.amounts == [(4, 1, 2), (64, 10, 9)]
+
+
+def test_work_grows_a_few_times_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = Device(monkeypatch, rate=0.0, latency=2.0**-2)
+    probe.grow(device.prepare, (1,), (10**6,), 1)
+    assert device.amounts == [(1,), (4,), (16,)], "each amount compiles anew"
+
+
+def test_parts_of_work_are_multiples_of_their_least(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = Device(monkeypatch, rate=2.0**-10)
+    probe.grow(device.prepare, (8, 16), (100, 50), 8 * 16)
+    assert device.amounts == [(8, 16), (64, 16)], "1,024 units, in which the batch of 100 is not whole"
+    device = Device(monkeypatch, rate=2.0**-12)
+    probe.grow(device.prepare, (8, 16), (100, 50), 1)
+    assert device.amounts == [(8, 16), (100, 32)], "4,096 units: the whole batch need be no multiple"
+    device = Device(monkeypatch, rate=1.0)
+    probe.grow(device.prepare, (8, 16), (3, 10), 1)
+    assert device.amounts == [(3, 10)], "there is no more"
+
+
+def test_a_clock_that_stands_still_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = Device(monkeypatch, rate=0.0)
+    assert probe.grow(device.prepare, (1,), (1000,), 1) == (0.0, 0.0)
+    assert device.amounts == [(1,), (1000,)]
+
+
+class Calls(NamedTuple):
+    """What a backend was asked for while it was measured, of each kind the last."""
+
+    backend: wc.Backend
+    last: dict[str, tuple[Any, ...]]
+
+
+def listening(devices: int = 1, name: str = "numpy") -> Calls:
+    """A backend that remembers what it is asked for."""
+    backend, last = wc.load_backend(name), dict[str, tuple[Any, ...]]()
+
+    def remembering(name: str) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            last[name] = arguments
+            return getattr(backend, name)(*arguments)
+
+        return call
+
+    changed = {name: remembering(name) for name in ("score_population", "train_epoch", "predict")}
+    return Calls(replace(backend, devices=devices, **changed), last)
+
+
+PARENT = wc.mlp(6, (10, 8), 3)
+SIZES = {"batch": 12, "batch_size": 8, "steps": 3, "networks": 4, "tested": 50}
+CHANNELS = wc.vgg(2, 3, (4, 4, 3), "channel")
 
 
 @pytest.mark.parametrize("name", ["numpy", "jax", "torch"])
-def test_every_network_is_evaluated_on_the_test_split(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("net", [PARENT, CHANNELS], ids=["dense", "channels"])
+def test_what_a_run_computes_is_measured(name: str, net: wc.Network) -> None:
     if name != "numpy":
         pytest.importorskip(name)
-    backend, shapes = wc.load_backend(name), list[tuple[int, ...]]()
+    search, train = wc.SearchConfig(0.5, population=6, batch=12, chunk=4), wc.TrainConfig(batch_size=8)
+    backend, last = listening(name=name)
+    found = probe.measure(backend, net, search, train, **SIZES)
+    assert min(found[:3]) > 0
+    plan = wc.mask_plan(wc.mask_space(net), 0.5)
+    small = wc.compact(net, plan.counts).net
 
-    def predict(*arguments: Any) -> Any:
-        logits = backend.predict(*arguments)
-        shapes.append(tuple(logits.shape))
-        return logits
+    parent, _, norm, population, x, y, fitness, precision, chunk = last["score_population"]
+    assert (parent, norm, population.plan, population.masks) == (net, None, plan, None), "a population is its keys"
+    assert population.weight_keys is None
+    assert (len(population.mask_keys), len(np.unique(population.mask_keys, axis=0))) == (6, 6)
+    assert (len(x), len(y), fitness, precision, chunk) == (12, 12, search.fitness, "highest", 4)
 
-    arguments = (wc.mlp(6, (5,), 3), wc.SearchConfig(sparsity=0.5), wc.TrainConfig())
-    probe.measure(replace(backend, predict=predict), *arguments, batch=12, batch_size=8, networks=4, tested=50)
-    assert shapes == [(4, 50, 3)] * 2, "small enough to be measured whole: networks, examples, classes; twice"
+    computed, fixed, state, masks, x, _, batches = last["train_epoch"]
+    assert computed == small, "the parent was trained"
+    assert batches.order.shape == (4, 3, 8), "networks, steps, examples"
+    assert (fixed.batch_size, fixed.steps, len(x)) == (8, 3, 24)
+    assert all(len(tree) == 4 for tree in state.params.values())
+    assert masks == {} or set(masks) == set(wc.mask_space(small)) | gathers(small)
+
+    computed, _, _, _, x = last["predict"]
+    assert (computed, len(x)) == (small, 50)
 
 
-def test_the_hours_are_those_of_search_training_and_evaluation(
+def gathers(net: wc.Network) -> set[str]:
+    return {layer.name for layer in wc.every_layer(net.layers) if isinstance(layer, wc.Gather)}
+
+
+@pytest.mark.parametrize("change", [{"sampling": "bernoulli"}, {"compaction": False}])
+def test_what_a_run_does_not_compact_is_measured_as_large_as_the_parent(change: dict) -> None:
+    search = wc.SearchConfig(0.5, population=6, **{k: v for k, v in change.items() if k == "sampling"})
+    train = wc.TrainConfig(batch_size=8, **{k: v for k, v in change.items() if k == "compaction"})
+    backend, last = listening()
+    probe.measure(backend, PARENT, search, train, **(SIZES | {"networks": 1}))
+    for call, masks in (("train_epoch", 3), ("predict", 3)):
+        assert last[call][0] == PARENT
+        assert {site: mask.shape for site, mask in last[call][masks].items()} == {
+            site: (1, *shape) for site, shape in wc.mask_space(PARENT).items()
+        }
+
+
+def test_candidates_with_weights_of_their_own_draw_them() -> None:
+    backend, last = listening()
+    search = wc.SearchConfig(0.5, population=6, reading="section3", fan_counts="kept")
+    probe.measure(backend, PARENT, search, wc.TrainConfig(batch_size=8), **SIZES)
+    _, params, _, population, *_ = last["score_population"]
+    kept = wc.mask_plan(wc.mask_space(PARENT), 0.5).kept
+    assert params == wc.he_normal(PARENT, "fan_in", kept)
+    assert population.weight_keys.shape == (6, 2)
+
+
+def test_batch_normalisation_while_scoring_is_measured_as_it_is_chosen() -> None:
+    backend, last = listening()
+    for chosen in ("running", "recalibrated"):
+        search = wc.SearchConfig(0.5, population=6, batch_norm=chosen)
+        probe.measure(backend, CHANNELS, search, wc.TrainConfig(batch_size=8), **SIZES)
+        norm = last["score_population"][2]
+        if chosen == "running":
+            assert set(norm) == set(wc.initial_statistics(CHANNELS))
+        else:
+            assert norm.shape == (12, 4, 4, 3), "a batch of other inputs"
+
+
+def test_devices_get_batches_and_populations_that_they_divide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "_CHEAP", 1)
+    monkeypatch.setattr(probe, "_ENOUGH", 0.0)  # no growth: the least is measured
+    backend, last = listening(devices=4)
+    search, train = wc.SearchConfig(0.5, population=20), wc.TrainConfig(batch_size=16)
+    sizes = {"batch": 24, "batch_size": 16, "steps": 5, "networks": 6}
+    probe.measure(backend, PARENT, search, train, **sizes, tested=50)
+    population, x = last["score_population"][3:5]
+    assert (population.size, len(x)) == (2 * 4, 1)
+    assert last["train_epoch"][6].order.shape == (1, 2, 4)
+    assert len(last["predict"][4]) == 50, "50 is not shared by four devices: no part of it may be"
+    probe.measure(backend, PARENT, replace(search, population=5), train, **sizes, tested=48)
+    assert last["score_population"][3].size == 5, "there are no more"
+    assert len(last["predict"][4]) == 4
+
+
+@pytest.mark.parametrize("cheap", [1, 10**9])
+def test_part_of_a_batch_has_whole_groups_of_batch_normalisation(monkeypatch: pytest.MonkeyPatch, cheap: int) -> None:
+    monkeypatch.setattr(probe, "_CHEAP", cheap)
+    monkeypatch.setattr(probe, "_ENOUGH", 0.0)
+    backend, last = listening(devices=3)
+    train = wc.TrainConfig(batch_size=24, batch_norm_group=4, epochs=0, warmup_epochs=0)
+    sizes = SIZES | {"batch_size": 24, "steps": 2}
+    probe.measure(backend, CHANNELS, wc.SearchConfig(0.5, population=6), train, **sizes)
+    fixed = last["train_epoch"][1]
+    assert (fixed.batch_size, fixed.groups) == ((3, 3) if cheap == 1 else (24, 6))
+
+
+def seconds(sparsity: float) -> probe.Probe:
+    """What measuring is to find: each number tells of its sparsity and of its phase."""
+    return probe.Probe(candidate=1.0 + sparsity, step=2.0 + sparsity, thousand=4.0 + sparsity, compiling=0.0)
+
+
+def test_the_hours_are_summed_over_the_sparsities(
     weedout: Weedout, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    measured = probe.Probe(candidate=1.0, step=2.0, thousand=4.0, compiling=0.0)
-    monkeypatch.setattr(plan, "measure", lambda *arguments: measured)
-    options = ("--sparsity", "0.5", "--repeats", "1", "--population", "10", "--generations", "1", "--epochs", "10")
-    assert weedout("plan", "--backend", "numpy", *options) == 0
-    out = capfd.readouterr().out
+    monkeypatch.setattr(plan, "measure", lambda backend, net, search, *_, **__: seconds(search.sparsity))
+    options = ("--repeats", "3", "--population", "10", "--generations", "2", "--epochs", "10")
+    assert weedout("plan", "--backend", "numpy", "--sparsity", "0.25", "0.75", *options) == 0
+    out, err = capfd.readouterr()
     steps, evaluated = 10 * (1200 // 128), 10 * 297 + 1200 + 297
+    search, training = 3 * 20 * (1.25 + 1.75), steps * (2.25 + 2.75)
+    evaluation = evaluated / 1000 * (4.25 + 4.75)
     assert f"each network on {evaluated:,} examples" in out
-    assert "2 s a step, 4 s an evaluation on 1,000 examples" in out
-    evaluation = evaluated * 4.0 / 1000
-    assert f"search: 10 s; training: {2 * steps / 60:.1f} minutes; evaluation: {evaluation:.3g} s" in out
-    assert f"together about {(10 + 2 * steps + evaluation) / 60:.1f} minutes on this machine" in out
+    assert "for sparsity 0.25: 1.25 s a candidate, 2.25 s a step, 4.25 s an evaluation on 1,000 examples" in out
+    assert "for sparsity 0.75: 1.75 s a candidate, 2.75 s a step, 4.75 s an evaluation on 1,000 examples" in out
+    assert (
+        f"search: {search / 60:.1f} minutes; training: {training / 60:.1f} minutes; evaluation: {evaluation:.3g} s"
+        in out
+    )
+    assert f"together about {(search + training + evaluation) / 60:.1f} minutes on this machine" in out
+    assert "measuring numpy on cpu at sparsity 0.75 …" in err
+    assert "measuring numpy on cpu at sparsity 0.25 …" in err
+
+
+def test_parts_that_are_trained_one_after_another_take_their_time_each(
+    weedout: Weedout, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(plan, "measure", lambda *_, **__: probe.Probe(1.0, 2.0, 4.0, 0.0))
+    options = ("--sparsity", "0.5", "--repeats", "3", "--population", "10", "--generations", "1", "--epochs", "1")
+    assert weedout("plan", "--backend", "numpy", "--together", "2", *options) == 0
+    out, steps = capfd.readouterr().out, 1200 // 128
+    assert f"training: {3 * steps} steps of 2 networks with 128 examples each" in out
+    evaluation = 3 * 4.0 * (297 + 1200 + 297) / 1000
+    assert f"training: {3 * steps * 2.0:.3g} s; evaluation: {evaluation:.3g} s" in out
+
+
+def test_sparsities_that_cost_the_same_are_measured_once(
+    weedout: Weedout, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    measured = list[float]()
+
+    def measure(backend: Any, net: Any, search: wc.SearchConfig, *_: Any, **__: Any) -> probe.Probe:
+        assert isinstance(search.sparsity, float)
+        measured.append(search.sparsity)
+        return seconds(search.sparsity)
+
+    monkeypatch.setattr(plan, "measure", measure)
+    options = ("--repeats", "1", "--population", "10", "--generations", "1", "--epochs", "0")
+    assert weedout("plan", "--backend", "numpy", "--sparsity", "0", "0.02", "0.5", *options) == 0
+    out, err = capfd.readouterr()
+    assert measured == [0.5, 0.02], "0 and 0.02 differ by less than a tenth, and masks are drawn at 0.02"
+    assert "for sparsity 0, 0.02: 1.02 s a candidate" in out
+    assert "for sparsity 0.5: 1.5 s a candidate" in out
+    assert f"search: {10 * (1.02 + 1.02 + 1.5):.3g} s; training: 0 s" in out, "each sparsity is counted"
+    assert len(err.splitlines()) == 2
+
+
+def test_masks_of_single_nodes_in_convolutions_cost_the_same_at_any_sparsity() -> None:
+    config = ExperimentConfig(sparsity=(0.0, 0.2, 0.5, 0.8))
+    assert alike(config, wc.vgg(8, 10, (8, 8, 3))) == [[0.8, 0.5, 0.2, 0.0]]
+    assert alike(config, wc.vgg(8, 10, (8, 8, 3), "channel")) == [[0.8], [0.5], [0.2], [0.0]]
+    counted = replace(config, search=replace(config.search, sampling="bernoulli"))
+    assert alike(counted, wc.mlp(6, (10,), 3)) == [[0.8, 0.5, 0.2, 0.0]], "numbers that differ are not compacted"
+
+
+def test_the_memory_is_that_at_the_smallest_sparsity(
+    weedout: Weedout, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def memory(net: Any, search: Any, train: Any, examples: int, networks: int, topology: Any) -> dict[str, int]:
+        assert (search.sparsity, examples, networks, topology) == (0.2, 1200, 6, None)
+        return {"train_epoch": 3 * 2**30}
+
+    backend = replace(wc.load_backend("numpy"), compiled_memory=memory)
+    monkeypatch.setattr(plan, "load_backend", lambda *_: backend)
+    monkeypatch.setattr(plan, "measure", lambda *_, **__: seconds(0.5))
+    assert weedout("plan", "--backend", "numpy", "--repeats", "3", "--sparsity", "0.8", "0.2") == 0
+    assert "memory of train_epoch at sparsity 0.2, a device of cpu: 3.00 GiB" in capfd.readouterr().out
+
+
+def test_the_table_says_what_is_computed(
+    weedout: Weedout, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(plan, "measure", lambda *_, **__: seconds(0.5))
+    options = ("--backend", "numpy", "--network", "wrn-10-1", "--sparsity", "0.8")
+    off = "with compaction off, networks are trained as large as the parent"
+    assert weedout("plan", *options) == 0
+    out = capfd.readouterr().out
+    net = wc.wide_resnet(10, 1, 10, (8, 8, 1))
+    small = wc.costs(wc.compact(net, wc.mask_plan(wc.mask_space(net), 0.8).counts).net)
+    assert f"{small.macs:,} ({100 * small.macs / wc.costs(net).macs:.0f} %)" in out
+    assert off not in " ".join(out.split())
+    assert weedout("plan", *options, "--no-compaction") == 0
+    assert off in " ".join(capfd.readouterr().out.split())
 
 
 def test_the_plan_is_printed_and_nothing_is_written(
@@ -125,5 +372,5 @@ def test_the_plan_is_printed_and_nothing_is_written(
         "together about",
     ):
         assert said in out, said
-    assert "measuring numpy on cpu" in err
+    assert "measuring numpy on cpu at sparsity 0.5" in err
     assert not list(tmp_path.iterdir())

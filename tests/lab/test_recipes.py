@@ -60,21 +60,27 @@ def test_only_cifar_is_mirrored(dataset: str) -> None:
 @pytest.mark.parametrize(
     ("given", "field", "value"),
     [
-        ("--epochs 3", "epochs", 3),
-        ("--epochs 20", "epochs", wc.TrainConfig().epochs),
+        ("--epochs 60", "epochs", 60),
         ("--batch-size 128", "batch_size", 128),
         ("--learning-rate 0.05", "learning_rate", 0.05),
         ("--warmup-epochs 0", "warmup_epochs", 0),
         ("--augmentation none", "augmentation", "none"),
         ("--weight-decay 0", "weight_decay", 0),
         ("--no-nesterov", "nesterov", False),
-        ("--schedule step", "schedule", "step"),
+        ("--schedule constant", "schedule", "constant"),
     ],
 )
 def test_what_is_given_wins(given: str, field: str, value: object) -> None:
     """Also where it is TrainConfig's own default, or falsy."""
     for command in (f"paper {given} --network wrn-28-10", f"plan --network wrn-28-10 {given}"):
         assert trained(f"{command} --dataset cifar10") == replace(PAPERS, **{field: value})
+
+
+@pytest.mark.parametrize(("epochs", "warmup"), [(3, 0), (20, 2), (49, 4), (50, 5), (300, 5)])
+def test_a_short_training_warms_up_for_a_tenth_of_it(epochs: int, warmup: int) -> None:
+    command = f"paper --dataset cifar10 --network wrn-28-10 --epochs {epochs}"
+    assert trained(command) == replace(PAPERS, epochs=epochs, warmup_epochs=warmup)
+    assert trained(f"{command} --warmup-epochs 3") == replace(PAPERS, epochs=epochs, warmup_epochs=3)
 
 
 def test_the_drops_of_wide_resnets_own_recipe_are_two_options() -> None:

@@ -152,7 +152,7 @@ def test_the_figure_is_drawn(rows: list[CurveRow], interval: Any) -> None:
     assert image == figure2(replace(CONFIG, interval=interval), rows), "the same run gives the same picture"
 
 
-def events() -> list[Event]:
+def events(together: int = 6) -> list[Event]:
     def generation(number: int) -> wc.Generation:
         return wc.Generation(number, -2.0 - number / 10, -3.0, -4.0, wc.Origin(0, 0), 0, 4, np.zeros(4))
 
@@ -162,7 +162,11 @@ def events() -> list[Event]:
         story += [GenerationScored(0.8, repeat, generation(number)) for number in range(5)]
     story += [PhaseStarted(0.8, "control", None), PhaseStarted(0.8, "train", None)]
     accuracy = np.full(6, 0.5)
-    story += [EpochTrained(0.8, wc.Epoch(epoch, accuracy, accuracy, accuracy)) for epoch in range(1, 11)]
+    story += [
+        EpochTrained(0.8, wc.Epoch(epoch, accuracy[:together], accuracy[:together], accuracy[:together]), first, 6)
+        for first in range(0, 6, together)
+        for epoch in range(1, 11)
+    ]
     return [*story, PhaseStarted(0.8, "evaluate", None), GroupFinished(0.8)]
 
 
@@ -179,7 +183,26 @@ def test_progress_is_plain_lines_where_there_is_no_terminal() -> None:
     ]
 
 
-def test_progress_is_live_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("together", "wanted"),
+    [
+        (3, [("networks 1-3", 5), ("networks 1-3", 10), ("networks 4-6", 5), ("networks 4-6", 10)]),
+        (1, [(f"network {number}", 10) for number in range(1, 7)]),
+    ],
+)
+def test_plain_lines_name_the_networks_that_are_trained(together: int, wanted: list[tuple[str, int]]) -> None:
+    console = Console(file=io.StringIO(), width=40)
+    with progress(CONFIG, 1, console) as draw:
+        for event in events(together):
+            draw(event)
+    lines = console.file.getvalue().splitlines()  # pyright: ignore[reportAttributeAccessIssue]
+    assert lines[3:-1] == [
+        f"sparsity 0.8 · {which} of 6 · epoch {epoch}/10 · train 50.00 % · test 50.00 %" for which, epoch in wanted
+    ]
+
+
+@pytest.mark.parametrize("together", [6, 2])
+def test_progress_is_live_on_a_terminal(together: int, monkeypatch: pytest.MonkeyPatch) -> None:
     places: list[float] = []
     monkeypatch.setattr(
         "rich.progress.Progress.update",
@@ -187,10 +210,15 @@ def test_progress_is_live_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None
     )
     console = Console(file=io.StringIO(), force_terminal=True, width=120)
     with progress(CONFIG, 2, console) as draw:
-        for event in [*events(), *(event for event in events() if not isinstance(event, EpochTrained))]:
+        told = events(together)
+        for event in [*told, *(event for event in told if not isinstance(event, EpochTrained))]:
             draw(event)
     assert places == sorted(places), "it never goes back"
     assert places[0] == 0
+    # Three searches are over, and of the six networks' ten epochs each event brings its share.
+    trained = [3 + 10 * first / 6 + together * epoch / 6 for first in range(0, 6, together) for epoch in range(1, 11)]
+    begin = 4  # after three searches begun, and the control
+    assert places[begin : begin + len(trained)] == pytest.approx(trained, rel=1e-12)
     assert places[-1] == 2 * steps(CONFIG), (
         "the bar ends where the last group ends, epochs done before it was resumed too"
     )

@@ -1,5 +1,6 @@
 """Runs that are killed, interrupted and continued end as runs that are not."""
 
+import json
 import os
 import random
 import shutil
@@ -18,10 +19,15 @@ _PATIENCE = 120  # seconds until a run that shows nothing counts as stuck
 
 def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
     """Wait until a path appears, while the process lives."""
+    wait_until(path.exists, process)
+
+
+def wait_until(shown: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    """Wait until a process shows something, while it lives."""
     end = time.monotonic() + _PATIENCE
-    while not path.exists():
-        assert process.poll() is None, f"the run ended before {path.name} appeared: {process.communicate()[1]}"
-        assert time.monotonic() < end, f"{path.name} did not appear"
+    while not shown():
+        assert process.poll() is None, f"the run ended before it was seen: {process.communicate()[1]}"
+        assert time.monotonic() < end, "the run shows nothing"
         time.sleep(0.002)
 
 
@@ -63,6 +69,38 @@ def test_a_killed_run_ends_as_an_unkilled_one(start: Start, slow: list[str], tmp
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
     for path in (tmp_path / "whole" / "masks").iterdir():
         assert (tmp_path / "killed" / "masks" / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+def test_a_run_killed_within_a_slice_ends_as_an_unkilled_one(start: Start, tmp_path: Path) -> None:
+    """One network is trained and the second is in work: both go on from the checkpoint, to the byte."""
+    epochs = 40
+    run = [
+        *("paper", "--backend", "numpy", "--hidden", "16", "--sparsity", "0.5", "--repeats", "1", "--together", "1"),
+        *("--population", "2", "--generations", "1", "--epochs", epochs, "--batch-size", "16", "--save-parameters"),
+    ]
+    assert finished(start(*run, "--out", "whole"))[0] == 0
+    killed = start(*run, "--out", "killed", "--checkpoint-minutes", "0")
+    # One checkpoint after the generation, one after each epoch.
+    in_the_second = 1 + epochs + 5
+    folder = tmp_path / "killed" / "checkpoints" / "sparsity-0.5"
+    wait_until(lambda: newest(folder) >= in_the_second, killed)
+    killed.send_signal(signal.SIGKILL)
+    assert finished(killed)[0] == -signal.SIGKILL
+    before = json.loads((folder / f"{newest(folder):06d}.json").read_text())["progress"]["epochs"]
+    assert before[0] == epochs, "the first is trained"
+    assert 5 <= before[1] < epochs, "the second is in work"
+    code, err = finished(start(*run, "--out", "killed"))
+    assert code == 0, err
+    shown = [line for line in err.splitlines() if " · epoch " in line]
+    assert shown, "it went on"
+    assert all(" · network 2 of 2 · " in line for line in shown), "what is trained is not trained again"
+    for name in (*TABLES, "groups/sparsity-0.5/parameters.safetensors", "groups/sparsity-0.5/masks.safetensors"):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
+def newest(folder: Path) -> int:
+    """The number of the newest checkpoint in a folder; 0 without one."""
+    return max((int(path.stem) for path in folder.glob("*.json")), default=0)
 
 
 def test_an_interrupt_says_what_is_kept(start: Start, slow: list[str], tmp_path: Path) -> None:

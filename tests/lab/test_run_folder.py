@@ -5,15 +5,19 @@ import math
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from filelock import FileLock
 from safetensors.numpy import load_file
 
-from weedout_core import RunError
+from weedout_core import RunError, load_backend
 from weedout_core.lab import files
+from weedout_core.lab.experiment import ExperimentConfig
+from weedout_core.lab.group import GroupResult, run_group
 from weedout_core.lab.record import differences
 from weedout_core.lab.rows import ResultRow, SearchRow, TimingRow, from_csv, to_csv
 
@@ -160,6 +164,31 @@ def test_a_strangers_folder_is_refused(
     assert "file/below cannot be written" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("closed", ["exists", "iterdir"])
+def test_a_closed_folder_is_one_sentence(
+    weedout: Weedout,
+    small: list[str],
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    closed: str,
+) -> None:
+    (tmp_path / "closed").mkdir()
+    asked = getattr(Path, closed)
+
+    def refuse(path: Path, *arguments: object, **options: object) -> object:
+        if path.name == "closed":
+            raise PermissionError(13, "Permission denied")
+        return asked(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, closed, refuse)  # an administrator may read everything: it is simulated
+    assert weedout(*small, "--out", "closed") == 2
+    said = capfd.readouterr().err
+    assert said == "weedout: closed cannot be read: Permission denied. Take another folder.\n"
+    assert weedout(*small, "--out", "n" * 300) == 2
+    assert capfd.readouterr().err.count("\n") == 1, "a name too long"
+
+
 def test_other_versions_are_refused_unless_allowed(
     weedout: Weedout, small: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -186,6 +215,10 @@ def test_other_versions_are_refused_unless_allowed(
         lambda text: text.replace('"chunk": 4,', '"chunk": 0,'),
         lambda text: text.replace('"format": 1', '"format": 99'),
         lambda text: text.replace('"format"', '"formal"'),
+        lambda text: text.replace('"trained_together": 4', '"trained_together": 0'),
+        lambda text: text.replace('"trained_together": 4', '"trained_together": true'),
+        lambda text: text.replace('"trained_together"', '"trained"'),
+        lambda text: text.replace('"groups": [', '"groups": [{},'),
     ],
 )
 def test_a_damaged_config_is_refused(
@@ -214,6 +247,76 @@ def test_the_chunk_of_the_beginning_is_kept(
     )
     assert weedout(*small, "--out", "run") == 130
     assert used == [3]
+
+
+def test_how_many_are_trained_at_once_is_decided_once(
+    weedout: Weedout, small: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[tuple[float, int | None]] = []
+    compute = run_group
+
+    def watched(config: ExperimentConfig, sparsity: float, *rest: Any) -> GroupResult:
+        used.append((sparsity, config.together))
+        return compute(config, sparsity, *rest)
+
+    monkeypatch.setattr("weedout_core.lab.paper.run_group", watched)
+    assert weedout(*small, "--out", "run") == 0
+    path = tmp_path / "run" / "config.json"
+    record = json.loads(path.read_text())
+    assert record["identity"]["together"] is None, "what was asked"
+    record["groups"][1]["trained_together"] = 3
+    path.write_text(json.dumps(record))
+    shutil.rmtree(tmp_path / "run" / "groups" / "sparsity-0.5")
+    assert weedout(*small, "--out", "run") == 0
+    assert used == [(0.0, 4), (0.5, 4), (0.5, 3)]
+    assert [group["trained_together"] for group in json.loads(path.read_text())["groups"]] == [4, 3]
+
+
+def test_together_is_recorded_and_changes_no_result_of_the_reference(
+    weedout: Weedout, small: list[str], tmp_path: Path
+) -> None:
+    assert weedout(*small, "--out", "all") == 0
+    assert weedout(*small, "--out", "some", "--together", "3") == 0
+    record = json.loads((tmp_path / "some" / "config.json").read_text())
+    assert record["identity"]["together"] == 3
+    assert [group["trained_together"] for group in record["groups"]] == [3, 3]
+    for name in ("results.csv", "curves.csv"):
+        assert (tmp_path / "some" / name).read_bytes() == (tmp_path / "all" / name).read_bytes(), name
+
+
+def test_a_device_too_small_is_named_once_and_one_network_is_trained_at_a_time(
+    weedout: Weedout,
+    small: list[str],
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tiny = replace(load_backend("numpy"), memory=2**20)
+    monkeypatch.setattr("weedout_core.lab.paper.load_backend", lambda *_, **__: tiny)
+    assert weedout(*small, "--out", "run") == 0
+    said = [line for line in capfd.readouterr().err.splitlines() if "one at a time" in line]
+    assert len(said) == 1
+    assert said[0].startswith("weedout: warning: to train one network on batches of 256 examples is estimated to take")
+    record = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert [group["trained_together"] for group in record["groups"]] == [1, 1]
+
+
+def test_weights_that_were_not_kept_are_named(
+    weedout: Weedout, small: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert weedout(*small, "--out", "run") == 0
+    shutil.rmtree(tmp_path / "run" / "groups" / "sparsity-0.5")
+    capfd.readouterr()
+    assert weedout(*small, "--out", "run", "--save-parameters") == 0
+    warned = (
+        "weedout: warning: sparsity 0 was computed without --save-parameters, and its weights are not kept. "
+        "To have them, give another --out, where all of it is computed again."
+    )
+    assert warned in capfd.readouterr().err.splitlines()
+    assert [path.parent.name for path in (tmp_path / "run").rglob("parameters.safetensors")] == ["sparsity-0.5"]
+    assert weedout(*small, "--out", "other", "--save-parameters") == 0
+    assert weedout(*small, "--out", "other", "--save-parameters") == 0
+    assert "warning" not in capfd.readouterr().err, "they are there"
 
 
 def _interrupt() -> None:
@@ -284,4 +387,4 @@ def test_a_failed_write_keeps_what_was_there(tmp_path: Path, monkeypatch: pytest
     assert path.read_bytes() == b"old"
     with pytest.raises(RunError, match="cannot be written"):
         files.write_folder(tmp_path / "group", {"results.csv": b"new"})
-    assert not (tmp_path / "group").exists()
+    assert [item.name for item in tmp_path.iterdir()] == ["table.csv"], "what is unfinished leaves the disk again"

@@ -95,8 +95,8 @@ def test_a_wide_resnet_learns_a_subset_of_cifar(tmp_path: Path) -> None:
     not (DATA / "cifar-10-batches-bin").is_dir(), reason=f"CIFAR-10 is not at {DATA}: set WEEDOUT_DATA_DIR"
 )
 def test_the_papers_own_task_is_planned(tmp_path: Path) -> None:
-    """The command shown, on one device of this machine and a narrow network of one preset with it."""
-    here = ["--data-dir", str(DATA), "--devices", "1", "--network", "wrn-10-2"]
+    """The command shown, for a narrow network of one preset with it."""
+    here = ["--data-dir", str(DATA), "--network", "wrn-10-2"]
     printed = run(["-m", "weedout_core", *wide_resnet_command("plan"), *here], tmp_path)
     for said in ("wrn-10-2 on cifar10", "45,000 training, 5,000 validation and 10,000 test", "1,024 examples each"):
         assert said in printed, said

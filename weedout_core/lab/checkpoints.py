@@ -1,8 +1,8 @@
 """Checkpoints of a group: what it has done so far, so that a process that is killed loses little.
 
 A checkpoint is a safetensors file of arrays and a JSON file beside it with the file's SHA-256. The JSON is written
-last: without it there is no checkpoint. The last two are kept; one that is damaged is named, and the one before it
-is used.
+last: without it there is no checkpoint. The last two are kept; one that is damaged is named and deleted, and the one
+before it is used.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from weedout_core._errors import RunError
 from weedout_core._train import Epoch, Trained
 from weedout_core.lab.files import make_folder, read_file, remove_folder, write_file
 
-_FORMAT = 1
+_FORMAT = 2
 _KEPT = 2
 
 
@@ -33,15 +33,16 @@ class GroupProgress(NamedTuple):
 
     Attributes:
         scored: for each repeat whose search has begun, the fitness of its generations so far.
-        trained: its networks after some epochs, or None before the first has ended.
+        trained: its networks in order: those that are trained, in the slices that were trained together, and the
+            slice in work after some epochs; () before the first epoch has ended.
     """
 
     scored: Scored
-    trained: Trained | None
+    trained: tuple[Trained, ...]
 
 
 #: A group that has not begun.
-NOTHING = GroupProgress((), None)
+NOTHING = GroupProgress((), ())
 
 Fetch = Callable[[], GroupProgress]
 
@@ -82,12 +83,19 @@ class Checkpoints:
         self._written = self.clock()
 
     def latest(self) -> GroupProgress:
-        """The progress of the newest checkpoint that is whole; ``NOTHING`` without one."""
+        """The progress of the newest checkpoint that is whole; ``NOTHING`` without one.
+
+        Those that are damaged are deleted: they would count as one of the two that are kept.
+
+        Raises:
+            RunError: one that is damaged cannot be deleted.
+        """
         for number in reversed(self._numbers()):
             try:
                 return _progress(*self._read(number))
             except RunError as error:
-                self.warn(f"{error} The one before it is used, if there is one.")
+                self.warn(f"{error} It is deleted, and the one before it is used, if there is one.")
+                self._delete(number)
         return NOTHING
 
     def offer(self, fetch: Fetch, epoch: int | None) -> None:
@@ -110,8 +118,7 @@ class Checkpoints:
         numbers = self._numbers()
         self._write(numbers[-1] + 1 if numbers else 1, arrays, facts)
         for old in self._numbers()[:-_KEPT]:
-            self._facts(old).unlink(missing_ok=True)
-            self._arrays(old).unlink(missing_ok=True)
+            self._delete(old)
         self._offered, self._written = None, self.clock()
 
     def remove(self) -> None:
@@ -120,6 +127,13 @@ class Checkpoints:
 
     def _numbers(self) -> list[int]:
         return sorted(int(item.stem) for item in self.path.glob("*.json") if item.stem.isdecimal())
+
+    def _delete(self, number: int) -> None:
+        for path in (self._facts(number), self._arrays(number)):
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise RunError(f"{path} cannot be deleted: {error.strerror}.") from error
 
     def _facts(self, number: int) -> Path:
         return self.path / f"{number:06d}.json"
@@ -141,27 +155,30 @@ class Checkpoints:
             facts, found = described["progress"], (described["format"], described["run"], described["sha256"])
         except (ValueError, TypeError, KeyError) as error:
             raise RunError(f"the checkpoint {path} is damaged ({error!r}).") from error
-        if found != (_FORMAT, self.digest, _digest(content, facts)):
+        if found[0] != _FORMAT:
+            raise RunError(
+                f"the checkpoint {path} must have format {_FORMAT}; got {found[0]!r}: another version wrote it."
+            )
+        if found[1:] != (self.digest, _digest(content, facts)):
             raise RunError(f"the checkpoint {self._arrays(number)} is damaged: it is not what {path.name} describes.")
         return load(content), facts
 
 
 def _digest(content: bytes, facts: Mapping[str, Any]) -> str:
-    return hashlib.sha256(content + json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    hashed = hashlib.sha256(content)
+    hashed.update(json.dumps(facts, sort_keys=True).encode())
+    return hashed.hexdigest()
 
 
 def _plain(progress: GroupProgress) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Progress as arrays by name, and the numbers that tell how to read them."""
     arrays = {f"scored/{r}/{g}": fitness for r, found in enumerate(progress.scored) for g, fitness in enumerate(found)}
-    facts: dict[str, Any] = {"generations": [len(found) for found in progress.scored], "epochs": None}
-    if (trained := progress.trained) is not None:
-        for tree in _TREES:
-            arrays |= {f"{tree}/{path}": value for path, value in getattr(trained, tree).items()}
-        arrays["losses"] = trained.losses
-        for name in Epoch._fields[1:]:
-            arrays[f"history/{name}"] = np.stack([getattr(epoch, name) for epoch in trained.history])
-        facts["epochs"] = len(trained.history)
-    return arrays, facts
+    for number, trained in enumerate(progress.trained):
+        arrays |= {f"trained/{number}/{name}": value for name, value in _arrays_of(trained).items()}
+    return arrays, {
+        "generations": [len(found) for found in progress.scored],
+        "epochs": [len(trained.history) for trained in progress.trained],
+    }
 
 
 def _progress(arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> GroupProgress:
@@ -169,12 +186,21 @@ def _progress(arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> Gro
     scored = tuple(
         tuple(arrays[f"scored/{r}/{g}"] for g in range(count)) for r, count in enumerate(facts["generations"])
     )
-    if facts["epochs"] is None:
-        return GroupProgress(scored, None)
+    trained = tuple(_trained(_tree(arrays, f"trained/{i}"), epochs) for i, epochs in enumerate(facts["epochs"]))
+    return GroupProgress(scored, trained)
+
+
+def _arrays_of(trained: Trained) -> dict[str, np.ndarray]:
+    arrays = {f"{tree}/{path}": value for tree in _TREES for path, value in getattr(trained, tree).items()}
+    shown = {f"history/{name}": np.stack([getattr(epoch, name) for epoch in trained.history]) for name in _SHOWN}
+    return {**arrays, "losses": trained.losses, **shown}
+
+
+def _trained(arrays: Mapping[str, np.ndarray], epochs: int) -> Trained:
     params, statistics, velocity = (_tree(arrays, name) for name in _TREES)
-    shown = [arrays[f"history/{name}"] for name in Epoch._fields[1:]]
-    history = tuple(Epoch(epoch + 1, *(values[epoch] for values in shown)) for epoch in range(facts["epochs"]))
-    return GroupProgress(scored, Trained(params, statistics, velocity, arrays["losses"], history))
+    shown = [arrays[f"history/{name}"] for name in _SHOWN]
+    history = tuple(Epoch(epoch + 1, *(values[epoch] for values in shown)) for epoch in range(epochs))
+    return Trained(params, statistics, velocity, arrays["losses"], history)
 
 
 def _tree(arrays: Mapping[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
@@ -182,3 +208,4 @@ def _tree(arrays: Mapping[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
 
 
 _TREES = ("params", "statistics", "velocity")
+_SHOWN = Epoch._fields[1:]

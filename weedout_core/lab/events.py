@@ -25,10 +25,24 @@ class GenerationScored(NamedTuple):
 
 
 class EpochTrained(NamedTuple):
-    """One more epoch of all cells of a group."""
+    """One more epoch of the cells of a group that are trained together.
+
+    Attributes:
+        sparsity: the group's.
+        epoch: of these cells.
+        first: the first of them, counted from 0.
+        cells: how many the group has.
+    """
 
     sparsity: float
     epoch: Epoch
+    first: int
+    cells: int
+
+    @property
+    def together(self) -> int:
+        """How many they are."""
+        return len(self.epoch.loss)
 
 
 class GroupFinished(NamedTuple):

@@ -3,18 +3,17 @@
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from weedout_core._errors import RunError
 
-PARTIAL = ".partial"  # the suffix of what is being written; never read, replaced by the next attempt
+PARTIAL = ".partial"  # the suffix of what is being written; never read, deleted where that fails
 
 
 def write_file(path: Path, content: bytes) -> None:
     """Write a file: it holds what it held before, or all of the new content."""
-    partial = path.with_name(path.name + PARTIAL)
-    with _explained(path):
+    with _explained(path) as partial:
         _write_through(partial, content)
         os.replace(partial, path)
         _sync_folder(path.parent)
@@ -22,10 +21,8 @@ def write_file(path: Path, content: bytes) -> None:
 
 def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
     """Write a new folder of files: it is not there, or holds all of them."""
-    partial = path.with_name(path.name + PARTIAL)
-    with _explained(path):
-        if partial.exists():
-            shutil.rmtree(partial)
+    with _explained(path) as partial:
+        _discard(partial)
         partial.mkdir(parents=True)
         for name, content in files.items():
             _write_through(partial / name, content)
@@ -56,11 +53,22 @@ def read_file(path: Path) -> bytes:
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def _explained(path: Path) -> Iterator[Path]:
+    """Where the new content goes first. A disk that is full is not left so by what could not be finished."""
+    partial = path.with_name(path.name + PARTIAL)
     try:
-        yield
+        yield partial
     except OSError as error:
+        with suppress(OSError):
+            _discard(partial)
         raise RunError(f"{path} cannot be written: {error.strerror}. What is already there is kept.") from error
+
+
+def _discard(partial: Path) -> None:
+    if partial.is_dir():
+        shutil.rmtree(partial)
+    else:
+        partial.unlink(missing_ok=True)
 
 
 def _write_through(path: Path, content: bytes) -> None:

@@ -21,6 +21,7 @@ from weedout_core.lab.data.datasets import Dataset
 from weedout_core.lab.events import EpochTrained, Event, GenerationScored, GroupFinished, PhaseStarted
 from weedout_core.lab.experiment import ExperimentConfig, network
 from weedout_core.lab.rows import ARMS, Arm, CurveRow, ResultRow, SearchRow
+from weedout_core.lab.slices import Checkpoint, slices, train_slices
 
 OnEvent = Callable[[Event], None]
 Offer = Callable[[Fetch, int | None], None]
@@ -85,10 +86,10 @@ def run_group(
     resume: GroupProgress = NOTHING,
     offer: Offer = lambda fetch, epoch: None,
 ) -> GroupResult:
-    """Search, draw controls, train all cells together, and measure them.
+    """Search, draw controls, train all cells, ``config.together`` at a time, and measure them.
 
     Args:
-        config: the experiment, its search chunk decided.
+        config: the experiment, its search chunk decided, and how many networks are trained at once (None: all).
         sparsity: one of ``config.sparsity``.
         dataset: from ``load_dataset``.
         backend: from ``wc.load_backend``.
@@ -138,7 +139,7 @@ def _search(task: _Task, key: Key, repeat: int, before: Scored) -> SearchResult:
 
     def on_generation(generation: Generation) -> None:
         scored.append(generation.fitness)
-        progress = GroupProgress((*before, tuple(scored)), None)
+        progress = GroupProgress((*before, tuple(scored)), ())
         task.offer(lambda: progress, None)
         task.on_event(GenerationScored(task.sparsity, repeat, generation))
 
@@ -179,32 +180,50 @@ def _control(task: _Task, found: SearchResult, key: Key, repeat: int) -> _Contes
 
 def _train(task: _Task, cells: Sequence[_Contestant], scored: Scored) -> Trained:
     task.on_event(PhaseStarted(task.sparsity, "train", None))
-    return train_together(
-        task.net,
-        [cell.params for cell in cells],
-        [cell.mask for cell in cells],
-        task.dataset.train,
-        task.config.train,
-        backend=task.backend,
-        keys=[cell.key for cell in cells],
-        test=task.dataset.test,
-        on_epoch=lambda epoch: task.on_event(EpochTrained(task.sparsity, epoch)),
-        resume=task.resume.trained,
-        checkpoint=lambda epoch, fetch: task.offer(lambda: GroupProgress(scored, fetch()), epoch),
+
+    def train(some: slice, resume: Trained | None, checkpoint: Checkpoint) -> Trained:
+        return train_together(
+            task.net,
+            [cell.params for cell in cells[some]],
+            [cell.mask for cell in cells[some]],
+            task.dataset.train,
+            task.config.train,
+            backend=task.backend,
+            keys=[cell.key for cell in cells[some]],
+            test=task.dataset.test,
+            on_epoch=lambda epoch: task.on_event(EpochTrained(task.sparsity, epoch, some.start, len(cells))),
+            resume=resume,
+            checkpoint=checkpoint,
+        )
+
+    return train_slices(
+        _slices(task, cells),
+        task.config.train.epochs,
+        train,
+        task.resume.trained,
+        lambda epoch, fetch: task.offer(lambda: GroupProgress(scored, fetch()), epoch),
     )
+
+
+def _slices(task: _Task, cells: Sequence[_Contestant]) -> list[slice]:
+    return slices(len(cells), task.config.together or len(cells))
 
 
 def _evaluate(task: _Task, trained: Trained, cells: Sequence[_Contestant], split: Examples) -> list[Evaluation]:
-    """Every cell on a whole split."""
+    """Every cell on a whole split, as many at once as are trained together."""
     networks = [trained.one(index) for index in range(len(cells))]
-    return evaluate_together(
-        task.net,
-        [network.params for network in networks],
-        [cell.mask for cell in cells],
-        split,
-        backend=task.backend,
-        statistics=[network.statistics for network in networks],
-    )
+    return [
+        evaluation
+        for some in _slices(task, cells)
+        for evaluation in evaluate_together(
+            task.net,
+            [network.params for network in networks[some]],
+            [cell.mask for cell in cells[some]],
+            split,
+            backend=task.backend,
+            statistics=[network.statistics for network in networks[some]],
+        )
+    ]
 
 
 def _result_row(task: _Task, cell: _Contestant, train: Evaluation, test: Evaluation) -> ResultRow:

@@ -112,8 +112,8 @@ def parse(arguments: list[str]) -> PaperOptions | PlanOptions | ConformOptions |
     if isinstance(parsed, ConformOptions):
         return parsed
     search = SearchConfig(sparsity=0.0, **_values(SearchConfig, parsed.search))
-    brought = recipe(parsed.experiment.network, parsed.experiment.dataset)
-    train = TrainConfig(**brought | _values(TrainConfig, parsed.train))
+    given = _values(TrainConfig, parsed.train)
+    train = TrainConfig(**recipe(parsed.experiment.network, parsed.experiment.dataset, given))
     config = ExperimentConfig(search=search, train=train, **_values(ExperimentConfig, parsed.experiment))
     if isinstance(parsed, plan):
         return PlanOptions(ProbeOptions(**_values(ProbeOptions, parsed.probe)), config)

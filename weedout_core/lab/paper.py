@@ -15,12 +15,12 @@ from weedout_core._networks import Network, mask_space
 from weedout_core.lab.checkpoints import Checkpoints, Pace
 from weedout_core.lab.data.datasets import Dataset, load_dataset
 from weedout_core.lab.events import Event
-from weedout_core.lab.experiment import ExperimentConfig, network, with_chunk
+from weedout_core.lab.experiment import ExperimentConfig, checked_network, with_chunk, with_together
 from weedout_core.lab.figures import figure2
 from weedout_core.lab.files import write_file
 from weedout_core.lab.group import run_group
 from weedout_core.lab.options import PaperOptions, RunOptions
-from weedout_core.lab.progress import progress, write_line
+from weedout_core.lab.progress import progress, warn, warnings_said, write_line
 from weedout_core.lab.record import new_record
 from weedout_core.lab.report import close_calls, results_table
 from weedout_core.lab.rows import CurveRow, ResultRow, SearchRow, TimingRow
@@ -47,12 +47,15 @@ def run_paper(options: PaperOptions, arguments: Sequence[str], out: Console, err
     dataset = load_dataset(config.dataset, run.data_dir, config.train_examples, config.test_examples)
     options_of_backend = {} if run.cache is None else {"cache": run.cache}
     backend = load_backend(config.backend, config.device, config.devices, **options_of_backend)
-    net = network(config, dataset)
-    _warn_of_small_sites(config, net, err)
-    record = new_record(config, dataset, net, backend, arguments, run.data_dir)
+    net = checked_network(config, dataset, backend)
+    with warnings_said(err):
+        _look_for_small_sites(config, net)
+        record = new_record(config, dataset, net, backend, arguments, run.data_dir)
     path = run.out or Path("runs") / f"{config.dataset}-{record.digest[:12]}"
     with open_run(path, record, run.allow_other_versions) as folder:
         write_line(err, f"{path}: {len(folder.committed)} of {len(folder.sparsities)} groups done")
+        if run.save_parameters and (sentence := _without_parameters(folder)):
+            warn(err, sentence)
         try:
             _run_groups(with_chunk(config, folder.record.chunk), run, dataset, backend, folder, err)
             _finish(config, folder, out)
@@ -63,20 +66,29 @@ def run_paper(options: PaperOptions, arguments: Sequence[str], out: Console, err
     return 0
 
 
-def _warn_of_small_sites(config: ExperimentConfig, net: Network, err: Console) -> None:
-    """Say once where a sparsity would remove a site's last node."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", WeedoutWarning)
-        for sparsity in config.sparsity:
-            mask_plan(mask_space(net), sparsity, config.search.sampling)
-    for warning in caught:
-        write_line(err, f"weedout: warning: {warning.message}")
+def _look_for_small_sites(config: ExperimentConfig, net: Network) -> None:
+    """Warn where a sparsity would remove a site's last node."""
+    for sparsity in config.sparsity:
+        mask_plan(mask_space(net), sparsity, config.search.sampling)
+
+
+def _without_parameters(folder: RunFolder) -> str | None:
+    """A sentence on the groups that are done and left no weights, or None where there are none."""
+    kept = {path.parent.name for path in (folder.path / "groups").glob("*/parameters.safetensors")}
+    missing = [sparsity for sparsity in folder.committed if folder.checkpoints(sparsity).name not in kept]
+    if not missing:
+        return None
+    return (
+        f"sparsity {', '.join(f'{sparsity:g}' for sparsity in missing)} was computed without --save-parameters, and "
+        "its weights are not kept. To have them, give another --out, where all of it is computed again."
+    )
 
 
 def _run_groups(
     config: ExperimentConfig, run: RunOptions, dataset: Dataset, backend: Backend, folder: RunFolder, err: Console
 ) -> None:
     missing = [sparsity for sparsity in folder.sparsities if sparsity not in folder.committed]
+    together = {group["sparsity"]: group["trained_together"] for group in folder.record.groups}
     with progress(config, len(missing), err) as draw, warnings.catch_warnings():
         warnings.simplefilter("ignore", WeedoutWarning)  # said before
         for sparsity in missing:
@@ -90,10 +102,11 @@ def _run_groups(
                 folder.checkpoints(sparsity),
                 folder.record.digest,
                 Pace(run.checkpoint_minutes, run.checkpoint_epochs),
-                lambda sentence: write_line(err, f"weedout: warning: {sentence}"),
+                lambda sentence: warn(err, sentence),
             )
             try:
-                group = run_group(config, sparsity, dataset, backend, on_event, kept.latest(), kept.offer)
+                decided = with_together(config, together[sparsity])
+                group = run_group(decided, sparsity, dataset, backend, on_event, kept.latest(), kept.offer)
             except KeyboardInterrupt:
                 kept.flush()
                 raise

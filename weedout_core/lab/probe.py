@@ -1,26 +1,41 @@
-"""A short measurement: how long scoring, training and evaluating take on this device, compilation apart."""
+"""A short measurement: how long scoring, training and evaluating take on this device, compilation apart.
 
+What is measured is what a run computes: a population drawn from keys, and compacted networks under drawn masks.
+"""
+
+import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from weedout_core._backend import Backend, stack
-from weedout_core._calls import Parameters, TrainState
+from weedout_core._backend import Backend, map_tree
+from weedout_core._calls import Parameters
+from weedout_core._compaction import compact
 from weedout_core._config import SearchConfig, TrainConfig
 from weedout_core._costs import costs
-from weedout_core._masks import Masks
+from weedout_core._initial import he_normal
+from weedout_core._masks import MaskPlan, mask_plan
 from weedout_core._networks import Network, initial_statistics, mask_space
+from weedout_core._population import Origin, chunk_size, draw_population
 from weedout_core._random import key, split
-from weedout_core._schedule import TrainPlan, epoch_batches, train_plan
+from weedout_core._schedule import epoch_batches, train_plan
+from weedout_core._sparse import SparseNetworks, sparse_networks
 
-_CANDIDATES, _STEPS = 4, 2
-_MACS = 3 * 10**10  # multiply-adds of a measured call, about: a second or two on two cores
+_CHEAP = 10**9  # multiply-adds: a tenth of a second on one core
+_ENOUGH, _AIM = 0.5, 1.0  # seconds of a call: from the first on it tells, the second is what a longer one should take
+_ROUNDS = 3  # calls that may grow: each compiles anew
+_STEPS = 2
+
+Amount = tuple[int, ...]
+Call = Callable[[], Any]
 
 
 class Probe(NamedTuple):
-    """What was measured, in seconds.
+    """What was measured at one sparsity, in seconds.
 
     Attributes:
         candidate: to score one candidate.
@@ -35,20 +50,26 @@ class Probe(NamedTuple):
     compiling: float
 
 
+class Timed(NamedTuple):
+    """The seconds of a whole call, scaled up where a part of it was timed, and of compiling what was timed."""
+
+    seconds: float
+    compiling: float
+
+
 def measure(
     backend: Backend,
     net: Network,
     search: SearchConfig,
     train: TrainConfig,
+    *,
     batch: int,
     batch_size: int,
+    steps: int,
     networks: int,
     tested: int,
 ) -> Probe:
-    """Score a few candidates, train a few steps and evaluate once, twice each; the second time counts.
-
-    Where the real sizes would take long, fewer examples and networks are measured, and the time is scaled up by
-    multiply-adds.
+    """Time a generation's scoring, an epoch's training and an evaluation, or as much of each as takes about a second.
 
     Args:
         backend: what computes.
@@ -57,30 +78,69 @@ def measure(
         train: the learning phase.
         batch: examples in a validation batch.
         batch_size: examples in a training step.
+        steps: training steps in an epoch.
         networks: how many are trained together.
         tested: examples in the test split.
     """
-    scored = _at_most(batch, _MACS / (_CANDIDATES * costs(net).macs))
-    shown = _at_most(batch_size, _MACS / (3 * _STEPS * costs(net).macs))  # forward, and twice that backward
-    together = _at_most(networks, _MACS / (3 * _STEPS * shown * costs(net).macs))
-    predicted = _at_most(tested, _MACS / costs(net).macs)
-    evaluated = _at_most(networks, _MACS / (predicted * costs(net).macs))
-    scoring, first = _twice(_scoring(backend, net, search, scored))
-    training, second = _twice(_training(backend, net, train, shown, together))
-    evaluating, third = _twice(_evaluating(backend, net, predicted, evaluated))
+    plan = mask_plan(mask_space(net), search.sparsity, search.sampling)
+    units, devices = _CHEAP / costs(compact(net, plan.counts).net).macs, backend.devices
+
+    def shared(examples: int) -> int:
+        # Devices may not share a batch that they do not divide: it is measured whole.
+        return examples if examples % devices else devices
+
+    groups = train_plan(train, batch_size).groups
+    scoring = grow(
+        partial(_scoring, backend, net, search, plan),
+        (1, 2 * devices),  # devices share the candidates; one alone may be computed in another way than many
+        (batch, search.population),
+        units,
+    )
+    training = grow(
+        partial(_training, backend, net, train, plan, groups),
+        (shared(batch_size), 1, _STEPS),
+        (batch_size, networks, steps),
+        units / 3,  # forward, and twice that backward
+    )
+    evaluating = grow(partial(_evaluating, backend, net, train, plan), (shared(tested), 1), (tested, networks), units)
     return Probe(
-        scoring / _CANDIDATES * batch / scored,
-        training / _STEPS * (batch_size / shown) * (networks / together),
-        evaluating * (1000 / predicted) * (networks / evaluated),
-        first - scoring + second - training + third - evaluating,
+        scoring.seconds / search.population,
+        training.seconds / steps,
+        evaluating.seconds * 1000 / tested,
+        scoring.compiling + training.compiling + evaluating.compiling,
     )
 
 
-def _at_most(wanted: int, affordable: float) -> int:
-    return max(1, min(wanted, int(affordable)))
+def grow(prepare: Callable[..., Call], least: Amount, most: Amount, units: float, rounds: int = _ROUNDS) -> Timed:
+    """Time a call, twice, of which the second counts; where that is too short to tell, a larger one in its place.
+
+    An amount of work is the product of its parts, such as examples × networks.
+
+    Args:
+        prepare: makes the call for an amount, given part by part.
+        least: what each part is a multiple of, as far as the whole has as much.
+        most: the whole.
+        units: of work to begin with.
+        rounds: amounts that may be timed, ≥ 1.
+    """
+    amount = _filled(units, least, most)
+    seconds, first = _twice(prepare(*amount))
+    if seconds < _ENOUGH and amount != most and rounds > 1:
+        units = math.prod(amount) * _AIM / max(seconds, 1e-6)  # a clock may not have moved
+        return grow(prepare, least, most, units, rounds - 1)
+    return Timed(seconds * math.prod(most) / math.prod(amount), max(first - seconds, 0.0))
 
 
-def _twice(run: Callable[[], Any]) -> tuple[float, float]:
+def _filled(units: float, least: Amount, most: Amount) -> Amount:
+    """So much work at most, or the least there is: the first part is filled first."""
+    amount = [min(pair) for pair in zip(least, most, strict=True)]
+    for i, (step, whole) in enumerate(zip(least, most, strict=True)):
+        others = math.prod(amount) // amount[i]
+        amount[i] = min(whole, max(amount[i], int(units / (others * step)) * step))
+    return tuple(amount)
+
+
+def _twice(run: Call) -> tuple[float, float]:
     """The seconds of the second call, and of the first."""
     seconds: list[float] = []
     for _ in range(2):
@@ -90,49 +150,74 @@ def _twice(run: Callable[[], Any]) -> tuple[float, float]:
     return seconds[1], seconds[0]
 
 
+def _scoring(
+    backend: Backend, net: Network, search: SearchConfig, plan: MaskPlan, examples: int, candidates: int
+) -> Call:
+    x, y = _examples(net, examples)
+    population = draw_population(key(0), plan, search, [Origin(0, index) for index in range(candidates)])
+    specs = he_normal(net, search.fan, plan.kept if search.fan_counts == "kept" else None)
+    params = backend.draw_parameters(key(0), specs) if population.weight_keys is None else specs
+    running = map_tree(backend.asarray, initial_statistics(net))
+    norm = {"batch": None, "running": running, "recalibrated": backend.asarray(x)}[search.batch_norm]
+
+    def run() -> np.ndarray:
+        fitness = backend.score_population(
+            net, params, norm, population, backend.asarray(x), backend.asarray(y), search.fitness, search.precision,
+            chunk_size(plan, search),
+        )  # fmt: skip
+        return backend.to_numpy(fitness)
+
+    return run
+
+
+def _training(
+    backend: Backend,
+    net: Network,
+    train: TrainConfig,
+    plan: MaskPlan,
+    groups: int,
+    examples: int,
+    networks: int,
+    steps: int,
+) -> Call:
+    # As many groups of batch normalisation as fit; the learning rates are those of one epoch, however many are planned.
+    group = examples // math.gcd(examples, groups)
+    config = replace(train, epochs=1, warmup_epochs=0, batch_size=examples, batch_norm_group=group)
+    fixed, keys = train_plan(config, examples * steps), list(split(key(0), networks))
+    x, y = (backend.asarray(array) for array in _examples(net, examples * steps))
+    sparse, params, statistics = _networks(backend, net, train, plan, networks)
+    state = backend.train_init(sparse.net, fixed, np.stack(keys), params, statistics)
+
+    def run() -> np.ndarray:
+        batches = epoch_batches(keys, 0, fixed)
+        _, result = backend.train_epoch(sparse.net, fixed, state, sparse.masks, x, y, batches)
+        return backend.to_numpy(result.loss)  # which waits for it
+
+    return run
+
+
+def _evaluating(
+    backend: Backend, net: Network, train: TrainConfig, plan: MaskPlan, examples: int, networks: int
+) -> Call:
+    x = backend.asarray(_examples(net, examples)[0])
+    sparse, params, statistics = _networks(backend, net, train, plan, networks)
+    return lambda: backend.to_numpy(backend.predict(sparse.net, params, statistics, sparse.masks, x))
+
+
+def _networks(
+    backend: Backend, net: Network, train: TrainConfig, plan: MaskPlan, networks: int
+) -> tuple[SparseNetworks, Parameters, Parameters]:
+    """Networks of one parent under masks of their own, with their weights and statistics before training."""
+    drawn = map_tree(backend.to_numpy, backend.masks_from_keys(split(key(1), networks), plan))
+    masks = [map_tree(lambda mask, index=index: mask[index], drawn) for index in range(networks)]
+    # Where masks keep different numbers of nodes, networks are not compacted side by side, but one alone would be.
+    sparse = sparse_networks(net, masks, networks, backend, train.compaction and bool(plan.counts))
+    one = map_tree(backend.to_numpy, backend.initialise(net, key(0)))
+    params, statistics = (sparse.smaller(backend, [tree] * networks) for tree in (one, initial_statistics(net)))
+    return sparse, params, statistics
+
+
 def _examples(net: Network, count: int) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
     x = rng.standard_normal((count, *net.input_shape), dtype=np.float32)
     return x, rng.integers(0, net.classes, count).astype(np.int32)
-
-
-def _scoring(backend: Backend, net: Network, search: SearchConfig, examples: int) -> Callable[[], Any]:
-    x, y = _examples(net, examples)
-    params = backend.initialise(net, key(0))
-
-    def run() -> np.ndarray:
-        masks = backend.sample_masks(key(1), mask_space(net), search.sparsity, _CANDIDATES, search.sampling)
-        return backend.to_numpy(backend.score(net, params, masks, x, y, search.fitness, search.precision))
-
-    return run
-
-
-def _training(backend: Backend, net: Network, train: TrainConfig, examples: int, networks: int) -> Callable[[], Any]:
-    plan: TrainPlan = train_plan(train, examples * _STEPS)._replace(batch_size=examples)
-    keys = list(split(key(0), networks))
-    x, y = (backend.asarray(array) for array in _examples(net, examples * _STEPS))
-    params, statistics, masks = _parents(backend, net, networks)
-    batches = epoch_batches(keys, 0, plan)
-
-    def run() -> TrainState:
-        state = backend.train_init(net, plan, np.stack(keys), params, statistics)
-        state, result = backend.train_epoch(net, plan, state, masks, x, y, batches)
-        backend.to_numpy(result.loss)  # which waits for it
-        return state
-
-    return run
-
-
-def _evaluating(backend: Backend, net: Network, examples: int, networks: int) -> Callable[[], Any]:
-    x = backend.asarray(_examples(net, examples)[0])
-    params, statistics, masks = _parents(backend, net, networks)
-    return lambda: backend.to_numpy(backend.predict(net, params, statistics, masks, x))
-
-
-def _parents(backend: Backend, net: Network, networks: int) -> tuple[Parameters, Parameters, Masks]:
-    """Weights, statistics and masks of some networks before training, all the same, on the device."""
-    one = {path: backend.to_numpy(value) for path, value in backend.initialise(net, key(0)).items()}
-    whole = {site: np.ones(shape, bool) for site, shape in mask_space(net).items()}
-    trees = one, initial_statistics(net), whole
-    params, statistics, masks = (stack(backend, [tree] * networks) for tree in trees)
-    return params, statistics, masks

@@ -1,11 +1,13 @@
 """Progress while a run computes, drawn from its events: live on a terminal, plain lines anywhere else."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from weedout_core._errors import WeedoutWarning
 from weedout_core.lab.events import EpochTrained, Event, GenerationScored, GroupFinished, PhaseStarted
 from weedout_core.lab.experiment import ExperimentConfig
 from weedout_core.lab.group import OnEvent
@@ -25,11 +27,21 @@ def describe(config: ExperimentConfig, event: Event) -> str:
             return (
                 f"{prefix} · search {repeat + 1}/{config.repeats} · generation {number} · best fitness {found.best:.4f}"
             )
-        case EpochTrained(_, epoch):
+        case EpochTrained(_, epoch, first, cells):
             train, test = 100 * epoch.train_accuracy.mean(), 100 * epoch.test_accuracy.mean()
-            return f"{prefix} · epoch {epoch.epoch}/{config.train.epochs} · train {train:.2f} % · test {test:.2f} %"
+            number = f"{epoch.epoch}/{config.train.epochs}"
+            which = _networks(first, event.together, cells)
+            return f"{prefix}{which} · epoch {number} · train {train:.2f} % · test {test:.2f} %"
         case GroupFinished():
             return f"{prefix} · done"
+
+
+def _networks(first: int, together: int, cells: int) -> str:
+    """Which networks are trained, where they are not all."""
+    if together == cells:
+        return ""
+    which = f"network {first + 1}" if together == 1 else f"networks {first + 1}-{first + together}"
+    return f" · {which} of {cells}"
 
 
 @contextmanager
@@ -62,7 +74,7 @@ def progress(config: ExperimentConfig, groups: int, console: Console) -> Iterato
 
 
 def steps(config: ExperimentConfig) -> float:
-    """The length of a group on the bar: one a search, one an epoch, one for measuring."""
+    """The length of a group on the bar: one a search, one an epoch of all networks, one for measuring."""
     return config.repeats + config.train.epochs + 1
 
 
@@ -73,8 +85,8 @@ def _place(config: ExperimentConfig, event: Event) -> float | None:
             return float(repeat or 0)  # searches may stop early, so a step is counted when it is over
         case PhaseStarted(_, "control", _):
             return float(config.repeats)
-        case EpochTrained(_, epoch):
-            return float(config.repeats + epoch.epoch)
+        case EpochTrained(_, epoch, first, cells):
+            return config.repeats + (first * config.train.epochs + event.together * epoch.epoch) / cells
         case GroupFinished():
             return steps(config)
         case _:
@@ -82,7 +94,6 @@ def _place(config: ExperimentConfig, event: Event) -> float | None:
 
 
 def _plain(config: ExperimentConfig, console: Console) -> Callable[[Event], None]:
-    every = max(1, config.train.epochs // _PLAIN_EPOCHS)
     last: list[GenerationScored] = []
 
     def write(event: Event) -> None:
@@ -92,7 +103,7 @@ def _plain(config: ExperimentConfig, console: Console) -> Callable[[Event], None
             case PhaseStarted():
                 while last:
                     write_line(console, describe(config, last.pop()))
-            case EpochTrained(_, epoch) if epoch.epoch % every and epoch.epoch != config.train.epochs:
+            case EpochTrained(_, epoch) if epoch.epoch % _every(config, event) and epoch.epoch != config.train.epochs:
                 return
             case _:
                 write_line(console, describe(config, event))
@@ -100,6 +111,27 @@ def _plain(config: ExperimentConfig, console: Console) -> Callable[[Event], None
     return write
 
 
+def _every(config: ExperimentConfig, event: EpochTrained) -> int:
+    """Of how many epochs one gets a line."""
+    lines = max(1, _PLAIN_EPOCHS * event.together // event.cells)
+    return max(1, config.train.epochs // lines)
+
+
 def write_line(console: Console, text: str) -> None:
     """One line as it is: no markup, no colours, no wrapping."""
     console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def warn(console: Console, sentence: str) -> None:
+    """Say what the user should know, in a line."""
+    write_line(console, f"weedout: warning: {sentence}")
+
+
+@contextmanager
+def warnings_said(console: Console) -> Iterator[None]:
+    """Say each of the library's warnings, in a line."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", WeedoutWarning)
+        yield
+    for warning in caught:
+        warn(console, str(warning.message))

@@ -4,8 +4,9 @@ Of the learning phase the paper gives one number, its batch of 1,024 (section 3)
 Komodakis, "Wide Residual Networks" (BMVC 2016), section 3: 200 epochs, crops padded by 4 and flips, Nesterov momentum
 0.9 and decay 5e-4 (``TrainConfig``'s own, for every network). Their learning rate, 0.1, is for a batch of 128; it
 grows with the batch, to 0.8, after five epochs of warm-up (Goyal et al., "Accurate, large minibatch SGD", 2017,
-section 2). In place of their three drops the rate follows a cosine, which ends at 0 for any number of epochs; theirs
-are ``--schedule step --step-epochs 60 120 160``. WRN-10-1 is the small one, for a subset of CIFAR on two cores.
+section 2), of fewer than fifty epochs after a tenth. In place of their three drops the rate follows a cosine, which
+ends at 0 for any number of epochs; theirs are ``--schedule step --step-epochs 60 120 160``. WRN-10-1 is the small one,
+for a subset of CIFAR on two cores.
 """
 
 from collections.abc import Mapping
@@ -35,11 +36,14 @@ BROUGHT = frozenset(name for fields in RECIPES.values() for name in fields)
 _ONLY_ON_CIFAR = {"augmentation"}  # a mirrored digit is none
 
 
-def recipe(network: str, dataset: str) -> dict[str, Any]:
-    """The fields of ``TrainConfig`` that a network brings; an unknown one brings none."""
-    fields = next((fields for name, fields in RECIPES.items() if fnmatchcase(network, name)), {})
+def recipe(network: str, dataset: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of ``TrainConfig``: those that are given, and what the network brings; an unknown one brings none."""
+    brought = next((fields for name, fields in RECIPES.items() if fnmatchcase(network, name)), {})
     left_out = set[str]() if dataset.startswith("cifar") else _ONLY_ON_CIFAR
-    return {name: value for name, value in fields.items() if name not in left_out}
+    fields = {name: value for name, value in brought.items() if name not in left_out} | dict(given)
+    if "warmup_epochs" in brought and "warmup_epochs" not in given:
+        fields["warmup_epochs"] = min(brought["warmup_epochs"], fields["epochs"] // 10)
+    return fields
 
 
 def recipe_text(field: str) -> str:

@@ -17,12 +17,12 @@ from typing import Any, NamedTuple
 
 import weedout_core
 from weedout_core._backend import Backend
-from weedout_core._config import choices
+from weedout_core._config import choices, is_integer
 from weedout_core._errors import RunError
 from weedout_core._networks import Network, network_to_json
 from weedout_core._random import SAMPLER_VERSION
 from weedout_core.lab.data.datasets import Dataset
-from weedout_core.lab.experiment import ExperimentConfig, resolve_chunk
+from weedout_core.lab.experiment import ExperimentConfig, resolve_chunk, resolve_together
 
 _FORMAT = 1
 
@@ -36,7 +36,7 @@ class Record(NamedTuple):
         identity: the configuration, the dataset's digest, the network, the sampler's version.
         choices: what was chosen where the paper leaves a choice, by row of the project's list.
         chunk: candidates scored at once, decided when the run began.
-        groups: the units of work: a sparsity, and how many networks are trained together.
+        groups: the units of work: a sparsity, and how many networks are trained together, decided when the run began.
         environment: versions of what computes, and the device.
         other_environments: those under which the run was continued on the user's word.
         command: the command line.
@@ -63,15 +63,16 @@ def new_record(
     arguments: Sequence[str],
     data_dir: Path | None,
 ) -> Record:
-    """The record of a run that is about to begin."""
+    """The record of a run that is about to begin. Warns as ``resolve_together`` does."""
     identity = _identity(config, dataset, net)
+    together = resolve_together(config, net, backend, len(dataset.train.y) + len(dataset.test.y))
     return Record(
         format=_FORMAT,
         digest=hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest(),
         identity=identity,
         choices=[_plain(choice._asdict()) for choice in choices(config, config.search, config.train)],
         chunk=resolve_chunk(config, net),
-        groups=[{"sparsity": sparsity, "trained_together": 2 * config.repeats} for sparsity in config.sparsity],
+        groups=[{"sparsity": sparsity, "trained_together": together} for sparsity in config.sparsity],
         environment=environment(backend),
         other_environments=[],
         command=shlex.join(["weedout", *arguments]),
@@ -144,6 +145,19 @@ def record_from_json(text: str, path: Path) -> Record:
         raise RunError(f"{damaged} ({error}). {remedy}") from error
     if record.format != _FORMAT:
         raise RunError(f"{path} must have format {_FORMAT}; got {record.format!r}: another version wrote it. {remedy}")
-    if not whole or not isinstance(record.chunk, int) or record.chunk < 1 or not isinstance(record.environment, dict):
+    if not whole or not _is_count(record.chunk) or not isinstance(record.environment, dict) or not _are_groups(record):
         raise RunError(f"{damaged} (its parts contradict each other). {remedy}")
     return record
+
+
+def _are_groups(record: Record) -> bool:
+    """Whether the groups are those of the sparsities in the identity, each with what was decided for it."""
+    groups: Any = record.groups
+    if not isinstance(groups, list) or any(not isinstance(group, dict) for group in groups):
+        return False
+    sparsities, together = ([group.get(name) for group in groups] for name in ("sparsity", "trained_together"))
+    return sparsities == record.identity.get("sparsity") and all(map(_is_count, together))
+
+
+def _is_count(value: Any) -> bool:
+    return is_integer(value) and value >= 1

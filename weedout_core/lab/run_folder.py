@@ -119,16 +119,12 @@ def open_run(path: Path, record: Record, allow_other_versions: bool = False) -> 
 
 def _agreed(path: Path, wanted: Record, allow_other_versions: bool) -> Record | None:
     """The record in a folder if it is of the run that is wanted, None in a new or empty folder."""
-    if path.exists() and not path.is_dir():
-        raise RunError(f"{path} must be a folder; it is a file. Take another folder.")
-    if not (path / _CONFIG).exists():
-        # A process killed before it wrote config.json leaves these two.
-        own = {_LOCK, _CONFIG + PARTIAL}
-        strangers = sorted(item.name for item in path.iterdir() if item.name not in own) if path.is_dir() else []
-        if strangers:
-            raise RunError(f"{path} must be empty or hold a run; it holds {strangers[0]!r}. Take another folder.")
+    try:
+        found = _record_in(path)
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror}. Take another folder.") from error
+    if found is None:
         return None
-    found = record_from_json(read_file(path / _CONFIG).decode(errors="replace"), path / _CONFIG)
     if different := differences(found.identity, wanted.identity):
         raise RunError(
             f"{path} holds a different run: {'; '.join(different)}. Take another folder, or give the same options."
@@ -139,6 +135,20 @@ def _agreed(path: Path, wanted: Record, allow_other_versions: bool) -> Record | 
             "or continue with --allow-other-versions; results may then differ in the last bits."
         )
     return found
+
+
+def _record_in(path: Path) -> Record | None:
+    """The record in a folder, None in a new or empty one."""
+    if path.exists() and not path.is_dir():
+        raise RunError(f"{path} must be a folder; it is a file. Take another folder.")
+    if (path / _CONFIG).exists():
+        return record_from_json(read_file(path / _CONFIG).decode(errors="replace"), path / _CONFIG)
+    # A process killed before it wrote config.json leaves these two.
+    own = {_LOCK, _CONFIG + PARTIAL}
+    strangers = sorted(item.name for item in path.iterdir() if item.name not in own) if path.is_dir() else []
+    if strangers:
+        raise RunError(f"{path} must be empty or hold a run; it holds {strangers[0]!r}. Take another folder.")
+    return None
 
 
 def _with_environment(record: Record, environment: dict[str, str]) -> Record:

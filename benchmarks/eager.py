@@ -1,0 +1,37 @@
+"""Training as a user of PyTorch writes it, eager and dense, in either layout of images."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from benchmarks.machine import torch_device
+from benchmarks.networks_torch import build, in_layout, inputs, laid_out
+from benchmarks.work import Work
+
+
+def eager(task: Work, layout: torch.memory_format) -> Callable[[], np.ndarray]:
+    """An epoch: the losses of its steps. It trains on from call to call."""
+    device, config = torch_device(), task.plan.config
+    model = in_layout(build(task.net, task.params, device), layout)
+    x, y = laid_out(inputs(task.x, device), layout), torch.from_numpy(task.y).to(device)
+    order = torch.from_numpy(task.order[0].astype(np.int64)).to(device)
+    kernels = [weight for weight in model.parameters() if weight.ndim > 1]
+    others = [weight for weight in model.parameters() if weight.ndim == 1]
+    optimiser = torch.optim.SGD(
+        [{"params": kernels, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}],
+        lr=config.learning_rate, momentum=config.momentum, nesterov=config.nesterov,
+    )  # fmt: skip
+
+    def epoch() -> np.ndarray:
+        losses: list[torch.Tensor] = []
+        for batch in order:
+            optimiser.zero_grad()
+            loss = F.cross_entropy(model(x[batch]), y[batch])
+            loss.backward()
+            optimiser.step()
+            losses.append(loss.detach())
+        return torch.stack(losses).numpy(force=True)
+
+    return epoch

@@ -1,0 +1,38 @@
+"""A training to be timed: a parent with its weights, a training split and the order of its examples."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+import weedout_core as wc
+from benchmarks.task import initial_weights
+
+BATCH = 128
+
+
+class Work(NamedTuple):
+    """What everybody trains.
+
+    Attributes:
+        net, params: the parent and its initial weights.
+        plan: of training.
+        x, y: the training split.
+        order: the examples of each step, ``(1, steps, batch)``.
+    """
+
+    net: wc.Network
+    params: dict[str, np.ndarray]
+    plan: wc.TrainPlan
+    x: np.ndarray
+    y: np.ndarray
+    order: np.ndarray
+
+
+def work(net: wc.Network, steps: int) -> Work:
+    """A training split of so many steps an epoch."""
+    config = wc.TrainConfig(epochs=1, batch_size=BATCH, learning_rate=0.01, schedule="constant")
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(steps * BATCH, *net.input_shape)).astype(np.float32)
+    y = rng.integers(0, net.output_shape[0], len(x)).astype(np.int64)
+    plan = wc.train_plan(config, len(x))
+    return Work(net, initial_weights(net), plan, x, y, wc.epoch_batches([wc.key(0)], 0, plan).order)

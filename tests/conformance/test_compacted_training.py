@@ -1,0 +1,160 @@
+"""Ten steps of SGD, in every backend: a compacted network learns what its masked parent does, on what is kept.
+
+And it is a network like any other: what it takes beside its inputs, masks and the indices of its Gather layers, goes
+through every public function.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import weedout_core as wc
+from tests.conformance.connected import connected
+from tests.conformance.test_backends import BACKENDS
+from weedout_core._kept import kept_part
+from weedout_core.testing.tolerances import bound
+
+IMAGE, BATCH, STEPS = (8, 8, 3), 8, 10
+
+
+def two_groups(mask_residual: bool) -> wc.Network:
+    """A Wide ResNet without its last group, which would be compiled for each backend and show nothing new."""
+    net = wc.wide_resnet(10, 1, 4, IMAGE, granularity="channel", mask_residual=mask_residual)
+    return replace(net, layers=tuple(layer for layer in net.layers if "group_2/" not in repr(layer)))
+
+
+NETWORKS = {
+    "wide resnet": two_groups(mask_residual=False),
+    "wide resnet with masked sums": two_groups(mask_residual=True),
+    "vgg": wc.vgg(3, 4, IMAGE, granularity="channel", hidden=(6,)),
+}
+KEY = wc.key(8)
+#: One epoch: one program to compile. Decay of every array moves what is removed from where it was, in the parent.
+CONFIG = wc.TrainConfig(epochs=1, batch_size=BATCH, learning_rate=0.05, weight_decay=0.05, decayed="all")
+
+Tree = Mapping[str, np.ndarray]
+
+
+def drawn(net: wc.Network, examples: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], Any]:
+    """Initial weights, one candidate's masks and data."""
+    params = {path: np.asarray(value, np.float32) for path, value in reference().initialise(net, KEY).items()}
+    plan = wc.mask_plan(wc.mask_space(net), 0.5)
+    mask = {site: value[0] for site, value in wc.masks_from_keys(wc.split(KEY, 1), plan).items()}
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((examples, *net.input_shape)).astype(np.float32)
+    return params, mask, (x, rng.integers(0, net.classes, examples))
+
+
+def reference() -> wc.Backend:
+    return wc.load_backend("numpy")
+
+
+@pytest.mark.parametrize("net", NETWORKS.values(), ids=NETWORKS)
+@pytest.mark.parametrize("name", BACKENDS)
+def test_ten_steps(name: str, net: wc.Network) -> None:
+    backend = connected(name)
+    params, mask, data = drawn(net, BATCH * STEPS)
+    small, kept = wc.compact(net, wc.mask_plan(wc.mask_space(net), 0.5).counts), wc.kept_indices(mask)
+
+    parent, compacted = (
+        wc.train(net, params, mask, data, replace(CONFIG, compaction=compaction), backend=backend, key=KEY)
+        for compaction in (False, True)
+    )
+    assert compacted.losses.shape == (STEPS,)
+    before = (params, wc.initial_statistics(net), {path: np.zeros_like(value) for path, value in params.items()})
+    for one in (parent, compacted):
+        for tree, old in zip((one.params, one.statistics, one.velocity), before, strict=True):
+            assert_removed_as_before(small, kept, tree, old)
+    moved = small.gather({path: parent.params[path] - value for path, value in params.items()}, kept)
+    assert all(np.abs(value).max() > 1e-3 for value in moved.values()), "the training trains every array"
+    for label in ("params", "statistics", "velocity"):
+        ours, wanted = (small.gather(getattr(one, label), kept) for one in (compacted, parent))
+        assert_near(net, label, ours, wanted, small.gather(before[0 if label == "params" else 1], kept))
+
+
+def assert_removed_as_before(small: wc.Compaction, kept: Tree, tree: Tree, before: Tree) -> None:
+    """What the mask removed is as it was handed in."""
+    removed = 0
+    for path, value in tree.items():
+        away = np.ones(value.shape, dtype=bool)
+        away[kept_part(value.shape, small.axes(path, value.shape, kept))] = False
+        np.testing.assert_array_equal(value[away], before[path][away], path)
+        removed += int(away.sum())
+    assert removed, "something is removed"
+
+
+def assert_near(net: wc.Network, label: str, found: Tree, wanted: Tree, before: Tree) -> None:
+    """Both are of float32: each is off by the kit's bound of trained weights at most, if not by all of it.
+
+    A velocity is a sum of the gradients, as the way of the weights is, of which the last steps may have undone some. A
+    running statistic is a weighted mean of what the steps showed: means of as many values, of such weights.
+    """
+    terms = BATCH * int(np.prod(IMAGE[:-1])) + sum(shape[-1] for shape in wc.parameter_shapes(net).values())
+    assert set(found) == set(wanted)
+    for path, value in wanted.items():
+        largest = float(np.abs(value).max())
+        moved = STEPS * largest if label == "velocity" else float(np.abs(value - before[path]).max())
+        most = 2 * bound("train weights")(moved, largest, terms, STEPS)
+        off = float(np.abs(found[path] - value).max())
+        assert off <= most, f"{label} of {path} are off by {off:.3g}, more than {most:.3g}"
+
+
+#: A Gather before the first mask that remains, one of an image's nodes: each candidate has both.
+SHORT = wc.Network(
+    (
+        wc.Conv("conv", 6),
+        wc.Residual((wc.BatchNorm("norm"), wc.Relu(), wc.Mask("inside", True, "channel"), wc.Conv("main", 6, 1))),
+        wc.Relu(),
+        wc.Mask("nodes"),
+        wc.GlobalAveragePool(),
+        wc.Dense("logits", 3),
+    ),
+    (4, 4, 2),
+)
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_a_compacted_network_goes_through_every_public_function(name: str) -> None:
+    backend = connected(name)
+    params, mask, (x, y) = drawn(SHORT, 12)
+    small, kept = wc.compact(SHORT, wc.mask_plan(wc.mask_space(SHORT), 0.5).counts), wc.kept_indices(mask)
+    ours = {path: backend.asarray(value) for path, value in small.gather(params, kept).items()}
+    taken = {site: backend.asarray(value) for site, value in small.gather_masks(mask, kept).items()}
+    assert set(taken) == {"inside", "nodes"}
+
+    logits, error = bound("apply")(SHORT, params, mask, x, norm=wc.initial_statistics(SHORT))
+    found = backend.to_numpy(backend.apply(small.net, ours, x, taken))
+    assert np.all(np.abs(found - logits) <= error), f"logits are off by {np.abs(found - logits).max():.3g}"
+    entropy = bound("negative_cross_entropy")
+    evaluated = wc.evaluate(small.net, ours, taken, (x, y), backend=backend)
+    wanted = wc.evaluate(SHORT, params, mask, (x, y), backend=reference())
+    assert abs(evaluated.loss - wanted.loss) <= entropy(logits, error)
+
+    # Candidates that gather other channels of the stream, for the same weights.
+    inputs: dict[str, np.ndarray] = {
+        "inside": np.asarray([kept["inside"], [0, 1, 2], [5, 3, 1]], np.int32),
+        "nodes": np.stack([mask["nodes"], ~mask["nodes"], mask["nodes"]]),
+    }
+    scored = backend.to_numpy(backend.score(small.net, ours, inputs, x, y, chunk=2))
+    host = small.gather(params, kept)
+    truth = reference().to_numpy(reference().score(small.net, host, inputs, x, y))
+    np.testing.assert_allclose(truth[0], reference().score(SHORT, params, {s: m[None] for s, m in mask.items()}, x, y))
+    for index in range(3):
+        one = {site: value[index] for site, value in inputs.items()}
+        most = entropy(*bound("apply")(small.net, host, one, x))
+        assert abs(scored[index] - truth[index]) <= most, f"candidate {index}"
+    assert len(set(truth)) == 3, "three different candidates"
+
+    compacted = wc.train(SHORT, params, mask, (x, y), CONFIG, backend=backend, key=KEY)
+    alone = wc.train(small.net, ours, taken, (x, y), CONFIG, backend=backend, key=KEY)
+    np.testing.assert_array_equal(alone.losses, compacted.losses, "the same program")
+    for label in ("params", "statistics", "velocity"):
+        for path, value in small.gather(getattr(compacted, label), kept).items():
+            np.testing.assert_array_equal(getattr(alone, label)[path], value, f"{label} of {path}")
+
+    for wrong, words in ((taken["inside"] + 4, r"be in \[0, 6\); got values"), (taken["inside"] * 1.0, "be integers")):
+        with pytest.raises(wc.MaskError, match=f"^the indices of Gather layer 'inside' must {words}"):
+            backend.apply(small.net, ours, x, {**taken, "inside": wrong})
