@@ -180,10 +180,11 @@ def test_a_process_killed_between_the_two_files_leaves_the_checkpoint_before(tmp
     assert_same(again.latest(), progress(3))
 
 
-def test_a_full_disk_is_one_sentence_and_costs_no_earlier_checkpoint(
+def test_a_full_disk_is_one_sentence_and_costs_neither_the_run_nor_an_earlier_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = checkpoints(tmp_path)
+    warnings = list[str]()
+    store = checkpoints(tmp_path, warnings)
     store.offer(lambda: progress(1), None)
 
     def full(path: Path, content: bytes) -> None:
@@ -192,8 +193,12 @@ def test_a_full_disk_is_one_sentence_and_costs_no_earlier_checkpoint(
 
     with monkeypatch.context() as patched:
         patched.setattr(files, "_write_through", full)
+        store.offer(lambda: progress(2), None)
         with pytest.raises(RunError, match=r"^\S*000002\.safetensors cannot be written: No space left on device"):
-            store.offer(lambda: progress(2), None)
+            store.flush()
+    (said,) = warnings
+    assert "000002.safetensors cannot be written: No space left on device" in said
+    assert said.endswith("The run goes on without this checkpoint.")
     assert_same(checkpoints(tmp_path).latest(), progress(1))
     store.offer(lambda: progress(3), None)
     assert_same(checkpoints(tmp_path).latest(), progress(3))

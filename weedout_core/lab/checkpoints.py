@@ -99,7 +99,7 @@ class Checkpoints:
         return NOTHING
 
     def offer(self, fetch: Fetch, epoch: int | None) -> None:
-        """Take note of progress, and write it where the pace says so.
+        """Take note of progress, and write it where the pace says so; where it cannot be written, warn.
 
         Args:
             fetch: gets the progress, from the device if need be.
@@ -108,10 +108,14 @@ class Checkpoints:
         self._offered = fetch
         by_epoch = epoch is not None and self.pace.epochs is not None and epoch % self.pace.epochs == 0
         if by_epoch or self.clock() - self._written >= 60 * self.pace.minutes:
-            self.flush()
+            try:
+                self.flush()
+            except RunError as error:
+                self._written = self.clock()  # it is tried again at the next turn, not at the next offer
+                self.warn(f"{error} The run goes on without this checkpoint.")
 
     def flush(self) -> None:
-        """Write the progress offered last, if it is not written."""
+        """Write the progress offered last, if it is not written. Raises RunError where it cannot be."""
         if self._offered is None:
             return
         arrays, facts = _plain(self._offered())
