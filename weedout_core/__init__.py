@@ -45,6 +45,7 @@ from weedout_core._masks import (
     mask_plan,
     masks_from_keys,
 )
+from weedout_core._memory import share_of_memory
 from weedout_core._networks import (
     Network,
     activation_shapes,
@@ -170,6 +171,7 @@ __all__ = [
     "search",
     "select",
     "sgd_step",
+    "share_of_memory",
     "side_by_side",
     "split",
     "split_at_first_mask",

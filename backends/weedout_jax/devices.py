@@ -1,6 +1,5 @@
 """The devices that share the work, and where its arrays lie on them."""
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +7,7 @@ import jax
 from jax import lax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from weedout_core import BackendError
+from weedout_core import BackendError, share_of_memory
 
 AXIS = "devices"
 
@@ -39,17 +38,9 @@ def platform(mesh: Mesh) -> str:
 def memory(mesh: Mesh) -> int | None:
     """Bytes that each device holds: what JAX may allocate, on a CPU a part of the machine's. None: not known."""
     if platform(mesh) == "cpu":
-        return _share_of_machine(mesh.size)
+        return share_of_memory(mesh.size)
     told = mesh.devices.flat[0].memory_stats()
     return None if told is None else told.get("bytes_limit")
-
-
-def _share_of_machine(devices: int) -> int | None:
-    """The machine's physical memory, which the virtual devices of a CPU share."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // devices
-    except (AttributeError, ValueError, OSError):  # not on Windows, not by this name, not told
-        return None
 
 
 def everywhere(mesh: Mesh) -> NamedSharding:

@@ -4,7 +4,6 @@ PyTorch runs each operation as it is called, on a CPU, on CUDA and with torch_tp
 operations and runs them as one compiled graph at ``sync``. The rest of the backend is the same for all.
 """
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from weedout_core import BackendError
+from weedout_core import BackendError, share_of_memory
 from weedout_torch import host
 from weedout_torch.integers import Tensor
 
@@ -137,15 +136,7 @@ def memory(place: Place) -> int | None:
     """Bytes that each device holds, on a CPU a part of the machine's. None: not known."""
     if place.device.type == "cuda":
         return torch.cuda.mem_get_info(place.device)[1]
-    return _share_of_machine(place.devices) if place.kind == "cpu" else None
-
-
-def _share_of_machine(devices: int) -> int | None:
-    """The machine's physical memory, which the virtual devices of a CPU share."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // devices
-    except (AttributeError, ValueError, OSError):  # not on Windows, not by this name, not told
-        return None
+    return share_of_memory(place.devices) if place.kind == "cpu" else None
 
 
 def _xla_compile_seconds() -> float:

@@ -74,8 +74,7 @@ def _look_for_small_sites(config: ExperimentConfig, net: Network) -> None:
 
 def _without_parameters(folder: RunFolder) -> str | None:
     """A sentence on the groups that are done and left no weights, or None where there are none."""
-    kept = {path.parent.name for path in (folder.path / "groups").glob("*/parameters.safetensors")}
-    missing = [sparsity for sparsity in folder.committed if folder.checkpoints(sparsity).name not in kept]
+    missing = folder.without_parameters
     if not missing:
         return None
     return (

@@ -20,6 +20,7 @@ from weedout_core.lab.record import Record, differences, record_from_json, recor
 from weedout_core.lab.rows import AnyRow, CurveRow, ResultRow, Row, SearchRow, TimingRow, from_csv, to_csv
 
 _CONFIG, _LOCK, _GROUPS, _MASKS, _CHECKPOINTS = "config.json", ".lock", "groups", "masks", "checkpoints"
+_PARAMETERS = "parameters"
 _TABLES: dict[str, type[AnyRow]] = {
     "results.csv": ResultRow,
     "curves.csv": CurveRow,
@@ -50,6 +51,11 @@ class RunFolder:
         """The groups that are done."""
         return [sparsity for sparsity in self.sparsities if self._group(sparsity).is_dir()]
 
+    @property
+    def without_parameters(self) -> list[float]:
+        """The groups that are done and left no trained weights."""
+        return [one for one in self.committed if not (self._group(one) / f"{_PARAMETERS}.safetensors").exists()]
+
     def checkpoints(self, sparsity: float) -> Path:
         """Where the progress of a group is kept while it is computed."""
         return self.path / _CHECKPOINTS / self._group(sparsity).name
@@ -58,7 +64,7 @@ class RunFolder:
         """Keep a group, with its trained weights where asked, and bring the tables up to date."""
         rows = (group.results, group.curves, group.searches, timings)
         files = {name: to_csv(kind, rows[i]).encode() for i, (name, kind) in enumerate(_TABLES.items())}
-        arrays = {"masks": group.masks, **({"parameters": group.parameters} if save_parameters else {})}
+        arrays = {"masks": group.masks, **({_PARAMETERS: group.parameters} if save_parameters else {})}
         for name, tree in arrays.items():
             files[f"{name}.safetensors"] = save({path: np.ascontiguousarray(value) for path, value in tree.items()})
         write_folder(self._group(group.sparsity), files)
