@@ -154,7 +154,7 @@ def needed_macs(task: Task) -> int:
     """The multiply-adds of a search: all before the first mask once, the compacted rest for each candidate."""
     _, rest = wc.split_at_first_mask(task.net)
     head = wc.costs(task.net).macs - wc.costs(rest).macs
-    small = wc.compact(rest, task.plan.counts, copies=True).net
+    small = wc.compact(rest, task.plan.counts).net
     return len(task.x) * (head + task.population.size * wc.costs(small).macs)
 
 

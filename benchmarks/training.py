@@ -80,7 +80,7 @@ def _ours(backend: wc.Backend, task: Work, sparsity: float | None, compacted: bo
         drawn = {site: mask[0] for site, mask in wc.masks_from_keys(wc.split(wc.key(1), 1), plan).items()}
         masks = drawn
         if compacted:
-            small, indices = wc.compact(net, plan.counts, copies=False), wc.kept_indices(drawn)
+            small, indices = wc.compact(net, plan.counts), wc.kept_indices(drawn)
             params, statistics = small.gather(params, indices), small.gather(statistics, indices)
             net, masks = small.net, small.gather_masks(drawn, indices) or None
     x, y = backend.asarray(task.x), backend.asarray(task.y)

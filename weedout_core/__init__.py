@@ -34,7 +34,6 @@ from weedout_core._layers import (
     Relu,
     Residual,
     Scale,
-    Slice,
     every_layer,
 )
 from weedout_core._loading import backend_names, load_backend
@@ -120,7 +119,6 @@ __all__ = [
     "SearchResult",
     "SearchState",
     "SitePlan",
-    "Slice",
     "Stream",
     "TrainConfig",
     "TrainPlan",

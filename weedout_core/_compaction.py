@@ -21,7 +21,7 @@ from weedout_core._shrinking import Counts, shrink
 _OWN = (Mask, Gather)  # layers that take something of each candidate's own
 
 
-def compact(net: Network, kept: Mapping[str, int], copies: bool = False) -> Compaction:
+def compact(net: Network, kept: Mapping[str, int]) -> Compaction:
     """The smaller network that equals the parent under any masks that keep so many nodes.
 
     Its logits, gradients and trained weights are those of the masked parent, on what is kept.
@@ -29,8 +29,6 @@ def compact(net: Network, kept: Mapping[str, int], copies: bool = False) -> Comp
     Args:
         net: the parent. One that has Gather layers, as a compacted one may, stays as it is, with kept {}.
         kept: {site: nodes kept}, of every site; {} where candidates differ in them: then every mask remains.
-        copies: allow a channel to be computed twice, for two readers in a residual network, where that is less than
-            computing all channels. Then the gradients are not the parent's: for scoring alone.
     Raises:
         ConfigError: a site is missing or unknown, a count is no integer or not 1 … the site's nodes, or the network is
             compacted already.
@@ -47,20 +45,19 @@ def compact(net: Network, kept: Mapping[str, int], copies: bool = False) -> Comp
             raise ConfigError(
                 f"site {site!r} has {math.prod(space[site])} nodes, of which 1 or more stay; got {count}."
             )
-    return _compact(net, tuple((site, int(kept[site])) for site in space if kept), copies)
+    return _compact(net, tuple((site, int(kept[site])) for site in space if kept))
 
 
 @lru_cache(maxsize=256)
-def _compact(net: Network, kept: tuple[tuple[str, int], ...], copies: bool) -> Compaction:
-    small = shrink(net.layers, net.input_shape, Counts(dict(kept), copies))
+def _compact(net: Network, kept: tuple[tuple[str, int], ...]) -> Compaction:
+    small = shrink(net.layers, net.input_shape, Counts(dict(kept)))
     asked = {site for some in (*small.arrays.values(), *small.masks.values()) for one in some for site in one.sites}
-    asked |= {site for sites in small.gathers.values() for site in sites}
+    asked |= {site for part in small.gathers.values() for site in (*part.sites, *part.within)}
     if twice := set(small.masks) & set(small.gathers):
         raise ConfigError(f"the site {min(twice)!r} has the name that joins two others. Rename it.")
     return Compaction(
         net,
         Network(small.layers, net.input_shape),
-        copies,
         tuple((site, count) for site, count in kept if site in asked),
         tuple((path, some) for path, some in small.arrays.items() if some),
         (*small.masks.items(), *((name, ()) for name in gather_space(net))),

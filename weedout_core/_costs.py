@@ -26,7 +26,6 @@ from weedout_core._layers import (
     Residual,
     Scale,
     Shape,
-    Slice,
     output_shape,
     walk,
 )
@@ -152,7 +151,7 @@ def _alive(
                 height, width, channels = nodes.shape
                 windows = nodes.reshape(height // window, window, width // window, window, channels)
                 nodes = np.logical_or.reduce(windows, axis=(1, 3))
-            case Dense() | Conv() | BatchNorm() | Gather() | Slice():  # a bias makes a node of nothing
+            case Dense() | Conv() | BatchNorm() | Gather():  # a bias makes a node of nothing
                 nodes = np.ones(output_shape(layer, nodes.shape), dtype=bool)
     return found, nodes
 
@@ -188,7 +187,7 @@ def _needed(
                 nodes = np.broadcast_to(nodes, before)
             case MaxPool(window):
                 nodes = nodes.repeat(window, axis=0).repeat(window, axis=1)
-            case Dense() | Conv() | Gather() | Slice():
+            case Dense() | Conv() | Gather():
                 nodes = np.ones(before, dtype=bool)
         found = [after, *inside, *found]
     return found, nodes

@@ -20,7 +20,6 @@ from weedout_core._layers import (
     Residual,
     Scale,
     Shape,
-    Slice,
     output_shape,
 )
 from weedout_core._networks import Network, mask_space, parameter_shapes
@@ -125,7 +124,7 @@ def _sites_before(layers: Sequence[Layer], site: str | None) -> tuple[dict[str, 
             case Residual(main, shortcut):
                 found |= _sites_before(main, site)[0] | _sites_before(shortcut, site)[0]
                 site = None  # a sum of two, of which not both need be masked
-            case BatchNorm() | Gather() | Slice():
+            case BatchNorm() | Gather():
                 site = None  # one moves a removed node's zero, the others take a part
             case Relu() | Scale() | Flatten() | MaxPool() | GlobalAveragePool():
                 pass
@@ -146,7 +145,7 @@ def _sites_after(layers: Sequence[Layer], site: str | None) -> tuple[dict[str, s
                 others, of_shortcut = _sites_after(shortcut, site)
                 found |= inside | others
                 site = of_main if of_main == of_shortcut else None  # both branches need the input
-            case Gather() | Slice():
+            case Gather():
                 site = None
             case BatchNorm() | Relu() | Scale() | Flatten() | MaxPool() | GlobalAveragePool():
                 pass

@@ -13,7 +13,8 @@ from weedout_core._errors import ConfigError, MaskError
 from weedout_core._layers import Shape
 from weedout_core._masks import Masks
 from weedout_core._networks import Network, gather_space, initial_statistics, mask_space, parameter_shapes
-from weedout_core._shrinking import Kept, Sites
+from weedout_core._shrinking import Kept, Part, Sites
+from weedout_core._union import positions, union
 
 Tree = Mapping[str, Any]
 
@@ -27,20 +28,18 @@ class Compaction:
     Attributes:
         parent: the network that it was made of.
         net: the smaller network. Where it takes masks it takes the indices of its :class:`Gather` layers too.
-        copies: whether a channel may be computed twice. Then there is no way back.
         counts: how many nodes the sites keep whose indices are needed.
         arrays: what each parameter and statistic keeps, by path; one that is not named keeps all.
         masks: what each mask that remains keeps, by site; the indices of the parent's own Gather layers remain too.
-        gathers: the sites of each Gather layer, by name.
+        gathers: what each Gather layer takes, by name.
     """
 
     parent: Network
     net: Network
-    copies: bool
     counts: tuple[tuple[str, int], ...]
     arrays: tuple[tuple[str, tuple[Kept, ...]], ...]
     masks: tuple[tuple[str, tuple[Kept, ...]], ...]
-    gathers: tuple[tuple[str, Sites], ...]
+    gathers: tuple[tuple[str, Part], ...]
 
     @property
     def sites(self) -> Sites:
@@ -118,7 +117,7 @@ class Compaction:
             if shape != wanted:
                 raise MaskError(f"the mask of site {site!r} remains and must have shape {wanted}; got {_word(shape)}.")
             remaining[site] = _take(masks[site], self._axes(kept, wanted, indices))
-        return remaining | {name: self._nodes(Kept(-1, sites), 0, indices) for name, sites in self.gathers}
+        return remaining | {name: self._taken(part, indices) for name, part in self.gathers}
 
     def expand(self, tree: Tree, indices: Tree, onto: Tree) -> dict[str, np.ndarray]:
         """The way back, in NumPy: what is kept, written over a copy of the parent's parameters or statistics.
@@ -128,15 +127,9 @@ class Compaction:
             indices: as for :meth:`gather`.
             onto: the parent's, of the same paths.
         Raises:
-            ConfigError: the Compaction was made with copies, or an array does not fit the smaller network or the
-                parent.
+            ConfigError: an array does not fit the smaller network or the parent.
             MaskError: as :meth:`gather`.
         """
-        if self.copies:
-            raise ConfigError(
-                "a Compaction made with copies=True has no way back: where a channel was computed twice, each copy has "
-                "weights of its own. Compact with copies=False."
-            )
         if missing := set(tree) - set(onto):
             raise ConfigError(f"onto must have the paths of the smaller tree; {min(missing)!r} is missing.")
         found: dict[str, np.ndarray] = {}
@@ -154,13 +147,20 @@ class Compaction:
 
     def _nodes(self, kept: Kept, length: int, indices: Tree) -> Any:
         """The indices of what an axis of this length keeps: int ``(positions × nodes,)``."""
-        parts = [self._site(site, indices) for site in kept.sites]
-        xp = array_namespace(*parts)
-        nodes = xp.concat(parts) if len(parts) > 1 else parts[0]
+        nodes = self._union(kept.sites, length // kept.positions, indices)
         if kept.positions == 1:
             return nodes
+        xp = array_namespace(nodes)
         starts = xp.arange(0, length, length // kept.positions, dtype=nodes.dtype)
         return xp.reshape(starts[:, None] + nodes, (-1,))
+
+    def _taken(self, part: Part, indices: Tree) -> Any:
+        """The indices of what a Gather takes, in what it takes them of: int ``(nodes,)``."""
+        nodes = self._union(part.sites, part.nodes, indices)
+        return positions(nodes, self._union(part.within, part.nodes, indices)) if part.within else nodes
+
+    def _union(self, sites: Sites, nodes: int, indices: Tree) -> Any:
+        return union([self._site(site, indices) for site in sites], nodes)
 
     def _site(self, site: str, indices: Tree) -> Any:
         wanted, shape = (self._counts[site],), _shape(indices.get(site))

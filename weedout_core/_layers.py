@@ -113,14 +113,6 @@ class Gather:
 
 
 @dataclass(frozen=True)
-class Slice:
-    """Nodes or channels side by side: ``x[..., start : start + count]``, 0 ≤ start, count ≥ 1."""
-
-    start: int
-    count: int
-
-
-@dataclass(frozen=True)
 class Scale:
     """``factor · x``: the factor that a rescaling mask would have, where compaction removed the mask."""
 
@@ -139,9 +131,7 @@ class Residual:
 
 
 #: What a network is made of.
-Layer = (
-    Dense | Conv | BatchNorm | Relu | Flatten | MaxPool | GlobalAveragePool | Mask | Gather | Slice | Scale | Residual
-)
+Layer = Dense | Conv | BatchNorm | Relu | Flatten | MaxPool | GlobalAveragePool | Mask | Gather | Scale | Residual
 
 #: The layers by name, as they are written in JSON.
 LAYERS: Mapping[str, type[Layer]] = MappingProxyType({kind.__name__: kind for kind in get_args(Layer)})
@@ -188,11 +178,6 @@ def output_shape(layer: Layer, shape: Shape) -> Shape:
             return shape
         case Gather(name, count):
             _check_count(f"Gather {name!r}", "count", count)
-            return (*shape[:-1], count)
-        case Slice(start, count):
-            _check_count("Slice", "count", count)
-            if not 0 <= start <= shape[-1] - count:
-                raise ConfigError(f"a Slice must lie in the {shape[-1]} nodes of its input; got {layer}.")
             return (*shape[:-1], count)
         case Relu() | Scale():
             return shape

@@ -2,8 +2,8 @@
 
 What is kept travels backwards through layers that treat each channel by itself (batch normalisation, ReLU, pooling)
 to the weights that lead to the nodes, and forwards to the weights that read them. An activation that several read, as
-the stream of a residual network is, keeps a copy of its part for each reader, where all copies together are fewer
-than the channels and copies are allowed; else it stays whole, and each reader gathers its part.
+the stream of a residual network is, keeps what all of them read together, where their parts are fewer than the
+channels; else it stays whole. Either way each reader gathers its part.
 """
 
 import math
@@ -25,12 +25,11 @@ from weedout_core._layers import (
     Residual,
     Scale,
     Shape,
-    Slice,
     mask_shape,
     output_shape,
 )
 
-#: The kept nodes of some sites, one site after the other.
+#: The kept nodes of one site, or the union of those of several (``_union``).
 Sites = tuple[str, ...]
 
 
@@ -39,7 +38,7 @@ class Kept(NamedTuple):
 
     Attributes:
         axis: counted from the end, −1 or −2.
-        sites: those whose kept nodes it keeps, one site after the other.
+        sites: those whose kept nodes it keeps.
         positions: how often these come, one after the other: an image of channels that was flattened.
     """
 
@@ -48,16 +47,28 @@ class Kept(NamedTuple):
     positions: int = 1
 
 
+class Part(NamedTuple):
+    """What a Gather takes of an activation.
+
+    Attributes:
+        sites: those whose kept nodes it takes.
+        within: those whose kept nodes the activation keeps; none: it is whole.
+        nodes: the activation's in the parent.
+    """
+
+    sites: Sites
+    within: Sites
+    nodes: int
+
+
 class Counts(NamedTuple):
     """What is known before any mask is drawn.
 
     Attributes:
         kept: {site: nodes kept}; a site that is not named keeps its mask.
-        copies: whether an activation may keep a node twice, for two readers. Their gradients would come apart.
     """
 
     kept: Mapping[str, int]
-    copies: bool
 
     def keeps_all(self, mask: Mask, shape: Shape) -> bool:
         """Whether a mask of an activation of this shape removes nothing."""
@@ -74,14 +85,14 @@ class Shrunk(NamedTuple):
         layers: they.
         arrays: what their parameters and statistics keep, by path.
         masks: what their masks keep, by site.
-        gathers: the sites of each Gather, by name.
+        gathers: what each Gather takes, by name.
         carried: what their output keeps on its last axis; None is all of it.
     """
 
     layers: tuple[Layer, ...]
     arrays: dict[str, tuple[Kept, ...]]
     masks: dict[str, tuple[Kept, ...]]
-    gathers: dict[str, Sites]
+    gathers: dict[str, Part]
     carried: Kept | None
 
     def then(self, other: "Shrunk") -> "Shrunk":
@@ -109,7 +120,7 @@ def shrink(
     found, rest = Shrunk((), {}, {}, {}, carried), tuple(layers)
     while True:
         rest = rest if found.carried else _mask_after_flatten(rest, counts)
-        found = found.then(_entrance(found.carried, _asked(rest, shape, counts, wanted), counts))
+        found = found.then(_entrance(found.carried, _asked(rest, shape, counts, wanted), shape[-1], counts))
         if not rest:
             return found
         layer, rest = rest[0], rest[1:]
@@ -118,19 +129,15 @@ def shrink(
         shape = after
 
 
-def _entrance(carried: Kept | None, asked: Sites | None, counts: Counts) -> Shrunk:
+def _entrance(carried: Kept | None, asked: Sites | None, nodes: int, counts: Counts) -> Shrunk:
     """What layers that ask for a part of an activation take of what it keeps."""
-    nothing = Shrunk((), {}, {}, {}, carried)
-    if asked is None or (carried is not None and carried.sites == asked):
-        return nothing
-    if carried is None:
-        name = "+".join(asked)
-        return Shrunk((Gather(name, counts.of(asked)),), {}, {}, {name: asked}, _carried(asked))
-    for i in range(len(carried.sites) - len(asked) + 1):
-        if carried.sites[i : i + len(asked)] == asked:
-            part = Slice(counts.of(carried.sites[:i]), counts.of(asked))
-            return Shrunk((part,), {}, {}, {}, _carried(asked))
-    return nothing  # a mask behind another one, with no weights between
+    within = carried.sites if carried else ()
+    # What is asked for and not kept is that of a mask behind another one, with no weights between.
+    if asked is None or within == asked or (within and not set(asked) <= set(within)):
+        return Shrunk((), {}, {}, {}, carried)
+    name = "+".join(asked)
+    gather = Gather(name, counts.of(asked))
+    return Shrunk((gather,), {}, {}, {name: Part(asked, within, nodes)}, _carried(asked))
 
 
 def _shrunk(layer: Layer, shape: Shape, counts: Counts, carried: Kept | None, wanted: Sites | None) -> Shrunk:
@@ -194,10 +201,10 @@ def _asked(layers: Sequence[Layer], shape: Shape, counts: Counts, wanted: Sites 
             one, other = (_asked(branch, shape, counts, out) for branch in (main, shortcut))
             if one == other or one is None or other is None:
                 return one if one == other else None
-            return one + other if counts.copies and counts.of(one + other) < shape[-1] else None
+            return one + other if counts.of(one + other) < shape[-1] else None
         case BatchNorm() | Relu() | MaxPool() | GlobalAveragePool() | Scale():
             return _asked(rest, output_shape(layer, shape), counts, wanted)
-        case Dense() | Conv() | Flatten() | Gather() | Slice():
+        case Dense() | Conv() | Flatten() | Gather():
             return None
 
 
@@ -212,7 +219,7 @@ def _only_weights_read(layers: Sequence[Layer]) -> bool:
                 return True
             case Residual(main, shortcut):
                 return _only_weights_read(main) and _only_weights_read(shortcut)
-            case BatchNorm() | Gather() | Slice():
+            case BatchNorm() | Gather():
                 return False
             case Relu() | Scale() | Mask() | Flatten() | MaxPool() | GlobalAveragePool():
                 pass

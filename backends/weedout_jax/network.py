@@ -24,13 +24,12 @@ from weedout_core import (
     Relu,
     Residual,
     Scale,
-    Slice,
     activation_shapes,
     every_layer,
 )
 from weedout_jax.batch_norm import Norm, batch_norm
 from weedout_jax.devices import everywhere, gather, platform, share
-from weedout_jax.layers import Arithmetic, convolve, dense, gather_nodes, masked, max_pool, slice_nodes
+from weedout_jax.layers import Arithmetic, convolve, dense, gather_nodes, masked, max_pool
 
 _CHUNK = 4096  # examples that a device predicts at once, at most
 _FLOATS = 2**26  # of the widest layer's activations meanwhile: 256 MiB
@@ -87,8 +86,6 @@ def run_layers(
                 h = h if masks is None else masked(h, masks[site], rescale)
             case Gather(name):
                 h = gather_nodes(h, (masks or {})[name])
-            case Slice(start, count):
-                h = slice_nodes(h, start, count)
             case Scale(factor):
                 h = factor * h
             case Residual(main, shortcut):

@@ -112,7 +112,7 @@ def candidate_floats(net: Network, plan: MaskPlan | None, own_weights: bool, exa
 def _compaction(net: Network, plan: MaskPlan | None, own_weights: bool) -> Compaction:
     """What each candidate computes: with weights of its own all layers, else those from the first mask on."""
     rest = net if own_weights else split_at_first_mask(net)[1]
-    return compact(rest, {} if plan is None else plan.counts, copies=True)
+    return compact(rest, {} if plan is None else plan.counts)
 
 
 def sizes(mesh: Mesh, engine: str, net: Network, size: int, floats: int, chunk: int) -> Sizes:

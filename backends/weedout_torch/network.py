@@ -20,7 +20,6 @@ from weedout_core import (
     Relu,
     Residual,
     Scale,
-    Slice,
     activation_shapes,
     every_layer,
 )
@@ -79,8 +78,6 @@ def forward(
                 h = h if masks is None else masked(h, masks[site], rescale, ours)
             case Gather(name):
                 h = gather(h, (masks or {})[name])
-            case Slice(start, count):
-                h = h[..., start : start + count]
             case Scale(factor):
                 h = factor * h
             case Residual(main, shortcut):

@@ -54,7 +54,7 @@ def score_population(
     own: tuple[ParameterSpec, ...] = params if population.weight_keys is not None else ()
     # With weights of their own, candidates have nothing in common but the batch.
     head, rest = ((), net) if own else split_at_first_mask(net)
-    small = compact(rest, {} if population.plan is None else population.plan.counts, copies=True)
+    small = compact(rest, {} if population.plan is None else population.plan.counts)
     examples = max(len(x), len(norm) if isinstance(norm, Tensor) else 0)
     most = _chunk(place, small.net, bool(own or small.arrays), examples, chunk)
     turn = None

@@ -27,7 +27,6 @@ from weedout_core import (
     Relu,
     Residual,
     Scale,
-    Slice,
 )
 from weedout_numpy import batch_norm as bn
 from weedout_numpy import layers as nn
@@ -101,8 +100,6 @@ def forward(
                 y = x if masks is None else nn.apply_mask(x, masks[site], rescale)
             case Gather(name):
                 y = nn.gather(x, indices[name])
-            case Slice(start, count):
-                y = nn.gather(x, np.arange(start, start + count))
             case Scale(factor):
                 y = factor * x
             case Residual():
@@ -157,8 +154,6 @@ def backward(
                 gradient = gradient if masks is None else nn.apply_mask(gradient, masks[site], rescale)
             case Gather(name):
                 gradient = nn.gather_gradient(x, indices[name], gradient)
-            case Slice(start, count):
-                gradient = nn.gather_gradient(x, np.arange(start, start + count), gradient)
             case Scale(factor):
                 gradient = factor * gradient
             case Residual():

@@ -20,13 +20,10 @@ from weedout_core import (
     Relu,
     Residual,
     Scale,
-    Slice,
 )
 
 Shape = tuple[int, ...]
-Layer = (
-    Dense | Conv | BatchNorm | Relu | Flatten | MaxPool | GlobalAveragePool | Mask | Gather | Slice | Scale | Residual
-)
+Layer = Dense | Conv | BatchNorm | Relu | Flatten | MaxPool | GlobalAveragePool | Mask | Gather | Scale | Residual
 
 
 def output_shape(layer: Layer, shape: Shape) -> Shape:
@@ -48,7 +45,7 @@ def output_shape(layer: Layer, shape: Shape) -> Shape:
             for inner in main:
                 shape = output_shape(inner, shape)
             return shape
-        case Gather(_, count) | Slice(_, count):
+        case Gather(_, count):
             return (*shape[:-1], count)
         case BatchNorm() | Relu() | Mask() | Scale():
             return shape

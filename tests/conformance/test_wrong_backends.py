@@ -65,7 +65,6 @@ WRONG: dict[Wrong, str] = {
     compaction.gathers_off_by_one: "predict_compacted",
     compaction.gathers_what_the_first_network_does: "predict_compacted",
     compaction.forgets_scale: "predict_compacted",
-    compaction.slices_from_the_start: "predict_compacted",
     compaction.indices_of_the_candidate_before: "score_compacted",
     compaction.indices_of_the_chunk_before: "score_compacted",
     compaction.statistics_of_the_first_channels: "score_compacted",

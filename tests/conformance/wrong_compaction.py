@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tests.conformance.wrappers import on_host, other_layers, with_arguments
-from weedout_core import Backend, Gather, Population, Scale, Slice, compact, every_layer, kept_indices, masks_from_keys
+from weedout_core import Backend, Gather, Population, Scale, compact, every_layer, kept_indices, masks_from_keys
 
 
 def with_layers(backend: Backend, function: str, change: Callable[[Any], Any]) -> Backend:
@@ -50,10 +50,6 @@ def gathers_what_the_first_network_does(backend: Backend) -> Backend:
 
 def forgets_scale(backend: Backend) -> Backend:
     return with_layers(backend, "predict", lambda layer: () if isinstance(layer, Scale) else layer)
-
-
-def slices_from_the_start(backend: Backend) -> Backend:
-    return with_layers(backend, "predict", lambda layer: Slice(0, layer.count) if isinstance(layer, Slice) else layer)
 
 
 def trains_off_by_one(backend: Backend) -> Backend:

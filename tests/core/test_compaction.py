@@ -76,7 +76,7 @@ class Pair(NamedTuple):
         return self.small.gather_masks(self.masks, self.indices)
 
 
-def pair(net: wc.Network, kept: Mapping[str, int], copies: bool, seed: int, integers: bool = False) -> Pair:
+def pair(net: wc.Network, kept: Mapping[str, int], seed: int, integers: bool = False) -> Pair:
     """Any weights, of order 1 or −1, 0 and 1 alone, and any masks that keep so many nodes."""
     rng = np.random.default_rng(seed)
     params = {path: rng.normal(size=shape) for path, shape in wc.parameter_shapes(net).items()}
@@ -85,7 +85,7 @@ def pair(net: wc.Network, kept: Mapping[str, int], copies: bool, seed: int, inte
     statistics = {path: value + rng.uniform(size=value.shape) for path, value in wc.initial_statistics(net).items()}
     space = wc.mask_space(net)
     masks = {site: (rng.permutation(size(shape)) < kept[site]).reshape(shape) for site, shape in space.items()}
-    return Pair(net, params, statistics, masks, wc.compact(net, kept, copies), wc.kept_indices(masks))
+    return Pair(net, params, statistics, masks, wc.compact(net, kept), wc.kept_indices(masks))
 
 
 def size(shape: Sequence[int]) -> int:
@@ -97,12 +97,12 @@ def some(net: wc.Network, eta: float = 0.6) -> dict[str, int]:
 
 
 @st.composite
-def pairs(draw: Any, copies: bool) -> Pair:
+def pairs(draw: Any) -> Pair:
     """Any network, any number of nodes kept at each site."""
     net = draw(networks() | masked_networks())
     few = draw(st.sampled_from([1, 3]))
     kept = {site: draw(st.integers(1, -(-size(shape) // few))) for site, shape in wc.mask_space(net).items()}
-    return pair(net, kept, copies, draw(st.integers(0, 2**32 - 1)))
+    return pair(net, kept, draw(st.integers(0, 2**32 - 1)))
 
 
 def inputs(net: wc.Network, seed: int = 7) -> tuple[np.ndarray, np.ndarray]:
@@ -157,19 +157,17 @@ def assert_logits(one: Pair, x: np.ndarray, norm: Any, small_norm: Any, most: fl
 
 
 @pytest.mark.parametrize("eta", [0.3, 0.6, 0.8])
-@pytest.mark.parametrize("copies", [False, True])
 @pytest.mark.parametrize("name", NAMED)
-def test_an_architecture_scores_as_its_compaction(name: str, copies: bool, eta: float) -> None:
-    assert_scores(pair(NAMED[name], some(NAMED[name], eta), copies, seed=3), usual_case)
+def test_an_architecture_scores_as_its_compaction(name: str, eta: float) -> None:
+    assert_scores(pair(NAMED[name], some(NAMED[name], eta), seed=3), usual_case)
 
 
-@pytest.mark.parametrize("copies", [False, True])
 @given(data=st.data())
-def test_any_network_scores_as_its_compaction(copies: bool, data: st.DataObject) -> None:
-    assert_scores(data.draw(pairs(copies)), worst_case)
+def test_any_network_scores_as_its_compaction(data: st.DataObject) -> None:
+    assert_scores(data.draw(pairs()), worst_case)
 
 
-# Gradients and training, without copies
+# Gradients and training
 
 
 @st.composite
@@ -185,7 +183,7 @@ def integer_pairs(draw: Any) -> Pair:
     for site, shape in wc.mask_space(net).items():
         powers = [2**n for n in range(6) if 2**n <= size(shape)]
         kept[site] = draw(st.sampled_from(powers) if site in rescaled else st.integers(1, size(shape)))
-    return pair(net, kept, False, draw(st.integers(0, 2**32 - 1)), integers=True)
+    return pair(net, kept, draw(st.integers(0, 2**32 - 1)), integers=True)
 
 
 def _without_divisions(layers: Layers, shape: tuple[int, ...]) -> Layers:
@@ -234,7 +232,7 @@ def test_the_gradients_of_any_network_are_those_of_its_compaction(one: Pair) -> 
 @pytest.mark.parametrize("groups", [1, 2])
 @pytest.mark.parametrize("name", NAMED)
 def test_gradients_and_batch_statistics_are_those_of_the_compaction(name: str, groups: int) -> None:
-    one = pair(NAMED[name], some(NAMED[name]), copies=False, seed=4)
+    one = pair(NAMED[name], some(NAMED[name]), seed=4)
     x, _ = inputs(one.net)
     c = np.random.default_rng(5).normal(size=(len(x), one.net.classes))
     parent, parent_x, record = gradients(one.net.layers, one.params, one.masks, x, c, groups)
@@ -257,7 +255,7 @@ CONFIG = wc.TrainConfig(
 
 @pytest.mark.parametrize("name", NAMED)
 def test_ten_steps_train_the_compaction_as_they_train_the_masked_parent(name: str) -> None:
-    one = pair(NAMED[name], some(NAMED[name]), copies=False, seed=6)
+    one = pair(NAMED[name], some(NAMED[name]), seed=6)
     parent, small = (
         learner(*trees) for trees in ((one.params, one.statistics), (one.kept(one.params), one.kept(one.statistics)))
     )
@@ -283,7 +281,7 @@ def learner(params: Tree, statistics: Tree) -> Learner:
 # The way there and back
 
 
-@given(pairs(copies=False))
+@given(pairs())
 def test_what_is_gathered_expands_to_what_it_was(one: Pair) -> None:
     for tree in (one.params, one.statistics):
         again = one.small.expand(one.kept(tree), one.indices, tree)
@@ -293,7 +291,7 @@ def test_what_is_gathered_expands_to_what_it_was(one: Pair) -> None:
             assert again[path] is not value, "a copy"
 
 
-@given(pairs(copies=False))
+@given(pairs())
 def test_expanding_changes_what_is_kept_and_nothing_else(one: Pair) -> None:
     before = {path: value.copy() for path, value in one.params.items()}
     trained = {path: value + 1 for path, value in one.kept(one.params).items()}
@@ -307,10 +305,9 @@ def test_expanding_changes_what_is_kept_and_nothing_else(one: Pair) -> None:
         np.testing.assert_array_equal(value, trained[path], path)
 
 
-@pytest.mark.parametrize("copies", [False, True])
 @given(data=st.data())
-def test_what_is_gathered_fits_the_smaller_network(copies: bool, data: st.DataObject) -> None:
-    one = data.draw(pairs(copies))
+def test_what_is_gathered_fits_the_smaller_network(data: st.DataObject) -> None:
+    one = data.draw(pairs())
     shapes = {path: value.shape for path, value in one.kept(one.params).items()}
     assert shapes == wc.parameter_shapes(one.small.net)
     of_statistics = {path: value.shape for path, value in one.kept(one.statistics).items()}
@@ -329,10 +326,9 @@ def test_what_is_gathered_fits_the_smaller_network(copies: bool, data: st.DataOb
     }, "the indices of its sites are enough"
 
 
-@pytest.mark.parametrize("copies", [False, True])
 @given(data=st.data())
-def test_the_counters_of_what_is_kept_are_those_of_its_words(copies: bool, data: st.DataObject) -> None:
-    one, key = data.draw(pairs(copies)), wc.key(data.draw(st.integers(0, 2**64 - 1)))
+def test_the_counters_of_what_is_kept_are_those_of_its_words(data: st.DataObject) -> None:
+    one, key = data.draw(pairs()), wc.key(data.draw(st.integers(0, 2**64 - 1)))
     assume(one.indices)
     words = {path: wc.bits(key, value.size).reshape(value.shape) for path, value in one.params.items()}
     for path, wanted in one.kept(words).items():
@@ -360,7 +356,7 @@ def test_kept_indices_are_the_nodes_of_a_mask_row_by_row() -> None:
 @pytest.mark.parametrize("name", ["wide resnet of channels", "wide resnet with masked sums", "vgg of channels"])
 def test_a_compacted_network_without_counts_stays_as_it_is(name: str) -> None:
     """So do its masks and the indices of its Gather layers, which remain."""
-    one = pair(NAMED[name], some(NAMED[name]), copies=False, seed=3)
+    one = pair(NAMED[name], some(NAMED[name]), seed=3)
     again = wc.compact(one.small.net, {})
     params, masks = one.kept(one.params), one.small_masks
     assert again.net == one.small.net
@@ -466,19 +462,9 @@ def test_only_what_fits_expands() -> None:
     assert str(caught.value) == "onto must have the paths of the smaller tree; 'dense_0/bias' is missing."
 
 
-def test_copies_do_not_expand() -> None:
-    small = wc.compact(MLP, KEPT, copies=True)
-    with pytest.raises(wc.ConfigError) as caught:
-        small.expand(small.gather(TREE, INDICES), INDICES, TREE)
-    assert str(caught.value) == (
-        "a Compaction made with copies=True has no way back: where a channel was computed twice, each copy has weights "
-        "of its own. Compact with copies=False."
-    )
-
-
 def test_masks_that_remain_must_be_the_parents() -> None:
     net = NAMED["wide resnet with masked sums"]
-    one = pair(net, some(net), copies=False, seed=3)
+    one = pair(net, some(net), seed=3)
     site, _ = one.small.masks[0]
     shape = wc.mask_space(net)[site]
     for masks, got in (

@@ -18,7 +18,6 @@ from weedout_core import (
     Relu,
     Residual,
     Scale,
-    Slice,
     mlp,
     parameter_shapes,
 )
@@ -126,14 +125,17 @@ BRANCH = (Relu(), Mask("m"), Conv("conv_1", 3))
         (Network((CONV, Residual(BRANCH, (Conv("short", 3, window=1),)), *HEAD), IMAGE), {"m": PIXELS}),
         (Network((CONV, Residual((Residual(BRANCH), Relu())), *HEAD), IMAGE), {"m": PIXELS}),
         (Network((Dense("d", 4), PART, Dense("logits", 3)), (4,)), {"part": TAKEN}),
-        (Network((CONV, PART, Slice(1, 2), *HEAD), IMAGE), {"part": TAKEN}),
+        (Network((CONV, PART, *HEAD), IMAGE), {"part": TAKEN}),
         (Network((CONV, Scale(2.5), *HEAD), IMAGE), None),
-        (Network((CONV, Residual((PART, Conv("conv_1", 2)), (Slice(1, 2),)), *HEAD), IMAGE), {"part": TAKEN}),
+        (
+            Network((CONV, Residual((PART, Conv("conv_1", 3)), (Gather("other", 3),)), *HEAD), IMAGE),
+            {"part": TAKEN, "other": TAKEN[::-1]},
+        ),
     ],
     ids=[
         "dense", "relu", "flatten", "mask", "mask rescaled", "parent", "all together", "conv", "max pool",
         "average pool", "mask of channels", "residual", "residual with a shortcut", "residual in a residual",
-        "gather", "gather and slice of channels", "scale", "parts of a residual's input",
+        "gather", "gather of channels", "scale", "parts of a residual's input",
     ],
 )  # fmt: skip
 def test_gradients_agree_with_finite_differences(net: Network, masks: dict[str, np.ndarray] | None) -> None:
@@ -222,9 +224,9 @@ def test_a_residual_is_the_sum_of_its_branches() -> None:
 
 def test_what_a_compacted_network_takes_of_an_activation() -> None:
     x = np.array([[1.0, 2.0, 3.0, 4.0]])
-    layers = (Gather("g", 3), Slice(1, 2), Scale(0.5))
-    y, _ = forward(layers, {}, {"g": np.array([3, 0, 1], dtype=np.int32)}, x)
-    np.testing.assert_array_equal(y, [[0.5, 1.0]], "nodes 3, 0, 1; of these the last two; half of them")
+    layers = (Gather("g", 2), Scale(0.5))
+    y, _ = forward(layers, {}, {"g": np.array([3, 0], dtype=np.int32)}, x)
+    np.testing.assert_array_equal(y, [[2.0, 0.5]], "nodes 3 and 0, half of them")
     image = np.arange(12.0).reshape(1, 2, 2, 3)
     y, _ = forward((Gather("g", 2),), {}, {"g": np.array([2, 0])}, image)
     np.testing.assert_array_equal(y, image[..., [2, 0]], "channels of an image")

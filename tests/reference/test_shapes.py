@@ -46,6 +46,6 @@ def test_sites_by_hand() -> None:
 
 @pytest.mark.parametrize("net", NETWORKS.values(), ids=NETWORKS)
 def test_shapes_of_a_compacted_network(net: Network) -> None:
-    small = wc.compact(net, wc.mask_plan(wc.mask_space(net), 0.5).counts, copies=True).net
+    small = wc.compact(net, wc.mask_plan(wc.mask_space(net), 0.5).counts).net
     inputs = [shape for _, shape in layer_inputs(small.layers, small.input_shape)]
     assert inputs == [shape for _, shape in walk(small.layers, small.input_shape)]

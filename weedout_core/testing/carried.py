@@ -22,7 +22,6 @@ from weedout_core._layers import (
     Relu,
     Residual,
     Scale,
-    Slice,
 )
 from weedout_core.testing.precision import UNIT_ROUNDOFF, gamma
 
@@ -86,8 +85,6 @@ def carry(layers: Sequence[Layer], through: Pass, h: Carried) -> Carried:
                 h = _masked(layer, through, h)
             case Gather(name):
                 h = Carried(*(part[..., (through.masks or {})[name]] for part in h))
-            case Slice(start, count):
-                h = Carried(*(part[..., start : start + count] for part in h))
             case Scale(factor):
                 scaled = factor * h.value  # its factor is rounded, and the product
                 h = Carried(scaled, factor * h.error * (1 + gamma(2)) + gamma(2) * np.abs(scaled))

@@ -28,12 +28,10 @@ from weedout_core.testing.training import CONFIGS, epochs_agree
 
 def predict_compacted(backend: Backend, reference: Backend) -> None:
     """Compacted networks side by side predict what their masked parent does, each with what it keeps."""
-    cases = [st.tuples(one, st.just(copies)) for copies in (False, True) for one in compacted_problems(backend, copies)]
 
-    @across(cases)
-    def agree(case: tuple[Problem, bool]) -> None:
-        parent, copies = case
-        small = compacted(parent, copies)[:2]
+    @across(compacted_problems(backend))
+    def agree(parent: Problem) -> None:
+        small = compacted(parent)[:2]
 
         def predicted(by: Backend, problems: list[Problem]) -> np.ndarray:
             params, statistics = (
@@ -102,8 +100,8 @@ def compacted_epoch_agrees(backend: Backend, reference: Backend) -> None:
     """Compacted networks learn the same: their layers gather and rescale what masks would have removed."""
 
     # Without crops, some of which show nothing of the smallest images: a norm has nothing to divide by there.
-    @across(compacted_problems(backend, copies=False), each(replace(CONFIGS[-1], augmentation="none")))
+    @across(compacted_problems(backend), each(replace(CONFIGS[-1], augmentation="none")))
     def agree(problem: Problem, config: TrainConfig) -> None:
-        epochs_agree(backend, reference, compacted(problem, copies=False)[0], config)
+        epochs_agree(backend, reference, compacted(problem)[0], config)
 
     agree()

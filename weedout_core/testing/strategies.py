@@ -243,10 +243,10 @@ def compactable_problems(backend: Backend) -> list[st.SearchStrategy[Problem]]:
     return [problem(net, COMPACTED_SPARSITY) for net in COMPACTABLE if not missing_layers(backend, net)]
 
 
-def compacted_problems(backend: Backend, copies: bool) -> list[st.SearchStrategy[Problem]]:
+def compacted_problems(backend: Backend) -> list[st.SearchStrategy[Problem]]:
     """The same where a backend has the layers of what is left, too."""
     plans = {net: mask_plan(mask_space(net), COMPACTED_SPARSITY) for net in COMPACTABLE}
-    smaller = {net: compact(net, plan.kept, copies).net for net, plan in plans.items()}
+    smaller = {net: compact(net, plan.kept).net for net, plan in plans.items()}
     return [
         problem(net, COMPACTED_SPARSITY)
         for net, small in smaller.items()
@@ -254,9 +254,9 @@ def compacted_problems(backend: Backend, copies: bool) -> list[st.SearchStrategy
     ]
 
 
-def compacted(one: Problem, copies: bool) -> list[Problem]:
+def compacted(one: Problem) -> list[Problem]:
     """Each candidate's smaller network, with what it keeps of weights and statistics; masks and indices are all's."""
-    small = compact(one.net, one.plan.kept, copies)
+    small = compact(one.net, one.plan.kept)
     kept = [kept_indices(one.one(index)) for index in range(len(one.keys))]
     masks = [small.gather_masks(one.one(index), indices) for index, indices in enumerate(kept)]
     together = {name: np.stack([candidate[name] for candidate in masks]) for name in masks[0]}
