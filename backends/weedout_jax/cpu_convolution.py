@@ -22,12 +22,16 @@ _ROWS = 2**22  # bytes of windows' rows at once, where they are so many that
 _ALL_ROWS = 2**24  # all together would leave the cache
 _PATCHES = 2**23  # bytes of windows that are written out at once
 
+_SUM_OVER_ROWS = (((0,), (0,)), ((), ()))
+
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def convolve(h: jax.Array, kernel: jax.Array, stride: int, precision: str) -> jax.Array:
     """W ``(window, window, channels, features)``, over images with ``(window − 1) / 2`` zeros on each side."""
     window, _, channels, features = kernel.shape
-    if window == 3 and stride == 1 and channels >= _CHANNELS:
+    if window == 1:
+        return jnp.dot(h[:, ::stride, ::stride], kernel[0, 0], precision=precision)
+    if stride == 1 and _in_fewer_products(kernel):
         weights = winograd.transformed(kernel)
         some = _at_once(len(h), max(channels, features) * _pixels(h), _IMAGES)
         return _in_parts(lambda x: winograd.convolve(x, weights, precision), h, some)
@@ -42,14 +46,18 @@ def _forward(h: jax.Array, kernel: jax.Array, stride: int, precision: str) -> An
 
 def _backward(stride: int, precision: str, saved: Any, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
     h, kernel = saved
-    if len(kernel) == 3 and stride == 1:
-        # ∂L/∂x is a convolution of ∂L/∂y with the window turned over, from features to channels.
-        turned = jnp.swapaxes(kernel[::-1, ::-1], 2, 3)
-        return convolve(gradient, turned, 1, precision), _kernel_gradient(h, gradient, precision)
-    return _backward_of_patches(h, kernel, gradient, stride, precision)
+    if len(kernel) == 1 or stride > 1:
+        return _backward_of_patches(h, kernel, gradient, stride, precision)
+    # ∂L/∂x is a convolution of ∂L/∂y with the window turned over, from features to channels.
+    turned = jnp.swapaxes(kernel[::-1, ::-1], 2, 3)
+    return convolve(gradient, turned, 1, precision), _kernel_gradient(h, kernel, gradient, precision)
 
 
 convolve.defvjp(_forward, _backward)
+
+
+def _in_fewer_products(kernel: jax.Array) -> bool:
+    return len(kernel) == 3 and kernel.shape[2] >= _CHANNELS
 
 
 def _pixels(h: jax.Array) -> int:
@@ -91,16 +99,30 @@ def _convolve_rows(h: jax.Array, kernel: jax.Array, stride: int, precision: str)
     return y.reshape(images, -(-height // stride), -(-width // stride), features)
 
 
-def _kernel_gradient(h: jax.Array, gradient: jax.Array, precision: str) -> jax.Array:
-    """``∂L/∂W`` of windows of 3 × 3, stride 1."""
-    channels, features = h.shape[-1], gradient.shape[-1]
-    some = _at_once(len(h), max(channels, features) * _pixels(h), _GRADIENT)
+def _kernel_gradient(h: jax.Array, kernel: jax.Array, gradient: jax.Array, precision: str) -> jax.Array:
+    """``∂L/∂W`` for stride 1."""
+    window, _, channels, features = kernel.shape
+    if _in_fewer_products(kernel):
+        some = _at_once(len(h), max(channels, features) * _pixels(h), _GRADIENT)
+        product = partial(winograd.transformed_kernel_gradient, precision=precision)
+        return winograd.kernel_gradient(_summed(product, h, gradient, some)).astype(kernel.dtype)
+    some = _at_once(len(h), window**2 * channels * _pixels(h), _PATCHES)
+
+    def of_patches(x: jax.Array, of_y: jax.Array) -> jax.Array:
+        return _of_kernel(_patches(x, window, 1), of_y.reshape(-1, features), precision)
+
+    return _summed(of_patches, h, gradient, some).reshape(kernel.shape).astype(kernel.dtype)
+
+
+def _summed(product: Callable[..., jax.Array], h: jax.Array, gradient: jax.Array, some: int) -> jax.Array:
+    """A product of images and their gradient, summed over parts."""
 
     def add(sums: jax.Array, part: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
-        return sums + winograd.transformed_kernel_gradient(*part, precision), None
+        return sums + product(*part), None
 
-    sums, _ = lax.scan(add, jnp.zeros((4, 4, channels, features)), (_parts(h, some), _parts(gradient, some)))
-    return winograd.kernel_gradient(sums).astype(h.dtype)
+    parts = _parts(h, some), _parts(gradient, some)
+    shape = jax.eval_shape(product, *(one[0] for one in parts))
+    return lax.scan(add, jnp.zeros(shape.shape, shape.dtype), parts)[0]
 
 
 def _backward_of_patches(
@@ -110,19 +132,21 @@ def _backward_of_patches(
     window, features = len(kernel), kernel.shape[-1]
     weights = kernel.reshape(-1, features)
     some = _at_once(len(h), len(weights) * _pixels(h) // stride**2, _PATCHES)
-    of_rows, of_both = (((1,), (1,)), ((), ())), (((0,), (0,)), ((), ()))
 
     def add(sums: jax.Array, part: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         x, of_y = part
         rows, backward = jax.vjp(partial(_patches, window=window, stride=stride), x)
         flat = of_y.reshape(-1, features)
-        (of_x,) = backward(lax.dot_general(flat, weights, of_rows, precision=precision))
-        return sums + lax.dot_general(
-            rows, flat, of_both, precision=precision, preferred_element_type=jnp.float32
-        ), of_x
+        (of_x,) = backward(jnp.dot(flat, weights.T, precision=precision))
+        return sums + _of_kernel(rows, flat, precision), of_x
 
-    sums, of_h = lax.scan(add, jnp.zeros(weights.shape), (_parts(h, some), _parts(gradient, some)))
+    sums, of_h = lax.scan(add, jnp.zeros(weights.shape, jnp.float32), (_parts(h, some), _parts(gradient, some)))
     return of_h.reshape(h.shape), sums.reshape(kernel.shape).astype(kernel.dtype)
+
+
+def _of_kernel(rows: jax.Array, gradient: jax.Array, precision: str) -> jax.Array:
+    """``rowsᵀ · ∂L/∂y``, in float32."""
+    return lax.dot_general(rows, gradient, _SUM_OVER_ROWS, precision=precision, preferred_element_type=jnp.float32)
 
 
 def _patches(h: jax.Array, window: int, stride: int) -> jax.Array:

