@@ -197,10 +197,11 @@ def _text(what: str, parts: list[str], accepted: list[str], all_of_them: Iterabl
     limit = (
         "The arithmetic limit is what the multiply-adds take that the search needs (all before the first mask once, "
         "the compacted rest for each candidate) at the speed of a product of 2048 × 2048 in the same rounds: "
-        f"{min(speeds):.0f} to {max(speeds):.0f} GFLOP/s. PyTorch peers are handed their masks, ours draw them. Where "
-        "inputs are images, PyTorch peers run in its default layout and in channels_last: the plain loop is the one in "
-        "the default layout, the best peer the best of all. Before any timing the fitness of everybody was the same "
-        "within 1e-4."
+        f"{min(speeds):.0f} to {max(speeds):.0f} GFLOP/s. Convolutions count as they are defined: with 2.25 times "
+        "fewer multiplications, as on JAX, less than the limit is possible. PyTorch peers are handed their masks, ours "
+        "draw them. Where inputs are images, PyTorch peers run in its default layout and in channels_last: the plain "
+        "loop is the one in the default layout, the best peer the best of all. Before any timing the fitness of "
+        "everybody was the same within 1e-4."
     )
     return "\n\n".join([what, machine.description(), machine.connecting(), limit, *parts, "\n".join(accepted)])
 

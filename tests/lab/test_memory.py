@@ -38,16 +38,17 @@ def test_a_batch_is_no_larger_than_the_split() -> None:
     assert training_bytes(MLP, TRAIN, 7, 1, 1) == training_bytes(MLP, wc.TrainConfig(batch_size=7), 7, 1, 1)
 
 
-@pytest.mark.parametrize("net", [wc.vgg(2, 10, (16, 16, 3)), wc.mlp((16, 16, 1), (64,), 10)], ids=["vgg", "mlp"])
+# Workspaces of JAX's convolutions on a CPU, up to 2^23 bytes of windows, are not counted: activations here are more.
+@pytest.mark.parametrize("net", [wc.vgg(8, 10), wc.mlp((16, 16, 1), (64,), 10)], ids=["vgg", "mlp"])
 def test_the_estimate_is_what_the_compiler_says_or_little_more(net: wc.Network) -> None:
     """At most three times it: twice the outputs where one is needed, and half as much again for three MLPs, of which
     a CPU has the activations and gradients of one at a time."""
     pytest.importorskip("weedout_jax")
-    train, search = wc.TrainConfig(batch_size=64), wc.SearchConfig(sparsity=0.0, population=2, batch=2)
+    train, search = wc.TrainConfig(batch_size=128), wc.SearchConfig(sparsity=0.0, population=2, batch=2)
     compiled_memory = wc.load_backend("jax", device="cpu").compiled_memory
     assert compiled_memory is not None
-    told = compiled_memory(net, search, train, 128, 3, None)["train_epoch"]
-    estimate = training_bytes(net, train, 128, 1, 3)
+    told = compiled_memory(net, search, train, 256, 3, None)["train_epoch"]
+    estimate = training_bytes(net, train, 256, 1, 3)
     assert told <= estimate <= 3 * told, (told, estimate)
 
 
