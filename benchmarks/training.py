@@ -27,7 +27,8 @@ def run(quick: bool, say: Say) -> Section:
         sizes, rounds, sparsities = (3, 2), 2, {"mlp": (0.8,), "wide": (0.8,)}
     else:
         mlp, wide = wc.mlp(784, (1024, 1024), 10), wc.wide_resnet(16, 4, 10, granularity="channel")
-        sizes, rounds = (20, 2), 7
+        # Several steps an epoch: each call of a program takes its memory anew, and Linux clears it page by page.
+        sizes, rounds = (20, 4), 7
         sparsities = {"mlp": (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9), "wide": (0.2, 0.5, 0.8, 0.9)}
     parts: list[str] = []
     panels: list[Panel] = []

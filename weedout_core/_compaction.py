@@ -52,9 +52,9 @@ def compact(net: Network, kept: Mapping[str, int]) -> Compaction:
 def _compact(net: Network, kept: tuple[tuple[str, int], ...]) -> Compaction:
     small = shrink(net.layers, net.input_shape, Counts(dict(kept)))
     asked = {site for some in (*small.arrays.values(), *small.masks.values()) for one in some for site in one.sites}
-    asked |= {site for part in small.gathers.values() for site in (*part.sites, *part.within)}
+    asked |= {site for part in small.gathers.values() for site in part.sites}
     if twice := set(small.masks) & set(small.gathers):
-        raise ConfigError(f"the site {min(twice)!r} has the name that joins two others. Rename it.")
+        raise ConfigError(f"the site {min(twice)!r} has the name that joins others. Rename it.")
     return Compaction(
         net,
         Network(small.layers, net.input_shape),

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from array_api_compat import array_namespace
+from array_api_compat import device as device_of  # pyright: ignore[reportUnknownVariableType]
 
 from weedout_core._errors import ConfigError, MaskError
 from weedout_core._layers import Shape
@@ -93,11 +94,12 @@ class Compaction:
         if not indices:
             raise MaskError("counters are of the dtype of the indices, which must be of one site at least; got none.")
         xp = array_namespace(*indices.values())
-        dtype = next(iter(indices.values())).dtype
+        one = next(iter(indices.values()))
+        like: Any = {"dtype": one.dtype, "device": device_of(one)}
         kept = self.axes(path, shape, indices)
-        counters = xp.zeros((1,) * len(shape), dtype=dtype)
+        counters = xp.zeros((1,) * len(shape), **like)
         for axis, length in enumerate(shape):
-            nodes = kept.get(axis - len(shape), xp.arange(length, dtype=dtype))
+            nodes = kept.get(axis - len(shape), xp.arange(length, **like))
             steps = xp.reshape(nodes, [-1 if other == axis else 1 for other in range(len(shape))])
             counters = counters + steps * math.prod(shape[axis + 1 :])
         return counters
@@ -151,7 +153,7 @@ class Compaction:
         if kept.positions == 1:
             return nodes
         xp = array_namespace(nodes)
-        starts = xp.arange(0, length, length // kept.positions, dtype=nodes.dtype)
+        starts = xp.arange(0, length, length // kept.positions, dtype=nodes.dtype, device=device_of(nodes))
         return xp.reshape(starts[:, None] + nodes, (-1,))
 
     def _taken(self, part: Part, indices: Tree) -> Any:

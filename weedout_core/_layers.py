@@ -101,7 +101,7 @@ class Mask:
 
 @dataclass(frozen=True)
 class Gather:
-    """Some nodes or channels of an activation: ``x[..., indices]``. Compaction puts it where a mask was.
+    """Some nodes or channels of an activation, ``x[..., indices]``: what is read of it where compaction left no mask.
 
     Attributes:
         name: under which its indices, int32 ``(count,)``, are handed in where masks are.

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from weedout_core._errors import ConfigError
 from weedout_core._layers import (
     BatchNorm,
     Conv,
@@ -96,7 +97,10 @@ class Shrunk(NamedTuple):
     carried: Kept | None
 
     def then(self, other: "Shrunk") -> "Shrunk":
-        """Both, one after the other."""
+        """Both, one after the other. Raises ConfigError where a Gather of each has one name for different parts."""
+        for name, part in self.gathers.items():
+            if other.gathers.get(name, part) != part:
+                raise ConfigError(f"the name {name!r} of a site is that of others joined. Rename it.")
         return Shrunk(
             self.layers + other.layers,
             self.arrays | other.arrays,
@@ -133,9 +137,9 @@ def _entrance(carried: Kept | None, asked: Sites | None, nodes: int, counts: Cou
     """What layers that ask for a part of an activation take of what it keeps."""
     within = carried.sites if carried else ()
     # What is asked for and not kept is that of a mask behind another one, with no weights between.
-    if asked is None or within == asked or (within and not set(asked) <= set(within)):
+    if asked is None or set(within) == set(asked) or (within and not set(asked) <= set(within)):
         return Shrunk((), {}, {}, {}, carried)
-    name = "+".join(asked)
+    name = "+".join(asked) + (f" of {'+'.join(within)}" if within else "")
     gather = Gather(name, counts.of(asked))
     return Shrunk((gather,), {}, {}, {name: Part(asked, within, nodes)}, _carried(asked))
 
@@ -201,7 +205,8 @@ def _asked(layers: Sequence[Layer], shape: Shape, counts: Counts, wanted: Sites 
             one, other = (_asked(branch, shape, counts, out) for branch in (main, shortcut))
             if one == other or one is None or other is None:
                 return one if one == other else None
-            return one + other if counts.of(one + other) < shape[-1] else None
+            both = tuple(dict.fromkeys(one + other))
+            return both if counts.of(both) < shape[-1] else None
         case BatchNorm() | Relu() | MaxPool() | GlobalAveragePool() | Scale():
             return _asked(rest, output_shape(layer, shape), counts, wanted)
         case Dense() | Conv() | Flatten() | Gather():

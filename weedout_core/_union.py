@@ -2,7 +2,7 @@
 
 How many nodes masks have in common differs from candidate to candidate, and a compacted network is one for all: so an
 activation keeps as many nodes as its readers do together, each once, and in the place of those that several read the
-first that none does. These cost what they would have cost twice, and change nothing: nobody reads them.
+first that none does. These cost what they would have cost twice, and change no output: nobody reads them.
 """
 
 from collections.abc import Sequence

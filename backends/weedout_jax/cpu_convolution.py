@@ -16,13 +16,13 @@ from jax import lax
 from weedout_jax import winograd
 
 _CHANNELS = 32  # from which on fewer multiplications save more than the sums around them cost, as measured
-_IMAGES = 2**22  # bytes that a convolution takes, or gives, at once
-_GRADIENT = 2**20  # bytes that the gradient of a kernel takes at once
-_ROWS = 2**22  # bytes of windows' rows at once, where they are so many that
-_ALL_ROWS = 2**24  # all together would leave the cache
-_PATCHES = 2**23  # bytes of windows that are written out at once
 
-_SUM_OVER_ROWS = (((0,), (0,)), ((), ()))
+# Bytes worked on at once, as measured.
+_IMAGES = 2**22  # that a convolution in fewer products takes, or gives
+_GRADIENT = 2**20  # that the gradient of its kernel takes
+_ALL_ROWS = 2**24  # of windows' rows; where all images have more,
+_ROWS = 2**22  # of so many rows
+_PATCHES = 2**23  # of windows that are written out
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -33,10 +33,10 @@ def convolve(h: jax.Array, kernel: jax.Array, stride: int, precision: str) -> ja
         return jnp.dot(h[:, ::stride, ::stride], kernel[0, 0], precision=precision)
     if stride == 1 and _in_fewer_products(kernel):
         weights = winograd.transformed(kernel)
-        some = _at_once(len(h), max(channels, features) * _pixels(h), _IMAGES)
+        some = _at_once(len(h), max(channels, features) * _channel_bytes(h), _IMAGES)
         return _in_parts(lambda x: winograd.convolve(x, weights, precision), h, some)
-    rows = window * channels * _pixels(h)
-    some = len(h) if len(h) * rows <= _ALL_ROWS else _at_once(len(h), rows, _ROWS)
+    each = window * channels * _channel_bytes(h)
+    some = len(h) if len(h) * each <= _ALL_ROWS else _at_once(len(h), each, _ROWS)
     return _in_parts(lambda x: _convolve_rows(x, kernel, stride, precision), h, some)
 
 
@@ -60,7 +60,7 @@ def _in_fewer_products(kernel: jax.Array) -> bool:
     return len(kernel) == 3 and kernel.shape[2] >= _CHANNELS
 
 
-def _pixels(h: jax.Array) -> int:
+def _channel_bytes(h: jax.Array) -> int:
     """Bytes of one channel of an image."""
     return h.itemsize * math.prod(h.shape[1:3])
 
@@ -103,13 +103,13 @@ def _kernel_gradient(h: jax.Array, kernel: jax.Array, gradient: jax.Array, preci
     """``∂L/∂W`` for stride 1."""
     window, _, channels, features = kernel.shape
     if _in_fewer_products(kernel):
-        some = _at_once(len(h), max(channels, features) * _pixels(h), _GRADIENT)
+        some = _at_once(len(h), max(channels, features) * _channel_bytes(h), _GRADIENT)
         product = partial(winograd.transformed_kernel_gradient, precision=precision)
         return winograd.kernel_gradient(_summed(product, h, gradient, some)).astype(kernel.dtype)
-    some = _at_once(len(h), window**2 * channels * _pixels(h), _PATCHES)
+    some = _at_once(len(h), window**2 * channels * _channel_bytes(h), _PATCHES)
 
     def of_patches(x: jax.Array, of_y: jax.Array) -> jax.Array:
-        return _of_kernel(_patches(x, window, 1), of_y.reshape(-1, features), precision)
+        return winograd.over_rows(_patches(x, window, 1), of_y.reshape(-1, features), precision)
 
     return _summed(of_patches, h, gradient, some).reshape(kernel.shape).astype(kernel.dtype)
 
@@ -131,22 +131,17 @@ def _backward_of_patches(
     """The gradients where the window of each output is written out as a row of a matrix."""
     window, features = len(kernel), kernel.shape[-1]
     weights = kernel.reshape(-1, features)
-    some = _at_once(len(h), len(weights) * _pixels(h) // stride**2, _PATCHES)
+    some = _at_once(len(h), len(weights) * _channel_bytes(h) // stride**2, _PATCHES)
 
     def add(sums: jax.Array, part: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         x, of_y = part
         rows, backward = jax.vjp(partial(_patches, window=window, stride=stride), x)
         flat = of_y.reshape(-1, features)
         (of_x,) = backward(jnp.dot(flat, weights.T, precision=precision))
-        return sums + _of_kernel(rows, flat, precision), of_x
+        return sums + winograd.over_rows(rows, flat, precision), of_x
 
     sums, of_h = lax.scan(add, jnp.zeros(weights.shape, jnp.float32), (_parts(h, some), _parts(gradient, some)))
     return of_h.reshape(h.shape), sums.reshape(kernel.shape).astype(kernel.dtype)
-
-
-def _of_kernel(rows: jax.Array, gradient: jax.Array, precision: str) -> jax.Array:
-    """``rowsᵀ · ∂L/∂y``, in float32."""
-    return lax.dot_general(rows, gradient, _SUM_OVER_ROWS, precision=precision, preferred_element_type=jnp.float32)
 
 
 def _patches(h: jax.Array, window: int, stride: int) -> jax.Array:

@@ -22,7 +22,6 @@ import jax.numpy as jnp
 from jax import lax
 
 Grid = list[list[jax.Array]]  # one array for each place of a tile
-_SUM_OVER_ROWS = (((0,), (0,)), ((), ()))
 
 
 def transformed(kernel: jax.Array) -> Grid:
@@ -59,10 +58,7 @@ def transformed_kernel_gradient(x: jax.Array, gradient: jax.Array, precision: st
     even = jnp.pad(gradient.astype(jnp.float32), ((0, 0), (0, height % 2), (0, width % 2), (0, 0)))
     of_tiles = _both_ways(_a, [[even[:, i::2, j::2] for j in range(2)] for i in range(2)])
     products = [
-        [
-            lax.dot_general(tile, _flat(of_tile), _SUM_OVER_ROWS, precision=precision)
-            for tile, of_tile in zip(*rows, strict=True)
-        ]
+        [over_rows(tile, _flat(of_tile), precision) for tile, of_tile in zip(*rows, strict=True)]
         for rows in zip(_transformed_tiles(x), of_tiles, strict=True)
     ]
     return jnp.stack([jnp.stack(row) for row in products])
@@ -72,6 +68,12 @@ def kernel_gradient(of_transformed: jax.Array) -> jax.Array:
     """``∂L/∂w (3, 3, channels, features)`` from ``∂L/∂(G·w)``: ``Gᵀ`` of it, down and across."""
     grid = _both_ways(_g_transposed, [list(row) for row in of_transformed])
     return jnp.stack([jnp.stack(row) for row in grid])
+
+
+def over_rows(x: jax.Array, y: jax.Array, precision: str) -> jax.Array:
+    """``xᵀ·y``, float32 ``(channels, features)``: what the rows of both add up to."""
+    rows = (((0,), (0,)), ((), ()))
+    return lax.dot_general(x, y, rows, precision=precision, preferred_element_type=jnp.float32)
 
 
 def _transformed_tiles(x: jax.Array) -> Grid:

@@ -18,6 +18,7 @@ convolution = weedout_jax.cpu_convolution
 CONVOLUTIONS = [
     *((window, stride, size, 3, 5) for window in (1, 3) for stride in (1, 2) for size in ((6, 8), (7, 5))),
     *((3, stride, size, 32, 33) for stride in (1, 2) for size in ((6, 8), (7, 5))),
+    *((5, stride, (7, 5), 32, 33) for stride in (1, 2)),
 ]
 CPU, ELSEWHERE = layers.Arithmetic("cpu", "highest"), layers.Arithmetic("tpu", "highest")
 
@@ -46,7 +47,7 @@ OUTPUT = np.abs([[1, 1, 1, 0], [0, 1, -1, -1]])
 def magnitude(x: np.ndarray, kernel: np.ndarray, stride: int, how: Any) -> np.ndarray:
     """The sum of the absolute values of what an output is added up of."""
     x, kernel = np.abs(x).astype(float), np.abs(kernel).astype(float)
-    if how != CPU or stride > 1 or len(kernel) < 3 or kernel.shape[2] < 32:
+    if how != CPU or stride > 1 or len(kernel) != 3 or kernel.shape[2] < 32:
         return convolved(x, kernel, stride)
     _, height, width, _ = x.shape
     padded = np.pad(x, ((0, 0), (1, 1 + height % 2), (1, 1 + width % 2), (0, 0)))
@@ -100,6 +101,23 @@ def test_convolution_and_its_gradient(
             size_of_terms = np.sum(magnitude(above, turned, 1, how) * np.abs(towards))
         terms = wanted.size * window**2 + 12  # of the longest sum, that over the outputs
         assert abs(np.sum(np.asarray(found, float) * towards) - derivative) <= gamma(terms) * size_of_terms
+
+
+def test_as_many_images_as_fit_are_worked_on_at_once_and_divide_all() -> None:
+    for images, limit, wanted in ((6, 35, 3), (6, 29, 2), (6, 60, 6), (7, 35, 1), (6, 9, 1)):
+        assert convolution._at_once(images, 10, limit) == wanted, (images, limit)
+
+
+def test_fewer_multiplications_take_operands_in_bfloat16_and_add_in_float32() -> None:
+    how = CPU._replace(compute="bfloat16")
+    x, kernel = draw(2, 6, 8, 32), draw(3, 3, 32, 33)
+    of_x, of_kernel = (np.asarray(jnp.asarray(part, "bfloat16"), float) for part in (x, kernel))
+    wanted = convolved(of_x, of_kernel, 1)
+    # One rounding to bfloat16 (2^-8), of the result.
+    most = 2.0**-8 * np.abs(wanted) + 1.01 * gamma(9 * 32 + 12) * magnitude(of_x, of_kernel, 1, CPU)
+    y, backward = jax.vjp(lambda x, kernel: layers.convolve(x, kernel, 1, how), x, kernel)
+    assert np.all(np.abs(np.asarray(y, float) - wanted) <= most)
+    assert [part.dtype for part in backward(y)] == [jnp.float32] * 2
 
 
 def test_windows_of_three_are_computed_in_fewer_multiplications() -> None:

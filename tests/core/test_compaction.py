@@ -36,6 +36,12 @@ def two_masks(*between: wc.Layer) -> wc.Network:
     return wc.Network((*first, *between, wc.Mask("nodes", True), wc.Dense("logits", 3)), IMAGE)
 
 
+def reader(site: str) -> wc.Residual:
+    """A residual whose shortcut is its input, and whose branch reads a part of it."""
+    return wc.Residual((wc.BatchNorm(f"norm_{site}"), wc.Mask(site, True), wc.Dense(f"dense_{site}", 24)))
+
+
+DENSE, HEAD = (wc.Dense("first", 24),), (wc.Mask("m"), wc.Dense("logits", 3))
 NAMED = {
     "mlp": wc.mlp(9, (8, 7), 4, rescale=True),
     "wide resnet of channels": wc.wide_resnet(16, 1, 4, (8, 8, 3), "channel", rescale=True),
@@ -46,6 +52,9 @@ NAMED = {
     "nodes before a flatten": wc.Network(
         (wc.Conv("conv", 4), wc.Relu(), wc.Mask("nodes", True), wc.Flatten(), wc.Dense("logits", 3)), IMAGE
     ),
+    "a residual in a residual": wc.Network((*DENSE, wc.Residual((wc.Relu(), reader("a"))), *HEAD), (5,)),
+    "residuals in both branches": wc.Network((*DENSE, wc.Residual((reader("a"),), (reader("b"),)), *HEAD), (5,)),
+    "three readers": wc.Network((*DENSE, reader("a"), reader("b"), *HEAD), (5,)),
     "a mask behind a mask": two_masks(wc.Relu()),
     "a norm between two masks": two_masks(wc.BatchNorm("flat"), wc.Relu()),
 }

@@ -125,14 +125,14 @@ def test_it_travels_back_through_a_residual_whose_branches_ask_for_the_same() ->
 def test_a_stream_keeps_what_its_readers_do_where_that_is_less(inside: int, after: int, features: int) -> None:
     reader = wc.Residual((wc.Mask("inside", True, "channel"), wc.Conv("main", 6)))
     found = wc.compact(image_network(reader, CHANNELS), {"inside": inside, "m": after})
-    scale = wc.Scale(6 / inside)
+    scale, both = wc.Scale(6 / inside), ("inside", "m") if features < 6 else ()
+    of = " of inside+m" if both else ""
     assert found.net.layers[:3] == (
         wc.Conv("first", features),
-        wc.Residual((wc.Gather("inside", inside), scale, wc.Conv("main", after)), (wc.Gather("m", after),)),
+        wc.Residual((wc.Gather(f"inside{of}", inside), scale, wc.Conv("main", after)), (wc.Gather(f"m{of}", after),)),
         wc.GlobalAveragePool(),
     )
-    both = ("inside", "m") if features < 6 else ()
-    assert found.gathers == (("inside", (("inside",), both, 6)), ("m", (("m",), both, 6)))
+    assert found.gathers == ((f"inside{of}", (("inside",), both, 6)), (f"m{of}", (("m",), both, 6)))
 
 
 def test_what_a_stream_keeps_is_the_union_and_as_many_others_as_are_read_twice() -> None:
@@ -144,7 +144,17 @@ def test_what_a_stream_keeps_is_the_union_and_as_many_others_as_are_read_twice()
     np.testing.assert_array_equal(found, kernel[..., [0, 1, 2, 4, 5]])
     places = small.gather_masks({}, indices)
     assert {name: (value.dtype, value.tolist()) for name, value in places.items()} == {
-        "inside": (np.int32, [1, 2, 4]), "m": (np.int32, [2, 3]),
+        "inside of inside+m": (np.int32, [1, 2, 4]), "m of inside+m": (np.int32, [2, 3]),
+    }  # fmt: skip
+
+
+def test_a_site_that_two_readers_ask_for_counts_once() -> None:
+    inner = wc.Residual((wc.Mask("a"), wc.Dense("inner", 12)))
+    net = wc.Network((wc.Dense("first", 12), wc.Residual((inner,)), wc.Mask("m"), wc.Dense("logits", 2)), (5,))
+    small = wc.compact(net, {"a": 5, "m": 4})
+    assert small.net.layers[0] == wc.Dense("first", 9)
+    assert dict(small.gathers) == {
+        "a of a+m": (("a",), ("a", "m"), 12), "m of a+m": (("m",), ("a", "m"), 12),
     }  # fmt: skip
 
 
@@ -268,7 +278,15 @@ def test_a_network_is_compacted_once() -> None:
 def test_a_site_is_not_named_as_two_others_joined() -> None:
     branches = (wc.Mask("a"), wc.Dense("one", 7)), (wc.Mask("b"), wc.Dense("other", 7))
     net = wc.Network((wc.Residual(*branches), wc.Mask("a+b"), wc.BatchNorm("norm"), wc.Dense("logits", 2)), (7,))
-    with pytest.raises(wc.ConfigError, match=r"^the site 'a\+b' has the name that joins two others\. Rename it\.$"):
+    with pytest.raises(wc.ConfigError, match=r"^the site 'a\+b' has the name that joins others\. Rename it\.$"):
+        wc.compact(net, {"a": 2, "b": 2, "a+b": 3})
+
+
+def test_nor_is_one_that_is_gathered() -> None:
+    branches = (wc.Mask("a"), wc.Dense("one", 7)), (wc.Mask("b"), wc.Dense("other", 7))
+    reader = wc.Residual((wc.Mask("a+b"), wc.Dense("third", 7)))
+    net = wc.Network((wc.Residual(*branches), reader, wc.BatchNorm("norm"), wc.Dense("logits", 2)), (7,))
+    with pytest.raises(wc.ConfigError, match=r"^the name 'a\+b' of a site is that of others joined\. Rename it\.$"):
         wc.compact(net, {"a": 2, "b": 2, "a+b": 3})
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import weedout_core as wc
+from weedout_core._union import positions, union
 
 KEYS = wc.split(wc.key(11), 3)
 WORDS = wc.bits(KEYS, 40) & np.uint32(0xE0000001)  # full of ties
@@ -29,6 +30,8 @@ CASES: dict[str, tuple[Callable[..., Any], tuple[np.ndarray, ...]]] = {
     "accuracy": (wc.accuracy, (LOGITS, LABELS)),
     "predictions": (wc.predictions, (LOGITS,)),
     "select": (wc.select, (FITNESS,)),
+    "union": (lambda one, other: union([one, other], 9), (np.asarray([1, 5, 8]), np.asarray([0, 5]))),
+    "positions": (positions, (np.asarray([2, 5]), np.asarray([0, 2, 3, 5]))),
     "random_search": (wc.random_search, (KEYS[0], FITNESS)),
 }
 

@@ -179,8 +179,8 @@ PLAIN = (
 )
 
 
-#: What compaction turns into every kind of its layers: parts gathered from inputs, and slices of what is computed
-#: twice, for the branches of residuals; factors of masks that are gone, and of one that stays behind another.
+#: What compaction turns into every kind of its layers: parts gathered from inputs, and from what the branches of a
+#: residual read together; factors of masks that are gone, and of one that stays behind another.
 COMPACTABLE = (
     Network(
         (
@@ -214,7 +214,7 @@ COMPACTABLE = (
     ),
 )  # fmt: skip
 
-#: Of 12 or 7 nodes two parts of 5 or 3 are kept: fewer than all of them, so that they are computed twice.
+#: Of 12 or 7 nodes two parts of 5 or 3 are kept: fewer than all of them, so that these alone are computed.
 COMPACTED_SPARSITY = 0.6
 
 
