@@ -13,10 +13,10 @@ def dense(h: Tensor, kernel: Tensor, bias: Tensor, compute: torch.dtype) -> Tens
     """``x·W + b``, W ``(inputs, units)`` for all networks or ``(R, inputs, units)`` for each its own.
 
     As ``(Wᵀ·xᵀ)ᵀ``: in memory a row is a node and not an example. Compaction copies such rows, and the products are
-    faster on a CPU, those with few units several times. One network's alone in float32 is one operation, with the bias.
+    faster on a CPU, those with few units several times. In float32 a product and the bias are one operation.
     """
-    if kernel.ndim == 3 and len(kernel) == len(h) == 1 and kernel.dtype == compute:
-        return F.linear(h.squeeze(0), kernel.squeeze(0).mT, bias.squeeze(0)).unsqueeze(0)
+    if kernel.ndim == h.ndim and len(kernel) == len(h) and kernel.dtype == compute:
+        return torch.baddbmm(bias.unsqueeze(-1), kernel.mT, h.mT).mT
     return (kernel.to(compute).mT @ h.to(compute).mT).mT.to(h.dtype) + bias.unsqueeze(-2)
 
 

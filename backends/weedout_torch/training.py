@@ -4,8 +4,9 @@ Networks of dense layers are trained together, in batched products. A convolutio
 a time, so networks with convolutions are trained one after the other; so are those with an optimiser of
 ``torch.optim``, of which each network has its own.
 
-SGD is written out as a function of its state, so that what XLA compiles takes the learning rate as data: a number, as
-in ``torch.optim.SGD``, would be part of the graph, and each rate's would be compiled.
+SGD is PyTorch's own kernel where operations run at once. Where they are recorded it is a function of its state, so that
+what XLA compiles takes the learning rate as data: a number, as in ``torch.optim.SGD``, would be part of the graph, and
+each rate's would be compiled.
 """
 
 import copy
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch.optim.sgd import sgd
 
 from weedout_core import (
     Batches,
@@ -36,6 +38,8 @@ from weedout_torch.network import forward, has_convolutions, nth
 from weedout_torch.precision import precise
 
 Parameters = Mapping[str, Tensor]
+
+_FUSED = ("cpu", "cuda")  # where PyTorch has SGD as one kernel; without momentum that keeps no velocities
 
 
 def train_init(place: Place, net: Network, plan: TrainPlan, keys: Any, params: Any, statistics: Any) -> TrainState:
@@ -98,10 +102,11 @@ def _epoch(
     params, running, optimiser = state.params, state.statistics, state.optimiser
     if plan.optimiser is not None:
         update = _theirs(plan.optimiser)
-    elif place.recorded:
-        update = _sgd(place, net, plan.config)  # the compiler finds out by itself what can be changed in place
+    elif place.device.type in _FUSED and plan.config.momentum:
+        params, optimiser = _owned(params), _owned(optimiser)
+        update = _fused_sgd(net, plan.config, params, optimiser)
     else:
-        update, params, optimiser = _sgd_in_place(net, plan.config), _owned(params), _owned(optimiser)
+        update = _sgd(place, net, plan.config)
     losses: list[Tensor] = []
     corrects: list[Tensor] = []
     place.sync()  # what is handed in, and what changes from step to step, is data: not part of a step's graph
@@ -182,25 +187,30 @@ def _sgd(place: Place, net: Network, config: TrainConfig) -> Update:
     return update
 
 
-def _sgd_in_place(net: Network, config: TrainConfig) -> Update:
-    """``wc.sgd_step`` on weights and velocities that this epoch owns.
-
-    A gradient is changed too: a kernel's is a product, which nobody else holds. Others, which may be one tensor for two
-    parameters, are copied; they are small.
-    """
+def _fused_sgd(net: Network, config: TrainConfig, params: Parameters, velocity: Parameters) -> Update:
+    """``wc.sgd_step`` as PyTorch's kernel, in one pass over weights and velocities, which this epoch owns."""
     decayed = decayed_paths(net, config)
+    groups = [(config.weight_decay * which, [path for path in decayed if decayed[path] == which]) for which in (1, 0)]
+    weights, velocities = _in_memory(params), _in_memory(velocity)
 
-    def update(params: Any, velocity: Any, gradient: Any, rate: float) -> Any:
-        for path, weight in params.items():
-            g = gradient[path] if path.endswith("/kernel") else gradient[path].clone()
-            if decayed[path] and config.weight_decay:
-                g.add_(weight, alpha=config.weight_decay)
-            v = velocity[path].mul_(config.momentum).add_(g)
-            ahead = g.add_(v, alpha=config.momentum) if config.nesterov else v
-            weight.add_(ahead, alpha=-rate)
+    def update(_params: Any, _velocity: Any, gradient: Any, rate: float) -> Any:
+        gradients = _in_memory(gradient)
+        for decay, paths in groups:
+            sgd(
+                [weights[path] for path in paths],
+                [gradients[path] for path in paths],
+                [velocities[path] for path in paths],
+                fused=True, lr=rate, weight_decay=decay, momentum=config.momentum, nesterov=config.nesterov,
+                dampening=0.0, maximize=False,
+            )  # fmt: skip
         return params, velocity
 
     return update
+
+
+def _in_memory(tree: Parameters) -> dict[str, Tensor]:
+    """The same numbers, contiguous: what ``_owned`` gives is not copied, nor are the gradients of dense kernels."""
+    return {path: (value.mT if value.ndim == 3 else value).contiguous() for path, value in tree.items()}
 
 
 def _theirs(factory: Callable[[list[Tensor]], torch.optim.Optimizer]) -> Update:

@@ -330,6 +330,21 @@ def test_own_sgd_is_torch_sgd() -> None:
     np.testing.assert_allclose(own.losses, theirs.losses, rtol=64 * 2.0**-24)
 
 
+@pytest.mark.parametrize("momentum", [0.0, 0.5])
+def test_velocities_are_the_references(momentum: float) -> None:
+    """PyTorch's kernel of SGD keeps none without momentum; a ``Trained`` has them whatever the momentum is."""
+    config = wc.TrainConfig(epochs=1, batch_size=16, momentum=momentum, weight_decay=0.1)
+    params = wc.load_backend("numpy").initialise(NET, wc.key(0))
+    trained = {
+        name: wc.train(NET, params, None, examples(), config, backend=name, key=wc.key(0))
+        for name in ("numpy", "torch")
+    }
+    for path, value in trained["numpy"].velocity.items():
+        # Three steps; behind a gradient sums of 8 + 32 + 16 products forward, 16 + 4 backward and 16 examples.
+        bound = 3 * 92 * 2.0**-24 * np.abs(value).max()
+        np.testing.assert_allclose(trained["torch"].velocity[path], value, rtol=0, atol=bound, err_msg=path)
+
+
 def test_the_users_precision_is_put_back() -> None:
     setting = torch.backends.cuda.matmul
     before = setting.fp32_precision
