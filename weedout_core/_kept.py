@@ -202,9 +202,10 @@ def kept_part(shape: Shape, kept: Mapping[int, Any]) -> Any:
 
 
 def _take(array: Any, kept: Mapping[int, Any]) -> Any:
+    """The last axis first: of it, a compiler of whole programs (JAX's, on a CPU) takes only what the others leave."""
     xp = array_namespace(array)
-    for axis, nodes in kept.items():
-        array = xp.take(array, nodes, axis=axis)
+    for axis in sorted(kept, reverse=True):
+        array = xp.take(array, kept[axis], axis=axis)
     return array
 
 

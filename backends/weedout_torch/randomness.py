@@ -39,7 +39,7 @@ def normals(keys: Tensor, specs: tuple[ParameterSpec, ...]) -> dict[str, Tensor]
     params: dict[str, Tensor] = {}
     for spec in specs:
         shape = (*keys.shape[:-1], *spec.shape)
-        params[spec.path] = torch.full(shape, spec.value, device=keys.device)
+        params[spec.path] = torch.full(shape, spec.value, dtype=torch.float32, device=keys.device)
         if spec.std:
             drawn = normal_from_bits(bits(fold_in(keys, spec.code), math.prod(spec.shape)))
             params[spec.path] = spec.std * drawn.reshape(shape)

@@ -147,15 +147,17 @@ def test_loops_are_compiled_and_timed_when_the_backend_is_connected(tmp_path: Pa
     assert any(tmp_path.rglob("*.nbi")), "they are kept for the next process"
 
 
-def test_scores_are_float32_whatever_the_default() -> None:
+def test_weights_and_scores_are_float32_whatever_the_default() -> None:
     backend, net = wc.load_backend("torch", device="cpu"), wc.mlp(8, (16,), 4)
     x, y = np.random.default_rng(0).standard_normal((24, 8)).astype(np.float32), np.arange(24) % 4
     population = wc.ask(wc.init(wc.key(3), wc.mask_space(net), wc.SearchConfig(sparsity=0.5, population=7)))
     wanted = backend.score(net, backend.initialise(net, wc.key(1)), population, x, y)
     torch.set_default_dtype(torch.bfloat16)
     try:
-        found = backend.score(net, backend.initialise(net, wc.key(1)), population, x, y)
+        params = backend.initialise(net, wc.key(1))
+        found = backend.score(net, params, population, x, y)
     finally:
         torch.set_default_dtype(torch.float32)
+    assert {path: value.dtype for path, value in params.items()} == dict.fromkeys(params, torch.float32)
     assert found.dtype == torch.float32
     assert torch.equal(found, wanted)
