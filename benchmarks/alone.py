@@ -10,8 +10,9 @@ import statistics
 import subprocess
 import sys
 import warnings
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -46,15 +47,33 @@ class Alone(NamedTuple):
     peak: float
 
 
-def search_alone(asked: Asked, processes: int = 1) -> Alone:
-    """A search in each of so many fresh processes: all their rounds, the median of their first calls and peaks."""
-    found = [_in_a_process(asked) for _ in range(processes)]
-    first = statistics.median(one.timed.first for one in found)
-    rounds = tuple(seconds for one in found for seconds in one.timed.rounds)
-    return Alone(Timed(first, rounds), statistics.median(one.peak for one in found))
+Value = TypeVar("Value")
 
 
-def _in_a_process(asked: Asked) -> Alone:
+def alternately(
+    asked: Mapping[Value, Asked], processes: int, found: Callable[[Value, Alone], None]
+) -> dict[Value, Alone]:
+    """Each search in so many processes, one after the other in turn; ``found`` hears of each.
+
+    Returns:
+        of each search all its rounds, and the medians of its first calls and its peaks.
+    """
+    alone: dict[Value, list[Alone]] = {value: [] for value in asked}
+    for _ in range(processes):
+        for value, one in asked.items():
+            alone[value].append(search_alone(one))
+            found(value, alone[value][-1])
+    return {value: _together(ones) for value, ones in alone.items()}
+
+
+def _together(ones: Sequence[Alone]) -> Alone:
+    first = statistics.median(one.timed.first for one in ones)
+    rounds = tuple(seconds for one in ones for seconds in one.timed.rounds)
+    return Alone(Timed(first, rounds), statistics.median(one.peak for one in ones))
+
+
+def search_alone(asked: Asked) -> Alone:
+    """A search in a fresh process."""
     config = asked.config
     told = {
         "net": wc.network_to_json(asked.net),

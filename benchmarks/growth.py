@@ -1,13 +1,14 @@
 """How time and memory of a search grow: with the population, sparsity, depth and devices."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 import weedout_core as wc
 from benchmarks import machine
-from benchmarks.alone import Alone, Asked, search_alone
+from benchmarks.alone import Alone, Asked, alternately
 from benchmarks.figures import Panel, draw
 from benchmarks.section import Section, at_most, number, table
 from benchmarks.timing import Say
@@ -16,7 +17,7 @@ _BACKENDS = ("jax", "torch")
 _INPUTS, _CLASSES = 64, 10
 _CHUNK = 100
 _FEW = 100  # candidates, from which on growth with the population is judged
-_PROCESSES = 3  # for memory that is compared: peaks of one search differ by tens of MiB between processes of JAX
+_PROCESSES = 9  # for each population, whose memory is compared: peaks of JAX differ by 40 MiB between processes
 
 
 class Axis(NamedTuple):
@@ -42,22 +43,26 @@ def run(quick: bool, say: Say) -> Section:
     depths = () if quick else (1, 2, 4, 8)
     devices = (2,) if quick else (1, 2, 4, 8)
     # Each population about as long, so that a slow moment weighs the same.
-    rounds = dict.fromkeys(populations, 2) if quick else {10: 99, _FEW: 99, 1_000: 11, 10_000: 3}
-    compared = () if quick else (_FEW, populations[-1])
+    rounds = dict.fromkeys(populations, 2) if quick else {10: 33, _FEW: 33, 1_000: 4, 10_000: 1}
+    processes = 1 if quick else _PROCESSES
 
-    def vary(name: str, values: Mapping[float, Mapping[str, Any]], who: Sequence[str], fit: str) -> Axis:
+    def vary(
+        name: str, values: Mapping[float, Mapping[str, Any]], who: Sequence[str], fit: str, processes: int = 1
+    ) -> Axis:
         found: dict[str, dict[float, Alone]] = {}
         for backend in who:
-            for value, change in values.items():
-                processes = _PROCESSES if name == "population" and value in compared else 1
-                grown = search_alone(_asked(backend, batch, **{"hidden": (width, width), **change}), processes)
-                say(f"{backend}, {name} {value}: {grown.timed.median:.3g} s, {grown.peak:.0f} MiB")
-                found.setdefault(backend, {})[value] = grown
+            asked = {
+                value: _asked(backend, batch, **{"hidden": (width, width), **change})
+                for value, change in values.items()
+            }
+            found[backend] = alternately(asked, processes, partial(_report, say, f"{backend}, {name}"))
         return Axis(name, found, fit)
 
     half = (width // 2,)
     axes = [
-        vary("population", {m: {"population": m, "rounds": rounds[m]} for m in populations}, backends, "of m"),
+        vary(
+            "population", {m: {"population": m, "rounds": rounds[m]} for m in populations}, backends, "of m", processes
+        ),
         vary("sparsity", {eta: {"sparsity": eta} for eta in sparsities}, backends, "of 1 − η"),
         vary("depth", {depth: {"hidden": half * depth} for depth in depths}, backends, "of the hidden layers"),
         vary("devices", {n: {"devices": n} for n in devices}, [b for b in backends if b == "jax"], "of the devices"),
@@ -67,13 +72,17 @@ def run(quick: bool, say: Say) -> Section:
         f"`wc.search` of one generation on {_INPUTS}-{width}-{width}-{_CLASSES}, batch {batch:,}, η = 0.8, 100 "
         f"candidates, chunks of {_CHUNK}, where nothing else is said; depth with hidden layers of {half[0]}. Each in a "
         "process of its own; the median of several searches after a first one; the most memory the process ever held, "
-        f"libraries included. Populations whose memory is compared: the medians of {_PROCESSES} processes. Devices are "
-        "virtual ones, all on this machine's cores.",
+        f"libraries included. Of populations the medians of {processes} processes, those of all populations in turn. "
+        "Devices are virtual ones, all on this machine's cores.",
         machine.description(),
         *(_part(axis) for axis in axes),
         "\n".join(_accepted(axes[0], populations[-1])),
     ]
     return Section("Growth", "\n\n".join(text), {"growth.png": draw("Growth of a search", [_panel(a) for a in axes])})
+
+
+def _report(say: Say, what: str, value: float, one: Alone) -> None:
+    say(f"{what} {value}: {one.timed.median:.3g} s, {one.peak:.0f} MiB")
 
 
 def _asked(

@@ -144,11 +144,25 @@ def test_pytorchs_peers_compute_in_each_layout_of_images() -> None:
         assert all(len(found) > 1 and all(found) for found in laid_out.values()), make
 
 
-def test_memory_is_the_median_of_several_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = iter([alone.Alone(timing.Timed(first, (first,)), 100 * first) for first in (3.0, 1.0, 2.0)])
-    monkeypatch.setattr(alone, "_in_a_process", lambda asked: next(found))
-    asked = alone.Asked(wc.mlp(2, (2,), 2), wc.SearchConfig(sparsity=0.5), "numpy")
-    assert alone.search_alone(asked, 3) == alone.Alone(timing.Timed(2.0, (3.0, 1.0, 2.0)), 200.0)
+def test_processes_take_turns_and_their_memory_is_the_median(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = {2: iter([3.0, 1.0, 2.0]), 4: iter([30.0, 10.0, 20.0])}
+
+    def search(asked: alone.Asked) -> alone.Alone:
+        took = next(seconds[asked.config.population])
+        return alone.Alone(timing.Timed(took, (took,)), 100 * took)
+
+    net, turns = wc.mlp(2, (2,), 2), []
+    monkeypatch.setattr(alone, "search_alone", search)
+    found = alone.alternately(
+        {m: alone.Asked(net, wc.SearchConfig(sparsity=0.5, population=m), "numpy") for m in seconds},
+        3,
+        lambda m, one: turns.append((m, one.peak)),
+    )
+    assert turns == [(2, 300), (4, 3000), (2, 100), (4, 1000), (2, 200), (4, 2000)]
+    assert found == {
+        2: alone.Alone(timing.Timed(2.0, (3.0, 1.0, 2.0)), 200.0),
+        4: alone.Alone(timing.Timed(20.0, (30.0, 10.0, 20.0)), 2000.0),
+    }
 
 
 def test_the_masks_of_a_chunk_bound_what_more_candidates_take() -> None:
