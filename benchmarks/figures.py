@@ -30,7 +30,7 @@ class Panel(NamedTuple):
     Attributes:
         x, y: what they show.
         lines: {name: {x: y}}; the one named "limit" is dashed.
-        log_x: whether x grows by factors; y always does.
+        log_x: whether x grows by factors, and has its ticks where it was measured; y always grows by factors.
     """
 
     x: str
@@ -49,6 +49,10 @@ def draw(title: str, panels: Sequence[Panel]) -> bytes:
             style = {"linestyle": (0, (4, 2)), "marker": ""} if name == "limit" else {"marker": "o", "markersize": 4}
             axes.plot(list(line), list(line.values()), color=colours[name], linewidth=1.6, label=name, **style)
         axes.set(xlabel=panel.x, ylabel=panel.y, yscale="log", xscale="log" if panel.log_x else "linear")
+        if panel.log_x:
+            values = sorted({value for line in panel.lines.values() for value in line})
+            axes.set_xticks(values, [f"{value:,}" for value in values])
+            axes.set_xticks([], minor=True)
         axes.grid(alpha=0.25, linewidth=0.6, which="both")
         axes.spines[["top", "right"]].set_visible(False)
     handles = {
