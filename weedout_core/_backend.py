@@ -145,6 +145,7 @@ class Backend:
             candidates = explicit_population(candidates, *lead)
         if candidates.weight_keys is None:
             checked_parameters(net, params)
+            params = map_tree(self.asarray, cast(Parameters, params))
         elif isinstance(params, Mapping):
             raise ConfigError(
                 "candidates with weight keys draw their own weights: params must be specs (wc.he_normal)."

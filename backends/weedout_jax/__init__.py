@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Sharding
 
@@ -62,10 +63,17 @@ def connect(
     )
 
 
+_DTYPES = {np.dtype(kind) for kind in (np.float32, np.int32, np.uint32, np.bool_)}
+
+
 def _asarray(place: Sharding, array: Any) -> jax.Array:
+    if isinstance(array, jax.Array) and array.dtype in _DTYPES and array.sharding.is_equivalent_to(place, array.ndim):
+        return array
     host = np.asarray(array)
-    kinds = {"f": np.float32, "i": np.int32, "u": np.uint32 if host.dtype == np.uint32 else np.int32}
-    return jax.device_put(host.astype(kinds.get(host.dtype.kind, host.dtype), copy=False), place)
+    kinds = {"i": np.int32, "u": np.uint32 if host.dtype == np.uint32 else np.int32}
+    floats = jnp.issubdtype(host.dtype, jnp.floating)  # bfloat16 too, which is of no kind in NumPy
+    dtype = np.float32 if floats else kinds.get(host.dtype.kind, host.dtype)
+    return jax.device_put(host.astype(dtype, copy=False), place)
 
 
 def _to_numpy(array: Any) -> np.ndarray:

@@ -47,7 +47,7 @@ class Place:
         """An array on the device: floats as float32, integers as int32, words as uint32, bool."""
         if isinstance(array, Tensor) and array.device == self.device and array.dtype in _DTYPES:
             return array
-        host = array.numpy(force=True) if isinstance(array, Tensor) else np.asarray(array)
+        host = to_numpy(array)
         kinds = {"f": np.float32, "i": np.int32, "u": np.uint32 if host.dtype == np.uint32 else np.int32}
         # A copy: PyTorch shares memory with NumPy, and complains of arrays that are read-only.
         return torch.from_numpy(np.array(host, dtype=kinds.get(host.dtype.kind, host.dtype))).to(self.device)
@@ -78,8 +78,10 @@ _DTYPES = {torch.float32, torch.int32, torch.uint32, torch.bool}
 
 
 def to_numpy(array: Any) -> np.ndarray:
-    """An array on the host."""
-    return array.numpy(force=True) if isinstance(array, Tensor) else np.asarray(array)
+    """An array on the host; NumPy has no bfloat16, whose numbers are float32 too."""
+    if not isinstance(array, Tensor):
+        return np.asarray(array)
+    return (array.float() if array.dtype == torch.bfloat16 else array).numpy(force=True)
 
 
 def torch_place(device: str | None, devices: int) -> Place:

@@ -1,0 +1,70 @@
+"""What users hand in may be NumPy's or the framework's own, of any type of float."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import weedout_core as wc
+from tests.conformance.connected import connected
+
+BACKENDS = ("numpy", "jax", "torch", "torch_xla")
+NET = wc.mlp(6, (12,), 3)
+PLAN = wc.mask_plan(wc.mask_space(NET), 0.5)
+X, Y = np.random.default_rng(0).normal(size=(10, 6)).astype(np.float32), np.arange(10) % 3
+
+
+def bfloat16(backend: wc.Backend, value: np.ndarray) -> Any:
+    """The framework's own, on the backend's device; NumPy has none."""
+    if backend.name == "jax":
+        import jax.numpy as jnp
+
+        return jnp.asarray(value, jnp.bfloat16)
+    import torch
+
+    return torch.tensor(value).to(torch.bfloat16).to(backend.asarray(value).device)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        (name, kind)
+        for name in BACKENDS
+        for kind in ("float64", "float16", "bfloat16")
+        if (name, kind) != ("numpy", "bfloat16")
+    ],
+)
+def test_weights_are_taken_in_the_backends_precision(name: str, kind: str) -> None:
+    backend = connected(name)
+    # Numbers of 8 bits, which all of these types hold, so that what is found is equal.
+    exact = {
+        path: np.round(8 * backend.to_numpy(value)).astype(np.float32) / 8
+        for path, value in backend.initialise(NET, wc.key(1)).items()
+    }
+    theirs = {
+        path: bfloat16(backend, value) if kind == "bfloat16" else value.astype(kind) for path, value in exact.items()
+    }
+    population = wc.masks_from_keys(wc.split(wc.key(2), 4), PLAN)
+    mask = {site: drawn[0] for site, drawn in population.items()}
+
+    def found(params: Any) -> list[np.ndarray]:
+        trained = wc.train(
+            NET, params, mask, (X, Y), wc.TrainConfig(epochs=1, batch_size=5), backend=backend, key=wc.key(3)
+        )
+        return [
+            backend.to_numpy(backend.score(NET, params, population, X, Y)),
+            backend.to_numpy(backend.apply(NET, params, X)),
+            trained.losses,
+        ]
+
+    ours = {path: backend.asarray(value) for path, value in exact.items()}
+    for one, wanted in zip(found(theirs), found(ours), strict=True):
+        np.testing.assert_array_equal(one, wanted)
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_what_is_on_the_device_is_not_copied(name: str) -> None:
+    backend = connected(name)
+    for value in (np.ones((2, 3)), np.arange(3), np.ones(2, bool), np.ones(2, np.uint32)):
+        there = backend.asarray(value)
+        assert backend.asarray(there) is there, value.dtype
