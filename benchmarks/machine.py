@@ -7,7 +7,6 @@ from contextlib import suppress
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 # Before any backend is loaded: PyTorch/XLA asks for it.
 os.environ.setdefault("PJRT_DEVICE", "CPU")
@@ -18,6 +17,7 @@ import numpy as np
 import torch
 
 import weedout_core as wc
+from benchmarks.networks_torch import torch_device
 from benchmarks.timing import Run, Say, Timed, timed_call
 
 #: Ours, in the order to connect in: PyTorch/XLA can only do so before PyTorch has made a backward pass.
@@ -27,6 +27,13 @@ _LIBRARIES = ("numpy", "jax", "jaxlib", "torch", "torch_xla", "numba", "evosax",
 _SIDE = 2048
 _MATRICES = ("2048³ torch", "2048³ jax")
 _FLOPS = 2  # of a multiply-add
+
+
+def accelerator() -> str:
+    """The name of the device that the frameworks compute on; of the processor where there is no other."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return _processor() if jax.default_backend() == "cpu" else str(jax.devices()[0].device_kind)
 
 
 def description() -> str:
@@ -39,11 +46,6 @@ def description() -> str:
         f"{_processor()}, {_cores()} cores{where}; Python {platform.python_version()}, weedout-core {wc.__version__}, "
         f"{versions}. Threads as each library sets them: torch {torch.get_num_threads()}."
     )
-
-
-def torch_device() -> torch.device:
-    """Where PyTorch peers run: as the torch backend chooses."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def load_backends(names: tuple[str, ...], say: Say) -> dict[str, wc.Backend]:
@@ -73,20 +75,6 @@ def connecting() -> str:
 @cache
 def _connected(name: str) -> tuple[float, wc.Backend]:
     return timed_call(lambda: wc.load_backend(name))
-
-
-def wait(array: Any) -> Any:
-    """An array that is computed elsewhere, when it is there."""
-    if isinstance(array, jax.Array):
-        return jax.block_until_ready(array)
-    kind = getattr(getattr(array, "device", None), "type", "")
-    if kind == "cuda":
-        torch.cuda.synchronize()
-    if kind == "xla":
-        import torch_xla.core.xla_model as xla_model
-
-        xla_model.wait_device_ops()
-    return array
 
 
 def matrix_runs() -> dict[str, Run]:

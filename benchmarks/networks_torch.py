@@ -17,6 +17,11 @@ Layouts = Mapping[str, torch.memory_format]
 Model = TypeVar("Model", bound=nn.Module)
 
 
+def torch_device() -> torch.device:
+    """Where PyTorch peers run: as the torch backend chooses."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 class Mlp(nn.Module):
     """Fully connected layers, a mask after each hidden ReLU. A site that is not in the masks has none."""
 

@@ -10,8 +10,18 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.prune import custom_from_mask
 
-from benchmarks.machine import torch_device
-from benchmarks.networks_torch import Block, Mlp, WideResNet, build, in_layout, inputs, laid_out, layouts, masks
+from benchmarks.networks_torch import (
+    Block,
+    Mlp,
+    WideResNet,
+    build,
+    in_layout,
+    inputs,
+    laid_out,
+    layouts,
+    masks,
+    torch_device,
+)
 from benchmarks.peer import NotExpressible, Peer
 from benchmarks.task import Task
 
@@ -30,17 +40,20 @@ class Given(NamedTuple):
 Make = Callable[[Task, Given], Peer]
 
 
-def in_each_layout(make: Make) -> Callable[[Task], dict[str, Peer]]:
-    """The peers that ``make`` makes of a task, one in each layout, by what is added to the tool's name."""
+def in_each_layout(make: Make, device: torch.device | None = None) -> Callable[[Task], dict[str, Peer]]:
+    """The peers that ``make`` makes of a task, one in each layout, by what is added to the tool's name.
+
+    ``device``: where; None is where PyTorch's peers run.
+    """
+    place = device or torch_device()
 
     def peers(task: Task) -> dict[str, Peer]:
-        return {added: make(task, _given(task, layout)) for added, layout in layouts(task.x).items()}
+        return {added: make(task, _given(task, layout, place)) for added, layout in layouts(task.x).items()}
 
     return peers
 
 
-def _given(task: Task, layout: torch.memory_format) -> Given:
-    device = torch_device()
+def _given(task: Task, layout: torch.memory_format, device: torch.device) -> Given:
     drawn = {site: laid_out(mask, layout) for site, mask in masks(task.masks, device).items()}
     return Given(
         in_layout(build(task.net, task.params, device), layout), laid_out(inputs(task.x, device), layout),
@@ -61,6 +74,12 @@ def _each(size: int, score: Callable[[int], torch.Tensor]) -> Peer:
 def loop(task: Task, given: Given) -> Peer:
     """One candidate after the other, its masks multiplied."""
     return _each(given.size, lambda i: F.cross_entropy(given.model(given.x, _of(given.masks, i)), given.y))
+
+
+def compiled(task: Task, given: Given) -> Peer:
+    """The loop, its body through ``torch.compile``."""
+    cost = torch.compile(lambda masks: F.cross_entropy(given.model(given.x, masks), given.y))
+    return _each(given.size, lambda i: cost(_of(given.masks, i)))
 
 
 def vmap(task: Task, given: Given) -> Peer:

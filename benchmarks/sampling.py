@@ -10,8 +10,9 @@ import torch
 
 import weedout_core as wc
 from benchmarks import machine
+from benchmarks.networks_torch import torch_device
 from benchmarks.section import Section, at_least, number, table
-from benchmarks.timing import Say, alternate
+from benchmarks.timing import Say, alternate, wait
 
 _BACKENDS = ("jax", "torch", "torch_xla")
 _SPARSITY = 0.8
@@ -28,7 +29,7 @@ def run(quick: bool, say: Say) -> Section:
     backends = machine.load_backends(_BACKENDS[:2] if quick else _BACKENDS, say)
     runs: dict[str, Callable[[], object]] = {}
     for name, backend in backends.items():
-        runs[f"weedout {name}"] = lambda backend=backend: machine.wait(backend.masks_from_keys(keys, plan)[_SITE])
+        runs[f"weedout {name}"] = lambda backend=backend: wait(backend.masks_from_keys(keys, plan)[_SITE])
     peers = _peers(count, nodes, kept)
 
     def check(given: Mapping[str, Any]) -> None:
@@ -61,7 +62,7 @@ def run(quick: bool, say: Say) -> Section:
 
 def _peers(count: int, nodes: int, kept: int) -> dict[str, Callable[[], object]]:
     """Masks of exact counts by permutation: of the nodes, or of a mask whose first ones are kept."""
-    device = machine.torch_device()
+    device = torch_device()
     generator = np.random.default_rng(0)
     first = np.arange(nodes) < kept
 
@@ -69,7 +70,7 @@ def _peers(count: int, nodes: int, kept: int) -> dict[str, Callable[[], object]]
         found = torch.zeros(count, nodes, dtype=torch.bool, device=device)
         for mask in found:
             mask[torch.randperm(nodes, device=device)[:kept]] = True
-        return machine.wait(found)
+        return wait(found)
 
     def with_numpy() -> np.ndarray:
         return np.stack([generator.permutation(first) for _ in range(count)])

@@ -8,7 +8,7 @@ import numpy as np
 import weedout_core as wc
 from benchmarks import machine
 from benchmarks.figures import Panel, draw
-from benchmarks.peer import Peer
+from benchmarks.ours import our_search
 from benchmarks.peers_search import LOOP, search_peers
 from benchmarks.section import Section, at_least, at_most, number, table
 from benchmarks.task import Task, search_task
@@ -133,21 +133,6 @@ def compare(task: Task, rounds: int, backends: tuple[str, ...], say: Say) -> Com
     speed = machine.matrix_speed(timed)
     timed = {name: value for name, value in timed.items() if not name.startswith(_MATRICES)}
     return Compared(timed, left_out, limit, task.population.size, speed)
-
-
-def our_search(backend: wc.Backend, task: Task) -> Peer:
-    """What a generation of the search calls, data and weights on the device."""
-    params = {path: backend.asarray(value) for path, value in task.params.items()}
-    x, y = backend.asarray(task.x), backend.asarray(task.y)
-
-    def scores() -> np.ndarray:
-        return backend.to_numpy(
-            backend.score_population(
-                task.net, params, None, task.population, x, y, "negative_cross_entropy", "highest", task.population.size
-            )
-        )
-
-    return Peer(scores)
 
 
 def needed_macs(task: Task) -> int:

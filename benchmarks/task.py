@@ -27,15 +27,25 @@ class Task(NamedTuple):
     y: np.ndarray
 
 
-def search_task(net: wc.Network, sparsity: float, population: int, batch: int) -> Task:
-    """Standard normal inputs and random labels: what they are changes no time."""
+def search_task(
+    net: wc.Network, sparsity: float, population: int, batch: int, params: dict[str, np.ndarray] | None = None
+) -> Task:
+    """Standard normal inputs and random labels: what they are changes no time. No weights given: the reference's."""
     config = wc.SearchConfig(sparsity=sparsity, population=population, batch=batch)
     plan = wc.mask_plan(wc.mask_space(net), sparsity)
     asked = wc.ask(wc.init(wc.key(0), wc.mask_space(net), config))
     rng = np.random.default_rng(0)
     x = rng.normal(size=(batch, *net.input_shape)).astype(np.float32)
     y = rng.integers(0, net.output_shape[0], batch).astype(np.int64)
-    return Task(net, initial_weights(net), asked, plan, wc.masks_from_keys(asked.mask_keys, plan), x, y)
+    weights = initial_weights(net) if params is None else params
+    return Task(net, weights, asked, plan, wc.masks_from_keys(asked.mask_keys, plan), x, y)
+
+
+def first(task: Task, count: int) -> Task:
+    """The same task for so many of its first candidates."""
+    keys = task.population.mask_keys
+    some = task.population._replace(size=count, mask_keys=None if keys is None else keys[:count])
+    return task._replace(population=some, masks={site: mask[:count] for site, mask in task.masks.items()})
 
 
 def initial_weights(net: wc.Network) -> dict[str, np.ndarray]:

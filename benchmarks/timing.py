@@ -65,6 +65,22 @@ def alternate(runs: Mapping[str, Run], rounds: int, say: Say, check: Check | Non
     return {name: Timed(first[name], tuple(times)) for name, times in found.items()}
 
 
+def wait(array: Any) -> Any:
+    """An array that is computed elsewhere, when it is there."""
+    if hasattr(array, "block_until_ready"):
+        return array.block_until_ready()
+    kind = getattr(getattr(array, "device", None), "type", "")
+    if kind == "cuda":
+        import torch  # here and below: nobody waits for a framework that is not there
+
+        torch.cuda.synchronize()
+    if kind == "xla":
+        import torch_xla.core.xla_model as xla_model
+
+        xla_model.wait_device_ops()
+    return array
+
+
 def timed_call(run: Run) -> tuple[float, Any]:
     """The seconds of one call, and what it gave."""
     start = time.perf_counter()

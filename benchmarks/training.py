@@ -1,7 +1,6 @@
 """A training step, dense, masked and compacted, against PyTorch eager dense."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 
@@ -10,6 +9,7 @@ from benchmarks import machine
 from benchmarks.eager import eager
 from benchmarks.figures import Panel, draw
 from benchmarks.networks_torch import layouts
+from benchmarks.ours import our_epoch
 from benchmarks.section import Section, at_least, at_most, number, plainly, table
 from benchmarks.timing import Ratio, Say, Timed, alternate
 from benchmarks.work import BATCH, Work, work
@@ -59,10 +59,10 @@ def compare(task: Work, sparsities: tuple[float, ...], rounds: int, say: Say) ->
         f"{_EAGER}{added}": eager(task, layout) for added, layout in layouts(task.x).items()
     }
     for name, backend in machine.load_backends(_BACKENDS, say).items():
-        runs[f"weedout {name}, dense"] = _ours(backend, task, None, compacted=False)
-        runs[f"weedout {name}, masked"] = _ours(backend, task, _MASKED, compacted=False)
+        runs[f"weedout {name}, dense"] = our_epoch(backend, task, None, compacted=False)
+        runs[f"weedout {name}, masked"] = our_epoch(backend, task, _MASKED, compacted=False)
         for sparsity in sparsities:
-            runs[f"weedout {name}, compacted at {sparsity}"] = _ours(backend, task, sparsity, compacted=True)
+            runs[f"weedout {name}, compacted at {sparsity}"] = our_epoch(backend, task, sparsity, compacted=True)
 
     def check(given: Mapping[str, np.ndarray]) -> None:
         wanted: dict[str, np.ndarray] = {}
@@ -71,36 +71,6 @@ def compare(task: Work, sparsities: tuple[float, ...], rounds: int, say: Say) ->
             np.testing.assert_allclose(losses, wanted.setdefault(kind, losses), rtol=_AGREEMENT, err_msg=name)
 
     return alternate(runs, rounds, say, check)
-
-
-def _ours(backend: wc.Backend, task: Work, sparsity: float | None, compacted: bool) -> Callable[[], np.ndarray]:
-    """An epoch from the initial weights: the losses of its steps."""
-    net, params, masks, statistics = task.net, task.params, None, wc.initial_statistics(task.net)
-    if sparsity is not None:
-        plan = wc.mask_plan(wc.mask_space(net), sparsity)
-        drawn = {site: mask[0] for site, mask in wc.masks_from_keys(wc.split(wc.key(1), 1), plan).items()}
-        masks = drawn
-        if compacted:
-            small, indices = wc.compact(net, plan.counts), wc.kept_indices(drawn)
-            params, statistics = small.gather(params, indices), small.gather(statistics, indices)
-            net, masks = small.net, small.gather_masks(drawn, indices) or None
-    x, y = backend.asarray(task.x), backend.asarray(task.y)
-    state = backend.train_init(
-        net, task.plan, np.stack([wc.key(0)]), _stacked(backend, params), _stacked(backend, statistics)
-    )
-    placed = None if masks is None else _stacked(backend, masks)
-    batches = wc.Batches(task.order, None)
-
-    def epoch() -> np.ndarray:
-        after, result = backend.train_epoch(net, task.plan, state, placed, x, y, batches)
-        machine.wait(next(iter(after.params.values())))
-        return backend.to_numpy(result.loss)[0]
-
-    return epoch
-
-
-def _stacked(backend: wc.Backend, tree: Any) -> dict[str, Any]:
-    return {path: backend.asarray(np.asarray(value)[None]) for path, value in tree.items()}
 
 
 def _part(label: str, timed: dict[str, Timed], steps: int) -> str:

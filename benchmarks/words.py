@@ -9,7 +9,7 @@ import numpy as np
 import weedout_core as wc
 from benchmarks import machine
 from benchmarks.section import Section, at_most, number, table
-from benchmarks.timing import Say, alternate
+from benchmarks.timing import Say, alternate, wait
 
 _BASES = ("jax.random.bits", "weedout jax")
 _BACKENDS = ("jax", "torch", "torch_xla", "numpy")
@@ -25,7 +25,7 @@ def run(quick: bool, say: Say) -> Section:
         "numpy Philox": lambda: np.random.Generator(np.random.Philox(7)).integers(0, 2**32, words, dtype=np.uint32),
     }
     for name, backend in backends.items():
-        runs[f"weedout {name}"] = lambda backend=backend: machine.wait(backend.random_bits(key, words))
+        runs[f"weedout {name}"] = lambda backend=backend: wait(backend.random_bits(key, words))
 
     def check(given: Mapping[str, Any]) -> None:
         wanted = np.asarray(given["jax.random.bits"])

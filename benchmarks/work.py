@@ -1,6 +1,6 @@
 """A training to be timed: a parent with its weights, a training split and the order of its examples."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -28,11 +28,26 @@ class Work(NamedTuple):
     order: np.ndarray
 
 
-def work(net: wc.Network, steps: int) -> Work:
-    """A training split of so many steps an epoch."""
-    config = wc.TrainConfig(epochs=1, batch_size=BATCH, learning_rate=0.01, schedule="constant")
+def work(
+    net: wc.Network,
+    steps: int,
+    batch: int = BATCH,
+    compute: Literal["float32", "bfloat16"] = "float32",
+    params: dict[str, np.ndarray] | None = None,
+) -> Work:
+    """A training split of so many steps an epoch, each on whole batches. Weights, unless given, of the reference."""
+    config = wc.TrainConfig(
+        epochs=1, batch_size=batch, learning_rate=0.01, schedule="constant", compute=compute, batch_norm_group=None
+    )
     rng = np.random.default_rng(0)
-    x = rng.normal(size=(steps * BATCH, *net.input_shape)).astype(np.float32)
+    x = rng.normal(size=(steps * batch, *net.input_shape)).astype(np.float32)
     y = rng.integers(0, net.output_shape[0], len(x)).astype(np.int64)
     plan = wc.train_plan(config, len(x))
-    return Work(net, initial_weights(net), plan, x, y, wc.epoch_batches([wc.key(0)], 0, plan).order)
+    return Work(
+        net,
+        initial_weights(net) if params is None else params,
+        plan,
+        x,
+        y,
+        wc.epoch_batches([wc.key(0)], 0, plan).order,
+    )

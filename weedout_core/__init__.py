@@ -55,6 +55,7 @@ from weedout_core._networks import (
     parameter_shapes,
 )
 from weedout_core._population import Origin, Population
+from weedout_core._products import Products, products
 from weedout_core._random import SAMPLER_VERSION, Stream, bits, bits_at, fold_in, key, split
 from weedout_core._schedule import (
     CROP_MARGIN,
@@ -110,6 +111,7 @@ __all__ = [
     "Origin",
     "ParameterSpec",
     "Population",
+    "Products",
     "Relu",
     "Residual",
     "RunError",
@@ -165,6 +167,7 @@ __all__ = [
     "order_keys",
     "parameter_shapes",
     "predictions",
+    "products",
     "random_search",
     "search",
     "select",

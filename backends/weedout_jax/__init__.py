@@ -1,8 +1,8 @@
 """The JAX backend: CPU, GPU and TPU.
 
 One file an idea, with the names of the reference: ``randomness``, ``masks``, ``layers``, ``batch_norm``, ``network``,
-``scoring``, ``batches``, ``training``; ``devices`` share the work; ``compiling`` counts and keeps programs; ``ahead``
-compiles all of them for a device that is not there.
+``scoring``, ``batches``, ``training``; ``devices`` share the work; ``engines`` say how candidates follow each other;
+``compiling`` counts and keeps programs; ``ahead`` compiles all of them for a device that is not there.
 """
 
 import os
@@ -15,7 +15,7 @@ import numpy as np
 from jax.sharding import Sharding
 
 from weedout_core import Backend, BackendError
-from weedout_jax import ahead, masks, network, randomness, scoring, training
+from weedout_jax import ahead, engines, masks, network, randomness, scoring, training
 from weedout_jax.compiling import compile_seconds, keep_programs
 from weedout_jax.devices import everywhere, find_mesh, memory
 
@@ -31,13 +31,13 @@ def connect(
     Args:
         device: "cpu", "gpu" or "tpu"; None takes JAX's default.
         devices: how many of them a population, and a training batch, is shared over.
-        engine: how candidates follow each other, one of ``scoring.ENGINES``; None takes the fastest, as measured.
+        engine: how candidates follow each other, one of ``engines.ENGINES``; None takes the fastest, as measured.
         cache: a folder that keeps compiled programs for later processes; None leaves JAX's own setting.
     Raises:
         BackendError: there are no such devices, or fewer of them, or no such engine, or the folder is not writable.
     """
-    if engine not in (None, *scoring.ENGINES):
-        raise BackendError(f"engine must be one of {', '.join(scoring.ENGINES)}; got {engine!r}.")
+    if engine not in (None, *engines.ENGINES):
+        raise BackendError(f"engine must be one of {', '.join(engines.ENGINES)}; got {engine!r}.")
     if cache is not None:
         keep_programs(cache)
     mesh = find_mesh(device, devices)

@@ -125,7 +125,6 @@ def _scoring(
     place, batch = everywhere(mesh), min(config.batch, examples)
     x, y = _abstract(place, (batch, *net.input_shape), jnp.float32), _abstract(place, (batch,), jnp.int32)
     norm = {"batch": None, "running": _statistics(mesh, net), "recalibrated": x}[config.batch_norm]
-    engine = scoring.fastest_engine(mesh, net)
     common = {spec.path: _abstract(place, spec.shape, jnp.float32) for spec in specs}
     key = (2,), jnp.uint32
     explicit = {site.site: (site.shape, jnp.bool_) for site in plan.sites}
@@ -136,6 +135,7 @@ def _scoring(
     }
 
     def lower(one: Any, params: Any, plan: Any, specs: Any) -> Lowered:
+        engine = scoring.chosen_engine(mesh, net, plan, bool(specs))
         floats = scoring.candidate_floats(net, plan, bool(specs), batch)
         cut = scoring.sizes(mesh, engine, net, config.population, floats, config.chunk or config.population)
         candidates = jax.tree.map(

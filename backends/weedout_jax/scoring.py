@@ -1,7 +1,7 @@
 """Scoring a population: compiled once, run for each generation, shared over devices.
 
 Everything before the first mask is computed once. From there on a candidate is its compacted network, wherever masks
-keep fixed numbers of nodes. How candidates follow each other is the engine, see ``ENGINES``.
+keep fixed numbers of nodes. How candidates follow each other is the engine, see ``engines``.
 """
 
 import math
@@ -24,19 +24,15 @@ from weedout_core import (
     Population,
     compact,
     parameter_shapes,
+    products,
     split_at_first_mask,
 )
 from weedout_jax.devices import AXIS, everywhere, platform, shared
+from weedout_jax.engines import fastest_engine
 from weedout_jax.layers import Arithmetic
 from weedout_jax.masks import draw_masks, kept_indices
 from weedout_jax.network import has_convolutions, nodes_first, run_layers, widest
 from weedout_jax.randomness import kept_normals
-
-#: How candidates follow each other.
-#: map: one after the other in a loop of the program; a fitness is the same to the bit whoever is scored beside it.
-#: vmap: a chunk side by side, as batches of products.
-#: loop: one after the other, a call of the program for each.
-ENGINES = ("map", "vmap", "loop")
 
 _FLOATS = 2**26  # activations and own weights of the candidates side by side: 256 MiB
 _TURN = 10  # dense candidates in one turn of the loop: what one gathers and another multiplies runs on two cores
@@ -60,7 +56,7 @@ def score_population(
     common, specs = ({}, params) if own_weights else (params, ())
     candidates = {"mask_keys": population.mask_keys, "weight_keys": population.weight_keys, "masks": population.masks}
     candidates = {name: value for name, value in candidates.items() if value is not None}
-    engine = engine or fastest_engine(mesh, net)
+    engine = engine or chosen_engine(mesh, net, population.plan, own_weights)
     floats = candidate_floats(net, population.plan, own_weights, len(x))
     padded, chunk, turn = sizes(mesh, engine, net, population.size, floats, chunk)
     placed = jax.device_put((common, norm, x, y), everywhere(mesh))
@@ -77,15 +73,9 @@ def score_population(
     return jnp.concatenate(calls)[: population.size]
 
 
-def fastest_engine(mesh: Mesh, net: Network) -> str:
-    """The fastest engine.
-
-    On a CPU, measured: one candidate's products use all cores, and a map took 0.3 (dense) to 0.7 of a vmap's time. On
-    accelerators, by reasoning: a candidate alone is too small, so a chunk side by side, unless there are convolutions,
-    which side by side would be grouped ones, many times slower.
-    """
-    side_by_side = platform(mesh) != "cpu" and not has_convolutions(net)
-    return "vmap" if side_by_side else "map"
+def chosen_engine(mesh: Mesh, net: Network, plan: MaskPlan | None, own_weights: bool) -> str:
+    """The engine where none is asked for."""
+    return fastest_engine(platform(mesh), products(_compaction(net, plan, own_weights), own_weights))
 
 
 class Sizes(NamedTuple):

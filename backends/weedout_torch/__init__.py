@@ -8,13 +8,13 @@ from functools import partial
 
 from weedout_core import Backend, BackendError
 from weedout_torch import devices as _devices
-from weedout_torch import masks, network, randomness, scoring, training
+from weedout_torch import engines, masks, network, randomness, scoring, training
 
 
 def connect_torch(device: str | None = None, devices: int = 1, engine: str | None = None) -> Backend:
     """PyTorch on "cpu" or "cuda"; None takes CUDA where there is one. Raises BackendError for another device.
 
-    ``engine``: how candidates follow each other, one of ``scoring.ENGINES``; None takes the fastest, as measured.
+    ``engine``: how candidates follow each other, one of ``engines.ENGINES``; None takes the fastest, as measured.
     """
     return _backend(_devices.torch_place(device, devices), engine)
 
@@ -33,8 +33,8 @@ def connect_tpu(device: str | None = None, devices: int = 1, engine: str | None 
 
 
 def _backend(place: _devices.Place, engine: str | None) -> Backend:
-    if engine not in (None, *scoring.ENGINES):
-        raise BackendError(f"engine must be one of {', '.join(scoring.ENGINES)}; got {engine!r}.")
+    if engine not in (None, *engines.ENGINES):
+        raise BackendError(f"engine must be one of {', '.join(engines.ENGINES)}; got {engine!r}.")
     return Backend(
         name=place.name,
         device=place.kind,

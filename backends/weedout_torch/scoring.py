@@ -1,7 +1,7 @@
 """Scoring a population, a chunk of candidates at a time.
 
 Everything before the first mask is computed once. From there on a candidate is its compacted network, wherever masks
-keep fixed numbers of nodes. How candidates follow each other is the engine, see ``ENGINES``.
+keep fixed numbers of nodes. How candidates follow each other is the engine, see ``engines``.
 """
 
 import math
@@ -19,20 +19,17 @@ from weedout_core import (
     Population,
     compact,
     parameter_shapes,
+    products,
     split_at_first_mask,
 )
 from weedout_torch.batch_norm import Norm
 from weedout_torch.compaction import gather_each, gather_masks
 from weedout_torch.devices import Place, Tensor, rows
+from weedout_torch.engines import fastest_engine
 from weedout_torch.masks import draw_masks, kept_indices
 from weedout_torch.network import FLOATS, alive, forward, has_convolutions
 from weedout_torch.precision import precise
 from weedout_torch.randomness import kept_normals
-
-#: How candidates follow each other.
-#: loop: a few at a time, always as many; those with convolutions one after the other.
-#: vmap: a chunk side by side, as batches of products; where operations are recorded, as one graph.
-ENGINES = ("loop", "vmap")
 
 _TURN = 4  # dense candidates in one turn of the loop: an operation that wakes another core up does it for all of them
 
@@ -58,7 +55,7 @@ def score_population(
     examples = max(len(x), len(norm) if isinstance(norm, Tensor) else 0)
     most = _chunk(place, small.net, bool(own or small.arrays), examples, chunk)
     turn = None
-    if (engine or fastest_engine(place)) == "loop":
+    if (engine or fastest_engine(place.device.type, products(small, bool(own)))) == "loop":
         turn = 1 if has_convolutions(rest) else _TURN
     padded, chunk, batch = sizes(place, population.size, most, turn)
     # Before what is large and passing: between that, these few floats would leave gaps too small to be used again.
@@ -100,11 +97,6 @@ def sizes(place: Place, size: int, most: int, turn: int | None) -> Sizes:
         turn = place.padded(-(-size // -(-size // most)))  # as few chunks as there can be, as small as they can be
     turn = min(place.padded(turn), most)
     return Sizes(-(-size // turn) * turn, most - most % turn, turn)
-
-
-def fastest_engine(place: Place) -> str:
-    """The fastest engine: on a CPU, measured, a few after the others; elsewhere, by reasoning, these are too small."""
-    return "loop" if place.device.type == "cpu" else "vmap"
 
 
 class _Start(NamedTuple):

@@ -1,6 +1,7 @@
 """How candidates follow each other while they are scored changes no fitness by more than rounding does."""
 
 from importlib import import_module
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pytest
@@ -47,19 +48,59 @@ def test_where_nothing_is_removed_all_candidates_score_alike(name: str, engine: 
 @pytest.mark.parametrize("name", ["jax", "torch"])
 def test_an_engine_that_is_not_there(name: str) -> None:
     connected(name)
-    known = ", ".join(import_module(f"weedout_{name}.scoring").ENGINES)
+    known = ", ".join(import_module(f"weedout_{name}.engines").ENGINES)
     with pytest.raises(wc.BackendError, match=rf"^engine must be one of {known}; got 'warp'\.$"):
         wc.load_backend(name, engine="warp")
 
 
-def test_the_engine_is_chosen_as_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    connected("jax")
-    scoring = import_module("weedout_jax.scoring")
-    chosen = {}
-    for platform in ("cpu", "gpu"):
-        monkeypatch.setattr(scoring, "platform", lambda mesh, platform=platform: platform)
-        chosen[platform] = [scoring.fastest_engine(None, net) for net in NETWORKS.values()]
-    assert chosen == {"cpu": ["map", "map"], "gpu": ["vmap", "map"]}
+@pytest.mark.parametrize(
+    ("granularity", "own_weights", "computed"),
+    [("channel", False, "own kernels"), ("node", False, "shared kernels"), ("node", True, "own kernels")],
+)
+def test_what_candidates_compute(granularity: Literal["node", "channel"], own_weights: bool, computed: str) -> None:
+    net = wc.wide_resnet(10, 1, 4, (8, 8, 3), granularity=granularity)
+    plan = wc.mask_plan(wc.mask_space(net), 0.5)
+    assert wc.products(wc.compact(net, plan.counts), own_weights) == computed
+    assert wc.products(wc.compact(NETWORKS["mlp"], {}), own_weights) == "dense"
+    drawn = "own kernels" if own_weights else "shared kernels"
+    assert wc.products(wc.compact(net, {}), own_weights) == drawn, "where nothing is compacted"
+
+
+@pytest.mark.parametrize("name", ["jax", "torch"])
+def test_every_kind_of_device_has_an_engine_for_whatever_candidates_compute(name: str) -> None:
+    connected(name)
+    engines = import_module(f"weedout_{name}.engines")
+    for fastest in engines.FASTEST.values():
+        assert set(fastest) == set(get_args(wc.Products))
+        assert set(fastest.values()) <= set(engines.ENGINES)
+
+
+@pytest.mark.parametrize("name", ["jax", "torch"])
+@pytest.mark.parametrize("kind", ["cpu", "accelerator"])
+@pytest.mark.parametrize("which", NETWORKS)
+def test_the_engine_that_scores_is_the_one_in_the_table(
+    name: str, kind: str, which: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever kind of device this is; each engine is cut up in a way of its own, by which it is known."""
+    backend = connected(name, device="cpu")
+    engines, scoring = import_module(f"weedout_{name}.engines"), import_module(f"weedout_{name}.scoring")
+    monkeypatch.setattr(scoring, "fastest_engine", lambda _, computed: engines.FASTEST[kind][computed])
+    chosen = engines.FASTEST[kind]["dense" if which == "mlp" else "own kernels"]
+    cuts: dict[str, Any] = {}
+    for asked in (None, chosen):
+
+        def sizes(*arguments: Any, asked: str | None = asked, sizes: Any = scoring.sizes) -> Any:
+            cuts[asked or "left open"] = arguments[1:]
+            return sizes(*arguments)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(scoring, "sizes", sizes)
+            one = backend if asked is None else connected(name, device="cpu", engine=asked)
+            net = NETWORKS[which]
+            population = wc.ask(wc.init(wc.key(3), wc.mask_space(net), wc.SearchConfig(sparsity=0.5, population=6)))
+            x, y = np.ones((5, *net.input_shape), np.float32), np.zeros(5, np.int64)
+            one.score(net, one.initialise(net, wc.key(1)), population, x, y)
+    assert cuts["left open"] == cuts[chosen]
 
 
 @pytest.mark.parametrize("own", [False, True])

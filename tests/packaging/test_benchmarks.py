@@ -108,7 +108,7 @@ def test_the_small_mode_runs(groups: tuple[str, ...], tmp_path: Path) -> None:
 def test_the_small_mode_of_every_group_is_run() -> None:
     pytest.importorskip("jax")
     pytest.importorskip("torch")
-    from benchmarks.__main__ import GROUPS
+    from benchmarks.groups import GROUPS
 
     assert set(SAID) == set(GROUPS)
     assert list(GROUPS)[-1] == "memory", "the longest one comes last"

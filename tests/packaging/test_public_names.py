@@ -53,8 +53,8 @@ def test_all_is_exactly_the_public_names() -> None:
     assert len(set(wc.__all__)) == len(wc.__all__), "no name twice"
 
 
-#: Data and a union of types, which cannot have a docstring: a comment stands where each is defined.
-CONSTANTS = {"CROP_MARGIN", "FITNESS", "Layer", "SAMPLER_VERSION"}
+#: Data and unions of types, which cannot have a docstring: a comment stands where each is defined.
+CONSTANTS = {"CROP_MARGIN", "FITNESS", "Layer", "Products", "SAMPLER_VERSION"}
 
 
 @pytest.mark.parametrize("name", sorted({*wc.__all__} - CONSTANTS))

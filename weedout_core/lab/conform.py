@@ -54,7 +54,7 @@ def run_conform(options: ConformOptions, console: Console) -> int:
     check_at_least("examples", options.examples, 1)
     backend, reference = connected(options.name, options.device), load_backend("numpy")
     outcomes: list[Outcome] = []
-    with _examples(options.examples) as checks, _drawn(console, len(checks)) as (begin, end):
+    with fixed_examples(options.examples) as checks, _drawn(console, len(checks)) as (begin, end):
         for name, check in checks.items():
             begin(name)
             outcomes.append(judge(name, check, backend, reference))
@@ -103,7 +103,7 @@ def _first(text: str) -> list[str]:
 
 
 @contextmanager
-def _examples(count: int) -> Iterator[dict[str, Check]]:
+def fixed_examples(count: int) -> Iterator[dict[str, Check]]:
     """The checks, each of which tries ``count`` examples (costly ones a fifth), the same every time."""
     try:
         from hypothesis import Phase, settings  # here, because a run of the experiment does without

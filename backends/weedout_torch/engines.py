@@ -1,0 +1,26 @@
+"""How candidates follow each other while they are scored, and which way is the fastest."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from weedout_core import Products
+
+#: loop: a few at a time, always as many; those with convolutions one after the other.
+#: vmap: a chunk side by side, as batches of products; where operations are recorded, as one graph.
+ENGINES = ("loop", "vmap")
+
+#: The fastest engine, by the kind of device and by what candidates compute.
+#: On a CPU, measured (benchmarks/RESULTS.md, "Search"). On accelerators, by reasoning until a table of "Search" in a
+#: section "Accelerator" of benchmarks/RESULTS.md says otherwise (benchmarks/ACCELERATOR.md makes one, a row for each
+#: engine): a few candidates are too small to fill a device.
+FASTEST: Mapping[str, Mapping[Products, str]] = MappingProxyType(
+    {
+        "cpu": MappingProxyType({"dense": "loop", "shared kernels": "loop", "own kernels": "loop"}),
+        "accelerator": MappingProxyType({"dense": "vmap", "shared kernels": "vmap", "own kernels": "vmap"}),
+    }
+)
+
+
+def fastest_engine(device_type: str, computed: Products) -> str:
+    """The fastest engine on a type of device of PyTorch's, "cpu", "cuda", "xla" or "tpu"."""
+    return FASTEST["cpu" if device_type == "cpu" else "accelerator"][computed]
