@@ -76,7 +76,7 @@ def search_alone(asked: Asked) -> Alone:
     """A search in a fresh process."""
     config = asked.config
     told = {
-        "net": wc.network_to_json(asked.net),
+        "net": wc.nn.network_to_json(asked.net),
         "config": {name: getattr(config, name) for name in ("sparsity", "population", "generations", "batch", "chunk")},
         "backend": asked.backend,
         "devices": asked.devices,
@@ -101,7 +101,7 @@ def main() -> None:
     """The process: what it is asked stands in its standard input."""
     asked = json.load(sys.stdin)
     warnings.simplefilter("ignore", wc.WeedoutWarning)
-    net, config = wc.network_from_json(asked["net"]), wc.SearchConfig(**asked["config"])
+    net, config = wc.nn.network_from_json(asked["net"]), wc.SearchConfig(**asked["config"])
     rng = np.random.default_rng(0)
     x = rng.normal(size=(config.batch, *net.input_shape)).astype(np.float32)
     y = rng.integers(0, net.output_shape[0], config.batch)

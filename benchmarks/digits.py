@@ -10,7 +10,7 @@ from typing import NamedTuple
 from benchmarks import machine
 from benchmarks.section import Section, at_most, number, table
 from benchmarks.timing import Say, timed_call
-from weedout_core.lab.rows import TimingRow, from_csv
+from weedout_core.lab.experiment.rows import TimingRow, from_csv
 
 _BACKENDS = ("jax", "torch", "torch_xla")
 _SMALL = "--sparsity 0.8 --repeats 1 --population 4 --generations 1 --epochs 1 --hidden 32"

@@ -48,13 +48,13 @@ def description() -> str:
     )
 
 
-def load_backends(names: tuple[str, ...], say: Say) -> dict[str, wc.Backend]:
+def load_backends(names: tuple[str, ...], say: Say) -> dict[str, wc.backend.Backend]:
     """Those that are installed."""
-    found: dict[str, wc.Backend] = {}
+    found: dict[str, wc.backend.Backend] = {}
     for name in sorted(names, key=BACKENDS.index):
         try:
             found[name] = _connected(name)[1]
-        except wc.BackendError as error:
+        except wc.errors.BackendError as error:
             say(f"{name} is left out: {error}")
     return {name: found[name] for name in names if name in found}
 
@@ -63,7 +63,7 @@ def connecting() -> str:
     """What connecting to each of our backends took in this process, in a sentence."""
     taken: list[str] = []
     for name in BACKENDS:
-        with suppress(wc.BackendError):
+        with suppress(wc.errors.BackendError):
             taken.append(f"{name} {_connected(name)[0]:.2f} s")
     return (
         f"Connecting, once a process: {', '.join(taken)}. That is the first `load_backend` of each, in this order, in "
@@ -73,7 +73,7 @@ def connecting() -> str:
 
 
 @cache
-def _connected(name: str) -> tuple[float, wc.Backend]:
+def _connected(name: str) -> tuple[float, wc.backend.Backend]:
     return timed_call(lambda: wc.load_backend(name))
 
 

@@ -7,7 +7,7 @@ from benchmarks import machine
 from benchmarks.alone import Alone, Asked, search_alone
 from benchmarks.section import Section, at_most, number, table
 from benchmarks.timing import Say
-from weedout_core._population import chunk_size
+from weedout_core._algorithm.population import chunk_size
 
 _BACKEND = "jax"
 _SPARSITY = 0.8

@@ -85,7 +85,7 @@ def build(net: wc.Network, params: Mapping[str, np.ndarray], device: torch.devic
     classes = net.output_shape[0]
     blocks = sorted(path.removesuffix("/conv_0/kernel") for path in params if path.endswith("/conv_0/kernel"))
     if len(net.input_shape) == 1:
-        hidden = tuple(layer.units for layer in net.layers if isinstance(layer, wc.Dense))[:-1]
+        hidden = tuple(layer.units for layer in net.layers if isinstance(layer, wc.nn.Dense))[:-1]
         model: Mlp | WideResNet = Mlp(net.input_shape[0], hidden, classes)
     else:
         width = params["group_0/block_0/conv_0/kernel"].shape[-1] // 16

@@ -12,7 +12,7 @@ from benchmarks.timing import wait
 from benchmarks.work import Work
 
 
-def our_search(backend: wc.Backend, task: Task, precision: Literal["highest", "default"] = "highest") -> Peer:
+def our_search(backend: wc.backend.Backend, task: Task, precision: Literal["highest", "default"] = "highest") -> Peer:
     """What a generation of the search calls, data and weights on the device."""
     params = {path: backend.asarray(value) for path, value in task.params.items()}
     x, y = backend.asarray(task.x), backend.asarray(task.y)
@@ -27,15 +27,19 @@ def our_search(backend: wc.Backend, task: Task, precision: Literal["highest", "d
     return Peer(scores)
 
 
-def our_epoch(backend: wc.Backend, task: Work, sparsity: float | None, compacted: bool) -> Callable[[], np.ndarray]:
+def our_epoch(
+    backend: wc.backend.Backend, task: Work, sparsity: float | None, compacted: bool
+) -> Callable[[], np.ndarray]:
     """An epoch from the initial weights: the losses of its steps."""
-    net, params, masks, statistics = task.net, task.params, None, wc.initial_statistics(task.net)
+    net, params, masks, statistics = task.net, task.params, None, wc.nn.initial_statistics(task.net)
     if sparsity is not None:
         plan = wc.mask_plan(wc.mask_space(net), sparsity)
-        drawn = {site: mask[0] for site, mask in wc.masks_from_keys(wc.split(wc.key(1), 1), plan).items()}
+        drawn = {
+            site: mask[0] for site, mask in wc.backend.masks_from_keys(wc.random.split(wc.key(1), 1), plan).items()
+        }
         masks = drawn
         if compacted:
-            small, indices = wc.compact(net, plan.counts), wc.kept_indices(drawn)
+            small, indices = wc.compact(net, plan.counts), wc.backend.kept_indices(drawn)
             params, statistics = small.gather(params, indices), small.gather(statistics, indices)
             net, masks = small.net, small.gather_masks(drawn, indices) or None
     x, y = backend.asarray(task.x), backend.asarray(task.y)
@@ -43,7 +47,7 @@ def our_epoch(backend: wc.Backend, task: Work, sparsity: float | None, compacted
         net, task.plan, np.stack([wc.key(0)]), _stacked(backend, params), _stacked(backend, statistics)
     )
     placed = None if masks is None else _stacked(backend, masks)
-    batches = wc.Batches(task.order, None)
+    batches = wc.backend.Batches(task.order, None)
 
     def epoch() -> np.ndarray:
         after, result = backend.train_epoch(net, task.plan, state, placed, x, y, batches)
@@ -53,5 +57,5 @@ def our_epoch(backend: wc.Backend, task: Work, sparsity: float | None, compacted
     return epoch
 
 
-def _stacked(backend: wc.Backend, tree: Any) -> dict[str, Any]:
+def _stacked(backend: wc.backend.Backend, tree: Any) -> dict[str, Any]:
     return {path: backend.asarray(np.asarray(value)[None]) for path, value in tree.items()}

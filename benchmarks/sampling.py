@@ -25,7 +25,7 @@ def run(quick: bool, say: Say) -> Section:
     space = {_SITE: (nodes,)}
     plan = wc.mask_plan(space, _SPARSITY)
     (kept,) = plan.kept.values()
-    keys = wc.split(wc.key(0), count)
+    keys = wc.random.split(wc.key(0), count)
     backends = machine.load_backends(_BACKENDS[:2] if quick else _BACKENDS, say)
     runs: dict[str, Callable[[], object]] = {}
     for name, backend in backends.items():

@@ -137,14 +137,14 @@ def compare(task: Task, rounds: int, backends: tuple[str, ...], say: Say) -> Com
 
 def needed_macs(task: Task) -> int:
     """The multiply-adds of a search: all before the first mask once, the compacted rest for each candidate."""
-    _, rest = wc.split_at_first_mask(task.net)
+    _, rest = wc.backend.split_at_first_mask(task.net)
     head = wc.costs(task.net).macs - wc.costs(rest).macs
     small = wc.compact(rest, task.plan.counts).net
     return len(task.x) * (head + task.population.size * wc.costs(small).macs)
 
 
 def _layers(net: wc.Network) -> str:
-    widths = [layer.units for layer in net.layers if isinstance(layer, wc.Dense)]
+    widths = [layer.units for layer in net.layers if isinstance(layer, wc.nn.Dense)]
     return "-".join(map(str, (*net.input_shape, *widths)))
 
 

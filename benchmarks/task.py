@@ -20,8 +20,8 @@ class Task(NamedTuple):
 
     net: wc.Network
     params: dict[str, np.ndarray]
-    population: wc.Population
-    plan: wc.MaskPlan
+    population: wc.backend.Population
+    plan: wc.backend.MaskPlan
     masks: dict[str, np.ndarray]
     x: np.ndarray
     y: np.ndarray
@@ -33,12 +33,12 @@ def search_task(
     """Standard normal inputs and random labels: what they are changes no time. No weights given: the reference's."""
     config = wc.SearchConfig(sparsity=sparsity, population=population, batch=batch)
     plan = wc.mask_plan(wc.mask_space(net), sparsity)
-    asked = wc.ask(wc.init(wc.key(0), wc.mask_space(net), config))
+    asked = wc.ask_tell.ask(wc.ask_tell.init(wc.key(0), wc.mask_space(net), config))
     rng = np.random.default_rng(0)
     x = rng.normal(size=(batch, *net.input_shape)).astype(np.float32)
     y = rng.integers(0, net.output_shape[0], batch).astype(np.int64)
     weights = initial_weights(net) if params is None else params
-    return Task(net, weights, asked, plan, wc.masks_from_keys(asked.mask_keys, plan), x, y)
+    return Task(net, weights, asked, plan, wc.backend.masks_from_keys(asked.mask_keys, plan), x, y)
 
 
 def first(task: Task, count: int) -> Task:

@@ -22,7 +22,7 @@ class Work(NamedTuple):
 
     net: wc.Network
     params: dict[str, np.ndarray]
-    plan: wc.TrainPlan
+    plan: wc.backend.TrainPlan
     x: np.ndarray
     y: np.ndarray
     order: np.ndarray
@@ -42,12 +42,12 @@ def work(
     rng = np.random.default_rng(0)
     x = rng.normal(size=(steps * batch, *net.input_shape)).astype(np.float32)
     y = rng.integers(0, net.output_shape[0], len(x)).astype(np.int64)
-    plan = wc.train_plan(config, len(x))
+    plan = wc.backend.train_plan(config, len(x))
     return Work(
         net,
         initial_weights(net) if params is None else params,
         plan,
         x,
         y,
-        wc.epoch_batches([wc.key(0)], 0, plan).order,
+        wc.backend.epoch_batches([wc.key(0)], 0, plan).order,
     )

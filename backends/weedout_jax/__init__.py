@@ -14,7 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Sharding
 
-from weedout_core import Backend, BackendError
+from weedout_core.backend import Backend
+from weedout_core.errors import BackendError
 from weedout_jax import ahead, engines, masks, network, randomness, scoring, training
 from weedout_jax.compiling import compile_seconds, keep_programs
 from weedout_jax.devices import everywhere, find_mesh, memory

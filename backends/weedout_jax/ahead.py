@@ -15,23 +15,10 @@ from jax.experimental import topologies
 from jax.sharding import Mesh, Sharding
 from jax.stages import Compiled, Lowered
 
-from weedout_core import (
-    BackendError,
-    Batches,
-    Gather,
-    MaskPlan,
-    Network,
-    SearchConfig,
-    TrainConfig,
-    compact,
-    every_layer,
-    he_normal,
-    initial_statistics,
-    mask_plan,
-    mask_space,
-    parameter_shapes,
-    train_plan,
-)
+from weedout_core import Network, SearchConfig, TrainConfig, compact, mask_plan, mask_space
+from weedout_core.backend import Batches, MaskPlan, train_plan
+from weedout_core.errors import BackendError
+from weedout_core.nn import Gather, every_layer, he_normal, initial_statistics, parameter_shapes
 from weedout_jax import masks, network, randomness, scoring, training
 from weedout_jax.devices import everywhere, mesh_of, shared
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from weedout_core import BatchNorm
+from weedout_core.nn import BatchNorm
 
 Norm = int | Mapping[str, Any]
 

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from weedout_core import CROP_MARGIN
+from weedout_core.backend import CROP_MARGIN
 
 
 def crop_images(images: jax.Array, crops: jax.Array) -> jax.Array:

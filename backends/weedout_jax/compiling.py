@@ -6,7 +6,7 @@ from pathlib import Path
 import jax
 from jax.experimental.compilation_cache import compilation_cache
 
-from weedout_core import BackendError
+from weedout_core.errors import BackendError
 
 # What JAX reports of a program: tracing, lowering, compilation (or reading it from the cache).
 _EVENTS = "/jax/core/compile/"

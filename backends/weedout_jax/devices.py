@@ -7,7 +7,8 @@ import jax
 from jax import lax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from weedout_core import BackendError, share_of_memory
+from weedout_core.backend import share_of_memory
+from weedout_core.errors import BackendError
 
 AXIS = "devices"
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from weedout_core import Products
+from weedout_core.backend import Products
 
 #: map: one after the other in a loop of the program; a fitness is the same to the bit whoever is scored beside it.
 #: vmap: a chunk side by side, as batches of products.

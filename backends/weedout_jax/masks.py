@@ -8,7 +8,9 @@ import jax.numpy as jnp
 from jax import lax
 from jax.sharding import Sharding
 
-from weedout_core import ConfigError, MaskPlan, SitePlan, bits, fold_in
+from weedout_core.backend import MaskPlan, SitePlan
+from weedout_core.errors import ConfigError
+from weedout_core.random import bits, fold_in
 
 _ALONE = 2**15  # nodes from which on a candidate's words are worked on alone
 

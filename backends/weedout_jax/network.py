@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from jax import lax
 from jax.sharding import Mesh
 
-from weedout_core import (
+from weedout_core import Network
+from weedout_core.nn import (
     BatchNorm,
     Conv,
     Dense,
@@ -20,7 +21,6 @@ from weedout_core import (
     Layer,
     Mask,
     MaxPool,
-    Network,
     Relu,
     Residual,
     Scale,

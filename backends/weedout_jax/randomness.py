@@ -15,7 +15,9 @@ import numpy as np
 from jax import lax
 from jax.sharding import Sharding
 
-from weedout_core import Compaction, ParameterSpec, bits, bits_at, fold_in, parameter_shapes
+from weedout_core.backend import Compaction
+from weedout_core.nn import ParameterSpec, parameter_shapes
+from weedout_core.random import bits, bits_at, fold_in
 
 # The float nearest to −1 from above: a plain [−1, 1) would give −∞ now and then.
 _LOW = np.nextafter(np.float32(-1), np.float32(0))

@@ -14,19 +14,9 @@ import jax.numpy as jnp
 from jax import lax
 from jax.sharding import Mesh, PartitionSpec
 
-from weedout_core import (
-    FITNESS,
-    Compaction,
-    Layer,
-    MaskPlan,
-    Network,
-    ParameterSpec,
-    Population,
-    compact,
-    parameter_shapes,
-    products,
-    split_at_first_mask,
-)
+from weedout_core import Network, compact
+from weedout_core.backend import FITNESS, Compaction, MaskPlan, Population, products, split_at_first_mask
+from weedout_core.nn import Layer, ParameterSpec, parameter_shapes
 from weedout_jax.devices import AXIS, everywhere, platform, shared
 from weedout_jax.engines import fastest_engine
 from weedout_jax.layers import Arithmetic

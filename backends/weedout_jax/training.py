@@ -14,21 +14,19 @@ import optax
 from jax import lax
 from jax.sharding import Mesh
 
-from weedout_core import (
+from weedout_core import Network, TrainConfig
+from weedout_core.backend import (
     Batches,
-    BatchNorm,
     EpochResult,
-    Network,
-    TrainConfig,
     TrainPlan,
     TrainState,
     decayed_paths,
-    every_layer,
     learning_rates,
     negative_cross_entropy,
     predictions,
     sgd_step,
 )
+from weedout_core.nn import BatchNorm, every_layer
 from weedout_jax.batch_norm import running
 from weedout_jax.batches import crop_images
 from weedout_jax.devices import everywhere, gather, platform, share

@@ -6,7 +6,8 @@ One file an idea, with the names of the reference: ``randomness``, ``masks``, ``
 
 from functools import partial
 
-from weedout_core import Backend, BackendError
+from weedout_core.backend import Backend
+from weedout_core.errors import BackendError
 from weedout_torch import devices as _devices
 from weedout_torch import engines, masks, network, randomness, scoring, training
 

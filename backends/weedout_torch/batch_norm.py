@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from weedout_core import BatchNorm
+from weedout_core.nn import BatchNorm
 from weedout_torch.devices import Tensor
 
 Norm = int | Mapping[str, Tensor]

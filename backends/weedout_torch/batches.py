@@ -2,7 +2,7 @@
 
 import torch
 
-from weedout_core import CROP_MARGIN
+from weedout_core.backend import CROP_MARGIN
 from weedout_torch.devices import Tensor
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from weedout_core import Compaction
+from weedout_core.backend import Compaction
 from weedout_torch.devices import Tensor
 
 Tree = Mapping[str, Tensor]

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from weedout_core import BackendError, share_of_memory
+from weedout_core.backend import share_of_memory
+from weedout_core.errors import BackendError
 from weedout_torch import host
 from weedout_torch.integers import Tensor
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from weedout_core import Products
+from weedout_core.backend import Products
 
 #: loop: a few at a time, always as many; those with convolutions one after the other.
 #: vmap: a chunk side by side, as batches of products; where operations are recorded, as one graph.

@@ -17,7 +17,7 @@ import numba
 import numpy as np
 from numba import uint32
 
-from weedout_core import side_by_side
+from weedout_core.backend import side_by_side
 
 ROTATIONS = EVEN, ODD = (13, 15, 26, 6), (17, 29, 16, 24)  # by blocks of four rounds, in turn
 PARITY = 0x1BD11BDA

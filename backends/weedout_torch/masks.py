@@ -4,7 +4,8 @@ from typing import Any
 
 import torch
 
-from weedout_core import ConfigError, MaskPlan, SitePlan
+from weedout_core.backend import MaskPlan, SitePlan
+from weedout_core.errors import ConfigError
 from weedout_torch import host, stream
 from weedout_torch.devices import Place, Tensor
 from weedout_torch.integers import TOP, counting, integer, signed, to_host

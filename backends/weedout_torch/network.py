@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 
-from weedout_core import (
+from weedout_core import Network
+from weedout_core.nn import (
     BatchNorm,
     Conv,
     Dense,
@@ -16,7 +17,6 @@ from weedout_core import (
     Layer,
     Mask,
     MaxPool,
-    Network,
     Relu,
     Residual,
     Scale,

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from weedout_core import Compaction, ConfigError, ParameterSpec, parameter_shapes
+from weedout_core.backend import Compaction
+from weedout_core.errors import ConfigError
+from weedout_core.nn import ParameterSpec, parameter_shapes
 from weedout_torch.compaction import each
 from weedout_torch.devices import Place, Tensor
 from weedout_torch.integers import shift_right

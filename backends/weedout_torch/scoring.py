@@ -10,18 +10,9 @@ from typing import Any, NamedTuple
 
 import torch
 
-from weedout_core import (
-    FITNESS,
-    Compaction,
-    Layer,
-    Network,
-    ParameterSpec,
-    Population,
-    compact,
-    parameter_shapes,
-    products,
-    split_at_first_mask,
-)
+from weedout_core import Network, compact
+from weedout_core.backend import FITNESS, Compaction, Population, products, split_at_first_mask
+from weedout_core.nn import Layer, ParameterSpec, parameter_shapes
 from weedout_torch.batch_norm import Norm
 from weedout_torch.compaction import gather_each, gather_masks
 from weedout_torch.devices import Place, Tensor, rows

@@ -18,20 +18,18 @@ import torch
 import torch.nn.functional as F
 from torch.optim.sgd import sgd
 
-from weedout_core import (
+from weedout_core import Network, TrainConfig
+from weedout_core.backend import (
     Batches,
-    BatchNorm,
     EpochResult,
-    Network,
-    TrainConfig,
     TrainPlan,
     TrainState,
     decayed_paths,
-    every_layer,
     learning_rates,
     predictions,
     sgd_step,
 )
+from weedout_core.nn import BatchNorm, every_layer
 from weedout_torch.batches import crop_images
 from weedout_torch.devices import Place, Tensor
 from weedout_torch.network import forward, has_convolutions, nth
@@ -188,7 +186,7 @@ def _sgd(place: Place, net: Network, config: TrainConfig) -> Update:
 
 
 def _fused_sgd(net: Network, config: TrainConfig, params: Parameters, velocity: Parameters) -> Update:
-    """``wc.sgd_step`` as PyTorch's kernel, in one pass over weights and velocities, which this epoch owns."""
+    """``wc.backend.sgd_step`` as PyTorch's kernel, in one pass over weights and velocities, which this epoch owns."""
     decayed = decayed_paths(net, config)
     groups = [(config.weight_decay * which, [path for path in decayed if decayed[path] == which]) for which in (1, 0)]
     weights, velocities = _in_memory(params), _in_memory(velocity)

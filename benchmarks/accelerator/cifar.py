@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.accelerator.child import Asked
 from benchmarks.accelerator.digits import paper
-from weedout_core.lab.rows import ResultRow, TimingRow, from_csv
+from weedout_core.lab.experiment.rows import ResultRow, TimingRow, from_csv
 
 #: The folder with CIFAR-10's files, or a part of their records.
 DATA = "WEEDOUT_DATA_DIR"

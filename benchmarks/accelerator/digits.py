@@ -37,7 +37,7 @@ def paper(folder: Path, arguments: list[str]) -> None:
 
 def _spent(folder: Path) -> dict[str, float]:
     """Of these, compiling, and the phases without it."""
-    from weedout_core.lab.rows import TimingRow, from_csv
+    from weedout_core.lab.experiment.rows import TimingRow, from_csv
 
     rows = from_csv(TimingRow, (folder / "timings.csv").read_text(encoding="utf-8"), "timings.csv")
     compiling = sum(row.compile_seconds or 0.0 for row in rows)
@@ -46,8 +46,8 @@ def _spent(folder: Path) -> dict[str, float]:
 
 def _winners(device: Path, cpu: Path) -> tuple[str, bool]:
     """Whether both runs elected the same networks, but where two were too close to call; and whether that is wrong."""
-    from weedout_core._tolerances import too_close
-    from weedout_core.lab.rows import ResultRow, SearchRow, from_csv
+    from weedout_core._algorithm.agreement import too_close
+    from weedout_core.lab.experiment.rows import ResultRow, SearchRow, from_csv
 
     mine, theirs = (
         {

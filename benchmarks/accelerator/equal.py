@@ -13,8 +13,8 @@ from benchmarks.accelerator.child import Asked
 from benchmarks.accelerator.frameworks import framework
 from benchmarks.accelerator.kit import hold
 from benchmarks.accelerator.models import mlp, wide_resnet
-from weedout_core._masks import Sampling
-from weedout_core._tolerances import too_close
+from weedout_core._algorithm.agreement import too_close
+from weedout_core._masks.plan import Sampling
 
 _GOLDEN = Path(__file__).parents[2] / "tests" / "core" / "golden" / f"masks_v{wc.SAMPLER_VERSION}.json"
 _KEYS = (0, 1, 2**32 - 1, 2**64 - 1)
@@ -46,15 +46,15 @@ def run(asked: Asked) -> None:
         asked.notes.row("Checks of the conformance kit", outcome.check, {asked.part: answer}, bool(outcome.reason))
 
 
-def _words(backend: wc.Backend, quick: bool) -> Iterator[str]:
+def _words(backend: wc.backend.Backend, quick: bool) -> Iterator[str]:
     for seed in _KEYS:
         for count in (1, 2, 1000, 2**14 + 3 if quick else 2**24 + 3):
             found = backend.to_numpy(backend.random_bits(wc.key(seed), count))
-            if found.dtype != np.uint32 or not np.array_equal(found, wc.bits(wc.key(seed), count)):
+            if found.dtype != np.uint32 or not np.array_equal(found, wc.random.bits(wc.key(seed), count)):
                 yield f"{count} words of seed {seed}"
 
 
-def _masks(backend: wc.Backend, quick: bool) -> Iterator[str]:
+def _masks(backend: wc.backend.Backend, quick: bool) -> Iterator[str]:
     """Every granularity and way of counting, sites of one node to those of a Wide ResNet, and words that are equal."""
     few: list[tuple[float, Sampling]] = [(0.8, "exact"), (0.8, "bernoulli")]
     more: list[tuple[float, Sampling]] = [(0.0, "exact"), (0.2, "exact"), (0.99, "exact"), (0.2, "bernoulli")]
@@ -70,25 +70,25 @@ def _masks(backend: wc.Backend, quick: bool) -> Iterator[str]:
         each = {site: 0.5 if site == last else 0.8 for site in space}
         for sparsity, sampling in (*ways, (each, "exact")):
             plan = wc.mask_plan(space, sparsity, sampling)
-            keys = wc.split(wc.key(11), 3)
-            drawn, wanted = backend.masks_from_keys(keys, plan), wc.masks_from_keys(keys, plan)
+            keys = wc.random.split(wc.key(11), 3)
+            drawn, wanted = backend.masks_from_keys(keys, plan), wc.backend.masks_from_keys(keys, plan)
             if any(not np.array_equal(backend.to_numpy(drawn[site]), wanted[site]) for site in wanted):
                 yield f"{name}, {sampling}, sparsity {sparsity}"
-    words = wc.bits(wc.key(5), 4096) % 7
+    words = wc.random.bits(wc.key(5), 4096) % 7
     for k in (1, 1000, 4095, 4096):
-        if not np.array_equal(backend.to_numpy(backend.keep_smallest(words, k)), wc.keep_smallest(words, k)):
+        if not np.array_equal(backend.to_numpy(backend.keep_smallest(words, k)), wc.backend.keep_smallest(words, k)):
             yield f"the {k} smallest of words that are equal"
 
 
-def _golden(backend: wc.Backend, quick: bool) -> Iterator[str]:
+def _golden(backend: wc.backend.Backend, quick: bool) -> Iterator[str]:
     """The masks that are committed: what no version and no device may change."""
     del quick
     golden = json.loads(_GOLDEN.read_text(encoding="utf-8"))
     space = {site: tuple(shape) for site, shape in golden["space"].items()}
     for entry in golden["masks"]:
         key = wc.key(entry["seed"])
-        for number in (int(wc.Stream.MASKS), entry["generation"], entry["candidate"]):
-            key = wc.fold_in(key, number)
+        for number in (int(wc.random.Stream.MASKS), entry["generation"], entry["candidate"]):
+            key = wc.random.fold_in(key, number)
         plan = wc.mask_plan(space, entry["sparsity"], entry["sampling"])
         for site, mask in backend.masks_from_keys(key[None], plan).items():
             drawn = np.packbits(backend.to_numpy(mask)[0].reshape(-1)).tobytes().hex()
@@ -149,7 +149,7 @@ class Outcome(NamedTuple):
     wrong: bool
 
 
-def elect(one: Election, backend: wc.Backend, cpu: wc.Backend) -> Outcome:
+def elect(one: Election, backend: wc.backend.Backend, cpu: wc.backend.Backend) -> Outcome:
     """Search on both; up to where two candidates are too close to call, both must elect the same."""
     data = _data(one)
     found, wanted = (wc.search(one.net, data, one.config, backend=on, key=wc.key(one.seed)) for on in (backend, cpu))

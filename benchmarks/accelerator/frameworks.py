@@ -34,7 +34,7 @@ class Framework(NamedTuple):
     peak: Callable[[], int | None]
     forget: Callable[[], None]
 
-    def connect(self, engine: str | None = None) -> wc.Backend:
+    def connect(self, engine: str | None = None) -> wc.backend.Backend:
         """Our backend on the device."""
         return wc.load_backend(self.name, engine=engine)
 
@@ -54,7 +54,7 @@ class Framework(NamedTuple):
             return import_module("jax").default_backend()
         return "cuda" if import_module("torch").cuda.is_available() else "cpu"
 
-    def fastest(self, computed: wc.Products) -> str:
+    def fastest(self, computed: wc.backend.Products) -> str:
         """The engine that our rule takes."""
         return import_module(f"weedout_{self.name}.engines").FASTEST[self.devices][computed]
 

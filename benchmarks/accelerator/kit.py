@@ -8,7 +8,7 @@ from benchmarks.accelerator.child import Asked
 from benchmarks.accelerator.frameworks import framework
 
 if TYPE_CHECKING:
-    from weedout_core.lab.conform import Outcome
+    from weedout_core.lab.commands.conform import Outcome
 
 
 def run(asked: Asked) -> None:
@@ -19,9 +19,9 @@ def run(asked: Asked) -> None:
         asked.notes.row("The whole kit", outcome.check, {asked.part: answer}, bool(outcome.reason))
 
 
-def hold(backend: wc.Backend, examples: int, names: Collection[str] | None) -> Iterator["Outcome"]:
+def hold(backend: wc.backend.Backend, examples: int, names: Collection[str] | None) -> Iterator["Outcome"]:
     """Checks of the conformance kit against the reference, the same examples every time; None: all checks."""
-    from weedout_core.lab.conform import fixed_examples, judge  # here: what the command needs may not be there
+    from weedout_core.lab.commands.conform import fixed_examples, judge
 
     reference = wc.load_backend("numpy")
     with fixed_examples(examples) as checks:

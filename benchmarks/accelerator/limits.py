@@ -7,7 +7,7 @@ from typing import NamedTuple
 import weedout_core as wc
 from benchmarks.accelerator.clock import measure
 from benchmarks.accelerator.frameworks import Framework
-from weedout_core._layers import output_shape, walk
+from weedout_core._networks.layers import output_shape, walk
 
 _FLOAT = 4  # bytes
 
@@ -62,9 +62,9 @@ def weight_layers(net: wc.Network) -> list[WeightLayer]:
     """The dense and convolutional layers, in order."""
     found: list[WeightLayer] = []
     for layer, shape in walk(net.layers, net.input_shape):
-        if isinstance(layer, wc.Dense | wc.Conv):
+        if isinstance(layer, wc.nn.Dense | wc.nn.Conv):
             outputs = output_shape(layer, shape)
-            window = 1 if isinstance(layer, wc.Dense) else layer.window**2
+            window = 1 if isinstance(layer, wc.nn.Dense) else layer.window**2
             kernel = window * shape[-1] * outputs[-1]
             found.append(WeightLayer(math.prod(outputs[:-1]) * kernel, math.prod(shape), math.prod(outputs), kernel))
     return found
@@ -77,9 +77,9 @@ def forward(net: wc.Network, examples: int) -> Work:
     return Work(examples * sum(layer.macs for layer in layers), _FLOAT * moved)
 
 
-def search(net: wc.Network, plan: wc.MaskPlan, candidates: int, examples: int) -> Work:
+def search(net: wc.Network, plan: wc.backend.MaskPlan, candidates: int, examples: int) -> Work:
     """A population: all before the first mask once, the compacted rest for each candidate."""
-    _, rest = wc.split_at_first_mask(net)
+    _, rest = wc.backend.split_at_first_mask(net)
     whole, masked = forward(net, examples), forward(rest, examples)
     once = Work(whole.macs - masked.macs, whole.bytes - masked.bytes)
     return once.plus(forward(wc.compact(rest, plan.counts).net, examples).times(candidates))

@@ -27,10 +27,10 @@ class Scored(NamedTuple):
     candidates: int
     batch: int
     everybody: bool
-    computed: wc.Products
+    computed: wc.backend.Products
 
     @property
-    def plan(self) -> wc.MaskPlan:
+    def plan(self) -> wc.backend.MaskPlan:
         return wc.mask_plan(wc.mask_space(self.net), SPARSITY)
 
     @property
@@ -58,7 +58,7 @@ def scored(quick: bool) -> list[Scored]:
 
 def _scored(label: str, net: wc.Network, candidates: int, batch: int, everybody: bool) -> Scored:
     kept = wc.mask_plan(wc.mask_space(net), SPARSITY).counts
-    computed = wc.products(wc.compact(wc.split_at_first_mask(net)[1], kept), own_weights=False)
+    computed = wc.backend.products(wc.compact(wc.backend.split_at_first_mask(net)[1], kept), own_weights=False)
     return Scored(label, net, candidates, batch, everybody, computed)
 
 

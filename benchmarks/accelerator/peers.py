@@ -85,5 +85,5 @@ def agreement(precision: str, net: wc.Network) -> float:
     In float32 sums in other orders, 1e-4. In TF32, the fastest that a device does with float32 operands, each operand
     is rounded to 11 bits, so a product is off by 2^-11 of itself at most, and each weight layer adds its own.
     """
-    layers = sum(isinstance(layer, wc.Dense | wc.Conv) for layer in wc.every_layer(net.layers))
+    layers = sum(isinstance(layer, wc.nn.Dense | wc.nn.Conv) for layer in wc.nn.every_layer(net.layers))
     return 1e-4 if precision == "highest" else layers * 2**-11

@@ -25,7 +25,7 @@ def run(asked: Asked) -> None:
     net, count = wide_resnet(28, 10, "node", asked.quick), 4 if asked.quick else 100
     words = 10_000 if asked.quick else 10**9
     plan = wc.mask_plan(wc.mask_space(net), SPARSITY)
-    keys = wc.split(wc.key(0), count)
+    keys = wc.random.split(wc.key(0), count)
 
     def ours() -> Any:
         return [wait(mask) for mask in backend.masks_from_keys(keys, plan).values()]
@@ -38,7 +38,7 @@ def run(asked: Asked) -> None:
     def known(drawn: Any) -> None:
         found = backend.to_numpy(drawn)
         ends = np.r_[: min(_LOOKED_AT, words), max(words - _LOOKED_AT, 0) : words].astype(np.uint32)
-        assert np.array_equal(found[ends], wc.bits_at(wc.key(7), ends)), "words that are not the core's"
+        assert np.array_equal(found[ends], wc.random.bits_at(wc.key(7), ends)), "words that are not the core's"
 
     masks = f"{count} masks of WRN-28-10, {plan.nodes:,} nodes each, η = {SPARSITY}"
     drawn = f"{words:,} words"
@@ -55,7 +55,7 @@ def run(asked: Asked) -> None:
 
 
 def _permutations(
-    name: str, plan: wc.MaskPlan, count: int, counted: Callable[[Any], None]
+    name: str, plan: wc.backend.MaskPlan, count: int, counted: Callable[[Any], None]
 ) -> Iterator[tuple[str, Draw, Callable[[Any], None]]]:
     """The same masks as a user of the framework draws them: a random order of the nodes, the first ones kept."""
     if name == "torch":

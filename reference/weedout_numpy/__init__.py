@@ -34,7 +34,8 @@ from typing import Any
 
 import numpy as np
 
-from weedout_core import Backend, BackendError
+from weedout_core.backend import Backend
+from weedout_core.errors import BackendError
 from weedout_numpy.algorithm1 import Result, weedout
 from weedout_numpy.initial import draw_parameters
 from weedout_numpy.masks import keep_smallest, masks_from_keys

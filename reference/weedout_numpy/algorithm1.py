@@ -10,17 +10,10 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float64
 
-from weedout_core import (
-    Batches,
-    ConfigError,
-    MaskPlan,
-    Network,
-    Origin,
-    ParameterSpec,
-    SearchConfig,
-    SearchError,
-    TrainConfig,
-)
+from weedout_core import Network, SearchConfig, TrainConfig
+from weedout_core.backend import Batches, MaskPlan, Origin
+from weedout_core.errors import ConfigError, SearchError
+from weedout_core.nn import ParameterSpec
 from weedout_numpy.batches import data_crops, data_order, train_plan
 from weedout_numpy.fitness import count_correct
 from weedout_numpy.initial import draw_parameters, he_normal, initial_statistics

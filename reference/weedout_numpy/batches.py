@@ -7,7 +7,9 @@ epoch by epoch: see ``randomness``.
 import numpy as np
 from jaxtyping import Float, Int, Int32
 
-from weedout_core import ConfigError, TrainConfig, TrainPlan
+from weedout_core import TrainConfig
+from weedout_core.backend import TrainPlan
+from weedout_core.errors import ConfigError
 from weedout_numpy.randomness import AUGMENTATION, DATA_ORDER, Key, fold_in, permutation, random_bits
 
 CROP_MARGIN = 4  # zeros around an image before it is cropped

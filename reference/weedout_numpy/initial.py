@@ -4,7 +4,8 @@ import math
 
 import numpy as np
 
-from weedout_core import BatchNorm, Conv, Dense, Network, ParameterSpec
+from weedout_core import Network
+from weedout_core.nn import BatchNorm, Conv, Dense, ParameterSpec
 from weedout_numpy.randomness import Key, fold_in, path_code, standard_normal
 from weedout_numpy.shapes import Shape, layer_inputs
 

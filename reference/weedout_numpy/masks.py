@@ -16,7 +16,8 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Bool, UInt32
 
-from weedout_core import ConfigError, MaskPlan, SitePlan
+from weedout_core.backend import MaskPlan, SitePlan
+from weedout_core.errors import ConfigError
 from weedout_numpy.randomness import Key, Keys, fold_in, path_code, random_bits
 
 Masks = Mapping[str, np.ndarray]

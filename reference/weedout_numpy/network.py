@@ -14,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from weedout_core import (
+from weedout_core import Network
+from weedout_core.nn import (
     BatchNorm,
     Conv,
     Dense,
@@ -23,7 +24,6 @@ from weedout_core import (
     GlobalAveragePool,
     Mask,
     MaxPool,
-    Network,
     Relu,
     Residual,
     Scale,

@@ -9,7 +9,10 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Float64, Int
 
-from weedout_core import ConfigError, Network, ParameterSpec, Population
+from weedout_core import Network
+from weedout_core.backend import Population
+from weedout_core.errors import ConfigError
+from weedout_core.nn import ParameterSpec
 from weedout_numpy.fitness import FITNESS
 from weedout_numpy.initial import draw_parameters
 from weedout_numpy.masks import Masks, draw_masks, keep_smallest

@@ -7,7 +7,8 @@ over the layers walks into these too.
 import math
 from collections.abc import Iterator, Sequence
 
-from weedout_core import (
+from weedout_core import Network
+from weedout_core.nn import (
     BatchNorm,
     Conv,
     Dense,
@@ -16,7 +17,6 @@ from weedout_core import (
     GlobalAveragePool,
     Mask,
     MaxPool,
-    Network,
     Relu,
     Residual,
     Scale,

@@ -11,7 +11,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float64, Int
 
-from weedout_core import BackendError, Batches, EpochResult, Network, TrainConfig, TrainPlan, TrainState
+from weedout_core import Network, TrainConfig
+from weedout_core.backend import Batches, EpochResult, TrainPlan, TrainState
+from weedout_core.errors import BackendError
 from weedout_numpy.batches import crop_images
 from weedout_numpy.fitness import count_correct, cross_entropy, cross_entropy_gradient
 from weedout_numpy.masks import Masks

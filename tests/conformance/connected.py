@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
-from weedout_core import Backend, BackendNotInstalledError, load_backend
+from weedout_core import load_backend
+from weedout_core.backend import Backend
+from weedout_core.errors import BackendNotInstalledError
 
 REQUIRED = [name for name in os.environ.get("WEEDOUT_REQUIRE", "").split(",") if name]
 

@@ -14,7 +14,7 @@ PLAN = wc.mask_plan(wc.mask_space(NET), 0.5)
 X, Y = np.random.default_rng(0).normal(size=(10, 6)).astype(np.float32), np.arange(10) % 3
 
 
-def bfloat16(backend: wc.Backend, value: np.ndarray) -> Any:
+def bfloat16(backend: wc.backend.Backend, value: np.ndarray) -> Any:
     """The framework's own, on the backend's device; NumPy has none."""
     if backend.name == "jax":
         import jax.numpy as jnp
@@ -44,7 +44,7 @@ def test_weights_are_taken_in_the_backends_precision(name: str, kind: str) -> No
     theirs = {
         path: bfloat16(backend, value) if kind == "bfloat16" else value.astype(kind) for path, value in exact.items()
     }
-    population = wc.masks_from_keys(wc.split(wc.key(2), 4), PLAN)
+    population = wc.backend.masks_from_keys(wc.random.split(wc.key(2), 4), PLAN)
     mask = {site: drawn[0] for site, drawn in population.items()}
 
     def found(params: Any) -> list[np.ndarray]:

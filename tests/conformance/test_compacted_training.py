@@ -14,7 +14,7 @@ import pytest
 import weedout_core as wc
 from tests.conformance.connected import connected
 from tests.conformance.test_backends import BACKENDS
-from weedout_core._kept import kept_part
+from weedout_core._compaction.compacted import kept_part
 from weedout_core.testing.tolerances import bound
 
 IMAGE, BATCH, STEPS = (8, 8, 3), 8, 10
@@ -42,13 +42,13 @@ def drawn(net: wc.Network, examples: int) -> tuple[dict[str, np.ndarray], dict[s
     """Initial weights, one candidate's masks and data."""
     params = {path: np.asarray(value, np.float32) for path, value in reference().initialise(net, KEY).items()}
     plan = wc.mask_plan(wc.mask_space(net), 0.5)
-    mask = {site: value[0] for site, value in wc.masks_from_keys(wc.split(KEY, 1), plan).items()}
+    mask = {site: value[0] for site, value in wc.backend.masks_from_keys(wc.random.split(KEY, 1), plan).items()}
     rng = np.random.default_rng(0)
     x = rng.standard_normal((examples, *net.input_shape)).astype(np.float32)
     return params, mask, (x, rng.integers(0, net.classes, examples))
 
 
-def reference() -> wc.Backend:
+def reference() -> wc.backend.Backend:
     return wc.load_backend("numpy")
 
 
@@ -57,14 +57,14 @@ def reference() -> wc.Backend:
 def test_ten_steps(name: str, net: wc.Network) -> None:
     backend = connected(name)
     params, mask, data = drawn(net, BATCH * STEPS)
-    small, kept = wc.compact(net, wc.mask_plan(wc.mask_space(net), 0.5).counts), wc.kept_indices(mask)
+    small, kept = wc.compact(net, wc.mask_plan(wc.mask_space(net), 0.5).counts), wc.backend.kept_indices(mask)
 
     parent, compacted = (
         wc.train(net, params, mask, data, replace(CONFIG, compaction=compaction), backend=backend, key=KEY)
         for compaction in (False, True)
     )
     assert compacted.losses.shape == (STEPS,)
-    before = (params, wc.initial_statistics(net), {path: np.zeros_like(value) for path, value in params.items()})
+    before = (params, wc.nn.initial_statistics(net), {path: np.zeros_like(value) for path, value in params.items()})
     for one in (parent, compacted):
         for tree, old in zip((one.params, one.statistics, one.velocity), before, strict=True):
             assert_removed_as_before(small, kept, tree, old)
@@ -75,7 +75,7 @@ def test_ten_steps(name: str, net: wc.Network) -> None:
         assert_near(net, label, ours, wanted, small.gather(before[0 if label == "params" else 1], kept))
 
 
-def assert_removed_as_before(small: wc.Compaction, kept: Tree, tree: Tree, before: Tree) -> None:
+def assert_removed_as_before(small: wc.backend.Compaction, kept: Tree, tree: Tree, before: Tree) -> None:
     """What the mask removed is as it was handed in."""
     removed = 0
     for path, value in tree.items():
@@ -92,7 +92,7 @@ def assert_near(net: wc.Network, label: str, found: Tree, wanted: Tree, before: 
     A velocity is a sum of the gradients, as the way of the weights is, of which the last steps may have undone some. A
     running statistic is a weighted mean of what the steps showed: means of as many values, of such weights.
     """
-    terms = BATCH * int(np.prod(IMAGE[:-1])) + sum(shape[-1] for shape in wc.parameter_shapes(net).values())
+    terms = BATCH * int(np.prod(IMAGE[:-1])) + sum(shape[-1] for shape in wc.nn.parameter_shapes(net).values())
     assert set(found) == set(wanted)
     for path, value in wanted.items():
         largest = float(np.abs(value).max())
@@ -105,12 +105,14 @@ def assert_near(net: wc.Network, label: str, found: Tree, wanted: Tree, before: 
 #: A Gather before the first mask that remains, one of an image's nodes: each candidate has both.
 SHORT = wc.Network(
     (
-        wc.Conv("conv", 6),
-        wc.Residual((wc.BatchNorm("norm"), wc.Relu(), wc.Mask("inside", True, "channel"), wc.Conv("main", 6, 1))),
-        wc.Relu(),
-        wc.Mask("nodes"),
-        wc.GlobalAveragePool(),
-        wc.Dense("logits", 3),
+        wc.nn.Conv("conv", 6),
+        wc.nn.Residual(
+            (wc.nn.BatchNorm("norm"), wc.nn.Relu(), wc.nn.Mask("inside", True, "channel"), wc.nn.Conv("main", 6, 1))
+        ),
+        wc.nn.Relu(),
+        wc.nn.Mask("nodes"),
+        wc.nn.GlobalAveragePool(),
+        wc.nn.Dense("logits", 3),
     ),
     (4, 4, 2),
 )
@@ -120,12 +122,12 @@ SHORT = wc.Network(
 def test_a_compacted_network_goes_through_every_public_function(name: str) -> None:
     backend = connected(name)
     params, mask, (x, y) = drawn(SHORT, 12)
-    small, kept = wc.compact(SHORT, wc.mask_plan(wc.mask_space(SHORT), 0.5).counts), wc.kept_indices(mask)
+    small, kept = wc.compact(SHORT, wc.mask_plan(wc.mask_space(SHORT), 0.5).counts), wc.backend.kept_indices(mask)
     ours = {path: backend.asarray(value) for path, value in small.gather(params, kept).items()}
     taken = {site: backend.asarray(value) for site, value in small.gather_masks(mask, kept).items()}
     assert set(taken) == {"inside", "nodes"}
 
-    logits, error = bound("apply")(SHORT, params, mask, x, norm=wc.initial_statistics(SHORT))
+    logits, error = bound("apply")(SHORT, params, mask, x, norm=wc.nn.initial_statistics(SHORT))
     found = backend.to_numpy(backend.apply(small.net, ours, x, taken))
     assert np.all(np.abs(found - logits) <= error), f"logits are off by {np.abs(found - logits).max():.3g}"
     entropy = bound("negative_cross_entropy")
@@ -156,5 +158,5 @@ def test_a_compacted_network_goes_through_every_public_function(name: str) -> No
             np.testing.assert_array_equal(getattr(alone, label)[path], value, f"{label} of {path}")
 
     for wrong, words in ((taken["inside"] + 4, r"be in \[0, 6\); got values"), (taken["inside"] * 1.0, "be integers")):
-        with pytest.raises(wc.MaskError, match=f"^the indices of Gather layer 'inside' must {words}"):
+        with pytest.raises(wc.errors.MaskError, match=f"^the indices of Gather layer 'inside' must {words}"):
             backend.apply(small.net, ours, x, {**taken, "inside": wrong})

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import weedout_core as wc
-from weedout_core._layers import walk
+from weedout_core._networks.layers import walk
 
 NETWORKS = {
     "WRN-16-2": wc.wide_resnet(16, 2, 10),
@@ -44,24 +44,24 @@ def test_macs_are_half_the_operations_that_pytorch_counts(name: str) -> None:
     assert 2 * wc.costs(net).macs == counter.get_total_flops()
 
 
-def run_in_torch(torch: Any, layers: Sequence[wc.Layer], x: Any) -> Any:
+def run_in_torch(torch: Any, layers: Sequence[wc.nn.Layer], x: Any) -> Any:
     """The layers with their own shapes and no numbers. NCHW, as PyTorch has it."""
     for layer in layers:
         match layer:
-            case wc.Dense(_, units):
+            case wc.nn.Dense(_, units):
                 x = x @ torch.empty(x.shape[1], units, device="meta")
-            case wc.Conv(_, features, window, stride):
+            case wc.nn.Conv(_, features, window, stride):
                 kernel = torch.empty(features, x.shape[1], window, window, device="meta")
                 x = torch.nn.functional.conv2d(x, kernel, stride=stride, padding=(window - 1) // 2)
-            case wc.MaxPool(window):
+            case wc.nn.MaxPool(window):
                 x = torch.nn.functional.max_pool2d(x, window)
-            case wc.GlobalAveragePool():
+            case wc.nn.GlobalAveragePool():
                 x = x.mean(dim=(2, 3))
-            case wc.Flatten():
+            case wc.nn.Flatten():
                 x = x.flatten(1)
-            case wc.Residual(main, shortcut):
+            case wc.nn.Residual(main, shortcut):
                 x = run_in_torch(torch, main, x) + run_in_torch(torch, shortcut, x)
-            case wc.BatchNorm() | wc.Relu() | wc.Mask():
+            case wc.nn.BatchNorm() | wc.nn.Relu() | wc.nn.Mask():
                 pass
     return x
 
@@ -76,17 +76,17 @@ def test_macs_are_half_the_operations_that_xla_counts_and_those_with_the_padding
     net = NETWORKS[name]
     total = padding = 0
     for layer, shape in walk(net.layers, net.input_shape):
-        if isinstance(layer, wc.Dense | wc.Conv):
+        if isinstance(layer, wc.nn.Dense | wc.nn.Conv):
             total += operations_in_jax(jax, layer, shape)
-        if isinstance(layer, wc.Conv):
+        if isinstance(layer, wc.nn.Conv):
             padding += macs_with_padding(layer, shape)
     assert 2 * (wc.costs(net).macs - padding) == total
 
 
-def operations_in_jax(jax: Any, layer: wc.Dense | wc.Conv, shape: tuple[int, ...]) -> int:
+def operations_in_jax(jax: Any, layer: wc.nn.Dense | wc.nn.Conv, shape: tuple[int, ...]) -> int:
     """XLA's count for one layer and one example. Nothing is compiled: the count is that of the program as written."""
     x, f32 = jax.ShapeDtypeStruct((1, *shape), "float32"), "float32"
-    if isinstance(layer, wc.Dense):
+    if isinstance(layer, wc.nn.Dense):
         kernel = jax.ShapeDtypeStruct((shape[0], layer.units), f32)
         lowered = jax.jit(jax.numpy.matmul).lower(x, kernel)
     else:
@@ -102,7 +102,7 @@ def operations_in_jax(jax: Any, layer: wc.Dense | wc.Conv, shape: tuple[int, ...
     return round(lowered.cost_analysis()["flops"])
 
 
-def macs_with_padding(conv: wc.Conv, shape: tuple[int, ...]) -> int:
+def macs_with_padding(conv: wc.nn.Conv, shape: tuple[int, ...]) -> int:
     """The multiply-adds of a convolution in which the input is a zero of the padding."""
     margin = (conv.window - 1) // 2
 

@@ -8,7 +8,7 @@ import pytest
 
 import weedout_core as wc
 from tests.conformance.connected import connected
-from weedout_core._tolerances import FITNESS_AGREEMENT
+from weedout_core._algorithm.agreement import FITNESS_AGREEMENT
 
 NETWORKS = {"mlp": wc.mlp(8, (32, 16), 4), "images": wc.wide_resnet(10, 1, 4, (4, 4, 3), granularity="channel")}
 ENGINES = [("jax", "map"), ("jax", "vmap"), ("jax", "loop"), ("torch", "loop"), ("torch", "vmap")]
@@ -21,15 +21,15 @@ def test_every_engine_scores_as_the_reference_does(name: str, engine: str, net: 
     backend, reference = connected(name, engine=engine), wc.load_backend("numpy")
     # Seven: no number of candidates in a turn or a chunk divides it but one.
     config = wc.SearchConfig(sparsity=0.5, population=7, weights=weights)
-    population = wc.ask(wc.init(wc.key(3), wc.mask_space(net), config))
+    population = wc.ask_tell.ask(wc.ask_tell.init(wc.key(3), wc.mask_space(net), config))
     drawn = reference.initialise(net, wc.key(1))
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((12, *net.input_shape)).astype(np.float32), rng.integers(0, 4, 12)
 
-    def score(one: wc.Backend) -> np.ndarray:
+    def score(one: wc.backend.Backend) -> np.ndarray:
         params = {path: one.asarray(value) for path, value in drawn.items()}
         own = weights == "per_candidate"
-        return one.to_numpy(one.score(net, wc.he_normal(net) if own else params, population, x, y, chunk=3))
+        return one.to_numpy(one.score(net, wc.nn.he_normal(net) if own else params, population, x, y, chunk=3))
 
     found, wanted = score(backend), score(reference)
     np.testing.assert_allclose(found, wanted, rtol=0, atol=FITNESS_AGREEMENT["negative_cross_entropy"])
@@ -38,7 +38,9 @@ def test_every_engine_scores_as_the_reference_does(name: str, engine: str, net: 
 @pytest.mark.parametrize(("name", "engine"), [*ENGINES, ("torch_xla", "vmap")])
 def test_where_nothing_is_removed_all_candidates_score_alike(name: str, engine: str) -> None:
     backend, net = connected(name, engine=engine), NETWORKS["mlp"]
-    population = wc.ask(wc.init(wc.key(3), wc.mask_space(net), wc.SearchConfig(sparsity=0.0, population=7)))
+    population = wc.ask_tell.ask(
+        wc.ask_tell.init(wc.key(3), wc.mask_space(net), wc.SearchConfig(sparsity=0.0, population=7))
+    )
     x, y = np.ones((5, 8), np.float32), np.zeros(5, np.int64)
     found = backend.to_numpy(backend.score(net, backend.initialise(net, wc.key(1)), population, x, y))
     assert found.shape == (7,)
@@ -49,7 +51,7 @@ def test_where_nothing_is_removed_all_candidates_score_alike(name: str, engine: 
 def test_an_engine_that_is_not_there(name: str) -> None:
     connected(name)
     known = ", ".join(import_module(f"weedout_{name}.engines").ENGINES)
-    with pytest.raises(wc.BackendError, match=rf"^engine must be one of {known}; got 'warp'\.$"):
+    with pytest.raises(wc.errors.BackendError, match=rf"^engine must be one of {known}; got 'warp'\.$"):
         wc.load_backend(name, engine="warp")
 
 
@@ -60,10 +62,10 @@ def test_an_engine_that_is_not_there(name: str) -> None:
 def test_what_candidates_compute(granularity: Literal["node", "channel"], own_weights: bool, computed: str) -> None:
     net = wc.wide_resnet(10, 1, 4, (8, 8, 3), granularity=granularity)
     plan = wc.mask_plan(wc.mask_space(net), 0.5)
-    assert wc.products(wc.compact(net, plan.counts), own_weights) == computed
-    assert wc.products(wc.compact(NETWORKS["mlp"], {}), own_weights) == "dense"
+    assert wc.backend.products(wc.compact(net, plan.counts), own_weights) == computed
+    assert wc.backend.products(wc.compact(NETWORKS["mlp"], {}), own_weights) == "dense"
     drawn = "own kernels" if own_weights else "shared kernels"
-    assert wc.products(wc.compact(net, {}), own_weights) == drawn, "where nothing is compacted"
+    assert wc.backend.products(wc.compact(net, {}), own_weights) == drawn, "where nothing is compacted"
 
 
 @pytest.mark.parametrize("name", ["jax", "torch"])
@@ -71,7 +73,7 @@ def test_every_kind_of_device_has_an_engine_for_whatever_candidates_compute(name
     connected(name)
     engines = import_module(f"weedout_{name}.engines")
     for fastest in engines.FASTEST.values():
-        assert set(fastest) == set(get_args(wc.Products))
+        assert set(fastest) == set(get_args(wc.backend.Products))
         assert set(fastest.values()) <= set(engines.ENGINES)
 
 
@@ -97,7 +99,9 @@ def test_the_engine_that_scores_is_the_one_in_the_table(
             patch.setattr(scoring, "sizes", sizes)
             one = backend if asked is None else connected(name, device="cpu", engine=asked)
             net = NETWORKS[which]
-            population = wc.ask(wc.init(wc.key(3), wc.mask_space(net), wc.SearchConfig(sparsity=0.5, population=6)))
+            population = wc.ask_tell.ask(
+                wc.ask_tell.init(wc.key(3), wc.mask_space(net), wc.SearchConfig(sparsity=0.5, population=6))
+            )
             x, y = np.ones((5, *net.input_shape), np.float32), np.zeros(5, np.int64)
             one.score(net, one.initialise(net, wc.key(1)), population, x, y)
     assert cuts["left open"] == cuts[chosen]

@@ -49,8 +49,8 @@ def test_words_are_those_of_jax_random() -> None:
 def test_weights_are_those_of_jax_random_normal() -> None:
     backend = wc.load_backend("jax")
     drawn = backend.initialise(NET, wc.key(7))
-    for spec in wc.he_normal(NET):
-        key = jax.random.wrap_key_data(wc.fold_in(wc.key(7), spec.code), impl="threefry2x32")
+    for spec in wc.nn.he_normal(NET):
+        key = jax.random.wrap_key_data(wc.random.fold_in(wc.key(7), spec.code), impl="threefry2x32")
         wanted = spec.std * np.asarray(jax.random.normal(key, spec.shape))
         # Both are √2·erfinv(u) in float32, rounded at most three times each, in different order.
         np.testing.assert_allclose(backend.to_numpy(drawn[spec.path]), wanted, rtol=8 * 2.0**-24, err_msg=spec.path)
@@ -205,7 +205,7 @@ x, y = rng.standard_normal((48, 8, 8, 3)).astype(np.float32), rng.integers(0, 4,
 backends = [wc.load_backend("jax", devices=devices) for devices in (1, 8)]
 params = backends[0].initialise(net, wc.key(5))
 masks = {site: rng.random((20, *shape)) < 0.5 for site, shape in wc.mask_space(net).items()}
-for norm in (None, x[:13], wc.initial_statistics(net)):
+for norm in (None, x[:13], wc.nn.initial_statistics(net)):
     one, all = (b.to_numpy(b.score(net, params, masks, x, y, norm=norm)) for b in backends)
     assert (one == all).all(), one - all
 """
@@ -246,7 +246,7 @@ for net, augmentation, batches in (
         )
         programs += 2
         assert training.epoch._cache_size() == programs, "an epoch was compiled again"
-        terms = size * 64 + sum(int(np.prod(shape)) for shape in wc.activation_shapes(net))
+        terms = size * 64 + sum(int(np.prod(shape)) for shape in wc.nn.activation_shapes(net))
         for name in ("params", "statistics", "velocity"):
             for path, value in getattr(all, name).items():
                 before = np.stack([tree[path] for tree in params]) if name == "params" else 0
@@ -272,7 +272,7 @@ def test_eight_devices_train_as_one_does() -> None:
     ],
 )
 def test_devices_that_are_not_there(arguments: dict[str, Any], text: str) -> None:
-    with pytest.raises(wc.BackendError, match=text):
+    with pytest.raises(wc.errors.BackendError, match=text):
         wc.load_backend("jax", **arguments)
 
 
@@ -325,7 +325,7 @@ def test_every_program_compiles_for_a_tpu_slice() -> None:
     }  # fmt: skip
     for net, parent in (("mlp", wc.mlp(64, (128, 96), 10)), ("images", wc.wide_resnet(10, 1, 10, (8, 8, 3)))):
         small = wc.compact(parent, wc.mask_plan(wc.mask_space(parent), 0.8).counts).net
-        parameters = 4 * sum(int(np.prod(shape)) for shape in wc.parameter_shapes(small).values())
+        parameters = 4 * sum(int(np.prod(shape)) for shape in wc.nn.parameter_shapes(small).values())
         arguments, output, temporary, waits, reduced = found[net, "train_epoch"]
         # Four compacted networks' weights and momentum, in and out; and far below the 16 GB of a v5e core.
         assert arguments >= 2 * 4 * parameters
@@ -400,7 +400,7 @@ import weedout_core as wc
 from weedout_jax.ahead import topology_devices
 try:
     topology_devices("v5e:9x9x9")
-except wc.BackendError as error:
+except wc.errors.BackendError as error:
     print(error)
 """
 
@@ -419,7 +419,7 @@ jax.monitoring.register_event_listener(lambda event, **_: hits.append(event.ends
 jax.numpy.ones(3).sum().block_until_ready()  # JAX has compiled before it is told of the folder
 backend = wc.load_backend("jax", cache=os.environ["FOLDER"])
 before = backend.compile_seconds()
-backend.masks_from_keys(wc.split(wc.key(0), 3), wc.mask_plan({"a": (50,)}, 0.5))
+backend.masks_from_keys(wc.random.split(wc.key(0), 3), wc.mask_plan({"a": (50,)}, 0.5))
 assert backend.compile_seconds() > before
 print(sum(hits))
 """
@@ -437,5 +437,5 @@ def test_a_cache_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("")
     for path in (file, file / "below"):
-        with pytest.raises(wc.BackendError, match=r"^cache must be a folder that can be written; got .*file"):
+        with pytest.raises(wc.errors.BackendError, match=r"^cache must be a folder that can be written; got .*file"):
             wc.load_backend("jax", cache=path)

@@ -183,7 +183,7 @@ def test_bfloat16_rounds_the_operands_of_products_only(how: Any) -> None:
 
 def test_bfloat16_leaves_everything_else_in_float32() -> None:
     net = wc.wide_resnet(10, 1, 4, (8, 8, 3))
-    params = {path: jnp.zeros(shape, jnp.float32) for path, shape in wc.parameter_shapes(net).items()}
+    params = {path: jnp.zeros(shape, jnp.float32) for path, shape in wc.nn.parameter_shapes(net).items()}
     how = CPU._replace(compute="bfloat16")
 
     def run(params: Any, x: Any) -> Any:
@@ -200,8 +200,8 @@ def test_networks_with_convolutions_come_one_after_another() -> None:
     """Side by side their kernels would make a grouped convolution."""
     mesh = weedout_jax.devices.mesh_of(jax.devices()[:1])
     net = wc.wide_resnet(10, 1, 4, (8, 8, 3))
-    params = {path: jnp.zeros((3, *shape), jnp.float32) for path, shape in wc.parameter_shapes(net).items()}
-    statistics = {path: jnp.zeros((3, *value.shape)) for path, value in wc.initial_statistics(net).items()}
+    params = {path: jnp.zeros((3, *shape), jnp.float32) for path, shape in wc.nn.parameter_shapes(net).items()}
+    statistics = {path: jnp.zeros((3, *value.shape)) for path, value in wc.nn.initial_statistics(net).items()}
     text = network.logits.lower(params, statistics, None, draw(4, 8, 8, 3), mesh=mesh, net=net).as_text()
     lines = [line for line in text.splitlines() if "stablehlo.convolution" in line]
     assert lines, "the layers with few channels, and those of stride 2"
@@ -210,7 +210,7 @@ def test_networks_with_convolutions_come_one_after_another() -> None:
 
 def test_dense_networks_are_one_batch_of_products_elsewhere_than_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     mesh, net = weedout_jax.devices.mesh_of(jax.devices()[:1]), wc.mlp(8, (32,), 4)
-    params = {path: jnp.zeros((3, *shape), jnp.float32) for path, shape in wc.parameter_shapes(net).items()}
+    params = {path: jnp.zeros((3, *shape), jnp.float32) for path, shape in wc.nn.parameter_shapes(net).items()}
     masks = {"hidden_0": jnp.ones((3, 32), bool)}
 
     def loops(platform: str) -> int:

@@ -58,7 +58,7 @@ def test_xla_compiles_one_generation_and_fetches_its_fitness_only(metrics: Any) 
 
 def test_xla_compiles_the_masks_of_one_shape_once(metrics: Any) -> None:
     # Numbers that no other test of this process has: XLA keeps what it has compiled.
-    backend, keys, shape = wc.load_backend("torch_xla"), wc.split(wc.key(0), 11), (31, 37)
+    backend, keys, shape = wc.load_backend("torch_xla"), wc.random.split(wc.key(0), 11), (31, 37)
     seen: list[int] = []
     for space, sparsity in (({"a": shape}, 0.5), ({"b": shape, "c": shape}, 0.25)):
         backend.masks_from_keys(keys, wc.mask_plan(space, sparsity))
@@ -84,13 +84,13 @@ def test_xla_compiles_a_step_with_convolutions_once(metrics: Any) -> None:
     seen: list[tuple[int, int]] = []
     for steps in (3, 5):
         x, y = (backend.asarray(part) for part in examples(8 * steps, (4, 4, 3)))
-        plan, keys = wc.train_plan(config, 8 * steps), wc.split(wc.key(0), 2)
+        plan, keys = wc.backend.train_plan(config, 8 * steps), wc.random.split(wc.key(0), 2)
         two = [{path: backend.asarray(np.stack([value] * 2)) for path, value in tree.items()}
-               for tree in (params, wc.initial_statistics(IMAGES))]  # fmt: skip
+               for tree in (params, wc.nn.initial_statistics(IMAGES))]  # fmt: skip
         state = backend.train_init(IMAGES, plan, keys, *two)
         metrics.clear_all()
         for epoch in range(3):
-            batches = wc.epoch_batches(list(keys), epoch, plan)
+            batches = wc.backend.epoch_batches(list(keys), epoch, plan)
             state, _ = backend.train_epoch(IMAGES, plan, state, None, x, y, batches)
             seen.append(recorded(metrics))
         assert seen[-3][0] == seen[-1][0], f"(compilations, fetches) after each epoch: {seen}"
@@ -102,7 +102,10 @@ def test_xla_compiles_a_step_with_convolutions_once(metrics: Any) -> None:
 def test_networks_with_convolutions_learn_as_if_alone() -> None:
     backend = wc.load_backend("torch", device="cpu")
     config = wc.TrainConfig(epochs=2, batch_size=8, batch_norm_group=4, augmentation="crop_flip")
-    params, keys = [backend.initialise(IMAGES, key) for key in wc.split(wc.key(1), 2)], list(wc.split(wc.key(0), 2))
+    params, keys = (
+        [backend.initialise(IMAGES, key) for key in wc.random.split(wc.key(1), 2)],
+        list(wc.random.split(wc.key(0), 2)),
+    )
     drawn = backend.sample_masks(wc.key(2), wc.mask_space(IMAGES), sparsity=0.5, count=2)
     masks = [{site: mask[r] for site, mask in drawn.items()} for r in range(2)]
     for optimiser in (None, lambda weights: torch.optim.Adam(weights, lr=1e-2)):
@@ -153,7 +156,7 @@ def test_what_comes_before_the_first_mask_is_computed_once(
     x, y = examples(16, (4, 4, 3))
     params = backend.initialise(net, wc.key(0))
     masks = backend.sample_masks(wc.key(2), wc.mask_space(net), sparsity=0.5, count=5)
-    taken = {"batch": None, "given": wc.initial_statistics(net), "own": x[:8]}[norm]
+    taken = {"batch": None, "given": wc.nn.initial_statistics(net), "own": x[:8]}[norm]
     backend.score(net, params, masks, x, y, norm=taken)
     first, *others = [path for path, value in params.items() if value.ndim == 4]
     kernels = [tuple(params[path].shape) for path in (first, *others)]
@@ -251,7 +254,7 @@ try:
     for name in TRAINED:
         wc.train(net, params, None, (x, y), config, backend=name, key=wc.key(0))
         print(name)
-except wc.BackendError as error:
+except wc.errors.BackendError as error:
     print(error)
 """
 
@@ -274,12 +277,12 @@ def test_words_do_not_depend_on_the_block_in_which_they_are_drawn(name: str, cou
         pytest.importorskip("torch_xla", reason="PyTorch/XLA is not installed: pip install 'weedout-core[torch-xla]'")
     from weedout_torch.stream import bits
 
-    keys = wc.split(wc.key(3), count)
+    keys = wc.random.split(wc.key(3), count)
     device = wc.load_backend(name).asarray(np.zeros(1, np.float32)).device
     before = torch.from_numpy(keys.view(np.int32).copy()).to(device)
     drawn = bits(before, n).cpu().numpy().view(np.uint32)
     for key, words in list(zip(keys, drawn, strict=True))[:: max(1, count // 7)]:
-        np.testing.assert_array_equal(words, wc.bits(key, n), err_msg=f"key {key}")
+        np.testing.assert_array_equal(words, wc.random.bits(key, n), err_msg=f"key {key}")
     np.testing.assert_array_equal(before.cpu().numpy().view(np.uint32), keys, err_msg="the keys handed in")
 
 
@@ -293,7 +296,7 @@ def test_devices_that_do_not_divide_the_keys_share_them_too() -> None:
         spread.append(len(keys))
         return keys
 
-    alone, plan, keys = torch_place("cpu", 1), wc.mask_plan({"a": (5, 7)}, 0.4), wc.split(wc.key(2), 5)
+    alone, plan, keys = torch_place("cpu", 1), wc.mask_plan({"a": (5, 7)}, 0.4), wc.random.split(wc.key(2), 5)
     shared = masks_from_keys(replace(alone, devices=3, spread=over_three), keys, plan)
     assert spread == [6], "three devices have two candidates each, one of them to fill up"
     np.testing.assert_array_equal(shared["a"], masks_from_keys(alone, keys, plan)["a"])
@@ -368,13 +371,13 @@ def test_the_users_precision_is_put_back() -> None:
 def test_devices_that_are_not_there(name: str, arguments: dict[str, Any], text: str) -> None:
     if name == "torch_xla":
         pytest.importorskip("torch_xla", reason="PyTorch/XLA is not installed: pip install 'weedout-core[torch-xla]'")
-    with pytest.raises(wc.BackendError, match=text):
+    with pytest.raises(wc.errors.BackendError, match=text):
         wc.load_backend(name, **arguments)
 
 
 def test_tpu_without_its_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch_tpu", None)
-    with pytest.raises(wc.BackendNotInstalledError, match=r"pip install 'weedout-core\[tpu\]'"):
+    with pytest.raises(wc.errors.BackendNotInstalledError, match=r"pip install 'weedout-core\[tpu\]'"):
         wc.load_backend("tpu")
 
 
@@ -394,10 +397,10 @@ def test_a_fitness_does_not_depend_on_who_is_scored_beside() -> None:
     backend = wc.load_backend("torch", device="cpu")
     net = wc.mlp(20, (64, 48), 4)
     params, (x, y) = backend.initialise(net, wc.key(1)), examples(33, (20,))
-    keys, plan = wc.split(wc.key(2), 11), wc.mask_plan(wc.mask_space(net), 0.5)
+    keys, plan = wc.random.split(wc.key(2), 11), wc.mask_plan(wc.mask_space(net), 0.5)
 
     def scores(some: slice, chunk: int) -> np.ndarray:
-        population = wc.Population(len(keys[some]), plan, keys[some], None, None)
+        population = wc.backend.Population(len(keys[some]), plan, keys[some], None, None)
         return backend.to_numpy(backend.score(net, params, population, x, y, chunk=chunk))
 
     whole = scores(slice(None), 11)

@@ -116,7 +116,7 @@ def test_batch_norm_of_a_single_value(kernel: str) -> None:
 
 
 def test_batch_norm_with_given_statistics() -> None:
-    layer, params = wc.BatchNorm("norm", epsilon=1e-3), {"norm/scale": drawn(5), "norm/bias": drawn(2, 5)}
+    layer, params = wc.nn.BatchNorm("norm", epsilon=1e-3), {"norm/scale": drawn(5), "norm/bias": drawn(2, 5)}
     h, mean, variance = drawn(2, 3, 4, 4, 5), drawn(5), drawn(2, 5) ** 2
     y, taken = norms.batch_norm(layer, params, h, {"norm/mean": mean, "norm/variance": variance})
     assert taken == {}
@@ -148,11 +148,11 @@ def test_a_removed_node_is_absent(granularity: str) -> None:
 #: Layers that begin with what changes its input in place where it may, once in a branch and once after a sum.
 CAREFUL = wc.Network(
     (
-        wc.Residual((wc.Relu(), wc.Mask("a"), wc.Relu()), (wc.Mask("b"), wc.Relu())),
-        wc.Mask("c", rescale=True),
-        wc.Residual((), (wc.Relu(),)),
-        wc.Relu(),
-        wc.Dense("logits", 3),
+        wc.nn.Residual((wc.nn.Relu(), wc.nn.Mask("a"), wc.nn.Relu()), (wc.nn.Mask("b"), wc.nn.Relu())),
+        wc.nn.Mask("c", rescale=True),
+        wc.nn.Residual((), (wc.nn.Relu(),)),
+        wc.nn.Relu(),
+        wc.nn.Dense("logits", 3),
     ),
     (7,),
 )
@@ -161,7 +161,7 @@ CAREFUL = wc.Network(
 @pytest.mark.parametrize("networks", [1, 2])
 @pytest.mark.parametrize("net", [CAREFUL, wc.mlp(7, (9, 8), 4), wc.vgg(2, 4, (4, 4, 3))])
 def test_what_is_changed_in_place_is_nobody_elses(net: wc.Network, networks: int) -> None:
-    params = {path: drawn(*shape).detach().float() for path, shape in wc.parameter_shapes(net).items()}
+    params = {path: drawn(*shape).detach().float() for path, shape in wc.nn.parameter_shapes(net).items()}
     masks = {site: drawn(2, *shape) > 0 for site, shape in wc.mask_space(net).items()}
     h = drawn(networks, 6, *net.input_shape).detach().float()
     before = h.clone()
@@ -173,7 +173,7 @@ def test_what_is_changed_in_place_is_nobody_elses(net: wc.Network, networks: int
 
 
 def test_crops_are_windows_of_the_padded_image() -> None:
-    rng, margin = np.random.default_rng(0), wc.CROP_MARGIN
+    rng, margin = np.random.default_rng(0), wc.backend.CROP_MARGIN
     x = rng.standard_normal((40, 6, 8, 3)).astype(np.float32)
     crops = np.stack([rng.integers(0, high, 40) for high in (2 * margin + 1, 2 * margin + 1, 2)], axis=1)
     shown = batches.crop_images(torch.from_numpy(x), torch.from_numpy(crops)).numpy()
@@ -219,7 +219,7 @@ class WideResNet(torch.nn.Module):
 
 def test_a_wide_resnet_is_pytorchs() -> None:
     net, module = wc.wide_resnet(10, 1, 4, (8, 8, 3)), WideResNet().double()
-    params = {path: drawn(*shape) for path, shape in wc.parameter_shapes(net).items()}
+    params = {path: drawn(*shape) for path, shape in wc.nn.parameter_shapes(net).items()}
     names = {"kernel": "weight", "scale": "weight", "bias": "bias"}
     own = dict(module.named_parameters())
     assert len(own) == len(params)

@@ -13,7 +13,7 @@ import pytest
 
 import weedout_core as wc
 from weedout_core.testing import CHECKS
-from weedout_core.testing.strategies import networks
+from weedout_core.testing.examples import networks
 from weedout_core.testing.tolerances import bound
 
 ROOT = Path(__file__).parents[2]
@@ -97,21 +97,23 @@ def test_the_toy_backend_passes(conform: Conform) -> None:
 
 
 #: A convolution before what the toy backend computes.
-WITH_CONV = wc.Network((wc.Conv("first", 2), wc.Relu(), wc.Mask("first"), wc.Flatten(), wc.Dense("out", 2)), (3, 3, 1))
+WITH_CONV = wc.Network(
+    (wc.nn.Conv("first", 2), wc.nn.Relu(), wc.nn.Mask("first"), wc.nn.Flatten(), wc.nn.Dense("out", 2)), (3, 3, 1)
+)
 
 
 @pytest.fixture
-def toy(monkeypatch: pytest.MonkeyPatch) -> wc.Backend:
+def toy(monkeypatch: pytest.MonkeyPatch) -> wc.backend.Backend:
     """The toy backend in this process."""
     monkeypatch.syspath_prepend(TOY)
     return importlib.import_module("weedout_toy").connect()
 
 
-def test_the_kit_tries_the_networks_that_it_has_the_layers_for(toy: wc.Backend) -> None:
+def test_the_kit_tries_the_networks_that_it_has_the_layers_for(toy: wc.backend.Backend) -> None:
     everything = networks(wc.load_backend("numpy"))
     tried = networks(toy)
     assert 2 <= len(tried) < len(everything)
-    assert all(wc.Conv not in map(type, net.layers) for net in tried)
+    assert all(wc.nn.Conv not in map(type, net.layers) for net in tried)
 
 
 @pytest.mark.parametrize(
@@ -129,11 +131,11 @@ def test_the_kit_tries_the_networks_that_it_has_the_layers_for(toy: wc.Backend) 
     ],
     ids=["apply", "score", "evaluate", "train", "search"],
 )
-def test_a_network_with_a_convolution_is_refused(toy: wc.Backend, asked: Callable[..., object]) -> None:
-    params = {path: np.ones(shape, np.float32) for path, shape in wc.parameter_shapes(WITH_CONV).items()}
+def test_a_network_with_a_convolution_is_refused(toy: wc.backend.Backend, asked: Callable[..., object]) -> None:
+    params = {path: np.ones(shape, np.float32) for path, shape in wc.nn.parameter_shapes(WITH_CONV).items()}
     mask = {site: np.ones(shape, dtype=bool) for site, shape in wc.mask_space(WITH_CONV).items()}
     data = np.ones((4, 3, 3, 1), np.float32), np.array([0, 1, 0, 1])
-    with pytest.raises(wc.BackendError) as refused:
+    with pytest.raises(wc.errors.BackendError) as refused:
         asked(toy, WITH_CONV, params, mask, data)
     assert str(refused.value) == (
         "the toy backend computes the layers Dense, Relu, Flatten, Mask; the network has Conv too. "
@@ -141,19 +143,19 @@ def test_a_network_with_a_convolution_is_refused(toy: wc.Backend, asked: Callabl
     )
 
 
-def test_masks_of_channels(toy: wc.Backend) -> None:
+def test_masks_of_channels(toy: wc.backend.Backend) -> None:
     """The kit has them in networks with convolutions only."""
-    layers = (wc.Mask("image", rescale=True, granularity="channel"), wc.Flatten(), wc.Dense("out", 3))
+    layers = (wc.nn.Mask("image", rescale=True, granularity="channel"), wc.nn.Flatten(), wc.nn.Dense("out", 3))
     net, rng = wc.Network(layers, (2, 3, 2)), np.random.default_rng(0)
-    params = {path: rng.normal(size=shape).astype(np.float32) for path, shape in wc.parameter_shapes(net).items()}
+    params = {path: rng.normal(size=shape).astype(np.float32) for path, shape in wc.nn.parameter_shapes(net).items()}
     x, masks = rng.normal(size=(5, 2, 3, 2)).astype(np.float32), {"image": np.array([False, True])}
     wanted, most = bound("apply")(net, params, masks, x)
     assert (np.abs(toy.apply(net, params, x, masks) - wanted) <= most).all()
 
 
-def test_constants_of_initial_weights(toy: wc.Backend) -> None:
+def test_constants_of_initial_weights(toy: wc.backend.Backend) -> None:
     """γ of a batch normalisation, were there one: 1 without a draw."""
-    spec = wc.ParameterSpec("norm/scale", (3,), code=1, std=0.0, value=1.0)
+    spec = wc.nn.ParameterSpec("norm/scale", (3,), code=1, std=0.0, value=1.0)
     np.testing.assert_array_equal(toy.draw_parameters(wc.key(0), (spec,))["norm/scale"], np.ones(3))
 
 

@@ -12,7 +12,8 @@ from tests.conformance import wrong_draws as draws
 from tests.conformance import wrong_scores as scores
 from tests.conformance import wrong_training as training
 from tests.conformance.wrappers import Wrong
-from weedout_core import Backend, load_backend
+from weedout_core import load_backend
+from weedout_core.backend import Backend
 from weedout_core.testing import CHECKS, assert_agrees
 
 #: Each wrong backend, and the check that is there to catch it.

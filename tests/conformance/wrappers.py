@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from weedout_core import Backend, Batches, Layer, Network, Residual, TrainConfig, initial_statistics, train_plan
-from weedout_core._backend import stack
+from weedout_core import Network, TrainConfig
+from weedout_core._contract.record import stack
+from weedout_core.backend import Backend, Batches, train_plan
+from weedout_core.nn import Layer, Residual, initial_statistics
 
 Wrong = Callable[[Backend], Backend]
 

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from tests.conformance.wrappers import on_host, other_layers, with_arguments
-from weedout_core import Backend, Gather, Population, Scale, compact, every_layer, kept_indices, masks_from_keys
+from weedout_core import compact
+from weedout_core.backend import Backend, Population, kept_indices, masks_from_keys
+from weedout_core.nn import Gather, Scale, every_layer
 
 
 def with_layers(backend: Backend, function: str, change: Callable[[Any], Any]) -> Backend:

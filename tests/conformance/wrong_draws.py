@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tests.conformance.wrappers import on_host, with_arguments, with_result
-from weedout_core import Backend, MaskPlan, SitePlan
+from weedout_core.backend import Backend, MaskPlan, SitePlan
 
 
 def with_sites(backend: Backend, change: Callable[[SitePlan], SitePlan]) -> Backend:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from tests.conformance.wrappers import batch_statistics, on_host, other_layers, with_arguments, with_result
-from weedout_core import Backend, BatchNorm, Conv, Mask, Residual, initial_statistics
-from weedout_core._layers import walk
+from weedout_core._networks.layers import walk
+from weedout_core.backend import Backend
+from weedout_core.nn import BatchNorm, Conv, Mask, Residual, initial_statistics
 
 
 def with_fitness(backend: Backend, change: Callable[..., Any]) -> Backend:

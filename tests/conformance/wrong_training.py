@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from tests.conformance.wrappers import on_host, other_layers, with_arguments, with_result
-from weedout_core import CROP_MARGIN, Backend, BatchNorm, learning_rates
-from weedout_core._layers import walk
+from weedout_core._networks.layers import walk
+from weedout_core.backend import CROP_MARGIN, Backend, learning_rates
+from weedout_core.nn import BatchNorm
 
 
 def with_plan(backend: Backend, **fields: Any) -> Backend:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 import weedout_core as wc
-from weedout_core._layers import walk
+from weedout_core._networks.layers import walk
 
 MLP = wc.mlp(inputs=6, hidden=(4, 3), classes=2)
 
@@ -13,22 +13,22 @@ MLP = wc.mlp(inputs=6, hidden=(4, 3), classes=2)
 def names(net: wc.Network) -> list[str]:
     """The layers from first to last, those of branches too: masks by their site, the others by their kind."""
     return [
-        layer.site if isinstance(layer, wc.Mask) else type(layer).__name__
+        layer.site if isinstance(layer, wc.nn.Mask) else type(layer).__name__
         for layer, _ in walk(net.layers, net.input_shape)
     ]
 
 
-def sequences(layers: Sequence[wc.Layer]) -> list[Sequence[wc.Layer]]:
+def sequences(layers: Sequence[wc.nn.Layer]) -> list[Sequence[wc.nn.Layer]]:
     """The layers, and those of every branch within."""
     found = [layers]
     for layer in layers:
-        if isinstance(layer, wc.Residual):
+        if isinstance(layer, wc.nn.Residual):
             found += sequences(layer.main) + sequences(layer.shortcut)
     return found
 
 
-def masks(net: wc.Network) -> list[wc.Mask]:
-    return [layer for layer, _ in walk(net.layers, net.input_shape) if isinstance(layer, wc.Mask)]
+def masks(net: wc.Network) -> list[wc.nn.Mask]:
+    return [layer for layer, _ in walk(net.layers, net.input_shape) if isinstance(layer, wc.nn.Mask)]
 
 
 # Multilayer perceptrons
@@ -36,32 +36,32 @@ def masks(net: wc.Network) -> list[wc.Mask]:
 
 def test_an_mlp_is_dense_relu_mask_again_and_again() -> None:
     assert MLP.layers == (
-        wc.Dense("dense_0", 4),
-        wc.Relu(),
-        wc.Mask("hidden_0"),
-        wc.Dense("dense_1", 3),
-        wc.Relu(),
-        wc.Mask("hidden_1"),
-        wc.Dense("logits", 2),
+        wc.nn.Dense("dense_0", 4),
+        wc.nn.Relu(),
+        wc.nn.Mask("hidden_0"),
+        wc.nn.Dense("dense_1", 3),
+        wc.nn.Relu(),
+        wc.nn.Mask("hidden_1"),
+        wc.nn.Dense("logits", 2),
     ), "masks sit after the ReLU, before the next weights; the logits are never masked"
     assert (MLP.input_shape, MLP.output_shape, MLP.classes) == ((6,), (2,), 2)
-    assert wc.mlp(6, (4,), 2, rescale=True).layers[2] == wc.Mask("hidden_0", rescale=True)
+    assert wc.mlp(6, (4,), 2, rescale=True).layers[2] == wc.nn.Mask("hidden_0", rescale=True)
 
 
 def test_an_mlp_flattens_inputs_with_axes() -> None:
     net = wc.mlp((2, 3, 1), (4, 3), 2)
-    assert net.layers == (wc.Flatten(), *MLP.layers)
+    assert net.layers == (wc.nn.Flatten(), *MLP.layers)
     assert net.input_shape == (2, 3, 1)
-    assert wc.parameter_shapes(net) == wc.parameter_shapes(MLP), "6 features either way"
+    assert wc.nn.parameter_shapes(net) == wc.nn.parameter_shapes(MLP), "6 features either way"
     assert wc.mlp((6,), (4, 3), 2) == MLP, "one axis is flat already"
 
 
 def test_an_mlp_needs_inputs_and_units() -> None:
-    with pytest.raises(wc.ConfigError, match=r"inputs must be at least 1; got 0\."):
+    with pytest.raises(wc.errors.ConfigError, match=r"inputs must be at least 1; got 0\."):
         wc.mlp(0, (3,), 2)
-    with pytest.raises(wc.ConfigError, match=r"inputs must be at least 1; got \(3, 0\)\."):
+    with pytest.raises(wc.errors.ConfigError, match=r"inputs must be at least 1; got \(3, 0\)\."):
         wc.mlp((3, 0), (3,), 2)
-    with pytest.raises(wc.ConfigError, match=r"Dense layer 'dense_1' must have units of at least 1; got 0\."):
+    with pytest.raises(wc.errors.ConfigError, match=r"Dense layer 'dense_1' must have units of at least 1; got 0\."):
         wc.mlp(3, (3, 0), 2)
 
 
@@ -99,19 +99,19 @@ def test_the_layers_of_the_smallest_wide_resnet() -> None:
 def test_a_block_that_keeps_the_shape_has_the_identity_as_its_shortcut() -> None:
     """Where a block keeps the shape, its first activation belongs to the branch; else both branches share it."""
     net = wc.wide_resnet(16, 2, 5)
-    blocks = [layer for layer in net.layers if isinstance(layer, wc.Residual)]
+    blocks = [layer for layer in net.layers if isinstance(layer, wc.nn.Residual)]
     assert [len(block.shortcut) for block in blocks] == [1, 0, 1, 0, 1, 0], "two blocks a group"
     assert blocks[1].main[:4] == (
-        wc.BatchNorm("group_0/block_1/norm_0"),
-        wc.Relu(),
-        wc.Mask("group_0/block_1/mask_0"),
-        wc.Conv("group_0/block_1/conv_0", 32),
+        wc.nn.BatchNorm("group_0/block_1/norm_0"),
+        wc.nn.Relu(),
+        wc.nn.Mask("group_0/block_1/mask_0"),
+        wc.nn.Conv("group_0/block_1/conv_0", 32),
     )
-    assert blocks[0].main[0] == wc.Conv("group_0/block_0/conv_0", 32)
-    assert blocks[2].main[0] == wc.Conv("group_1/block_0/conv_0", 64, stride=2)
-    assert blocks[2].shortcut == (wc.Conv("group_1/block_0/shortcut", 64, window=1, stride=2),)
+    assert blocks[0].main[0] == wc.nn.Conv("group_0/block_0/conv_0", 32)
+    assert blocks[2].main[0] == wc.nn.Conv("group_1/block_0/conv_0", 64, stride=2)
+    assert blocks[2].shortcut == (wc.nn.Conv("group_1/block_0/shortcut", 64, window=1, stride=2),)
     first = wc.wide_resnet(16, 1, 5).layers[1]
-    assert isinstance(first, wc.Residual), "with width 1 the first group keeps 16 channels: its first block too"
+    assert isinstance(first, wc.nn.Residual), "with width 1 the first group keeps 16 channels: its first block too"
     assert first.shortcut == ()
 
 
@@ -123,14 +123,14 @@ def test_masks_stand_after_every_activation_of_the_blocks_and_on_the_pooled_feat
     for layers in sequences(net.layers):
         for index, layer in enumerate(layers):
             after = layers[index + 1] if index + 1 < len(layers) else None
-            if isinstance(layer, wc.Relu):
-                assert isinstance(after, wc.Mask | wc.GlobalAveragePool), f"{after} follows a ReLU"
-            elif isinstance(layer, wc.GlobalAveragePool):
-                assert isinstance(after, wc.Mask), f"{after} follows the pooling"
+            if isinstance(layer, wc.nn.Relu):
+                assert isinstance(after, wc.nn.Mask | wc.nn.GlobalAveragePool), f"{after} follows a ReLU"
+            elif isinstance(layer, wc.nn.GlobalAveragePool):
+                assert isinstance(after, wc.nn.Mask), f"{after} follows the pooling"
                 assert after.site == "pooled", "the input of the last fully connected layers is masked"
-            elif isinstance(layer, wc.BatchNorm):
-                assert after == wc.Relu(), f"{after} follows a batch norm: before it, a zero would not stay zero"
-    assert net.layers[-1] == wc.Dense("logits", 5), "never the logits"
+            elif isinstance(layer, wc.nn.BatchNorm):
+                assert after == wc.nn.Relu(), f"{after} follows a batch norm: before it, a zero would not stay zero"
+    assert net.layers[-1] == wc.nn.Dense("logits", 5), "never the logits"
 
 
 def test_the_mask_space_of_a_small_wide_resnet() -> None:
@@ -156,9 +156,9 @@ def test_the_sums_of_a_wide_resnet_may_be_masked_too() -> None:
     assert set(wc.mask_space(masked)) - set(wc.mask_space(plain)) == set(sums)
     top = masked.layers
     for index, layer in enumerate(top):
-        if isinstance(layer, wc.Residual):
+        if isinstance(layer, wc.nn.Residual):
             after = top[index + 1]
-            assert isinstance(after, wc.Mask), "after every sum"
+            assert isinstance(after, wc.nn.Mask), "after every sum"
             assert (after.site, after.granularity) == (sums.pop(0), "channel")
     assert not sums
 
@@ -166,14 +166,14 @@ def test_the_sums_of_a_wide_resnet_may_be_masked_too() -> None:
 def test_a_wide_resnet_may_have_hidden_layers_before_the_logits() -> None:
     net = wc.wide_resnet(10, 1, 5, hidden=(7, 6))
     assert net.layers[-8:] == (
-        wc.Mask("pooled"),
-        wc.Dense("dense_0", 7),
-        wc.Relu(),
-        wc.Mask("hidden_0"),
-        wc.Dense("dense_1", 6),
-        wc.Relu(),
-        wc.Mask("hidden_1"),
-        wc.Dense("logits", 5),
+        wc.nn.Mask("pooled"),
+        wc.nn.Dense("dense_0", 7),
+        wc.nn.Relu(),
+        wc.nn.Mask("hidden_0"),
+        wc.nn.Dense("dense_1", 6),
+        wc.nn.Relu(),
+        wc.nn.Mask("hidden_1"),
+        wc.nn.Dense("logits", 5),
     )
 
 
@@ -197,19 +197,19 @@ def test_masks_are_not_rescaled_unless_told() -> None:
 @pytest.mark.parametrize("depth", [4, 5, 9, 11, 27, -2])
 def test_a_depth_that_is_no_whole_number_of_blocks_is_an_error(depth: int) -> None:
     message = rf"the depth of a Wide ResNet must be 6·n \+ 4 \(10, 16, 22, 28, 40, …\); got {depth}\."
-    with pytest.raises(wc.ConfigError, match=message):
+    with pytest.raises(wc.errors.ConfigError, match=message):
         wc.wide_resnet(depth, 1, 10)
 
 
 def test_a_width_below_1_is_an_error() -> None:
-    with pytest.raises(wc.ConfigError, match=r"the width of a Wide ResNet must be at least 1; got 0\."):
+    with pytest.raises(wc.errors.ConfigError, match=r"the width of a Wide ResNet must be at least 1; got 0\."):
         wc.wide_resnet(10, 0, 10)
-    with pytest.raises(wc.ConfigError, match=r"the width of a VGG must be at least 1; got 0\."):
+    with pytest.raises(wc.errors.ConfigError, match=r"the width of a VGG must be at least 1; got 0\."):
         wc.vgg(0, 10)
 
 
 def test_a_wide_resnet_needs_images() -> None:
-    with pytest.raises(wc.ConfigError, match=r"Conv layer 'conv' needs an input \(height, width, channels\)"):
+    with pytest.raises(wc.errors.ConfigError, match=r"Conv layer 'conv' needs an input \(height, width, channels\)"):
         wc.wide_resnet(10, 1, 10, (784,))
 
 
@@ -219,23 +219,23 @@ def test_a_wide_resnet_needs_images() -> None:
 def test_a_vgg_is_a_convolution_and_a_pooling_a_group() -> None:
     net = wc.vgg(2, 5, (8, 8, 3))
     assert net.layers == (
-        wc.Conv("conv_0", 2),
-        wc.BatchNorm("norm_0"),
-        wc.Relu(),
-        wc.Mask("group_0"),
-        wc.MaxPool(2),
-        wc.Conv("conv_1", 4),
-        wc.BatchNorm("norm_1"),
-        wc.Relu(),
-        wc.Mask("group_1"),
-        wc.MaxPool(2),
-        wc.Conv("conv_2", 8),
-        wc.BatchNorm("norm_2"),
-        wc.Relu(),
-        wc.Mask("group_2"),
-        wc.MaxPool(2),
-        wc.Flatten(),
-        wc.Dense("logits", 5),
+        wc.nn.Conv("conv_0", 2),
+        wc.nn.BatchNorm("norm_0"),
+        wc.nn.Relu(),
+        wc.nn.Mask("group_0"),
+        wc.nn.MaxPool(2),
+        wc.nn.Conv("conv_1", 4),
+        wc.nn.BatchNorm("norm_1"),
+        wc.nn.Relu(),
+        wc.nn.Mask("group_1"),
+        wc.nn.MaxPool(2),
+        wc.nn.Conv("conv_2", 8),
+        wc.nn.BatchNorm("norm_2"),
+        wc.nn.Relu(),
+        wc.nn.Mask("group_2"),
+        wc.nn.MaxPool(2),
+        wc.nn.Flatten(),
+        wc.nn.Dense("logits", 5),
     ), "an image of 8 × 8 can be halved three times"
 
 
@@ -260,5 +260,7 @@ def test_the_groups_of_a_vgg_end_where_the_image_cannot_be_halved(input_shape: t
 
 
 def test_a_vgg_of_no_images_is_an_error() -> None:
-    with pytest.raises(wc.ConfigError, match=r"a VGG needs images \(height, width, channels\); got shape \(32,\)"):
+    with pytest.raises(
+        wc.errors.ConfigError, match=r"a VGG needs images \(height, width, channels\); got shape \(32,\)"
+    ):
         wc.vgg(1, 10, (32,))

@@ -13,7 +13,8 @@ NET = wc.mlp(inputs=3, hidden=(4, 2), classes=2)
 SPACE = wc.mask_space(NET)
 #: With a batch norm: flat, so that the reference is quick.
 NORMED = wc.Network(
-    (wc.Dense("first", 4), wc.BatchNorm("norm"), wc.Relu(), wc.Mask("hidden"), wc.Dense("logits", 2)), (3,)
+    (wc.nn.Dense("first", 4), wc.nn.BatchNorm("norm"), wc.nn.Relu(), wc.nn.Mask("hidden"), wc.nn.Dense("logits", 2)),
+    (3,),
 )
 STATISTICS = {"norm/mean": np.linspace(-1, 1, 4), "norm/variance": np.linspace(0.5, 4, 4)}
 X = np.linspace(-1, 1, 15).reshape(5, 3)
@@ -21,58 +22,58 @@ Y = np.asarray([0, 1, 0, 1, 1])
 
 
 @pytest.fixture(scope="module")
-def backend() -> wc.Backend:
+def backend() -> wc.backend.Backend:
     return wc.load_backend("numpy")
 
 
 @pytest.fixture(scope="module")
-def params(backend: wc.Backend) -> Any:
+def params(backend: wc.backend.Backend) -> Any:
     return backend.initialise(NET, wc.key(0))
 
 
 @pytest.fixture(scope="module")
-def normed(backend: wc.Backend) -> Any:
+def normed(backend: wc.backend.Backend) -> Any:
     return backend.initialise(NORMED, wc.key(0))
 
 
-def test_sample_masks_draws_candidate_i_from_fold_in_i(backend: wc.Backend) -> None:
+def test_sample_masks_draws_candidate_i_from_fold_in_i(backend: wc.backend.Backend) -> None:
     masks = backend.sample_masks(wc.key(4), SPACE, sparsity=0.5, count=3)
-    expected = wc.masks_from_keys(wc.split(wc.key(4), 3), wc.mask_plan(SPACE, 0.5))
+    expected = wc.backend.masks_from_keys(wc.random.split(wc.key(4), 3), wc.mask_plan(SPACE, 0.5))
     assert set(masks) == set(SPACE)
     for site in SPACE:
         np.testing.assert_array_equal(backend.to_numpy(masks[site]), expected[site])
     bernoulli = backend.sample_masks(wc.key(4), SPACE, sparsity=0.5, count=3, sampling="bernoulli")
-    expected = wc.masks_from_keys(wc.split(wc.key(4), 3), wc.mask_plan(SPACE, 0.5, "bernoulli"))
+    expected = wc.backend.masks_from_keys(wc.random.split(wc.key(4), 3), wc.mask_plan(SPACE, 0.5, "bernoulli"))
     for site in SPACE:
         np.testing.assert_array_equal(backend.to_numpy(bernoulli[site]), expected[site])
 
 
-def test_initialise_draws_he_normal_unless_told_otherwise(backend: wc.Backend) -> None:
+def test_initialise_draws_he_normal_unless_told_otherwise(backend: wc.backend.Backend) -> None:
     params = backend.initialise(NET, wc.key(1))
-    assert {path: np.shape(value) for path, value in params.items()} == wc.parameter_shapes(NET)
-    kept = backend.initialise(NET, wc.key(1), wc.he_normal(NET, kept={"hidden_0": 1}))
+    assert {path: np.shape(value) for path, value in params.items()} == wc.nn.parameter_shapes(NET)
+    kept = backend.initialise(NET, wc.key(1), wc.nn.he_normal(NET, kept={"hidden_0": 1}))
     # std = sqrt(2 / fan): counting 1 of 4 inputs doubles the same normals; doubling is exact in binary.
     np.testing.assert_allclose(kept["dense_1/kernel"], 2 * np.asarray(params["dense_1/kernel"]), rtol=1e-15)
 
 
-def test_apply_without_masks_is_apply_with_all_ones(backend: wc.Backend, params: Any) -> None:
+def test_apply_without_masks_is_apply_with_all_ones(backend: wc.backend.Backend, params: Any) -> None:
     ones = {site: np.ones(shape, dtype=bool) for site, shape in SPACE.items()}
     parent = backend.to_numpy(backend.apply(NET, params, X))
     assert parent.shape == (5, 2)
     np.testing.assert_array_equal(backend.to_numpy(backend.apply(NET, params, X, ones)), parent)
 
 
-def test_apply_to_a_network_without_sites_takes_no_masks(backend: wc.Backend) -> None:
+def test_apply_to_a_network_without_sites_takes_no_masks(backend: wc.backend.Backend) -> None:
     net = wc.mlp(3, (), 2)
     params = backend.initialise(net, wc.key(0))
     np.testing.assert_array_equal(backend.apply(net, params, X, {}), backend.apply(net, params, X))
 
 
-def test_score_takes_masks_or_a_population(backend: wc.Backend, params: Any) -> None:
+def test_score_takes_masks_or_a_population(backend: wc.backend.Backend, params: Any) -> None:
     config = wc.SearchConfig(sparsity=0.5, population=4)
-    population = wc.ask(wc.init(wc.key(2), SPACE, config))
+    population = wc.ask_tell.ask(wc.ask_tell.init(wc.key(2), SPACE, config))
     assert population.mask_keys is not None
-    masks = wc.masks_from_keys(population.mask_keys, wc.mask_plan(SPACE, 0.5))
+    masks = wc.backend.masks_from_keys(population.mask_keys, wc.mask_plan(SPACE, 0.5))
     by_masks = backend.to_numpy(backend.score(NET, params, masks, X, Y))
     assert by_masks.shape == (4,)
     np.testing.assert_array_equal(backend.to_numpy(backend.score(NET, params, population, X, Y)), by_masks)
@@ -80,24 +81,26 @@ def test_score_takes_masks_or_a_population(backend: wc.Backend, params: Any) -> 
     np.testing.assert_array_equal(backend.to_numpy(in_chunks), by_masks, "chunks change no result")
 
 
-def test_apply_and_score_check_what_they_are_given(backend: wc.Backend, params: Any) -> None:
+def test_apply_and_score_check_what_they_are_given(backend: wc.backend.Backend, params: Any) -> None:
     masks = backend.sample_masks(wc.key(4), SPACE, sparsity=0.5, count=3)
     one = {site: mask[0] for site, mask in masks.items()}
-    with pytest.raises(wc.MaskError, match="the mask of site 'hidden_0' must have shape"):
+    with pytest.raises(wc.errors.MaskError, match="the mask of site 'hidden_0' must have shape"):
         backend.apply(NET, params, X, masks)
-    with pytest.raises(wc.MaskError, match="the mask of site 'hidden_0' must have shape"):
+    with pytest.raises(wc.errors.MaskError, match="the mask of site 'hidden_0' must have shape"):
         backend.score(NET, params, one, X, Y)
-    with pytest.raises(wc.MaskError, match="masks must have exactly the network's sites"):
+    with pytest.raises(wc.errors.MaskError, match="masks must have exactly the network's sites"):
         backend.apply(NET, params, X, {"hidden_0": one["hidden_0"]})
-    with pytest.raises(wc.DataError, match="inputs must have shape"):
+    with pytest.raises(wc.errors.DataError, match="inputs must have shape"):
         backend.apply(NET, params, X[:, :2], one)
-    with pytest.raises(wc.DataError, match="labels must be in"):
+    with pytest.raises(wc.errors.DataError, match="labels must be in"):
         backend.score(NET, params, masks, X, Y + 1)
-    with pytest.raises(wc.ConfigError, match="fitness must be one of 'negative_cross_entropy', 'accuracy'; got 'f1'"):
+    with pytest.raises(
+        wc.errors.ConfigError, match="fitness must be one of 'negative_cross_entropy', 'accuracy'; got 'f1'"
+    ):
         backend.score(NET, params, masks, X, Y, fitness="f1")
 
 
-def test_initialise_begins_batch_norm_at_scale_1(backend: wc.Backend, normed: Any) -> None:
+def test_initialise_begins_batch_norm_at_scale_1(backend: wc.backend.Backend, normed: Any) -> None:
     np.testing.assert_array_equal(backend.to_numpy(normed["norm/scale"]), np.ones(4))
     np.testing.assert_array_equal(backend.to_numpy(normed["norm/bias"]), np.zeros(4))
 
@@ -105,9 +108,9 @@ def test_initialise_begins_batch_norm_at_scale_1(backend: wc.Backend, normed: An
 # What batch normalisation takes
 
 
-def test_apply_takes_running_statistics_or_those_before_training(backend: wc.Backend, normed: Any) -> None:
+def test_apply_takes_running_statistics_or_those_before_training(backend: wc.backend.Backend, normed: Any) -> None:
     plain = backend.to_numpy(backend.apply(NORMED, normed, X))
-    before = backend.apply(NORMED, normed, X, statistics=wc.initial_statistics(NORMED))
+    before = backend.apply(NORMED, normed, X, statistics=wc.nn.initial_statistics(NORMED))
     np.testing.assert_array_equal(backend.to_numpy(before), plain)
     moved = backend.to_numpy(backend.apply(NORMED, normed, X, statistics=STATISTICS))
     assert np.abs(moved - plain).max() > 0.01, "other statistics are another network"
@@ -116,11 +119,11 @@ def test_apply_takes_running_statistics_or_those_before_training(backend: wc.Bac
     np.testing.assert_allclose(alone, moved[:1], rtol=1e-13)
 
 
-def scored_with(backend: wc.Backend, params: Any, **options: Any) -> Any:
+def scored_with(backend: wc.backend.Backend, params: Any, **options: Any) -> Any:
     """What ``score_population`` is given as norm; its other arguments have been checked as ever."""
     seen: list[Any] = []
 
-    def score_population(net: Any, params: Any, norm: Any, population: wc.Population, *rest: Any) -> np.ndarray:
+    def score_population(net: Any, params: Any, norm: Any, population: wc.backend.Population, *rest: Any) -> np.ndarray:
         seen.append(norm)
         return np.zeros(population.size)
 
@@ -131,7 +134,7 @@ def scored_with(backend: wc.Backend, params: Any, **options: Any) -> Any:
     return norm
 
 
-def test_score_hands_on_what_batch_norm_takes(backend: wc.Backend, normed: Any) -> None:
+def test_score_hands_on_what_batch_norm_takes(backend: wc.backend.Backend, normed: Any) -> None:
     assert scored_with(backend, normed) is None, "the statistics of the batch"
     given = scored_with(backend, normed, norm=STATISTICS)
     assert set(given) == set(STATISTICS)
@@ -143,7 +146,9 @@ def test_score_hands_on_what_batch_norm_takes(backend: wc.Backend, normed: Any) 
     assert whole.dtype.kind == "f", "inputs, made floats as all inputs are"
 
 
-def test_the_statistics_of_the_scored_batch_itself_are_those_of_the_batch(backend: wc.Backend, normed: Any) -> None:
+def test_the_statistics_of_the_scored_batch_itself_are_those_of_the_batch(
+    backend: wc.backend.Backend, normed: Any
+) -> None:
     masks = backend.sample_masks(wc.key(4), wc.mask_space(NORMED), sparsity=0.5, count=3)
     by_batch = backend.to_numpy(backend.score(NORMED, normed, masks, X, Y))
     recalibrated = backend.to_numpy(backend.score(NORMED, normed, masks, X, Y, norm=X))
@@ -159,40 +164,46 @@ def test_the_statistics_of_the_scored_batch_itself_are_those_of_the_batch(backen
     [
         (
             {"norm/mean": STATISTICS["norm/mean"]},
-            wc.ConfigError,
+            wc.errors.ConfigError,
             "statistics must be those of the network: 'norm/variance' must have shape (4,); got nothing.",
         ),
         (
             {**STATISTICS, "norm/mean": np.zeros(3)},
-            wc.ConfigError,
+            wc.errors.ConfigError,
             "statistics must be those of the network: 'norm/mean' must have shape (4,); got (3,).",
         ),
-        ({}, wc.ConfigError, "statistics must be those of the network: 'norm/mean' must have shape (4,); got nothing."),
+        (
+            {},
+            wc.errors.ConfigError,
+            "statistics must be those of the network: 'norm/mean' must have shape (4,); got nothing.",
+        ),
         (
             {**STATISTICS, "norm/scale": np.ones(4)},
-            wc.ConfigError,
+            wc.errors.ConfigError,
             "statistics must be those of the network: 'norm/scale' must not be there; got (4,).",
         ),
-        (X[:, :2], wc.DataError, "inputs must have shape (examples, *(3,)) and not be empty; got (5, 2)."),
-        (X[0], wc.DataError, "inputs must have shape (examples, *(3,)) and not be empty; got (3,)."),
-        (X[:0], wc.DataError, "inputs must have shape (examples, *(3,)) and not be empty; got (0, 3)."),
-        (X * np.nan, wc.DataError, "inputs must be finite; example 0 has NaN or infinity."),
+        (X[:, :2], wc.errors.DataError, "inputs must have shape (examples, *(3,)) and not be empty; got (5, 2)."),
+        (X[0], wc.errors.DataError, "inputs must have shape (examples, *(3,)) and not be empty; got (3,)."),
+        (X[:0], wc.errors.DataError, "inputs must have shape (examples, *(3,)) and not be empty; got (0, 3)."),
+        (X * np.nan, wc.errors.DataError, "inputs must be finite; example 0 has NaN or infinity."),
     ],
 )
 def test_score_checks_what_batch_norm_takes(
-    backend: wc.Backend, normed: Any, norm: Any, error: type[Exception], message: str
+    backend: wc.backend.Backend, normed: Any, norm: Any, error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error) as caught:
         scored_with(backend, normed, norm=norm)
     assert str(caught.value) == message
 
 
-def test_candidates_that_draw_their_own_weights_need_specs(backend: wc.Backend, params: Any) -> None:
-    population = wc.ask(wc.init(wc.key(2), SPACE, wc.SearchConfig(sparsity=0.5, population=4, weights="per_candidate")))
-    with pytest.raises(wc.ConfigError) as caught:
+def test_candidates_that_draw_their_own_weights_need_specs(backend: wc.backend.Backend, params: Any) -> None:
+    population = wc.ask_tell.ask(
+        wc.ask_tell.init(wc.key(2), SPACE, wc.SearchConfig(sparsity=0.5, population=4, weights="per_candidate"))
+    )
+    with pytest.raises(wc.errors.ConfigError) as caught:
         backend.score(NET, params, population, X, Y)
     assert str(caught.value) == (
-        "candidates with weight keys draw their own weights: params must be specs (wc.he_normal)."
+        "candidates with weight keys draw their own weights: params must be specs (wc.nn.he_normal)."
     )
 
 
@@ -200,12 +211,12 @@ def test_candidates_that_draw_their_own_weights_need_specs(backend: wc.Backend, 
 
 PARENT = wc.Network(
     (
-        wc.Dense("first", 5),
-        wc.Residual((wc.Mask("inside"), wc.Dense("main", 5))),
-        wc.BatchNorm("norm"),
-        wc.Mask("out"),
-        wc.BatchNorm("last"),
-        wc.Dense("logits", 2),
+        wc.nn.Dense("first", 5),
+        wc.nn.Residual((wc.nn.Mask("inside"), wc.nn.Dense("main", 5))),
+        wc.nn.BatchNorm("norm"),
+        wc.nn.Mask("out"),
+        wc.nn.BatchNorm("last"),
+        wc.nn.Dense("logits", 2),
     ),
     (3,),
 )  # a mask before a batch norm stays: it removes no weight
@@ -216,7 +227,7 @@ GATHERED: dict[str, np.ndarray] = {"inside": np.asarray([0, 2, 3], np.int32), "o
 
 
 @pytest.fixture(scope="module")
-def weights(backend: wc.Backend) -> Any:
+def weights(backend: wc.backend.Backend) -> Any:
     return backend.initialise(PARENT, wc.key(0))
 
 
@@ -226,11 +237,11 @@ def smaller(weights: Any) -> Any:
 
 
 def test_a_compacted_network_is_applied_scored_trained_and_measured_as_its_masked_parent(
-    backend: wc.Backend, weights: Any, smaller: Any
+    backend: wc.backend.Backend, weights: Any, smaller: Any
 ) -> None:
     """The same products, with zeros left out: sums of 5 terms in another order, at 2^-53 each, in a few layers."""
     mask = {"inside": INSIDE, "out": OUT[0]}
-    taken = SMALL.gather_masks(mask, wc.kept_indices(mask))
+    taken = SMALL.gather_masks(mask, wc.backend.kept_indices(mask))
     assert {name: value.tolist() for name, value in taken.items()} == {
         name: value.tolist() for name, value in GATHERED.items()
     }
@@ -242,7 +253,7 @@ def test_a_compacted_network_is_applied_scored_trained_and_measured_as_its_maske
     assert fitness[0] != fitness[1]
     by_masks = backend.score(SMALL.net, smaller, gathered, X, Y)
     np.testing.assert_allclose(backend.to_numpy(by_masks), fitness, rtol=1e-12)
-    by_population = backend.score(SMALL.net, smaller, wc.Population(2, None, None, None, gathered), X, Y)
+    by_population = backend.score(SMALL.net, smaller, wc.backend.Population(2, None, None, None, gathered), X, Y)
     np.testing.assert_array_equal(backend.to_numpy(by_population), backend.to_numpy(by_masks))
     one = wc.evaluate(PARENT, weights, mask, (X, Y), backend=backend)
     small = wc.evaluate(SMALL.net, smaller, GATHERED, (X, Y), backend=backend)
@@ -301,7 +312,7 @@ def never(*args: Any) -> Any:
     ],
 )
 def test_what_a_compacted_network_takes_is_checked_before_any_work(
-    backend: wc.Backend, smaller: Any, masks: Any, message: str
+    backend: wc.backend.Backend, smaller: Any, masks: Any, message: str
 ) -> None:
     idle = dataclasses.replace(backend, predict=never, train_init=never, train_epoch=never)
     config = wc.TrainConfig(epochs=1)
@@ -310,22 +321,24 @@ def test_what_a_compacted_network_takes_is_checked_before_any_work(
         lambda: wc.evaluate(SMALL.net, smaller, masks, (X, Y), backend=idle),
         lambda: wc.train(SMALL.net, smaller, masks, (X, Y), config, backend=idle, key=wc.key(0)),
     ):
-        with pytest.raises(wc.MaskError) as caught:
+        with pytest.raises(wc.errors.MaskError) as caught:
             use()
         assert str(caught.value) == message
 
 
-def test_candidates_of_a_compacted_network_are_checked(backend: wc.Backend, smaller: Any) -> None:
+def test_candidates_of_a_compacted_network_are_checked(backend: wc.backend.Backend, smaller: Any) -> None:
     idle = dataclasses.replace(backend, score_population=never)
     several: dict[str, Any] = {name: np.stack([value] * 2) for name, value in GATHERED.items()}
-    keyed = wc.ask(wc.init(wc.key(2), wc.mask_space(SMALL.net), wc.SearchConfig(sparsity=0.5, population=4)))
+    keyed = wc.ask_tell.ask(
+        wc.ask_tell.init(wc.key(2), wc.mask_space(SMALL.net), wc.SearchConfig(sparsity=0.5, population=4))
+    )
     for candidates, message in (
         (keyed, "masks must have the indices of the network's Gather layers ['inside']"),
         ({**several, "out": OUT[:1]}, "the mask of site 'out' must have shape (candidates, *nodes)"),
         (GATHERED, "the indices of Gather layer 'inside' must have shape (candidates, *nodes) with nodes (3,)"),
         ({**several, "inside": several["inside"] + 3}, "the indices of Gather layer 'inside' must be in [0, 5)"),
     ):
-        with pytest.raises(wc.MaskError, match=f"^{re.escape(message)}"):
+        with pytest.raises(wc.errors.MaskError, match=f"^{re.escape(message)}"):
             idle.score(SMALL.net, smaller, candidates, X, Y)
 
 
@@ -335,14 +348,14 @@ def test_candidates_of_a_compacted_network_are_checked(backend: wc.Backend, smal
 def test_a_population_needs_sites() -> None:
     backend, plain = wc.load_backend("numpy"), wc.mlp(3, (), 2)
     params = backend.initialise(plain, wc.key(0))
-    with pytest.raises(wc.MaskError, match="at least one site"):
+    with pytest.raises(wc.errors.MaskError, match="at least one site"):
         backend.score(plain, params, {}, np.zeros((2, 3)), np.zeros(2, dtype=int))
 
 
 def test_a_chunk_must_be_positive() -> None:
     backend, net = wc.load_backend("numpy"), wc.mlp(3, (4,), 2)
     masks = backend.sample_masks(wc.key(0), wc.mask_space(net), 0.5, 3)
-    with pytest.raises(wc.ConfigError, match="chunk must be an integer of at least 1; got -1"):
+    with pytest.raises(wc.errors.ConfigError, match="chunk must be an integer of at least 1; got -1"):
         backend.score(
             net, backend.initialise(net, wc.key(0)), masks, np.zeros((2, 3)), np.zeros(2, dtype=int), chunk=-1
         )

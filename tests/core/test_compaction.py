@@ -18,30 +18,36 @@ from hypothesis import strategies as st
 
 import weedout_core as wc
 from tests.core.random_networks import masked_networks, networks
-from weedout_core._kept import kept_part
-from weedout_core._layers import run_shape
+from weedout_core._compaction.compacted import kept_part
+from weedout_core._networks.layers import run_shape
 from weedout_core.testing.tolerances import bound
 from weedout_numpy.network import backward, batch_statistics, forward
 from weedout_numpy.scoring import norm_statistics, score
 from weedout_numpy.training import Learner, train_step
 
 Tree = Mapping[str, np.ndarray]
-Layers = tuple[wc.Layer, ...]
+Layers = tuple[wc.nn.Layer, ...]
 IMAGE = (4, 4, 2)
 
 
-def two_masks(*between: wc.Layer) -> wc.Network:
+def two_masks(*between: wc.nn.Layer) -> wc.Network:
     """A mask of channels and one of nodes, after a Flatten, with these layers between."""
-    first = (wc.Conv("conv", 5), wc.BatchNorm("norm"), wc.Relu(), wc.Mask("channels", True, "channel"), wc.Flatten())
-    return wc.Network((*first, *between, wc.Mask("nodes", True), wc.Dense("logits", 3)), IMAGE)
+    first = (
+        wc.nn.Conv("conv", 5),
+        wc.nn.BatchNorm("norm"),
+        wc.nn.Relu(),
+        wc.nn.Mask("channels", True, "channel"),
+        wc.nn.Flatten(),
+    )
+    return wc.Network((*first, *between, wc.nn.Mask("nodes", True), wc.nn.Dense("logits", 3)), IMAGE)
 
 
-def reader(site: str) -> wc.Residual:
+def reader(site: str) -> wc.nn.Residual:
     """A residual whose shortcut is its input, and whose branch reads a part of it."""
-    return wc.Residual((wc.BatchNorm(f"norm_{site}"), wc.Mask(site, True), wc.Dense(f"dense_{site}", 24)))
+    return wc.nn.Residual((wc.nn.BatchNorm(f"norm_{site}"), wc.nn.Mask(site, True), wc.nn.Dense(f"dense_{site}", 24)))
 
 
-DENSE, HEAD = (wc.Dense("first", 24),), (wc.Mask("m"), wc.Dense("logits", 3))
+DENSE, HEAD = (wc.nn.Dense("first", 24),), (wc.nn.Mask("m"), wc.nn.Dense("logits", 3))
 NAMED = {
     "mlp": wc.mlp(9, (8, 7), 4, rescale=True),
     "wide resnet of channels": wc.wide_resnet(16, 1, 4, (8, 8, 3), "channel", rescale=True),
@@ -50,13 +56,14 @@ NAMED = {
     "vgg of channels": wc.vgg(4, 4, (8, 8, 3), "channel", rescale=True, hidden=(6,)),
     "vgg of nodes": wc.vgg(3, 4, (8, 8, 3), rescale=True),
     "nodes before a flatten": wc.Network(
-        (wc.Conv("conv", 4), wc.Relu(), wc.Mask("nodes", True), wc.Flatten(), wc.Dense("logits", 3)), IMAGE
+        (wc.nn.Conv("conv", 4), wc.nn.Relu(), wc.nn.Mask("nodes", True), wc.nn.Flatten(), wc.nn.Dense("logits", 3)),
+        IMAGE,
     ),
-    "a residual in a residual": wc.Network((*DENSE, wc.Residual((wc.Relu(), reader("a"))), *HEAD), (5,)),
-    "residuals in both branches": wc.Network((*DENSE, wc.Residual((reader("a"),), (reader("b"),)), *HEAD), (5,)),
+    "a residual in a residual": wc.Network((*DENSE, wc.nn.Residual((wc.nn.Relu(), reader("a"))), *HEAD), (5,)),
+    "residuals in both branches": wc.Network((*DENSE, wc.nn.Residual((reader("a"),), (reader("b"),)), *HEAD), (5,)),
     "three readers": wc.Network((*DENSE, reader("a"), reader("b"), *HEAD), (5,)),
-    "a mask behind a mask": two_masks(wc.Relu()),
-    "a norm between two masks": two_masks(wc.BatchNorm("flat"), wc.Relu()),
+    "a mask behind a mask": two_masks(wc.nn.Relu()),
+    "a norm between two masks": two_masks(wc.nn.BatchNorm("flat"), wc.nn.Relu()),
 }
 
 
@@ -73,7 +80,7 @@ class Pair(NamedTuple):
     params: dict[str, np.ndarray]
     statistics: dict[str, np.ndarray]
     masks: dict[str, np.ndarray]
-    small: wc.Compaction
+    small: wc.backend.Compaction
     indices: dict[str, np.ndarray]
 
     def kept(self, tree: Tree) -> dict[str, np.ndarray]:
@@ -88,13 +95,13 @@ class Pair(NamedTuple):
 def pair(net: wc.Network, kept: Mapping[str, int], seed: int, integers: bool = False) -> Pair:
     """Any weights, of order 1 or −1, 0 and 1 alone, and any masks that keep so many nodes."""
     rng = np.random.default_rng(seed)
-    params = {path: rng.normal(size=shape) for path, shape in wc.parameter_shapes(net).items()}
+    params = {path: rng.normal(size=shape) for path, shape in wc.nn.parameter_shapes(net).items()}
     if integers:
         params = {path: np.clip(np.round(value), -1, 1) for path, value in params.items()}
-    statistics = {path: value + rng.uniform(size=value.shape) for path, value in wc.initial_statistics(net).items()}
+    statistics = {path: value + rng.uniform(size=value.shape) for path, value in wc.nn.initial_statistics(net).items()}
     space = wc.mask_space(net)
     masks = {site: (rng.permutation(size(shape)) < kept[site]).reshape(shape) for site, shape in space.items()}
-    return Pair(net, params, statistics, masks, wc.compact(net, kept), wc.kept_indices(masks))
+    return Pair(net, params, statistics, masks, wc.compact(net, kept), wc.backend.kept_indices(masks))
 
 
 def size(shape: Sequence[int]) -> int:
@@ -136,8 +143,8 @@ def usual_case(one: Pair, x: np.ndarray, norm: Any) -> float:
 
 def roundings(net: wc.Network, examples: int) -> float:
     """64 γ of the products behind one value: through each layer, and of all pixels in each batch norm."""
-    inside = sum(size(shape[:-1]) for path, shape in wc.parameter_shapes(net).items() if path.endswith("/kernel"))
-    pixels = examples * size(net.input_shape[:-1]) * len(wc.initial_statistics(net))
+    inside = sum(size(shape[:-1]) for path, shape in wc.nn.parameter_shapes(net).items() if path.endswith("/kernel"))
+    pixels = examples * size(net.input_shape[:-1]) * len(wc.nn.initial_statistics(net))
     return 64 * (inside + pixels) * 2.0**-53
 
 
@@ -187,7 +194,9 @@ def integer_pairs(draw: Any) -> Pair:
     """
     drawn = draw(networks() | masked_networks())
     net = replace(drawn, layers=_without_divisions(drawn.layers, drawn.input_shape))
-    rescaled = {layer.site for layer in wc.every_layer(net.layers) if isinstance(layer, wc.Mask) and layer.rescale}
+    rescaled = {
+        layer.site for layer in wc.nn.every_layer(net.layers) if isinstance(layer, wc.nn.Mask) and layer.rescale
+    }
     kept: dict[str, int] = {}
     for site, shape in wc.mask_space(net).items():
         powers = [2**n for n in range(6) if 2**n <= size(shape)]
@@ -196,17 +205,17 @@ def integer_pairs(draw: Any) -> Pair:
 
 
 def _without_divisions(layers: Layers, shape: tuple[int, ...]) -> Layers:
-    found: list[wc.Layer] = []
+    found: list[wc.nn.Layer] = []
     for layer in layers:
         pixels = size(run_shape(found, shape)[:-1])
         match layer:
-            case wc.BatchNorm():
-                found.append(wc.Relu())
-            case wc.GlobalAveragePool() if pixels & (pixels - 1):
-                found.append(wc.Flatten())
-            case wc.Residual(main, shortcut):
+            case wc.nn.BatchNorm():
+                found.append(wc.nn.Relu())
+            case wc.nn.GlobalAveragePool() if pixels & (pixels - 1):
+                found.append(wc.nn.Flatten())
+            case wc.nn.Residual(main, shortcut):
                 inside = run_shape(found, shape)
-                found.append(wc.Residual(_without_divisions(main, inside), _without_divisions(shortcut, inside)))
+                found.append(wc.nn.Residual(_without_divisions(main, inside), _without_divisions(shortcut, inside)))
             case _:
                 found.append(layer)
     return tuple(found)
@@ -268,7 +277,7 @@ def test_ten_steps_train_the_compaction_as_they_train_the_masked_parent(name: st
     parent, small = (
         learner(*trees) for trees in ((one.params, one.statistics), (one.kept(one.params), one.kept(one.statistics)))
     )
-    plan = wc.train_plan(CONFIG, 6)
+    plan = wc.backend.train_plan(CONFIG, 6)
     for step in range(10):
         x, y = inputs(one.net, seed=step)
         parent, loss, correct = train_step(one.net, plan, parent, one.masks, x, y, 0.05)
@@ -318,12 +327,12 @@ def test_expanding_changes_what_is_kept_and_nothing_else(one: Pair) -> None:
 def test_what_is_gathered_fits_the_smaller_network(data: st.DataObject) -> None:
     one = data.draw(pairs())
     shapes = {path: value.shape for path, value in one.kept(one.params).items()}
-    assert shapes == wc.parameter_shapes(one.small.net)
+    assert shapes == wc.nn.parameter_shapes(one.small.net)
     of_statistics = {path: value.shape for path, value in one.kept(one.statistics).items()}
-    assert of_statistics == {path: value.shape for path, value in wc.initial_statistics(one.small.net).items()}
+    assert of_statistics == {path: value.shape for path, value in wc.nn.initial_statistics(one.small.net).items()}
     masks, space = one.small_masks, wc.mask_space(one.small.net)
     gathers = {
-        layer.name: layer.count for layer in wc.every_layer(one.small.net.layers) if isinstance(layer, wc.Gather)
+        layer.name: layer.count for layer in wc.nn.every_layer(one.small.net.layers) if isinstance(layer, wc.nn.Gather)
     }
     assert {name: value.shape for name, value in masks.items()} == space | {
         name: (count,) for name, count in gathers.items()
@@ -339,11 +348,11 @@ def test_what_is_gathered_fits_the_smaller_network(data: st.DataObject) -> None:
 def test_the_counters_of_what_is_kept_are_those_of_its_words(data: st.DataObject) -> None:
     one, key = data.draw(pairs()), wc.key(data.draw(st.integers(0, 2**64 - 1)))
     assume(one.indices)
-    words = {path: wc.bits(key, value.size).reshape(value.shape) for path, value in one.params.items()}
+    words = {path: wc.random.bits(key, value.size).reshape(value.shape) for path, value in one.params.items()}
     for path, wanted in one.kept(words).items():
         counters = one.small.counters(path, words[path].shape, one.indices)
         assert (counters.dtype, counters.shape) == (np.int32, wanted.shape)
-        found = wc.bits_at(key, counters.astype(np.uint32).reshape(-1)).reshape(wanted.shape)
+        found = wc.random.bits_at(key, counters.astype(np.uint32).reshape(-1)).reshape(wanted.shape)
         np.testing.assert_array_equal(found, wanted, path)
 
 
@@ -352,7 +361,7 @@ def test_kept_indices_are_the_nodes_of_a_mask_row_by_row() -> None:
         "image": np.asarray([[[False, True], [False, False]], [[True, True], [False, True]]]),
         "flat": np.eye(3)[1] > 0,
     }
-    found = wc.kept_indices(masks)
+    found = wc.backend.kept_indices(masks)
     assert {site: (value.dtype.name, value.tolist()) for site, value in found.items()} == {
         "image": ("int32", [1, 4, 5, 7]),
         "flat": ("int32", [1]),
@@ -379,7 +388,7 @@ def test_a_compacted_network_without_counts_stays_as_it_is(name: str) -> None:
 def test_a_network_is_split_before_the_first_gather() -> None:
     """Each candidate gathers its own: what follows is not shared."""
     net = NAMED["wide resnet with masked sums"]
-    head, rest = wc.split_at_first_mask(wc.compact(net, some(net)).net)
+    head, rest = wc.backend.split_at_first_mask(wc.compact(net, some(net)).net)
     assert [type(layer).__name__ for layer in head] == ["Conv"]
     assert wc.compact(rest, {}).net == rest
 
@@ -389,12 +398,12 @@ def test_a_network_is_split_before_the_first_gather() -> None:
 MLP = wc.mlp(3, (5, 4), 2)
 KEPT = {"hidden_0": 2, "hidden_1": 3}
 INDICES = {"hidden_0": np.asarray([1, 4], np.int32), "hidden_1": np.asarray([0, 1, 3], np.int32)}
-TREE = {path: np.ones(shape) for path, shape in wc.parameter_shapes(MLP).items()}
+TREE = {path: np.ones(shape) for path, shape in wc.nn.parameter_shapes(MLP).items()}
 
 
 @pytest.mark.parametrize("count", [2.5, True, np.float64(2), "2"])
 def test_counts_must_be_integers(count: Any, unchecked: None) -> None:
-    with pytest.raises(wc.ConfigError) as caught:
+    with pytest.raises(wc.errors.ConfigError) as caught:
         wc.compact(MLP, {"hidden_0": count, "hidden_1": 3})
     assert str(caught.value) == f"kept must be integers, how many nodes stay; got {count!r} for site 'hidden_0'."
 
@@ -403,7 +412,7 @@ def test_counts_may_be_integers_of_numpy(unchecked: None) -> None:
     counts: Any = {site: np.int64(count) for site, count in KEPT.items()}
     found = wc.compact(MLP, counts)
     assert found == wc.compact(MLP, KEPT)
-    assert all(type(layer.units) is int for layer in found.net.layers if isinstance(layer, wc.Dense))
+    assert all(type(layer.units) is int for layer in found.net.layers if isinstance(layer, wc.nn.Dense))
 
 
 @pytest.mark.parametrize(
@@ -418,7 +427,7 @@ def test_indices_must_be_those_of_what_is_kept(wrong: Any, got: str) -> None:
         lambda: small.counters("logits/kernel", (4, 2), indices),
         lambda: small.expand(small.gather(TREE, INDICES), indices, TREE),
     ):
-        with pytest.raises(wc.MaskError) as caught:
+        with pytest.raises(wc.errors.MaskError) as caught:
             use()
         assert str(caught.value) == (
             "the indices of site 'hidden_1' must be of the nodes that it keeps, of shape (3,); got "
@@ -427,7 +436,7 @@ def test_indices_must_be_those_of_what_is_kept(wrong: Any, got: str) -> None:
 
 
 def test_counters_need_indices() -> None:
-    with pytest.raises(wc.MaskError, match=r"the indices, which must be of one site at least; got none\.$"):
+    with pytest.raises(wc.errors.MaskError, match=r"the indices, which must be of one site at least; got none\.$"):
         wc.compact(MLP, {"hidden_0": 5, "hidden_1": 4}).counters("logits/kernel", (4, 2), {})
 
 
@@ -439,7 +448,7 @@ def test_arrays_must_be_the_parents() -> None:
         lambda: small.counters("dense_1/kernel", (5, 3), INDICES),
         lambda: small.expand({"dense_1/kernel": np.ones((2, 3))}, INDICES, {"dense_1/kernel": np.ones((5, 3))}),
     ):
-        with pytest.raises(wc.ConfigError) as caught:
+        with pytest.raises(wc.errors.ConfigError) as caught:
             use()
         assert str(caught.value) == "'dense_1/kernel' must have the parent's shape (5, 4); got (5, 3)."
     for use in (
@@ -447,7 +456,7 @@ def test_arrays_must_be_the_parents() -> None:
         lambda: small.counters("other/kernel", (5, 4), INDICES),
         lambda: small.expand({"other/kernel": np.ones(2)}, INDICES, {"other/kernel": np.ones(2)}),
     ):
-        with pytest.raises(wc.ConfigError) as caught:
+        with pytest.raises(wc.errors.ConfigError) as caught:
             use()
         assert str(caught.value) == (
             "'other/kernel' must be a parameter or statistic of the parent: see parameter_shapes and "
@@ -463,10 +472,10 @@ def test_what_the_parent_does_not_have_is_gathered_as_it_is() -> None:
 
 def test_only_what_fits_expands() -> None:
     small = wc.compact(MLP, KEPT)
-    with pytest.raises(wc.ConfigError) as caught:
+    with pytest.raises(wc.errors.ConfigError) as caught:
         small.expand({"dense_1/kernel": np.ones((1, 3))}, INDICES, TREE)  # it would be broadcast
     assert str(caught.value) == "'dense_1/kernel' must have the smaller network's shape (2, 3); got (1, 3)."
-    with pytest.raises(wc.ConfigError) as caught:
+    with pytest.raises(wc.errors.ConfigError) as caught:
         small.expand(small.gather(TREE, INDICES), INDICES, {"logits/bias": TREE["logits/bias"]})
     assert str(caught.value) == "onto must have the paths of the smaller tree; 'dense_0/bias' is missing."
 
@@ -481,5 +490,5 @@ def test_masks_that_remain_must_be_the_parents() -> None:
         (one.masks | {site: np.ones(shape[0] + 1, dtype=bool)}, str((shape[0] + 1,))),
     ):
         message = re.escape(f"the mask of site {site!r} remains and must have shape {shape}; got {got}.")
-        with pytest.raises(wc.MaskError, match=f"^{message}$"):
+        with pytest.raises(wc.errors.MaskError, match=f"^{message}$"):
             one.small.gather_masks(masks, one.indices)

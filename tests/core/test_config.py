@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 import weedout_core as wc
-from weedout_core._config import named_options
+from weedout_core._configs.checks import named_options
 
 EVERY_SEARCH_CHOICE = {1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 18, 25}
 EVERY_TRAIN_CHOICE = {12, 16, 20, 23, 26}
@@ -132,7 +132,7 @@ def test_configurations_are_frozen_and_equal_by_value() -> None:
     ],
 )
 def test_a_search_configuration_that_cannot_be(fields: dict[str, Any], message: str) -> None:
-    with pytest.raises(wc.ConfigError) as caught:
+    with pytest.raises(wc.errors.ConfigError) as caught:
         search_config(**fields)
     assert str(caught.value).startswith(message)
 
@@ -209,7 +209,7 @@ def test_the_defaults_of_training_are_our_presets() -> None:
     ],
 )
 def test_a_train_configuration_that_cannot_be(fields: dict[str, Any], message: str) -> None:
-    with pytest.raises(wc.ConfigError) as caught:
+    with pytest.raises(wc.errors.ConfigError) as caught:
         wc.TrainConfig(**fields)
     assert str(caught.value) == message
 
@@ -250,5 +250,5 @@ def test_fields_that_take_a_name_say_which() -> None:
 
 @pytest.mark.parametrize("field", ["learning_rate", "momentum", "weight_decay", "step_factor"])
 def test_what_is_no_number_is_an_error(field: str, unchecked: None) -> None:
-    with pytest.raises(wc.ConfigError, match=f"{field} must be a finite number"):
+    with pytest.raises(wc.errors.ConfigError, match=f"{field} must be a finite number"):
         wc.TrainConfig(**cast(Any, {field: "a"}))

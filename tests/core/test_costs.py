@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import weedout_core as wc
 from tests.core.random_networks import masked_networks, networks
-from weedout_core.testing.strategies import last_node_kept
+from weedout_core.testing.examples import last_node_kept
 
 NET = wc.mlp(inputs=6, hidden=(4, 3), classes=2)
 
@@ -38,24 +38,28 @@ def test_a_site_that_is_not_named_is_kept_whole() -> None:
 
 
 def test_a_mask_on_the_inputs_counts() -> None:
-    net = wc.Network((wc.Mask("pixels"), wc.Flatten(), wc.Dense("logits", 2)), (2, 3))
+    net = wc.Network((wc.nn.Mask("pixels"), wc.nn.Flatten(), wc.nn.Dense("logits", 2)), (2, 3))
     found = wc.costs(net, {"pixels": np.asarray([[True, False, False], [True, False, False]])})
     assert (found.active_macs, found.active_parameters) == (2 * 2, 3 * 2)
 
 
 def test_an_unknown_site_is_an_error() -> None:
-    with pytest.raises(wc.MaskError, match=r"the network has the sites \['hidden_0', 'hidden_1'\]; got \['hidden_2'\]"):
+    with pytest.raises(
+        wc.errors.MaskError, match=r"the network has the sites \['hidden_0', 'hidden_1'\]; got \['hidden_2'\]"
+    ):
         wc.costs(NET, {"hidden_2": 1})
 
 
 def test_a_mask_that_does_not_fit_is_an_error() -> None:
-    with pytest.raises(wc.MaskError, match=r"the mask of site 'hidden_0' must have shape \(4,\); got \(3,\)\."):
+    with pytest.raises(wc.errors.MaskError, match=r"the mask of site 'hidden_0' must have shape \(4,\); got \(3,\)\."):
         wc.costs(NET, {"hidden_0": np.ones(3, dtype=bool)})
 
 
 def test_a_count_says_which_nodes_only_where_a_site_has_one_axis() -> None:
     net = wc.vgg(2, 5, (4, 4, 3))
-    with pytest.raises(wc.MaskError, match=r"the mask of site 'group_0' must have shape \(4, 4, 2\); got \(\)\."):
+    with pytest.raises(
+        wc.errors.MaskError, match=r"the mask of site 'group_0' must have shape \(4, 4, 2\); got \(\)\."
+    ):
         wc.costs(net, {"group_0": 16})
     channels = wc.vgg(2, 5, (4, 4, 3), granularity="channel")
     assert wc.costs(channels, {"group_0": 1}) == wc.costs(channels, {"group_0": np.asarray([False, True])})
@@ -82,7 +86,8 @@ def mask_like(draw: Any, shape: tuple[int, ...]) -> np.ndarray:
 
 def test_the_costs_of_a_convolution_count_its_window_at_every_output() -> None:
     net = wc.Network(
-        (wc.Conv("a", 7, window=5, stride=2), wc.BatchNorm("n"), wc.Flatten(), wc.Dense("logits", 3)), (6, 5, 4)
+        (wc.nn.Conv("a", 7, window=5, stride=2), wc.nn.BatchNorm("n"), wc.nn.Flatten(), wc.nn.Dense("logits", 3)),
+        (6, 5, 4),
     )
     found = wc.costs(net)
     assert found.macs == (3 * 3) * (5 * 5) * 4 * 7 + (3 * 3 * 7) * 3, "padding included; batch norm has no product"
@@ -92,7 +97,7 @@ def test_the_costs_of_a_convolution_count_its_window_at_every_output() -> None:
 @pytest.mark.parametrize("net", [wc.wide_resnet(16, 2, 10, (16, 16, 3)), wc.vgg(4, 10, hidden=(8,))])
 def test_the_parameters_of_an_architecture_are_those_of_its_shapes(net: wc.Network) -> None:
     found = wc.costs(net)
-    assert found.parameters == sum(int(np.prod(shape)) for shape in wc.parameter_shapes(net).values())
+    assert found.parameters == sum(int(np.prod(shape)) for shape in wc.nn.parameter_shapes(net).values())
     whole = {site: np.ones(shape, dtype=bool) for site, shape in wc.mask_space(net).items()}
     assert wc.costs(net, whole) == found, "a mask that keeps every node changes nothing"
     assert (found.active_macs, found.active_parameters) == (found.macs, found.parameters)
@@ -103,8 +108,10 @@ def test_the_parameters_of_an_architecture_are_those_of_its_shapes(net: wc.Netwo
 @given(data=st.data())
 def test_under_node_masks_the_macs_are_those_counted_one_by_one(stride: int, window: int, data: st.DataObject) -> None:
     """Over output positions, window entries, channels and features. Padding counts as kept, where its channel is."""
-    conv, size = wc.Conv("conv", 2, window, stride), (4, 3, 2)
-    net = wc.Network((wc.Mask("before"), conv, wc.Relu(), wc.Mask("after"), wc.Flatten(), wc.Dense("logits", 3)), size)
+    conv, size = wc.nn.Conv("conv", 2, window, stride), (4, 3, 2)
+    net = wc.Network(
+        (wc.nn.Mask("before"), conv, wc.nn.Relu(), wc.nn.Mask("after"), wc.nn.Flatten(), wc.nn.Dense("logits", 3)), size
+    )
     before = mask_like(data.draw, size)
     after = mask_like(data.draw, wc.mask_space(net)["after"])
     margin = (window - 1) // 2
@@ -120,15 +127,15 @@ def test_under_node_masks_the_macs_are_those_counted_one_by_one(stride: int, win
 
 
 def test_node_masks_remove_no_weight_of_a_convolution_unless_a_channel_is_gone() -> None:
-    conv = wc.Conv("conv", 4)
+    conv = wc.nn.Conv("conv", 4)
     net = wc.Network(
         (
-            wc.Mask("before"),
+            wc.nn.Mask("before"),
             conv,
-            wc.BatchNorm("norm"),
-            wc.Mask("after"),
-            wc.GlobalAveragePool(),
-            wc.Dense("logits", 2),
+            wc.nn.BatchNorm("norm"),
+            wc.nn.Mask("after"),
+            wc.nn.GlobalAveragePool(),
+            wc.nn.Dense("logits", 2),
         ),
         (3, 3, 2),
     )
@@ -143,14 +150,20 @@ def test_node_masks_remove_no_weight_of_a_convolution_unless_a_channel_is_gone()
 
 
 def test_the_largest_of_a_window_is_alive_where_any_of_the_window_is() -> None:
-    net = wc.Network((wc.Mask("pixels"), wc.MaxPool(2), wc.Flatten(), wc.Dense("logits", 3)), (4, 4, 1))
+    net = wc.Network((wc.nn.Mask("pixels"), wc.nn.MaxPool(2), wc.nn.Flatten(), wc.nn.Dense("logits", 3)), (4, 4, 1))
     one_of_two_windows = np.zeros((4, 4, 1), dtype=bool)
     one_of_two_windows[1, 0] = one_of_two_windows[2, 3] = one_of_two_windows[3, 3] = True
     assert wc.costs(net, {"pixels": one_of_two_windows}).active_macs == 2 * 3, "two of the four windows"
 
 
 def test_a_removed_node_takes_the_window_with_it_that_was_pooled_for_it() -> None:
-    layers = (wc.Conv("conv", 2, window=1), wc.MaxPool(2), wc.Mask("pooled"), wc.Flatten(), wc.Dense("logits", 3))
+    layers = (
+        wc.nn.Conv("conv", 2, window=1),
+        wc.nn.MaxPool(2),
+        wc.nn.Mask("pooled"),
+        wc.nn.Flatten(),
+        wc.nn.Dense("logits", 3),
+    )
     pooled = np.zeros((2, 3, 2), dtype=bool)
     pooled[1, 2] = True
     pooled[0, 1, 1] = True
@@ -159,8 +172,8 @@ def test_a_removed_node_takes_the_window_with_it_that_was_pooled_for_it() -> Non
 
 
 def test_a_removed_mean_takes_its_channel_with_it() -> None:
-    layers = (wc.Conv("conv", 4, window=1), wc.BatchNorm("norm"), wc.GlobalAveragePool(), wc.Mask("pooled"))
-    found = wc.costs(wc.Network((*layers, wc.Dense("logits", 3)), (4, 6, 5)), {"pooled": 1})
+    layers = (wc.nn.Conv("conv", 4, window=1), wc.nn.BatchNorm("norm"), wc.nn.GlobalAveragePool(), wc.nn.Mask("pooled"))
+    found = wc.costs(wc.Network((*layers, wc.nn.Dense("logits", 3)), (4, 6, 5)), {"pooled": 1})
     assert found.active_macs == 4 * 6 * 5 * 1 + 1 * 3
     assert found.active_parameters == 5 * 1 + 2 * 1 + (1 + 1) * 3
 
@@ -168,23 +181,27 @@ def test_a_removed_mean_takes_its_channel_with_it() -> None:
 # Channel masks: the smaller network
 
 
-def chain(features: tuple[int, ...], flat: wc.Layer, hidden: int) -> wc.Network:
+def chain(features: tuple[int, ...], flat: wc.nn.Layer, hidden: int) -> wc.Network:
     """A small VGG with any features."""
-    layers: list[wc.Layer] = []
+    layers: list[wc.nn.Layer] = []
     for index, count in enumerate(features):
-        layers += [wc.Conv(f"conv_{index}", count, stride=1 + index % 2), wc.BatchNorm(f"norm_{index}"), wc.Relu()]
-        layers += [wc.Mask(f"group_{index}", granularity="channel"), wc.MaxPool(2)]
-    head = (wc.Dense("dense", hidden), wc.Relu(), wc.Mask("hidden"), wc.Dense("logits", 3))
+        layers += [
+            wc.nn.Conv(f"conv_{index}", count, stride=1 + index % 2),
+            wc.nn.BatchNorm(f"norm_{index}"),
+            wc.nn.Relu(),
+        ]
+        layers += [wc.nn.Mask(f"group_{index}", granularity="channel"), wc.nn.MaxPool(2)]
+    head = (wc.nn.Dense("dense", hidden), wc.nn.Relu(), wc.nn.Mask("hidden"), wc.nn.Dense("logits", 3))
     return wc.Network((*layers, flat, *head), (8, 16, 3))
 
 
 @given(
     st.lists(st.integers(1, 6), min_size=1, max_size=2).map(tuple),
-    st.sampled_from([wc.Flatten(), wc.GlobalAveragePool()]),
+    st.sampled_from([wc.nn.Flatten(), wc.nn.GlobalAveragePool()]),
     st.data(),
 )
 def test_under_channel_masks_the_costs_are_those_of_the_smaller_network(
-    features: tuple[int, ...], flat: wc.Layer, data: st.DataObject
+    features: tuple[int, ...], flat: wc.nn.Layer, data: st.DataObject
 ) -> None:
     kept = tuple(data.draw(st.integers(1, count)) for count in features)
     masks: dict[str, Any] = {"hidden": 2}
@@ -215,10 +232,10 @@ def test_half_the_channels_within_the_blocks_of_a_wide_resnet(width: int) -> Non
 # Residuals
 
 
-def branches(main: tuple[wc.Layer, ...], shortcut: tuple[wc.Layer, ...], *after: wc.Layer) -> wc.Network:
+def branches(main: tuple[wc.nn.Layer, ...], shortcut: tuple[wc.nn.Layer, ...], *after: wc.nn.Layer) -> wc.Network:
     """A residual between two dense layers of 4 nodes."""
-    residual = wc.Residual(main, shortcut)
-    return wc.Network((wc.Dense("first", 4), residual, *after, wc.Dense("logits", 2)), (3,))
+    residual = wc.nn.Residual(main, shortcut)
+    return wc.Network((wc.nn.Dense("first", 4), residual, *after, wc.nn.Dense("logits", 2)), (3,))
 
 
 ONE = np.asarray([True, False, False, False])
@@ -228,15 +245,15 @@ LAST = np.asarray([False, False, False, True])
 
 def test_a_sum_is_alive_where_either_branch_is() -> None:
     """first 3 → 4, main 4 → 4, logits 4 → 2."""
-    net = branches((wc.Dense("main", 4), wc.Mask("a")), ())
+    net = branches((wc.nn.Dense("main", 4), wc.nn.Mask("a")), ())
     assert wc.costs(net, {"a": ONE}).active_macs == 3 * 4 + 4 * 1 + 4 * 2, "the shortcut keeps the sum alive"
-    net = branches((wc.Dense("main", 4), wc.Mask("a")), (wc.Mask("b"),))
+    net = branches((wc.nn.Dense("main", 4), wc.nn.Mask("a")), (wc.nn.Mask("b"),))
     assert wc.costs(net, {"a": ONE, "b": LAST}).active_macs == 3 * 4 + 4 * 1 + 2 * 2, "nodes 0 and 3"
     assert wc.costs(net, {"a": ONE, "b": TWO}).active_macs == 3 * 4 + 4 * 1 + 2 * 2, "nodes 0 and 1"
 
 
 def test_a_node_is_needed_where_either_branch_needs_it() -> None:
-    net = branches((wc.Mask("a"), wc.Dense("main", 4)), (wc.Mask("b"),))
+    net = branches((wc.nn.Mask("a"), wc.nn.Dense("main", 4)), (wc.nn.Mask("b"),))
     # The first layer makes nodes 0 and 3; the main branch takes node 0, and its four outputs reach the logits.
     found = wc.costs(net, {"a": ONE, "b": LAST})
     assert found.active_macs == 3 * 2 + 1 * 4 + 4 * 2
@@ -244,13 +261,13 @@ def test_a_node_is_needed_where_either_branch_needs_it() -> None:
 
 
 def test_a_mask_on_the_sum_thins_out_both_branches() -> None:
-    net = branches((wc.Dense("main", 4),), (wc.Dense("shortcut", 4),), wc.Mask("sum"))
+    net = branches((wc.nn.Dense("main", 4),), (wc.nn.Dense("shortcut", 4),), wc.nn.Mask("sum"))
     assert wc.costs(net, {"sum": TWO}).active_macs == 3 * 4 + 2 * (4 * 2) + 2 * 2
 
 
 def test_costs_within_a_residual_of_residuals() -> None:
-    inner = wc.Residual((wc.Mask("a"), wc.Dense("inner", 4)), (wc.Mask("b"),))
-    net = branches((inner, wc.Mask("c"), wc.Dense("main", 4)), (wc.Mask("d"),))
+    inner = wc.nn.Residual((wc.nn.Mask("a"), wc.nn.Dense("inner", 4)), (wc.nn.Mask("b"),))
+    net = branches((inner, wc.nn.Mask("c"), wc.nn.Dense("main", 4)), (wc.nn.Mask("d"),))
     found = wc.costs(net, {"a": ONE, "b": TWO, "c": LAST, "d": LAST})
     # c keeps node 3 of the inner sum, which the shortcut b has removed: only the inner layer makes it, from node 0.
     # First: nodes 0 for a, 3 for d, and none for b, since its nodes 0 and 1 end at c. Main: from node 3 alone.
@@ -273,27 +290,29 @@ def test_removing_nodes_never_adds_costs(net: wc.Network, data: st.DataObject) -
 
 @pytest.mark.parametrize("count", [-1, 5])
 def test_a_count_beyond_the_nodes_is_an_error(count: int) -> None:
-    with pytest.raises(wc.MaskError, match=f"site 'hidden_0' has 4 nodes; got {count} kept"):
+    with pytest.raises(wc.errors.MaskError, match=f"site 'hidden_0' has 4 nodes; got {count} kept"):
         wc.costs(wc.mlp(6, (4, 3), 2), {"hidden_0": count})
 
 
 # Compacted networks
 
 
-def compacted(*layers: wc.Layer) -> wc.Network:
+def compacted(*layers: wc.nn.Layer) -> wc.Network:
     """Layers of 4 nodes, one of which is masked in front of the logits."""
-    return wc.Network((wc.Dense("first", 4), wc.Mask("before"), *layers, wc.Mask("after"), wc.Dense("logits", 2)), (3,))
+    return wc.Network(
+        (wc.nn.Dense("first", 4), wc.nn.Mask("before"), *layers, wc.nn.Mask("after"), wc.nn.Dense("logits", 2)), (3,)
+    )
 
 
 def test_a_scale_lets_the_masks_on_both_sides_through() -> None:
-    found = wc.costs(compacted(wc.Scale(2.0)), {"before": TWO, "after": ONE})
+    found = wc.costs(compacted(wc.nn.Scale(2.0)), {"before": TWO, "after": ONE})
     assert found.active_macs == 3 * 1 + 1 * 2
     assert found.macs == 3 * 4 + 4 * 2, "its own product is no multiply-add of weights"
 
 
 def test_what_a_gather_takes_counts_as_read_and_as_alive() -> None:
     """Which nodes these are is not known here, so that none is left out."""
-    part = wc.Gather("part", 4)
+    part = wc.nn.Gather("part", 4)
     found = wc.costs(compacted(part), {"before": TWO, "after": ONE})
     assert found.active_macs == 3 * 2 + 1 * 2
     assert wc.costs(compacted(part), {"after": ONE}).active_macs == 3 * 4 + 1 * 2

@@ -12,7 +12,8 @@ import weedout_core as wc
 NET = wc.mlp(inputs=2, hidden=(6,), classes=2)
 #: With a batch norm: flat, so that the reference is quick.
 NORMED = wc.Network(
-    (wc.Dense("first", 6), wc.BatchNorm("norm"), wc.Relu(), wc.Mask("hidden_0"), wc.Dense("logits", 2)), (2,)
+    (wc.nn.Dense("first", 6), wc.nn.BatchNorm("norm"), wc.nn.Relu(), wc.nn.Mask("hidden_0"), wc.nn.Dense("logits", 2)),
+    (2,),
 )
 X = np.random.default_rng(5).normal(size=(30, 2))
 Y = (X[:, 0] > X[:, 1]).astype(np.int64)
@@ -24,17 +25,17 @@ STATISTICS = {"norm/mean": np.linspace(-1, 1, 6), "norm/variance": np.linspace(0
 
 
 @pytest.fixture(scope="module")
-def backend() -> wc.Backend:
+def backend() -> wc.backend.Backend:
     return wc.load_backend("numpy")
 
 
 @pytest.fixture(scope="module")
-def params(backend: wc.Backend) -> dict[str, np.ndarray]:
+def params(backend: wc.backend.Backend) -> dict[str, np.ndarray]:
     return {path: np.asarray(value) for path, value in backend.initialise(NET, wc.key(1)).items()}
 
 
 @pytest.fixture(scope="module")
-def normed(backend: wc.Backend) -> dict[str, np.ndarray]:
+def normed(backend: wc.backend.Backend) -> dict[str, np.ndarray]:
     return {path: np.asarray(value) for path, value in backend.initialise(NORMED, wc.key(1)).items()}
 
 
@@ -42,7 +43,7 @@ def never(*args: Any) -> Any:
     raise AssertionError("work began before everything was checked")
 
 
-def test_evaluation_against_scipy(backend: wc.Backend, params: Any) -> None:
+def test_evaluation_against_scipy(backend: wc.backend.Backend, params: Any) -> None:
     logits = backend.to_numpy(backend.apply(NET, params, X, MASK))
     found = wc.evaluate(NET, params, MASK, (X, Y), backend=backend)
     np.testing.assert_array_equal(found.predictions, np.argmax(logits, axis=-1))
@@ -51,7 +52,7 @@ def test_evaluation_against_scipy(backend: wc.Backend, params: Any) -> None:
     assert found.loss == pytest.approx(expected, rel=1e-12)  # 30 terms, each rounded a few times at 2^-53
 
 
-def test_evaluation_of_several_is_that_of_each(backend: wc.Backend, params: Any) -> None:
+def test_evaluation_of_several_is_that_of_each(backend: wc.backend.Backend, params: Any) -> None:
     masks = [MASK, {"hidden_0": ~MASK["hidden_0"]}]
     together = wc.evaluate_together(NET, [params, params], masks, TEST, backend="numpy")
     for found, mask in zip(together, masks, strict=True):
@@ -59,13 +60,13 @@ def test_evaluation_of_several_is_that_of_each(backend: wc.Backend, params: Any)
         assert (found.accuracy, found.loss) == (alone.accuracy, alone.loss)
 
 
-def test_evaluation_without_a_mask_is_the_parents(backend: wc.Backend, params: Any) -> None:
+def test_evaluation_without_a_mask_is_the_parents(backend: wc.backend.Backend, params: Any) -> None:
     ones = {"hidden_0": np.ones(6, dtype=bool)}
     parent = wc.evaluate(NET, params, None, TEST, backend=backend)
     assert parent.loss == wc.evaluate(NET, params, ones, TEST, backend=backend).loss
 
 
-def test_evaluation_takes_the_statistics_of_training(backend: wc.Backend, normed: Any) -> None:
+def test_evaluation_takes_the_statistics_of_training(backend: wc.backend.Backend, normed: Any) -> None:
     """A batch norm with running statistics is a shift and a scale, that the first layer may do as well."""
     found = wc.evaluate(NORMED, normed, MASK, (X, Y), backend=backend, statistics=STATISTICS)
     scale = 1 / np.sqrt(STATISTICS["norm/variance"] + 1e-5)
@@ -76,21 +77,21 @@ def test_evaluation_takes_the_statistics_of_training(backend: wc.Backend, normed
     assert found.loss != wc.evaluate(NORMED, normed, MASK, (X, Y), backend=backend).loss
 
 
-def test_without_statistics_they_are_those_before_training(backend: wc.Backend, normed: Any) -> None:
-    before = wc.initial_statistics(NORMED)
+def test_without_statistics_they_are_those_before_training(backend: wc.backend.Backend, normed: Any) -> None:
+    before = wc.nn.initial_statistics(NORMED)
     found = wc.evaluate(NORMED, normed, MASK, TEST, backend=backend)
     assert found.loss == wc.evaluate(NORMED, normed, MASK, TEST, backend=backend, statistics=before).loss
 
 
-def test_each_of_several_networks_has_its_own_statistics(backend: wc.Backend, normed: Any) -> None:
-    moving = [STATISTICS, wc.initial_statistics(NORMED)]
+def test_each_of_several_networks_has_its_own_statistics(backend: wc.backend.Backend, normed: Any) -> None:
+    moving = [STATISTICS, wc.nn.initial_statistics(NORMED)]
     together = wc.evaluate_together(NORMED, [normed] * 2, None, TEST, backend=backend, statistics=moving)
     for found, statistics in zip(together, moving, strict=True):
         alone = wc.evaluate(NORMED, normed, None, TEST, backend=backend, statistics=statistics)
         assert (found.accuracy, found.loss) == (alone.accuracy, alone.loss)
 
 
-def test_statistics_of_another_network_are_an_error(backend: wc.Backend, params: Any, normed: Any) -> None:
+def test_statistics_of_another_network_are_an_error(backend: wc.backend.Backend, params: Any, normed: Any) -> None:
     idle = dataclasses.replace(backend, predict=never)
     mean = {"norm/mean": STATISTICS["norm/mean"]}
     cases = [
@@ -105,12 +106,12 @@ def test_statistics_of_another_network_are_an_error(backend: wc.Backend, params:
             lambda: wc.evaluate(net, weights, MASK, TEST, backend=idle, statistics=statistics),  # noqa: B023
             lambda: idle.apply(net, weights, X, MASK, statistics),  # noqa: B023
         ):
-            with pytest.raises(wc.ConfigError) as caught:
+            with pytest.raises(wc.errors.ConfigError) as caught:
                 measure()
             assert str(caught.value) == f"statistics must be those of the network: {message}"
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_statistics_must_be_as_many_as_the_networks(backend: wc.Backend, normed: Any, count: int) -> None:
-    with pytest.raises(wc.ConfigError, match=f"must have one entry a network; got 2 and {count}"):
+def test_statistics_must_be_as_many_as_the_networks(backend: wc.backend.Backend, normed: Any, count: int) -> None:
+    with pytest.raises(wc.errors.ConfigError, match=f"must have one entry a network; got 2 and {count}"):
         wc.evaluate_together(NORMED, [normed] * 2, None, TEST, backend=backend, statistics=[STATISTICS] * count)

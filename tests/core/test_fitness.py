@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as arrays
 from scipy.special import log_softmax
 
 import weedout_core as wc
-from weedout_core._fitness import FITNESS
+from weedout_core._algorithm.fitness import FITNESS
 
 LOGITS = arrays.arrays(
     np.float64,
@@ -29,7 +29,7 @@ def some_labels(logits: np.ndarray) -> np.ndarray:
 def test_negative_cross_entropy_is_the_mean_log_softmax(logits: np.ndarray) -> None:
     labels = some_labels(logits)
     picked = np.take_along_axis(log_softmax(logits, axis=-1), labels[None, :, None], axis=-1)[..., 0]
-    found = wc.negative_cross_entropy(logits, labels)
+    found = wc.backend.negative_cross_entropy(logits, labels)
     assert found.shape == logits.shape[:-2]
     # Differences of logits up to 2,000 are rounded to half a unit of 2^-53 of themselves, the logarithm and the sum
     # of at most 5 exponentials to a few more: 2,000 · 2^-53 · 10 < 3e-12.
@@ -41,15 +41,15 @@ def test_negative_cross_entropy_is_the_mean_log_softmax(logits: np.ndarray) -> N
 def test_accuracy_counts_the_largest_logit(logits: np.ndarray) -> None:
     labels = some_labels(logits)
     expected = np.mean(np.argmax(logits, axis=-1) == labels, axis=-1)
-    np.testing.assert_array_equal(wc.accuracy(logits, labels), expected)
-    np.testing.assert_array_equal(wc.predictions(logits), np.argmax(logits, axis=-1))
-    assert wc.predictions(logits).dtype == np.int32
+    np.testing.assert_array_equal(wc.backend.accuracy(logits, labels), expected)
+    np.testing.assert_array_equal(wc.backend.predictions(logits), np.argmax(logits, axis=-1))
+    assert wc.backend.predictions(logits).dtype == np.int32
 
 
-@pytest.mark.parametrize("function", [*FITNESS.values(), wc.predictions], ids=[*FITNESS, "predictions"])
+@pytest.mark.parametrize("function", [*FITNESS.values(), wc.backend.predictions], ids=[*FITNESS, "predictions"])
 @given(logits=LOGITS)
 def test_classes_may_come_before_the_examples(function: Callable[..., Any], logits: np.ndarray) -> None:
-    rest = () if function is wc.predictions else (some_labels(logits),)
+    rest = () if function is wc.backend.predictions else (some_labels(logits),)
     found = function(np.ascontiguousarray(logits.swapaxes(-1, -2)), *rest, axis=-2)
     expected = function(logits, *rest)
     assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
@@ -60,18 +60,18 @@ def test_classes_may_come_before_the_examples(function: Callable[..., Any], logi
 def test_with_classes_first_each_candidate_may_have_labels_of_its_own() -> None:
     logits = np.asarray([[[0.0, 3.0], [1.0, 2.0]], [[5.0, 0.0], [4.0, 1.0]]])  # (candidates, classes, examples)
     labels = np.asarray([[1, 1], [0, 1]])
-    np.testing.assert_array_equal(wc.predictions(logits, axis=-2), [[1, 0], [0, 1]])
-    np.testing.assert_array_equal(wc.accuracy(logits, labels, axis=-2), [0.5, 1.0])
+    np.testing.assert_array_equal(wc.backend.predictions(logits, axis=-2), [[1, 0], [0, 1]])
+    np.testing.assert_array_equal(wc.backend.accuracy(logits, labels, axis=-2), [0.5, 1.0])
     expected = -np.log1p(np.exp(-1.0)) + np.asarray([-0.5, 0.0])  # each logit is 1 off the other
-    np.testing.assert_allclose(wc.negative_cross_entropy(logits, labels, axis=-2), expected, rtol=1e-14)
+    np.testing.assert_allclose(wc.backend.negative_cross_entropy(logits, labels, axis=-2), expected, rtol=1e-14)
 
 
 def test_the_fitness_of_a_known_batch() -> None:
     logits = np.log(np.asarray([[0.5, 0.25, 0.25], [0.1, 0.8, 0.1]]))
     labels = np.asarray([0, 2])
     expected = (math.log(0.5) + math.log(0.1)) / 2
-    assert wc.negative_cross_entropy(logits, labels) == pytest.approx(expected, rel=1e-14)
-    assert wc.accuracy(logits, labels) == 0.5
+    assert wc.backend.negative_cross_entropy(logits, labels) == pytest.approx(expected, rel=1e-14)
+    assert wc.backend.accuracy(logits, labels) == 0.5
 
 
 @given(LOGITS, st.floats(-100, 100))
@@ -79,20 +79,22 @@ def test_a_constant_added_to_all_logits_changes_nothing(logits: np.ndarray, cons
     labels = some_labels(logits)
     # logits + constant is rounded at 1,100 · 2^-53, twice for each difference: 5e-13, and the sum as above.
     np.testing.assert_allclose(
-        wc.negative_cross_entropy(logits + constant, labels), wc.negative_cross_entropy(logits, labels), atol=4e-12
+        wc.backend.negative_cross_entropy(logits + constant, labels),
+        wc.backend.negative_cross_entropy(logits, labels),
+        atol=4e-12,
     )
 
 
 def test_large_logits_do_not_overflow() -> None:
     logits, labels = np.asarray([[1e30, 0.0], [0.0, 1e30]], dtype=np.float32), np.asarray([0, 1])
-    assert wc.negative_cross_entropy(logits, labels) == 0.0
+    assert wc.backend.negative_cross_entropy(logits, labels) == 0.0
 
 
 def test_ties_go_to_the_lowest_class() -> None:
     logits = np.asarray([[1.0, 1.0, 0.0], [0.0, 2.0, 2.0], [3.0, 3.0, 3.0]])
-    np.testing.assert_array_equal(wc.predictions(logits), [0, 1, 0])
-    assert wc.accuracy(logits, np.asarray([0, 1, 0])) == 1.0
-    assert wc.accuracy(logits, np.asarray([1, 2, 2])) == 0.0
+    np.testing.assert_array_equal(wc.backend.predictions(logits), [0, 1, 0])
+    assert wc.backend.accuracy(logits, np.asarray([0, 1, 0])) == 1.0
+    assert wc.backend.accuracy(logits, np.asarray([1, 2, 2])) == 0.0
 
 
 @pytest.mark.parametrize("function", FITNESS.values(), ids=list(FITNESS))
@@ -109,7 +111,7 @@ def test_a_logit_that_is_not_finite_makes_the_fitness_nan(
 
 
 def test_a_row_of_nan_predicts_no_class() -> None:
-    assert wc.predictions(np.full((1, 4), np.nan)).tolist() == [4]
+    assert wc.backend.predictions(np.full((1, 4), np.nan)).tolist() == [4]
 
 
 @pytest.mark.parametrize("function", FITNESS.values(), ids=list(FITNESS))
@@ -123,4 +125,7 @@ def test_fitness_keeps_the_precision_of_the_logits(
 
 
 def test_fitness_by_name() -> None:
-    assert dict(FITNESS) == {"negative_cross_entropy": wc.negative_cross_entropy, "accuracy": wc.accuracy}
+    assert dict(FITNESS) == {
+        "negative_cross_entropy": wc.backend.negative_cross_entropy,
+        "accuracy": wc.backend.accuracy,
+    }

@@ -14,12 +14,12 @@ GOLDEN: dict[str, Any] = json.loads(regenerate.golden_file().read_text())
 REMEDY = "the draws of a seed changed: raise SAMPLER_VERSION and see CONTRIBUTING.md, 'When masks change'"
 
 
-def drawn_by(entry: dict[str, Any]) -> tuple[Any, wc.MaskPlan]:
+def drawn_by(entry: dict[str, Any]) -> tuple[Any, wc.backend.MaskPlan]:
     """The key and the plan of an entry's candidate."""
     space = {site: tuple(shape) for site, shape in GOLDEN["space"].items()}
     key = wc.key(entry["seed"])
-    for number in (int(wc.Stream.MASKS), entry["generation"], entry["candidate"]):
-        key = wc.fold_in(key, number)
+    for number in (int(wc.random.Stream.MASKS), entry["generation"], entry["candidate"]):
+        key = wc.random.fold_in(key, number)
     return key, wc.mask_plan(space, entry["sparsity"], entry["sampling"])
 
 
@@ -34,7 +34,7 @@ def test_the_golden_file_is_of_this_version() -> None:
 @pytest.mark.parametrize("entry", GOLDEN["masks"], ids=entry_id)
 def test_masks_are_those_committed(entry: dict[str, Any]) -> None:
     key, plan = drawn_by(entry)
-    for site, mask in wc.masks_from_keys(key, plan).items():
+    for site, mask in wc.backend.masks_from_keys(key, plan).items():
         committed = np.frombuffer(bytes.fromhex(entry["masks"][site]["hex"]), dtype=np.uint8)
         expected = np.unpackbits(committed, count=mask.size).astype(bool).reshape(mask.shape)
         np.testing.assert_array_equal(mask, expected, f"site {site}: {REMEDY}")

@@ -9,20 +9,20 @@ from hypothesis import given
 
 import weedout_core as wc
 from tests.core.random_networks import networks
-from weedout_core._initial import weight_layers
+from weedout_core._networks.initial import weight_layers
 
 MLP = wc.mlp(inputs=6, hidden=(4, 3), classes=2)
 #: An image network whose first layer is masked on both sides, and one Dense with no mask behind it.
 IMAGES = wc.Network(
     (
-        wc.Mask("pixels"),
-        wc.Flatten(),
-        wc.Dense("first", 5),
-        wc.Relu(),
-        wc.Mask("hidden"),
-        wc.Dense("second", 3),
-        wc.Relu(),
-        wc.Dense("logits", 2),
+        wc.nn.Mask("pixels"),
+        wc.nn.Flatten(),
+        wc.nn.Dense("first", 5),
+        wc.nn.Relu(),
+        wc.nn.Mask("hidden"),
+        wc.nn.Dense("second", 3),
+        wc.nn.Relu(),
+        wc.nn.Dense("logits", 2),
     ),
     (2, 3, 1),
 )
@@ -33,13 +33,13 @@ def sites(net: wc.Network) -> dict[str, tuple[str | None, str | None]]:
     return {layer.name: (layer.site_before, layer.site_after) for layer in weight_layers(net)}
 
 
-def chain(*layers: wc.Layer) -> wc.Network:
+def chain(*layers: wc.nn.Layer) -> wc.Network:
     """Layers between two convolutions, in front of the logits."""
-    head = (wc.GlobalAveragePool(), wc.Dense("logits", 2))
-    return wc.Network((wc.Conv("first", 4), *layers, wc.Conv("second", 4), *head), (4, 4, 3))
+    head = (wc.nn.GlobalAveragePool(), wc.nn.Dense("logits", 2))
+    return wc.Network((wc.nn.Conv("first", 4), *layers, wc.nn.Conv("second", 4), *head), (4, 4, 3))
 
 
-def stds(specs: tuple[wc.ParameterSpec, ...]) -> dict[str, float]:
+def stds(specs: tuple[wc.nn.ParameterSpec, ...]) -> dict[str, float]:
     return {spec.path: spec.std for spec in specs if spec.std}
 
 
@@ -62,7 +62,13 @@ def test_weight_layers_know_the_masks_beside_them() -> None:
 
 def test_the_links_of_a_convolution_count_its_window() -> None:
     net = wc.Network(
-        (wc.Conv("a", 7, window=5, stride=2), wc.Conv("b", 2, window=1), wc.Flatten(), wc.Dense("logits", 3)), (6, 4, 3)
+        (
+            wc.nn.Conv("a", 7, window=5, stride=2),
+            wc.nn.Conv("b", 2, window=1),
+            wc.nn.Flatten(),
+            wc.nn.Dense("logits", 3),
+        ),
+        (6, 4, 3),
     )
     assert [(layer.name, layer.fan_in, layer.fan_out) for layer in weight_layers(net)] == [
         ("a", 25 * 3, 25 * 7),
@@ -71,32 +77,32 @@ def test_the_links_of_a_convolution_count_its_window() -> None:
     ]
 
 
-@pytest.mark.parametrize("layer", [wc.Relu(), wc.MaxPool(), wc.Scale(2.0)], ids=repr)
-def test_what_keeps_a_zero_zero_lets_the_mask_through(layer: wc.Layer) -> None:
-    found = sites(chain(wc.Mask("mask"), layer))
+@pytest.mark.parametrize("layer", [wc.nn.Relu(), wc.nn.MaxPool(), wc.nn.Scale(2.0)], ids=repr)
+def test_what_keeps_a_zero_zero_lets_the_mask_through(layer: wc.nn.Layer) -> None:
+    found = sites(chain(wc.nn.Mask("mask"), layer))
     assert found == {"first": (None, "mask"), "second": ("mask", None), "logits": (None, None)}
-    found = sites(chain(layer, wc.Mask("mask")))
+    found = sites(chain(layer, wc.nn.Mask("mask")))
     assert found == {"first": (None, "mask"), "second": ("mask", None), "logits": (None, None)}
 
 
 def test_batch_norm_gives_a_removed_node_a_value_again() -> None:
-    found = sites(chain(wc.Mask("mask"), wc.BatchNorm("norm"), wc.Relu()))
+    found = sites(chain(wc.nn.Mask("mask"), wc.nn.BatchNorm("norm"), wc.nn.Relu()))
     assert found["second"] == (None, None), "its inputs are no longer masked"
     assert found["first"] == (None, "mask"), "its outputs are"
-    found = sites(chain(wc.BatchNorm("norm"), wc.Relu(), wc.Mask("mask")))
+    found = sites(chain(wc.nn.BatchNorm("norm"), wc.nn.Relu(), wc.nn.Mask("mask")))
     assert (found["first"], found["second"]) == ((None, "mask"), ("mask", None))
 
 
 def test_what_a_gather_takes_has_masks_of_its_own() -> None:
-    part = wc.Gather("part", 4)
-    found = sites(chain(wc.Mask("mask"), part))
+    part = wc.nn.Gather("part", 4)
+    found = sites(chain(wc.nn.Mask("mask"), part))
     assert (found["first"], found["second"]) == ((None, "mask"), (None, None)), "which nodes it takes is not known"
-    found = sites(chain(part, wc.Mask("mask")))
+    found = sites(chain(part, wc.nn.Mask("mask")))
     assert (found["first"], found["second"]) == ((None, None), ("mask", None))
 
 
 def test_a_sum_is_masked_only_where_both_branches_are() -> None:
-    found = sites(chain(wc.Mask("outer"), wc.Residual((wc.Conv("main", 4), wc.Mask("inner")))))
+    found = sites(chain(wc.nn.Mask("outer"), wc.nn.Residual((wc.nn.Conv("main", 4), wc.nn.Mask("inner")))))
     assert found == {
         "first": (None, "outer"),
         "main": ("outer", "inner"),
@@ -106,16 +112,16 @@ def test_a_sum_is_masked_only_where_both_branches_are() -> None:
 
 
 def test_a_mask_behind_a_sum_masks_what_both_branches_give() -> None:
-    block = wc.Residual((wc.Conv("main", 4),), (wc.Conv("shortcut", 4, window=1),))
-    found = sites(chain(block, wc.Mask("sum")))
+    block = wc.nn.Residual((wc.nn.Conv("main", 4),), (wc.nn.Conv("shortcut", 4, window=1),))
+    found = sites(chain(block, wc.nn.Mask("sum")))
     assert (found["main"], found["shortcut"]) == ((None, "sum"), (None, "sum"))
     assert (found["first"], found["second"]) == ((None, None), ("sum", None))
 
 
 def test_the_input_of_a_residual_is_masked_where_every_branch_begins_with_one_mask() -> None:
-    found = sites(chain(wc.Residual((wc.Mask("inner"), wc.Conv("main", 4)))))
+    found = sites(chain(wc.nn.Residual((wc.nn.Mask("inner"), wc.nn.Conv("main", 4)))))
     assert found["first"] == (None, None), "the shortcut needs all of its output"
-    found = sites(chain(wc.Mask("outer"), wc.Residual((wc.Relu(), wc.Conv("main", 4)))))
+    found = sites(chain(wc.nn.Mask("outer"), wc.nn.Residual((wc.nn.Relu(), wc.nn.Conv("main", 4)))))
     assert (found["first"], found["main"]) == ((None, "outer"), ("outer", None))
 
 
@@ -146,7 +152,7 @@ def test_the_masks_beside_the_layers_of_a_vgg() -> None:
 
 @given(networks())
 def test_every_layer_with_weights_is_listed_once_in_order(net: wc.Network) -> None:
-    kernels = [path.removesuffix("/kernel") for path in wc.parameter_shapes(net) if path.endswith("/kernel")]
+    kernels = [path.removesuffix("/kernel") for path in wc.nn.parameter_shapes(net) if path.endswith("/kernel")]
     assert [layer.name for layer in weight_layers(net)] == kernels
 
 
@@ -154,22 +160,22 @@ def test_every_layer_with_weights_is_listed_once_in_order(net: wc.Network) -> No
 
 
 def test_he_normal_counts_the_inputs() -> None:
-    assert stds(wc.he_normal(MLP)) == from_fans({"dense_0": 6, "dense_1": 4, "logits": 3})
+    assert stds(wc.nn.he_normal(MLP)) == from_fans({"dense_0": 6, "dense_1": 4, "logits": 3})
 
 
 def test_he_normal_may_count_the_outputs() -> None:
-    assert stds(wc.he_normal(MLP, "fan_out")) == from_fans({"dense_0": 4, "dense_1": 3, "logits": 2})
+    assert stds(wc.nn.he_normal(MLP, "fan_out")) == from_fans({"dense_0": 4, "dense_1": 3, "logits": 2})
 
 
 def test_he_normal_may_count_what_is_kept() -> None:
     kept = {"hidden_0": 2, "hidden_1": 1}
-    assert stds(wc.he_normal(MLP, kept=kept)) == from_fans({"dense_0": 6, "dense_1": 2, "logits": 1})
-    assert stds(wc.he_normal(MLP, "fan_out", kept)) == from_fans({"dense_0": 2, "dense_1": 1, "logits": 2})
+    assert stds(wc.nn.he_normal(MLP, kept=kept)) == from_fans({"dense_0": 6, "dense_1": 2, "logits": 1})
+    assert stds(wc.nn.he_normal(MLP, "fan_out", kept)) == from_fans({"dense_0": 2, "dense_1": 1, "logits": 2})
 
 
 def test_he_normal_counts_the_window_of_a_convolution() -> None:
     net = wc.wide_resnet(10, 1, 5)
-    inputs, outputs = stds(wc.he_normal(net)), stds(wc.he_normal(net, "fan_out"))
+    inputs, outputs = stds(wc.nn.he_normal(net)), stds(wc.nn.he_normal(net, "fan_out"))
     block = "group_1/block_0"
     assert {path: inputs[path] for path in ("conv/kernel", f"{block}/conv_0/kernel", f"{block}/shortcut/kernel")} == (
         from_fans({"conv": 9 * 3, f"{block}/conv_0": 9 * 16, f"{block}/shortcut": 16})
@@ -184,26 +190,27 @@ def test_he_normal_counts_the_part_of_a_window_that_is_kept(granularity: Any, no
     """A quarter of the nodes kept, of whatever kind, is a quarter of the links on average."""
     net = wc.wide_resnet(10, 1, 5, (8, 8, 3), granularity)
     kept = {"group_0/block_0/mask_0": nodes // 4}
-    inputs, outputs = stds(wc.he_normal(net, kept=kept)), stds(wc.he_normal(net, "fan_out", kept))
+    inputs, outputs = stds(wc.nn.he_normal(net, kept=kept)), stds(wc.nn.he_normal(net, "fan_out", kept))
     assert inputs["group_0/block_0/conv_0/kernel"] == from_fans({"a": 9 * 16 / 4})["a/kernel"]
     assert (
-        outputs["group_0/block_0/conv_0/kernel"] == stds(wc.he_normal(net, "fan_out"))["group_0/block_0/conv_0/kernel"]
+        outputs["group_0/block_0/conv_0/kernel"]
+        == stds(wc.nn.he_normal(net, "fan_out"))["group_0/block_0/conv_0/kernel"]
     )
-    changed = {path for path, std in stds(wc.he_normal(net)).items() if std != inputs[path]}
+    changed = {path for path, std in stds(wc.nn.he_normal(net)).items() if std != inputs[path]}
     assert changed == {"group_0/block_0/conv_0/kernel"}, "the one layer behind this mask: the shortcut is the sum's own"
 
 
 def test_he_normal_does_not_count_a_mask_beyond_a_batch_norm() -> None:
-    net = chain(wc.Mask("mask", granularity="channel"), wc.BatchNorm("norm"))
-    assert stds(wc.he_normal(net, kept={"mask": 1})) == stds(wc.he_normal(net))
-    assert stds(wc.he_normal(net, "fan_out", {"mask": 1}))["first/kernel"] == from_fans({"a": 9 * 1})["a/kernel"]
+    net = chain(wc.nn.Mask("mask", granularity="channel"), wc.nn.BatchNorm("norm"))
+    assert stds(wc.nn.he_normal(net, kept={"mask": 1})) == stds(wc.nn.he_normal(net))
+    assert stds(wc.nn.he_normal(net, "fan_out", {"mask": 1}))["first/kernel"] == from_fans({"a": 9 * 1})["a/kernel"]
 
 
 @given(networks())
 def test_he_normal_covers_every_parameter_with_its_own_stream(net: wc.Network) -> None:
-    specs = wc.he_normal(net)
-    assert {spec.path: spec.shape for spec in specs} == wc.parameter_shapes(net)
-    assert [spec.path for spec in specs] == list(wc.parameter_shapes(net)), "in the order of the layers"
+    specs = wc.nn.he_normal(net)
+    assert {spec.path: spec.shape for spec in specs} == wc.nn.parameter_shapes(net)
+    assert [spec.path for spec in specs] == list(wc.nn.parameter_shapes(net)), "in the order of the layers"
     for spec in specs:
         assert spec.code == zlib.crc32(spec.path.encode())
         assert (spec.std > 0) == spec.path.endswith("/kernel"), "kernels are drawn, the others are not"
@@ -212,5 +219,5 @@ def test_he_normal_covers_every_parameter_with_its_own_stream(net: wc.Network) -
 
 @pytest.mark.usefixtures("unchecked")
 def test_an_unknown_fan_is_an_error() -> None:
-    with pytest.raises(wc.ConfigError, match='fan must be "fan_in" or "fan_out"; got \'both\''):
-        wc.he_normal(MLP, "both")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(wc.errors.ConfigError, match='fan must be "fan_in" or "fan_out"; got \'both\''):
+        wc.nn.he_normal(MLP, "both")  # pyright: ignore[reportArgumentType]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import weedout_core as wc
-from weedout_core._layers import LAYERS, mask_shape, output_shape, run_shape, walk
+from weedout_core._networks.layers import LAYERS, mask_shape, output_shape, run_shape, walk
 
 IMAGE = (6, 9, 5)
 
@@ -16,36 +16,36 @@ IMAGE = (6, 9, 5)
 @pytest.mark.parametrize(
     ("layer", "before", "after"),
     [
-        (wc.Dense("a", 7), (3,), (7,)),
-        (wc.Conv("a", 7), IMAGE, (6, 9, 7)),
-        (wc.Conv("a", 7, window=1), IMAGE, (6, 9, 7)),
-        (wc.Conv("a", 7, window=5), IMAGE, (6, 9, 7)),
-        (wc.Conv("a", 7, stride=2), IMAGE, (3, 5, 7)),
-        (wc.Conv("a", 7, window=1, stride=2), IMAGE, (3, 5, 7)),
-        (wc.Conv("a", 7, stride=4), IMAGE, (2, 3, 7)),
-        (wc.Conv("a", 7, window=5, stride=20), IMAGE, (1, 1, 7)),
-        (wc.BatchNorm("a"), IMAGE, IMAGE),
-        (wc.BatchNorm("a"), (4,), (4,)),
-        (wc.Relu(), IMAGE, IMAGE),
-        (wc.Mask("a"), IMAGE, IMAGE),
-        (wc.Mask("a", granularity="channel"), IMAGE, IMAGE),
-        (wc.Flatten(), IMAGE, (270,)),
-        (wc.Flatten(), (4,), (4,)),
-        (wc.MaxPool(), (6, 4, 5), (3, 2, 5)),
-        (wc.MaxPool(3), IMAGE, (2, 3, 5)),
-        (wc.MaxPool(1), IMAGE, IMAGE),
-        (wc.GlobalAveragePool(), IMAGE, (5,)),
-        (wc.Gather("a", 2), IMAGE, (6, 9, 2)),
-        (wc.Gather("a", 7), (4,), (7,)),
-        (wc.Scale(2.5), IMAGE, IMAGE),
-        (wc.Residual((wc.Conv("a", 5), wc.Relu())), IMAGE, IMAGE),
-        (wc.Residual((wc.Dense("a", 3),), (wc.Dense("b", 3),)), (4,), (3,)),
-        (wc.Residual((wc.Conv("a", 2, stride=2),), (wc.Conv("b", 2, window=1, stride=2),)), IMAGE, (3, 5, 2)),
-        (wc.Residual(()), IMAGE, IMAGE),
+        (wc.nn.Dense("a", 7), (3,), (7,)),
+        (wc.nn.Conv("a", 7), IMAGE, (6, 9, 7)),
+        (wc.nn.Conv("a", 7, window=1), IMAGE, (6, 9, 7)),
+        (wc.nn.Conv("a", 7, window=5), IMAGE, (6, 9, 7)),
+        (wc.nn.Conv("a", 7, stride=2), IMAGE, (3, 5, 7)),
+        (wc.nn.Conv("a", 7, window=1, stride=2), IMAGE, (3, 5, 7)),
+        (wc.nn.Conv("a", 7, stride=4), IMAGE, (2, 3, 7)),
+        (wc.nn.Conv("a", 7, window=5, stride=20), IMAGE, (1, 1, 7)),
+        (wc.nn.BatchNorm("a"), IMAGE, IMAGE),
+        (wc.nn.BatchNorm("a"), (4,), (4,)),
+        (wc.nn.Relu(), IMAGE, IMAGE),
+        (wc.nn.Mask("a"), IMAGE, IMAGE),
+        (wc.nn.Mask("a", granularity="channel"), IMAGE, IMAGE),
+        (wc.nn.Flatten(), IMAGE, (270,)),
+        (wc.nn.Flatten(), (4,), (4,)),
+        (wc.nn.MaxPool(), (6, 4, 5), (3, 2, 5)),
+        (wc.nn.MaxPool(3), IMAGE, (2, 3, 5)),
+        (wc.nn.MaxPool(1), IMAGE, IMAGE),
+        (wc.nn.GlobalAveragePool(), IMAGE, (5,)),
+        (wc.nn.Gather("a", 2), IMAGE, (6, 9, 2)),
+        (wc.nn.Gather("a", 7), (4,), (7,)),
+        (wc.nn.Scale(2.5), IMAGE, IMAGE),
+        (wc.nn.Residual((wc.nn.Conv("a", 5), wc.nn.Relu())), IMAGE, IMAGE),
+        (wc.nn.Residual((wc.nn.Dense("a", 3),), (wc.nn.Dense("b", 3),)), (4,), (3,)),
+        (wc.nn.Residual((wc.nn.Conv("a", 2, stride=2),), (wc.nn.Conv("b", 2, window=1, stride=2),)), IMAGE, (3, 5, 2)),
+        (wc.nn.Residual(()), IMAGE, IMAGE),
     ],
     ids=repr,
 )
-def test_the_shape_that_comes_out(layer: wc.Layer, before: tuple[int, ...], after: tuple[int, ...]) -> None:
+def test_the_shape_that_comes_out(layer: wc.nn.Layer, before: tuple[int, ...], after: tuple[int, ...]) -> None:
     assert output_shape(layer, before) == after
 
 
@@ -53,7 +53,7 @@ def test_the_shape_that_comes_out(layer: wc.Layer, before: tuple[int, ...], afte
 def test_a_convolution_has_as_many_outputs_as_windows_fit_the_padded_image(size: int, stride: int, window: int) -> None:
     """Of ``size + window − 1`` pixels, padding included, windows begin at 0, stride, 2·stride, …"""
     starts = range(0, size + (window - 1) - window + 1, stride)
-    found = output_shape(wc.Conv("a", 1, window, stride), (size, 1, 3))
+    found = output_shape(wc.nn.Conv("a", 1, window, stride), (size, 1, 3))
     assert found == (len(starts), 1, 1)
 
 
@@ -61,100 +61,104 @@ def test_a_convolution_has_as_many_outputs_as_windows_fit_the_padded_image(size:
 @pytest.mark.parametrize(
     ("layer", "before", "message"),
     [
-        (wc.Dense("a", 2), (2, 2), "Dense layer 'a' needs a flat input; got shape (2, 2). Put a Flatten before it."),
-        (wc.Dense("a", 0), (3,), "Dense layer 'a' must have units of at least 1; got 0."),
-        (wc.Dense("a", True), (3,), "Dense layer 'a' must have units of at least 1; got True."),
-        (wc.Conv("c", 2), (9,), "Conv layer 'c' needs an input (height, width, channels); got shape (9,)."),
-        (wc.Conv("c", 2), (3, 3), "Conv layer 'c' needs an input (height, width, channels); got shape (3, 3)."),
-        (wc.Conv("c", 0), IMAGE, "Conv layer 'c' must have features of at least 1; got 0."),
-        (wc.Conv("c", 2, stride=0), IMAGE, "Conv layer 'c' must have stride of at least 1; got 0."),
-        (wc.Conv("c", 2, window=2), IMAGE, "the window of Conv layer 'c' must be an odd number; got 2."),
-        (wc.Conv("c", 2, window=-1), IMAGE, "the window of Conv layer 'c' must be an odd number; got -1."),
-        (wc.MaxPool(), (4,), "MaxPool needs an input (height, width, channels); got shape (4,)."),
-        (wc.MaxPool(), (4, 5, 1), "the window of a MaxPool must divide its input (4, 5, 1); got 2."),
-        (wc.MaxPool(), (5, 4, 1), "the window of a MaxPool must divide its input (5, 4, 1); got 2."),
-        (wc.MaxPool(0), (4, 4, 1), "the window of a MaxPool must divide its input (4, 4, 1); got 0."),
-        (wc.GlobalAveragePool(), (4,), "GlobalAveragePool needs an input (height, width, channels); got shape (4,)."),
-        (wc.Gather("g", 0), (4,), "Gather 'g' must have count of at least 1; got 0."),
+        (wc.nn.Dense("a", 2), (2, 2), "Dense layer 'a' needs a flat input; got shape (2, 2). Put a Flatten before it."),
+        (wc.nn.Dense("a", 0), (3,), "Dense layer 'a' must have units of at least 1; got 0."),
+        (wc.nn.Dense("a", True), (3,), "Dense layer 'a' must have units of at least 1; got True."),
+        (wc.nn.Conv("c", 2), (9,), "Conv layer 'c' needs an input (height, width, channels); got shape (9,)."),
+        (wc.nn.Conv("c", 2), (3, 3), "Conv layer 'c' needs an input (height, width, channels); got shape (3, 3)."),
+        (wc.nn.Conv("c", 0), IMAGE, "Conv layer 'c' must have features of at least 1; got 0."),
+        (wc.nn.Conv("c", 2, stride=0), IMAGE, "Conv layer 'c' must have stride of at least 1; got 0."),
+        (wc.nn.Conv("c", 2, window=2), IMAGE, "the window of Conv layer 'c' must be an odd number; got 2."),
+        (wc.nn.Conv("c", 2, window=-1), IMAGE, "the window of Conv layer 'c' must be an odd number; got -1."),
+        (wc.nn.MaxPool(), (4,), "MaxPool needs an input (height, width, channels); got shape (4,)."),
+        (wc.nn.MaxPool(), (4, 5, 1), "the window of a MaxPool must divide its input (4, 5, 1); got 2."),
+        (wc.nn.MaxPool(), (5, 4, 1), "the window of a MaxPool must divide its input (5, 4, 1); got 2."),
+        (wc.nn.MaxPool(0), (4, 4, 1), "the window of a MaxPool must divide its input (4, 4, 1); got 0."),
         (
-            wc.Residual((wc.Dense("a", 2),)),
+            wc.nn.GlobalAveragePool(),
+            (4,),
+            "GlobalAveragePool needs an input (height, width, channels); got shape (4,).",
+        ),
+        (wc.nn.Gather("g", 0), (4,), "Gather 'g' must have count of at least 1; got 0."),
+        (
+            wc.nn.Residual((wc.nn.Dense("a", 2),)),
             (3,),
             "the branches of a Residual must have outputs of one shape; got (2,) and (3,).",
         ),
         (
-            wc.Residual((wc.Conv("a", 5),), (wc.Conv("b", 5, stride=2),)),
+            wc.nn.Residual((wc.nn.Conv("a", 5),), (wc.nn.Conv("b", 5, stride=2),)),
             IMAGE,
             "the branches of a Residual must have outputs of one shape; got (6, 9, 5) and (3, 5, 5).",
         ),
         (
-            wc.Residual((wc.Residual((wc.Dense("a", 0),)),)),
+            wc.nn.Residual((wc.nn.Residual((wc.nn.Dense("a", 0),)),)),
             (3,),
             "Dense layer 'a' must have units of at least 1; got 0.",
         ),
         (
-            wc.BatchNorm("n", momentum=1.0),
+            wc.nn.BatchNorm("n", momentum=1.0),
             (3,),
             "BatchNorm 'n' needs momentum in [0, 1) and epsilon above 0; got 1.0 and 1e-05.",
         ),
         (
-            wc.BatchNorm("n", momentum=-0.1),
+            wc.nn.BatchNorm("n", momentum=-0.1),
             (3,),
             "BatchNorm 'n' needs momentum in [0, 1) and epsilon above 0; got -0.1 and 1e-05.",
         ),
         (
-            wc.BatchNorm("n", epsilon=0.0),
+            wc.nn.BatchNorm("n", epsilon=0.0),
             (3,),
             "BatchNorm 'n' needs momentum in [0, 1) and epsilon above 0; got 0.9 and 0.0.",
         ),
         (
-            wc.BatchNorm("n", epsilon=float("nan")),
+            wc.nn.BatchNorm("n", epsilon=float("nan")),
             (3,),
             "BatchNorm 'n' needs momentum in [0, 1) and epsilon above 0; got 0.9 and nan.",
         ),
     ],
 )
-def test_a_layer_that_cannot_be_applied(layer: wc.Layer, before: tuple[int, ...], message: str) -> None:
-    with pytest.raises(wc.ConfigError, match=f"^{re.escape(message)}$"):
+def test_a_layer_that_cannot_be_applied(layer: wc.nn.Layer, before: tuple[int, ...], message: str) -> None:
+    with pytest.raises(wc.errors.ConfigError, match=f"^{re.escape(message)}$"):
         output_shape(layer, before)
 
 
 def test_a_mask_of_an_unknown_granularity_is_an_error(unchecked: None) -> None:
     kind: Any = "connection"
     message = "the granularity of mask 'm' must be \"node\" or \"channel\"; got 'connection'."
-    with pytest.raises(wc.ConfigError, match=re.escape(message)):
-        output_shape(wc.Mask("m", granularity=kind), (3,))
+    with pytest.raises(wc.errors.ConfigError, match=re.escape(message)):
+        output_shape(wc.nn.Mask("m", granularity=kind), (3,))
 
 
 def test_one_layer_after_the_other() -> None:
     assert run_shape((), IMAGE) == IMAGE, "no layers change nothing"
-    layers = (wc.Conv("a", 4, stride=3), wc.MaxPool(1), wc.Flatten(), wc.Dense("b", 2))
+    layers = (wc.nn.Conv("a", 4, stride=3), wc.nn.MaxPool(1), wc.nn.Flatten(), wc.nn.Dense("b", 2))
     assert run_shape(layers, IMAGE) == (2,)
     assert run_shape(layers[:3], IMAGE) == (2 * 3 * 4,)
 
 
 def test_a_mask_covers_the_activation_or_its_channels() -> None:
-    assert mask_shape(wc.Mask("m"), IMAGE) == IMAGE
-    assert mask_shape(wc.Mask("m", granularity="channel"), IMAGE) == (5,)
-    assert mask_shape(wc.Mask("m", granularity="channel"), (7,)) == (7,), "a node of a flat activation is a channel"
+    assert mask_shape(wc.nn.Mask("m"), IMAGE) == IMAGE
+    assert mask_shape(wc.nn.Mask("m", granularity="channel"), IMAGE) == (5,)
+    assert mask_shape(wc.nn.Mask("m", granularity="channel"), (7,)) == (7,), "a node of a flat activation is a channel"
 
 
 def test_layers_are_visited_depth_first_each_with_the_shape_of_its_input() -> None:
-    inner = wc.Residual((wc.Relu(),))
-    main, shortcut = (wc.Conv("a", 4, stride=2), inner), (wc.MaxPool(), wc.Conv("b", 4, window=1))
-    outer = wc.Residual(main, shortcut)
-    found = list(walk((wc.Conv("first", 3), outer, wc.GlobalAveragePool()), (4, 6, 2)))
+    inner = wc.nn.Residual((wc.nn.Relu(),))
+    main, shortcut = (wc.nn.Conv("a", 4, stride=2), inner), (wc.nn.MaxPool(), wc.nn.Conv("b", 4, window=1))
+    outer = wc.nn.Residual(main, shortcut)
+    found = list(walk((wc.nn.Conv("first", 3), outer, wc.nn.GlobalAveragePool()), (4, 6, 2)))
     assert found == [
-        (wc.Conv("first", 3), (4, 6, 2)),
+        (wc.nn.Conv("first", 3), (4, 6, 2)),
         (outer, (4, 6, 3)),  # a residual comes before its layers, …
         (main[0], (4, 6, 3)),
         (inner, (2, 3, 4)),
-        (wc.Relu(), (2, 3, 4)),
+        (wc.nn.Relu(), (2, 3, 4)),
         (shortcut[0], (4, 6, 3)),  # … and both branches begin with its input
         (shortcut[1], (2, 3, 3)),
-        (wc.GlobalAveragePool(), (2, 3, 4)),
+        (wc.nn.GlobalAveragePool(), (2, 3, 4)),
     ]
 
 
 def test_every_kind_of_layer_has_its_own_name_in_json() -> None:
-    assert set(LAYERS.values()) == set(get_args(wc.Layer))
+    assert set(LAYERS.values()) == set(get_args(wc.nn.Layer))
     assert all(kind.__name__ == name for name, kind in LAYERS.items())

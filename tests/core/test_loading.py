@@ -21,13 +21,13 @@ def test_the_built_in_backends_are_known() -> None:
 
 
 def test_a_backend_gets_its_own_options_and_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(wc.BackendError, match=r"^the numpy backend takes no option 'engine'\. Leave it out\.$"):
+    with pytest.raises(wc.errors.BackendError, match=r"^the numpy backend takes no option 'engine'\. Leave it out\.$"):
         wc.load_backend("numpy", engine="map")
     numpy = sys.modules["weedout_numpy"]
     told: list[str] = []
     connect = numpy.connect
 
-    def with_engine(device: str | None = None, devices: int = 1, engine: str = "") -> wc.Backend:
+    def with_engine(device: str | None = None, devices: int = 1, engine: str = "") -> wc.backend.Backend:
         told.append(engine)
         return connect(device, devices)
 
@@ -38,14 +38,14 @@ def test_a_backend_gets_its_own_options_and_no_others(monkeypatch: pytest.Monkey
 
 def test_an_unknown_backend_is_an_error_that_lists_the_known() -> None:
     known = ", ".join(wc.backend_names())
-    with pytest.raises(wc.BackendError) as caught:
+    with pytest.raises(wc.errors.BackendError) as caught:
         wc.load_backend("numpi")
     assert str(caught.value) == f"unknown backend 'numpi'; known are {known}."
 
 
 def test_a_backend_that_cannot_be_imported_is_an_error_that_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "weedout_jax", None)
-    with pytest.raises(wc.BackendNotInstalledError) as caught:
+    with pytest.raises(wc.errors.BackendNotInstalledError) as caught:
         wc.load_backend("jax")
     message = str(caught.value)
     assert message.startswith("backend 'jax' cannot be imported (")
@@ -58,12 +58,12 @@ def test_what_a_backend_imports_while_connecting_counts_too(monkeypatch: pytest.
     announce(monkeypatch, "late", "weedout_numpy:no_such_module")
     monkeypatch.setattr("weedout_numpy.no_such_module", connect_without_its_framework, raising=False)
     with pytest.raises(
-        wc.BackendNotInstalledError, match=r"backend 'late' cannot be imported \(.*\): install what is missing\."
+        wc.errors.BackendNotInstalledError, match=r"backend 'late' cannot be imported \(.*\): install what is missing\."
     ):
         wc.load_backend("late")
 
 
-def connect_without_its_framework(device: str | None, devices: int) -> wc.Backend:
+def connect_without_its_framework(device: str | None, devices: int) -> wc.backend.Backend:
     raise ImportError(f"no framework for {devices} of {device}")
 
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import weedout_core as wc
-from weedout_core._masks import checked_masks
-from weedout_core._smallest import keep_smallest_ordered
+from weedout_core._masks.checks import checked_masks
+from weedout_core._random.smallest import keep_smallest_ordered
 
 SEEDS = st.integers(0, 2**32 - 1)
 SPARSITIES = st.floats(0, 1, exclude_max=True) | st.sampled_from([0.0, 0.2, 0.25, 0.5, 0.8, 0.95])
@@ -28,7 +28,7 @@ def by_sorting(words: np.ndarray, k: int) -> np.ndarray:
     return kept
 
 
-def quiet_plan(space: dict[str, tuple[int, ...]], sparsity: float, sampling: str = "exact") -> wc.MaskPlan:
+def quiet_plan(space: dict[str, tuple[int, ...]], sparsity: float, sampling: str = "exact") -> wc.backend.MaskPlan:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", wc.WeedoutWarning)
         return wc.mask_plan(space, sparsity, "bernoulli" if sampling == "bernoulli" else "exact")
@@ -41,7 +41,7 @@ def quiet_plan(space: dict[str, tuple[int, ...]], sparsity: float, sampling: str
 def test_keep_smallest_is_the_head_of_a_stable_sort(words: list[int], data: st.DataObject) -> None:
     k = data.draw(st.integers(1, len(words)), label="k")
     array = np.asarray(words, dtype=np.uint32)
-    found = wc.keep_smallest(array, k)
+    found = wc.backend.keep_smallest(array, k)
     assert np.count_nonzero(found) == k, "exactly k stay"
     np.testing.assert_array_equal(found, by_sorting(array, k))
 
@@ -49,25 +49,25 @@ def test_keep_smallest_is_the_head_of_a_stable_sort(words: list[int], data: st.D
 @given(st.lists(st.sampled_from([0, 2**31 - 1, 2**31, 2**32 - 1]), min_size=12, max_size=12), st.integers(1, 4))
 def test_keep_smallest_treats_each_row_alone(words: list[int], k: int) -> None:
     rows = np.asarray(words, dtype=np.uint32).reshape(3, 4)
-    np.testing.assert_array_equal(wc.keep_smallest(rows, k), by_sorting(rows, k))
+    np.testing.assert_array_equal(wc.backend.keep_smallest(rows, k), by_sorting(rows, k))
 
 
 @pytest.mark.parametrize("word", [0, 1, 2**31 - 1, 2**31, 2**32 - 1])
 def test_of_equal_words_the_first_stay(word: int) -> None:
-    found = wc.keep_smallest(np.full(6, word, dtype=np.uint32), 2)
+    found = wc.backend.keep_smallest(np.full(6, word, dtype=np.uint32), 2)
     np.testing.assert_array_equal(found, [True, True, False, False, False, False])
 
 
 @pytest.mark.parametrize("k", [0, 6, -1])
 def test_keeping_none_or_too_many_is_an_error(k: int) -> None:
-    with pytest.raises(wc.ConfigError, match=rf"keep_smallest needs 1 ≤ k ≤ 5, the number of nodes; got {k}\."):
-        wc.keep_smallest(np.zeros(5, dtype=np.uint32), k)
+    with pytest.raises(wc.errors.ConfigError, match=rf"keep_smallest needs 1 ≤ k ≤ 5, the number of nodes; got {k}\."):
+        wc.backend.keep_smallest(np.zeros(5, dtype=np.uint32), k)
 
 
 @given(st.lists(EDGES, min_size=1, max_size=10))
 def test_order_keys_sort_as_the_words_do(words: list[int]) -> None:
     array = np.asarray(words, dtype=np.uint32)
-    order = wc.order_keys(array)
+    order = wc.backend.order_keys(array)
     assert order.dtype == np.int32
     np.testing.assert_array_equal(order.astype(np.int64), array.astype(np.int64) - 2**31)
     np.testing.assert_array_equal(keep_smallest_ordered(order, 1), by_sorting(array, 1))
@@ -113,7 +113,7 @@ def test_the_last_node_stays_and_a_warning_says_so(nodes: int, sparsity: float, 
     with pytest.warns(wc.WeedoutWarning, match=rf"would remove all {nodes} nodes of site 'a'; one is kept\."):
         plan = wc.mask_plan({"a": (nodes,)}, sparsity, "exact" if sampling == "exact" else "bernoulli")
     assert plan.kept == {"a": 1}
-    masks = wc.masks_from_keys(wc.split(wc.key(0), 50), plan)["a"]
+    masks = wc.backend.masks_from_keys(wc.random.split(wc.key(0), 50), plan)["a"]
     assert (np.count_nonzero(masks, axis=1) >= 1).all(), "no candidate loses a whole site"
 
 
@@ -144,8 +144,8 @@ def test_a_bernoulli_bound_is_itself_a_word(sparsity: float) -> None:
 def test_a_plan_names_site_shape_code_and_nodes() -> None:
     plan = wc.mask_plan({"a": (2, 3), "b": (4,)}, 0.5)
     assert plan.sites == (
-        wc.SitePlan("a", (2, 3), zlib.crc32(b"a"), 3, None),
-        wc.SitePlan("b", (4,), zlib.crc32(b"b"), 2, None),
+        wc.backend.SitePlan("a", (2, 3), zlib.crc32(b"a"), 3, None),
+        wc.backend.SitePlan("b", (4,), zlib.crc32(b"b"), 2, None),
     )
     assert [site.nodes for site in plan.sites] == [6, 4]
     assert plan.nodes == 10
@@ -159,34 +159,34 @@ def test_each_site_may_have_its_own_sparsity() -> None:
 
 @pytest.mark.parametrize("named", [{"a": 0.5}, {"a": 0.5, "b": 0.5, "c": 0.5}, {}])
 def test_per_site_sparsity_must_name_the_sites(named: dict[str, float]) -> None:
-    with pytest.raises(wc.ConfigError, match=r"per-site sparsity must name the sites \['a', 'b'\]; got \["):
+    with pytest.raises(wc.errors.ConfigError, match=r"per-site sparsity must name the sites \['a', 'b'\]; got \["):
         wc.mask_plan({"a": (3,), "b": (3,)}, named)
 
 
 @pytest.mark.parametrize("sparsity", [-0.1, 1.0, 1.5, math.nan, math.inf, -math.inf])
 def test_a_sparsity_out_of_range_is_an_error(sparsity: float) -> None:
     message = r"sparsity is the fraction removed and must be in \[0, 1\); got "
-    with pytest.raises(wc.ConfigError, match=message + str(sparsity)):
+    with pytest.raises(wc.errors.ConfigError, match=message + str(sparsity)):
         wc.mask_plan({"a": (3,)}, sparsity)
-    with pytest.raises(wc.ConfigError, match=message):
+    with pytest.raises(wc.errors.ConfigError, match=message):
         wc.mask_plan({"a": (3,)}, {"a": sparsity})
 
 
 @pytest.mark.usefixtures("unchecked")
 def test_an_unknown_way_of_sampling_is_an_error() -> None:
-    with pytest.raises(wc.ConfigError, match='sampling must be "exact" or "bernoulli"; got \'poisson\''):
+    with pytest.raises(wc.errors.ConfigError, match='sampling must be "exact" or "bernoulli"; got \'poisson\''):
         wc.mask_plan({"a": (3,)}, 0.5, "poisson")  # pyright: ignore[reportArgumentType]
 
 
 def test_a_site_without_nodes_is_an_error() -> None:
-    with pytest.raises(wc.ConfigError, match=r"site 'a' must have at least one node; its shape is \(3, 0\)\."):
+    with pytest.raises(wc.errors.ConfigError, match=r"site 'a' must have at least one node; its shape is \(3, 0\)\."):
         wc.mask_plan({"a": (3, 0)}, 0.5)
 
 
 def test_sites_that_would_share_draws_are_an_error() -> None:
     assert zlib.crc32(b"plumless") == zlib.crc32(b"buckeroo"), "the example needs two names with one CRC-32"
     message = r"'plumless' and 'buckeroo' have the same CRC-32 and would share draws\. Rename one\."
-    with pytest.raises(wc.ConfigError, match=message):
+    with pytest.raises(wc.errors.ConfigError, match=message):
         wc.mask_plan({"plumless": (3,), "buckeroo": (3,)}, 0.5)
 
 
@@ -198,14 +198,14 @@ def test_exact_masks_keep_the_count_with_the_smallest_bits(
     seed: int, space: dict[str, tuple[int, ...]], sparsity: float, count: int
 ) -> None:
     plan = quiet_plan(space, sparsity)
-    masks = wc.masks_from_keys(wc.split(wc.key(seed), count), plan)
+    masks = wc.backend.masks_from_keys(wc.random.split(wc.key(seed), count), plan)
     assert list(masks) == list(space)
     for site in plan.sites:
         assert masks[site.site].shape == (count, *site.shape)
         assert masks[site.site].dtype == np.bool_
         for index, mask in enumerate(masks[site.site]):
-            key = wc.fold_in(wc.fold_in(wc.key(seed), index), zlib.crc32(site.site.encode()))
-            expected = by_sorting(wc.bits(key, site.nodes), site.kept).reshape(site.shape)
+            key = wc.random.fold_in(wc.random.fold_in(wc.key(seed), index), zlib.crc32(site.site.encode()))
+            expected = by_sorting(wc.random.bits(key, site.nodes), site.kept).reshape(site.shape)
             np.testing.assert_array_equal(mask, expected, f"candidate {index}, site {site.site}")
 
 
@@ -214,11 +214,11 @@ def test_bernoulli_masks_keep_the_words_below_the_bound_and_one_at_least(
     seed: int, space: dict[str, tuple[int, ...]], sparsity: float, count: int
 ) -> None:
     plan = quiet_plan(space, sparsity, "bernoulli")
-    masks = wc.masks_from_keys(wc.split(wc.key(seed), count), plan)
+    masks = wc.backend.masks_from_keys(wc.random.split(wc.key(seed), count), plan)
     for site in plan.sites:
         threshold = max(1, math.floor((1 - sparsity) * 2**32 + 0.5))
         for index, mask in enumerate(masks[site.site]):
-            words = wc.bits(wc.fold_in(wc.fold_in(wc.key(seed), index), site.code), site.nodes)
+            words = wc.random.bits(wc.random.fold_in(wc.random.fold_in(wc.key(seed), index), site.code), site.nodes)
             expected = words.astype(np.int64) < threshold
             if not expected.any():
                 expected[np.argmin(words)] = True
@@ -227,27 +227,29 @@ def test_bernoulli_masks_keep_the_words_below_the_bound_and_one_at_least(
 
 @given(SEEDS, SPACES, st.sampled_from(["exact", "bernoulli"]))
 def test_at_sparsity_0_everything_stays(seed: int, space: dict[str, tuple[int, ...]], sampling: str) -> None:
-    masks = wc.masks_from_keys(wc.split(wc.key(seed), 2), quiet_plan(space, 0.0, sampling))
+    masks = wc.backend.masks_from_keys(wc.random.split(wc.key(seed), 2), quiet_plan(space, 0.0, sampling))
     assert all(mask.all() for mask in masks.values())
 
 
 def test_a_site_does_not_depend_on_the_others() -> None:
-    keys = wc.split(wc.key(1), 3)
-    alone = wc.masks_from_keys(keys, wc.mask_plan({"b": (20,)}, 0.5))["b"]
-    together = wc.masks_from_keys(keys, wc.mask_plan({"a": (7,), "b": (20,)}, 0.5))["b"]
+    keys = wc.random.split(wc.key(1), 3)
+    alone = wc.backend.masks_from_keys(keys, wc.mask_plan({"b": (20,)}, 0.5))["b"]
+    together = wc.backend.masks_from_keys(keys, wc.mask_plan({"a": (7,), "b": (20,)}, 0.5))["b"]
     np.testing.assert_array_equal(alone, together)
 
 
 def test_bernoulli_masks_keep_the_right_share() -> None:
     # 100 masks of 1,000 nodes kept with probability 0.3: Binomial(10^5, 0.3), standard deviation 145.
-    masks = wc.masks_from_keys(wc.split(wc.key(8), 100), wc.mask_plan({"a": (1000,)}, 0.7, "bernoulli"))["a"]
+    masks = wc.backend.masks_from_keys(wc.random.split(wc.key(8), 100), wc.mask_plan({"a": (1000,)}, 0.7, "bernoulli"))[
+        "a"
+    ]
     assert abs(np.count_nonzero(masks) - 30_000) < 6 * 145
     assert len(set(np.count_nonzero(masks, axis=1).tolist())) > 1, "Bernoulli counts differ between candidates"
 
 
 def test_every_node_is_kept_equally_often() -> None:
     # Each of 20 nodes is in Binomial(4000, 0.25) masks: standard deviation 27.4.
-    masks = wc.masks_from_keys(wc.split(wc.key(9), 4000), wc.mask_plan({"a": (20,)}, 0.75))["a"]
+    masks = wc.backend.masks_from_keys(wc.random.split(wc.key(9), 4000), wc.mask_plan({"a": (20,)}, 0.75))["a"]
     assert (np.abs(np.count_nonzero(masks, axis=0) - 1000) < 6 * 27.4).all()
 
 
@@ -265,7 +267,7 @@ def test_masks_that_fit_give_their_leading_shape() -> None:
 @pytest.mark.parametrize("sites", [["a"], ["a", "b", "c"], ["a", "c"], []])
 def test_masks_of_other_sites_are_an_error(sites: list[str]) -> None:
     masks = {site: np.ones(4, dtype=bool) for site in sites}
-    with pytest.raises(wc.MaskError, match=r"masks must have exactly the network's sites \['a', 'b'\]; got \["):
+    with pytest.raises(wc.errors.MaskError, match=r"masks must have exactly the network's sites \['a', 'b'\]; got \["):
         checked_masks(masks, {"a": (4,), "b": (4,)}, leading=0)
 
 
@@ -281,18 +283,20 @@ def test_masks_of_other_sites_are_an_error(sites: list[str]) -> None:
 )
 def test_masks_of_another_shape_are_an_error(shapes: dict[str, tuple[int, ...]], leading: int) -> None:
     masks = {site: np.ones(shape, dtype=bool) for site, shape in shapes.items()}
-    with pytest.raises(wc.MaskError, match=r"the mask of site '[ab]' must have shape \(.*\*nodes\) with nodes \("):
+    with pytest.raises(
+        wc.errors.MaskError, match=r"the mask of site '[ab]' must have shape \(.*\*nodes\) with nodes \("
+    ):
         checked_masks(masks, {"a": (4,), "b": (3,)}, leading=leading)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.int32, np.uint8])
 def test_masks_must_be_booleans(dtype: type) -> None:
     message = rf"the mask of site 'a' must be of booleans, True where a node is kept; got {np.dtype(dtype)}\."
-    with pytest.raises(wc.MaskError, match=message):
+    with pytest.raises(wc.errors.MaskError, match=message):
         checked_masks({"a": np.ones(4, dtype=dtype)}, {"a": (4,)}, leading=0)
 
 
 def test_achieved_sparsity_is_the_fraction_removed_over_all_sites() -> None:
     masks = {"a": np.asarray([True, False, False]), "b": np.asarray([[False, False, True, True, True]])}
-    assert wc.achieved_sparsity(masks) == 0.5, "4 of 8 nodes are removed"
-    assert wc.achieved_sparsity({}) == 0.0
+    assert wc.backend.achieved_sparsity(masks) == 0.5, "4 of 8 nodes are removed"
+    assert wc.backend.achieved_sparsity({}) == 0.0

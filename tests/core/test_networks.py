@@ -10,41 +10,41 @@ from hypothesis import given
 
 import weedout_core as wc
 from tests.core.random_networks import networks
-from weedout_core._layers import walk
-from weedout_core._networks import checked_parameters, checked_statistics
+from weedout_core._networks.layers import walk
+from weedout_core._networks.network import checked_parameters, checked_statistics
 
 MLP = wc.mlp(inputs=6, hidden=(4, 3), classes=2)
 #: An image network whose first layer is masked on both sides, and one Dense with no mask behind it.
 IMAGES = wc.Network(
     (
-        wc.Mask("pixels"),
-        wc.Flatten(),
-        wc.Dense("first", 5),
-        wc.Relu(),
-        wc.Mask("hidden"),
-        wc.Dense("second", 3),
-        wc.Relu(),
-        wc.Dense("logits", 2),
+        wc.nn.Mask("pixels"),
+        wc.nn.Flatten(),
+        wc.nn.Dense("first", 5),
+        wc.nn.Relu(),
+        wc.nn.Mask("hidden"),
+        wc.nn.Dense("second", 3),
+        wc.nn.Relu(),
+        wc.nn.Dense("logits", 2),
     ),
     (2, 3, 1),
 )
 #: Every kind of layer, with no field at its default.
 EVERY_KIND = wc.Network(
     (
-        wc.Conv("conv", 4, window=5, stride=2),
-        wc.BatchNorm("norm", momentum=0.8, epsilon=1e-3),
-        wc.Relu(),
-        wc.Mask("image", rescale=True, granularity="channel"),
-        wc.MaxPool(3),
-        wc.Residual(
-            (wc.Residual((wc.BatchNorm("inner"), wc.Mask("branch"))), wc.Conv("main", 2)),
-            (wc.Conv("shortcut", 2, window=1),),
+        wc.nn.Conv("conv", 4, window=5, stride=2),
+        wc.nn.BatchNorm("norm", momentum=0.8, epsilon=1e-3),
+        wc.nn.Relu(),
+        wc.nn.Mask("image", rescale=True, granularity="channel"),
+        wc.nn.MaxPool(3),
+        wc.nn.Residual(
+            (wc.nn.Residual((wc.nn.BatchNorm("inner"), wc.nn.Mask("branch"))), wc.nn.Conv("main", 2)),
+            (wc.nn.Conv("shortcut", 2, window=1),),
         ),
-        wc.Residual((wc.GlobalAveragePool(),), (wc.GlobalAveragePool(),)),
-        wc.Flatten(),
-        wc.Gather("some", 2),
-        wc.Scale(1.5),
-        wc.Dense("logits", 3),
+        wc.nn.Residual((wc.nn.GlobalAveragePool(),), (wc.nn.GlobalAveragePool(),)),
+        wc.nn.Flatten(),
+        wc.nn.Gather("some", 2),
+        wc.nn.Scale(1.5),
+        wc.nn.Dense("logits", 3),
     ),
     (11, 12, 3),
 )
@@ -52,7 +52,7 @@ EVERY_KIND = wc.Network(
 
 def test_shapes_of_an_mlp() -> None:
     assert wc.mask_space(MLP) == {"hidden_0": (4,), "hidden_1": (3,)}
-    assert wc.parameter_shapes(MLP) == {
+    assert wc.nn.parameter_shapes(MLP) == {
         "dense_0/kernel": (6, 4),
         "dense_0/bias": (4,),
         "dense_1/kernel": (4, 3),
@@ -64,11 +64,11 @@ def test_shapes_of_an_mlp() -> None:
 
 def test_shapes_of_an_image_network() -> None:
     assert wc.mask_space(IMAGES) == {"pixels": (2, 3, 1), "hidden": (5,)}
-    assert wc.parameter_shapes(IMAGES)["first/kernel"] == (6, 5)
+    assert wc.nn.parameter_shapes(IMAGES)["first/kernel"] == (6, 5)
 
 
 def test_shapes_of_every_kind_of_layer() -> None:
-    assert wc.activation_shapes(EVERY_KIND) == (
+    assert wc.nn.activation_shapes(EVERY_KIND) == (
         (11, 12, 3),
         *[(6, 6, 4)] * 4,  # a convolution of stride 2, its norm, ReLU and mask
         (2, 2, 4),
@@ -81,7 +81,7 @@ def test_shapes_of_every_kind_of_layer() -> None:
         (3,),
     )
     assert wc.mask_space(EVERY_KIND) == {"image": (4,), "branch": (2, 2, 4)}
-    assert wc.parameter_shapes(EVERY_KIND) == {
+    assert wc.nn.parameter_shapes(EVERY_KIND) == {
         "conv/kernel": (5, 5, 3, 4),
         "norm/scale": (4,),
         "norm/bias": (4,),
@@ -97,7 +97,7 @@ def test_shapes_of_every_kind_of_layer() -> None:
 
 def test_shapes_of_a_small_wide_resnet() -> None:
     net = wc.wide_resnet(10, 1, 5, (8, 8, 3))
-    shapes = wc.parameter_shapes(net)
+    shapes = wc.nn.parameter_shapes(net)
     assert list(shapes)[:6] == [
         "conv/kernel",
         "group_0/block_0/norm_0/scale",
@@ -111,14 +111,14 @@ def test_shapes_of_a_small_wide_resnet() -> None:
     assert shapes["group_1/block_0/shortcut/kernel"] == (1, 1, 16, 32)
     assert shapes["norm/scale"] == (64,)
     assert (shapes["logits/kernel"], shapes["logits/bias"]) == ((64, 5), (5,))
-    found = wc.activation_shapes(net)
+    found = wc.nn.activation_shapes(net)
     assert found[:2] == ((8, 8, 3), (8, 8, 16))
     assert found[-5:] == (*[(2, 2, 64)] * 2, *[(64,)] * 2, (5,)), "two halvings, then the mean of each channel"
 
 
 def test_shapes_of_a_small_vgg() -> None:
     net = wc.vgg(2, 5, (8, 4, 3))
-    assert wc.parameter_shapes(net) == {
+    assert wc.nn.parameter_shapes(net) == {
         "conv_0/kernel": (3, 3, 3, 2),
         "norm_0/scale": (2,),
         "norm_0/bias": (2,),
@@ -128,7 +128,7 @@ def test_shapes_of_a_small_vgg() -> None:
         "logits/kernel": (2 * 1 * 4, 5),
         "logits/bias": (5,),
     }
-    assert wc.activation_shapes(net) == (
+    assert wc.nn.activation_shapes(net) == (
         (8, 4, 3),
         *[(8, 4, 2)] * 4,
         *[(4, 2, 2)],
@@ -140,24 +140,26 @@ def test_shapes_of_a_small_vgg() -> None:
 
 
 def test_running_statistics_begin_at_mean_0_and_variance_1() -> None:
-    found = wc.initial_statistics(EVERY_KIND)
+    found = wc.nn.initial_statistics(EVERY_KIND)
     assert list(found) == ["norm/mean", "norm/variance", "inner/mean", "inner/variance"]
     for path, value in found.items():
         assert (value.shape, value.dtype) == ((4,), np.float32), f"{path}: one number a channel"
         np.testing.assert_array_equal(value, path.endswith("/variance"))
-    assert wc.initial_statistics(MLP) == {}
+    assert wc.nn.initial_statistics(MLP) == {}
     net = wc.wide_resnet(10, 1, 5)
-    norms = {path.removesuffix("/scale"): shape for path, shape in wc.parameter_shapes(net).items() if "scale" in path}
-    found = {path: value.shape for path, value in wc.initial_statistics(net).items()}
+    norms = {
+        path.removesuffix("/scale"): shape for path, shape in wc.nn.parameter_shapes(net).items() if "scale" in path
+    }
+    found = {path: value.shape for path, value in wc.nn.initial_statistics(net).items()}
     assert found == {f"{name}/{moment}": shape for name, shape in norms.items() for moment in ("mean", "variance")}
 
 
 @given(networks())
 def test_what_is_inferred_fits_together(net: wc.Network) -> None:
-    shapes = wc.activation_shapes(net)
+    shapes = wc.nn.activation_shapes(net)
     assert (shapes[0], shapes[-1]) == (net.input_shape, (net.classes,))
     names = [asdict(layer).get("name") for layer, _ in walk(net.layers, net.input_shape)]
-    paths = [*wc.parameter_shapes(net), *wc.initial_statistics(net)]
+    paths = [*wc.nn.parameter_shapes(net), *wc.nn.initial_statistics(net)]
     assert {path.rpartition("/")[0] for path in paths} == set(names) - {None}, "each named layer has parameters"
     assert all(shape in shapes or (len(shape) == 1) for shape in wc.mask_space(net).values())
 
@@ -168,24 +170,24 @@ def test_a_network_without_hidden_layers_has_no_sites() -> None:
 
 @given(networks())
 def test_json_gives_back_the_same_network(net: wc.Network) -> None:
-    text = wc.network_to_json(net)
-    assert wc.network_from_json(text) == net
-    assert hash(wc.network_from_json(text)) == hash(net)
+    text = wc.nn.network_to_json(net)
+    assert wc.nn.network_from_json(text) == net
+    assert hash(wc.nn.network_from_json(text)) == hash(net)
 
 
 def test_json_keeps_every_field_of_every_kind_of_layer() -> None:
     kinds = {type(layer) for layer, _ in walk(EVERY_KIND.layers, EVERY_KIND.input_shape)}
-    assert kinds == set(get_args(wc.Layer)), "the network above has them all"
-    assert wc.network_from_json(wc.network_to_json(EVERY_KIND)) == EVERY_KIND
+    assert kinds == set(get_args(wc.nn.Layer)), "the network above has them all"
+    assert wc.nn.network_from_json(wc.nn.network_to_json(EVERY_KIND)) == EVERY_KIND
 
 
 @pytest.mark.parametrize("net", [wc.wide_resnet(16, 1, 10, mask_residual=True), wc.vgg(2, 10, hidden=(8,)), MLP])
 def test_json_gives_back_the_architectures(net: wc.Network) -> None:
-    assert wc.network_from_json(wc.network_to_json(net)) == net
+    assert wc.nn.network_from_json(wc.nn.network_to_json(net)) == net
 
 
 def test_a_residual_in_json_holds_its_branches() -> None:
-    data = json.loads(wc.network_to_json(EVERY_KIND))
+    data = json.loads(wc.nn.network_to_json(EVERY_KIND))
     residual = data["layers"][5]
     assert residual == {
         "layer": "Residual",
@@ -205,14 +207,14 @@ def test_a_residual_in_json_holds_its_branches() -> None:
 
 
 def test_a_mask_of_json_without_a_granularity_is_one_of_nodes() -> None:
-    text = wc.network_to_json(IMAGES).replace(', "granularity": "node"', "")
+    text = wc.nn.network_to_json(IMAGES).replace(', "granularity": "node"', "")
     assert "granularity" not in text
-    assert wc.network_from_json(text) == IMAGES, "as they were written before there were others"
+    assert wc.nn.network_from_json(text) == IMAGES, "as they were written before there were others"
 
 
 def test_the_json_of_an_image_network() -> None:
-    text = wc.network_to_json(IMAGES)
-    assert wc.network_from_json(text) == IMAGES
+    text = wc.nn.network_to_json(IMAGES)
+    assert wc.nn.network_from_json(text) == IMAGES
     data = json.loads(text)
     assert data["input_shape"] == [2, 3, 1]
     assert data["layers"][0] == {"layer": "Mask", "site": "pixels", "rescale": False, "granularity": "node"}
@@ -243,61 +245,65 @@ def test_the_json_of_an_image_network() -> None:
     ],
 )
 def test_text_that_is_no_network_is_an_error(text: str) -> None:
-    with pytest.raises(wc.ConfigError, match="not a network written by network_to_json: "):
-        wc.network_from_json(text)
+    with pytest.raises(wc.errors.ConfigError, match="not a network written by network_to_json: "):
+        wc.nn.network_from_json(text)
 
 
 def test_json_of_a_network_that_does_not_fit_together_keeps_its_own_error() -> None:
-    with pytest.raises(wc.ConfigError, match="a network must end in a Dense layer"):
-        wc.network_from_json('{"layers": [], "input_shape": [3]}')
-    with pytest.raises(wc.ConfigError, match="the branches of a Residual must have outputs of one shape"):
-        wc.network_from_json(wc.network_to_json(EVERY_KIND).replace('"stride": 1}], ', '"stride": 2}], '))
+    with pytest.raises(wc.errors.ConfigError, match="a network must end in a Dense layer"):
+        wc.nn.network_from_json('{"layers": [], "input_shape": [3]}')
+    with pytest.raises(wc.errors.ConfigError, match="the branches of a Residual must have outputs of one shape"):
+        wc.nn.network_from_json(wc.nn.network_to_json(EVERY_KIND).replace('"stride": 1}], ', '"stride": 2}], '))
 
 
 @pytest.mark.parametrize(
     ("layers", "input_shape", "message"),
     [
-        ((wc.Dense("a", 1),), (3,), r"a network must end in at least two logits; its output shape is \(1,\)\."),
-        ((wc.Relu(),), (2, 2), r"a network must end in at least two logits; its output shape is \(2, 2\)\."),
+        ((wc.nn.Dense("a", 1),), (3,), r"a network must end in at least two logits; its output shape is \(1,\)\."),
+        ((wc.nn.Relu(),), (2, 2), r"a network must end in at least two logits; its output shape is \(2, 2\)\."),
         ((), (3,), r"a network must end in a Dense layer: the logits are never masked\."),
-        ((wc.Dense("a", 3), wc.Mask("m")), (3,), r"a network must end in a Dense layer: the logits are never masked\."),
         (
-            (wc.Dense("a", 2),),
+            (wc.nn.Dense("a", 3), wc.nn.Mask("m")),
+            (3,),
+            r"a network must end in a Dense layer: the logits are never masked\.",
+        ),
+        (
+            (wc.nn.Dense("a", 2),),
             (2, 2),
             r"Dense layer 'a' needs a flat input; got shape \(2, 2\)\. Put a Flatten before it\.",
         ),
         (
-            (wc.Dense("a", 0), wc.Dense("b", 2)),
+            (wc.nn.Dense("a", 0), wc.nn.Dense("b", 2)),
             (3,),
             r"Dense layer 'a' must have units of at least 1; got 0\.",
         ),
         (
-            (wc.Dense("a", 2), wc.Dense("a", 2)),
+            (wc.nn.Dense("a", 2), wc.nn.Dense("a", 2)),
             (3,),
             r"two layers are named 'a'; each needs its own name\.",
         ),
         (
-            (wc.Residual((wc.Dense("a", 3),)), wc.Dense("a", 2)),
+            (wc.nn.Residual((wc.nn.Dense("a", 3),)), wc.nn.Dense("a", 2)),
             (3,),
             r"two layers are named 'a'; each needs its own name\.",
         ),
         (
-            (wc.BatchNorm("a"), wc.Residual((wc.BatchNorm("a"),)), wc.Dense("b", 2)),
+            (wc.nn.BatchNorm("a"), wc.nn.Residual((wc.nn.BatchNorm("a"),)), wc.nn.Dense("b", 2)),
             (3,),
             r"two layers are named 'a'; each needs its own name\.",
         ),
         (
-            (wc.Residual((wc.Mask("plumless"),)), wc.Mask("buckeroo"), wc.Dense("a", 2)),
+            (wc.nn.Residual((wc.nn.Mask("plumless"),)), wc.nn.Mask("buckeroo"), wc.nn.Dense("a", 2)),
             (3,),
             r"'plumless' and 'buckeroo' have the same CRC-32 and would share draws\. Rename one\.",
         ),
         (
-            (wc.Residual((wc.Dense("a", 2),)),),
+            (wc.nn.Residual((wc.nn.Dense("a", 2),)),),
             (2,),
             r"a network must end in a Dense layer: the logits are never masked\.",
         ),
         (
-            (wc.Mask("plumless"), wc.Mask("buckeroo"), wc.Dense("a", 2)),
+            (wc.nn.Mask("plumless"), wc.nn.Mask("buckeroo"), wc.nn.Dense("a", 2)),
             (3,),
             r"'plumless' and 'buckeroo' have the same CRC-32 and would share draws\. Rename one\.",
         ),
@@ -306,13 +312,13 @@ def test_json_of_a_network_that_does_not_fit_together_keeps_its_own_error() -> N
 def test_layers_that_do_not_fit_together_are_an_error(
     layers: tuple[Any, ...], input_shape: tuple[int, ...], message: str
 ) -> None:
-    with pytest.raises(wc.ConfigError, match=message):
+    with pytest.raises(wc.errors.ConfigError, match=message):
         wc.Network(layers, input_shape)
 
 
 def test_two_masks_of_one_name_are_an_error() -> None:
-    with pytest.raises(wc.ConfigError, match="'m' and 'm' have the same CRC-32"):
-        wc.Network((wc.Mask("m"), wc.Mask("m"), wc.Dense("a", 2)), (3,))
+    with pytest.raises(wc.errors.ConfigError, match="'m' and 'm' have the same CRC-32"):
+        wc.Network((wc.nn.Mask("m"), wc.nn.Mask("m"), wc.nn.Dense("a", 2)), (3,))
 
 
 def test_networks_are_frozen() -> None:
@@ -322,14 +328,14 @@ def test_networks_are_frozen() -> None:
 
 @pytest.mark.parametrize("shape", [(), (0,), (3, -1), ("x",), (True,)])
 def test_an_input_shape_must_be_positive_integers(shape: tuple[object, ...], unchecked: None) -> None:
-    with pytest.raises(wc.ConfigError, match="input_shape must be one or more positive integers"):
-        wc.Network((wc.Dense("logits", 2),), cast(Any, shape))
+    with pytest.raises(wc.errors.ConfigError, match="input_shape must be one or more positive integers"):
+        wc.Network((wc.nn.Dense("logits", 2),), cast(Any, shape))
 
 
 # Trees that belong to a network
 
-PARAMS = {path: np.zeros(shape) for path, shape in wc.parameter_shapes(EVERY_KIND).items()}
-STATISTICS = wc.initial_statistics(EVERY_KIND)
+PARAMS = {path: np.zeros(shape) for path, shape in wc.nn.parameter_shapes(EVERY_KIND).items()}
+STATISTICS = wc.nn.initial_statistics(EVERY_KIND)
 
 
 def without(tree: Any, path: str) -> Any:
@@ -361,7 +367,7 @@ def test_trees_that_fit_are_fine_in_any_order() -> None:
     ],
 )
 def test_parameters_of_another_network_are_an_error_that_names_the_first(tree: Any, message: str) -> None:
-    with pytest.raises(wc.ConfigError) as caught:
+    with pytest.raises(wc.errors.ConfigError) as caught:
         checked_parameters(EVERY_KIND, tree)
     assert str(caught.value) == f"params must be those of the network: {message}"
 
@@ -375,13 +381,13 @@ def test_parameters_of_another_network_are_an_error_that_names_the_first(tree: A
     ],
 )
 def test_statistics_of_another_network_are_an_error_that_names_the_first(tree: Any, message: str) -> None:
-    with pytest.raises(wc.ConfigError) as caught:
+    with pytest.raises(wc.errors.ConfigError) as caught:
         checked_statistics(EVERY_KIND, tree)
     assert str(caught.value) == f"statistics must be those of the network: {message}"
 
 
 def test_what_is_no_tree_is_an_error() -> None:
-    with pytest.raises(wc.ConfigError, match=r"params must be a mapping of paths to arrays; got list\."):
+    with pytest.raises(wc.errors.ConfigError, match=r"params must be a mapping of paths to arrays; got list\."):
         checked_parameters(MLP, [np.zeros(3)])
-    with pytest.raises(wc.ConfigError, match=r"statistics must be a mapping of paths to arrays; got ndarray\."):
+    with pytest.raises(wc.errors.ConfigError, match=r"statistics must be a mapping of paths to arrays; got ndarray\."):
         checked_statistics(MLP, np.zeros(3))

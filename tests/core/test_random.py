@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import weedout_core as wc
-from weedout_core._random import BLOCK, below, path_code, permutation, threefry2x32
+from weedout_core._random.keys import path_code
+from weedout_core._random.stream import BLOCK, below, permutation, threefry2x32
 
 SEEDS = st.integers(0, 2**32 - 1) | st.sampled_from([0, 1, 2**31 - 1, 2**31, 2**32 - 1])
 WORDS = st.integers(0, 2**32 - 1)
@@ -41,7 +42,7 @@ def test_threefry_gives_the_published_answers(
 def test_bits_are_those_of_jax(seed: int, n: int) -> None:
     with jax.threefry_partitionable(True):
         expected = np.asarray(jax.random.bits(jax_key(seed), (n,), "uint32"))
-    found = wc.bits(wc.key(seed), n)
+    found = wc.random.bits(wc.key(seed), n)
     assert found.dtype == np.uint32
     np.testing.assert_array_equal(found, expected)
 
@@ -49,79 +50,85 @@ def test_bits_are_those_of_jax(seed: int, n: int) -> None:
 @given(SEEDS, WORDS)
 def test_fold_in_is_that_of_jax(seed: int, data: int) -> None:
     expected = jax.random.key_data(jax.random.fold_in(jax_key(seed), data))
-    np.testing.assert_array_equal(wc.fold_in(wc.key(seed), data), np.asarray(expected))
+    np.testing.assert_array_equal(wc.random.fold_in(wc.key(seed), data), np.asarray(expected))
 
 
 @given(SEEDS, st.sampled_from([1, 2, 50]))
 def test_split_is_that_of_jax(seed: int, n: int) -> None:
     with jax.threefry_partitionable(True):
         expected = jax.random.key_data(jax.random.split(jax_key(seed), n))
-    np.testing.assert_array_equal(wc.split(wc.key(seed), n), np.asarray(expected))
+    np.testing.assert_array_equal(wc.random.split(wc.key(seed), n), np.asarray(expected))
 
 
 @given(SEEDS, st.integers(0, 40))
 def test_split_gives_the_keys_of_fold_in(seed: int, n: int) -> None:
     key = wc.key(seed)
-    one_by_one = np.reshape([wc.fold_in(key, index) for index in range(n)], (n, 2))
-    np.testing.assert_array_equal(wc.split(key, n), one_by_one)
+    one_by_one = np.reshape([wc.random.fold_in(key, index) for index in range(n)], (n, 2))
+    np.testing.assert_array_equal(wc.random.split(key, n), one_by_one)
 
 
 @given(SEEDS, st.integers(0, 100), st.integers(0, 100))
 def test_fewer_bits_are_the_first_of_more(seed: int, k: int, extra: int) -> None:
     key = wc.key(seed)
     np.testing.assert_array_equal(
-        wc.bits(key, k + extra)[:k], wc.bits(key, k), "how many are drawn must not change what is drawn"
+        wc.random.bits(key, k + extra)[:k], wc.random.bits(key, k), "how many are drawn must not change what is drawn"
     )
 
 
 @given(SEEDS, st.lists(st.integers(0, 99), max_size=20))
 def test_a_word_can_be_drawn_alone(seed: int, counters: list[int]) -> None:
-    found = wc.bits_at(wc.key(seed), np.asarray(counters, dtype=np.uint32))
+    found = wc.random.bits_at(wc.key(seed), np.asarray(counters, dtype=np.uint32))
     assert (found.dtype, found.shape) == (np.uint32, (len(counters),))
-    np.testing.assert_array_equal(found, wc.bits(wc.key(seed), 100)[counters], "in any order, some of them again")
+    np.testing.assert_array_equal(
+        found, wc.random.bits(wc.key(seed), 100)[counters], "in any order, some of them again"
+    )
 
 
 def test_the_last_words_of_all_can_be_drawn() -> None:
     with jax.threefry_partitionable(True):
         expected = jax.random.bits(jax_key(4), (2**16,), "uint32")[-3:]
-    found = wc.bits_at(wc.key(4), np.arange(2**16 - 3, 2**16, dtype=np.uint32))
+    found = wc.random.bits_at(wc.key(4), np.arange(2**16 - 3, 2**16, dtype=np.uint32))
     np.testing.assert_array_equal(found, np.asarray(expected))
-    assert len(set(wc.bits_at(wc.key(4), np.asarray([0, 2**31, 2**32 - 1], dtype=np.uint32)).tolist())) == 3
+    assert len(set(wc.random.bits_at(wc.key(4), np.asarray([0, 2**31, 2**32 - 1], dtype=np.uint32)).tolist())) == 3
 
 
 def test_keys_side_by_side_draw_the_same_counters_or_each_its_own() -> None:
-    keys, each = wc.split(wc.key(1), 3), np.asarray([[5, 0], [7, 7], [1, 9]], dtype=np.uint32)
-    words = wc.bits(keys, 10)
-    np.testing.assert_array_equal(wc.bits_at(keys, each), np.take_along_axis(words, each.astype(int), axis=-1))
-    np.testing.assert_array_equal(wc.bits_at(keys, each[0]), words[:, [5, 0]])
+    keys, each = wc.random.split(wc.key(1), 3), np.asarray([[5, 0], [7, 7], [1, 9]], dtype=np.uint32)
+    words = wc.random.bits(keys, 10)
+    np.testing.assert_array_equal(wc.random.bits_at(keys, each), np.take_along_axis(words, each.astype(int), axis=-1))
+    np.testing.assert_array_equal(wc.random.bits_at(keys, each[0]), words[:, [5, 0]])
 
 
 @given(st.lists(SEEDS, min_size=1, max_size=6), st.integers(0, 40), WORDS)
 def test_a_batch_of_keys_draws_what_each_key_draws(seeds: list[int], n: int, data: int) -> None:
     keys = np.stack([wc.key(seed) for seed in seeds])
-    np.testing.assert_array_equal(wc.bits(keys, n), np.stack([wc.bits(key, n) for key in keys]))
-    np.testing.assert_array_equal(wc.fold_in(keys, data), np.stack([wc.fold_in(key, data) for key in keys]))
+    np.testing.assert_array_equal(wc.random.bits(keys, n), np.stack([wc.random.bits(key, n) for key in keys]))
+    np.testing.assert_array_equal(
+        wc.random.fold_in(keys, data), np.stack([wc.random.fold_in(key, data) for key in keys])
+    )
     numbers = np.arange(len(seeds), dtype=np.uint32)
-    pairs = [wc.fold_in(key, int(number)) for key, number in zip(keys, numbers, strict=True)]
-    np.testing.assert_array_equal(wc.fold_in(keys, numbers), np.stack(pairs), "keys and numbers go together in pairs")
+    pairs = [wc.random.fold_in(key, int(number)) for key, number in zip(keys, numbers, strict=True)]
+    np.testing.assert_array_equal(
+        wc.random.fold_in(keys, numbers), np.stack(pairs), "keys and numbers go together in pairs"
+    )
 
 
 def test_keys_may_have_any_number_of_axes() -> None:
-    keys = np.stack([wc.split(wc.key(seed), 3) for seed in range(2)])
-    assert wc.bits(keys, 5).shape == (2, 3, 5)
-    np.testing.assert_array_equal(wc.bits(keys, 5)[1, 2], wc.bits(wc.fold_in(wc.key(1), 2), 5))
+    keys = np.stack([wc.random.split(wc.key(seed), 3) for seed in range(2)])
+    assert wc.random.bits(keys, 5).shape == (2, 3, 5)
+    np.testing.assert_array_equal(wc.random.bits(keys, 5)[1, 2], wc.random.bits(wc.random.fold_in(wc.key(1), 2), 5))
 
 
 @pytest.mark.parametrize(("n", "shape"), [(0, (0,)), (1, (1,))])
 def test_bits_of_few(n: int, shape: tuple[int, ...]) -> None:
-    assert wc.bits(wc.key(3), n).shape == shape
+    assert wc.random.bits(wc.key(3), n).shape == shape
 
 
 @pytest.mark.parametrize(("keys", "n"), [(1, 2 * BLOCK + 3), (3, BLOCK), (5, BLOCK // 2 + 1), (BLOCK + 1, 2)])
 def test_words_do_not_depend_on_the_block_in_which_they_are_drawn(keys: int, n: int) -> None:
-    some = wc.split(wc.key(3), keys)
+    some = wc.random.split(wc.key(3), keys)
     before = some.copy()
-    drawn = wc.bits(some, n)
+    drawn = wc.random.bits(some, n)
     assert drawn.shape == (keys, n)
     for row in {0, keys // 2, keys - 1}:
         np.testing.assert_array_equal(drawn[row], jax.random.bits(jax.random.wrap_key_data(some[row]), (n,), "uint32"))
@@ -130,16 +137,16 @@ def test_words_do_not_depend_on_the_block_in_which_they_are_drawn(keys: int, n: 
 
 def test_the_core_traces_under_jit() -> None:
     key = wc.key(7)
-    traced = jax.jit(lambda k: wc.fold_in(k, 3) + wc.bits(k, 2))(key)
-    np.testing.assert_array_equal(np.asarray(traced), wc.fold_in(key, 3) + wc.bits(key, 2))
+    traced = jax.jit(lambda k: wc.random.fold_in(k, 3) + wc.random.bits(k, 2))(key)
+    np.testing.assert_array_equal(np.asarray(traced), wc.random.fold_in(key, 3) + wc.random.bits(key, 2))
 
 
 def test_drawing_leaves_the_key_alone() -> None:
     key = wc.key(5)
     key.flags.writeable = False
-    wc.bits(key, 10)
-    wc.fold_in(key, 1)
-    wc.split(key, 2)
+    wc.random.bits(key, 10)
+    wc.random.fold_in(key, 1)
+    wc.random.split(key, 2)
     permutation(key, 9)
     np.testing.assert_array_equal(key, [0, 5])
 
@@ -162,24 +169,24 @@ def test_a_key_is_the_two_words_of_its_seed(seed: int, words: tuple[int, int]) -
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("seed", [-1, 2**64, True, 1.0, None, "1"])
 def test_a_seed_out_of_range_is_an_error(seed: int) -> None:
-    with pytest.raises(wc.ConfigError, match=rf"seed must be an integer in \[0, 2\^64\); got {seed!r}\."):
+    with pytest.raises(wc.errors.ConfigError, match=rf"seed must be an integer in \[0, 2\^64\); got {seed!r}\."):
         wc.key(seed)
 
 
 @pytest.mark.parametrize("n", [-1, 2**32 + 1])
 def test_a_number_of_words_out_of_range_is_an_error(n: int) -> None:
-    with pytest.raises(wc.ConfigError, match=rf"the number of words must be in \[0, 2\^32\]; got {n}\."):
-        wc.bits(wc.key(0), n)
+    with pytest.raises(wc.errors.ConfigError, match=rf"the number of words must be in \[0, 2\^32\]; got {n}\."):
+        wc.random.bits(wc.key(0), n)
 
 
 @pytest.mark.parametrize("data", [-1, 2**32])
 def test_folding_in_a_number_out_of_range_is_an_error(data: int) -> None:
-    with pytest.raises(wc.ConfigError, match=rf"fold_in takes a number in \[0, 2\^32\); got {data}\."):
-        wc.fold_in(wc.key(0), data)
+    with pytest.raises(wc.errors.ConfigError, match=rf"fold_in takes a number in \[0, 2\^32\); got {data}\."):
+        wc.random.fold_in(wc.key(0), data)
 
 
 def test_the_streams_keep_their_numbers() -> None:
-    assert {stream.name: int(stream) for stream in wc.Stream} == {
+    assert {stream.name: int(stream) for stream in wc.random.Stream} == {
         "WEIGHTS": 0,
         "MASKS": 1,
         "VALIDATION_BATCHES": 2,
@@ -200,10 +207,10 @@ def test_a_permutation_orders_by_bits(seed: int, n: int, data: st.DataObject) ->
     key = wc.key(seed)
     order = permutation(key, n)
     assert sorted(order.tolist()) == list(range(n)), "every index once"
-    words = wc.bits(key, n)[order].astype(np.int64)
+    words = wc.random.bits(key, n)[order].astype(np.int64)
     assert (np.diff(words) >= 0).all(), "in the order of the bits"
     k = data.draw(st.integers(1, n), label="k")
-    kept = np.flatnonzero(wc.keep_smallest(wc.bits(key, n), k))
+    kept = np.flatnonzero(wc.backend.keep_smallest(wc.random.bits(key, n), k))
     np.testing.assert_array_equal(np.sort(order[:k]), kept, "its first k are the k that keep_smallest keeps")
 
 
@@ -211,24 +218,24 @@ def test_a_permutation_orders_by_bits(seed: int, n: int, data: st.DataObject) ->
 def test_below_is_in_range_and_monotone_in_the_word(seed: int, bound: int) -> None:
     drawn = below(wc.key(seed), bound)
     assert 0 <= drawn < bound
-    word = int(wc.bits(wc.key(seed), 1)[0])
+    word = int(wc.random.bits(wc.key(seed), 1)[0])
     assert drawn == word * bound // 2**32, "the word's place in [0, 2^32) is the value's place in [0, bound)"
 
 
 def test_bits_are_uniform() -> None:
     # 64 keys of 1,024 words: each of the 32 bits is set Binomial(65,536, 1/2) times, standard deviation 128. Six
     # deviations in one of 32 have a chance of 6e-8; the seed is fixed, so this cannot fail now and then.
-    words = wc.bits(wc.split(wc.key(2024), 64), 1024)
+    words = wc.random.bits(wc.random.split(wc.key(2024), 64), 1024)
     for bit in range(32):
         ones = int(np.count_nonzero((words >> np.uint32(bit)) & np.uint32(1)))
         assert abs(ones - 2**15) < 6 * 128, f"bit {bit} is set {ones} times of {2**16}"
 
 
 def test_fold_in_takes_the_integers_of_numpy() -> None:
-    np.testing.assert_array_equal(wc.fold_in(wc.key(1), np.int64(3)), wc.fold_in(wc.key(1), 3))
+    np.testing.assert_array_equal(wc.random.fold_in(wc.key(1), np.int64(3)), wc.random.fold_in(wc.key(1), 3))
 
 
 @pytest.mark.parametrize("number", [-1, 2**32, np.arange(3), np.ones(2)])
 def test_fold_in_of_anything_else_is_an_error(number: object) -> None:
-    with pytest.raises(wc.ConfigError, match="fold_in takes"):
-        wc.fold_in(wc.key(1), number)
+    with pytest.raises(wc.errors.ConfigError, match="fold_in takes"):
+        wc.random.fold_in(wc.key(1), number)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import weedout_core as wc
-from weedout_core._schedule import check_plan
+from weedout_core._algorithm.schedule import check_plan
 
 NET = wc.mlp(inputs=2, hidden=(6,), classes=2)
 CONFIG = wc.TrainConfig(epochs=3, batch_size=8, learning_rate=0.1)
@@ -53,7 +53,7 @@ CROPPED = wc.TrainConfig(augmentation="crop_flip")
     ],
 )
 def test_learning_rates_by_hand(config: wc.TrainConfig, steps: int, rates: list[float]) -> None:
-    found = wc.learning_rates(config, steps)
+    found = wc.backend.learning_rates(config, steps)
     assert found.dtype == np.float64
     # A cosine and three products, each rounded to 2^-53 of values up to 1.
     np.testing.assert_allclose(found, rates, rtol=1e-14, atol=1e-15)
@@ -66,8 +66,8 @@ def test_a_warm_up_grows_to_the_schedule_and_leaves_it_alone_after(
     config = wc.TrainConfig(
         epochs=epochs, schedule=schedule, step_epochs=(2,) if schedule == "step" else (), warmup_epochs=warmup
     )
-    plain = wc.learning_rates(dataclasses.replace(config, warmup_epochs=0), steps)
-    warmed = wc.learning_rates(config, steps)
+    plain = wc.backend.learning_rates(dataclasses.replace(config, warmup_epochs=0), steps)
+    warmed = wc.backend.learning_rates(config, steps)
     assert len(warmed) == epochs * steps
     first = warmup * steps
     np.testing.assert_array_equal(warmed[first:], plain[first:], "after the warm-up")
@@ -77,21 +77,21 @@ def test_a_warm_up_grows_to_the_schedule_and_leaves_it_alone_after(
 
 
 def test_weight_decay_touches_kernels_or_all() -> None:
-    weights = wc.decayed_paths(NET, wc.TrainConfig())
+    weights = wc.backend.decayed_paths(NET, wc.TrainConfig())
     assert weights == {"dense_0/kernel": True, "dense_0/bias": False, "logits/kernel": True, "logits/bias": False}
-    assert all(wc.decayed_paths(NET, wc.TrainConfig(decayed="all")).values())
+    assert all(wc.backend.decayed_paths(NET, wc.TrainConfig(decayed="all")).values())
 
 
 def test_weight_decay_leaves_batch_norm_alone_unless_it_touches_all() -> None:
     net = wc.vgg(1, 2, (2, 2, 1))
-    assert wc.decayed_paths(net, wc.TrainConfig()) == {
+    assert wc.backend.decayed_paths(net, wc.TrainConfig()) == {
         "conv_0/kernel": True,
         "norm_0/scale": False,
         "norm_0/bias": False,
         "logits/kernel": True,
         "logits/bias": False,
     }
-    assert all(wc.decayed_paths(net, wc.TrainConfig(decayed="all")).values())
+    assert all(wc.backend.decayed_paths(net, wc.TrainConfig(decayed="all")).values())
 
 
 # The plan
@@ -115,35 +115,39 @@ def test_a_plan_cuts_a_batch_to_the_split_and_counts_its_groups(
     batch: int, group: int | None, examples: int, size: int, groups: int
 ) -> None:
     config = wc.TrainConfig(batch_size=batch, batch_norm_group=group)
-    plan = wc.train_plan(config, examples)
+    plan = wc.backend.train_plan(config, examples)
     assert (plan.batch_size, plan.groups, plan.steps) == (size, groups, examples // size)
     assert (plan.config, plan.examples, plan.optimiser) == (config, examples, None)
 
 
-NORMED = wc.Network((wc.Conv("conv", 2), wc.BatchNorm("norm"), wc.Flatten(), wc.Dense("logits", 2)), (2, 2, 1))
+NORMED = wc.Network(
+    (wc.nn.Conv("conv", 2), wc.nn.BatchNorm("norm"), wc.nn.Flatten(), wc.nn.Dense("logits", 2)), (2, 2, 1)
+)
 
 
 @pytest.mark.parametrize(("batch", "examples"), [(129, 1000), (200, 1000), (1024, 1000)])
 def test_batch_normalisation_needs_whole_groups(batch: int, examples: int) -> None:
-    plan = wc.train_plan(wc.TrainConfig(batch_size=batch), examples)
-    with pytest.raises(wc.ConfigError) as caught:
+    plan = wc.backend.train_plan(wc.TrainConfig(batch_size=batch), examples)
+    with pytest.raises(wc.errors.ConfigError) as caught:
         check_plan(NORMED, plan)
     assert str(caught.value) == (
         "a batch must be whole groups of batch_norm_group, 128, for batch normalisation; a step has "
         f"{min(batch, examples)} of {examples} examples. Change batch_size or batch_norm_group."
     )
     check_plan(wc.mlp(4, (3,), 2), plan)  # without it there are no groups
-    check_plan(NORMED, wc.train_plan(wc.TrainConfig(batch_size=batch, batch_norm_group=None), examples))
+    check_plan(NORMED, wc.backend.train_plan(wc.TrainConfig(batch_size=batch, batch_norm_group=None), examples))
 
 
 @pytest.mark.parametrize("batch", [1, 100, 128, 256])
 def test_a_smaller_batch_is_a_group_of_its_own(batch: int) -> None:
-    check_plan(NORMED, wc.train_plan(wc.TrainConfig(batch_size=batch), 1000))
+    check_plan(NORMED, wc.backend.train_plan(wc.TrainConfig(batch_size=batch), 1000))
 
 
 def test_plans_are_hashable_and_carry_the_optimiser() -> None:
-    assert hash(wc.train_plan(CONFIG, 30)) == hash(wc.train_plan(CONFIG, 30)), "a compiled program is kept for one"
-    assert wc.train_plan(CONFIG, 30, "mine").optimiser == "mine"
+    assert hash(wc.backend.train_plan(CONFIG, 30)) == hash(wc.backend.train_plan(CONFIG, 30)), (
+        "a compiled program is kept for one"
+    )
+    assert wc.backend.train_plan(CONFIG, 30, "mine").optimiser == "mine"
 
 
 # The order of the data
@@ -151,18 +155,20 @@ def test_plans_are_hashable_and_carry_the_optimiser() -> None:
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 5), st.integers(1, 60), st.integers(1, 60))
 def test_an_epoch_is_a_permutation_cut_into_full_batches(seed: int, epoch: int, examples: int, batch: int) -> None:
-    plan = wc.TrainPlan(CONFIG, examples, min(batch, examples), None)
-    order = wc.epoch_order(wc.key(seed), epoch, plan)
+    plan = wc.backend.TrainPlan(CONFIG, examples, min(batch, examples), None)
+    order = wc.backend.epoch_order(wc.key(seed), epoch, plan)
     assert order.dtype == np.int32
     assert order.shape == (examples // plan.batch_size, plan.batch_size)
     assert len(set(order.ravel().tolist())) == order.size, "no example twice in an epoch"
-    words = wc.bits(wc.fold_in(wc.fold_in(wc.key(seed), 3), epoch), examples)  # stream data order is 3
+    words = wc.random.bits(
+        wc.random.fold_in(wc.random.fold_in(wc.key(seed), 3), epoch), examples
+    )  # stream data order is 3
     np.testing.assert_array_equal(order.ravel(), np.argsort(words, kind="stable")[: order.size])
 
 
 def test_every_epoch_and_every_key_has_its_own_order() -> None:
-    plan = wc.TrainPlan(CONFIG, 50, 10, None)
-    orders = [wc.epoch_order(wc.key(seed), epoch, plan) for seed in (0, 1) for epoch in (0, 1)]
+    plan = wc.backend.TrainPlan(CONFIG, 50, 10, None)
+    orders = [wc.backend.epoch_order(wc.key(seed), epoch, plan) for seed in (0, 1) for epoch in (0, 1)]
     assert len({order.tobytes() for order in orders}) == 4
 
 
@@ -170,30 +176,32 @@ def test_every_epoch_and_every_key_has_its_own_order() -> None:
 
 
 def test_without_augmentation_there_are_no_crops() -> None:
-    assert wc.epoch_crops(wc.key(0), 0, wc.train_plan(CONFIG, 30)) is None
+    assert wc.backend.epoch_crops(wc.key(0), 0, wc.backend.train_plan(CONFIG, 30)) is None
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 5), st.integers(1, 30), st.integers(1, 7))
 def test_each_crop_is_the_high_word_of_a_product(seed: int, epoch: int, examples: int, batch: int) -> None:
-    plan = wc.TrainPlan(CROPPED, examples, min(batch, examples), None)
-    crops = wc.epoch_crops(wc.key(seed), epoch, plan)
+    plan = wc.backend.TrainPlan(CROPPED, examples, min(batch, examples), None)
+    crops = wc.backend.epoch_crops(wc.key(seed), epoch, plan)
     assert crops is not None
     assert (crops.dtype, crops.shape) == (np.int32, (plan.steps, plan.batch_size, 3))
     count = plan.steps * plan.batch_size
-    words = wc.bits(wc.fold_in(wc.fold_in(wc.key(seed), 4), epoch), 3 * count).tolist()  # stream augmentation is 4
+    words = wc.random.bits(
+        wc.random.fold_in(wc.random.fold_in(wc.key(seed), 4), epoch), 3 * count
+    ).tolist()  # stream augmentation is 4
     places = crops.reshape(-1, 3).tolist()
     for place, crop in enumerate(places):
         expected = [words[3 * place + j] * (9, 9, 2)[j] // 2**32 for j in range(3)]
         assert crop == expected, f"row, column, mirrored of the example at place {place}"
-    again = wc.epoch_crops(wc.key(seed), epoch, plan)
+    again = wc.backend.epoch_crops(wc.key(seed), epoch, plan)
     np.testing.assert_array_equal(again, crops, "the same key and epoch")
 
 
 def test_crops_are_uniform_over_their_range() -> None:
     """Of n draws a value of probability p comes n·p times, with standard deviation √(n·p·(1 − p)); 5 are allowed."""
-    assert wc.CROP_MARGIN == 4, "a window may be moved by as much either way"
-    plan = wc.TrainPlan(CROPPED, 9000, 90, None)
-    crops = wc.epoch_crops(wc.key(11), 0, plan)
+    assert wc.backend.CROP_MARGIN == 4, "a window may be moved by as much either way"
+    plan = wc.backend.TrainPlan(CROPPED, 9000, 90, None)
+    crops = wc.backend.epoch_crops(wc.key(11), 0, plan)
     assert crops is not None
     flat = crops.reshape(-1, 3)
     for column, values in ((0, 9), (1, 9), (2, 2)):
@@ -206,8 +214,8 @@ def test_crops_are_uniform_over_their_range() -> None:
 
 
 def test_every_epoch_and_every_key_has_its_own_crops() -> None:
-    plan = wc.train_plan(CROPPED, 200)
-    crops = [wc.epoch_crops(wc.key(seed), epoch, plan) for seed in (0, 1) for epoch in (0, 1)]
+    plan = wc.backend.train_plan(CROPPED, 200)
+    crops = [wc.backend.epoch_crops(wc.key(seed), epoch, plan) for seed in (0, 1) for epoch in (0, 1)]
     assert len({crop.tobytes() for crop in crops if crop is not None}) == 4
 
 
@@ -216,20 +224,22 @@ def test_every_epoch_and_every_key_has_its_own_crops() -> None:
 
 @pytest.mark.parametrize("config", [CONFIG, dataclasses.replace(CONFIG, augmentation="crop_flip")])
 def test_each_network_has_the_batches_of_its_own_key(config: wc.TrainConfig) -> None:
-    plan, keys = wc.train_plan(config, 30), [wc.key(3), wc.key(9), wc.key(3)]
-    batches = wc.epoch_batches(keys, 2, plan)
+    plan, keys = wc.backend.train_plan(config, 30), [wc.key(3), wc.key(9), wc.key(3)]
+    batches = wc.backend.epoch_batches(keys, 2, plan)
     assert (batches.order.dtype, batches.order.shape) == (np.int32, (3, 3, 8))
     assert (batches.crops is None) == (config.augmentation == "none")
     for index, key in enumerate(keys):
-        np.testing.assert_array_equal(batches.order[index], wc.epoch_order(key, 2, plan))
+        np.testing.assert_array_equal(batches.order[index], wc.backend.epoch_order(key, 2, plan))
         if batches.crops is not None:
             assert (batches.crops.dtype, batches.crops.shape) == (np.int32, (3, 3, 8, 3))
-            np.testing.assert_array_equal(batches.crops[index], wc.epoch_crops(key, 2, plan))
+            np.testing.assert_array_equal(batches.crops[index], wc.backend.epoch_crops(key, 2, plan))
 
 
 def test_augmentation_does_not_move_the_order() -> None:
     plain, cropped = (
-        wc.train_plan(dataclasses.replace(CONFIG, augmentation=kind), 30) for kind in ("none", "crop_flip")
+        wc.backend.train_plan(dataclasses.replace(CONFIG, augmentation=kind), 30) for kind in ("none", "crop_flip")
     )
     keys = [wc.key(3)]
-    np.testing.assert_array_equal(wc.epoch_batches(keys, 1, plain).order, wc.epoch_batches(keys, 1, cropped).order)
+    np.testing.assert_array_equal(
+        wc.backend.epoch_batches(keys, 1, plain).order, wc.backend.epoch_batches(keys, 1, cropped).order
+    )

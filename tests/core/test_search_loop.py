@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import weedout_core as wc
-from weedout_core._random import below
+from weedout_core._random.stream import below
 
 NET = wc.mlp(inputs=5, hidden=(8, 6), classes=3)
 SPACE = wc.mask_space(NET)
@@ -19,7 +19,7 @@ KEY = wc.key(17)
 
 
 @pytest.fixture(scope="module")
-def backend() -> wc.Backend:
+def backend() -> wc.backend.Backend:
     return wc.load_backend("numpy")
 
 
@@ -27,13 +27,13 @@ def config(**fields: Any) -> wc.SearchConfig:
     return wc.SearchConfig(**{"sparsity": 0.5, "population": 6, "generations": 4, "batch": 16, **fields})
 
 
-def run(backend: wc.Backend, **fields: Any) -> wc.SearchResult:
+def run(backend: wc.backend.Backend, **fields: Any) -> wc.SearchResult:
     return wc.search(NET, (X, Y), config(**fields), backend=backend, key=KEY)
 
 
-def mask_of(origin: wc.Origin, **plan: Any) -> dict[str, np.ndarray]:
-    key = wc.fold_in(wc.fold_in(wc.fold_in(KEY, 1), origin.generation), origin.candidate)
-    return wc.masks_from_keys(key, wc.mask_plan(SPACE, **{"sparsity": 0.5, **plan}))
+def mask_of(origin: wc.backend.Origin, **plan: Any) -> dict[str, np.ndarray]:
+    key = wc.random.fold_in(wc.random.fold_in(wc.random.fold_in(KEY, 1), origin.generation), origin.candidate)
+    return wc.backend.masks_from_keys(key, wc.mask_plan(SPACE, **{"sparsity": 0.5, **plan}))
 
 
 def assert_same(found: dict[str, np.ndarray], expected: Any, why: str = "") -> None:
@@ -42,19 +42,19 @@ def assert_same(found: dict[str, np.ndarray], expected: Any, why: str = "") -> N
         np.testing.assert_array_equal(value, expected[name], f"{name}: {why}")
 
 
-def fitness_of(backend: wc.Backend, result: wc.SearchResult, generation: int) -> float:
+def fitness_of(backend: wc.backend.Backend, result: wc.SearchResult, generation: int) -> float:
     """The fitness of a result's winner on the batch of a generation."""
-    batch = wc.validation_batch(KEY, generation, len(Y), result.config)
+    batch = wc.ask_tell.validation_batch(KEY, generation, len(Y), result.config)
     one = {site: mask[None] for site, mask in result.mask.items()}
     scored = backend.score(NET, result.params, one, X[batch], Y[batch], result.config.fitness)
     return float(backend.to_numpy(scored)[0])
 
 
-def with_fitness(backend: wc.Backend, fitness: Callable[[int, int], list[float]]) -> wc.Backend:
+def with_fitness(backend: wc.backend.Backend, fitness: Callable[[int, int], list[float]]) -> wc.backend.Backend:
     """The backend with a made-up fitness: of the call's number and the population's size."""
     calls = 0
 
-    def score_population(net: Any, params: Any, norm: Any, population: wc.Population, *rest: Any) -> np.ndarray:
+    def score_population(net: Any, params: Any, norm: Any, population: wc.backend.Population, *rest: Any) -> np.ndarray:
         nonlocal calls
         calls += 1
         return np.asarray(fitness(calls - 1, population.size))
@@ -66,73 +66,75 @@ def never(*args: Any) -> Any:
     raise AssertionError("work began before everything was checked")
 
 
-def test_the_winner_is_the_elite_of_the_last_generation(backend: wc.Backend) -> None:
+def test_the_winner_is_the_elite_of_the_last_generation(backend: wc.backend.Backend) -> None:
     result = run(backend)
     assert result.origin == result.history[-1].elite
     assert result.fitness == result.history[-1].best
     assert_same(result.mask, mask_of(result.origin), "a mask follows from seed, generation and index")
-    assert_same(result.params, backend.draw_parameters(wc.fold_in(KEY, 0), wc.he_normal(NET)), "the parent's weights")
+    assert_same(
+        result.params, backend.draw_parameters(wc.random.fold_in(KEY, 0), wc.nn.he_normal(NET)), "the parent's weights"
+    )
     assert result.fitness == fitness_of(backend, result, generation=3)
 
 
-def test_a_result_says_what_was_done(backend: wc.Backend) -> None:
+def test_a_result_says_what_was_done(backend: wc.backend.Backend) -> None:
     result = run(backend)
     assert (result.stopped, result.evaluations, result.batch) == ("generations", 6 * 4, 16)
     assert [generation.generation for generation in result.history] == [0, 1, 2, 3]
     assert result.sparsity == 0.5, "4 of 8 and 3 of 6 nodes are removed"
-    assert result.sparsity == wc.achieved_sparsity(result.mask)
+    assert result.sparsity == wc.backend.achieved_sparsity(result.mask)
     assert result.config == config()
 
 
-def test_each_generation_scores_its_candidates_on_its_own_batch(backend: wc.Backend) -> None:
+def test_each_generation_scores_its_candidates_on_its_own_batch(backend: wc.backend.Backend) -> None:
     result = run(backend)
-    params = backend.draw_parameters(wc.fold_in(KEY, 0), wc.he_normal(NET))
-    elite = wc.Origin(0, 0)
+    params = backend.draw_parameters(wc.random.fold_in(KEY, 0), wc.nn.he_normal(NET))
+    elite = wc.backend.Origin(0, 0)
     for generation in result.history:
         number = generation.generation
-        origins = [elite if number and not index else wc.Origin(number, index) for index in range(6)]
+        origins = [elite if number and not index else wc.backend.Origin(number, index) for index in range(6)]
         drawn = [mask_of(origin) for origin in origins]
         masks = {site: np.stack([mask[site] for mask in drawn]) for site in SPACE}
-        batch = wc.validation_batch(KEY, number, len(Y), result.config)
+        batch = wc.ask_tell.validation_batch(KEY, number, len(Y), result.config)
         expected = backend.to_numpy(backend.score(NET, params, masks, X[batch], Y[batch]))
         np.testing.assert_array_equal(generation.fitness, expected)
         elite = generation.elite
         assert elite == origins[int(np.argmax(expected))]
 
 
-def test_the_callback_sees_every_generation_as_it_is_scored(backend: wc.Backend) -> None:
+def test_the_callback_sees_every_generation_as_it_is_scored(backend: wc.backend.Backend) -> None:
     seen: list[wc.Generation] = []
     result = wc.search(NET, (X, Y), config(), backend=backend, key=KEY, on_generation=seen.append)
     assert tuple(seen) == result.history
 
 
-def test_the_same_search_twice_gives_the_same(backend: wc.Backend) -> None:
+def test_the_same_search_twice_gives_the_same(backend: wc.backend.Backend) -> None:
     first, second = run(backend), run(backend)
     assert (first.origin, first.fitness) == (second.origin, second.fitness)
     assert_same(first.mask, second.mask)
     assert_same(first.params, second.params)
 
 
-def test_a_backend_may_be_given_by_name(backend: wc.Backend) -> None:
+def test_a_backend_may_be_given_by_name(backend: wc.backend.Backend) -> None:
     assert wc.search(NET, (X, Y), config(), backend="numpy", key=KEY).origin == run(backend).origin
 
 
-def test_the_best_overall_is_the_best_stored_fitness(backend: wc.Backend) -> None:
+def test_the_best_overall_is_the_best_stored_fitness(backend: wc.backend.Backend) -> None:
     best = [3.0, 5.0, 4.0, 5.0]
     fake = with_fitness(backend, lambda call, size: [0.0, best[call], *[0.0] * (size - 2)])
     result = run(fake, winner="best_overall")
-    assert (result.origin, result.fitness) == (wc.Origin(1, 1), 5.0), "the earliest of equals"
+    assert (result.origin, result.fitness) == (wc.backend.Origin(1, 1), 5.0), "the earliest of equals"
     assert result.evaluations == 6 * 4
     assert_same(result.mask, mask_of(result.origin))
     last = run(fake := with_fitness(backend, lambda call, size: [0.0, best[call], *[0.0] * (size - 2)]))
-    assert (last.origin, last.fitness) == (wc.Origin(3, 1), 5.0)
+    assert (last.origin, last.fitness) == (wc.backend.Origin(3, 1), 5.0)
 
 
-def test_rescored_elites_meet_on_one_more_batch(backend: wc.Backend) -> None:
+def test_rescored_elites_meet_on_one_more_batch(backend: wc.backend.Backend) -> None:
     seen: list[tuple[int, np.ndarray]] = []
 
     def score_population(
-        net: Any, params: Any, norm: Any, population: wc.Population, x: np.ndarray, *rest: Any
+        net: Any, params: Any, norm: Any, population: wc.backend.Population, x: np.ndarray, *rest: Any
     ) -> np.ndarray:
         seen.append((population.size, x))
         if len(seen) <= 4:  # elites 0.1, 0.1, 2.1, 2.1: generations 0 and 1 share one, 2 and 3 another
@@ -141,25 +143,25 @@ def test_rescored_elites_meet_on_one_more_batch(backend: wc.Backend) -> None:
 
     result = run(dataclasses.replace(backend, score_population=score_population), winner="rescored")
     assert [size for size, _ in seen] == [6, 6, 6, 6, 2], "each elite is scored once more, not each generation"
-    batch = wc.validation_batch(KEY, 4, len(Y), result.config)
+    batch = wc.ask_tell.validation_batch(KEY, 4, len(Y), result.config)
     np.testing.assert_array_equal(seen[-1][1], X[batch], "on the batch after the last generation's")
-    assert (result.origin, result.fitness) == (wc.Origin(0, 1), 0.25)
+    assert (result.origin, result.fitness) == (wc.backend.Origin(0, 1), 0.25)
     assert result.evaluations == 6 * 4 + 2
 
 
-def test_a_single_elite_needs_no_rescoring(backend: wc.Backend) -> None:
+def test_a_single_elite_needs_no_rescoring(backend: wc.backend.Backend) -> None:
     result = run(with_fitness(backend, lambda call, size: [1.0] * size), winner="rescored")
-    assert (result.origin, result.evaluations) == (wc.Origin(0, 0), 6 * 4)
+    assert (result.origin, result.evaluations) == (wc.backend.Origin(0, 0), 6 * 4)
 
 
-def test_rescoring_on_real_fitness_keeps_the_budget(backend: wc.Backend) -> None:
+def test_rescoring_on_real_fitness_keeps_the_budget(backend: wc.backend.Backend) -> None:
     for budget in range(6, 40):
         result = run(backend, winner="rescored", generations=None, budget=budget)
         assert result.evaluations <= budget
         assert result.stopped == "budget"
 
 
-def test_on_a_fixed_batch_a_cached_elite_changes_nothing_but_the_cost(backend: wc.Backend) -> None:
+def test_on_a_fixed_batch_a_cached_elite_changes_nothing_but_the_cost(backend: wc.backend.Backend) -> None:
     again = run(backend, batch_policy="fixed")
     cached = run(backend, batch_policy="fixed", elite="cache")
     assert cached.origin == again.origin
@@ -169,19 +171,21 @@ def test_on_a_fixed_batch_a_cached_elite_changes_nothing_but_the_cost(backend: w
 
 
 @pytest.mark.parametrize("policy", ["fixed", "whole"])
-def test_where_the_batch_stays_the_best_never_gets_worse(backend: wc.Backend, policy: str) -> None:
+def test_where_the_batch_stays_the_best_never_gets_worse(backend: wc.backend.Backend, policy: str) -> None:
     best = [generation.best for generation in run(backend, batch_policy=policy, generations=8).history]
     assert best == sorted(best)
 
 
-def test_under_per_candidate_weights_the_winner_keeps_its_own(backend: wc.Backend) -> None:
+def test_under_per_candidate_weights_the_winner_keeps_its_own(backend: wc.backend.Backend) -> None:
     result = run(backend, weights="per_candidate")
-    key = wc.fold_in(wc.fold_in(wc.fold_in(KEY, 0), result.origin.generation), result.origin.candidate)
-    assert_same(result.params, backend.draw_parameters(key, wc.he_normal(NET)))
+    key = wc.random.fold_in(
+        wc.random.fold_in(wc.random.fold_in(KEY, 0), result.origin.generation), result.origin.candidate
+    )
+    assert_same(result.params, backend.draw_parameters(key, wc.nn.he_normal(NET)))
     assert result.fitness == fitness_of(backend, result, generation=3), "the weights it was scored with"
 
 
-def test_section_3_ranks_by_accuracy_over_all_generations(backend: wc.Backend) -> None:
+def test_section_3_ranks_by_accuracy_over_all_generations(backend: wc.backend.Backend) -> None:
     result = run(backend, reading="section3")
     assert result.fitness == max(generation.best for generation in result.history)
     assert (result.fitness * 16) % 1 == 0, "a count of 16 examples"
@@ -190,51 +194,55 @@ def test_section_3_ranks_by_accuracy_over_all_generations(backend: wc.Backend) -
 
 
 @pytest.mark.parametrize(("fan_counts", "fan_in"), [("parent", 8), ("kept", 4)])
-def test_the_fan_counts_the_parents_nodes_or_those_kept(backend: wc.Backend, fan_counts: str, fan_in: int) -> None:
+def test_the_fan_counts_the_parents_nodes_or_those_kept(
+    backend: wc.backend.Backend, fan_counts: str, fan_in: int
+) -> None:
     params = run(backend, fan_counts=fan_counts).params
-    parent = backend.draw_parameters(wc.fold_in(KEY, 0), wc.he_normal(NET))
+    parent = backend.draw_parameters(wc.random.fold_in(KEY, 0), wc.nn.he_normal(NET))
     # The same normals times sqrt(2 / fan): the ratio is rounded once in each product, 4 · 2^-53.
     ratio = math.sqrt(8 / fan_in)
     np.testing.assert_allclose(params["dense_1/kernel"], ratio * np.asarray(parent["dense_1/kernel"]), rtol=1e-15)
 
 
-def test_the_fan_may_be_that_of_the_outputs(backend: wc.Backend) -> None:
-    expected = backend.draw_parameters(wc.fold_in(KEY, 0), wc.he_normal(NET, "fan_out"))
+def test_the_fan_may_be_that_of_the_outputs(backend: wc.backend.Backend) -> None:
+    expected = backend.draw_parameters(wc.random.fold_in(KEY, 0), wc.nn.he_normal(NET, "fan_out"))
     assert_same(run(backend, fan="fan_out").params, expected)
 
 
-def test_bernoulli_sampling_reaches_the_masks(backend: wc.Backend) -> None:
+def test_bernoulli_sampling_reaches_the_masks(backend: wc.backend.Backend) -> None:
     result = run(backend, sampling="bernoulli")
     assert_same(result.mask, mask_of(result.origin, sampling="bernoulli"))
-    assert result.sparsity == wc.achieved_sparsity(result.mask), "what was achieved, not what was asked for"
+    assert result.sparsity == wc.backend.achieved_sparsity(result.mask), "what was achieved, not what was asked for"
 
 
-def test_each_site_may_have_its_own_sparsity(backend: wc.Backend) -> None:
+def test_each_site_may_have_its_own_sparsity(backend: wc.backend.Backend) -> None:
     mask = run(backend, sparsity={"hidden_0": 0.0, "hidden_1": 0.5}).mask
     assert (np.count_nonzero(mask["hidden_0"]), np.count_nonzero(mask["hidden_1"])) == (8, 3)
 
 
-def test_a_batch_larger_than_the_split_takes_all_of_it_and_the_result_says_so(backend: wc.Backend) -> None:
+def test_a_batch_larger_than_the_split_takes_all_of_it_and_the_result_says_so(backend: wc.backend.Backend) -> None:
     result = run(backend, batch=1000)
     assert result.batch == len(Y)
     whole = run(backend, batch_policy="whole")
     np.testing.assert_array_equal(result.history[2].fitness, whole.history[2].fitness)
 
 
-def test_a_candidate_that_is_not_finite_is_never_the_winner(backend: wc.Backend) -> None:
+def test_a_candidate_that_is_not_finite_is_never_the_winner(backend: wc.backend.Backend) -> None:
     bad = with_fitness(backend, lambda call, size: [math.nan, math.inf, -1.0, -2.0, math.nan, -math.inf][:size])
     result = run(bad)
     assert [generation.not_finite for generation in result.history] == [4] * 4
-    assert all(generation.elite == wc.Origin(generation.generation, 2) for generation in result.history)
+    assert all(generation.elite == wc.backend.Origin(generation.generation, 2) for generation in result.history)
     assert result.fitness == -1.0
 
 
-def test_a_population_of_only_such_candidates_is_an_error(backend: wc.Backend) -> None:
-    with pytest.raises(wc.SearchError, match="all 6 candidates of generation 1 have a fitness that is NaN or infinite"):
+def test_a_population_of_only_such_candidates_is_an_error(backend: wc.backend.Backend) -> None:
+    with pytest.raises(
+        wc.errors.SearchError, match="all 6 candidates of generation 1 have a fitness that is NaN or infinite"
+    ):
         run(with_fitness(backend, lambda call, size: [math.nan if call else 1.0] * size))
 
 
-def test_the_backend_is_told_fitness_precision_and_chunk(backend: wc.Backend) -> None:
+def test_the_backend_is_told_fitness_precision_and_chunk(backend: wc.backend.Backend) -> None:
     seen: list[tuple[Any, ...]] = []
 
     def score_population(net: Any, params: Any, norm: Any, population: Any, x: Any, y: Any, *rest: Any) -> np.ndarray:
@@ -255,27 +263,28 @@ def test_the_backend_is_told_fitness_precision_and_chunk(backend: wc.Backend) ->
         ((np.where(np.arange(40)[:, None] == 3, np.nan, X), Y), "inputs must be finite; example 3 has NaN or infinity"),
     ],
 )
-def test_data_that_does_not_fit_is_an_error_before_any_work(backend: wc.Backend, data: Any, error: str) -> None:
+def test_data_that_does_not_fit_is_an_error_before_any_work(backend: wc.backend.Backend, data: Any, error: str) -> None:
     idle = dataclasses.replace(backend, score_population=never, draw_parameters=never)
-    with pytest.raises(wc.DataError, match=error):
+    with pytest.raises(wc.errors.DataError, match=error):
         wc.search(NET, data, config(), backend=idle, key=KEY)
 
 
 def test_a_search_without_sites_or_with_an_unknown_backend_is_an_error() -> None:
-    with pytest.raises(wc.ConfigError, match="there is nothing to search"):
+    with pytest.raises(wc.errors.ConfigError, match="there is nothing to search"):
         wc.search(wc.mlp(5, (), 3), (X, Y), config(), backend="numpy", key=KEY)
-    with pytest.raises(wc.BackendError, match="unknown backend 'torchh'"):
+    with pytest.raises(wc.errors.BackendError, match="unknown backend 'torchh'"):
         wc.search(NET, (X, Y), config(), backend="torchh", key=KEY)
 
 
 # Batch normalisation
 
 NORMED = wc.Network(
-    (wc.Dense("first", 8), wc.BatchNorm("norm"), wc.Relu(), wc.Mask("hidden_0"), wc.Dense("logits", 3)), (5,)
+    (wc.nn.Dense("first", 8), wc.nn.BatchNorm("norm"), wc.nn.Relu(), wc.nn.Mask("hidden_0"), wc.nn.Dense("logits", 3)),
+    (5,),
 )
 
 
-def norms_of(backend: wc.Backend, **fields: Any) -> list[Any]:
+def norms_of(backend: wc.backend.Backend, **fields: Any) -> list[Any]:
     """What batch normalisation takes in each call, for scores that change nothing."""
     seen: list[Any] = []
 
@@ -288,31 +297,31 @@ def norms_of(backend: wc.Backend, **fields: Any) -> list[Any]:
     return seen
 
 
-def test_while_searching_batch_norm_takes_the_statistics_of_the_batch(backend: wc.Backend) -> None:
+def test_while_searching_batch_norm_takes_the_statistics_of_the_batch(backend: wc.backend.Backend) -> None:
     assert norms_of(backend) == [None] * 4
 
 
-def test_batch_norm_may_take_the_running_statistics_before_training(backend: wc.Backend) -> None:
+def test_batch_norm_may_take_the_running_statistics_before_training(backend: wc.backend.Backend) -> None:
     seen = norms_of(backend, batch_norm="running")
     assert len(seen) == 4
     for norm in seen:
-        assert_same(norm, wc.initial_statistics(NORMED), "mean 0 and variance 1")
+        assert_same(norm, wc.nn.initial_statistics(NORMED), "mean 0 and variance 1")
 
 
 @pytest.mark.parametrize("policy", ["fresh", "fixed", "whole"])
-def test_batch_norm_may_be_recalibrated_on_another_batch(backend: wc.Backend, policy: Any) -> None:
+def test_batch_norm_may_be_recalibrated_on_another_batch(backend: wc.backend.Backend, policy: Any) -> None:
     fields = {"batch_norm": "recalibrated", "batch_policy": policy, "winner": "rescored"}
     seen = norms_of(backend, **fields)
     assert len(seen) == 5, "four generations, and one more for their elites"
     for generation, norm in enumerate(seen):
-        batch = wc.calibration_batch(KEY, generation, len(Y), config(**fields))
+        batch = wc.ask_tell.calibration_batch(KEY, generation, len(Y), config(**fields))
         np.testing.assert_array_equal(norm, X[batch], f"generation {generation}")
 
 
 @pytest.mark.parametrize("policy", ["fixed", "whole"])
 @pytest.mark.parametrize("norm", ["batch", "running", "recalibrated"])
 def test_where_the_batch_stays_a_cached_elite_is_as_good_as_a_rescored_one(
-    backend: wc.Backend, policy: str, norm: str
+    backend: wc.backend.Backend, policy: str, norm: str
 ) -> None:
     again, cached = (
         wc.search(NORMED, (X, Y), config(batch_policy=policy, batch_norm=norm, elite=elite), backend=backend, key=KEY)
@@ -322,16 +331,16 @@ def test_where_the_batch_stays_a_cached_elite_is_as_good_as_a_rescored_one(
         np.testing.assert_array_equal(one.fitness, other.fitness)
 
 
-def test_what_batch_norm_takes_decides_the_fitness(backend: wc.Backend) -> None:
+def test_what_batch_norm_takes_decides_the_fitness(backend: wc.backend.Backend) -> None:
     found = {
         norm: wc.search(NORMED, (X, Y), config(batch_norm=norm), backend=backend, key=KEY).history[0].fitness
         for norm in ("batch", "running", "recalibrated")
     }
-    params = backend.draw_parameters(wc.fold_in(KEY, 0), wc.he_normal(NORMED))
-    population = wc.ask(wc.init(KEY, wc.mask_space(NORMED), config()))
-    batch = wc.validation_batch(KEY, 0, len(Y), config())
-    other = X[wc.calibration_batch(KEY, 0, len(Y), config())]
-    for norm, given in (("batch", None), ("running", wc.initial_statistics(NORMED)), ("recalibrated", other)):
+    params = backend.draw_parameters(wc.random.fold_in(KEY, 0), wc.nn.he_normal(NORMED))
+    population = wc.ask_tell.ask(wc.ask_tell.init(KEY, wc.mask_space(NORMED), config()))
+    batch = wc.ask_tell.validation_batch(KEY, 0, len(Y), config())
+    other = X[wc.ask_tell.calibration_batch(KEY, 0, len(Y), config())]
+    for norm, given in (("batch", None), ("running", wc.nn.initial_statistics(NORMED)), ("recalibrated", other)):
         expected = backend.score(NORMED, params, population, X[batch], Y[batch], norm=given)
         np.testing.assert_array_equal(found[norm], backend.to_numpy(expected), norm)
     assert len({fitness.tobytes() for fitness in found.values()}) == 3
@@ -340,64 +349,64 @@ def test_what_batch_norm_takes_decides_the_fitness(backend: wc.Backend) -> None:
 # The control
 
 
-def test_a_member_control_is_one_of_the_first_generation(backend: wc.Backend) -> None:
+def test_a_member_control_is_one_of_the_first_generation(backend: wc.backend.Backend) -> None:
     chosen: set[int] = set()
     for seed in range(40):
         key = wc.key(seed)
-        index = below(wc.fold_in(key, 5), 6)  # stream control is 5
+        index = below(wc.random.fold_in(key, 5), 6)  # stream control is 5
         chosen.add(index)
         control = wc.draw_control(NET, config(), backend=backend, key=key)
-        first = wc.ask(wc.init(key, SPACE, config())).mask_keys
+        first = wc.ask_tell.ask(wc.ask_tell.init(key, SPACE, config())).mask_keys
         assert first is not None
-        assert_same(control.mask, wc.masks_from_keys(first[index], wc.mask_plan(SPACE, 0.5)))
-        assert_same(control.params, backend.draw_parameters(wc.fold_in(key, 0), wc.he_normal(NET)))
+        assert_same(control.mask, wc.backend.masks_from_keys(first[index], wc.mask_plan(SPACE, 0.5)))
+        assert_same(control.params, backend.draw_parameters(wc.random.fold_in(key, 0), wc.nn.he_normal(NET)))
         assert control.sparsity == 0.5
     assert chosen == set(range(6)), "every member has its turn"
 
 
-def test_an_independent_control_has_a_stream_of_its_own(backend: wc.Backend) -> None:
+def test_an_independent_control_has_a_stream_of_its_own(backend: wc.backend.Backend) -> None:
     control = wc.draw_control(NET, config(), backend=backend, key=KEY, control="independent")
-    root = wc.fold_in(KEY, 5)
-    key = wc.fold_in(wc.fold_in(wc.fold_in(root, 1), 0), 0)
-    assert_same(control.mask, wc.masks_from_keys(key, wc.mask_plan(SPACE, 0.5)))
+    root = wc.random.fold_in(KEY, 5)
+    key = wc.random.fold_in(wc.random.fold_in(wc.random.fold_in(root, 1), 0), 0)
+    assert_same(control.mask, wc.backend.masks_from_keys(key, wc.mask_plan(SPACE, 0.5)))
     assert_same(control.params, run(backend).params, "shared weights are the parent's, in both arms")
 
 
 @pytest.mark.parametrize("control", ["member", "independent"])
-def test_under_per_candidate_weights_the_control_has_its_own(backend: wc.Backend, control: str) -> None:
+def test_under_per_candidate_weights_the_control_has_its_own(backend: wc.backend.Backend, control: str) -> None:
     own = config(weights="per_candidate")
-    root = wc.fold_in(KEY, 5)
+    root = wc.random.fold_in(KEY, 5)
     if control == "member":
         found = wc.draw_control(NET, own, backend=backend, key=KEY, control="member")
-        expected = wc.fold_in(wc.fold_in(wc.fold_in(KEY, 0), 0), below(root, 6))
+        expected = wc.random.fold_in(wc.random.fold_in(wc.random.fold_in(KEY, 0), 0), below(root, 6))
     else:
         found = wc.draw_control(NET, own, backend=backend, key=KEY, control="independent")
-        expected = wc.fold_in(wc.fold_in(wc.fold_in(root, 0), 0), 0)
-    assert_same(found.params, backend.draw_parameters(expected, wc.he_normal(NET)))
+        expected = wc.random.fold_in(wc.random.fold_in(wc.random.fold_in(root, 0), 0), 0)
+    assert_same(found.params, backend.draw_parameters(expected, wc.nn.he_normal(NET)))
 
 
-def test_with_a_shared_parent_and_sparsity_0_both_arms_are_the_same_network(backend: wc.Backend) -> None:
+def test_with_a_shared_parent_and_sparsity_0_both_arms_are_the_same_network(backend: wc.backend.Backend) -> None:
     result = run(backend, sparsity=0.0)
     control = wc.draw_control(NET, config(sparsity=0.0), backend=backend, key=KEY)
     assert_same(control.mask, result.mask)
     assert_same(control.params, result.params)
-    assert result.origin == wc.Origin(0, 0), "all candidates tie, and ties go to the lowest index"
+    assert result.origin == wc.backend.Origin(0, 0), "all candidates tie, and ties go to the lowest index"
 
 
 @pytest.mark.parametrize("seed", [0, np.zeros(2, dtype=np.int64), np.zeros(3, dtype=np.uint32)])
 def test_a_key_that_is_none_is_an_error(seed: Any, unchecked: None) -> None:
     config, text = wc.SearchConfig(sparsity=0.5, population=2), r"key must be uint32 of shape \(2,\), from wc.key"
     params = wc.load_backend("numpy").initialise(NET, KEY)
-    with pytest.raises(wc.ConfigError, match=text):
+    with pytest.raises(wc.errors.ConfigError, match=text):
         wc.search(NET, (X, Y), config, backend="numpy", key=seed)
-    with pytest.raises(wc.ConfigError, match=text):
+    with pytest.raises(wc.errors.ConfigError, match=text):
         wc.draw_control(NET, config, backend="numpy", key=seed)
-    with pytest.raises(wc.ConfigError, match=text):
+    with pytest.raises(wc.errors.ConfigError, match=text):
         wc.train(NET, params, None, (X, Y), wc.TrainConfig(epochs=0), backend="numpy", key=seed)
 
 
 def test_an_unknown_control_is_an_error(unchecked: None) -> None:
-    with pytest.raises(wc.ConfigError, match="control must be one of 'member', 'independent'; got 'membr'"):
+    with pytest.raises(wc.errors.ConfigError, match="control must be one of 'member', 'independent'; got 'membr'"):
         wc.draw_control(NET, wc.SearchConfig(0.5), backend="numpy", key=KEY, control=cast(Any, "membr"))
 
 
@@ -406,7 +415,7 @@ def test_a_compacted_network_is_not_searched() -> None:
     small = wc.compact(net, wc.mask_plan(wc.mask_space(net), 0.5).counts).net
     data, config = (np.zeros((4, 8, 8, 3), np.float32), np.arange(4)), wc.SearchConfig(sparsity=0.5)
     said = r"compacted already\. Search the network that it was made of\.$"
-    with pytest.raises(wc.ConfigError, match=said):
+    with pytest.raises(wc.errors.ConfigError, match=said):
         wc.search(small, data, config, backend="numpy", key=wc.key(0))
-    with pytest.raises(wc.ConfigError, match=said):
+    with pytest.raises(wc.errors.ConfigError, match=said):
         wc.draw_control(small, config, backend="numpy", key=wc.key(0))

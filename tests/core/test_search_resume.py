@@ -26,7 +26,7 @@ CONFIGS = {
 
 
 @pytest.fixture(scope="module")
-def backend() -> wc.Backend:
+def backend() -> wc.backend.Backend:
     return wc.load_backend("numpy")
 
 
@@ -34,10 +34,10 @@ def config(**fields: Any) -> wc.SearchConfig:
     return wc.SearchConfig(**{"sparsity": 0.5, "population": 6, "generations": 4, "batch": 16, **fields})
 
 
-def counting(backend: wc.Backend, sizes: list[int]) -> wc.Backend:
+def counting(backend: wc.backend.Backend, sizes: list[int]) -> wc.backend.Backend:
     """The backend; each population that it scores leaves its size."""
 
-    def score_population(net: Any, params: Any, norm: Any, population: wc.Population, *rest: Any) -> Any:
+    def score_population(net: Any, params: Any, norm: Any, population: wc.backend.Population, *rest: Any) -> Any:
         sizes.append(population.size)
         return backend.score_population(net, params, norm, population, *rest)
 
@@ -60,7 +60,7 @@ def assert_same(found: wc.SearchResult, expected: wc.SearchResult) -> None:
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_a_search_goes_on_from_every_cut(backend: wc.Backend, name: str) -> None:
+def test_a_search_goes_on_from_every_cut(backend: wc.backend.Backend, name: str) -> None:
     options, sizes = config(**CONFIGS[name]), []
     whole = wc.search(NET, (X, Y), options, backend=counting(backend, sizes), key=KEY)
     told = list(sizes)
@@ -77,22 +77,24 @@ def test_a_search_goes_on_from_every_cut(backend: wc.Backend, name: str) -> None
         assert [generation.generation for generation in seen] == list(range(cut, len(whole.history)))
 
 
-def test_generations_that_were_scored_decide_what_comes(backend: wc.Backend) -> None:
+def test_generations_that_were_scored_decide_what_comes(backend: wc.backend.Backend) -> None:
     """What is handed in is believed: another fitness elects another elite."""
     first = np.asarray([0.0, 0.0, 0.0, 0.0, 0.0, 1.0])
     result = wc.search(NET, (X, Y), config(), backend=backend, key=KEY, scored=[first])
-    assert result.history[0].elite == wc.Origin(0, 5)
+    assert result.history[0].elite == wc.backend.Origin(0, 5)
     assert result.history[0].best == 1.0
 
 
 @pytest.mark.parametrize("size", [0, 5, 7])
-def test_scored_generations_of_another_population_are_an_error(backend: wc.Backend, size: int) -> None:
+def test_scored_generations_of_another_population_are_an_error(backend: wc.backend.Backend, size: int) -> None:
     message = rf"tell needs one fitness for each of 6 candidates; got shape \({size},\)\."
-    with pytest.raises(wc.ConfigError, match=message):
+    with pytest.raises(wc.errors.ConfigError, match=message):
         wc.search(NET, (X, Y), config(), backend=backend, key=KEY, scored=[np.zeros(size)])
 
 
-def test_more_scored_generations_than_the_search_has_are_an_error(backend: wc.Backend) -> None:
+def test_more_scored_generations_than_the_search_has_are_an_error(backend: wc.backend.Backend) -> None:
     fitness = np.arange(6.0)
-    with pytest.raises(wc.ConfigError, match=r"generations of this very search, which ends before \(generations\)"):
+    with pytest.raises(
+        wc.errors.ConfigError, match=r"generations of this very search, which ends before \(generations\)"
+    ):
         wc.search(NET, (X, Y), config(generations=2), backend=backend, key=KEY, scored=[fitness] * 3)

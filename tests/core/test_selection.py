@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import weedout_core as wc
-from weedout_core._selection import STRATEGIES
+from weedout_core._algorithm.strategies import STRATEGIES
 
 VALUES = st.sampled_from([-1.0, 0.0, 0.5, 0.5, 1.0, math.nan, math.inf, -math.inf]) | st.floats(-10, 10)
 
@@ -25,10 +25,10 @@ def slowly(fitness: list[float]) -> int:
 @given(st.lists(VALUES, min_size=1, max_size=12))
 def test_select_is_the_first_of_the_fittest(fitness: list[float]) -> None:
     array = np.asarray(fitness)
-    found = wc.select(array)
+    found = wc.ask_tell.select(array)
     assert found.dtype == np.int32
     assert int(found) == slowly(fitness)
-    np.testing.assert_array_equal(wc.random_search(wc.key(0), array), [slowly(fitness)])
+    np.testing.assert_array_equal(wc.ask_tell.random_search(wc.key(0), array), [slowly(fitness)])
 
 
 @pytest.mark.parametrize(
@@ -44,13 +44,13 @@ def test_select_is_the_first_of_the_fittest(fitness: list[float]) -> None:
     ],
 )
 def test_select_by_hand(fitness: list[float], index: int) -> None:
-    assert int(wc.select(np.asarray(fitness))) == index
+    assert int(wc.ask_tell.select(np.asarray(fitness))) == index
 
 
 @given(st.lists(st.lists(VALUES, min_size=3, max_size=3), min_size=1, max_size=5))
 def test_select_treats_each_row_alone(rows: list[list[float]]) -> None:
-    np.testing.assert_array_equal(wc.select(np.asarray(rows)), [slowly(row) for row in rows])
+    np.testing.assert_array_equal(wc.ask_tell.select(np.asarray(rows)), [slowly(row) for row in rows])
 
 
 def test_strategies_by_name() -> None:
-    assert dict(STRATEGIES) == {"random_search": wc.random_search}
+    assert dict(STRATEGIES) == {"random_search": wc.ask_tell.random_search}

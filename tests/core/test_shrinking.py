@@ -10,16 +10,16 @@ from hypothesis import given
 import weedout_core as wc
 from tests.core.random_networks import masked_networks, networks
 
-CHANNELS = wc.Mask("m", granularity="channel")
+CHANNELS = wc.nn.Mask("m", granularity="channel")
 IMAGE = (4, 4, 5)
 
 
-def image_network(*layers: wc.Layer) -> wc.Network:
+def image_network(*layers: wc.nn.Layer) -> wc.Network:
     """Layers behind a convolution of 6 features, and a head."""
-    return wc.Network((wc.Conv("first", 6), *layers, wc.GlobalAveragePool(), wc.Dense("logits", 2)), IMAGE)
+    return wc.Network((wc.nn.Conv("first", 6), *layers, wc.nn.GlobalAveragePool(), wc.nn.Dense("logits", 2)), IMAGE)
 
 
-def shrunk(net: wc.Network, **kept: int) -> tuple[wc.Layer, ...]:
+def shrunk(net: wc.Network, **kept: int) -> tuple[wc.nn.Layer, ...]:
     return wc.compact(net, kept).net.layers
 
 
@@ -27,8 +27,8 @@ def half(net: wc.Network, eta: float = 0.5) -> dict[str, int]:
     return wc.mask_plan(wc.mask_space(net), eta).kept
 
 
-def kinds(layers: tuple[wc.Layer, ...]) -> set[str]:
-    return {type(layer).__name__ for layer in wc.every_layer(layers)}
+def kinds(layers: tuple[wc.nn.Layer, ...]) -> set[str]:
+    return {type(layer).__name__ for layer in wc.nn.every_layer(layers)}
 
 
 # What it saves
@@ -48,7 +48,7 @@ def test_the_multiply_adds_of_a_perceptron_without_four_fifths_of_its_nodes() ->
     small = wc.compact(net, half(net, 0.8))
     assert wc.costs(small.net).macs == 784 * 205 + 205 * 205 + 205 * 10 == 204_795
     assert small.net.layers == (
-        wc.Dense("dense_0", 205), wc.Relu(), wc.Dense("dense_1", 205), wc.Relu(), wc.Dense("logits", 10),
+        wc.nn.Dense("dense_0", 205), wc.nn.Relu(), wc.nn.Dense("dense_1", 205), wc.nn.Relu(), wc.nn.Dense("logits", 10),
     )  # fmt: skip
     assert (small.masks, small.gathers, small.sites) == ((), (), ("hidden_0", "hidden_1"))
 
@@ -67,7 +67,7 @@ def test_masks_of_nodes_stay_in_convolutions() -> None:
     net = wc.wide_resnet(16, 4, 10, hidden=(20,))
     small = wc.compact(net, half(net, 0.8))
     assert {site for site, _ in small.masks} == set(wc.mask_space(net)) - {"pooled", "hidden_0"}
-    shapes, parent = wc.parameter_shapes(small.net), wc.parameter_shapes(net)
+    shapes, parent = wc.nn.parameter_shapes(small.net), wc.nn.parameter_shapes(net)
     changed = {path for path, shape in shapes.items() if shape != parent[path]}
     assert changed == {
         "group_2/block_1/conv_1/kernel", "norm/scale", "norm/bias", "dense_0/kernel", "dense_0/bias", "logits/kernel",
@@ -77,18 +77,18 @@ def test_masks_of_nodes_stay_in_convolutions() -> None:
 
 
 def test_masks_of_nodes_before_a_flatten_select_the_inputs_of_a_dense_layer() -> None:
-    net = wc.Network((wc.Conv("c", 3), wc.Mask("m"), wc.Flatten(), wc.Dense("logits", 2)), (4, 4, 1))
-    assert shrunk(net, m=10) == (wc.Conv("c", 3), wc.Flatten(), wc.Gather("m", 10), wc.Dense("logits", 2))
+    net = wc.Network((wc.nn.Conv("c", 3), wc.nn.Mask("m"), wc.nn.Flatten(), wc.nn.Dense("logits", 2)), (4, 4, 1))
+    assert shrunk(net, m=10) == (wc.nn.Conv("c", 3), wc.nn.Flatten(), wc.nn.Gather("m", 10), wc.nn.Dense("logits", 2))
 
 
 # What is kept travels
 
 
 def test_it_travels_back_through_what_treats_each_channel_by_itself() -> None:
-    net = image_network(wc.BatchNorm("n"), wc.Relu(), wc.MaxPool(), CHANNELS, wc.Conv("second", 3))
+    net = image_network(wc.nn.BatchNorm("n"), wc.nn.Relu(), wc.nn.MaxPool(), CHANNELS, wc.nn.Conv("second", 3))
     found = wc.compact(net, {"m": 2})
     assert found.net.layers[:5] == (
-        wc.Conv("first", 2), wc.BatchNorm("n"), wc.Relu(), wc.MaxPool(), wc.Conv("second", 3),
+        wc.nn.Conv("first", 2), wc.nn.BatchNorm("n"), wc.nn.Relu(), wc.nn.MaxPool(), wc.nn.Conv("second", 3),
     )  # fmt: skip
     assert [path for path, _ in found.arrays] == [
         "first/kernel", "n/scale", "n/bias", "n/mean", "n/variance", "second/kernel",
@@ -96,10 +96,10 @@ def test_it_travels_back_through_what_treats_each_channel_by_itself() -> None:
 
 
 def test_it_travels_on_through_a_flatten_to_the_inputs_of_every_position() -> None:
-    net = wc.Network((wc.Conv("first", 6), CHANNELS, wc.Flatten(), wc.Dense("logits", 2)), (1, 3, 5))
+    net = wc.Network((wc.nn.Conv("first", 6), CHANNELS, wc.nn.Flatten(), wc.nn.Dense("logits", 2)), (1, 3, 5))
     small = wc.compact(net, {"m": 2})
     indices = {"m": np.asarray([1, 4], dtype=np.int32)}
-    assert wc.parameter_shapes(small.net)["logits/kernel"] == (3 * 2, 2)
+    assert wc.nn.parameter_shapes(small.net)["logits/kernel"] == (3 * 2, 2)
     rows = np.arange(18 * 2).reshape(18, 2)
     np.testing.assert_array_equal(
         small.gather({"logits/kernel": rows}, indices)["logits/kernel"], rows[[1, 4, 7, 10, 13, 16]]
@@ -108,35 +108,37 @@ def test_it_travels_on_through_a_flatten_to_the_inputs_of_every_position() -> No
 
 
 def test_it_travels_back_into_both_branches_of_a_residual() -> None:
-    block = wc.Residual((wc.Conv("main", 6),), (wc.Conv("shortcut", 6, window=1),))
+    block = wc.nn.Residual((wc.nn.Conv("main", 6),), (wc.nn.Conv("shortcut", 6, window=1),))
     assert shrunk(image_network(block, CHANNELS), m=2)[:2] == (
-        wc.Conv("first", 6),
-        wc.Residual((wc.Conv("main", 2),), (wc.Conv("shortcut", 2, window=1),)),
+        wc.nn.Conv("first", 6),
+        wc.nn.Residual((wc.nn.Conv("main", 2),), (wc.nn.Conv("shortcut", 2, window=1),)),
     )
 
 
 def test_it_travels_back_through_a_residual_whose_branches_ask_for_the_same() -> None:
-    block = wc.Residual((wc.BatchNorm("n"), wc.Relu()))
-    assert shrunk(image_network(block, CHANNELS), m=2)[:2] == (wc.Conv("first", 2), block)
+    block = wc.nn.Residual((wc.nn.BatchNorm("n"), wc.nn.Relu()))
+    assert shrunk(image_network(block, CHANNELS), m=2)[:2] == (wc.nn.Conv("first", 2), block)
 
 
 # Three features and two are fewer than the six that the stream has; three and three are not.
 @pytest.mark.parametrize(("inside", "after", "features"), [(3, 2, 5), (3, 3, 6), (4, 3, 6)])
 def test_a_stream_keeps_what_its_readers_do_where_that_is_less(inside: int, after: int, features: int) -> None:
-    reader = wc.Residual((wc.Mask("inside", True, "channel"), wc.Conv("main", 6)))
+    reader = wc.nn.Residual((wc.nn.Mask("inside", True, "channel"), wc.nn.Conv("main", 6)))
     found = wc.compact(image_network(reader, CHANNELS), {"inside": inside, "m": after})
-    scale, both = wc.Scale(6 / inside), ("inside", "m") if features < 6 else ()
+    scale, both = wc.nn.Scale(6 / inside), ("inside", "m") if features < 6 else ()
     of = " of inside+m" if both else ""
     assert found.net.layers[:3] == (
-        wc.Conv("first", features),
-        wc.Residual((wc.Gather(f"inside{of}", inside), scale, wc.Conv("main", after)), (wc.Gather(f"m{of}", after),)),
-        wc.GlobalAveragePool(),
+        wc.nn.Conv("first", features),
+        wc.nn.Residual(
+            (wc.nn.Gather(f"inside{of}", inside), scale, wc.nn.Conv("main", after)), (wc.nn.Gather(f"m{of}", after),)
+        ),
+        wc.nn.GlobalAveragePool(),
     )
     assert found.gathers == ((f"inside{of}", (("inside",), both, 6)), (f"m{of}", (("m",), both, 6)))
 
 
 def test_what_a_stream_keeps_is_the_union_and_as_many_others_as_are_read_twice() -> None:
-    reader = wc.Residual((wc.Mask("inside", granularity="channel"), wc.Conv("main", 6)))
+    reader = wc.nn.Residual((wc.nn.Mask("inside", granularity="channel"), wc.nn.Conv("main", 6)))
     small = wc.compact(image_network(reader, CHANNELS), {"inside": 3, "m": 2})
     indices = {"inside": np.asarray([1, 2, 5], np.int32), "m": np.asarray([2, 4], np.int32)}
     kernel = np.arange(3 * 3 * 5 * 6).reshape(3, 3, 5, 6)
@@ -149,10 +151,12 @@ def test_what_a_stream_keeps_is_the_union_and_as_many_others_as_are_read_twice()
 
 
 def test_a_site_that_two_readers_ask_for_counts_once() -> None:
-    inner = wc.Residual((wc.Mask("a"), wc.Dense("inner", 12)))
-    net = wc.Network((wc.Dense("first", 12), wc.Residual((inner,)), wc.Mask("m"), wc.Dense("logits", 2)), (5,))
+    inner = wc.nn.Residual((wc.nn.Mask("a"), wc.nn.Dense("inner", 12)))
+    net = wc.Network(
+        (wc.nn.Dense("first", 12), wc.nn.Residual((inner,)), wc.nn.Mask("m"), wc.nn.Dense("logits", 2)), (5,)
+    )
     small = wc.compact(net, {"a": 5, "m": 4})
-    assert small.net.layers[0] == wc.Dense("first", 9)
+    assert small.net.layers[0] == wc.nn.Dense("first", 9)
     assert dict(small.gathers) == {
         "a of a+m": (("a",), ("a", "m"), 12), "m of a+m": (("m",), ("a", "m"), 12),
     }  # fmt: skip
@@ -161,8 +165,9 @@ def test_a_site_that_two_readers_ask_for_counts_once() -> None:
 def test_a_rescaling_mask_leaves_its_factor() -> None:
     net = wc.mlp(3, (6, 5), 2, rescale=True)
     assert shrunk(net, hidden_0=4, hidden_1=2) == (
-        wc.Dense("dense_0", 4), wc.Relu(), wc.Scale(6 / 4), wc.Dense("dense_1", 2), wc.Relu(), wc.Scale(5 / 2),
-        wc.Dense("logits", 2),
+        wc.nn.Dense("dense_0", 4), wc.nn.Relu(), wc.nn.Scale(6 / 4),
+        wc.nn.Dense("dense_1", 2), wc.nn.Relu(), wc.nn.Scale(5 / 2),
+        wc.nn.Dense("logits", 2),
     )  # fmt: skip
 
 
@@ -171,7 +176,7 @@ def test_a_rescaling_mask_leaves_its_factor() -> None:
 )
 def test_a_mask_that_keeps_every_node_is_absent(net: wc.Network) -> None:
     small = wc.compact(net, half(net, 0.0))
-    assert wc.parameter_shapes(small.net) == wc.parameter_shapes(net)
+    assert wc.nn.parameter_shapes(small.net) == wc.nn.parameter_shapes(net)
     assert not kinds(small.net.layers) & {"Mask", "Gather", "Scale"}
     assert (small.arrays, small.masks, small.gathers, small.sites) == ((), (), (), ())
 
@@ -181,34 +186,38 @@ def test_a_mask_that_keeps_every_node_is_absent(net: wc.Network) -> None:
 
 @pytest.mark.parametrize("rescale", [False, True])
 def test_a_mask_stays_where_a_batch_norm_moves_its_zeros(rescale: bool) -> None:
-    net = image_network(wc.Mask("m", rescale, "channel"), wc.Relu(), wc.BatchNorm("n"), wc.Conv("second", 3))
-    scale = (wc.Scale(6 / 2),) if rescale else ()
+    net = image_network(
+        wc.nn.Mask("m", rescale, "channel"), wc.nn.Relu(), wc.nn.BatchNorm("n"), wc.nn.Conv("second", 3)
+    )
+    scale = (wc.nn.Scale(6 / 2),) if rescale else ()
     small = wc.compact(net, {"m": 2})
     # The count is that of the plan, so that a mask that stays needs none of its own.
-    assert small.net.layers[: 2 + rescale] == (wc.Conv("first", 6), CHANNELS, *scale)
+    assert small.net.layers[: 2 + rescale] == (wc.nn.Conv("first", 6), CHANNELS, *scale)
     assert (small.masks, small.arrays, small.sites) == ((("m", ()),), (), ())
 
 
 def test_a_mask_stays_where_its_zeros_are_summands() -> None:
-    net = image_network(wc.Residual((wc.Conv("main", 6), CHANNELS), ()))
+    net = image_network(wc.nn.Residual((wc.nn.Conv("main", 6), CHANNELS), ()))
     assert wc.compact(net, {"m": 2}).net == net
-    net = image_network(CHANNELS, wc.Residual((wc.Conv("main", 6),), ()))
+    net = image_network(CHANNELS, wc.nn.Residual((wc.nn.Conv("main", 6),), ()))
     assert wc.compact(net, {"m": 2}).net == net, "also before a residual whose shortcut is its input"
 
 
 def test_a_mask_before_two_branches_of_weights_goes() -> None:
-    block = wc.Residual((wc.Conv("main", 6),), (wc.Conv("shortcut", 6, window=1),))
-    assert shrunk(image_network(CHANNELS, block), m=2)[:2] == (wc.Conv("first", 2), block)
+    block = wc.nn.Residual((wc.nn.Conv("main", 6),), (wc.nn.Conv("shortcut", 6, window=1),))
+    assert shrunk(image_network(CHANNELS, block), m=2)[:2] == (wc.nn.Conv("first", 2), block)
 
 
 def test_of_two_masks_one_behind_the_other_the_second_stays_on_what_the_first_keeps() -> None:
-    net = wc.Network((wc.Dense("first", 6), wc.Mask("a"), wc.Relu(), wc.Mask("b", True), wc.Dense("logits", 2)), (3,))
+    net = wc.Network(
+        (wc.nn.Dense("first", 6), wc.nn.Mask("a"), wc.nn.Relu(), wc.nn.Mask("b", True), wc.nn.Dense("logits", 2)), (3,)
+    )
     small = wc.compact(net, {"a": 4, "b": 3})
     assert small.net.layers == (
-        wc.Dense("first", 4), wc.Relu(), wc.Mask("b"), wc.Scale(6 / 3), wc.Dense("logits", 2),
+        wc.nn.Dense("first", 4), wc.nn.Relu(), wc.nn.Mask("b"), wc.nn.Scale(6 / 3), wc.nn.Dense("logits", 2),
     )  # fmt: skip
     masks = {"a": np.asarray([1, 1, 0, 1, 0, 1]) > 0, "b": np.asarray([0, 1, 1, 0, 0, 1]) > 0}
-    found = small.gather_masks(masks, wc.kept_indices(masks))
+    found = small.gather_masks(masks, wc.backend.kept_indices(masks))
     assert {site: mask.tolist() for site, mask in found.items()} == {"b": [False, True, False, True]}
 
 
@@ -218,7 +227,7 @@ def test_without_counts_a_network_stays_as_it_is(net: wc.Network) -> None:
     found = wc.compact(net, {})
     assert found.net == net
     assert (found.arrays, found.gathers, found.sites) == ((), (), ())
-    params = {path: np.ones(shape) for path, shape in wc.parameter_shapes(net).items()}
+    params = {path: np.ones(shape) for path, shape in wc.nn.parameter_shapes(net).items()}
     masks = {site: np.ones(shape, dtype=bool) for site, shape in wc.mask_space(net).items()}
     assert all(found.gather(params, {})[path] is value for path, value in params.items())
     assert all(found.gather_masks(masks, {})[site] is value for site, value in masks.items())
@@ -241,7 +250,7 @@ def test_a_compacted_network_survives_json(eta: float) -> None:
         wc.vgg(3, 4, (8, 8, 3), "channel", rescale=True),
     ):
         small = wc.compact(net, half(net, eta)).net
-        assert wc.network_from_json(wc.network_to_json(small)) == small
+        assert wc.nn.network_from_json(wc.nn.network_to_json(small)) == small
 
 
 def test_equal_compactions_are_equal_and_hash_so() -> None:
@@ -258,35 +267,41 @@ def test_the_counts_must_be_of_the_networks_sites() -> None:
     net = wc.mlp(3, (6, 5), 2)
     for kept in ({"hidden_0": 4}, {"hidden_0": 4, "hidden_1": 2, "other": 1}):
         message = f"kept must name the network's sites ['hidden_0', 'hidden_1']; got {sorted(kept)}."
-        with pytest.raises(wc.ConfigError, match=f"^{re.escape(message)}$"):
+        with pytest.raises(wc.errors.ConfigError, match=f"^{re.escape(message)}$"):
             wc.compact(net, kept)
 
 
 @pytest.mark.parametrize("count", [0, 6])
 def test_a_site_cannot_keep_more_nodes_than_it_has_or_none(count: int) -> None:
-    with pytest.raises(wc.ConfigError, match=f"site 'hidden_0' has 5 nodes, of which 1 or more stay; got {count}\\."):
+    with pytest.raises(
+        wc.errors.ConfigError, match=f"site 'hidden_0' has 5 nodes, of which 1 or more stay; got {count}\\."
+    ):
         wc.compact(wc.mlp(3, (5,), 2), {"hidden_0": count})
 
 
 def test_a_network_is_compacted_once() -> None:
-    net = wc.Network((wc.Mask("in"), wc.Dense("logits", 2)), (4,))
+    net = wc.Network((wc.nn.Mask("in"), wc.nn.Dense("logits", 2)), (4,))
     small = wc.compact(net, {"in": 2}).net
-    with pytest.raises(wc.ConfigError, match=r"^the network has Gather layers: it is compacted already\.$"):
+    with pytest.raises(wc.errors.ConfigError, match=r"^the network has Gather layers: it is compacted already\.$"):
         wc.compact(small, {"in": 2})
 
 
 def test_a_site_is_not_named_as_two_others_joined() -> None:
-    branches = (wc.Mask("a"), wc.Dense("one", 7)), (wc.Mask("b"), wc.Dense("other", 7))
-    net = wc.Network((wc.Residual(*branches), wc.Mask("a+b"), wc.BatchNorm("norm"), wc.Dense("logits", 2)), (7,))
-    with pytest.raises(wc.ConfigError, match=r"^the site 'a\+b' has the name that joins others\. Rename it\.$"):
+    branches = (wc.nn.Mask("a"), wc.nn.Dense("one", 7)), (wc.nn.Mask("b"), wc.nn.Dense("other", 7))
+    net = wc.Network(
+        (wc.nn.Residual(*branches), wc.nn.Mask("a+b"), wc.nn.BatchNorm("norm"), wc.nn.Dense("logits", 2)), (7,)
+    )
+    with pytest.raises(wc.errors.ConfigError, match=r"^the site 'a\+b' has the name that joins others\. Rename it\.$"):
         wc.compact(net, {"a": 2, "b": 2, "a+b": 3})
 
 
 def test_nor_is_one_that_is_gathered() -> None:
-    branches = (wc.Mask("a"), wc.Dense("one", 7)), (wc.Mask("b"), wc.Dense("other", 7))
-    reader = wc.Residual((wc.Mask("a+b"), wc.Dense("third", 7)))
-    net = wc.Network((wc.Residual(*branches), reader, wc.BatchNorm("norm"), wc.Dense("logits", 2)), (7,))
-    with pytest.raises(wc.ConfigError, match=r"^the name 'a\+b' of a site is that of others joined\. Rename it\.$"):
+    branches = (wc.nn.Mask("a"), wc.nn.Dense("one", 7)), (wc.nn.Mask("b"), wc.nn.Dense("other", 7))
+    reader = wc.nn.Residual((wc.nn.Mask("a+b"), wc.nn.Dense("third", 7)))
+    net = wc.Network((wc.nn.Residual(*branches), reader, wc.nn.BatchNorm("norm"), wc.nn.Dense("logits", 2)), (7,))
+    with pytest.raises(
+        wc.errors.ConfigError, match=r"^the name 'a\+b' of a site is that of others joined\. Rename it\.$"
+    ):
         wc.compact(net, {"a": 2, "b": 2, "a+b": 3})
 
 
@@ -295,10 +310,10 @@ def test_nor_is_one_that_is_gathered() -> None:
 
 @given(networks() | masked_networks())
 def test_a_network_is_split_before_the_first_layer_with_a_mask(net: wc.Network) -> None:
-    head, rest = wc.split_at_first_mask(net)
+    head, rest = wc.backend.split_at_first_mask(net)
     assert (*head, *rest.layers) == net.layers
     assert "Mask" not in kinds(head)
-    assert wc.Network((*head, wc.Flatten(), wc.Dense("end", 2)), net.input_shape)
+    assert wc.Network((*head, wc.nn.Flatten(), wc.nn.Dense("end", 2)), net.input_shape)
     assert wc.mask_space(rest) == wc.mask_space(net), "the rest begins with the shape that the head leaves"
     if wc.mask_space(net):
         assert "Mask" in kinds(rest.layers[:1])

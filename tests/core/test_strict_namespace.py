@@ -8,31 +8,31 @@ import numpy as np
 import pytest
 
 import weedout_core as wc
-from weedout_core._union import positions, union
+from weedout_core._compaction.unions import positions, union
 
-KEYS = wc.split(wc.key(11), 3)
-WORDS = wc.bits(KEYS, 40) & np.uint32(0xE0000001)  # full of ties
+KEYS = wc.random.split(wc.key(11), 3)
+WORDS = wc.random.bits(KEYS, 40) & np.uint32(0xE0000001)  # full of ties
 LOGITS = np.random.default_rng(0).normal(size=(2, 5, 3))
 LABELS = np.asarray([0, 2, 1, 1, 0])
 FITNESS = np.asarray([0.5, np.nan, np.inf, 2.0, 2.0])
 SPACE = {"hidden_0": (6, 5), "hidden_1": (1,)}
 
 CASES: dict[str, tuple[Callable[..., Any], tuple[np.ndarray, ...]]] = {
-    "bits": (lambda key: wc.bits(key, 9), (KEYS,)),
-    "fold_in": (lambda key: wc.fold_in(key, 2**32 - 1), (KEYS,)),
-    "fold_in of an array": (wc.fold_in, (KEYS, np.arange(3, dtype=np.uint32))),
-    "split": (lambda key: wc.split(key, 4), (wc.key(1),)),
-    "order_keys": (wc.order_keys, (WORDS,)),
-    "keep_smallest": (lambda words: wc.keep_smallest(words, 7), (WORDS,)),
-    "exact masks": (lambda keys: wc.masks_from_keys(keys, wc.mask_plan(SPACE, 0.4)), (KEYS,)),
-    "Bernoulli masks": (lambda keys: wc.masks_from_keys(keys, wc.mask_plan(SPACE, 0.4, "bernoulli")), (KEYS,)),
-    "negative_cross_entropy": (wc.negative_cross_entropy, (LOGITS, LABELS)),
-    "accuracy": (wc.accuracy, (LOGITS, LABELS)),
-    "predictions": (wc.predictions, (LOGITS,)),
-    "select": (wc.select, (FITNESS,)),
+    "bits": (lambda key: wc.random.bits(key, 9), (KEYS,)),
+    "fold_in": (lambda key: wc.random.fold_in(key, 2**32 - 1), (KEYS,)),
+    "fold_in of an array": (wc.random.fold_in, (KEYS, np.arange(3, dtype=np.uint32))),
+    "split": (lambda key: wc.random.split(key, 4), (wc.key(1),)),
+    "order_keys": (wc.backend.order_keys, (WORDS,)),
+    "keep_smallest": (lambda words: wc.backend.keep_smallest(words, 7), (WORDS,)),
+    "exact masks": (lambda keys: wc.backend.masks_from_keys(keys, wc.mask_plan(SPACE, 0.4)), (KEYS,)),
+    "Bernoulli masks": (lambda keys: wc.backend.masks_from_keys(keys, wc.mask_plan(SPACE, 0.4, "bernoulli")), (KEYS,)),
+    "negative_cross_entropy": (wc.backend.negative_cross_entropy, (LOGITS, LABELS)),
+    "accuracy": (wc.backend.accuracy, (LOGITS, LABELS)),
+    "predictions": (wc.backend.predictions, (LOGITS,)),
+    "select": (wc.ask_tell.select, (FITNESS,)),
     "union": (lambda one, other: union([one, other], 9), (np.asarray([1, 5, 8]), np.asarray([0, 5]))),
     "positions": (positions, (np.asarray([2, 5]), np.asarray([0, 2, 3, 5]))),
-    "random_search": (wc.random_search, (KEYS[0], FITNESS)),
+    "random_search": (wc.ask_tell.random_search, (KEYS[0], FITNESS)),
 }
 
 

@@ -4,8 +4,8 @@ import threading
 
 import pytest
 
-from weedout_core import _threads
-from weedout_core._threads import side_by_side
+from weedout_core._random import threads as _threads
+from weedout_core._random.threads import side_by_side
 
 
 @pytest.mark.parametrize("cores", [1, 2, 5])

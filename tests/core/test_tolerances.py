@@ -3,8 +3,8 @@
 import subprocess
 import sys
 
-from weedout_core._fitness import FITNESS
-from weedout_core._tolerances import FITNESS_AGREEMENT, too_close
+from weedout_core._algorithm.agreement import FITNESS_AGREEMENT, too_close
+from weedout_core._algorithm.fitness import FITNESS
 
 
 def test_every_fitness_function_has_its_agreement() -> None:
@@ -14,5 +14,6 @@ def test_every_fitness_function_has_its_agreement() -> None:
 
 
 def test_the_lab_takes_it_without_hypothesis() -> None:
-    script = "import sys; sys.modules['hypothesis'] = None; import weedout_core._tolerances, weedout_core.lab.report"
+    modules = "weedout_core._algorithm.agreement, weedout_core.lab.report.tables"
+    script = f"import sys; sys.modules['hypothesis'] = None; import {modules}"
     subprocess.run([sys.executable, "-c", script], check=True)

@@ -12,12 +12,12 @@ import weedout_core as wc
 #: With a batch norm, so that there are statistics to carry over, on images, so that there are crops.
 NET = wc.Network(
     (
-        wc.Flatten(),
-        wc.Dense("first", 6),
-        wc.BatchNorm("norm"),
-        wc.Relu(),
-        wc.Mask("hidden"),
-        wc.Dense("logits", 2),
+        wc.nn.Flatten(),
+        wc.nn.Dense("first", 6),
+        wc.nn.BatchNorm("norm"),
+        wc.nn.Relu(),
+        wc.nn.Mask("hidden"),
+        wc.nn.Dense("logits", 2),
     ),
     (2, 2, 1),
 )
@@ -33,20 +33,20 @@ Cut = tuple[int, Callable[[], wc.Trained]]
 
 
 @pytest.fixture(scope="module")
-def backend() -> wc.Backend:
+def backend() -> wc.backend.Backend:
     return wc.load_backend("numpy")
 
 
 @pytest.fixture(scope="module")
-def start(backend: wc.Backend) -> list[Any]:
+def start(backend: wc.backend.Backend) -> list[Any]:
     return [backend.initialise(NET, key) for key in KEYS]
 
 
-def together(backend: wc.Backend, start: Any, config: wc.TrainConfig = CONFIG, **options: Any) -> wc.Trained:
+def together(backend: wc.backend.Backend, start: Any, config: wc.TrainConfig = CONFIG, **options: Any) -> wc.Trained:
     return wc.train_together(NET, start, MASKS, (X, Y), config, backend=backend, keys=KEYS, **{"test": TEST, **options})
 
 
-def stopped_after(backend: wc.Backend, start: Any, epochs: int) -> wc.Trained:
+def stopped_after(backend: wc.backend.Backend, start: Any, epochs: int) -> wc.Trained:
     """The training as its checkpoint has it after so many epochs."""
     found: list[wc.Trained] = []
     together(backend, start, checkpoint=lambda epoch, fetch: found.append(fetch()) if epoch == epochs else None)
@@ -70,7 +70,7 @@ def assert_same(found: wc.Trained, expected: wc.Trained) -> None:
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 3])
-def test_resumed_training_is_the_same_training(backend: wc.Backend, start: Any, epochs: int) -> None:
+def test_resumed_training_is_the_same_training(backend: wc.backend.Backend, start: Any, epochs: int) -> None:
     whole, cut = together(backend, start), stopped_after(backend, start, epochs)
     assert len(cut.history) == epochs
     seen: list[wc.Epoch] = []
@@ -80,7 +80,7 @@ def test_resumed_training_is_the_same_training(backend: wc.Backend, start: Any, 
     assert len(cut.history) == epochs, "what was handed in stays as it was"
 
 
-def test_one_network_resumes_as_several_do(backend: wc.Backend, start: Any) -> None:
+def test_one_network_resumes_as_several_do(backend: wc.backend.Backend, start: Any) -> None:
     constant = dataclasses.replace(CONFIG, schedule="constant")
 
     def train(epochs: int, resume: wc.Trained | None = None) -> wc.Trained:
@@ -92,7 +92,7 @@ def test_one_network_resumes_as_several_do(backend: wc.Backend, start: Any) -> N
     assert_same(train(2, resume=train(2)), train(2))
 
 
-def test_one_of_several_resumes_alone(backend: wc.Backend, start: Any) -> None:
+def test_one_of_several_resumes_alone(backend: wc.backend.Backend, start: Any) -> None:
     whole, cut = together(backend, start), stopped_after(backend, start, 2)
     alone = wc.train(
         NET, start[1], MASKS[1], (X, Y), CONFIG, backend=backend, key=KEYS[1], test=TEST, resume=cut.one(1)
@@ -102,7 +102,7 @@ def test_one_of_several_resumes_alone(backend: wc.Backend, start: Any) -> None:
         np.testing.assert_array_equal(value, whole.params[path][1])
 
 
-def test_a_resumed_training_does_not_look_at_the_initial_weights(backend: wc.Backend, start: Any) -> None:
+def test_a_resumed_training_does_not_look_at_the_initial_weights(backend: wc.backend.Backend, start: Any) -> None:
     idle = dataclasses.replace(backend, train_init=never)
     assert_same(together(idle, start, resume=stopped_after(backend, start, 2)), together(backend, start))
 
@@ -110,7 +110,7 @@ def test_a_resumed_training_does_not_look_at_the_initial_weights(backend: wc.Bac
 # Checkpoints
 
 
-def test_a_checkpoint_follows_every_epoch_but_the_last(backend: wc.Backend, start: Any) -> None:
+def test_a_checkpoint_follows_every_epoch_but_the_last(backend: wc.backend.Backend, start: Any) -> None:
     told: list[str] = []
     together(
         backend,
@@ -124,7 +124,7 @@ def test_a_checkpoint_follows_every_epoch_but_the_last(backend: wc.Backend, star
     assert told == []
 
 
-def test_a_checkpoint_costs_nothing_until_it_is_fetched(backend: wc.Backend, start: Any) -> None:
+def test_a_checkpoint_costs_nothing_until_it_is_fetched(backend: wc.backend.Backend, start: Any) -> None:
     fetched = 0
 
     def to_numpy(value: Any) -> np.ndarray:
@@ -139,11 +139,11 @@ def test_a_checkpoint_costs_nothing_until_it_is_fetched(backend: wc.Backend, sta
     assert fetched == without, "nobody asked"
     fetched = 0
     together(counting, start, checkpoint=lambda epoch, fetch: fetch() and None)
-    arrays = 2 * len(wc.parameter_shapes(NET)) + len(wc.initial_statistics(NET))
+    arrays = 2 * len(wc.nn.parameter_shapes(NET)) + len(wc.nn.initial_statistics(NET))
     assert fetched == without + 3 * arrays, "weights, velocities and statistics, each once a checkpoint"
 
 
-def test_a_checkpoint_may_be_fetched_later(backend: wc.Backend, start: Any) -> None:
+def test_a_checkpoint_may_be_fetched_later(backend: wc.backend.Backend, start: Any) -> None:
     cuts: list[Cut] = []
     whole = together(backend, start, checkpoint=lambda *cut: cuts.append(cut))
     for epochs, fetch in cuts:
@@ -158,15 +158,15 @@ def never(*args: Any) -> Any:
     raise AssertionError("work began before everything was checked")
 
 
-def refused(backend: wc.Backend, start: Any, resume: wc.Trained, **options: Any) -> str:
+def refused(backend: wc.backend.Backend, start: Any, resume: wc.Trained, **options: Any) -> str:
     """The text of the error with which a resumed training is refused, before any work."""
     idle = dataclasses.replace(backend, train_init=never, train_epoch=never, predict=never, asarray=never)
-    with pytest.raises(wc.ConfigError) as caught:
+    with pytest.raises(wc.errors.ConfigError) as caught:
         together(idle, start, resume=resume, **options)
     return str(caught.value)
 
 
-def test_the_resume_of_other_networks_is_an_error(backend: wc.Backend, start: Any) -> None:
+def test_the_resume_of_other_networks_is_an_error(backend: wc.backend.Backend, start: Any) -> None:
     cut = stopped_after(backend, start, 2)
     message = (
         "resume must be this training after at most 4 epochs of 3 steps, of 2 networks; got 2 epochs and losses of"
@@ -181,13 +181,13 @@ def test_the_resume_of_other_networks_is_an_error(backend: wc.Backend, start: An
     assert refused(backend, start, other) == wanted
 
 
-def test_the_resume_of_an_optimiser_without_velocities_is_an_error(backend: wc.Backend, start: Any) -> None:
+def test_the_resume_of_an_optimiser_without_velocities_is_an_error(backend: wc.backend.Backend, start: Any) -> None:
     cut = stopped_after(backend, start, 2)
     message = refused(backend, start, cut._replace(velocity={}))
     assert message.endswith("must be those of the network: 'first/kernel' must have shape (4, 6); got nothing.")
 
 
-def test_the_resume_of_other_steps_is_an_error(backend: wc.Backend, start: Any) -> None:
+def test_the_resume_of_other_steps_is_an_error(backend: wc.backend.Backend, start: Any) -> None:
     cut = stopped_after(backend, start, 2)
     assert refused(backend, start, cut, config=dataclasses.replace(CONFIG, batch_size=4)) == (
         "resume must be this training after at most 4 epochs of 7 steps, of 2 networks; got 2 epochs and losses of "
@@ -197,14 +197,14 @@ def test_the_resume_of_other_steps_is_an_error(backend: wc.Backend, start: Any) 
     assert refused(backend, start, lost).endswith("got 1 epochs and losses of shape (2, 6).")
 
 
-def test_the_resume_of_more_epochs_is_an_error(backend: wc.Backend, start: Any) -> None:
+def test_the_resume_of_more_epochs_is_an_error(backend: wc.backend.Backend, start: Any) -> None:
     cut = stopped_after(backend, start, 3)
     message = refused(backend, start, cut, config=dataclasses.replace(CONFIG, epochs=2))
     assert message.startswith("resume must be this training after at most 2 epochs of 3 steps, of 2 networks;")
     assert message.endswith("got 3 epochs and losses of shape (2, 9).")
 
 
-def test_the_resume_of_another_optimiser_is_an_error(backend: wc.Backend, start: Any) -> None:
+def test_the_resume_of_another_optimiser_is_an_error(backend: wc.backend.Backend, start: Any) -> None:
     cut = stopped_after(backend, start, 2)
     assert refused(backend, start, cut, optimiser="mine") == (
         "resume needs the built-in SGD: the state of another optimiser is not in a Trained."
@@ -212,7 +212,7 @@ def test_the_resume_of_another_optimiser_is_an_error(backend: wc.Backend, start:
 
 
 @pytest.mark.parametrize("name", ["params", "velocity", "statistics"])
-def test_the_resume_of_arrays_of_other_networks_is_an_error(backend: wc.Backend, start: Any, name: str) -> None:
+def test_the_resume_of_arrays_of_other_networks_is_an_error(backend: wc.backend.Backend, start: Any, name: str) -> None:
     trained = stopped_after(backend, start, 1)
     short = {path: value[:1] for path, value in getattr(trained, name).items()}
     message = refused(backend, start, trained._replace(**{name: short}))

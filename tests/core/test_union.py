@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weedout_core._union import positions, union
+from weedout_core._compaction.unions import positions, union
 
 
 @st.composite

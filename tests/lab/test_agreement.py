@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from safetensors.numpy import load_file
 
-from weedout_core.lab.rows import CurveRow, ResultRow, from_csv
+from weedout_core.lab.experiment.rows import CurveRow, ResultRow, from_csv
 
 
 @pytest.mark.parametrize("reading", ["algorithm1", "section3"])

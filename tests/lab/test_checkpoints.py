@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 import weedout_core as wc
-from weedout_core import RunError
+from weedout_core.errors import RunError
 from weedout_core.lab import files
-from weedout_core.lab.checkpoints import NOTHING, Checkpoints, GroupProgress, Pace
+from weedout_core.lab.experiment.so_far import NOTHING, GroupProgress
+from weedout_core.lab.run.checkpoints import Checkpoints, Pace
 
 
 def trained(epochs: int) -> wc.Trained:

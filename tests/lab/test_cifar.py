@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from weedout_core import DataError
+from weedout_core.errors import DataError
 from weedout_core.lab.data.cifar import read_cifar10, read_cifar100
 from weedout_core.lab.data.datasets import load_dataset
 

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 import weedout_core as wc
-from weedout_core._config import AS_READ
-from weedout_core.lab import cli, options
-from weedout_core.lab.experiment import ExperimentConfig
+from weedout_core._configs.open_points import AS_READ
+from weedout_core.lab import cli
+from weedout_core.lab.commands import options
+from weedout_core.lab.experiment.configuration import ExperimentConfig
 
 Weedout = Callable[..., int]
 

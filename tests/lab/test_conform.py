@@ -10,8 +10,8 @@ from rich.console import Console
 
 import weedout_core as wc
 from weedout_core import testing
-from weedout_core.lab.conform import judge, run_conform
-from weedout_core.lab.options import ConformOptions, parse
+from weedout_core.lab.commands.conform import judge, run_conform
+from weedout_core.lab.commands.options import ConformOptions, parse
 
 Weedout = Callable[..., int]
 
@@ -20,7 +20,7 @@ Weedout = Callable[..., int]
 def two_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     """A kit of two checks, one of which nothing passes."""
 
-    def never(backend: wc.Backend, reference: wc.Backend) -> None:
+    def never(backend: wc.backend.Backend, reference: wc.backend.Backend) -> None:
         raise AssertionError(f"{settings().max_examples} examples [bold]differ[/bold]\n" + "and more\n" * 20)
 
     monkeypatch.setattr(testing, "CHECKS", {"signatures": testing.CHECKS["signatures"], "never": never})
@@ -68,7 +68,7 @@ def test_the_table_says_by_how_much_a_check_may_differ(
 
 @pytest.mark.usefixtures("two_checks")
 def test_an_interrupt(weedout: Weedout, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(backend: wc.Backend, reference: wc.Backend) -> None:
+    def interrupted(backend: wc.backend.Backend, reference: wc.backend.Backend) -> None:
         raise KeyboardInterrupt
 
     before = settings.get_current_profile_name()
@@ -87,7 +87,7 @@ def test_without_hypothesis_it_says_how_to_get_it(
 
 
 def test_whatever_a_backend_raises_is_a_failed_check() -> None:
-    def check(backend: wc.Backend, reference: wc.Backend) -> None:
+    def check(backend: wc.backend.Backend, reference: wc.backend.Backend) -> None:
         raise ZeroDivisionError("by nothing")
 
     numpy = wc.load_backend("numpy")

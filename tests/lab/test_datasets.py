@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from weedout_core import ConfigError, DataError
+from weedout_core.errors import ConfigError, DataError
 from weedout_core.lab.data.datasets import DATASETS, load_dataset
 from weedout_core.lab.data.splits import stratified_order
 

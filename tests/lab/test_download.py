@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from weedout_core import DataError
+from weedout_core.errors import DataError
 from weedout_core.lab.data import download, download_bar
 from weedout_core.lab.data.datasets import load_dataset
 from weedout_core.lab.data.published import PUBLISHED, Published

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 import weedout_core as wc
-from weedout_core.lab.checkpoints import NOTHING, GroupProgress
 from weedout_core.lab.data.datasets import load_dataset
-from weedout_core.lab.events import EpochTrained, Event, GenerationScored, GroupFinished, PhaseStarted
-from weedout_core.lab.experiment import ExperimentConfig, network
-from weedout_core.lab.group import GroupResult, run_group
+from weedout_core.lab.experiment.configuration import ExperimentConfig, network
+from weedout_core.lab.experiment.events import EpochTrained, Event, GenerationScored, GroupFinished, PhaseStarted
+from weedout_core.lab.experiment.group import GroupResult, run_group
+from weedout_core.lab.experiment.so_far import NOTHING, GroupProgress
 
 CONFIG = ExperimentConfig(
     hidden=(8, 6),
@@ -56,7 +56,7 @@ def run(
 )
 @pytest.mark.usefixtures("unchecked")
 def test_configurations_out_of_range_are_refused(wrong: dict[str, Any], said: str) -> None:
-    with pytest.raises(wc.ConfigError, match=said):
+    with pytest.raises(wc.errors.ConfigError, match=said):
         ExperimentConfig(**wrong)
 
 
@@ -100,7 +100,7 @@ def test_rows_say_what_the_searches_found() -> None:
     group, _ = run()
     backend, net = wc.load_backend("numpy"), network(CONFIG, DATA)
     for repeat in range(2):
-        key = wc.fold_in(wc.key(0), repeat)
+        key = wc.random.fold_in(wc.key(0), repeat)
         found = wc.search(net, DATA.validation, CONFIG.search_at(0.5), backend=backend, key=key)
         winner = next(row for row in group.results if row.arm == "weedout" and row.repeat == repeat)
         assert (winner.origin_generation, winner.origin_candidate) == found.origin
@@ -112,7 +112,9 @@ def test_rows_say_what_the_searches_found() -> None:
         assert control.origin_generation == 0
         assert control.origin_candidate is not None
         assert control.fitness == found.history[0].fitness[control.origin_candidate]
-        origin_key = wc.fold_in(wc.fold_in(wc.fold_in(key, int(wc.Stream.MASKS)), 0), control.origin_candidate)
+        origin_key = wc.random.fold_in(
+            wc.random.fold_in(wc.random.fold_in(key, int(wc.random.Stream.MASKS)), 0), control.origin_candidate
+        )
         member = backend.masks_from_keys(origin_key[None], wc.mask_plan(wc.mask_space(net), 0.5))
         for site in ("hidden_0", "hidden_1"):
             assert np.array_equal(group.masks[f"control/{repeat}/{site}"], backend.to_numpy(member[site])[0]), (
@@ -191,11 +193,11 @@ def test_each_slice_is_trained_as_if_alone() -> None:
     group, _ = run(config)
     net, backend = network(config, DATA), wc.load_backend("jax")
     for cells in ([("weedout", 0), ("weedout", 1), ("control", 0)], [("control", 1)]):
-        keys = [wc.fold_in(wc.key(0), repeat) for _, repeat in cells]
+        keys = [wc.random.fold_in(wc.key(0), repeat) for _, repeat in cells]
         masks = [
             {site: group.masks[f"{arm}/{repeat}/{site}"] for site in ("hidden_0", "hidden_1")} for arm, repeat in cells
         ]
-        parents = [backend.initialise(net, wc.fold_in(key, int(wc.Stream.WEIGHTS))) for key in keys]
+        parents = [backend.initialise(net, wc.random.fold_in(key, int(wc.random.Stream.WEIGHTS))) for key in keys]
         alone = wc.train_together(
             net, parents, masks, DATA.train, config.train, backend=backend, keys=keys, test=DATA.test
         )

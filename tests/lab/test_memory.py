@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 import weedout_core as wc
-from weedout_core.lab.experiment import ExperimentConfig, resolve_together
-from weedout_core.lab.memory import training_bytes, usable
+from weedout_core.lab.experiment.configuration import ExperimentConfig, resolve_together
+from weedout_core.lab.experiment.memory import training_bytes, usable
 
 MLP = wc.mlp((4, 4, 1), (8,), 3)
 MLP_PARAMETERS = 16 * 8 + 8 + 8 * 3 + 3
@@ -52,7 +52,7 @@ def test_the_estimate_is_what_the_compiler_says_or_little_more(net: wc.Network) 
     assert told <= estimate <= 3 * told, (told, estimate)
 
 
-def backend(memory: int | None) -> wc.Backend:
+def backend(memory: int | None) -> wc.backend.Backend:
     return replace(wc.load_backend("numpy"), memory=memory)
 
 

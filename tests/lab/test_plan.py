@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import weedout_core as wc
-from weedout_core.lab import plan, probe
+from weedout_core.lab.commands import plan, probe
+from weedout_core.lab.commands.plan import alike, evaluations, work
 from weedout_core.lab.data.datasets import load_dataset
-from weedout_core.lab.experiment import ExperimentConfig
-from weedout_core.lab.plan import alike, evaluations, work
+from weedout_core.lab.experiment.configuration import ExperimentConfig
 
 Weedout = Callable[..., int]
 
@@ -133,7 +133,7 @@ def test_a_clock_that_stands_still_is_no_error(monkeypatch: pytest.MonkeyPatch) 
 class Calls(NamedTuple):
     """What a backend was asked for while it was measured, of each kind the last."""
 
-    backend: wc.Backend
+    backend: wc.backend.Backend
     last: dict[str, tuple[Any, ...]]
 
 
@@ -187,7 +187,7 @@ def test_what_a_run_computes_is_measured(name: str, net: wc.Network) -> None:
 
 
 def gathers(net: wc.Network) -> set[str]:
-    return {layer.name for layer in wc.every_layer(net.layers) if isinstance(layer, wc.Gather)}
+    return {layer.name for layer in wc.nn.every_layer(net.layers) if isinstance(layer, wc.nn.Gather)}
 
 
 @pytest.mark.parametrize("change", [{"sampling": "bernoulli"}, {"compaction": False}])
@@ -209,7 +209,7 @@ def test_candidates_with_weights_of_their_own_draw_them() -> None:
     probe.measure(backend, PARENT, search, wc.TrainConfig(batch_size=8), **SIZES)
     _, params, _, population, *_ = last["score_population"]
     kept = wc.mask_plan(wc.mask_space(PARENT), 0.5).kept
-    assert params == wc.he_normal(PARENT, "fan_in", kept)
+    assert params == wc.nn.he_normal(PARENT, "fan_in", kept)
     assert population.weight_keys.shape == (6, 2)
 
 
@@ -220,7 +220,7 @@ def test_batch_normalisation_while_scoring_is_measured_as_it_is_chosen() -> None
         probe.measure(backend, CHANNELS, search, wc.TrainConfig(batch_size=8), **SIZES)
         norm = last["score_population"][2]
         if chosen == "running":
-            assert set(norm) == set(wc.initial_statistics(CHANNELS))
+            assert set(norm) == set(wc.nn.initial_statistics(CHANNELS))
         else:
             assert norm.shape == (12, 4, 4, 3), "a batch of other inputs"
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 import weedout_core as wc
-from weedout_core.lab import options
-from weedout_core.lab.experiment import ExperimentConfig
-from weedout_core.lab.recipes import BROUGHT, recipe_text
+from weedout_core.lab.commands import options
+from weedout_core.lab.experiment.configuration import ExperimentConfig
+from weedout_core.lab.experiment.recipes import BROUGHT, recipe_text
 
 Weedout = Callable[..., int]
 
@@ -87,7 +87,7 @@ def test_the_drops_of_wide_resnets_own_recipe_are_two_options() -> None:
     """Zagoruyko, Komodakis (2016), section 3: the rate times 0.2 at the epochs 60, 120 and 160."""
     config = trained("paper --network wrn-28-10 --schedule step --step-epochs 60 120 160 --warmup-epochs 0")
     rates = [config.learning_rate * factor for factor in (1, 0.2, 0.2**2, 0.2**3)]
-    assert wc.learning_rates(config, 1)[[0, 59, 60, 119, 120, 159, 160, 199]] == pytest.approx(
+    assert wc.backend.learning_rates(config, 1)[[0, 59, 60, 119, 120, 159, 160, 199]] == pytest.approx(
         [rate for rate in rates for _ in range(2)]
     )
 

@@ -10,14 +10,14 @@ import pytest
 from rich.console import Console
 
 import weedout_core as wc
-from weedout_core.lab.events import EpochTrained, Event, GenerationScored, GroupFinished, PhaseStarted
-from weedout_core.lab.experiment import ExperimentConfig
-from weedout_core.lab.figures import figure2
-from weedout_core.lab.group import margin
-from weedout_core.lab.progress import progress, steps
-from weedout_core.lab.report import close_calls, compare, results_table
-from weedout_core.lab.rows import CurveRow, ResultRow, SearchRow
-from weedout_core.lab.timings import Stopwatch, timing_line
+from weedout_core.lab.commands.progress import progress, steps
+from weedout_core.lab.experiment.configuration import ExperimentConfig
+from weedout_core.lab.experiment.events import EpochTrained, Event, GenerationScored, GroupFinished, PhaseStarted
+from weedout_core.lab.experiment.group import margin
+from weedout_core.lab.experiment.rows import CurveRow, ResultRow, SearchRow
+from weedout_core.lab.experiment.timings import Stopwatch, timing_line
+from weedout_core.lab.report.figures import figure2
+from weedout_core.lab.report.tables import close_calls, compare, results_table
 
 CONFIG = ExperimentConfig(sparsity=(0.0, 0.8), repeats=3, train=wc.TrainConfig(epochs=10))
 
@@ -154,7 +154,7 @@ def test_the_figure_is_drawn(rows: list[CurveRow], interval: Any) -> None:
 
 def events(together: int = 6) -> list[Event]:
     def generation(number: int) -> wc.Generation:
-        return wc.Generation(number, -2.0 - number / 10, -3.0, -4.0, wc.Origin(0, 0), 0, 4, np.zeros(4))
+        return wc.Generation(number, -2.0 - number / 10, -3.0, -4.0, wc.backend.Origin(0, 0), 0, 4, np.zeros(4))
 
     story: list[Event] = []
     for repeat in range(3):

@@ -14,12 +14,13 @@ import pytest
 from filelock import FileLock
 from safetensors.numpy import load_file
 
-from weedout_core import RunError, load_backend
+from weedout_core import load_backend
+from weedout_core.errors import RunError
 from weedout_core.lab import files
-from weedout_core.lab.experiment import ExperimentConfig
-from weedout_core.lab.group import GroupResult, run_group
-from weedout_core.lab.record import differences
-from weedout_core.lab.rows import ResultRow, SearchRow, TimingRow, from_csv, to_csv
+from weedout_core.lab.experiment.configuration import ExperimentConfig
+from weedout_core.lab.experiment.group import GroupResult, run_group
+from weedout_core.lab.experiment.rows import ResultRow, SearchRow, TimingRow, from_csv, to_csv
+from weedout_core.lab.run.record import differences
 
 Weedout = Callable[..., int]
 
@@ -58,7 +59,7 @@ def test_a_run_says_where_its_searches_were_close(
     apart = [row.margin for row in rows if row.sparsity > 0 and row.margin is not None]
     assert len(apart) == 4, "two searches of two generations"
     assert all(0 < margin <= row.best - row.worst for margin, row in zip(apart, rows[4:], strict=True)), apart
-    monkeypatch.setattr("weedout_core.lab.report.too_close", lambda fitness: math.inf)
+    monkeypatch.setattr("weedout_core.lab.report.tables.too_close", lambda fitness: math.inf)
     assert weedout(*small, "--out", "run") == 0
     assert "2 of 4 searches have a generation whose two fittest differ by less than inf" in capfd.readouterr().out
 
@@ -243,7 +244,7 @@ def test_the_chunk_of_the_beginning_is_kept(
     shutil.rmtree(tmp_path / "run" / "groups" / "sparsity-0.5")
     used: list[int | None] = []
     monkeypatch.setattr(
-        "weedout_core.lab.paper.run_group", lambda config, *_: used.append(config.search.chunk) or _interrupt()
+        "weedout_core.lab.commands.paper.run_group", lambda config, *_: used.append(config.search.chunk) or _interrupt()
     )
     assert weedout(*small, "--out", "run") == 130
     assert used == [3]
@@ -259,7 +260,7 @@ def test_how_many_are_trained_at_once_is_decided_once(
         used.append((sparsity, config.together))
         return compute(config, sparsity, *rest)
 
-    monkeypatch.setattr("weedout_core.lab.paper.run_group", watched)
+    monkeypatch.setattr("weedout_core.lab.commands.paper.run_group", watched)
     assert weedout(*small, "--out", "run") == 0
     path = tmp_path / "run" / "config.json"
     record = json.loads(path.read_text())
@@ -292,7 +293,7 @@ def test_a_device_too_small_is_named_once_and_one_network_is_trained_at_a_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     tiny = replace(load_backend("numpy"), memory=2**20)
-    monkeypatch.setattr("weedout_core.lab.paper.load_backend", lambda *_, **__: tiny)
+    monkeypatch.setattr("weedout_core.lab.commands.paper.load_backend", lambda *_, **__: tiny)
     assert weedout(*small, "--out", "run") == 0
     said = [line for line in capfd.readouterr().err.splitlines() if "one at a time" in line]
     assert len(said) == 1

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from weedout_core import DataError
+from weedout_core.errors import DataError
 from weedout_core.lab.data import standardise
 from weedout_core.lab.data.standardise import standard_levels, standardised
 

@@ -57,9 +57,9 @@ def test_paired_difference_is_that_of_the_differences() -> None:
 
 @pytest.mark.usefixtures("unchecked")
 def test_wrong_arguments_are_refused() -> None:
-    with pytest.raises(wc.ConfigError, match="at least one value"):
+    with pytest.raises(wc.errors.ConfigError, match="at least one value"):
         mean_interval([], "student_t", KEY)
-    with pytest.raises(wc.ConfigError, match="'student_t', 'normal', 'bootstrap'; got 'magic'"):
+    with pytest.raises(wc.errors.ConfigError, match="'student_t', 'normal', 'bootstrap'; got 'magic'"):
         mean_interval([1.0], "magic", KEY)  # pyright: ignore[reportArgumentType]
-    with pytest.raises(wc.ConfigError, match="equally many; got 1 and 2"):
+    with pytest.raises(wc.errors.ConfigError, match="equally many; got 1 and 2"):
         paired_difference([1.0], [1.0, 2.0], "normal", KEY)

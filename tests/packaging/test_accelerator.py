@@ -241,7 +241,7 @@ def test_wrong_words_and_masks_are_seen() -> None:
 
     right = wc.load_backend("numpy")
 
-    def flipped(keys: Any, plan: wc.MaskPlan) -> Any:
+    def flipped(keys: Any, plan: wc.backend.MaskPlan) -> Any:
         masks = {site: np.array(mask) for site, mask in right.masks_from_keys(keys, plan).items()}
         last = masks[plan.sites[-1].site].reshape(len(keys), -1)
         last[-1, -1] = ~last[-1, -1]
@@ -265,7 +265,7 @@ def test_another_winner_is_wrong_unless_it_was_too_close_to_call() -> None:
     wanted = wc.search(one.net, data, one.config, backend=backend, key=wc.key(one.seed))
     assert equal.judge(wanted, wanted) == equal.Outcome("equal", 0.0, False)
     generation = wanted.history[-1]
-    other = wc.Origin(generation.elite.generation, generation.elite.candidate + 1)
+    other = wc.backend.Origin(generation.elite.generation, generation.elite.candidate + 1)
     found = wanted._replace(history=(*wanted.history[:-1], generation._replace(elite=other)))
     assert equal.judge(found, wanted).wrong
     order = np.argsort(generation.fitness)
@@ -294,7 +294,7 @@ def test_the_work_of_a_search_and_a_step_is_what_the_layers_do() -> None:
 
 def test_epochs_that_fit() -> None:
     from benchmarks.accelerator.cifar import epochs_that_fit
-    from weedout_core.lab.rows import TimingRow
+    from weedout_core.lab.experiment.rows import TimingRow
 
     rows = [
         TimingRow(0.0, "train", None, 12.0, 8.0),

@@ -7,7 +7,6 @@ import statistics
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -44,22 +43,40 @@ def python(code: str) -> str:
     return done.stdout
 
 
-def public_names() -> list[str]:
-    return [name for name, value in vars(wc).items() if not name.startswith("_") and not isinstance(value, ModuleType)]
+#: The library and its namespaces.
+FACES = {"wc": wc, **{name: getattr(wc, name) for name in ("nn", "random", "ask_tell", "backend", "errors")}}
 
 
-def test_all_is_exactly_the_public_names() -> None:
-    assert sorted(wc.__all__) == sorted(public_names())
-    assert len(set(wc.__all__)) == len(wc.__all__), "no name twice"
+@pytest.mark.parametrize("face", FACES)
+def test_all_is_exactly_the_public_names(face: str) -> None:
+    module = FACES[face]
+    inside = [name for name, value in vars(module).items() if not name.startswith("_") and not inspect.ismodule(value)]
+    assert sorted(module.__all__) == sorted(inside + [name for name in FACES if face == "wc" and name != "wc"])
+    assert len(set(module.__all__)) == len(module.__all__), "no name twice"
+    assert sorted(dir(module)) == sorted(module.__all__), "what a user sees who lists the names"
 
 
-#: Data and unions of types, which cannot have a docstring: a comment stands where each is defined.
-CONSTANTS = {"CROP_MARGIN", "FITNESS", "Layer", "Products", "SAMPLER_VERSION"}
+def test_the_names_that_a_user_meets_first_are_few() -> None:
+    assert len(wc.__all__) <= 45
 
 
-@pytest.mark.parametrize("name", sorted({*wc.__all__} - CONSTANTS))
-def test_every_public_name_has_a_docstring(name: str) -> None:
-    doc = inspect.getdoc(getattr(wc, name)) or ""
+def test_namespaces_can_be_imported() -> None:
+    names = ", ".join(f"weedout_core.{name}" for name in FACES if name != "wc")
+    assert python(f"import {names}; print(weedout_core.nn.Dense.__name__)") == "Dense\n"
+
+
+#: Data and types, which cannot have a docstring: a comment stands where each is defined.
+CONSTANTS = {"CROP_MARGIN", "FITNESS", "SAMPLER_VERSION"}
+CONSTANTS |= {"Array", "Granularity", "Key", "Keys", "Layer", "Masks", "Parameters", "Precision", "Products"}
+CONSTANTS |= {"Sampling", "Shape", "Space", "Sparsity", "Specs", "Strategy"}
+
+
+@pytest.mark.parametrize(
+    ("face", "name"),
+    [(face, name) for face, module in FACES.items() for name in sorted({*module.__all__} - CONSTANTS)],
+)
+def test_every_public_name_has_a_docstring(face: str, name: str) -> None:
+    doc = inspect.getdoc(getattr(FACES[face], name)) or ""
     assert doc, f"{name} has no docstring"
     assert not doc.startswith(f"{name}("), f"{name} has only the signature that dataclasses and NamedTuples write"
     assert doc.split("\n")[0].rstrip().endswith((".", ":")), f"{name}: the first line must be a sentence"
@@ -80,7 +97,9 @@ def test_importing_the_core_takes_at_most_0_15_s_beyond_numpy() -> None:
 
 
 def test_the_core_checks_shapes_where_jaxtyping_is_there_and_costs_nothing_where_it_is_not() -> None:
-    with_it = "import jaxtyping, weedout_core._random as r; print(issubclass(r.Key, jaxtyping.AbstractArray))"
+    with_it = (
+        "import jaxtyping, weedout_core._random.annotations as r; print(issubclass(r.Key, jaxtyping.AbstractArray))"
+    )
     assert python(with_it) == "True\n"
-    without = "import numpy, weedout_core._random as r; print(r.Key is numpy.ndarray)"
+    without = "import numpy, weedout_core._random.annotations as r; print(r.Key is numpy.ndarray)"
     assert python(without) == "True\n"

@@ -61,16 +61,16 @@ def test_images_too(granularity: Any) -> None:
     """Convolutions, batch normalisation in groups, crops and a warm-up, on 8 × 8 digits."""
     net = wc.Network(
         (
-            wc.Conv("conv", 3), wc.BatchNorm("norm_0"), wc.Relu(), wc.Mask("mask_0", False, granularity),
-            wc.Residual(
+            wc.nn.Conv("conv", 3), wc.nn.BatchNorm("norm_0"), wc.nn.Relu(), wc.nn.Mask("mask_0", False, granularity),
+            wc.nn.Residual(
                 (
-                    wc.Conv("conv_1", 4, stride=2), wc.BatchNorm("norm_1"), wc.Relu(),
-                    wc.Mask("mask_1", False, granularity), wc.Conv("conv_2", 12),
+                    wc.nn.Conv("conv_1", 4, stride=2), wc.nn.BatchNorm("norm_1"), wc.nn.Relu(),
+                    wc.nn.Mask("mask_1", False, granularity), wc.nn.Conv("conv_2", 12),
                 ),
-                (wc.Conv("shortcut", 12, window=1, stride=2),),
+                (wc.nn.Conv("shortcut", 12, window=1, stride=2),),
             ),
-            wc.BatchNorm("norm"), wc.Relu(), wc.MaxPool(2), wc.GlobalAveragePool(), wc.Mask("pooled"),
-            wc.Dense("logits", 10),
+            wc.nn.BatchNorm("norm"), wc.nn.Relu(), wc.nn.MaxPool(2), wc.nn.GlobalAveragePool(), wc.nn.Mask("pooled"),
+            wc.nn.Dense("logits", 10),
         ),
         (8, 8, 1),
     )  # fmt: skip
@@ -85,9 +85,9 @@ def test_images_too(granularity: Any) -> None:
     trained = wc.train(net, searched.params, searched.mask, training, train_config, backend="numpy", key=key)
     tested = wc.evaluate(net, trained.params, searched.mask, test, backend="numpy", statistics=trained.statistics)
     assert_same(net, found, searched, trained, tested)
-    assert set(found.statistics) == set(trained.statistics) == set(wc.initial_statistics(net))
+    assert set(found.statistics) == set(trained.statistics) == set(wc.nn.initial_statistics(net))
     small, kept = compacted(net, searched.mask)
-    before = small.gather(wc.initial_statistics(net), kept)
+    before = small.gather(wc.nn.initial_statistics(net), kept)
     for path, value in small.gather(trained.statistics, kept).items():
         np.testing.assert_array_equal(small.gather(found.statistics, kept)[path], value, path)
         assert not np.array_equal(value, before[path]), f"{path} has moved"
@@ -95,9 +95,9 @@ def test_images_too(granularity: Any) -> None:
     assert untrained.loss != tested.loss, "testing takes the trained statistics"
 
 
-def compacted(net: wc.Network, masks: dict[str, np.ndarray]) -> tuple[wc.Compaction, dict[str, np.ndarray]]:
+def compacted(net: wc.Network, masks: dict[str, np.ndarray]) -> tuple[wc.backend.Compaction, dict[str, np.ndarray]]:
     """What a mask keeps. The rest acts on nothing: decay moves it in the loop, the library gives it back as it was."""
-    return wc.compact(net, {site: int(mask.sum()) for site, mask in masks.items()}), wc.kept_indices(masks)
+    return wc.compact(net, {site: int(mask.sum()) for site, mask in masks.items()}), wc.backend.kept_indices(masks)
 
 
 def assert_same(
@@ -166,7 +166,7 @@ def test_the_same_seed_gives_the_same_result_and_another_seed_another() -> None:
 def test_choices_that_the_loop_does_not_spell_out_are_refused(field: str, change: dict[str, Any]) -> None:
     config = wc.SearchConfig(sparsity=0.8, population=4, generations=2, **change)
     refused = field if field != "elite" else "batch_policy"
-    with pytest.raises(wc.ConfigError, match=rf"spells out {refused}=.* only; got .*Use weedout_core\.search"):
+    with pytest.raises(wc.errors.ConfigError, match=rf"spells out {refused}=.* only; got .*Use weedout_core\.search"):
         run(config)
 
 
@@ -180,7 +180,7 @@ def test_every_choice_of_the_search_is_made_or_refused() -> None:
 
 def test_a_generation_without_a_finite_fitness_is_an_error() -> None:
     huge = np.full((5, 64), 1e308), np.zeros(5, dtype=np.int32)
-    with pytest.raises(wc.SearchError, match="no candidate of generation 0 has a finite fitness"):
+    with pytest.raises(wc.errors.SearchError, match="no candidate of generation 0 has a finite fitness"):
         weedout(NET, huge, TRAINING, TEST, wc.SearchConfig(sparsity=0.2, population=3), TRAIN, SEED)
 
 

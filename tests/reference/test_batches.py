@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 import weedout_core as wc
-from weedout_core import ConfigError, TrainConfig, TrainPlan
+from weedout_core import TrainConfig
+from weedout_core.backend import TrainPlan
+from weedout_core.errors import ConfigError
 from weedout_numpy.batches import crop_images, data_crops, data_order, train_plan
 from weedout_numpy.randomness import AUGMENTATION, DATA_ORDER, fold_in, key, permutation, random_bits
 
@@ -46,7 +48,7 @@ def test_every_shift_is_drawn_and_half_the_images_are_mirrored() -> None:
 @pytest.mark.parametrize("augmentation", ["none", "crop_flip"])
 def test_the_core_draws_the_same_crops(augmentation: Any) -> None:
     plan = CROPPED._replace(config=TrainConfig(augmentation=augmentation))
-    found, expected = data_crops(key(3), 2, plan), wc.epoch_crops(key(3), 2, plan)
+    found, expected = data_crops(key(3), 2, plan), wc.backend.epoch_crops(key(3), 2, plan)
     assert (found is None) == (expected is None) == (augmentation == "none")
     np.testing.assert_array_equal(np.array(found), np.array(expected))
 
@@ -92,4 +94,4 @@ def test_only_images_can_be_cropped() -> None:
 )
 def test_plans_are_those_of_the_core(batch_size: int, group: int | None, examples: int) -> None:
     config = TrainConfig(batch_size=batch_size, batch_norm_group=group)
-    assert train_plan(config, examples) == wc.train_plan(config, examples)
+    assert train_plan(config, examples) == wc.backend.train_plan(config, examples)

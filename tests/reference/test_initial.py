@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import weedout_core as wc
-from weedout_core import Dense, Flatten, Mask, Network, ParameterSpec, mlp
+from weedout_core import Network, mlp
+from weedout_core.nn import Dense, Flatten, Mask, ParameterSpec
 from weedout_numpy.initial import draw_parameters, he_normal, initial_statistics
 from weedout_numpy.randomness import fold_in, key, path_code, standard_normal
 
@@ -31,8 +32,8 @@ def test_a_convolution_counts_its_window_and_batch_norm_starts_at_one() -> None:
 
 @pytest.mark.parametrize("net", [wc.wide_resnet(16, 1, 3, (8, 8, 3)), wc.vgg(3, 4, (8, 8, 3), hidden=(5,))])
 def test_weights_and_statistics_are_those_of_the_core(net: Network) -> None:
-    assert he_normal(net) == wc.he_normal(net), "in the same order too"
-    statistics, expected = initial_statistics(net), wc.initial_statistics(net)
+    assert he_normal(net) == wc.nn.he_normal(net), "in the same order too"
+    statistics, expected = initial_statistics(net), wc.nn.initial_statistics(net)
     assert list(statistics) == list(expected)
     for path, value in statistics.items():
         assert value.dtype == np.float64

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weedout_core import ConfigError, SitePlan
+from weedout_core.backend import SitePlan
+from weedout_core.errors import ConfigError
 from weedout_numpy.masks import bernoulli_bound, count_kept, draw_mask, keep_smallest, mask_plan, masks_from_keys
 from weedout_numpy.randomness import fold_in, key, path_code, random_bits, split
 

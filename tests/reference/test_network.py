@@ -5,7 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from weedout_core import (
+from weedout_core import Network, mlp
+from weedout_core.nn import (
     BatchNorm,
     Conv,
     Dense,
@@ -14,11 +15,9 @@ from weedout_core import (
     GlobalAveragePool,
     Mask,
     MaxPool,
-    Network,
     Relu,
     Residual,
     Scale,
-    mlp,
     parameter_shapes,
 )
 from weedout_numpy.initial import draw_parameters, he_normal, initial_statistics

@@ -6,7 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from weedout_core import BatchNorm, ConfigError, Dense, Mask, Network, Population, Relu, mlp
+from weedout_core import Network, mlp
+from weedout_core.backend import Population
+from weedout_core.errors import ConfigError
+from weedout_core.nn import BatchNorm, Dense, Mask, Relu
 from weedout_numpy.fitness import accuracy, negative_cross_entropy
 from weedout_numpy.initial import draw_parameters, he_normal, initial_statistics
 from weedout_numpy.masks import draw_masks, mask_plan, masks_from_keys

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 import weedout_core as wc
-from weedout_core import Conv, Dense, Flatten, GlobalAveragePool, Mask, MaxPool, Network, Residual
-from weedout_core._layers import walk
+from weedout_core import Network
+from weedout_core._networks.layers import walk
+from weedout_core.nn import Conv, Dense, Flatten, GlobalAveragePool, Mask, MaxPool, Residual
 from weedout_numpy.initial import draw_parameters, he_normal
 from weedout_numpy.network import Record, forward
 from weedout_numpy.randomness import key

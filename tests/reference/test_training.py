@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 
 import weedout_core as wc
-from weedout_core import BackendError, Batches, BatchNorm, Dense, Network, TrainConfig, TrainPlan, mlp
+from weedout_core import Network, TrainConfig, mlp
+from weedout_core.backend import Batches, TrainPlan
+from weedout_core.errors import BackendError
+from weedout_core.nn import BatchNorm, Dense
 from weedout_numpy.batches import crop_images, data_crops, data_order
 from weedout_numpy.fitness import count_correct, cross_entropy, cross_entropy_gradient
 from weedout_numpy.initial import draw_parameters, he_normal, initial_statistics

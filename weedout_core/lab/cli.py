@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from weedout_core._errors import WeedoutError
+from weedout_core.errors import WeedoutError
 
 _WRONG, _INTERRUPTED = 2, 130
 
@@ -37,22 +37,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: list[str]) -> int:
     from rich.console import Console  # here and below: they need the extra, and seconds
 
-    from weedout_core.lab.options import ConformOptions, PlanOptions, parse
+    from weedout_core.lab.commands.options import ConformOptions, PlanOptions, parse
 
     options = parse(arguments)
     if options is None:
-        from weedout_core.lab.doctor import run_doctor
+        from weedout_core.lab.commands.doctor import run_doctor
 
         return run_doctor(Console())
     if isinstance(options, ConformOptions):
-        from weedout_core.lab.conform import run_conform
+        from weedout_core.lab.commands.conform import run_conform
 
         return run_conform(options, Console())
     if isinstance(options, PlanOptions):
-        from weedout_core.lab.plan import run_plan
+        from weedout_core.lab.commands.plan import run_plan
 
         return run_plan(options, Console(), Console(stderr=True))
-    from weedout_core.lab.paper import run_paper
+    from weedout_core.lab.commands.paper import run_paper
 
     return run_paper(options, arguments, Console(), Console(stderr=True))
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from weedout_core._errors import RunError
+from weedout_core.errors import RunError
 
 PARTIAL = ".partial"  # the suffix of what is being written; never read, deleted where that fails
 

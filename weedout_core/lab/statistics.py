@@ -7,10 +7,9 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from scipy import stats
 
-from weedout_core._annotations import Key
-from weedout_core._config import check_option
-from weedout_core._errors import ConfigError
-from weedout_core._random import bits
+from weedout_core._configs.checks import check_option
+from weedout_core.errors import ConfigError
+from weedout_core.random import Key, bits
 
 IntervalMethod = Literal["student_t", "normal", "bootstrap"]
 

@@ -17,10 +17,10 @@ Needs the packages of the extra ``test``.
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from weedout_core._backend import Backend
-from weedout_core._loading import load_backend
+from weedout_core._contract.loading import load_backend
+from weedout_core._contract.record import Backend
 from weedout_core.testing import compacted, draws, scores, searches, training
-from weedout_core.testing.strategies import keys, plans, problems, spaces, sparsities, tied_words
+from weedout_core.testing.examples import keys, plans, problems, spaces, sparsities, tied_words
 
 __all__ = ["CHECKS", "Check", "assert_agrees", "keys", "plans", "problems", "spaces", "sparsities", "tied_words"]
 

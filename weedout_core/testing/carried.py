@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from weedout_core._layers import (
+from weedout_core._networks.layers import (
     BatchNorm,
     Conv,
     Dense,

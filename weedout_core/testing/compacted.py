@@ -6,22 +6,22 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from weedout_core._backend import Backend, stack
-from weedout_core._config import TrainConfig
-from weedout_core._initial import he_normal
-from weedout_core._masks import Sampling, mask_plan, masks_from_keys
-from weedout_core._networks import mask_space
-from weedout_core._population import Population
-from weedout_core._random import split
+from weedout_core._algorithm.population import Population
+from weedout_core._configs.train_config import TrainConfig
+from weedout_core._contract.record import Backend, stack
+from weedout_core._masks.plan import Sampling, mask_plan, masks_from_keys
+from weedout_core._networks.initial import he_normal
+from weedout_core._networks.network import mask_space
+from weedout_core._random.stream import split
 from weedout_core.testing.draws import across, each
-from weedout_core.testing.scores import on_device, on_host, within
-from weedout_core.testing.strategies import (
+from weedout_core.testing.examples import (
     COMPACTED_SPARSITY,
     Problem,
     compactable_problems,
     compacted,
     compacted_problems,
 )
+from weedout_core.testing.scores import on_device, on_host, within
 from weedout_core.testing.tolerances import bound
 from weedout_core.testing.training import CONFIGS, epochs_agree
 

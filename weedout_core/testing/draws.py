@@ -9,12 +9,13 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from weedout_core import _calls as contract
-from weedout_core._backend import Backend
-from weedout_core._initial import he_normal
-from weedout_core._masks import MaskPlan, SitePlan, mask_plan
-from weedout_core._random import fold_in, path_code, split
-from weedout_core.testing.strategies import keys, last_node_kept, networks, plans, spaces, sparsities, tied_words
+from weedout_core._contract import calls as contract
+from weedout_core._contract.record import Backend
+from weedout_core._masks.plan import MaskPlan, SitePlan, mask_plan
+from weedout_core._networks.initial import he_normal
+from weedout_core._random.keys import path_code
+from weedout_core._random.stream import fold_in, split
+from weedout_core.testing.examples import keys, last_node_kept, networks, plans, spaces, sparsities, tied_words
 from weedout_core.testing.tolerances import bound
 
 _PROTOCOLS = {

@@ -6,18 +6,14 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from weedout_core._backend import Backend, stack
-from weedout_core._fitness import FITNESS
-from weedout_core._initial import he_normal
-from weedout_core._networks import initial_statistics
-from weedout_core._population import Population
-from weedout_core._random import split
+from weedout_core._algorithm.fitness import FITNESS
+from weedout_core._algorithm.population import Population
+from weedout_core._contract.record import Backend, stack
+from weedout_core._networks.initial import he_normal
+from weedout_core._networks.network import initial_statistics
+from weedout_core._random.stream import split
 from weedout_core.testing.draws import across, each, equal
-from weedout_core.testing.strategies import (
-    Problem,
-    normed_problems,
-    problems,
-)
+from weedout_core.testing.examples import Problem, normed_problems, problems
 from weedout_core.testing.tolerances import bound
 
 

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from weedout_core._backend import Backend
-from weedout_core._config import SearchConfig
-from weedout_core._population import Origin
-from weedout_core._random import key as make_key
-from weedout_core._weedout import search
+from weedout_core._algorithm.population import Origin
+from weedout_core._configs.search_config import SearchConfig
+from weedout_core._contract.record import Backend
+from weedout_core._phases.search_phase import search
+from weedout_core._random.stream import key as make_key
 from weedout_core.testing.draws import across, each, equal
+from weedout_core.testing.examples import Problem, problems
 from weedout_core.testing.scores import within
-from weedout_core.testing.strategies import Problem, problems
 from weedout_core.testing.tolerances import bound
 
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from weedout_core._networks import Network
+from weedout_core._networks.network import Network
 from weedout_core.testing.carried import Carried, Pass, carry, exact
 from weedout_core.testing.precision import BFLOAT16, UNIT_ROUNDOFF, gamma
 

@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from weedout_core._backend import Backend, stack
-from weedout_core._calls import TrainState
-from weedout_core._config import TrainConfig
-from weedout_core._networks import Network, activation_shapes, initial_statistics
-from weedout_core._random import split
-from weedout_core._schedule import CROP_MARGIN, epoch_batches, train_plan
+from weedout_core._algorithm.schedule import CROP_MARGIN, epoch_batches, train_plan
+from weedout_core._configs.train_config import TrainConfig
+from weedout_core._contract.calls import TrainState
+from weedout_core._contract.record import Backend, stack
+from weedout_core._networks.network import Network, activation_shapes, initial_statistics
+from weedout_core._random.stream import split
 from weedout_core.testing.draws import across, each, equal
+from weedout_core.testing.examples import Problem, plain_problems, problems
 from weedout_core.testing.precision import UNIT_ROUNDOFF
 from weedout_core.testing.scores import within
-from weedout_core.testing.strategies import Problem, plain_problems, problems
 from weedout_core.testing.tolerances import bound
 
 #: Every switch of SGD, each where its absence shows: a decay that moves weights visibly, rates that fall.

@@ -5,7 +5,7 @@ any array-API library; a backend takes them over or writes its own. What is left
 forward and the backward pass, and SGD. It computes four kinds of layers and says so; the core refuses it networks
 with others, and the conformance kit tries it on those that it has the layers for. Every array here has a leading
 axis: one entry for each network, or 1 where all share it. The contract of each function stands at its call type in
-``weedout_core._backend``.
+``weedout_core.backend``.
 """
 
 import math
@@ -17,29 +17,29 @@ from scipy.special import erfinv
 
 import weedout_core as wc
 
-FITNESS = {"negative_cross_entropy": wc.negative_cross_entropy, "accuracy": wc.accuracy}
+FITNESS = {"negative_cross_entropy": wc.backend.negative_cross_entropy, "accuracy": wc.backend.accuracy}
 
 
-def connect(device: str | None = None, devices: int = 1) -> wc.Backend:
+def connect(device: str | None = None, devices: int = 1) -> wc.backend.Backend:
     """What the entry point names: it binds the functions to a device."""
     if device not in (None, "cpu") or devices != 1:
-        raise wc.BackendError(f"the toy backend runs on one CPU; got device={device!r}, devices={devices}.")
-    return wc.Backend(
+        raise wc.errors.BackendError(f"the toy backend runs on one CPU; got device={device!r}, devices={devices}.")
+    return wc.backend.Backend(
         name="toy",
         device="cpu",
         devices=1,
         libraries=("numpy", "scipy"),
         asarray=asarray,
         to_numpy=np.asarray,
-        random_bits=wc.bits,
-        keep_smallest=wc.keep_smallest,
-        masks_from_keys=wc.masks_from_keys,
+        random_bits=wc.random.bits,
+        keep_smallest=wc.backend.keep_smallest,
+        masks_from_keys=wc.backend.masks_from_keys,
         draw_parameters=draw_parameters,
         score_population=score_population,
         predict=predict,
         train_init=train_init,
         train_epoch=train_epoch,
-        layers=(wc.Dense, wc.Relu, wc.Flatten, wc.Mask),
+        layers=(wc.nn.Dense, wc.nn.Relu, wc.nn.Flatten, wc.nn.Mask),
     )
 
 
@@ -53,7 +53,7 @@ def draw_parameters(key: Any, specs: Any) -> dict[str, np.ndarray]:
     low = np.nextafter(np.float32(-1), np.float32(0))
     params: dict[str, np.ndarray] = {}
     for spec in specs:
-        words = wc.bits(wc.fold_in(key, spec.code), math.prod(spec.shape))
+        words = wc.random.bits(wc.random.fold_in(key, spec.code), math.prod(spec.shape))
         uniform = np.maximum(low, 2 * ((words >> 9) * np.float32(2**-23)).astype(np.float32) + low)
         constant = 0.0 if spec.std else spec.value
         params[spec.path] = asarray(spec.std * math.sqrt(2) * erfinv(uniform) + constant).reshape(spec.shape)
@@ -76,13 +76,13 @@ def forward(net: wc.Network, params: Any, masks: Any, h: np.ndarray) -> tuple[np
     for layer in net.layers:
         inputs.append(h)
         match layer:
-            case wc.Dense(name):
+            case wc.nn.Dense(name):
                 h = h @ params[f"{name}/kernel"] + params[f"{name}/bias"][:, None]
-            case wc.Relu():
+            case wc.nn.Relu():
                 h = np.maximum(h, 0)
-            case wc.Flatten():
+            case wc.nn.Flatten():
                 h = h.reshape(*h.shape[:2], -1)
-            case wc.Mask(site, rescale):
+            case wc.nn.Mask(site, rescale):
                 h = h if masks is None else masked(h, masks[site], rescale)
     return h, inputs
 
@@ -92,15 +92,15 @@ def backward(net: wc.Network, params: Any, masks: Any, inputs: list[np.ndarray],
     gradients: dict[str, np.ndarray] = {}
     for layer, h in zip(reversed(net.layers), reversed(inputs), strict=True):
         match layer:
-            case wc.Dense(name):
+            case wc.nn.Dense(name):
                 gradients[f"{name}/kernel"] = h.swapaxes(1, 2) @ g
                 gradients[f"{name}/bias"] = g.sum(axis=1)
                 g = g @ params[f"{name}/kernel"].swapaxes(1, 2)
-            case wc.Relu():
+            case wc.nn.Relu():
                 g = g * (h > 0)
-            case wc.Flatten():
+            case wc.nn.Flatten():
                 g = g.reshape(h.shape)
-            case wc.Mask(site, rescale):
+            case wc.nn.Mask(site, rescale):
                 g = g if masks is None else masked(g, masks[site], rescale)
     return gradients
 
@@ -115,7 +115,7 @@ def score_population(
         if population.masks is not None:
             masks = {site: mask[part] for site, mask in population.masks.items()}
         else:
-            masks = wc.masks_from_keys(population.mask_keys[part], population.plan)
+            masks = wc.backend.masks_from_keys(population.mask_keys[part], population.plan)
         if isinstance(params, Mapping):
             weights = {path: value[None] for path, value in params.items()}
         else:
@@ -130,15 +130,17 @@ def predict(net: Any, params: Any, statistics: Any, masks: Any, x: Any) -> np.nd
     return forward(net, params, masks, x[None])[0]
 
 
-def train_init(net: Any, plan: Any, keys: Any, params: Any, statistics: Any) -> wc.TrainState:
+def train_init(net: Any, plan: Any, keys: Any, params: Any, statistics: Any) -> wc.backend.TrainState:
     if plan.optimiser is not None:
-        raise wc.BackendError(f"the toy backend trains with SGD only, optimiser=None; got {plan.optimiser!r}.")
-    return wc.TrainState(keys, 0, params, statistics, {path: np.zeros_like(value) for path, value in params.items()})
+        raise wc.errors.BackendError(f"the toy backend trains with SGD only, optimiser=None; got {plan.optimiser!r}.")
+    return wc.backend.TrainState(
+        keys, 0, params, statistics, {path: np.zeros_like(value) for path, value in params.items()}
+    )
 
 
 def cropped(x: np.ndarray, crops: np.ndarray) -> np.ndarray:
     """Images ``(R, examples, height, width, channels)``, each cut and mirrored by its ``(row, column, mirrored)``."""
-    (height, width), border = x.shape[2:4], (wc.CROP_MARGIN, wc.CROP_MARGIN)
+    (height, width), border = x.shape[2:4], (wc.backend.CROP_MARGIN, wc.backend.CROP_MARGIN)
     padded = np.pad(x, [(0, 0), (0, 0), border, border, (0, 0)])
     shown = np.empty_like(x)
     for place in np.ndindex(x.shape[:2]):
@@ -150,10 +152,10 @@ def cropped(x: np.ndarray, crops: np.ndarray) -> np.ndarray:
 @np.errstate(over="ignore", invalid="ignore")  # divergence shows in the loss
 def train_epoch(
     net: Any, plan: Any, state: Any, masks: Any, x: Any, y: Any, batches: Any
-) -> tuple[wc.TrainState, wc.EpochResult]:
+) -> tuple[wc.backend.TrainState, wc.backend.EpochResult]:
     config, params, velocity = plan.config, dict(state.params), dict(state.optimiser)
-    rates = wc.learning_rates(config, plan.steps)[state.epoch * plan.steps :]
-    decayed = wc.decayed_paths(net, config)
+    rates = wc.backend.learning_rates(config, plan.steps)[state.epoch * plan.steps :]
+    decayed = wc.backend.decayed_paths(net, config)
     losses: list[np.ndarray] = []
     correct: list[np.ndarray] = []
     for step in range(plan.steps):
@@ -161,8 +163,8 @@ def train_epoch(
         if batches.crops is not None:
             shown = cropped(shown, batches.crops[:, step])
         logits, inputs = forward(net, params, masks, shown)
-        losses.append(-wc.negative_cross_entropy(logits, labels))
-        correct.append((wc.predictions(logits) == labels).sum(axis=1, dtype=np.int32))
+        losses.append(-wc.backend.negative_cross_entropy(logits, labels))
+        correct.append((wc.backend.predictions(logits) == labels).sum(axis=1, dtype=np.int32))
         odds = np.exp(logits - logits.max(axis=-1, keepdims=True))
         wanted = labels[..., None] == np.arange(net.classes)
         g_logits = (odds / odds.sum(axis=-1, keepdims=True) - wanted.astype(np.float32)) / plan.batch_size
@@ -172,4 +174,4 @@ def train_epoch(
             move = g + config.momentum * velocity[path] if config.nesterov else velocity[path]
             params[path] = params[path] - float(rates[step]) * move
     state = state._replace(epoch=state.epoch + 1, params=params, optimiser=velocity)
-    return state, wc.EpochResult(np.stack(losses, axis=1), np.stack(correct, axis=1))
+    return state, wc.backend.EpochResult(np.stack(losses, axis=1), np.stack(correct, axis=1))

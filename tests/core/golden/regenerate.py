@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 import weedout_core as wc
-from weedout_core._population import candidate_keys
+from weedout_core._random.keys import of_candidates
 
 FOLDER = Path(__file__).parent
 SPACE = {"hidden_0": (16, 8), "hidden_1": (100,), "last": (1,)}
 SEEDS = (0, 1, 2**32 - 1, 2**64 - 1)
-ORIGINS = (wc.Origin(0, 0), wc.Origin(0, 1), wc.Origin(4, 99))
+ORIGINS = (wc.backend.Origin(0, 0), wc.backend.Origin(0, 1), wc.backend.Origin(4, 99))
 
 
 def golden_file() -> Path:
@@ -38,8 +38,8 @@ def mask_entries() -> list[dict[str, Any]]:
         for sparsity, sampling in ((0.0, "exact"), (0.45, "exact"), (0.45, "bernoulli")):
             plan = wc.mask_plan(SPACE, sparsity, "exact" if sampling == "exact" else "bernoulli")
             for origin in ORIGINS if sparsity else ORIGINS[:1]:
-                key = candidate_keys(wc.key(seed), wc.Stream.MASKS, [origin])[0]
-                masks = wc.masks_from_keys(key, plan)
+                key = of_candidates(wc.key(seed), wc.random.Stream.MASKS, [origin])[0]
+                masks = wc.backend.masks_from_keys(key, plan)
                 entries.append(
                     {
                         "seed": seed,
@@ -58,15 +58,17 @@ def draws() -> list[dict[str, Any]]:
     entries: list[dict[str, Any]] = []
     for seed in SEEDS:
         key = wc.key(seed)
-        batch = wc.validation_batch(key, 3, 50, wc.SearchConfig(sparsity=0.5, batch=8))
-        calibration = wc.calibration_batch(key, 3, 50, wc.SearchConfig(sparsity=0.5, batch=8))
-        batches = wc.epoch_batches([key], 2, wc.train_plan(wc.TrainConfig(batch_size=5, augmentation="crop_flip"), 10))
+        batch = wc.ask_tell.validation_batch(key, 3, 50, wc.SearchConfig(sparsity=0.5, batch=8))
+        calibration = wc.ask_tell.calibration_batch(key, 3, 50, wc.SearchConfig(sparsity=0.5, batch=8))
+        batches = wc.backend.epoch_batches(
+            [key], 2, wc.backend.train_plan(wc.TrainConfig(batch_size=5, augmentation="crop_flip"), 10)
+        )
         assert batches.crops is not None
         entries.append(
             {
                 "seed": seed,
-                "bits": wc.bits(key, 4).tolist(),
-                "fold_in 7": wc.fold_in(key, 7).tolist(),
+                "bits": wc.random.bits(key, 4).tolist(),
+                "fold_in 7": wc.random.fold_in(key, 7).tolist(),
                 "validation batch": batch.tolist(),
                 "calibration batch": calibration.tolist(),
                 "epoch order": batches.order[0].tolist(),

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from weedout_core._errors import DataError
+from weedout_core.errors import DataError
 from weedout_core.lab.data.images import Images
 from weedout_core.lab.data.reading import AGAIN, read_first
 

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from weedout_core._config import check_at_least
-from weedout_core._data import Examples
-from weedout_core._errors import ConfigError, DataError
+from weedout_core._configs.checks import check_at_least
+from weedout_core.backend import Examples
+from weedout_core.errors import ConfigError, DataError
 from weedout_core.lab.data.cifar import read_cifar10, read_cifar100
 from weedout_core.lab.data.download import downloaded
 from weedout_core.lab.data.images import Images

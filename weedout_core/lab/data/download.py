@@ -13,7 +13,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from weedout_core._errors import DataError
+from weedout_core.errors import DataError
 from weedout_core.lab.data.download_bar import download_bar
 from weedout_core.lab.data.published import PUBLISHED, Published
 from weedout_core.lab.data.unpack import unpack

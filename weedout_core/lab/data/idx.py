@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from weedout_core._errors import DataError
+from weedout_core.errors import DataError
 from weedout_core.lab.data.reading import AGAIN, read_first
 
 _IMAGES_MAGIC, _LABELS_MAGIC = 0x00000803, 0x00000801

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from weedout_core._errors import DataError
+from weedout_core.errors import DataError
 from weedout_core.lab.data.idx import read_images, read_labels
 from weedout_core.lab.data.images import Images
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from weedout_core._errors import DataError
+from weedout_core.errors import DataError
 
 AGAIN = "Get the file again from its source."
 

@@ -7,7 +7,8 @@ import zlib
 
 import numpy as np
 
-from weedout_core._random import key, permutation
+from weedout_core import key
+from weedout_core.random import permutation
 
 
 def stratified_order(labels: np.ndarray) -> np.ndarray:

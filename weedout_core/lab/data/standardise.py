@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from weedout_core._errors import DataError
+from weedout_core.errors import DataError
 
 _LEVELS = np.arange(256)
 _BLOCK = 2048  # examples at once

@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from weedout_core._errors import DataError
+from weedout_core.errors import DataError
 
 
 def unpack(archive: Path, folder: str, names: Sequence[str], into: Path) -> None:

@@ -1,0 +1,1 @@
+"""The parts of Algorithm 1: fitness, the strategy of the search, the population, the schedule of training."""

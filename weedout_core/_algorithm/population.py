@@ -1,0 +1,58 @@
+"""A population is data: the keys of its candidates and the plan of their masks, not the masks themselves.
+
+A candidate is named by its *origin*: the generation in which it was first drawn, and its number in it. With the
+seed that says everything about it: its mask, and under ``weights="per_candidate"`` its initial weights.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from weedout_core._configs.search_config import SearchConfig
+from weedout_core._masks.plan import MaskPlan, Masks
+from weedout_core._random.annotations import Key, Keys
+from weedout_core._random.keys import Stream, of_candidates
+
+_CHUNK_NODES = 2**24  # mask nodes that may exist at once when the configuration does not say: 16 MiB of bool
+
+
+class Origin(NamedTuple):
+    """Where a candidate was drawn: generation ≥ 0, and its number in it, 0 … m−1."""
+
+    generation: int
+    candidate: int
+
+
+class Population(NamedTuple):
+    """Candidates to score.
+
+    Attributes:
+        size: how many, m.
+        plan: how masks are drawn from keys; None when ``masks`` are given.
+        mask_keys: uint32 ``(m, 2)``.
+        weight_keys: uint32 ``(m, 2)`` where each candidate draws its own initial weights, else None.
+        masks: explicit masks {site: bool ``(m, *shape)``} in place of plan and keys, else None.
+    """
+
+    size: int
+    plan: MaskPlan | None
+    mask_keys: Keys | None
+    weight_keys: Keys | None
+    masks: Masks | None
+
+
+def explicit_population(masks: Masks, size: int) -> Population:
+    """A population of given masks: {site: bool ``(m, *shape)``}."""
+    return Population(size, None, None, None, masks)
+
+
+def draw_population(key: Key, plan: MaskPlan, config: SearchConfig, origins: Sequence[Origin]) -> Population:
+    """The candidates of these origins, in this order."""
+    own = config.weights == "per_candidate"
+    weight_keys = of_candidates(key, Stream.WEIGHTS, origins) if own else None
+    return Population(len(origins), plan, of_candidates(key, Stream.MASKS, origins), weight_keys, None)
+
+
+def chunk_size(plan: MaskPlan, config: SearchConfig) -> int:
+    """How many candidates' masks may exist at once: ``config.chunk``, or what fits 2^24 nodes. 1 … population."""
+    chunk = config.chunk or max(1, _CHUNK_NODES // max(1, plan.nodes))
+    return min(chunk, config.population)

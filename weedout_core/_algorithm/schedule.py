@@ -1,0 +1,139 @@
+"""What is decided about training before it begins: the batches of each epoch, the learning rate of each step.
+
+Integers and rates are computed here, on the host, so that every backend trains on the same.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from weedout_core._configs.train_config import TrainConfig
+from weedout_core._networks.network import Network, initial_statistics, parameter_shapes
+from weedout_core._random.annotations import Key
+from weedout_core._random.keys import of_augmentation, of_data_order
+from weedout_core._random.stream import bits, permutation
+from weedout_core.errors import ConfigError
+
+
+class TrainPlan(NamedTuple):
+    """What is fixed while training. Hashable.
+
+    Attributes:
+        config: the configuration.
+        examples: in the training split.
+        batch_size: examples a step, at most ``examples``.
+        optimiser: the backend's own optimiser in place of SGD (JAX: an optax ``GradientTransformation``), or None.
+    """
+
+    config: TrainConfig
+    examples: int
+    batch_size: int
+    optimiser: Any
+
+    @property
+    def steps(self) -> int:
+        """Steps in an epoch."""
+        return self.examples // self.batch_size
+
+    @property
+    def groups(self) -> int:
+        """Groups of a batch, examples in order, over each of which batch normalisation takes its statistics."""
+        return max(1, self.batch_size // (self.config.batch_norm_group or self.batch_size))
+
+
+def train_plan(config: TrainConfig, examples: int, optimiser: Any = None) -> TrainPlan:
+    """The plan for a split: a batch larger than the split becomes all of it."""
+    return TrainPlan(config, examples, min(config.batch_size, examples), optimiser)
+
+
+def check_plan(net: Network, plan: TrainPlan) -> None:
+    """Raise ConfigError where a network cannot be trained by a plan: crops of no images, groups that leave a rest."""
+    if plan.config.augmentation != "none" and len(net.input_shape) != 3:
+        raise ConfigError(
+            f"augmentation needs images (height, width, channels); the network's inputs have shape {net.input_shape}."
+        )
+    group = min(plan.config.batch_norm_group or plan.batch_size, plan.batch_size)
+    if initial_statistics(net) and plan.batch_size % group:
+        raise ConfigError(
+            f"a batch must be whole groups of batch_norm_group, {group}, for batch normalisation; a step has "
+            f"{plan.batch_size} of {plan.examples} examples. Change batch_size or batch_norm_group."
+        )
+
+
+class Batches(NamedTuple):
+    """What an epoch shows R networks, drawn by the core, in NumPy.
+
+    Attributes:
+        order: int32 ``(R, steps, batch_size)``, indices of examples.
+        crops: None, or int32 ``(R, steps, batch_size, 3)``: of the image padded by ``CROP_MARGIN`` zeros on each side,
+            the first row and the first column of the part that is shown, in [0, 2·margin], and whether it is then
+            mirrored left to right, 0 or 1.
+    """
+
+    order: np.ndarray
+    crops: np.ndarray | None
+
+
+#: Zeros around an image before it is cropped.
+CROP_MARGIN = 4
+
+
+def learning_rates(config: TrainConfig, steps: int) -> np.ndarray:
+    """The learning rate of every step of training, float64 ``(epochs × steps,)``.
+
+    Args:
+        config: its schedule, "cosine": ``rate · (1 + cos(π t / T)) / 2`` at step t of T; "step"; "constant". In the
+            first W steps, those of ``warmup_epochs``, it is multiplied by ``(t + 1) / W``.
+        steps: in an epoch.
+    """
+    total = config.epochs * steps
+    step = np.arange(total)
+    match config.schedule:
+        case "cosine":
+            factor = (1 + np.cos(np.pi * step / max(total, 1))) / 2
+        case "step":
+            drops = np.sum(step[:, None] // max(steps, 1) >= np.asarray(config.step_epochs, dtype=int), axis=1)
+            factor = config.step_factor**drops
+        case "constant":
+            factor = np.ones(total)
+    warming = max(config.warmup_epochs * steps, 1)
+    return config.learning_rate * factor * np.minimum((step + 1) / warming, 1)
+
+
+def decayed_paths(net: Network, config: TrainConfig) -> dict[str, bool]:
+    """Whether weight decay touches each parameter: the kernels, or all."""
+    return {path: config.decayed == "all" or path.endswith("/kernel") for path in parameter_shapes(net)}
+
+
+def epoch_order(key: Key, epoch: int, plan: TrainPlan) -> np.ndarray:
+    """The examples of each step of an epoch: a fresh permutation, cut into full batches.
+
+    Returns:
+        int32 ``(steps, batch_size)``.
+    """
+    shuffled = permutation(of_data_order(key, epoch), plan.examples)
+    return shuffled[: plan.steps * plan.batch_size].reshape(plan.steps, plan.batch_size)
+
+
+def epoch_crops(key: Key, epoch: int, plan: TrainPlan) -> np.ndarray | None:
+    """Where each image of an epoch is cropped, and whether it is mirrored; None without augmentation.
+
+    Integer j of the example at place i of the epoch is the high word of ``bits[3·i + j] × count``.
+
+    Returns:
+        int32 ``(steps, batch_size, 3)``, see :class:`Batches`.
+    """
+    if plan.config.augmentation == "none":
+        return None
+    words = bits(of_augmentation(key, epoch), 3 * plan.steps * plan.batch_size)
+    counts = np.array([2 * CROP_MARGIN + 1, 2 * CROP_MARGIN + 1, 2], dtype=np.uint64)
+    drawn = words.reshape(plan.steps, plan.batch_size, 3).astype(np.uint64) * counts >> np.uint64(32)
+    return drawn.astype(np.int32)
+
+
+def epoch_batches(keys: Sequence[Key], epoch: int, plan: TrainPlan) -> Batches:
+    """What an epoch shows R networks, each in the order of its own key."""
+    order = np.stack([epoch_order(key, epoch, plan) for key in keys])
+    crops = [epoch_crops(key, epoch, plan) for key in keys]
+    return Batches(order, None if crops[0] is None else np.stack([crop for crop in crops if crop is not None]))

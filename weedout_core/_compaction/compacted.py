@@ -1,0 +1,217 @@
+"""A smaller network and its arrays: what each keeps of the parent's, and the way there and back."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from array_api_compat import array_namespace
+from array_api_compat import device as device_of  # pyright: ignore[reportUnknownVariableType]
+
+from weedout_core._compaction.shrinking import Kept, Part, Sites
+from weedout_core._compaction.unions import positions, union
+from weedout_core._masks.plan import Masks
+from weedout_core._networks.layers import Shape
+from weedout_core._networks.network import Network, gather_space, initial_statistics, mask_space, parameter_shapes
+from weedout_core.errors import ConfigError, MaskError
+
+Tree = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Compaction:
+    """A smaller network, and what its arrays keep of the parent's. Hashable.
+
+    The methods check shapes, which are known while a program is traced, and no values.
+
+    Attributes:
+        parent: the network that it was made of.
+        net: the smaller network. Where it takes masks it takes the indices of its :class:`Gather` layers too.
+        counts: how many nodes the sites keep whose indices are needed.
+        arrays: what each parameter and statistic keeps, by path; one that is not named keeps all.
+        masks: what each mask that remains keeps, by site; the indices of the parent's own Gather layers remain too.
+        gathers: what each Gather layer takes, by name.
+    """
+
+    parent: Network
+    net: Network
+    counts: tuple[tuple[str, int], ...]
+    arrays: tuple[tuple[str, tuple[Kept, ...]], ...]
+    masks: tuple[tuple[str, tuple[Kept, ...]], ...]
+    gathers: tuple[tuple[str, Part], ...]
+
+    @property
+    def sites(self) -> Sites:
+        """Those whose indices are needed."""
+        return tuple(site for site, _ in self.counts)
+
+    def gather(self, tree: Tree, indices: Tree) -> dict[str, Any]:
+        """The part of parameters or statistics that is kept.
+
+        Args:
+            tree: the parent's, {path: array}, of any framework of the array API. What the parent does not have stays
+                as it is: it is of layers before it.
+            indices: {site: int ``(kept,)``} of ``sites``, ascending.
+        Raises:
+            ConfigError: an array has another shape than the parent's.
+            MaskError: the indices of a site are missing, or are not as many as it keeps.
+        """
+        return {
+            path: _take(array, self.axes(path, array.shape, indices)) if path in self._shapes else array
+            for path, array in tree.items()
+        }
+
+    def axes(self, path: str, shape: Sequence[int], indices: Tree) -> dict[int, Any]:
+        """What the thinned out axes of a parameter or statistic keep: {axis, counted from the last, −1: int ``(n,)``}.
+
+        Args:
+            path, shape: the parameter or statistic, and its shape in the parent.
+            indices: as for :meth:`gather`.
+        Raises:
+            ConfigError, MaskError: as :meth:`gather`, and the parent does not have the path.
+        """
+        if path not in self._shapes:
+            raise ConfigError(
+                f"{path!r} must be a parameter or statistic of the parent: see parameter_shapes and initial_statistics."
+            )
+        if tuple(shape) != self._shapes[path]:
+            raise ConfigError(f"{path!r} must have the parent's shape {self._shapes[path]}; got {tuple(shape)}.")
+        return self._axes(self._kept.get(path, ()), shape, indices)
+
+    def counters(self, path: str, shape: Sequence[int], indices: Tree) -> Any:
+        """Where the kept part of a parameter lies in the parent's, row-major: of the dtype of the indices, its shape.
+
+        These are the counters of its random words: what is kept can be drawn alone (``bits_at``).
+
+        Args:
+            path, shape: the parameter, and its shape in the parent.
+            indices: as for :meth:`gather`, of one site at least.
+        Raises:
+            ConfigError, MaskError: as :meth:`axes`.
+        """
+        if not indices:
+            raise MaskError("counters are of the dtype of the indices, which must be of one site at least; got none.")
+        xp = array_namespace(*indices.values())
+        one = next(iter(indices.values()))
+        like: Any = {"dtype": one.dtype, "device": device_of(one)}
+        kept = self.axes(path, shape, indices)
+        counters = xp.zeros((1,) * len(shape), **like)
+        for axis, length in enumerate(shape):
+            nodes = kept.get(axis - len(shape), xp.arange(length, **like))
+            steps = xp.reshape(nodes, [-1 if other == axis else 1 for other in range(len(shape))])
+            counters = counters + steps * math.prod(shape[axis + 1 :])
+        return counters
+
+    def gather_masks(self, masks: Masks, indices: Tree) -> dict[str, Any]:
+        """What the smaller network takes for masks: those that remain, and the indices of its Gather layers.
+
+        Args:
+            masks: the parent's, {site: bool ``shape``}; those that remain are enough.
+            indices: as for :meth:`gather`.
+        Raises:
+            MaskError: a mask that remains is missing or has another shape, or as :meth:`gather`.
+        """
+        remaining: dict[str, Any] = {}
+        for site, kept in self.masks:
+            wanted, shape = self._mask_shapes[site], _shape(masks.get(site))
+            if shape != wanted:
+                raise MaskError(f"the mask of site {site!r} remains and must have shape {wanted}; got {_word(shape)}.")
+            remaining[site] = _take(masks[site], self._axes(kept, wanted, indices))
+        return remaining | {name: self._taken(part, indices) for name, part in self.gathers}
+
+    def expand(self, tree: Tree, indices: Tree, onto: Tree) -> dict[str, np.ndarray]:
+        """The way back, in NumPy: what is kept, written over a copy of the parent's parameters or statistics.
+
+        Args:
+            tree: the smaller network's, {path: array}.
+            indices: as for :meth:`gather`.
+            onto: the parent's, of the same paths.
+        Raises:
+            ConfigError: an array does not fit the smaller network or the parent.
+            MaskError: as :meth:`gather`.
+        """
+        if missing := set(tree) - set(onto):
+            raise ConfigError(f"onto must have the paths of the smaller tree; {min(missing)!r} is missing.")
+        found: dict[str, np.ndarray] = {}
+        for path, array in tree.items():
+            found[path] = np.array(onto[path], dtype=array.dtype)
+            part = kept_part(found[path].shape, self.axes(path, found[path].shape, indices))
+            wanted = np.broadcast_shapes(*(nodes.shape for nodes in part))
+            if array.shape != wanted:
+                raise ConfigError(f"{path!r} must have the smaller network's shape {wanted}; got {array.shape}.")
+            found[path][part] = array
+        return found
+
+    def _axes(self, kept: Sequence[Kept], shape: Sequence[int], indices: Tree) -> dict[int, Any]:
+        return {one.axis: self._nodes(one, shape[one.axis], indices) for one in kept}
+
+    def _nodes(self, kept: Kept, length: int, indices: Tree) -> Any:
+        """The indices of what an axis of this length keeps: int ``(positions × nodes,)``."""
+        nodes = self._union(kept.sites, length // kept.positions, indices)
+        if kept.positions == 1:
+            return nodes
+        xp = array_namespace(nodes)
+        starts = xp.arange(0, length, length // kept.positions, dtype=nodes.dtype, device=device_of(nodes))
+        return xp.reshape(starts[:, None] + nodes, (-1,))
+
+    def _taken(self, part: Part, indices: Tree) -> Any:
+        """The indices of what a Gather takes, in what it takes them of: int ``(nodes,)``."""
+        nodes = self._union(part.sites, part.nodes, indices)
+        return positions(nodes, self._union(part.within, part.nodes, indices)) if part.within else nodes
+
+    def _union(self, sites: Sites, nodes: int, indices: Tree) -> Any:
+        return union([self._site(site, indices) for site in sites], nodes)
+
+    def _site(self, site: str, indices: Tree) -> Any:
+        wanted, shape = (self._counts[site],), _shape(indices.get(site))
+        if shape != wanted:
+            raise MaskError(
+                f"the indices of site {site!r} must be of the nodes that it keeps, of shape {wanted}; got "
+                f"{_word(shape)}. Take kept_indices of a mask that keeps so many."
+            )
+        return indices[site]
+
+    # As mappings, made once: backends ask for each array of each candidate.
+
+    @cached_property
+    def _shapes(self) -> dict[str, Shape]:
+        """Of the parent's parameters and statistics."""
+        return parameter_shapes(self.parent) | {
+            path: value.shape for path, value in initial_statistics(self.parent).items()
+        }
+
+    @cached_property
+    def _mask_shapes(self) -> dict[str, Shape]:
+        """Of what the parent takes for masks."""
+        return mask_space(self.parent) | {name: (one.indices,) for name, one in gather_space(self.parent).items()}
+
+    @cached_property
+    def _kept(self) -> dict[str, tuple[Kept, ...]]:
+        return dict(self.arrays)
+
+    @cached_property
+    def _counts(self) -> dict[str, int]:
+        return dict(self.counts)
+
+
+def kept_part(shape: Shape, kept: Mapping[int, Any]) -> Any:
+    """Where what is kept lies in an array of this shape, in NumPy: an index of it, of ``axes``."""
+    return np.ix_(*(kept.get(axis - len(shape), np.arange(length)) for axis, length in enumerate(shape)))
+
+
+def _take(array: Any, kept: Mapping[int, Any]) -> Any:
+    """The last axis first: of it, a compiler of whole programs (JAX's, on a CPU) takes only what the others leave."""
+    xp = array_namespace(array)
+    for axis in sorted(kept, reverse=True):
+        array = xp.take(array, kept[axis], axis=axis)
+    return array
+
+
+def _shape(array: Any) -> Shape | None:
+    return tuple(array.shape) if hasattr(array, "shape") else None
+
+
+def _word(shape: Shape | None) -> str:
+    return "no array" if shape is None else str(shape)

@@ -1,0 +1,24 @@
+"""What candidates that are scored side by side compute: it decides which engine of a backend is the fastest."""
+
+from typing import Literal
+
+from weedout_core._compaction.compacted import Compaction
+from weedout_core._networks.layers import Conv, every_layer
+
+#: What candidates compute. dense: products of matrices alone. shared kernels: convolutions too, most of them with a
+#: kernel that all candidates share, as under masks of single nodes. own kernels: convolutions, most of them with a
+#: kernel of each candidate's own, gathered for its channels or drawn for it.
+Products = Literal["dense", "shared kernels", "own kernels"]
+
+
+def products(small: Compaction, own_weights: bool) -> Products:
+    """What candidates compute from the first mask on: their compacted network, ``own_weights`` if each draws its own.
+
+    Side by side, convolutions with kernels of their own are grouped convolutions; with shared kernels they are one
+    convolution of a larger batch.
+    """
+    kernels = {f"{layer.name}/kernel" for layer in every_layer(small.net.layers) if isinstance(layer, Conv)}
+    if not kernels:
+        return "dense"
+    own = kernels if own_weights else kernels & {path for path, _ in small.arrays}
+    return "own kernels" if 2 * len(own) > len(kernels) else "shared kernels"

@@ -1,0 +1,77 @@
+"""Compaction: sparsity made physical. A network and the nodes it keeps → a smaller network.
+
+Exact masks keep as many nodes in every candidate, so the smaller network is the same for all of them, and only the
+indices of what they keep differ. Masks of single nodes thin out a convolution's products and remove none of its
+weights: they stay masks.
+"""
+
+import math
+from collections.abc import Mapping
+from functools import lru_cache
+
+import numpy as np
+
+from weedout_core._compaction.compacted import Compaction
+from weedout_core._compaction.shrinking import Counts, shrink
+from weedout_core._masks.plan import Masks
+from weedout_core._networks.layers import Gather, Layer, Mask, every_layer, run_shape
+from weedout_core._networks.network import Network, gather_space, mask_space
+from weedout_core.errors import ConfigError
+
+_OWN = (Mask, Gather)  # layers that take something of each candidate's own
+
+
+def compact(net: Network, kept: Mapping[str, int]) -> Compaction:
+    """The smaller network that equals the parent under any masks that keep so many nodes.
+
+    Its logits, gradients and trained weights are those of the masked parent, on what is kept.
+
+    Args:
+        net: the parent. One that has Gather layers, as a compacted one may, stays as it is, with kept {}.
+        kept: {site: nodes kept}, of every site; {} where candidates differ in them: then every mask remains.
+    Raises:
+        ConfigError: a site is missing or unknown, a count is no integer or not 1 … the site's nodes, or the network is
+            compacted already.
+    """
+    if kept and gather_space(net):
+        raise ConfigError("the network has Gather layers: it is compacted already.")
+    space = mask_space(net)
+    if kept and set(kept) != set(space):
+        raise ConfigError(f"kept must name the network's sites {sorted(space)}; got {sorted(kept)}.")
+    for site, count in kept.items():
+        if isinstance(count, bool) or not isinstance(count, int | np.integer):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigError(f"kept must be integers, how many nodes stay; got {count!r} for site {site!r}.")
+        if not 1 <= count <= math.prod(space[site]):
+            raise ConfigError(
+                f"site {site!r} has {math.prod(space[site])} nodes, of which 1 or more stay; got {count}."
+            )
+    return _compact(net, tuple((site, int(kept[site])) for site in space if kept))
+
+
+@lru_cache(maxsize=256)
+def _compact(net: Network, kept: tuple[tuple[str, int], ...]) -> Compaction:
+    small = shrink(net.layers, net.input_shape, Counts(dict(kept)))
+    asked = {site for some in (*small.arrays.values(), *small.masks.values()) for one in some for site in one.sites}
+    asked |= {site for part in small.gathers.values() for site in part.sites}
+    if twice := set(small.masks) & set(small.gathers):
+        raise ConfigError(f"the site {min(twice)!r} has the name that joins others. Rename it.")
+    return Compaction(
+        net,
+        Network(small.layers, net.input_shape),
+        tuple((site, count) for site, count in kept if site in asked),
+        tuple((path, some) for path, some in small.arrays.items() if some),
+        (*small.masks.items(), *((name, ()) for name in gather_space(net))),
+        tuple(small.gathers.items()),
+    )
+
+
+def split_at_first_mask(net: Network) -> tuple[tuple[Layer, ...], Network]:
+    """The layers before the first one with a mask or a Gather in it, which all candidates share, and the rest."""
+    own = (i for i, layer in enumerate(net.layers) if any(isinstance(one, _OWN) for one in every_layer((layer,))))
+    first = next(own, len(net.layers) - 1)
+    return net.layers[:first], Network(net.layers[first:], run_shape(net.layers[:first], net.input_shape))
+
+
+def kept_indices(masks: Masks) -> dict[str, np.ndarray]:
+    """The nodes that one candidate's masks keep, in NumPy: {site: int32 ``(kept,)``}, ascending, images row-major."""
+    return {site: np.flatnonzero(mask).astype(np.int32) for site, mask in masks.items()}

@@ -1,0 +1,241 @@
+"""How layers become smaller under masks: what each array and each activation keeps.
+
+What is kept travels backwards through layers that treat each channel by itself (batch normalisation, ReLU, pooling)
+to the weights that lead to the nodes, and forwards to the weights that read them. An activation that several read, as
+the stream of a residual network is, keeps what all of them read together, where their parts are fewer than the
+channels; else it stays whole. Either way each reader gathers its part.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from weedout_core._networks.layers import (
+    BatchNorm,
+    Conv,
+    Dense,
+    Flatten,
+    Gather,
+    GlobalAveragePool,
+    Layer,
+    Mask,
+    MaxPool,
+    Relu,
+    Residual,
+    Scale,
+    Shape,
+    mask_shape,
+    output_shape,
+)
+from weedout_core.errors import ConfigError
+
+#: The kept nodes of one site, or the union of those of several (``_union``).
+Sites = tuple[str, ...]
+
+
+class Kept(NamedTuple):
+    """What one axis of an array keeps.
+
+    Attributes:
+        axis: counted from the end, −1 or −2.
+        sites: those whose kept nodes it keeps.
+        positions: how often these come, one after the other: an image of channels that was flattened.
+    """
+
+    axis: int
+    sites: Sites
+    positions: int = 1
+
+
+class Part(NamedTuple):
+    """What a Gather takes of an activation.
+
+    Attributes:
+        sites: those whose kept nodes it takes.
+        within: those whose kept nodes the activation keeps; none: it is whole.
+        nodes: the activation's in the parent.
+    """
+
+    sites: Sites
+    within: Sites
+    nodes: int
+
+
+class Counts(NamedTuple):
+    """What is known before any mask is drawn.
+
+    Attributes:
+        kept: {site: nodes kept}; a site that is not named keeps its mask.
+    """
+
+    kept: Mapping[str, int]
+
+    def keeps_all(self, mask: Mask, shape: Shape) -> bool:
+        """Whether a mask of an activation of this shape removes nothing."""
+        return self.kept.get(mask.site) == math.prod(mask_shape(mask, shape))
+
+    def of(self, sites: Sites) -> int:
+        return sum(self.kept[site] for site in sites)
+
+
+class Shrunk(NamedTuple):
+    """Layers made smaller.
+
+    Attributes:
+        layers: they.
+        arrays: what their parameters and statistics keep, by path.
+        masks: what their masks keep, by site.
+        gathers: what each Gather takes, by name.
+        carried: what their output keeps on its last axis; None is all of it.
+    """
+
+    layers: tuple[Layer, ...]
+    arrays: dict[str, tuple[Kept, ...]]
+    masks: dict[str, tuple[Kept, ...]]
+    gathers: dict[str, Part]
+    carried: Kept | None
+
+    def then(self, other: "Shrunk") -> "Shrunk":
+        """Both, one after the other. Raises ConfigError where a Gather of each has one name for different parts."""
+        for name, part in self.gathers.items():
+            if other.gathers.get(name, part) != part:
+                raise ConfigError(f"the name {name!r} of a site is that of others joined. Rename it.")
+        return Shrunk(
+            self.layers + other.layers,
+            self.arrays | other.arrays,
+            self.masks | other.masks,
+            self.gathers | other.gathers,
+            other.carried,
+        )
+
+
+def shrink(
+    layers: Sequence[Layer], shape: Shape, counts: Counts, carried: Kept | None = None, wanted: Sites | None = None
+) -> Shrunk:
+    """Make layers smaller, one after the other.
+
+    Args:
+        layers, shape: the parent's, and the shape of their input there.
+        counts: how many nodes masks keep.
+        carried: what their input keeps; None is all of it.
+        wanted: what their output is to keep; None is all of it.
+    """
+    found, rest = Shrunk((), {}, {}, {}, carried), tuple(layers)
+    while True:
+        rest = rest if found.carried else _mask_after_flatten(rest, counts)
+        found = found.then(_entrance(found.carried, _asked(rest, shape, counts, wanted), shape[-1], counts))
+        if not rest:
+            return found
+        layer, rest = rest[0], rest[1:]
+        after = output_shape(layer, shape)
+        found = found.then(_shrunk(layer, shape, counts, found.carried, _asked(rest, after, counts, wanted)))
+        shape = after
+
+
+def _entrance(carried: Kept | None, asked: Sites | None, nodes: int, counts: Counts) -> Shrunk:
+    """What layers that ask for a part of an activation take of what it keeps."""
+    within = carried.sites if carried else ()
+    # What is asked for and not kept is that of a mask behind another one, with no weights between.
+    if asked is None or set(within) == set(asked) or (within and not set(asked) <= set(within)):
+        return Shrunk((), {}, {}, {}, carried)
+    name = "+".join(asked) + (f" of {'+'.join(within)}" if within else "")
+    gather = Gather(name, counts.of(asked))
+    return Shrunk((gather,), {}, {}, {name: Part(asked, within, nodes)}, _carried(asked))
+
+
+def _shrunk(layer: Layer, shape: Shape, counts: Counts, carried: Kept | None, wanted: Sites | None) -> Shrunk:
+    """Make one layer smaller, whose input keeps ``carried`` and whose output is to keep ``wanted``."""
+    leaving = None if wanted is None else _carried(wanted)
+    match layer:
+        case Dense(name, units):
+            small = replace(layer, units=units if wanted is None else counts.of(wanted))
+            arrays = {f"{name}/kernel": _on(-2, carried) + _on(-1, leaving), f"{name}/bias": _on(-1, leaving)}
+            return Shrunk((small,), arrays, {}, {}, leaving)
+        case Conv(name, features):
+            small = replace(layer, features=features if wanted is None else counts.of(wanted))
+            return Shrunk((small,), {f"{name}/kernel": _on(-2, carried) + _on(-1, leaving)}, {}, {}, leaving)
+        case Residual(main, shortcut):
+            one, other = (shrink(branch, shape, counts, carried, wanted) for branch in (main, shortcut))
+            return one.then(other)._replace(layers=(Residual(one.layers, other.layers),), carried=leaving)
+        case Mask(site) if counts.keeps_all(layer, shape):
+            return Shrunk((), {}, {}, {}, carried)
+        case Mask(site) if site not in counts.kept:
+            return Shrunk((layer,), {}, {site: _on(-1, carried)}, {}, carried)
+        case Mask(site, rescale):
+            scale = (Scale(math.prod(mask_shape(layer, shape)) / counts.kept[site]),) if rescale else ()
+            if carried is not None and site in carried.sites:
+                return Shrunk(scale, {}, {}, {}, carried)
+            return Shrunk((replace(layer, rescale=False), *scale), {}, {site: _on(-1, carried)}, {}, carried)
+        case BatchNorm(name):
+            arrays = {f"{name}/{array}": _on(-1, carried) for array in ("scale", "bias", "mean", "variance")}
+            return Shrunk((layer,), arrays, {}, {}, carried)
+        case Flatten() if carried is not None:
+            return Shrunk((layer,), {}, {}, {}, carried._replace(positions=math.prod(shape[:-1])))
+        case _:
+            return Shrunk((layer,), {}, {}, {}, carried)
+
+
+def _carried(sites: Sites) -> Kept:
+    return Kept(-1, sites)
+
+
+def _on(axis: int, kept: Kept | None) -> tuple[Kept, ...]:
+    return () if kept is None else (kept._replace(axis=axis),)
+
+
+def _asked(layers: Sequence[Layer], shape: Shape, counts: Counts, wanted: Sites | None) -> Sites | None:
+    """The sites of which alone these layers read the nodes or channels of their input; None: they read all.
+
+    Args:
+        shape: of their input.
+        wanted: what their output is to keep.
+    """
+    if not layers:
+        return wanted
+    layer, rest = layers[0], layers[1:]
+    match layer:
+        case Mask() if counts.keeps_all(layer, shape):
+            return _asked(rest, shape, counts, wanted)
+        case Mask(site, _, granularity):
+            selects = site in counts.kept and (len(shape) == 1 or granularity == "channel")
+            return (site,) if selects and _only_weights_read(rest) else None
+        case Residual(main, shortcut):
+            out = _asked(rest, output_shape(layer, shape), counts, wanted)
+            one, other = (_asked(branch, shape, counts, out) for branch in (main, shortcut))
+            if one == other or one is None or other is None:
+                return one if one == other else None
+            both = tuple(dict.fromkeys(one + other))
+            return both if counts.of(both) < shape[-1] else None
+        case BatchNorm() | Relu() | MaxPool() | GlobalAveragePool() | Scale():
+            return _asked(rest, output_shape(layer, shape), counts, wanted)
+        case Dense() | Conv() | Flatten() | Gather():
+            return None
+
+
+def _only_weights_read(layers: Sequence[Layer]) -> bool:
+    """Whether the zeros of a mask end in weight layers, where they are as good as absent.
+
+    The sum of a residual has a place for every node, and batch normalisation moves a zero.
+    """
+    for layer in layers:
+        match layer:
+            case Dense() | Conv():
+                return True
+            case Residual(main, shortcut):
+                return _only_weights_read(main) and _only_weights_read(shortcut)
+            case BatchNorm() | Gather():
+                return False
+            case Relu() | Scale() | Mask() | Flatten() | MaxPool() | GlobalAveragePool():
+                pass
+    return False
+
+
+def _mask_after_flatten(layers: tuple[Layer, ...], counts: Counts) -> tuple[Layer, ...]:
+    """A mask of an image's nodes right before a Flatten, put behind it, where it selects inputs of a dense layer."""
+    match layers:
+        case (Mask(granularity="node") as mask, Flatten() as flatten, *rest):
+            selects = mask.site in counts.kept and _only_weights_read(rest)
+            return (flatten, mask, *rest) if selects else layers
+        case _:
+            return layers

@@ -1,0 +1,1 @@
+"""Configurations: frozen, checked when made; the points that the paper leaves open."""

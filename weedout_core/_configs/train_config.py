@@ -1,0 +1,78 @@
+"""How a sparse network is trained. Frozen, checked when made, stored with every result."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from weedout_core._configs.checks import check_at_least, check_options, check_real, is_integer
+from weedout_core._configs.open_points import Precision, choice
+from weedout_core.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """The learning phase: SGD on the training split (paper, Algorithm 1, line 12).
+
+    The paper gives no numbers; these are ours.
+
+    Attributes:
+        epochs: ≥ 0.
+        batch_size: examples a step, ≥ 1, on all devices together; all of the split when it has fewer. Each epoch is
+            a fresh permutation cut into full batches; what is left over waits for another epoch.
+        learning_rate: the highest, > 0.
+        momentum: in [0, 1).
+        nesterov: whether the momentum looks ahead.
+        weight_decay: added to the gradient as ``weight_decay × weight``, ≥ 0.
+        decayed: what it touches: the weights of dense layers, or all parameters.
+        schedule: "cosine" to 0 over all steps, "step", or "constant".
+        step_epochs: for "step" alone: the epochs at whose start the rate is multiplied by ``step_factor``.
+        step_factor: > 0.
+        warmup_epochs: over these the rate grows linearly from 0 to the schedule's, ≥ 0.
+        augmentation: "crop_flip": each image padded by 4 zeros, cut to its size at a random place, and mirrored left
+            to right with probability 1/2; "none".
+        batch_norm_group: examples over which batch normalisation takes its statistics, whatever the number of
+            devices, ≥ 1: with batch normalisation a larger batch must be a multiple of it. None is the whole batch.
+        compaction: train the smaller network that a mask leaves (exact masks), rather than the parent under its mask.
+        compute: what weight layers multiply in: "bfloat16" where the device has it. Weights, statistics, logits and
+            the loss stay float32.
+        mask_in_testing: a fixed point, see the module's text.
+        precision: of matrix products while training. "default" is what the device does at full speed.
+    Raises:
+        ConfigError: a field is out of its range.
+    """
+
+    epochs: int = choice(20, "epochs", 20)
+    batch_size: int = choice(20, "batch size", 128)
+    learning_rate: float = choice(20, "learning rate", 0.05)
+    momentum: float = choice(20, "momentum", 0.9)
+    nesterov: bool = choice(20, "momentum", True)
+    weight_decay: float = choice(20, "decay", 5e-4)
+    decayed: Literal["weights", "all"] = choice(26, "what weight decay touches", "weights")
+    schedule: Literal["cosine", "step", "constant"] = choice(20, "schedule", "cosine")
+    step_epochs: tuple[int, ...] = choice(20, "schedule", ())
+    step_factor: float = choice(20, "schedule", 0.2)
+    warmup_epochs: int = choice(20, "schedule", 0)
+    augmentation: Literal["none", "crop_flip"] = choice(20, "augmentation", "none")
+    batch_norm_group: int | None = choice(12, "BatchNorm over devices", 128)
+    compaction: bool = choice(23, "removed weights during SGD", True)
+    compute: Literal["float32", "bfloat16"] = "float32"
+    mask_in_testing: Literal["same"] = choice(16, "mask in training and testing", "same")
+    precision: Precision = "default"
+
+    def __post_init__(self) -> None:
+        check_options(self)
+        object.__setattr__(self, "step_epochs", tuple(self.step_epochs))  # a list could not be hashed
+        check_at_least("epochs", self.epochs, 0)
+        check_at_least("batch_size", self.batch_size, 1)
+        check_at_least("warmup_epochs", self.warmup_epochs, 0)
+        check_at_least("batch_norm_group", self.batch_norm_group, 1, optional=True)
+        check_real("learning_rate", self.learning_rate, lambda rate: rate > 0, "above 0")
+        check_real("momentum", self.momentum, lambda momentum: 0 <= momentum < 1, "in [0, 1)")
+        check_real("weight_decay", self.weight_decay, lambda decay: decay >= 0, "at least 0")
+        check_real("step_factor", self.step_factor, lambda factor: factor > 0, "above 0")
+        if any(not is_integer(epoch) or epoch < 1 for epoch in self.step_epochs):
+            raise ConfigError(f"step_epochs must be epochs from 1 on; got {self.step_epochs!r}.")
+        if (self.schedule == "step") != bool(self.step_epochs):
+            raise ConfigError(
+                'schedule="step" and step_epochs, the epochs at which the rate falls, need each other; got '
+                f"schedule={self.schedule!r} and step_epochs={self.step_epochs!r}."
+            )

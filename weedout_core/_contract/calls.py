@@ -1,0 +1,174 @@
+"""The calls of a backend: what a backend author writes, one type and its full text for each function.
+
+Arrays of a backend are opaque here. Random integers, indices and learning rates are decided by the core.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+from weedout_core._algorithm.population import Population
+from weedout_core._algorithm.schedule import Batches, TrainPlan
+from weedout_core._configs.open_points import Precision
+from weedout_core._configs.search_config import SearchConfig
+from weedout_core._configs.train_config import TrainConfig
+from weedout_core._masks.plan import MaskPlan, Masks
+from weedout_core._networks.initial import ParameterSpec
+from weedout_core._networks.network import Network
+from weedout_core._random.annotations import Key, Keys
+
+Array = Any
+Parameters = Mapping[str, Any]
+Specs = tuple[ParameterSpec, ...]
+
+
+class TrainState(NamedTuple):
+    """What changes while training R networks of one shape together. All arrays have a leading axis R.
+
+    Attributes:
+        keys: uint32 ``(R, 2)``; with ``epoch`` the place in the random stream.
+        epoch: epochs done.
+        params: {path: ``(R, *shape)``}.
+        statistics: what is not trained but changes, {path: ``(R, *shape)``}.
+        optimiser: the velocities, {path: ``(R, *shape)``}; with an optimiser of the user's, its own tree.
+    """
+
+    keys: Keys
+    epoch: int
+    params: Parameters
+    statistics: Parameters
+    optimiser: Any
+
+
+class EpochResult(NamedTuple):
+    """Each step of an epoch, before its update: loss ``(R, steps)`` in nats, correct ``(R, steps)`` examples."""
+
+    loss: Array
+    correct: Array
+
+
+@runtime_checkable
+class RandomBits(Protocol):
+    def __call__(self, key: Key, n: int) -> Array:
+        """``wc.random.bits``: n words; ``to_numpy`` of them is uint32 ``(n,)``."""
+        ...
+
+
+@runtime_checkable
+class KeepSmallest(Protocol):
+    def __call__(self, bits: Array, k: int) -> Array:
+        """``wc.backend.keep_smallest``: words as ``random_bits`` or NumPy has them, uint32 ``(n,)`` → bool ``(n,)``."""
+        ...
+
+
+@runtime_checkable
+class MasksFromKeys(Protocol):
+    def __call__(self, keys: Keys, plan: MaskPlan) -> Masks:
+        """``wc.backend.masks_from_keys``: uint32 NumPy ``(m, 2)`` → {site: bool ``(m, *shape)``}."""
+        ...
+
+
+@runtime_checkable
+class DrawParameters(Protocol):
+    def __call__(self, key: Key, specs: Specs) -> Parameters:
+        """``spec.std`` times a standard normal from the stream ``fold_in(key, spec.code)``; ``value`` where std is 0.
+
+        A word w gives f = (w >> 9) · 2^-23, u = max(lo, 2f + lo) in float32 with lo = nextafter(-1, 0), and the
+        normal √2 · erfinv(u).
+        """
+        ...
+
+
+@runtime_checkable
+class ScorePopulation(Protocol):
+    def __call__(
+        self,
+        net: Network,
+        params: Parameters | Specs,
+        norm: Parameters | Array | None,
+        population: Population,
+        x: Array,
+        y: Array,
+        fitness: str,
+        precision: Precision,
+        chunk: int,
+    ) -> Array:
+        """The fitness of each candidate on one batch, ``(m,)``.
+
+        ``params`` are the weights that all candidates share or, where the population has weight keys, the specs
+        from which each draws its own. ``norm`` is what batch normalisation takes: None, the statistics of the whole
+        batch; {path: ``shape``}, these; inputs ``(examples, *input_shape)``, each candidate's own statistics on them.
+        Masks of at most ``chunk`` candidates need exist at once.
+        """
+        ...
+
+
+@runtime_checkable
+class Predict(Protocol):
+    def __call__(
+        self, net: Network, params: Parameters, statistics: Parameters, masks: Masks | None, x: Array
+    ) -> Array:
+        """The logits ``(R, examples, classes)`` of R networks as they are used after training. None: no masks.
+
+        Batch normalisation takes the running statistics, {path: ``(R, *shape)``}.
+        """
+        ...
+
+
+@runtime_checkable
+class TrainInit(Protocol):
+    def __call__(
+        self, net: Network, plan: TrainPlan, keys: Keys, params: Parameters, statistics: Parameters
+    ) -> TrainState:
+        """The state before epoch 0 of R networks: momentum 0, weights as given."""
+        ...
+
+
+@runtime_checkable
+class TrainEpoch(Protocol):
+    def __call__(
+        self,
+        net: Network,
+        plan: TrainPlan,
+        state: TrainState,
+        masks: Masks | None,
+        x: Array,
+        y: Array,
+        batches: Batches,
+    ) -> tuple[TrainState, EpochResult]:
+        """One epoch of SGD over ``x[batches.order]``, each image cropped and mirrored as ``batches.crops`` says.
+
+        Batch normalisation takes the statistics of each of the ``plan.groups`` groups of a batch, in order; the
+        running ones move by the mean over the groups (``BatchNorm``).
+
+        With gradient g of the mean cross-entropy, weight w, rate r of the step (``wc.backend.learning_rates``):
+        g ← g + decay · w (where ``decayed``), v ← momentum · v + g, w ← w − r · v, or with Nesterov's momentum
+        w ← w − r · (g + momentum · v).
+        """
+        ...
+
+
+@runtime_checkable
+class CompiledMemory(Protocol):
+    def __call__(
+        self,
+        net: Network,
+        search: SearchConfig,
+        train: TrainConfig,
+        examples: int,
+        networks: int,
+        topology: str | None,
+    ) -> Mapping[str, int]:
+        """The most bytes that each compiled program holds on a device: {program: bytes}. Nothing is run.
+
+        The programs are those of a search and the training after it, where networks are compacted at
+        ``search.sparsity``. ``examples`` are those of the training split, ``networks`` those trained together.
+        ``topology`` names devices that need not be there ("v5e:2x4"); None: those of the backend.
+        """
+        ...
+
+
+@runtime_checkable
+class CompileSeconds(Protocol):
+    def __call__(self) -> float:
+        """The seconds that this process has spent on compilation so far, whoever asked for it."""
+        ...

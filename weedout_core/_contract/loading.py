@@ -1,0 +1,80 @@
+"""How a backend is found: by its name, in the table of this project's own or among the entry points of others.
+
+A backend's package has a function ``connect(device, devices)`` that returns a :class:`Backend`.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
+from inspect import signature
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from weedout_core._contract.record import Backend
+from weedout_core.errors import BackendError, BackendNotInstalledError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+
+class _BuiltIn(NamedTuple):
+    package: str
+    connect: str
+    extra: str
+
+
+#: The backends of this project by name: package, the function in it that connects, and the extra that installs it.
+_BUILT_IN: Mapping[str, _BuiltIn] = MappingProxyType(
+    {
+        "numpy": _BuiltIn("weedout_numpy", "connect", ""),
+        "jax": _BuiltIn("weedout_jax", "connect", "jax"),
+        "torch": _BuiltIn("weedout_torch", "connect_torch", "torch"),
+        "torch_xla": _BuiltIn("weedout_torch", "connect_xla", "torch-xla"),
+        "tpu": _BuiltIn("weedout_torch", "connect_tpu", "tpu"),
+    }
+)
+
+
+def backend_names() -> list[str]:
+    """The names that :func:`load_backend` knows: built in, and entry points of the group ``weedout_core.backends``."""
+    return sorted({*_BUILT_IN, *(point.name for point in _third_party())})
+
+
+def load_backend(backend: str | Backend, device: str | None = None, devices: int = 1, **options: Any) -> Backend:
+    """Connect to a backend.
+
+    Args:
+        backend: a registered name; a Backend is returned as it is.
+        device: the kind of device ("cpu", "gpu", "tpu"); None takes the framework's default.
+        devices: how many of them a population is shared over, ≥ 1.
+        options: what this backend takes besides, such as ``engine`` ("map", "vmap" or "loop" for "jax").
+    Raises:
+        BackendError: the name or an option is unknown, or there is no such device.
+        BackendNotInstalledError: what the backend needs cannot be imported; the message names the extra.
+    """
+    if isinstance(backend, Backend):
+        return backend
+    try:
+        connect = _connector(backend)
+        if unknown := set(options) - set(signature(connect).parameters):
+            raise BackendError(f"the {backend} backend takes no option {min(unknown)!r}. Leave it out.")
+        return connect(device=device, devices=devices, **options)
+    except ImportError as error:
+        extra = _BUILT_IN[backend].extra if backend in _BUILT_IN else ""
+        remedy = f"pip install 'weedout-core[{extra}]'" if extra else "install what is missing"
+        raise BackendNotInstalledError(f"backend {backend!r} cannot be imported ({error}): {remedy}.") from error
+
+
+def _connector(name: str) -> Callable[..., Backend]:
+    if name in _BUILT_IN:
+        built_in = _BUILT_IN[name]
+        return getattr(import_module(built_in.package), built_in.connect)
+    for point in _third_party():
+        if point.name == name:
+            return point.load()
+    raise BackendError(f"unknown backend {name!r}; known are {', '.join(backend_names())}.")
+
+
+def _third_party() -> "Iterable[EntryPoint]":
+    from importlib.metadata import entry_points  # here, because importing it would double the time to import the core
+
+    return entry_points(group="weedout_core.backends")

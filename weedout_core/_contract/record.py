@@ -1,0 +1,190 @@
+"""The contract of a backend: a frozen record of pure functions bound to a device.
+
+The functions in the record are what a backend author writes (``_calls``); the methods below are built on them, once,
+for all backends, and check what users hand in.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+
+from weedout_core._algorithm.fitness import FITNESS
+from weedout_core._algorithm.population import Population, explicit_population
+from weedout_core._configs.checks import check_at_least, check_option
+from weedout_core._configs.open_points import Precision
+from weedout_core._contract.calls import (
+    Array,
+    CompiledMemory,
+    CompileSeconds,
+    DrawParameters,
+    KeepSmallest,
+    MasksFromKeys,
+    Parameters,
+    Predict,
+    RandomBits,
+    ScorePopulation,
+    Specs,
+    TrainEpoch,
+    TrainInit,
+)
+from weedout_core._masks.plan import Masks, Sampling, Space, Sparsity, mask_plan
+from weedout_core._networks.examples import checked_examples, checked_inputs
+from weedout_core._networks.initial import he_normal
+from weedout_core._networks.layers import LAYERS, Layer, every_layer
+from weedout_core._networks.network import (
+    Network,
+    checked_network_masks,
+    checked_parameters,
+    checked_statistics,
+    initial_statistics,
+)
+from weedout_core._random.annotations import Key
+from weedout_core._random.stream import split
+from weedout_core.errors import BackendError, ConfigError
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A record of pure functions bound to a device. Full texts: the call types.
+
+    Attributes:
+        name: the registered name.
+        device: the device's name, as the framework prints it.
+        devices: how many devices a population, and a training batch, is shared over.
+        libraries: the distributions whose versions may move its floats in the last bits, such as "jaxlib".
+        asarray: a NumPy (or any) array on the device: floats in the backend's precision, integers as int32, bool.
+        to_numpy: the way back; words become uint32.
+        compiled_memory: None where the framework has no compiler that could tell.
+        compile_seconds: None where nothing is compiled.
+        layers: the kinds of layers that it computes.
+        memory: bytes that a device holds, for arrays and what is computed; None: not known.
+    """
+
+    name: str
+    device: str
+    devices: int
+    libraries: tuple[str, ...]
+    asarray: Callable[[Any], Array]
+    to_numpy: Callable[[Array], np.ndarray]
+    random_bits: RandomBits
+    keep_smallest: KeepSmallest
+    masks_from_keys: MasksFromKeys
+    draw_parameters: DrawParameters
+    score_population: ScorePopulation
+    predict: Predict
+    train_init: TrainInit
+    train_epoch: TrainEpoch
+    compiled_memory: CompiledMemory | None = None
+    compile_seconds: CompileSeconds | None = None
+    layers: tuple[type[Layer], ...] = tuple(LAYERS.values())
+    memory: int | None = None
+
+    def sample_masks(
+        self, key: Key, space: Space, sparsity: Sparsity, count: int, sampling: Sampling = "exact"
+    ) -> Masks:
+        """Draw the masks of ``count`` candidates; candidate i's key is ``fold_in(key, i)``.
+
+        Returns:
+            {site: bool ``(count, *shape)``}, True where a node is kept.
+        """
+        return self.masks_from_keys(split(key, count), mask_plan(space, sparsity, sampling))
+
+    def initialise(self, net: Network, key: Key, specs: Specs | None = None) -> Parameters:
+        """Draw initial weights: He-normal with the parent's fan-in, unless ``specs`` say otherwise."""
+        return self.draw_parameters(key, he_normal(net) if specs is None else specs)
+
+    def apply(
+        self, net: Network, params: Parameters, x: Any, masks: Masks | None = None, statistics: Parameters | None = None
+    ) -> Array:
+        """The logits ``(examples, classes)`` of one network; ``masks=None`` is the parent.
+
+        A compacted network takes the indices of its Gather layers among its masks (``Compaction.gather_masks``).
+        Batch normalisation takes the running ``statistics``; None: those before training.
+
+        Raises:
+            ConfigError, DataError, MaskError: the weights, the inputs or the masks do not fit the network.
+        """
+        check_layers(self, net)
+        checked_parameters(net, params)
+        statistics = initial_statistics(net) if statistics is None else statistics
+        checked_statistics(net, statistics)
+        checked_network_masks(net, masks, leading=0)
+        stacked = None if masks is None else stack(self, [masks])
+        return self.predict(
+            net, stack(self, [params]), stack(self, [statistics]), stacked, self.asarray(checked_inputs(net, x))
+        )[0]
+
+    def score(
+        self,
+        net: Network,
+        params: Parameters | Specs,
+        candidates: Population | Masks,
+        x: Any,
+        y: Any,
+        fitness: str = "negative_cross_entropy",
+        precision: Precision = "highest",
+        chunk: int | None = None,
+        norm: Parameters | Any | None = None,
+    ) -> Array:
+        """The fitness ``(m,)`` of candidates on one batch: masks {site: ``(m, *shape)``}, or a population.
+
+        A compacted network takes the indices of its Gather layers among its masks, {name: ``(m, count)``}.
+        ``norm`` is what batch normalisation takes: None, the statistics of the batch; a mapping, these statistics;
+        inputs, each candidate's own statistics on them.
+
+        Raises:
+            ConfigError, DataError, MaskError: an argument does not fit.
+        """
+        check_layers(self, net)
+        check_option("fitness", fitness, FITNESS)
+        check_at_least("chunk", chunk, 1, optional=True)
+        given = candidates.masks if isinstance(candidates, Population) else candidates
+        lead = checked_network_masks(net, given, leading=1)
+        if not isinstance(candidates, Population):
+            candidates = explicit_population(candidates, *lead)
+        if candidates.weight_keys is None:
+            checked_parameters(net, params)
+            params = map_tree(self.asarray, cast(Parameters, params))
+        elif isinstance(params, Mapping):
+            raise ConfigError(
+                "candidates with weight keys draw their own weights: params must be specs (wc.nn.he_normal)."
+            )
+        if isinstance(norm, Mapping):
+            checked_statistics(net, norm)
+            norm = map_tree(self.asarray, cast(Parameters, norm))
+        elif norm is not None:
+            norm = self.asarray(checked_inputs(net, norm))
+        examples = checked_examples(net, (x, y))
+        return self.score_population(
+            net, params, norm, candidates, self.asarray(examples.x), self.asarray(examples.y), fitness, precision,
+            min(chunk or candidates.size, candidates.size),
+        )  # fmt: skip
+
+
+def missing_layers(backend: Backend, net: Network) -> list[str]:
+    """The kinds of layers of a network that a backend does not compute, by name."""
+    return sorted(
+        {type(layer).__name__ for layer in every_layer(net.layers)} - {kind.__name__ for kind in backend.layers}
+    )
+
+
+def check_layers(backend: Backend, net: Network) -> None:
+    """Raise BackendError where a backend does not compute a network's layers."""
+    if missing := missing_layers(backend, net):
+        has = ", ".join(kind.__name__ for kind in backend.layers)
+        raise BackendError(
+            f"the {backend.name} backend computes the layers {has}; the network has {', '.join(missing)} too. "
+            "Take another backend or network."
+        )
+
+
+def map_tree(change: Callable[[Any], Any], tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Change each array of a tree {path: array}."""
+    return {path: change(value) for path, value in tree.items()}
+
+
+def stack(backend: Backend, trees: Sequence[Mapping[str, Any]]) -> dict[str, Array]:
+    """Networks of one shape side by side: [{path: array}] → {path: array with a leading axis}, on the device."""
+    return {path: backend.asarray(np.stack([backend.to_numpy(tree[path]) for tree in trees])) for path in trees[0]}

@@ -1,0 +1,1 @@
+"""What a candidate keeps: counts, masks from keys, and checks of masks that are handed in."""

@@ -1,0 +1,67 @@
+"""Masks that are handed in: do they fit the network?"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from array_api_compat import array_namespace
+
+from weedout_core._masks.plan import Masks, Space
+from weedout_core.errors import MaskError
+
+
+class Gathered(NamedTuple):
+    """What a Gather layer takes: so many indices, ≥ 1, of so many nodes or channels."""
+
+    indices: int
+    nodes: int
+
+
+def checked_masks(
+    masks: Masks, space: Space, leading: int, gathers: Mapping[str, Gathered] = MappingProxyType({})
+) -> tuple[int, ...]:
+    """Check that masks fit a space and return their common leading shape.
+
+    Args:
+        masks: {site: bool ``(*leading, *shape)``} and {name: integers ``(*leading, count)``}, of any framework.
+        space: the shape of each site.
+        leading: how many leading axes the masks must have (0: one candidate, 1: a population).
+        gathers: the indices that stand among the masks, by the name of their Gather layer.
+    Raises:
+        MaskError: a site is missing or unknown, a shape differs, a mask is not of booleans, or indices are not of
+            integers or lie outside of what they are taken from.
+    """
+    if set(masks) != {*space, *gathers}:
+        indices = f" and the indices of its Gather layers {sorted(gathers)}" if gathers else ""
+        raise MaskError(f"masks must have exactly the network's sites {sorted(space)}{indices}; got {sorted(masks)}.")
+    if leading and not masks:
+        raise MaskError("a population of masks needs a network with at least one site; this one has no Mask layer.")
+    lead = tuple(next(iter(masks.values())).shape)[:leading] if masks else ()
+    for site, mask in masks.items():
+        one = gathers.get(site)
+        wanted = (*lead, *(space[site] if one is None else (one.indices,)))
+        if tuple(mask.shape) != wanted or len(lead) != leading:
+            what = f"the mask of site {site!r}" if one is None else f"the indices of Gather layer {site!r}"
+            axes = "(candidates, *nodes)" if leading else "(*nodes)"
+            raise MaskError(
+                f"{what} must have shape {axes} with nodes {wanted[len(lead) :]}, and as many candidates as the "
+                f"others; got {tuple(mask.shape)}."
+            )
+        if one is not None:
+            _check_indices(site, mask, one.nodes)
+        elif not str(mask.dtype).endswith("bool"):
+            raise MaskError(
+                f"the mask of site {site!r} must be of booleans, True where a node is kept; got {mask.dtype}."
+            )
+    return lead
+
+
+def _check_indices(name: str, indices: Any, nodes: int) -> None:
+    xp = array_namespace(indices)
+    if not xp.isdtype(indices.dtype, "integral"):
+        raise MaskError(f"the indices of Gather layer {name!r} must be integers; got {indices.dtype}.")
+    if bool(xp.any((indices < 0) | (indices >= nodes))):
+        raise MaskError(
+            f"the indices of Gather layer {name!r} must be in [0, {nodes}); got values from {int(indices.min())} to "
+            f"{int(indices.max())}."
+        )

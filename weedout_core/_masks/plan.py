@@ -1,0 +1,154 @@
+"""Masks: which nodes a candidate keeps.
+
+A *space* maps each site to its shape. A *plan* adds, per site, the integer that decides the draw, computed
+once, on the host, in float64. Backends receive plans, never sparsities, so no float can move a mask.
+"""
+
+import math
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from array_api_compat import array_namespace
+
+from weedout_core._random.keys import check_codes, of_site, path_code
+from weedout_core._random.smallest import keep_smallest
+from weedout_core._random.stream import bits
+from weedout_core.errors import ConfigError, WeedoutWarning
+
+Space = Mapping[str, tuple[int, ...]]
+
+
+Masks = Mapping[str, Any]
+
+
+Sparsity = float | Mapping[str, float]
+
+
+Sampling = Literal["exact", "bernoulli"]
+
+
+@dataclass(frozen=True)
+class SitePlan:
+    """How one site's mask is drawn.
+
+    Attributes:
+        site: its name.
+        shape: the shape of the mask.
+        code: the number folded into the key, the CRC-32 of the name.
+        kept: the nodes kept (exact), or expected to be (Bernoulli): 1 … nodes.
+        bound: None for exact; for Bernoulli, a node is kept where its bits are at most this.
+    """
+
+    site: str
+    shape: tuple[int, ...]
+    code: int
+    kept: int
+    bound: int | None
+
+    @property
+    def nodes(self) -> int:
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True)
+class MaskPlan:
+    """How a candidate's masks are drawn: hashable, so that a compiled program can be kept for it."""
+
+    sites: tuple[SitePlan, ...]
+
+    @property
+    def nodes(self) -> int:
+        """Nodes over all sites."""
+        return sum(site.nodes for site in self.sites)
+
+    @property
+    def kept(self) -> dict[str, int]:
+        """Nodes kept per site (expected ones under Bernoulli sampling)."""
+        return {site.site: site.kept for site in self.sites}
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Nodes that every candidate keeps per site; {} where candidates differ (Bernoulli sampling)."""
+        return {} if any(site.bound is not None for site in self.sites) else self.kept
+
+
+def mask_plan(space: Space, sparsity: Sparsity, sampling: Sampling = "exact") -> MaskPlan:
+    """Decide the counts (exact) or thresholds (Bernoulli) of every site.
+
+    Paper, section 3: η, "the ratio of inactive nodes".
+    Exact: of n nodes, ``floor(η·n + 1/2)`` are removed. Bernoulli: a node is kept with probability 1 − η,
+    that is, where its bits are below ``round((1 − η)·2^32)``. In both at least one node stays.
+
+    Args:
+        space: the shape of each site.
+        sparsity: the fraction removed, in [0, 1), for all sites or one for each.
+        sampling: "exact" or "bernoulli".
+    Raises:
+        ConfigError: a sparsity is out of range, a site has none or is unknown, or two sites share a CRC-32.
+    """
+    if sampling not in ("exact", "bernoulli"):
+        raise ConfigError(f'sampling must be "exact" or "bernoulli"; got {sampling!r}.')
+    per_site = dict(sparsity) if isinstance(sparsity, Mapping) else dict.fromkeys(space, sparsity)
+    if set(per_site) != set(space):
+        raise ConfigError(f"per-site sparsity must name the sites {sorted(space)}; got {sorted(per_site)}.")
+    check_codes(tuple(space))
+    return MaskPlan(tuple(_site_plan(site, shape, per_site[site], sampling) for site, shape in space.items()))
+
+
+def _site_plan(site: str, shape: tuple[int, ...], sparsity: float, sampling: Sampling) -> SitePlan:
+    sparsity = checked_sparsity(sparsity)
+    nodes = math.prod(shape)
+    if nodes < 1:
+        raise ConfigError(f"site {site!r} must have at least one node; its shape is {tuple(shape)}.")
+    kept = nodes - math.floor(sparsity * nodes + 0.5)
+    if kept < 1:
+        warnings.warn(
+            f"sparsity {sparsity} would remove all {nodes} nodes of site {site!r}; one is kept.",
+            WeedoutWarning,
+            stacklevel=3,
+        )
+    bound = None if sampling == "exact" else min(max(math.floor((1 - sparsity) * 2**32 + 0.5), 1), 2**32) - 1
+    return SitePlan(site, tuple(shape), path_code(site), max(kept, 1), bound)
+
+
+def checked_sparsity(sparsity: float) -> float:
+    """Return the sparsity as a float, or raise ConfigError if it is not in [0, 1)."""
+    number = isinstance(sparsity, int | float | np.number)  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not number or not 0 <= sparsity < 1:
+        raise ConfigError(f"sparsity is the fraction removed and must be in [0, 1); got {sparsity!r}.")
+    return float(sparsity)
+
+
+def site_mask(bits: Any, site: SitePlan) -> Any:
+    """One site's mask from its bits: uint32 ``(*batch, nodes)`` → bool ``(*batch, *shape)``.
+
+    Under Bernoulli sampling the node with the smallest bits is always kept. It is below the bound whenever
+    any node is, so this adds a node only where none would be left.
+    """
+    xp = array_namespace(bits)
+    if site.bound is None:
+        mask = keep_smallest(bits, site.kept)
+    else:
+        mask = (bits <= xp.asarray(site.bound, dtype=xp.uint32)) | keep_smallest(bits, 1)
+    return xp.reshape(mask, (*mask.shape[:-1], *site.shape))
+
+
+def masks_from_keys(keys: Any, plan: MaskPlan) -> dict[str, Any]:
+    """Draw the masks of candidates from their keys. Algorithm 1, lines 1–2 (RandomSubNetwork).
+
+    Args:
+        keys: uint32 ``(*batch, 2)``, one for each candidate. A site's key is ``fold_in(key, crc32(site))``.
+        plan: from :func:`mask_plan`.
+    Returns:
+        {site: bool ``(*batch, *shape)``}, True where a node is kept.
+    """
+    return {site.site: site_mask(bits(of_site(keys, site.code), site.nodes), site) for site in plan.sites}
+
+
+def achieved_sparsity(masks: Mapping[str, np.ndarray]) -> float:
+    """The fraction removed over all sites of one candidate's masks (NumPy), in [0, 1). No sites: 0."""
+    nodes = sum(mask.size for mask in masks.values())
+    return 1 - sum(int(np.count_nonzero(mask)) for mask in masks.values()) / nodes if nodes else 0.0

@@ -1,0 +1,140 @@
+"""Architectures: multilayer perceptrons, Wide ResNets and small VGGs, with their masks."""
+
+import math
+
+from weedout_core._networks.layers import (
+    BatchNorm,
+    Conv,
+    Dense,
+    Flatten,
+    GlobalAveragePool,
+    Granularity,
+    Layer,
+    Mask,
+    MaxPool,
+    Relu,
+    Residual,
+    Shape,
+)
+from weedout_core._networks.network import Network
+from weedout_core.errors import ConfigError
+
+_IMAGE = (32, 32, 3)
+_VGG_WIDTHS = (1, 2, 4, 8, 8)  # of each group, in units of its width (Simonyan, Zisserman, ICLR 2015, table 1)
+
+
+def mlp(inputs: int | Shape, hidden: tuple[int, ...], classes: int, rescale: bool = False) -> Network:
+    """A multilayer perceptron with a mask after every hidden ReLU.
+
+    Args:
+        inputs: features of one example, or the shape of one, which is flattened.
+        hidden: units of each hidden layer; sites are named ``hidden_0``, ``hidden_1``, …
+        classes: logits, at least 2. They are never masked.
+        rescale: whether masked activations are divided by the fraction kept.
+    """
+    shape = (inputs,) if isinstance(inputs, int) else inputs
+    if math.prod(shape) < 1:
+        raise ConfigError(f"inputs must be at least 1; got {inputs}.")
+    flat: tuple[Layer, ...] = () if len(shape) == 1 else (Flatten(),)
+    return Network((*flat, *_head(hidden, classes, rescale)), shape)
+
+
+def wide_resnet(
+    depth: int,
+    width: int,
+    classes: int,
+    input_shape: Shape = _IMAGE,
+    granularity: Granularity = "node",
+    rescale: bool = False,
+    mask_residual: bool = False,
+    hidden: tuple[int, ...] = (),
+) -> Network:
+    """A Wide ResNet WRN-depth-width with basic pre-activation blocks (Zagoruyko, Komodakis, BMVC 2016, table 1).
+
+    Three groups of n blocks with 16·width, 32·width and 64·width features, of which the second and third halve the
+    image. Masks stand after every batch norm and ReLU in the blocks, and on the pooled features before the logits.
+
+    Args:
+        depth: weight layers, 6·n + 4 with n ≥ 1.
+        width: the widening factor k ≥ 1.
+        classes: logits, at least 2.
+        input_shape: of one image, (height, width, channels).
+        granularity: of the masks: every unit of an activation, or its channels.
+        rescale: whether masked activations are divided by the fraction kept.
+        mask_residual: mask the sums of the blocks too.
+        hidden: units of extra fully connected layers before the logits, each masked (the paper's "last
+            fully-connected layers" in the plural; a Wide ResNet has one).
+    Raises:
+        ConfigError: depth is not 6·n + 4, or a number is below 1.
+    """
+    blocks, rest = divmod(depth - 4, 6)
+    if rest or blocks < 1:
+        raise ConfigError(f"the depth of a Wide ResNet must be 6·n + 4 (10, 16, 22, 28, 40, …); got {depth}.")
+    if width < 1:
+        raise ConfigError(f"the width of a Wide ResNet must be at least 1; got {width}.")
+    layers: list[Layer] = [Conv("conv", 16)]
+    channels = 16
+    for group, features in enumerate((16 * width, 32 * width, 64 * width)):
+        for block in range(blocks):
+            name = f"group_{group}/block_{block}"
+            stride = 2 if group and not block else 1
+            layers += _block(name, channels, features, stride, granularity, rescale)
+            layers += [Mask(f"{name}/sum", rescale, granularity)] if mask_residual else []
+            channels = features
+    layers += [BatchNorm("norm"), Relu(), GlobalAveragePool(), Mask("pooled", rescale)]
+    return Network((*layers, *_head(hidden, classes, rescale)), input_shape)
+
+
+def _block(
+    name: str, channels: int, features: int, stride: int, granularity: Granularity, rescale: bool
+) -> list[Layer]:
+    """A basic block. Where it changes the shape, the shortcut is a 1 × 1 convolution of the first activation."""
+
+    def activation(index: int) -> tuple[Layer, ...]:
+        return BatchNorm(f"{name}/norm_{index}"), Relu(), Mask(f"{name}/mask_{index}", rescale, granularity)
+
+    main = (Conv(f"{name}/conv_0", features, stride=stride), *activation(1), Conv(f"{name}/conv_1", features))
+    if channels == features and stride == 1:
+        return [Residual((*activation(0), *main))]
+    return [*activation(0), Residual(main, (Conv(f"{name}/shortcut", features, window=1, stride=stride),))]
+
+
+def vgg(
+    width: int,
+    classes: int,
+    input_shape: Shape = _IMAGE,
+    granularity: Granularity = "node",
+    rescale: bool = False,
+    hidden: tuple[int, ...] = (),
+) -> Network:
+    """A small VGG with batch norm: a 3 × 3 convolution and a pooling a group, 1, 2, 4, 8, 8 times ``width`` features.
+
+    Simonyan, Zisserman, "Very deep convolutional networks" (ICLR 2015), configuration A without its doubled layers;
+    64 is its width. Groups end where the image cannot be halved any more. Masks stand after every ReLU.
+
+    Args:
+        width: features of the first group, ≥ 1.
+        hidden: units of fully connected layers before the logits, each masked.
+        classes, input_shape, granularity, rescale: as for :func:`wide_resnet`.
+    """
+    if width < 1:
+        raise ConfigError(f"the width of a VGG must be at least 1; got {width}.")
+    if len(input_shape) != 3:
+        raise ConfigError(f"a VGG needs images (height, width, channels); got shape {input_shape}.")
+    layers: list[Layer] = []
+    height, columns, _ = input_shape
+    for group, factor in enumerate(_VGG_WIDTHS):
+        if height % 2 or columns % 2:
+            break
+        layers += [Conv(f"conv_{group}", factor * width), BatchNorm(f"norm_{group}"), Relu()]
+        layers += [Mask(f"group_{group}", rescale, granularity), MaxPool(2)]
+        height, columns = height // 2, columns // 2
+    return Network((*layers, Flatten(), *_head(hidden, classes, rescale)), input_shape)
+
+
+def _head(hidden: tuple[int, ...], classes: int, rescale: bool) -> list[Layer]:
+    """Fully connected layers, each hidden one masked, and the logits."""
+    layers: list[Layer] = []
+    for index, units in enumerate(hidden):
+        layers += [Dense(f"dense_{index}", units), Relu(), Mask(f"hidden_{index}", rescale)]
+    return [*layers, Dense("logits", classes)]

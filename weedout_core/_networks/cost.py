@@ -1,0 +1,193 @@
+"""What a network costs: parameters, multiply-adds (MACs) for one example, bytes. Dense, and active under masks.
+
+A removed node takes with it the products that lead to it and away from it. A masked network still *computes* the
+dense MACs; the active ones are those that decide the logits. Masks of single nodes thin out the products of a
+convolution but remove none of its weights; masks of channels remove both.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from weedout_core._masks.plan import Masks
+from weedout_core._networks.layers import (
+    BatchNorm,
+    Conv,
+    Dense,
+    Flatten,
+    Gather,
+    GlobalAveragePool,
+    Layer,
+    Mask,
+    MaxPool,
+    Relu,
+    Residual,
+    Scale,
+    Shape,
+    output_shape,
+    walk,
+)
+from weedout_core._networks.network import Network, mask_space
+from weedout_core.errors import MaskError
+
+_BYTES_PER_PARAMETER = 4  # float32
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Counts for one network. MACs are for the forward pass of one example, zeros and padding included in both.
+
+    Attributes:
+        parameters, active_parameters: numbers stored, and those that act on something.
+        macs, active_macs: multiply-adds of the weight layers, of the parent and of what is kept.
+        bytes, active_bytes: parameters × 4, float32.
+    """
+
+    parameters: int
+    active_parameters: int
+    macs: int
+    active_macs: int
+
+    @property
+    def bytes(self) -> int:
+        return self.parameters * _BYTES_PER_PARAMETER
+
+    @property
+    def active_bytes(self) -> int:
+        return self.active_parameters * _BYTES_PER_PARAMETER
+
+
+def costs(net: Network, masks: Masks | Mapping[str, int] | None = None) -> Costs:
+    """Count a network's costs under masks.
+
+    Args:
+        net: the parent.
+        masks: {site: bool array} of one candidate, or {site: nodes kept} where a site has one axis; None, or a site
+            that is not named, keeps every node.
+    Raises:
+        MaskError: a site is not the network's, or a mask does not fit it.
+    """
+    kept = _as_masks(mask_space(net), {} if masks is None else masks)
+    parameters, macs = _count(net, {})
+    active_parameters, active_macs = _count(net, kept)
+    return Costs(parameters, active_parameters, macs, active_macs)
+
+
+def _as_masks(space: Mapping[str, Shape], masks: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    if unknown := set(masks) - set(space):
+        raise MaskError(f"the network has the sites {sorted(space)}; got {sorted(unknown)}.")
+    found: dict[str, np.ndarray] = {}
+    for site, mask in masks.items():
+        if isinstance(mask, int) and len(space[site]) == 1:
+            if not 0 <= mask <= space[site][0]:
+                raise MaskError(f"site {site!r} has {space[site][0]} nodes; got {mask} kept.")
+            mask = np.arange(space[site][0]) < mask
+        found[site] = np.asarray(mask, dtype=bool)
+        if found[site].shape != space[site]:
+            raise MaskError(f"the mask of site {site!r} must have shape {space[site]}; got {found[site].shape}.")
+    return found
+
+
+def _count(net: Network, masks: Mapping[str, np.ndarray]) -> tuple[int, int]:
+    """The parameters and multiply-adds that decide the logits under masks, given by site."""
+    inputs, _ = _alive(net.layers, np.ones(net.input_shape, dtype=bool), masks)
+    outputs, _ = _needed(net.layers, net.input_shape, np.ones(net.output_shape, dtype=bool), masks)
+    parameters = macs = 0
+    for (layer, _), alive, needed in zip(walk(net.layers, net.input_shape), inputs, outputs, strict=True):
+        match layer:
+            case Dense():
+                parameters += (int(alive.sum()) + 1) * int(needed.sum())
+                macs += int(alive.sum()) * int(needed.sum())
+            case Conv(_, _, window):
+                parameters += window**2 * _channels(alive) * _channels(needed)
+                macs += int(np.sum(_links(alive, layer) * needed.sum(axis=-1)))
+            case BatchNorm():
+                parameters += 2 * _channels(needed)
+            case _:
+                pass
+    return parameters, macs
+
+
+def _links(alive: np.ndarray, conv: Conv) -> np.ndarray:
+    """How many inputs in the window of each output are alive: ``(height, width)`` of the output.
+
+    The padding of a channel is computed with the channel: it counts where any of the channel's nodes is alive.
+    """
+    channels, margin, stride = alive.shape[-1], (conv.window - 1) // 2, conv.stride
+    dead = np.pad(channels - alive.sum(axis=-1), margin, constant_values=channels - _channels(alive))
+    windows = np.lib.stride_tricks.sliding_window_view(dead, (conv.window, conv.window))[::stride, ::stride]
+    return conv.window**2 * channels - windows.sum(axis=(-2, -1))
+
+
+def _channels(nodes: np.ndarray) -> int:
+    """The channels with at least one such node."""
+    return int(np.count_nonzero(nodes.reshape(-1, nodes.shape[-1]).any(axis=0)))
+
+
+def _alive(
+    layers: Sequence[Layer], nodes: np.ndarray, masks: Mapping[str, np.ndarray]
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """Which nodes before each layer are not masked away, in the order of ``walk``, and which after the last."""
+    found: list[np.ndarray] = []
+    for layer in layers:
+        found.append(nodes)
+        match layer:
+            case Mask(site):
+                nodes = nodes & masks[site] if site in masks else nodes
+            case Residual(main, shortcut):
+                of_main, main_nodes = _alive(main, nodes, masks)
+                of_shortcut, shortcut_nodes = _alive(shortcut, nodes, masks)
+                found += of_main + of_shortcut
+                nodes = main_nodes | shortcut_nodes
+            case Relu() | Scale():
+                pass
+            case Flatten():
+                nodes = nodes.reshape(-1)
+            case GlobalAveragePool():
+                nodes = np.logical_or.reduce(nodes, axis=(0, 1))
+            case MaxPool(window):
+                height, width, channels = nodes.shape
+                windows = nodes.reshape(height // window, window, width // window, window, channels)
+                nodes = np.logical_or.reduce(windows, axis=(1, 3))
+            case Dense() | Conv() | BatchNorm() | Gather():  # a bias makes a node of nothing
+                nodes = np.ones(output_shape(layer, nodes.shape), dtype=bool)
+    return found, nodes
+
+
+def _needed(
+    layers: Sequence[Layer], shape: Shape, nodes: np.ndarray, masks: Mapping[str, np.ndarray]
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """Which nodes after each layer have a way to the logits, in the order of ``walk``, and which before the first.
+
+    Args:
+        shape: of the input of the first layer.
+        nodes: those after the last.
+    """
+    shapes = [shape]
+    for layer in layers:
+        shapes.append(output_shape(layer, shapes[-1]))
+    found: list[np.ndarray] = []
+    for layer, before in zip(reversed(layers), reversed(shapes[:-1]), strict=True):
+        after, inside = nodes, []
+        match layer:
+            case Mask(site):
+                nodes = nodes & masks[site] if site in masks else nodes
+            case Residual(main, shortcut):
+                of_main, main_nodes = _needed(main, before, nodes, masks)
+                of_shortcut, shortcut_nodes = _needed(shortcut, before, nodes, masks)
+                inside = of_main + of_shortcut
+                nodes = main_nodes | shortcut_nodes
+            case BatchNorm() | Relu() | Scale():
+                pass
+            case Flatten():
+                nodes = nodes.reshape(before)
+            case GlobalAveragePool():
+                nodes = np.broadcast_to(nodes, before)
+            case MaxPool(window):
+                nodes = nodes.repeat(window, axis=0).repeat(window, axis=1)
+            case Dense() | Conv() | Gather():
+                nodes = np.ones(before, dtype=bool)
+        found = [after, *inside, *found]
+    return found, nodes

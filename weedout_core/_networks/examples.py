@@ -1,0 +1,47 @@
+"""Examples and labels, checked once before any work starts."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+
+from weedout_core._networks.network import Network
+from weedout_core.errors import DataError
+
+
+class Examples(NamedTuple):
+    """A split: x float ``(examples, *input_shape)``, y int32 ``(examples,)`` in [0, classes)."""
+
+    x: np.ndarray
+    y: np.ndarray
+
+
+def checked_inputs(net: Network, x: Any) -> np.ndarray:
+    """Inputs as a NumPy array, or DataError if their shape does not fit or a value is not finite."""
+    x = np.asarray(x)
+    if x.ndim != 1 + len(net.input_shape) or x.shape[1:] != net.input_shape or len(x) == 0:
+        raise DataError(f"inputs must have shape (examples, *{net.input_shape}) and not be empty; got {x.shape}.")
+    if x.dtype.kind not in "fiu":
+        raise DataError(f"inputs must be real numbers; got dtype {x.dtype}.")
+    if not np.isfinite(x).all():
+        bad = int(np.flatnonzero(~np.isfinite(x).reshape(len(x), -1).all(axis=1))[0])
+        raise DataError(f"inputs must be finite; example {bad} has NaN or infinity.")
+    return x if x.dtype.kind == "f" else x.astype(np.float32)
+
+
+def checked_examples(net: Network, data: Any) -> Examples:
+    """A split for a network, or DataError that says what does not fit.
+
+    Args:
+        net: the network.
+        data: a pair ``(x, y)`` of arrays.
+    """
+    pair = cast(Sequence[Any], data) if isinstance(data, tuple | list) else ()
+    if len(pair) != 2:
+        raise DataError("a split must be a pair (x, y) of inputs and labels; got something else.")
+    x, y = checked_inputs(net, pair[0]), np.asarray(pair[1])
+    if y.shape != (len(x),) or y.dtype.kind not in "iu":
+        raise DataError(f"labels must be integers of shape ({len(x)},), one an example; got {y.dtype} {y.shape}.")
+    if y.min() < 0 or y.max() >= net.classes:
+        raise DataError(f"labels must be in [0, {net.classes}); got values from {y.min()} to {y.max()}.")
+    return Examples(x, y.astype(np.int32))

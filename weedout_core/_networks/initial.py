@@ -1,0 +1,152 @@
+"""Initial weights: how each parameter of a network is drawn."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from weedout_core._networks.layers import (
+    BatchNorm,
+    Conv,
+    Dense,
+    Flatten,
+    Gather,
+    GlobalAveragePool,
+    Layer,
+    Mask,
+    MaxPool,
+    Relu,
+    Residual,
+    Scale,
+    Shape,
+    output_shape,
+)
+from weedout_core._networks.network import Network, mask_space, parameter_shapes
+from weedout_core._random.keys import path_code
+from weedout_core.errors import ConfigError
+
+Fan = Literal["fan_in", "fan_out"]
+
+
+@dataclass(frozen=True)
+class ParameterSpec:
+    """How one parameter is drawn: ``std`` times a standard normal or, where ``std`` is 0, ``value`` everywhere.
+
+    Attributes:
+        path: its path.
+        shape: its shape.
+        code: the number folded into the key, the CRC-32 of the path.
+        std: standard deviation, computed on the host in float64.
+        value: the constant where nothing is drawn.
+    """
+
+    path: str
+    shape: Shape
+    code: int
+    std: float
+    value: float = 0.0
+
+
+def he_normal(net: Network, fan: Fan = "fan_in", kept: Mapping[str, int] | None = None) -> tuple[ParameterSpec, ...]:
+    """He-normal weights, std = √(2/fan) (He et al., ICCV 2015; paper, section 3), zero biases, γ = 1.
+
+    The fan of a convolution counts its window: ``window² · channels`` in, ``window² · features`` out.
+
+    Args:
+        net: the parent.
+        fan: count a layer's inputs ("fan_in") or its outputs ("fan_out").
+        kept: nodes kept per site, to count only that part of the fan; None counts the parent's.
+    """
+    if fan not in ("fan_in", "fan_out"):
+        raise ConfigError(f'fan must be "fan_in" or "fan_out"; got {fan!r}.')
+    nodes = {site: math.prod(shape) for site, shape in mask_space(net).items()}
+    share = {site: count / nodes[site] for site, count in (kept or {}).items()}
+    std: dict[str, float] = {}
+    for layer in weight_layers(net):
+        site, links = (layer.site_before, layer.fan_in) if fan == "fan_in" else (layer.site_after, layer.fan_out)
+        std[f"{layer.name}/kernel"] = math.sqrt(2 / (links * share.get(site or "", 1.0)))
+    return tuple(
+        ParameterSpec(path, shape, path_code(path), std.get(path, 0.0), 1.0 if path.endswith("/scale") else 0.0)
+        for path, shape in parameter_shapes(net).items()
+    )
+
+
+class WeightLayer(NamedTuple):
+    """A layer with weights, and the sites whose masks decide how much of it is active.
+
+    Attributes:
+        name: the layer's name.
+        fan_in, fan_out: links to each output, and from each input (of stride 1, away from the border).
+        site_before, site_after: the mask on its inputs and on its outputs, None where there is none.
+    """
+
+    name: str
+    fan_in: int
+    fan_out: int
+    site_before: str | None
+    site_after: str | None
+
+
+def weight_layers(net: Network) -> tuple[WeightLayer, ...]:
+    """The layers with weights, in order, each with the masks next to it."""
+    before, _ = _sites_before(net.layers, None)
+    after, _ = _sites_after(net.layers, None)
+    return tuple(
+        WeightLayer(name, *fans, before[name], after[name]) for name, fans in _fans(net.layers, net.input_shape).items()
+    )
+
+
+def _fans(layers: Sequence[Layer], shape: Shape) -> dict[str, tuple[int, int]]:
+    found: dict[str, tuple[int, int]] = {}
+    for layer in layers:
+        match layer:
+            case Dense(name, units):
+                found[name] = (shape[0], units)
+            case Conv(name, features, window):
+                found[name] = (window**2 * shape[-1], window**2 * features)
+            case Residual(main, shortcut):
+                found |= _fans(main, shape) | _fans(shortcut, shape)
+            case _:
+                pass
+        shape = output_shape(layer, shape)
+    return found
+
+
+def _sites_before(layers: Sequence[Layer], site: str | None) -> tuple[dict[str, str | None], str | None]:
+    """For each weight layer the mask that its inputs come through, and the one that the output comes through."""
+    found: dict[str, str | None] = {}
+    for layer in layers:
+        match layer:
+            case Dense(name) | Conv(name):
+                found[name], site = site, None
+            case Mask():
+                site = layer.site
+            case Residual(main, shortcut):
+                found |= _sites_before(main, site)[0] | _sites_before(shortcut, site)[0]
+                site = None  # a sum of two, of which not both need be masked
+            case BatchNorm() | Gather():
+                site = None  # one moves a removed node's zero, the others take a part
+            case Relu() | Scale() | Flatten() | MaxPool() | GlobalAveragePool():
+                pass
+    return found, site
+
+
+def _sites_after(layers: Sequence[Layer], site: str | None) -> tuple[dict[str, str | None], str | None]:
+    """For each weight layer the mask that its outputs go through, and the one that the input goes through."""
+    found: dict[str, str | None] = {}
+    for layer in reversed(layers):
+        match layer:
+            case Dense(name) | Conv(name):
+                found[name], site = site, None
+            case Mask():
+                site = layer.site
+            case Residual(main, shortcut):
+                inside, of_main = _sites_after(main, site)
+                others, of_shortcut = _sites_after(shortcut, site)
+                found |= inside | others
+                site = of_main if of_main == of_shortcut else None  # both branches need the input
+            case Gather():
+                site = None
+            case BatchNorm() | Relu() | Scale() | Flatten() | MaxPool() | GlobalAveragePool():
+                pass
+    return found, site

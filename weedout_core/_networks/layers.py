@@ -1,0 +1,234 @@
+"""Layers as data: what they are, and the shape of what comes out of them.
+
+Activations are ``(height, width, channels)`` or flat, ``(nodes,)``; layouts are NHWC and HWIO in every backend.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal, get_args
+
+from weedout_core.errors import ConfigError
+
+Shape = tuple[int, ...]
+Granularity = Literal["node", "channel"]
+
+
+@dataclass(frozen=True)
+class Dense:
+    """Fully connected: ``y = x·W + b``, ``x`` of shape ``(inputs,)``, W ``(inputs, units)``, b ``(units,)``."""
+
+    name: str
+    units: int
+
+
+@dataclass(frozen=True)
+class Conv:
+    """Convolution without a bias: ``y[i, j] = Σ x[stride·i + p, stride·j + q]·W[p, q]`` over a square window.
+
+    ``x`` is padded with ``(window − 1) / 2`` zeros on each side, so that stride 1 keeps height and width. W is
+    ``(window, window, channels, features)``.
+
+    Attributes:
+        name: the layer's.
+        features: channels of its output, ≥ 1.
+        window: odd, ≥ 1.
+        stride: ≥ 1.
+    """
+
+    name: str
+    features: int
+    window: int = 3
+    stride: int = 1
+
+
+@dataclass(frozen=True)
+class BatchNorm:
+    """Batch normalisation of each channel: ``y = γ·(x − mean) / √(variance + epsilon) + β``.
+
+    Ioffe, Szegedy, "Batch Normalization" (ICML 2015), algorithms 1 and 2. In training, mean and (biased) variance
+    are those of a group of examples; after it, the running ones. After each step
+    ``running ← momentum·running + (1 − momentum)·mean over the groups``.
+
+    Attributes:
+        name: the layer's; parameters ``scale`` γ and ``bias`` β, statistics ``mean`` and ``variance``.
+        momentum: in [0, 1).
+        epsilon: > 0.
+    """
+
+    name: str
+    momentum: float = 0.9
+    epsilon: float = 1e-5
+
+
+@dataclass(frozen=True)
+class Relu:
+    """``max(x, 0)``."""
+
+
+@dataclass(frozen=True)
+class Flatten:
+    """Any shape to ``(nodes,)``, row-major."""
+
+
+@dataclass(frozen=True)
+class MaxPool:
+    """The largest value of each channel in windows side by side, ``window`` × ``window``, which divides the image."""
+
+    window: int = 2
+
+
+@dataclass(frozen=True)
+class GlobalAveragePool:
+    """The mean of each channel over the image: ``(height, width, channels)`` to ``(channels,)``."""
+
+
+@dataclass(frozen=True)
+class Mask:
+    """The site where an activation is multiplied by a mask (paper, section 3: the Hadamard product).
+
+    Attributes:
+        site: its name.
+        rescale: divide by the fraction kept, as inverted dropout does; the paper does not mention it.
+        granularity: "node", a bit for every unit of the activation (the paper), or "channel", one for each channel.
+    """
+
+    site: str
+    rescale: bool = False
+    granularity: Granularity = "node"
+
+
+@dataclass(frozen=True)
+class Gather:
+    """Some nodes or channels of an activation, ``x[..., indices]``: what is read of it where compaction left no mask.
+
+    Attributes:
+        name: under which its indices, int32 ``(count,)``, are handed in where masks are.
+        count: how many, ≥ 1.
+    """
+
+    name: str
+    count: int
+
+
+@dataclass(frozen=True)
+class Scale:
+    """``factor · x``: the factor that a rescaling mask would have, where compaction removed the mask."""
+
+    factor: float
+
+
+@dataclass(frozen=True)
+class Residual:
+    """Two branches from one input, summed: ``y = main(x) + shortcut(x)``; an empty branch is the input itself.
+
+    He, Zhang, Ren, Sun, "Identity Mappings in Deep Residual Networks" (ECCV 2016).
+    """
+
+    main: "tuple[Layer, ...]"
+    shortcut: "tuple[Layer, ...]" = ()
+
+
+#: What a network is made of.
+Layer = Dense | Conv | BatchNorm | Relu | Flatten | MaxPool | GlobalAveragePool | Mask | Gather | Scale | Residual
+
+#: The layers by name, as they are written in JSON.
+LAYERS: Mapping[str, type[Layer]] = MappingProxyType({kind.__name__: kind for kind in get_args(Layer)})
+
+
+def output_shape(layer: Layer, shape: Shape) -> Shape:
+    """The shape of a layer's output for an input of this shape. Raises ConfigError where it cannot be applied."""
+    match layer:
+        case Dense(name, units):
+            if len(shape) != 1:
+                raise ConfigError(
+                    f"Dense layer {name!r} needs a flat input; got shape {shape}. Put a Flatten before it."
+                )
+            _check_count(f"Dense layer {name!r}", "units", units)
+            return (units,)
+        case Conv(name, features, window, stride):
+            _check_image(f"Conv layer {name!r}", shape)
+            _check_count(f"Conv layer {name!r}", "features", features)
+            _check_count(f"Conv layer {name!r}", "stride", stride)
+            if not is_positive_integer(window) or window % 2 == 0:
+                raise ConfigError(f"the window of Conv layer {name!r} must be an odd number; got {window!r}.")
+            return (-(-shape[0] // stride), -(-shape[1] // stride), features)
+        case MaxPool(window):
+            _check_image("MaxPool", shape)
+            if not is_positive_integer(window) or shape[0] % window or shape[1] % window:
+                raise ConfigError(f"the window of a MaxPool must divide its input {shape}; got {window!r}.")
+            return (shape[0] // window, shape[1] // window, shape[2])
+        case GlobalAveragePool():
+            _check_image("GlobalAveragePool", shape)
+            return shape[-1:]
+        case Flatten():
+            return (math.prod(shape),)
+        case Residual(main, shortcut):
+            return _joined(run_shape(main, shape), run_shape(shortcut, shape))
+        case BatchNorm(name, momentum, epsilon):
+            if not 0 <= momentum < 1 or not epsilon > 0:
+                raise ConfigError(
+                    f"BatchNorm {name!r} needs momentum in [0, 1) and epsilon above 0; got {momentum} and {epsilon}."
+                )
+            return shape
+        case Mask(site, _, granularity):
+            if granularity not in get_args(Granularity):
+                raise ConfigError(f'the granularity of mask {site!r} must be "node" or "channel"; got {granularity!r}.')
+            return shape
+        case Gather(name, count):
+            _check_count(f"Gather {name!r}", "count", count)
+            return (*shape[:-1], count)
+        case Relu() | Scale():
+            return shape
+
+
+def run_shape(layers: Sequence[Layer], shape: Shape) -> Shape:
+    """The shape of the output of layers one after the other."""
+    for layer in layers:
+        shape = output_shape(layer, shape)
+    return shape
+
+
+def every_layer(layers: Sequence[Layer]) -> Iterator[Layer]:
+    """Each layer, depth first: a residual comes before the layers of its branches."""
+    for layer in layers:
+        yield layer
+        if isinstance(layer, Residual):
+            yield from every_layer((*layer.main, *layer.shortcut))
+
+
+def walk(layers: Sequence[Layer], shape: Shape) -> Iterator[tuple[Layer, Shape]]:
+    """Each layer with the shape of its input, in the order of :func:`every_layer`."""
+    for layer in layers:
+        yield layer, shape
+        if isinstance(layer, Residual):
+            yield from walk(layer.main, shape)
+            yield from walk(layer.shortcut, shape)
+        shape = output_shape(layer, shape)
+
+
+def mask_shape(mask: Mask, shape: Shape) -> Shape:
+    """The shape of a mask for an activation of this shape: all of it, or its channels alone."""
+    return shape if mask.granularity == "node" else shape[-1:]
+
+
+def is_positive_integer(value: Any) -> bool:
+    """Whether a value is an integer above 0."""
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _check_count(what: str, attribute: str, value: Any) -> None:
+    if not is_positive_integer(value):
+        raise ConfigError(f"{what} must have {attribute} of at least 1; got {value!r}.")
+
+
+def _check_image(what: str, shape: Shape) -> None:
+    if len(shape) != 3:
+        raise ConfigError(f"{what} needs an input (height, width, channels); got shape {shape}.")
+
+
+def _joined(main: Shape, shortcut: Shape) -> Shape:
+    if main != shortcut:
+        raise ConfigError(f"the branches of a Residual must have outputs of one shape; got {main} and {shortcut}.")
+    return main

@@ -1,0 +1,189 @@
+"""Networks as data: a network is a tuple of layers with an input shape, and everything else is inferred from it.
+
+A backend interprets the layers; the core reads them for shapes, mask space, initial weights and costs without
+running anything. Parameter paths are joined by ``/`` and the same in every backend.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, cast
+
+import numpy as np
+
+from weedout_core._masks.checks import Gathered, checked_masks
+from weedout_core._masks.plan import Masks
+from weedout_core._networks.layers import (
+    LAYERS,
+    BatchNorm,
+    Conv,
+    Dense,
+    Gather,
+    Layer,
+    Mask,
+    Residual,
+    Shape,
+    is_positive_integer,
+    mask_shape,
+    output_shape,
+    run_shape,
+    walk,
+)
+from weedout_core._random.keys import check_codes
+from weedout_core.errors import ConfigError, MaskError
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network: its layers in order, and the shape of one input. Hashable; equal networks are the same network."""
+
+    layers: tuple[Layer, ...]
+    input_shape: Shape
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError if the layers do not fit together, or two names would share random numbers."""
+        if not self.input_shape or any(not is_positive_integer(length) for length in self.input_shape):
+            raise ConfigError(f"input_shape must be one or more positive integers; got {self.input_shape}.")
+        shape = self.output_shape
+        if len(shape) != 1 or shape[0] < 2:
+            raise ConfigError(f"a network must end in at least two logits; its output shape is {shape}.")
+        if not self.layers or not isinstance(self.layers[-1], Dense):
+            raise ConfigError("a network must end in a Dense layer: the logits are never masked.")
+        check_codes(tuple(layer.site for layer, _ in walk(self.layers, self.input_shape) if isinstance(layer, Mask)))
+        check_codes(tuple(parameter_shapes(self)))
+
+    @property
+    def output_shape(self) -> Shape:
+        """The shape of one output: ``(classes,)``."""
+        return run_shape(self.layers, self.input_shape)
+
+    @property
+    def classes(self) -> int:
+        return self.output_shape[0]
+
+
+def mask_space(net: Network) -> dict[str, Shape]:
+    """The shape of each site's mask, in the order of the layers: {site: shape}."""
+    layers = walk(net.layers, net.input_shape)
+    return {layer.site: mask_shape(layer, shape) for layer, shape in layers if isinstance(layer, Mask)}
+
+
+def gather_space(net: Network) -> dict[str, Gathered]:
+    """The indices that a network takes where it takes masks, in the order of its Gather layers, by their names."""
+    layers = walk(net.layers, net.input_shape)
+    return {layer.name: Gathered(layer.count, shape[-1]) for layer, shape in layers if isinstance(layer, Gather)}
+
+
+def checked_network_masks(net: Network, masks: Masks | None, leading: int) -> tuple[int, ...]:
+    """Check what a network takes beside its inputs, and return its common leading shape.
+
+    Args:
+        net: the network.
+        masks: {site: bool ``(*leading, *shape)``} and, of its Gather layers, {name: integers ``(*leading, count)``}.
+            None: neither, for networks without Gather layers alone.
+        leading: how many leading axes there must be (0: one candidate, 1: a population).
+    Raises:
+        MaskError: as :func:`checked_masks`; there are none, and a Gather layer needs its indices.
+    """
+    gathers = gather_space(net)
+    if masks is not None:
+        return checked_masks(masks, mask_space(net), leading, gathers)
+    if gathers:
+        raise MaskError(
+            f"masks must have the indices of the network's Gather layers {sorted(gathers)}; got none. Give what "
+            "gather_masks of its Compaction gives."
+        )
+    return ()
+
+
+def activation_shapes(net: Network) -> tuple[Shape, ...]:
+    """The shape of one input and of each layer's output, in order."""
+    return (net.input_shape, *(output_shape(layer, shape) for layer, shape in walk(net.layers, net.input_shape)))
+
+
+def parameter_shapes(net: Network) -> dict[str, Shape]:
+    """The shape of each parameter, in the order of the layers: {path: shape}."""
+    shapes: dict[str, Shape] = {}
+    for layer, shape in walk(net.layers, net.input_shape):
+        for name, length in _parameters(layer, shape):
+            path = f"{cast(Any, layer).name}/{name}"
+            if path in shapes:
+                raise ConfigError(f"two layers are named {cast(Any, layer).name!r}; each needs its own name.")
+            shapes[path] = length
+    return shapes
+
+
+def _parameters(layer: Layer, shape: Shape) -> Iterator[tuple[str, Shape]]:
+    match layer:
+        case Dense(_, units):
+            yield "kernel", (shape[0], units)
+            yield "bias", (units,)
+        case Conv(_, features, window):
+            yield "kernel", (window, window, shape[-1], features)
+        case BatchNorm():
+            yield "scale", shape[-1:]
+            yield "bias", shape[-1:]
+        case _:
+            pass
+
+
+def initial_statistics(net: Network) -> dict[str, np.ndarray]:
+    """The running statistics before training: {path: float32 ``(channels,)``}, mean 0 and variance 1."""
+    found: dict[str, np.ndarray] = {}
+    for layer, shape in walk(net.layers, net.input_shape):
+        if isinstance(layer, BatchNorm):
+            found[f"{layer.name}/mean"] = np.zeros(shape[-1], np.float32)
+            found[f"{layer.name}/variance"] = np.ones(shape[-1], np.float32)
+    return found
+
+
+def checked_parameters(net: Network, params: Any, name: str = "params") -> None:
+    """Raise ConfigError unless params are {path: array} with exactly the network's paths and shapes."""
+    _check_tree(name, parameter_shapes(net), params)
+
+
+def checked_statistics(net: Network, statistics: Any) -> None:
+    """Raise ConfigError unless statistics are {path: array} with exactly the network's paths and shapes."""
+    _check_tree("statistics", {path: value.shape for path, value in initial_statistics(net).items()}, statistics)
+
+
+def _check_tree(name: str, shapes: Mapping[str, Shape], tree: Any) -> None:
+    if not isinstance(tree, Mapping):
+        raise ConfigError(f"{name} must be a mapping of paths to arrays; got {type(tree).__name__}.")
+    found = {path: tuple(value.shape) for path, value in cast(Mapping[str, Any], tree).items()}
+    for path in {**shapes, **found}:
+        if found.get(path) != shapes.get(path):
+            wanted = f"have shape {shapes[path]}" if path in shapes else "not be there"
+            raise ConfigError(
+                f"{name} must be those of the network: {path!r} must {wanted}; got {found.get(path, 'nothing')}."
+            )
+
+
+def network_to_json(net: Network) -> str:
+    """A network as JSON text; :func:`network_from_json` gives back an equal network."""
+    return json.dumps({"input_shape": list(net.input_shape), "layers": [_to_data(layer) for layer in net.layers]})
+
+
+def _to_data(layer: Layer) -> dict[str, Any]:
+    if isinstance(layer, Residual):
+        branches = {"main": layer.main, "shortcut": layer.shortcut}
+        return {"layer": "Residual", **{name: [_to_data(one) for one in branch] for name, branch in branches.items()}}
+    return {"layer": type(layer).__name__, **asdict(layer)}
+
+
+def network_from_json(text: str) -> Network:
+    """A network from :func:`network_to_json`. Raises ConfigError for text that is not one."""
+    try:
+        data = json.loads(text)
+        return Network(tuple(_from_data(fields) for fields in data["layers"]), tuple(data["input_shape"]))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError(f"not a network written by network_to_json: {error!r}.") from error
+
+
+def _from_data(data: dict[str, Any]) -> Layer:
+    fields: dict[str, Any] = {name: value for name, value in data.items() if name != "layer"}
+    if data["layer"] == "Residual":
+        fields = {name: tuple(_from_data(one) for one in branch) for name, branch in fields.items()}
+    return LAYERS[data["layer"]](**fields)

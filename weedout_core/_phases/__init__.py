@@ -1,0 +1,1 @@
+"""The phases of Algorithm 1 on a backend: search, control, learning, evaluation."""

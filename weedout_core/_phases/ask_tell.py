@@ -1,0 +1,188 @@
+"""The search phase as pure functions: ``init``, ``ask``, ``tell``. Paper, Algorithm 1, lines 1–10.
+
+The state is the origins of the candidates to score next and the history of those scored. What a step decides
+depends on the state and the fitness handed in, and on nothing else.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from weedout_core._algorithm.population import Origin, Population, draw_population
+from weedout_core._algorithm.strategies import STRATEGIES
+from weedout_core._configs.search_config import SearchConfig
+from weedout_core._masks.plan import MaskPlan, Space, keep_smallest, mask_plan
+from weedout_core._random.annotations import Key
+from weedout_core._random.keys import of_calibration_batch, of_selection, of_validation_batch
+from weedout_core._random.stream import bits, checked_key
+from weedout_core.errors import ConfigError, SearchError
+
+
+class Generation(NamedTuple):
+    """What one generation showed.
+
+    Attributes:
+        generation: its number, from 0.
+        best, mean, worst: fitness over the candidates whose fitness is finite.
+        elite: the origin of the fittest candidate.
+        not_finite: candidates whose fitness is NaN or infinite; they are never selected.
+        evaluations: candidates scored for it.
+        fitness: float64 ``(m,)``, as scored.
+    """
+
+    generation: int
+    best: float
+    mean: float
+    worst: float
+    elite: Origin
+    not_finite: int
+    evaluations: int
+    fitness: np.ndarray
+
+
+class SearchState(NamedTuple):
+    """The search between two generations.
+
+    Attributes:
+        config: the configuration.
+        plan: how masks are drawn.
+        key: uint32 ``(2,)``, the root of all draws.
+        origins: the candidates of the generation to come, survivors first.
+        history: the generations scored so far.
+    """
+
+    config: SearchConfig
+    plan: MaskPlan
+    key: Key
+    origins: tuple[Origin, ...]
+    history: tuple[Generation, ...]
+
+    @property
+    def generation(self) -> int:
+        """The number of the generation to come."""
+        return len(self.history)
+
+    @property
+    def evaluations(self) -> int:
+        """Candidates scored so far."""
+        return sum(generation.evaluations for generation in self.history)
+
+    @property
+    def remembered(self) -> int:
+        """How many survivors at the head of the population keep the fitness they have."""
+        return 1 if self.history and self.config.elite == "cache" else 0
+
+
+def init(key: Key, space: Space, config: SearchConfig) -> SearchState:
+    """Begin a search: generation 0 is the candidates 0 … m−1.
+
+    Args:
+        key: uint32 ``(2,)``, from ``wc.key``.
+        space: {site: shape}, from ``wc.mask_space``.
+        config: the configuration.
+    Raises:
+        ConfigError: the key is none, the space is empty, or the sparsity does not fit it.
+    """
+    if not space:
+        raise ConfigError("there is nothing to search: the network has no Mask layer.")
+    origins = tuple(Origin(0, index) for index in range(config.population))
+    return SearchState(config, mask_plan(space, config.sparsity, config.sampling), checked_key(key), origins, ())
+
+
+def ask(state: SearchState) -> Population:
+    """The candidates to score now. With a cached elite they are the fresh ones only."""
+    return draw_population(state.key, state.plan, state.config, state.origins[state.remembered :])
+
+
+def tell(state: SearchState, fitness: Any) -> tuple[SearchState, Generation]:
+    """Take the fitness of the candidates asked for, and decide the next generation (RSH selection).
+
+    Args:
+        state: the state that was asked.
+        fitness: float, one for each candidate of ``ask(state)``.
+    Raises:
+        ConfigError: the number of values differs.
+        SearchError: no candidate has a finite fitness.
+    """
+    scored = np.asarray(fitness, dtype=np.float64)
+    wanted = len(state.origins) - state.remembered
+    if scored.shape != (wanted,):
+        raise ConfigError(f"tell needs one fitness for each of {wanted} candidates; got shape {scored.shape}.")
+    if state.remembered:
+        scored = np.concatenate([[state.history[-1].best], scored])
+    finite = scored[np.isfinite(scored)]
+    if finite.size == 0:
+        raise SearchError(
+            f"all {scored.size} candidates of generation {state.generation} have a fitness that is NaN or infinite. "
+            "Check the inputs and the scale of the weights."
+        )
+    config, generation = state.config, state.generation
+    key = of_selection(state.key, generation)
+    survivors = [int(index) for index in STRATEGIES[config.strategy](key, scored)]
+    info = Generation(
+        generation=generation,
+        best=float(finite.max()),
+        mean=float(finite.mean()),
+        worst=float(finite.min()),
+        elite=state.origins[survivors[0]],
+        not_finite=scored.size - finite.size,
+        evaluations=wanted,
+        fitness=scored,
+    )
+    fresh = tuple(Origin(generation + 1, index) for index in range(len(survivors), config.population))
+    origins = tuple(state.origins[index] for index in survivors) + fresh
+    return state._replace(origins=origins, history=(*state.history, info)), info
+
+
+def finished(state: SearchState) -> str | None:
+    """Why the search stops here ("generations", "patience" or "budget"), or None if it goes on. Paper, section 2."""
+    config, history = state.config, state.history
+    if not history:
+        return None
+    if config.generations is not None and len(history) >= config.generations:
+        return "generations"
+    best = [generation.best for generation in history]
+    if config.patience is not None and len(best) - 1 - best.index(max(best)) >= config.patience:
+        return "patience"
+    upcoming = config.population - state.remembered + (len(history) + 1 if config.winner == "rescored" else 0)
+    if config.budget is not None and state.evaluations + upcoming > config.budget:
+        return "budget"
+    return None
+
+
+def best_overall(history: tuple[Generation, ...]) -> Generation:
+    """The generation with the best fitness; the earliest of equals."""
+    return max(history, key=lambda generation: generation.best)
+
+
+def validation_batch(key: Key, generation: int, examples: int, config: SearchConfig) -> np.ndarray:
+    """The validation examples of a generation: those with the smallest bits, in order. Algorithm 1, line 5.
+
+    Args:
+        key: uint32 ``(2,)``, the root.
+        generation: its number.
+        examples: the size of the validation split.
+        config: its batch and batch policy.
+    Returns:
+        int64 ``(min(batch, examples),)`` indices, without repeats; the same for all candidates.
+    """
+    if config.batch_policy == "whole" or config.batch >= examples:
+        return np.arange(examples)
+    words = bits(of_validation_batch(key, _drawn(generation, config)), examples)
+    return np.flatnonzero(keep_smallest(words, config.batch))
+
+
+def calibration_batch(key: Key, generation: int, examples: int, config: SearchConfig) -> np.ndarray:
+    """The examples on which candidates take their statistics under ``batch_norm="recalibrated"``.
+
+    Drawn as :func:`validation_batch` is, from the child 1 of its key.
+    """
+    if config.batch >= examples:
+        return np.arange(examples)
+    words = bits(of_calibration_batch(key, _drawn(generation, config)), examples)
+    return np.flatnonzero(keep_smallest(words, config.batch))
+
+
+def _drawn(generation: int, config: SearchConfig) -> int:
+    """The generation whose batch is taken."""
+    return generation if config.batch_policy == "fresh" else 0

@@ -1,0 +1,180 @@
+"""The search phase from end to end: Algorithm 1, lines 1–11, on a backend."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from weedout_core._algorithm.population import Origin, Population, chunk_size, draw_population
+from weedout_core._algorithm.strategies import select
+from weedout_core._configs.search_config import SearchConfig
+from weedout_core._contract.loading import load_backend
+from weedout_core._contract.record import Backend, check_layers, map_tree
+from weedout_core._masks.plan import achieved_sparsity
+from weedout_core._networks.examples import Examples, checked_examples
+from weedout_core._networks.network import Network, initial_statistics, mask_space
+from weedout_core._phases.ask_tell import (
+    Generation,
+    SearchState,
+    ask,
+    best_overall,
+    calibration_batch,
+    finished,
+    init,
+    tell,
+    validation_batch,
+)
+from weedout_core._phases.drawing import Drawing, check_parent, drawing, materialise
+from weedout_core._random.annotations import Key
+from weedout_core._random.stream import checked_key
+from weedout_core.errors import ConfigError
+
+
+class Candidate(NamedTuple):
+    """A sparse network at its initial weights, in NumPy, readable by every backend.
+
+    Attributes:
+        mask: {site: bool ``shape``}, True where a node is kept.
+        params: {path: float ``shape``}.
+        origin: the generation and number with which it was drawn; None where it is no candidate of the search.
+    """
+
+    mask: dict[str, np.ndarray]
+    params: dict[str, np.ndarray]
+    origin: Origin | None
+
+    @property
+    def sparsity(self) -> float:
+        """The fraction of nodes removed, over all sites."""
+        return achieved_sparsity(self.mask)
+
+
+class SearchResult(NamedTuple):
+    """The winner of a search, in NumPy, readable by every backend.
+
+    Attributes:
+        mask: {site: bool ``shape``}, True where a node is kept.
+        params: its initial weights, {path: float ``shape``}.
+        fitness: the fitness it was chosen for.
+        origin: the generation and number with which it was drawn.
+        history: what each generation showed.
+        stopped: "generations", "patience" or "budget".
+        evaluations: candidates scored in all.
+        batch: validation examples used in a generation.
+        sparsity: the fraction of nodes removed, over all sites.
+        config: the configuration.
+    """
+
+    mask: dict[str, np.ndarray]
+    params: dict[str, np.ndarray]
+    fitness: float
+    origin: Origin
+    history: tuple[Generation, ...]
+    stopped: str
+    evaluations: int
+    batch: int
+    sparsity: float
+    config: SearchConfig
+
+
+class _Task(NamedTuple):
+    """What stays the same during a search."""
+
+    net: Network
+    data: Examples
+    config: SearchConfig
+    key: Key
+    drawn: Drawing
+
+
+def search(
+    net: Network,
+    data: Any,
+    config: SearchConfig,
+    *,
+    backend: str | Backend,
+    key: Key,
+    on_generation: Callable[[Generation], None] | None = None,
+    scored: Sequence[np.ndarray] = (),
+) -> SearchResult:
+    """Find the fittest sparse sub-network by Random Search (paper, Algorithm 1, lines 1–11).
+
+    Args:
+        net: the parent.
+        data: the validation split ``(x, y)``: x ``(examples, *input_shape)``, y integers in [0, classes).
+        config: the configuration.
+        backend: a name or a Backend.
+        key: from ``wc.key``.
+        on_generation: called with each generation as it is scored.
+        scored: the fitness of the first generations of this very search (``Generation.fitness``), scored before: it
+            goes on from there.
+    Returns:
+        the winner and the history.
+    Raises:
+        ConfigError, DataError, BackendError: before any work starts.
+        SearchError: no candidate of a generation has a finite fitness.
+    """
+    check_parent(net)
+    examples, key = checked_examples(net, data), checked_key(key)
+    state = init(key, mask_space(net), config)
+    backend = load_backend(backend)
+    check_layers(backend, net)
+    task = _Task(net, examples, config, key, drawing(net, state.plan, config, backend, key))
+    for fitness in scored:
+        if (stopped := finished(state)) is not None:
+            raise ConfigError(f"scored must be generations of this very search, which ends before ({stopped}).")
+        state, _ = tell(state, fitness[state.remembered :])
+    while (stopped := finished(state)) is None:
+        state, generation = tell(state, _score(task, ask(state), state.generation))
+        if on_generation is not None:
+            on_generation(generation)
+    origin, fitness, extra = _winner(task, state)
+    mask, params = materialise(task.drawn, key, origin)
+    return SearchResult(
+        mask=mask,
+        params=params,
+        fitness=fitness,
+        origin=origin,
+        history=state.history,
+        stopped=stopped,
+        evaluations=state.evaluations + extra,
+        batch=len(validation_batch(key, 0, len(examples.y), config)),
+        sparsity=achieved_sparsity(mask),
+        config=config,
+    )
+
+
+def _score(task: _Task, population: Population, generation: int) -> np.ndarray:
+    batch = validation_batch(task.key, generation, len(task.data.y), task.config)
+    backend, config = task.drawn.backend, task.config
+    fitness = backend.score_population(
+        task.net, task.drawn.weights, _norm(task, generation), population, backend.asarray(task.data.x[batch]),
+        backend.asarray(task.data.y[batch]), config.fitness, config.precision, chunk_size(task.drawn.plan, config),
+    )  # fmt: skip
+    return backend.to_numpy(fitness)
+
+
+def _norm(task: _Task, generation: int) -> Any:
+    """What batch normalisation takes while scoring: see ``Backend.score``."""
+    asarray, config = task.drawn.backend.asarray, task.config
+    match config.batch_norm:
+        case "batch":
+            return None
+        case "running":
+            return map_tree(asarray, initial_statistics(task.net))
+        case "recalibrated":
+            return asarray(task.data.x[calibration_batch(task.key, generation, len(task.data.y), config)])
+
+
+def _winner(task: _Task, state: SearchState) -> tuple[Origin, float, int]:
+    """The final argmax (Algorithm 1, line 11): the winner, its fitness, and the evaluations this took."""
+    last = state.history[-1]
+    if task.config.winner == "last_generation":
+        return last.elite, last.best, 0
+    best = best_overall(state.history)
+    elites = tuple(dict.fromkeys(generation.elite for generation in state.history))
+    if task.config.winner == "best_overall" or len(elites) == 1:
+        return best.elite, best.best, 0
+    fitness = _score(task, draw_population(task.key, task.drawn.plan, task.config, elites), state.generation)
+    chosen = int(select(fitness))
+    return elites[chosen], float(fitness[chosen]), len(elites)

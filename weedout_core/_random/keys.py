@@ -1,0 +1,116 @@
+"""Every derivation of a key, as one tree. What a draw is decided by stands here, and nowhere else in the core.
+
+::
+
+    seed                                  key(seed)
+    ├─ intervals                          the bootstrap of an experiment's intervals
+    └─ repeat                             a repeat of an experiment: the root of a search and of what follows it.
+       │                                  Without an experiment the seed's key itself is the root
+       ├─ WEIGHTS ─┬─ path                the parent's initial weights, a parameter at a time
+       │           └─ generation ─ candidate ─ path        weights of a candidate's own
+       ├─ MASKS ───── generation ─ candidate ─ site        a candidate's masks, a site at a time
+       ├─ VALIDATION_BATCHES ─ generation ─┬─              the batch (a fixed one is that of generation 0)
+       │                                   └─ 1            the batch that statistics are recalibrated on
+       ├─ DATA_ORDER ─── epoch
+       ├─ AUGMENTATION ─ epoch
+       ├─ CONTROL ─┬─                     which member of the first generation is the control
+       │           └─ MASKS, WEIGHTS      an independent control is candidate 0 of a root of its own
+       └─ SELECTION ──── generation       what a strategy draws
+
+Each step is ``fold_in`` of a number: that of the stream, of the generation or epoch, of the candidate, the CRC-32 of
+the site's or the parameter's path. A candidate is therefore reproducible from (seed, generation, candidate).
+"""
+
+import zlib
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+
+from weedout_core._random.annotations import Key, Keys
+from weedout_core._random.stream import fold_in, key
+from weedout_core.errors import ConfigError
+
+
+class Stream(IntEnum):
+    """The named streams that descend from one seed, each by ``fold_in`` of its number."""
+
+    WEIGHTS = 0
+    MASKS = 1
+    VALIDATION_BATCHES = 2
+    DATA_ORDER = 3
+    AUGMENTATION = 4
+    CONTROL = 5
+    SELECTION = 6
+
+
+def of_repeat(seed: int, repeat: int) -> Key:
+    """The root of a repeat of an experiment: both arms have it, so that they can be compared in pairs."""
+    return fold_in(key(seed), repeat)
+
+
+def of_intervals(seed: int) -> Key:
+    """What an experiment's bootstrap draws from."""
+    return fold_in(key(seed), path_code("intervals"))
+
+
+def of_parent(root: Key) -> Key:
+    """The weights of the parent, which candidates share."""
+    return fold_in(root, int(Stream.WEIGHTS))
+
+
+def of_candidates(root: Key, stream: Stream, origins: Sequence[tuple[int, int]]) -> Keys:
+    """Candidates in the stream of masks or of weights: (generation, candidate) of each → uint32 ``(m, 2)``."""
+    generation, candidate = np.asarray(origins, dtype=np.uint32).T
+    return fold_in(fold_in(fold_in(root, int(stream)), generation), candidate)
+
+
+def of_site(keys: Any, code: int) -> Any:
+    """A site of candidates, uint32 ``(*batch, 2)`` → the same; its code is :func:`path_code` of its name."""
+    return fold_in(keys, code)
+
+
+def of_validation_batch(root: Key, generation: int) -> Key:
+    """The validation batch of a generation."""
+    return fold_in(fold_in(root, int(Stream.VALIDATION_BATCHES)), generation)
+
+
+def of_calibration_batch(root: Key, generation: int) -> Key:
+    """The batch of a generation on which batch normalisation takes its statistics anew."""
+    return fold_in(of_validation_batch(root, generation), 1)
+
+
+def of_data_order(root: Key, epoch: int) -> Key:
+    """The order of the examples in an epoch."""
+    return fold_in(fold_in(root, int(Stream.DATA_ORDER)), epoch)
+
+
+def of_augmentation(root: Key, epoch: int) -> Key:
+    """The crops and flips of an epoch."""
+    return fold_in(fold_in(root, int(Stream.AUGMENTATION)), epoch)
+
+
+def of_control(root: Key) -> Key:
+    """The control: which member it is, or, independent, the root of its own masks and weights."""
+    return fold_in(root, int(Stream.CONTROL))
+
+
+def of_selection(root: Key, generation: int) -> Key:
+    """What the strategy draws after a generation is scored."""
+    return fold_in(fold_in(root, int(Stream.SELECTION)), generation)
+
+
+def path_code(path: str) -> int:
+    """The number that stands for a site or a parameter in the tree: the CRC-32 of its path."""
+    return zlib.crc32(path.encode())
+
+
+def check_codes(paths: tuple[str, ...]) -> None:
+    """Raise ConfigError if two paths are equal or have one CRC-32: they would share their random numbers."""
+    seen: dict[int, str] = {}
+    for path in paths:
+        code = path_code(path)
+        if code in seen:
+            raise ConfigError(f"{seen[code]!r} and {path!r} have the same CRC-32 and would share draws. Rename one.")
+        seen[code] = path

@@ -1,0 +1,30 @@
+"""The search by hand: ``init``, ``ask``, ``tell`` and ``finished``, and what they decide by."""
+
+from weedout_core._algorithm.strategies import random_search, select
+from weedout_core._phases.ask_tell import (
+    Generation,
+    SearchState,
+    ask,
+    calibration_batch,
+    finished,
+    init,
+    tell,
+    validation_batch,
+)
+
+__all__ = [
+    "Generation",
+    "SearchState",
+    "ask",
+    "calibration_batch",
+    "finished",
+    "init",
+    "random_search",
+    "select",
+    "tell",
+    "validation_batch",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__

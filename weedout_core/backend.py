@@ -1,0 +1,120 @@
+"""What an author of a backend needs: the record, its calls, and the core's own definitions to build on."""
+
+from weedout_core._algorithm.fitness import FITNESS, accuracy, negative_cross_entropy, predictions
+from weedout_core._algorithm.population import Origin, Population, chunk_size, draw_population
+from weedout_core._algorithm.schedule import (
+    CROP_MARGIN,
+    Batches,
+    TrainPlan,
+    check_plan,
+    decayed_paths,
+    epoch_batches,
+    epoch_crops,
+    epoch_order,
+    learning_rates,
+    train_plan,
+)
+from weedout_core._compaction.compacted import Compaction
+from weedout_core._compaction.kernels import Products, products
+from weedout_core._compaction.making import kept_indices, split_at_first_mask
+from weedout_core._configs.open_points import Precision
+from weedout_core._contract.calls import (
+    Array,
+    CompiledMemory,
+    CompileSeconds,
+    DrawParameters,
+    EpochResult,
+    KeepSmallest,
+    MasksFromKeys,
+    Parameters,
+    Predict,
+    RandomBits,
+    ScorePopulation,
+    Specs,
+    TrainEpoch,
+    TrainInit,
+    TrainState,
+)
+from weedout_core._contract.memory import share_of_memory
+from weedout_core._contract.record import Backend, check_layers, map_tree
+from weedout_core._contract.sgd import sgd_step
+from weedout_core._masks.plan import (
+    MaskPlan,
+    Masks,
+    Sampling,
+    SitePlan,
+    Space,
+    Sparsity,
+    achieved_sparsity,
+    checked_sparsity,
+    masks_from_keys,
+)
+from weedout_core._networks.examples import Examples
+from weedout_core._phases.ask_tell import best_overall
+from weedout_core._random.smallest import keep_smallest, order_keys
+from weedout_core._random.threads import side_by_side
+
+__all__ = [
+    "CROP_MARGIN",
+    "FITNESS",
+    "Array",
+    "Backend",
+    "Batches",
+    "Compaction",
+    "CompileSeconds",
+    "CompiledMemory",
+    "DrawParameters",
+    "EpochResult",
+    "Examples",
+    "KeepSmallest",
+    "MaskPlan",
+    "Masks",
+    "MasksFromKeys",
+    "Origin",
+    "Parameters",
+    "Population",
+    "Precision",
+    "Predict",
+    "Products",
+    "RandomBits",
+    "Sampling",
+    "ScorePopulation",
+    "SitePlan",
+    "Space",
+    "Sparsity",
+    "Specs",
+    "TrainEpoch",
+    "TrainInit",
+    "TrainPlan",
+    "TrainState",
+    "accuracy",
+    "achieved_sparsity",
+    "best_overall",
+    "check_layers",
+    "check_plan",
+    "checked_sparsity",
+    "chunk_size",
+    "decayed_paths",
+    "draw_population",
+    "epoch_batches",
+    "epoch_crops",
+    "epoch_order",
+    "keep_smallest",
+    "kept_indices",
+    "learning_rates",
+    "map_tree",
+    "masks_from_keys",
+    "negative_cross_entropy",
+    "order_keys",
+    "predictions",
+    "products",
+    "sgd_step",
+    "share_of_memory",
+    "side_by_side",
+    "split_at_first_mask",
+    "train_plan",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__

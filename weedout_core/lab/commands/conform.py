@@ -1,0 +1,177 @@
+"""``weedout conform``: does a registered backend, a third party's included, do what the NumPy reference does?"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from weedout_core import load_backend
+from weedout_core._configs.checks import check_at_least
+from weedout_core.backend import Backend
+from weedout_core.errors import BackendError, WeedoutError
+from weedout_core.lab.commands.options import ConformOptions
+from weedout_core.lab.commands.progress import write_line
+
+_PROFILE = "weedout-conform"
+_LINES = 6  # of a failure's message, and of its example: enough to see what differs
+
+Check = Callable[[Backend, Backend], None]
+
+
+class Outcome(NamedTuple):
+    """What came of one check.
+
+    Attributes:
+        check: its name.
+        seconds: it took.
+        reason: why it failed, and for which example; empty if it passed.
+    """
+
+    check: str
+    seconds: float
+    reason: str
+
+    @property
+    def verdict(self) -> str:
+        return "failed" if self.reason else "passed"
+
+
+def run_conform(options: ConformOptions, console: Console) -> int:
+    """Run every check of the conformance kit against a backend, and print a table.
+
+    Returns:
+        0, or 1 if a check failed.
+    Raises:
+        ConfigError: the number of examples is out of range.
+        BackendError: the backend is unknown, or cannot connect.
+        WeedoutError: Hypothesis is not installed.
+    """
+    check_at_least("examples", options.examples, 1)
+    backend, reference = connected(options.name, options.device), load_backend("numpy")
+    outcomes: list[Outcome] = []
+    with fixed_examples(options.examples) as checks, _drawn(console, len(checks)) as (begin, end):
+        for name, check in checks.items():
+            begin(name)
+            outcomes.append(judge(name, check, backend, reference))
+            end(outcomes[-1])
+    console.print(_table(backend, outcomes))
+    failed = [outcome for outcome in outcomes if outcome.reason]
+    for outcome in failed:
+        write_line(console, f"{outcome.check}: {outcome.reason}")
+    seconds = sum(outcome.seconds for outcome in outcomes)
+    write_line(console, f"{len(outcomes) - len(failed)} of {len(outcomes)} checks passed in {seconds:.1f} s")
+    return 1 if failed else 0
+
+
+def connected(name: str, device: str | None) -> Backend:
+    """Connect to a backend. Raises BackendError, in one sentence, however it fails."""
+    try:
+        found: object = load_backend(name, device)
+    except WeedoutError:
+        raise
+    except Exception as error:
+        # A third party's code may fail in any way.
+        raise BackendError(f"backend {name!r} cannot connect: {type(error).__name__}: {error}") from error
+    if not isinstance(found, Backend):
+        raise BackendError(f"the entry point of backend {name!r} must return a Backend; it returned {found!r}.")
+    return found
+
+
+def judge(name: str, check: Check, backend: Backend, reference: Backend) -> Outcome:
+    """Run one check."""
+    reason, start = "", time.perf_counter()
+    try:
+        check(backend, reference)
+    except Exception as error:
+        # Whatever a backend raises where the reference gives an answer is a failed check.
+        reason = "\n    ".join([*_first(_message(error)), *_first("\n".join(getattr(error, "__notes__", [])))])
+    return Outcome(name, time.perf_counter() - start, reason)
+
+
+def _message(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip()}"
+
+
+def _first(text: str) -> list[str]:
+    lines = [line for line in text.splitlines() if line.strip()]
+    return lines[:_LINES] + ["…"] * (len(lines) > _LINES)
+
+
+@contextmanager
+def fixed_examples(count: int) -> Iterator[dict[str, Check]]:
+    """The checks, each of which tries ``count`` examples (costly ones a fifth), the same every time."""
+    try:
+        from hypothesis import Phase, settings  # here, because a run of the experiment does without
+        from hypothesis.configuration import set_hypothesis_home_dir
+
+        from weedout_core.testing import CHECKS
+    except ModuleNotFoundError as error:
+        if error.name != "hypothesis":
+            raise
+        raise WeedoutError("conform needs hypothesis: pip install 'weedout-core[test]'.") from error
+    before = settings.get_current_profile_name()
+    settings.register_profile(
+        _PROFILE,
+        max_examples=count,
+        derandomize=True,
+        deadline=None,
+        database=None,
+        print_blob=False,
+        report_multiple_bugs=False,
+        # The first example that fails: to find the smallest takes minutes where each one is compiled.
+        phases=(Phase.explicit, Phase.generate),
+    )
+    settings.load_profile(_PROFILE)
+    with TemporaryDirectory() as folder:
+        set_hypothesis_home_dir(folder)  # else it leaves a folder of its own where the user stands
+        try:
+            yield dict(CHECKS)
+        finally:
+            set_hypothesis_home_dir(None)
+            settings.load_profile(before)
+
+
+@contextmanager
+def _drawn(console: Console, total: int) -> Iterator[tuple[Callable[[str], None], Callable[[Outcome], None]]]:
+    """Progress: what to call with each check's name before it and its outcome after. A bar, or plain lines."""
+    if not console.is_terminal:
+        yield lambda name: None, lambda outcome: write_line(console, _line(outcome))
+        return
+    columns = BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}")
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=total)
+
+        def begin(name: str) -> None:
+            bar.update(task, description=name)
+
+        def end(outcome: Outcome) -> None:
+            bar.update(task, advance=1)
+            if outcome.reason:
+                write_line(console, _line(outcome))
+
+        yield begin, end
+
+
+def _line(outcome: Outcome) -> str:
+    return f"{outcome.check} · {outcome.verdict} · {outcome.seconds:.1f} s"
+
+
+def _table(backend: Backend, outcomes: list[Outcome]) -> Table:
+    from weedout_core.testing.tolerances import in_words
+
+    table = Table(title=f"{backend.name} on {backend.device}, held to the reference")
+    table.add_column("check")
+    table.add_column("may differ by")
+    table.add_column("result")
+    table.add_column("seconds", justify="right")
+    for outcome in outcomes:
+        colour = "red" if outcome.reason else "green"
+        table.add_row(
+            outcome.check, in_words(outcome.check), f"[{colour}]{outcome.verdict}[/]", f"{outcome.seconds:.1f}"
+        )
+    return table

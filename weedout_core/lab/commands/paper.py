@@ -1,0 +1,124 @@
+"""``weedout paper`` from its options to the table: everything is checked first, then groups are run and committed."""
+
+import time
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from weedout_core import Network, load_backend, mask_plan, mask_space
+from weedout_core.backend import Backend
+from weedout_core.errors import WeedoutWarning
+from weedout_core.lab.commands.options import PaperOptions, RunOptions
+from weedout_core.lab.commands.progress import progress, warn, warnings_said, write_line
+from weedout_core.lab.data.datasets import Dataset, load_dataset
+from weedout_core.lab.experiment.configuration import ExperimentConfig, checked_network, with_chunk, with_together
+from weedout_core.lab.experiment.events import Event
+from weedout_core.lab.experiment.group import run_group
+from weedout_core.lab.experiment.rows import CurveRow, ResultRow, SearchRow, TimingRow
+from weedout_core.lab.experiment.timings import Stopwatch, timing_line
+from weedout_core.lab.files import write_file
+from weedout_core.lab.report.figures import figure2
+from weedout_core.lab.report.tables import close_calls, results_table
+from weedout_core.lab.run.checkpoints import Checkpoints, Pace
+from weedout_core.lab.run.record import new_record
+from weedout_core.lab.run.run_folder import RunFolder, open_run
+
+INTERRUPTED = 130
+
+
+def run_paper(options: PaperOptions, arguments: Sequence[str], out: Console, err: Console) -> int:
+    """Run the experiment, or what is left of it.
+
+    Args:
+        options: from ``parse``.
+        arguments: the command line, to be recorded.
+        out: where the table goes.
+        err: where progress goes.
+    Returns:
+        0, or 130 if the user interrupted.
+    Raises:
+        WeedoutError: nothing is written where it comes before the first group.
+    """
+    config, run = options.config, options.run
+    dataset = load_dataset(config.dataset, run.data_dir, config.train_examples, config.test_examples)
+    options_of_backend = {} if run.cache is None else {"cache": run.cache}
+    backend = load_backend(config.backend, config.device, config.devices, **options_of_backend)
+    net = checked_network(config, dataset, backend)
+    with warnings_said(err):
+        _look_for_small_sites(config, net)
+        record = new_record(config, dataset, net, backend, arguments, run.data_dir)
+    path = run.out or Path("runs") / f"{config.dataset}-{record.digest[:12]}"
+    with open_run(path, record, run.allow_other_versions) as folder:
+        write_line(err, f"{path}: {len(folder.committed)} of {len(folder.sparsities)} groups done")
+        if run.save_parameters and (sentence := _without_parameters(folder)):
+            warn(err, sentence)
+        try:
+            _run_groups(with_chunk(config, folder.record.chunk), run, dataset, backend, folder, err)
+            _finish(config, folder, out)
+        except KeyboardInterrupt:
+            kept = f"{len(folder.committed)} of {len(folder.sparsities)} groups are kept in {path}"
+            write_line(err, f"weedout: interrupted; {kept}, and the same command continues.")
+            return INTERRUPTED
+    return 0
+
+
+def _look_for_small_sites(config: ExperimentConfig, net: Network) -> None:
+    """Warn where a sparsity would remove a site's last node."""
+    for sparsity in config.sparsity:
+        mask_plan(mask_space(net), sparsity, config.search.sampling)
+
+
+def _without_parameters(folder: RunFolder) -> str | None:
+    """A sentence on the groups that are done and left no weights, or None where there are none."""
+    missing = folder.without_parameters
+    if not missing:
+        return None
+    return (
+        f"sparsity {', '.join(f'{sparsity:g}' for sparsity in missing)} was computed without --save-parameters, and "
+        "its weights are not kept. To have them, give another --out, where all of it is computed again."
+    )
+
+
+def _run_groups(
+    config: ExperimentConfig, run: RunOptions, dataset: Dataset, backend: Backend, folder: RunFolder, err: Console
+) -> None:
+    missing = [sparsity for sparsity in folder.sparsities if sparsity not in folder.committed]
+    together = {group["sparsity"]: group["trained_together"] for group in folder.record.groups}
+    with progress(config, len(missing), err) as draw, warnings.catch_warnings():
+        warnings.simplefilter("ignore", WeedoutWarning)  # said before
+        for sparsity in missing:
+            stopwatch = Stopwatch(time.perf_counter, backend.compile_seconds)
+
+            def on_event(event: Event, stopwatch: Stopwatch = stopwatch) -> None:
+                stopwatch(event)
+                draw(event)
+
+            kept = Checkpoints(
+                folder.checkpoints(sparsity),
+                folder.record.digest,
+                Pace(run.checkpoint_minutes, run.checkpoint_epochs),
+                lambda sentence: warn(err, sentence),
+            )
+            try:
+                decided = with_together(config, together[sparsity])
+                group = run_group(decided, sparsity, dataset, backend, on_event, kept.latest(), kept.offer)
+            except KeyboardInterrupt:
+                kept.flush()
+                raise
+            folder.commit(group, stopwatch.rows, run.save_parameters)
+
+
+def _finish(config: ExperimentConfig, folder: RunFolder, out: Console) -> None:
+    folder.assemble()  # a process may have been killed between a commit and the tables
+    curves = folder.rows("curves.csv", CurveRow)
+    out.print(results_table(config, folder.rows("results.csv", ResultRow)))
+    if sentence := close_calls(config, folder.rows("search.csv", SearchRow)):
+        write_line(out, sentence)
+    if curves:
+        write_file(folder.path / "figure2.png", figure2(config, curves))
+    figure = "Figure 2 in figure2.png" if curves else "no figure, for no epoch was trained"
+    if timings := folder.rows("timings.csv", TimingRow):
+        write_line(out, f"{timing_line(timings)}.")
+    write_line(out, f"{folder.path}: every cell in results.csv, {figure}.")

@@ -1,0 +1,237 @@
+"""``weedout plan``: what an experiment would take, before any of it is run.
+
+Sizes and counts are exact; hours come from a short measurement on this device, memory from the compiler where the
+backend's framework can tell.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+
+from weedout_core import Network, SearchConfig, compact, costs, key, load_backend, mask_plan, mask_space
+from weedout_core.backend import Backend, train_plan
+from weedout_core.lab.commands.options import PlanOptions
+from weedout_core.lab.commands.probe import Probe, measure
+from weedout_core.lab.commands.progress import warnings_said, write_line
+from weedout_core.lab.data.datasets import Dataset, load_dataset
+from weedout_core.lab.experiment.configuration import (
+    ExperimentConfig,
+    checked_network,
+    resolve_chunk,
+    resolve_together,
+    with_chunk,
+)
+
+_ALIKE = 1.1  # multiply-adds that differ by less take about the same time
+
+
+class Measured(NamedTuple):
+    """What was measured for some sparsities."""
+
+    sparsities: Sequence[float]
+    probe: Probe
+
+
+class Work(NamedTuple):
+    """What the experiment amounts to at each of its sparsities.
+
+    Attributes:
+        evaluations: the most candidates that are scored, over all repeats; None where a search has no end but patience.
+        batch: validation examples a candidate is scored on.
+        epochs: of training.
+        steps: training steps an epoch, each of all networks that are trained together.
+        networks: trained together.
+        parts: in which all networks of the sparsity are trained, one after another.
+        batch_size: examples a step, of each network.
+        tested: examples in the test split.
+        evaluated: examples that each network is evaluated on: the test split after each epoch, and at the end the
+            training and the test split.
+    """
+
+    evaluations: int | None
+    batch: int
+    epochs: int
+    steps: int
+    networks: int
+    parts: int
+    batch_size: int
+    tested: int
+    evaluated: int
+
+
+def run_plan(options: PlanOptions, out: Console, err: Console) -> int:
+    """Print the plan. Returns 0.
+
+    Raises:
+        WeedoutError: the options do not fit together, as for ``weedout paper``.
+    """
+    config, probe = options.config, options.probe
+    dataset = load_dataset(config.dataset, probe.data_dir, config.train_examples, config.test_examples)
+    backend = load_backend(config.backend, config.device, config.devices)
+    net = checked_network(config, dataset, backend)
+    config = with_chunk(config, resolve_chunk(config, net))
+    with warnings_said(err):
+        together = resolve_together(config, net, backend, len(dataset.train.y) + len(dataset.test.y))
+    amount = work(config, dataset, together)
+    write_line(out, f"{config.network} on {config.dataset}: {_sizes(net)}")
+    out.print(_sparsities(config, net))
+    for line in _amounts(amount, dataset, config):
+        write_line(out, line)
+    for line in _memory(backend, net, config, amount, len(dataset.train.y), probe.topology):
+        write_line(out, line)
+    measured: list[Measured] = []
+    for sparsities in alike(config, net):
+        write_line(err, f"measuring {backend.name} on {backend.device} at sparsity {sparsities[0]:g} …")
+        measured.append(Measured(sparsities, _measure(backend, net, config, amount, sparsities[0])))
+    for line in _hours(amount, measured, backend):
+        write_line(out, line)
+    return 0
+
+
+def work(config: ExperimentConfig, dataset: Dataset, together: int) -> Work:
+    """Count an experiment's evaluations and steps, where so many networks are trained together."""
+    plan, tested = train_plan(config.train, len(dataset.train.y)), len(dataset.test.y)
+    batch = len(dataset.validation.y)
+    if config.search.batch_policy != "whole":
+        batch = min(config.search.batch, batch)
+    scored = evaluations(config.search)
+    return Work(
+        evaluations=None if scored is None else config.repeats * scored,
+        batch=batch,
+        epochs=config.train.epochs,
+        steps=plan.steps,
+        networks=together,
+        parts=-(-2 * config.repeats // together),
+        batch_size=plan.batch_size,
+        tested=tested,
+        evaluated=config.train.epochs * tested + len(dataset.train.y) + tested,
+    )
+
+
+def evaluations(search: SearchConfig) -> int | None:
+    """The most candidates that one search scores; None where only patience ends it."""
+    ends = [] if search.budget is None else [search.budget]
+    if search.generations is not None:
+        later = search.population - (1 if search.elite == "cache" else 0)
+        rescored = search.generations if search.winner == "rescored" else 0
+        ends.append(search.population + (search.generations - 1) * later + rescored)
+    return min(ends, default=None)
+
+
+def alike(config: ExperimentConfig, net: Network) -> list[list[float]]:
+    """The sparsities at which about as much is computed, side by side. The first of each list stands for all of it."""
+    found, macs = list[list[float]](), list[int]()
+    # From the largest on, so that sparsity 0, where no mask is left to be drawn or applied, stands for no other.
+    for sparsity in reversed(config.sparsity):
+        needed = costs(_compacted(config, net, sparsity)).macs
+        if macs and needed <= _ALIKE * macs[-1]:
+            found[-1].append(sparsity)
+        else:
+            found.append([sparsity])
+            macs.append(needed)
+    return found
+
+
+def _compacted(config: ExperimentConfig, net: Network, sparsity: float) -> Network:
+    """What networks of a sparsity are computed as: the parent where masks keep different numbers of nodes."""
+    return compact(net, mask_plan(mask_space(net), sparsity, config.search.sampling).counts).net
+
+
+def _sizes(net: Network) -> str:
+    cost, nodes = costs(net), sum(_nodes(net).values())
+    return (
+        f"{cost.parameters / 1e6:.2f} million parameters, {cost.macs / 1e6:,.1f} million multiply-adds an example "
+        f"(forward), {nodes:,} nodes at {len(mask_space(net))} sites"
+    )
+
+
+def _nodes(net: Network) -> dict[str, int]:
+    return {site: math.prod(shape) for site, shape in mask_space(net).items()}
+
+
+def _sparsities(config: ExperimentConfig, net: Network) -> Table:
+    """What a mask of each sparsity leaves active. Masks of one sparsity differ little: one is drawn."""
+    numpy = load_backend("numpy")
+    table = Table(title="What acts under a mask, and what its compacted network computes", show_edge=False)
+    for name in ("sparsity", "active parameters", "active multiply-adds", "computed multiply-adds"):
+        table.add_column(name, justify="right")
+    for sparsity in config.sparsity:
+        masks = numpy.sample_masks(key(config.seed), mask_space(net), sparsity, 1, config.search.sampling)
+        cost = costs(net, {site: numpy.to_numpy(mask)[0] for site, mask in masks.items()})
+        table.add_row(
+            f"{sparsity:g}",
+            _part(cost.active_parameters, cost.parameters),
+            _part(cost.active_macs, cost.macs),
+            _part(costs(_compacted(config, net, sparsity)).macs, cost.macs),
+        )
+    if not config.train.compaction:
+        table.caption = "in the search; with compaction off, networks are trained as large as the parent"
+    return table
+
+
+def _part(some: int, whole: int) -> str:
+    return f"{some:,} ({100 * some / whole:.0f} %)"
+
+
+def _amounts(amount: Work, dataset: Dataset, config: ExperimentConfig) -> Iterator[str]:
+    splits, groups = (len(dataset.train.y), len(dataset.validation.y), len(dataset.test.y)), len(config.sparsity)
+    yield "{:,} training, {:,} validation and {:,} test examples".format(*splits)
+    scored = "no end but patience"
+    if amount.evaluations is not None:
+        scored = f"at most {groups * amount.evaluations:,} candidates"
+    yield f"search: {scored}, each on {amount.batch:,} examples, {config.search.chunk} masks at once"
+    steps = groups * amount.parts * amount.epochs * amount.steps
+    yield f"training: {steps:,} steps of {amount.networks} networks with {amount.batch_size:,} examples each"
+    yield (
+        f"evaluation: each network on {amount.evaluated:,} examples, the test split after each epoch, and it and the "
+        "training split at the end"
+    )
+
+
+def _memory(
+    backend: Backend, net: Network, config: ExperimentConfig, amount: Work, examples: int, topology: str | None
+) -> Iterator[str]:
+    if backend.compiled_memory is None:
+        yield f"memory: {backend.name} has no compiler that could tell"
+        return
+    # There the compacted networks are the largest.
+    least = min(config.sparsity)
+    found = backend.compiled_memory(net, config.search_at(least), config.train, examples, amount.networks, topology)
+    where = topology or backend.device
+    for program, size in found.items():
+        yield f"memory of {program} at sparsity {least:g}, a device of {where}: {size / 2**30:.2f} GiB"
+
+
+def _measure(backend: Backend, net: Network, config: ExperimentConfig, amount: Work, sparsity: float) -> Probe:
+    return measure(
+        backend, net, config.search_at(sparsity), config.train, batch=amount.batch, batch_size=amount.batch_size,
+        steps=amount.steps, networks=amount.networks, tested=amount.tested,
+    )  # fmt: skip
+
+
+def _hours(amount: Work, measured: Sequence[Measured], backend: Backend) -> Iterator[str]:
+    for sparsities, probe in measured:
+        yield (
+            f"measured on {backend.device} for sparsity {', '.join(f'{one:g}' for one in sorted(sparsities))}: "
+            f"{_time(probe.candidate)} a candidate, {_time(probe.step)} a step, "
+            f"{_time(probe.thousand)} an evaluation on 1,000 examples, {_time(probe.compiling)} compiling"
+        )
+    each = [probe for sparsities, probe in measured for _ in sparsities]
+    training = amount.parts * amount.epochs * amount.steps * sum(probe.step for probe in each)
+    evaluation = amount.parts * amount.evaluated / 1000 * sum(probe.thousand for probe in each)
+    search = None if amount.evaluations is None else amount.evaluations * sum(probe.candidate for probe in each)
+    known = f"training: {_time(training)}; evaluation: {_time(evaluation)}"
+    yield f"search: {'unknown' if search is None else _time(search)}; {known}"
+    if search is not None:
+        whole = search + training + evaluation
+        yield f"together about {_time(whole)} on this machine, if all of it runs at this speed"
+
+
+def _time(seconds: float) -> str:
+    for unit, length in (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.3g} s"

@@ -1,0 +1,48 @@
+"""Networks by name: "mlp", "wrn-28-10", "vgg-64"."""
+
+import re
+
+from weedout_core import Network, mlp, vgg, wide_resnet
+from weedout_core.errors import ConfigError
+from weedout_core.nn import Granularity, Shape
+
+_WIDE_RESNET, _VGG = re.compile(r"wrn-(\d+)-(\d+)"), re.compile(r"vgg-(\d+)")
+_MLP_HIDDEN = (512, 512)
+
+
+def check_network_name(name: str) -> None:
+    """Raise ConfigError unless a name is one that :func:`build` knows."""
+    if name != "mlp" and not _WIDE_RESNET.fullmatch(name) and not _VGG.fullmatch(name):
+        raise ConfigError(
+            f'network must be "mlp", "wrn-D-K" (a Wide ResNet of depth D and width K, such as "wrn-28-10") or "vgg-W" '
+            f'(of width W, such as "vgg-64"); got {name!r}.'
+        )
+
+
+def build(
+    name: str,
+    input_shape: Shape,
+    classes: int,
+    hidden: tuple[int, ...] | None = None,
+    granularity: Granularity = "node",
+    rescale: bool = False,
+    mask_residual: bool = False,
+) -> Network:
+    """A network by its name.
+
+    Args:
+        name: "mlp", "wrn-D-K" or "vgg-W".
+        input_shape: of one example.
+        classes: logits.
+        hidden: units of the fully connected hidden layers; None: 512, 512 for "mlp", else none.
+        granularity, rescale, mask_residual: as for ``wc.wide_resnet``; what a network has no use for is ignored.
+    Raises:
+        ConfigError: the name is unknown, or the network cannot take such inputs.
+    """
+    check_network_name(name)
+    if name == "mlp":
+        return mlp(input_shape, _MLP_HIDDEN if hidden is None else hidden, classes, rescale)
+    if found := _VGG.fullmatch(name):
+        return vgg(int(found[1]), classes, input_shape, granularity, rescale, hidden or ())
+    depth, width = (int(number) for number in name.split("-")[1:])
+    return wide_resnet(depth, width, classes, input_shape, granularity, rescale, mask_residual, hidden or ())

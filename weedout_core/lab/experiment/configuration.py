@@ -1,0 +1,185 @@
+"""The paper's experiment: at each sparsity, the winners of searches against random controls, trained alike.
+
+A *cell* is one sparsity × arm × repeat. A *group* is all cells of one sparsity: its searches run one after
+another, its networks are trained together, as many as memory holds. It is the unit of work, of commit and of resuming.
+"""
+
+import warnings
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from weedout_core import Network, SearchConfig, TrainConfig, key, mask_plan, mask_space
+from weedout_core._configs.checks import check_at_least, check_option, check_options, is_integer
+from weedout_core._configs.open_points import choice
+from weedout_core._configs.search_config import Control
+from weedout_core.backend import Backend, check_layers, check_plan, checked_sparsity, chunk_size, train_plan
+from weedout_core.errors import ConfigError, WeedoutWarning
+from weedout_core.lab.data.datasets import DATASETS, Dataset
+from weedout_core.lab.experiment.architecture import build, check_network_name
+from weedout_core.lab.experiment.memory import training_bytes, usable
+from weedout_core.lab.statistics import IntervalMethod
+from weedout_core.nn import Granularity
+
+
+@dataclass(frozen=True)
+class ExperimentConfig:
+    """What is compared, on which data, how often. The paper's numbers, on a network and data of ours.
+
+    Attributes:
+        dataset: "digits" (bundled, no download), "mnist", "fashion-mnist", "cifar10" or "cifar100".
+        network: "mlp"; "wrn-D-K", a Wide ResNet of depth D and width K such as "wrn-28-10"; "vgg-W", a small VGG of
+            width W. On the command line it sets the learning phase too.
+        hidden: units of each fully connected hidden layer before the logits; None: 512 512 for "mlp", else none.
+        granularity: of the masks in convolutional layers: "node", every unit of an activation, or "channel"; for
+            networks that have some.
+        mask_residual: mask the sums of residual blocks too; for "wrn-D-K".
+        train_examples, test_examples: use so many of the training and test examples, stratified; None uses all.
+        sparsity: the fractions of nodes removed, each in [0, 1).
+        repeats: independent runs of both arms at each sparsity, ≥ 1.
+        seed: of everything random, in [0, 2^64).
+        backend: what computes: "numpy" (the slow reference), "jax", "torch", "torch_xla", "tpu" (PyTorch with
+            torch_tpu), or a third party's.
+        device: the kind of device ("cpu", "gpu", "tpu"); None takes the backend's default.
+        devices: how many devices a population, and a training batch, is shared over, ≥ 1.
+        together: networks trained at once, ≥ 1; None: all of a sparsity, or as many as the device's memory holds.
+        rescale: divide masked activations by the fraction kept.
+        control: a random member of the search's first generation, or an independent draw.
+        validation_in_training: a fixed point: no arm is ever trained on the validation split.
+        interval: the 95 % interval of the repeats.
+        search: the search phase; its ``sparsity`` is replaced by each of ``sparsity``.
+        train: the learning phase.
+    Raises:
+        ConfigError: a field is out of its range.
+    """
+
+    dataset: str = "digits"
+    network: str = choice(20, "depth, width", "mlp")
+    hidden: tuple[int, ...] | None = choice(14, "last fully-connected layers", None)
+    granularity: Granularity = choice(6, "node in a convolutional layer", "node")
+    mask_residual: bool = choice(13, "place of the mask in a pre-activation block", False)
+    train_examples: int | None = None
+    test_examples: int | None = None
+    sparsity: tuple[float, ...] = (0.0, 0.2, 0.4, 0.6, 0.8)
+    repeats: int = 5
+    seed: int = 0
+    backend: str = "jax"
+    device: str | None = None
+    devices: int = 1
+    together: int | None = None
+    rescale: bool = choice(15, "rescaling by 1/(1−η)", False)
+    control: Control = choice(17, "control", "member")
+    validation_in_training: Literal["never"] = choice(19, "validation data in training", "never")
+    interval: IntervalMethod = choice(21, "95 % interval of the repeats", "student_t")
+    search: SearchConfig = field(default_factory=lambda: SearchConfig(sparsity=0.0))
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+    def __post_init__(self) -> None:
+        check_options(self)
+        check_option("dataset", self.dataset, DATASETS)
+        check_network_name(self.network)
+        for name in ("train_examples", "test_examples"):
+            check_at_least(name, getattr(self, name), 1, optional=True)
+        if self.hidden is not None and any(not is_integer(units) or units < 1 for units in self.hidden):
+            raise ConfigError(f"hidden must be layers of at least one unit each; got {self.hidden!r}.")
+        if self.hidden == () and self.network == "mlp":
+            raise ConfigError("hidden must be at least one layer for the network mlp; got none.")
+        # + 0.0 makes one zero of both. Sorted, so that the order in which they are named is no part of a run.
+        sparsity = tuple(sorted(checked_sparsity(value) + 0.0 for value in self.sparsity))
+        if not sparsity or len(set(sparsity)) != len(sparsity):
+            raise ConfigError(f"sparsity must be one or more values, each of them once; got {self.sparsity!r}.")
+        object.__setattr__(self, "sparsity", sparsity)
+        check_at_least("repeats", self.repeats, 1)
+        check_at_least("devices", self.devices, 1)
+        check_at_least("together", self.together, 1, optional=True)
+        _check_masks(self)
+        key(self.seed)  # raises if it is out of range
+
+    def search_at(self, sparsity: float) -> SearchConfig:
+        """The search phase at one sparsity."""
+        return replace(self.search, sparsity=sparsity)
+
+
+def _check_masks(config: ExperimentConfig) -> None:
+    """Raise ConfigError for choices that the network leaves without effect, which would be recorded all the same."""
+    if config.granularity == "channel" and config.network == "mlp":
+        raise ConfigError(
+            "granularity=\"channel\" needs a network with convolutions, wrn-D-K or vgg-W; got network='mlp'. "
+            "Take such a network, or leave granularity out."
+        )
+    if config.mask_residual and not config.network.startswith("wrn-"):
+        raise ConfigError(
+            f"mask_residual needs a network with residual blocks, wrn-D-K; got network={config.network!r}. "
+            "Take such a network, or leave mask_residual out."
+        )
+
+
+def network(config: ExperimentConfig, dataset: Dataset) -> Network:
+    """The parent, for a dataset's images and classes. Raises ConfigError where the network cannot take them."""
+    return build(
+        config.network, dataset.input_shape, dataset.classes, config.hidden, config.granularity, config.rescale,
+        config.mask_residual,
+    )  # fmt: skip
+
+
+def checked_network(config: ExperimentConfig, dataset: Dataset, backend: Backend) -> Network:
+    """The parent, where every phase can be carried out with it.
+
+    Raises:
+        ConfigError, BackendError: the network cannot take the images, cannot be trained as configured, or has layers
+            that the backend does not compute.
+    """
+    net = network(config, dataset)
+    check_plan(net, train_plan(config.train, len(dataset.train.y)))
+    check_layers(backend, net)
+    return net
+
+
+def resolve_chunk(config: ExperimentConfig, net: Network) -> int:
+    """How many candidates are scored at once. Decided once a run: floats may depend on it in the last bits."""
+    return chunk_size(mask_plan(mask_space(net), 0.0), config.search)
+
+
+def with_chunk(config: ExperimentConfig, chunk: int) -> ExperimentConfig:
+    """The configuration with the chunk that was decided for the run."""
+    return replace(config, search=replace(config.search, chunk=chunk))
+
+
+def resolve_together(config: ExperimentConfig, net: Network, backend: Backend, examples: int) -> int:
+    """How many networks are trained at once: ``config.together``, or an estimate of what fits the device's memory.
+
+    Decided once a run, as the chunk is. It is the same for all sparsities: what a mask removes is counted too. Where
+    not all fit, they are cut into as few slices as hold them, of equal size: 10 networks where 6 fit are 5 and 5.
+
+    Args:
+        config: the experiment.
+        net: its parent.
+        backend: what computes; where it does not know its memory, all networks fit.
+        examples: that lie on the device while training: those of the training and of the test split.
+    Warns:
+        WeedoutWarning: not even one network fits; one at a time is trained.
+    """
+    networks = 2 * config.repeats
+    if config.together is not None or backend.memory is None:
+        return min(config.together or networks, networks)
+
+    def needed(together: int) -> int:
+        return training_bytes(net, config.train, examples, config.devices, together)
+
+    most = usable(backend.memory)
+    fit = next((together for together in range(networks, 0, -1) if needed(together) <= most), 0)
+    if fit == 0:
+        warnings.warn(
+            f"to train one network on batches of {config.train.batch_size:,} examples is estimated to take "
+            f"{needed(1) / 2**30:.2f} GiB, and {backend.device} has {most / 2**30:.2f} GiB for it (half of its "
+            "memory): networks are trained one at a time, and memory may run out. If it does, lower batch_size or "
+            "raise devices.",
+            WeedoutWarning,
+            stacklevel=2,
+        )
+    cuts = -(-networks // max(1, fit))
+    return -(-networks // cuts)
+
+
+def with_together(config: ExperimentConfig, together: int) -> ExperimentConfig:
+    """The configuration with the number of networks trained at once that was decided for the run."""
+    return replace(config, together=together)

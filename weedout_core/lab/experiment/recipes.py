@@ -1,0 +1,55 @@
+"""How the command line trains a network where nothing else is said: presets, and ours.
+
+Of the learning phase the paper gives one number, its batch of 1,024 (section 3). The rest is taken from Zagoruyko,
+Komodakis, "Wide Residual Networks" (BMVC 2016), section 3: 200 epochs, crops padded by 4 and flips, Nesterov momentum
+0.9 and decay 5e-4 (``TrainConfig``'s own, for every network). Their learning rate, 0.1, is for a batch of 128; it
+grows with the batch, to 0.8, after five epochs of warm-up (Goyal et al., "Accurate, large minibatch SGD", 2017,
+section 2), of fewer than fifty epochs after a tenth. In place of their three drops the rate follows a cosine, which
+ends at 0 for any number of epochs; theirs are ``--schedule step --step-epochs 60 120 160``. WRN-10-1 is the small one,
+for a subset of CIFAR on two cores.
+"""
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from types import MappingProxyType
+from typing import Any
+
+from weedout_core import TrainConfig
+
+_CIFAR = MappingProxyType(
+    {"epochs": 200, "batch_size": 1024, "learning_rate": 0.8, "warmup_epochs": 5, "augmentation": "crop_flip"}
+)
+
+#: The fields of ``TrainConfig`` that a network brings, by patterns of its name, of which the first that fits holds.
+RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "mlp": MappingProxyType({}),
+        "wrn-10-1": MappingProxyType({"epochs": 8, "batch_size": 64, "learning_rate": 0.1}),
+        "wrn-*": _CIFAR,
+        "vgg-*": _CIFAR,
+    }
+)
+
+#: The fields that some network brings.
+BROUGHT = frozenset(name for fields in RECIPES.values() for name in fields)
+
+_ONLY_ON_CIFAR = {"augmentation"}  # a mirrored digit is none
+
+
+def recipe(network: str, dataset: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of ``TrainConfig``: those that are given, and what the network brings; an unknown one brings none."""
+    brought = next((fields for name, fields in RECIPES.items() if fnmatchcase(network, name)), {})
+    left_out = set[str]() if dataset.startswith("cifar") else _ONLY_ON_CIFAR
+    fields = {name: value for name, value in brought.items() if name not in left_out} | dict(given)
+    if "warmup_epochs" in brought and "warmup_epochs" not in given:
+        fields["warmup_epochs"] = min(brought["warmup_epochs"], fields["epochs"] // 10)
+    return fields
+
+
+def recipe_text(field: str) -> str:
+    """What the networks bring for a field, such as "20 for mlp, 8 for wrn-10-1, 200 for wrn-* and vgg-*"."""
+    networks: dict[Any, list[str]] = {}
+    for network, fields in RECIPES.items():
+        networks.setdefault(fields.get(field, getattr(TrainConfig(), field)), []).append(network)
+    text = ", ".join(f"{value} for {' and '.join(names)}" for value, names in networks.items())
+    return f"{text} on CIFAR" if field in _ONLY_ON_CIFAR else text

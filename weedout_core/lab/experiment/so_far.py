@@ -1,0 +1,31 @@
+"""How far a group has come: what a checkpoint holds, and what fetches it."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from weedout_core import Trained
+
+#: The fitness of every generation of some searches.
+Scored = tuple[tuple[np.ndarray, ...], ...]
+
+
+class GroupProgress(NamedTuple):
+    """How far a group has come.
+
+    Attributes:
+        scored: for each repeat whose search has begun, the fitness of its generations so far.
+        trained: its networks in order: those that are trained, in the slices that were trained together, and the
+            slice in work after some epochs; () before the first epoch has ended.
+    """
+
+    scored: Scored
+    trained: tuple[Trained, ...]
+
+
+#: A group that has not begun.
+NOTHING = GroupProgress((), ())
+
+
+Fetch = Callable[[], GroupProgress]

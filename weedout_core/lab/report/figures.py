@@ -1,0 +1,91 @@
+"""The paper's Figure 2 from a run: train (a) and test accuracy (b) by epoch, at each sparsity, for both arms."""
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from weedout_core.lab.experiment.configuration import ExperimentConfig
+from weedout_core.lab.experiment.rows import ARMS, CurveRow
+from weedout_core.lab.report.tables import interval_key
+from weedout_core.lab.statistics import mean_interval
+
+#: Okabe and Ito's colours, which stay apart for colour-blind readers; the yellow is too pale for lines.
+_PALETTE = ("#000000", "#0072B2", "#009E73", "#E69F00", "#D55E00", "#CC79A7", "#56B4E9")
+_STYLES = {"weedout": "-", "control": (0, (4, 2))}
+_PANELS = (("train_accuracy", "(a) train"), ("test_accuracy", "(b) test"))
+
+
+def figure2(config: ExperimentConfig, rows: Sequence[CurveRow]) -> bytes:
+    """The figure as PNG. ``rows`` must hold at least one epoch."""
+    sparsities = sorted({row.sparsity for row in rows})
+    colours = _colours(len(sparsities))
+    figure = Figure(figsize=(11, 4.8), layout="constrained")
+    FigureCanvasAgg(figure)  # draws without a display, and without pyplot's global state
+    panels = figure.subplots(1, 2)
+    for panel, (field, title) in zip(panels, _PANELS, strict=True):
+        for sparsity, colour in zip(sparsities, colours, strict=True):
+            for arm in ARMS:
+                cells = [row for row in rows if row.sparsity == sparsity and row.arm == arm]
+                _draw_curve(panel, config, cells, field, colour, arm)
+        _label(panel, title)
+        _zoom(panel, rows, field)
+    figure.legend(handles=_legend(sparsities, colours), loc="outside right center", frameon=False)
+    runs = "1 run" if config.repeats == 1 else f"mean of {config.repeats} runs, shaded: 95 % interval"
+    figure.suptitle(f"Weedout and random control on {config.dataset} ({runs})", fontsize=11)
+    image = io.BytesIO()
+    figure.savefig(image, format="png", dpi=150)
+    return image.getvalue()
+
+
+def _draw_curve(
+    panel: Any, config: ExperimentConfig, rows: Sequence[CurveRow], field: str, colour: Any, arm: str
+) -> None:
+    epochs = sorted({row.epoch for row in rows})
+    key = interval_key(config)
+    intervals = [
+        mean_interval([getattr(row, field) for row in rows if row.epoch == epoch], config.interval, key)
+        for epoch in epochs
+    ]
+    mean, low, high = 100 * np.array(intervals, dtype=float).reshape(-1, 3).T
+    marker = "o" if len(epochs) == 1 else None  # a single epoch is a point, and a line would not show it
+    panel.plot(epochs, mean, color=colour, linestyle=_STYLES[arm], linewidth=1.6, marker=marker, markersize=4)
+    panel.fill_between(epochs, low, np.minimum(high, 100), color=colour, alpha=0.12, linewidth=0)
+
+
+def _label(panel: Any, title: str) -> None:
+    panel.set_title(title, loc="left", fontsize=11)
+    panel.set_xlabel("epoch")
+    panel.set_ylabel("accuracy (%)")
+    panel.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+    panel.grid(alpha=0.25, linewidth=0.6)
+    panel.spines[["top", "right"]].set_visible(False)
+
+
+def _zoom(panel: Any, rows: Sequence[CurveRow], field: str) -> None:
+    """Let the first epoch run off the bottom where more follow: it would press all others against the top."""
+    values = [100 * getattr(row, field) for row in rows]
+    later = [100 * getattr(row, field) for row in rows if row.epoch > 1] or values
+    margin = 0.03 * max(max(values) - min(later), 1.0)
+    panel.set_ylim(min(later) - margin, max(values) + margin)
+
+
+def _legend(sparsities: Sequence[float], colours: Sequence[Any]) -> list[Line2D]:
+    by_colour = [
+        Line2D([], [], color=colour, label=f"sparsity {sparsity:g}")
+        for sparsity, colour in zip(sparsities, colours, strict=True)
+    ]
+    by_style = [Line2D([], [], color="#555555", linestyle=_STYLES[arm], label=arm) for arm in ARMS]
+    return by_colour + by_style
+
+
+def _colours(count: int) -> list[Any]:
+    if count <= len(_PALETTE):
+        return list(_PALETTE[:count])
+    return [colormaps["viridis"](value) for value in np.linspace(0, 0.92, count)]

@@ -1,0 +1,135 @@
+"""The table at the end of a run: Weedout against its random controls, sparsity by sparsity."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from rich import box
+from rich.table import Table
+
+from weedout_core._algorithm.agreement import too_close
+from weedout_core._random.keys import of_intervals
+from weedout_core.lab.experiment.configuration import ExperimentConfig
+from weedout_core.lab.experiment.rows import ResultRow, SearchRow
+from weedout_core.lab.statistics import Interval, mean_interval, paired_difference
+from weedout_core.random import Key
+
+_METHODS = {"student_t": "Student t", "normal": "normal", "bootstrap": "bootstrap"}
+_NAMED = 3  # searches too close to call that are named; search.csv has all
+
+
+class Comparison(NamedTuple):
+    """The two arms at one sparsity.
+
+    Attributes:
+        sparsity: of both.
+        control, weedout: test accuracy.
+        difference: weedout − control, repeat by repeat; None where the arms are the same network.
+        fitness: of the winners, mean over the repeats.
+        population_fitness: mean over the repeats; NaN where it was not measured on the winners' batch.
+    """
+
+    sparsity: float
+    control: Interval
+    weedout: Interval
+    difference: Interval | None
+    fitness: float
+    population_fitness: float
+
+
+def interval_key(config: ExperimentConfig) -> Key:
+    """The stream of the bootstrap: apart from the repeats', which are small numbers."""
+    return of_intervals(config.seed)
+
+
+def compare(config: ExperimentConfig, rows: Sequence[ResultRow]) -> list[Comparison]:
+    """The arms of each sparsity that has results."""
+    return [
+        _comparison(config, sparsity, [row for row in rows if row.sparsity == sparsity])
+        for sparsity in sorted({row.sparsity for row in rows})
+    ]
+
+
+def _comparison(config: ExperimentConfig, sparsity: float, rows: Sequence[ResultRow]) -> Comparison:
+    draws, method = interval_key(config), config.interval
+    winners = [row for row in rows if row.arm == "weedout"]
+    control = {row.repeat: row.test_accuracy for row in rows if row.arm == "control"}
+    paired = [control[row.repeat] for row in winners]
+    weedout = [row.test_accuracy for row in winners]
+    return Comparison(
+        sparsity,
+        mean_interval(paired, method, draws),
+        mean_interval(weedout, method, draws),
+        None if identical(config, sparsity) else paired_difference(weedout, paired, method, draws),
+        _mean([row.fitness for row in winners]),
+        _mean([row.population_mean_fitness for row in winners]),
+    )
+
+
+def identical(config: ExperimentConfig, sparsity: float) -> bool:
+    """Whether both arms are the same network whatever the search finds: nothing removed, one parent."""
+    return sparsity == 0 and config.search.weights == "shared"
+
+
+def _mean(values: Sequence[float | None]) -> float:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known and len(known) == len(values) else math.nan
+
+
+def results_table(config: ExperimentConfig, rows: Sequence[ResultRow]) -> Table:
+    """The comparison as a table to print."""
+    runs = "1 run" if config.repeats == 1 else f"{config.repeats} runs"
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        padding=(0, 1, 0, 0),  # so that it fits a terminal of 80 columns
+        title=f"Test accuracy in %, {config.dataset}: mean of {runs} ± 95 % interval ({_METHODS[config.interval]})",
+        caption="Sparsity is the fraction removed. Difference: Weedout − control, repeat by repeat. "
+        f"Fitness ({config.search.fitness.replace('_', ' ')}), untrained: the winner's, and its population's mean.",
+    )
+    for name in ("sparsity", "control", "weedout", "difference", "fitness", "mean"):
+        table.add_column(name, justify="right", overflow="fold")
+    for row in compare(config, rows):
+        table.add_row(
+            f"{row.sparsity:g}",
+            _plus_minus(row.control),
+            _plus_minus(row.weedout),
+            "identical by construction" if row.difference is None else _with_ends(row.difference),
+            _number(row.fitness),
+            _number(row.population_fitness),
+        )
+    return table
+
+
+def close_calls(config: ExperimentConfig, rows: Sequence[SearchRow]) -> str | None:
+    """A sentence on the searches in which another backend may elect another winner, or None where there are none."""
+    limit = too_close(config.search.fitness)
+    close = {
+        (row.sparsity, row.repeat)
+        for row in rows
+        if row.margin is not None and row.margin < limit and not identical(config, row.sparsity)
+    }
+    if not close:
+        return None
+    searches = len({(row.sparsity, row.repeat) for row in rows})
+    named = [f"sparsity {sparsity:g} repeat {repeat}" for sparsity, repeat in sorted(close)]
+    return (
+        f"{len(close)} of {searches} searches {'has' if len(close) == 1 else 'have'} a generation whose two fittest "
+        f"differ by less than {limit:g}: another backend may elect another winner there "
+        f"({', '.join(named[:_NAMED])}{', …' if len(named) > _NAMED else ''}; see margin in search.csv)."
+    )
+
+
+def _plus_minus(interval: Interval) -> str:
+    half_width = 100 * interval.half_width
+    return f"{100 * interval.mean:.2f} ± {'–' if math.isnan(half_width) else f'{half_width:.2f}'}"
+
+
+def _with_ends(interval: Interval) -> str:
+    if math.isnan(interval.half_width):
+        return f"{100 * interval.mean:+.2f} [–]"
+    return f"{100 * interval.mean:+.2f} [{100 * interval.low:+.2f}, {100 * interval.high:+.2f}]"
+
+
+def _number(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.4f}"

@@ -1,0 +1,197 @@
+"""Checkpoints of a group: what it has done so far, so that a process that is killed loses little.
+
+A checkpoint is a safetensors file of arrays and a JSON file beside it with the file's SHA-256. The JSON is written
+last: without it there is no checkpoint. The last two are kept; one that is damaged is named and deleted, and the one
+before it is used.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from safetensors.numpy import load, save
+
+from weedout_core import Epoch, Trained
+from weedout_core.errors import RunError
+from weedout_core.lab.experiment.so_far import NOTHING, Fetch, GroupProgress
+from weedout_core.lab.files import make_folder, read_file, remove_folder, write_file
+
+_FORMAT = 2
+
+
+_KEPT = 2
+
+
+class Pace(NamedTuple):
+    """How often a checkpoint is written.
+
+    Attributes:
+        minutes: after so many, ≥ 0; at 0 every generation and every epoch is kept.
+        epochs: after every so many epochs, ≥ 1; None leaves it to the minutes.
+    """
+
+    minutes: float
+    epochs: int | None
+
+
+@dataclass
+class Checkpoints:
+    """The checkpoints of one group.
+
+    Attributes:
+        path: their folder.
+        digest: of the run they belong to.
+        pace: how often one is written.
+        warn: told, in a sentence, of one that is damaged.
+        clock: gives seconds.
+    """
+
+    path: Path
+    digest: str
+    pace: Pace
+    warn: Callable[[str], None]
+    clock: Callable[[], float] = time.monotonic
+    _written: float = field(init=False)
+    _offered: Fetch | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self._written = self.clock()
+
+    def latest(self) -> GroupProgress:
+        """The progress of the newest checkpoint that is whole; ``NOTHING`` without one.
+
+        Those that are damaged are deleted: they would count as one of the two that are kept.
+
+        Raises:
+            RunError: one that is damaged cannot be deleted.
+        """
+        for number in reversed(self._numbers()):
+            try:
+                return _progress(*self._read(number))
+            except RunError as error:
+                self.warn(f"{error} It is deleted, and the one before it is used, if there is one.")
+                self._delete(number)
+        return NOTHING
+
+    def offer(self, fetch: Fetch, epoch: int | None) -> None:
+        """Take note of progress, and write it where the pace says so; where it cannot be written, warn.
+
+        Args:
+            fetch: gets the progress, from the device if need be.
+            epoch: epochs done; None while searching.
+        """
+        self._offered = fetch
+        by_epoch = epoch is not None and self.pace.epochs is not None and epoch % self.pace.epochs == 0
+        if by_epoch or self.clock() - self._written >= 60 * self.pace.minutes:
+            try:
+                self.flush()
+            except RunError as error:
+                self._written = self.clock()  # it is tried again at the next turn, not at the next offer
+                self.warn(f"{error} The run goes on without this checkpoint.")
+
+    def flush(self) -> None:
+        """Write the progress offered last, if it is not written. Raises RunError where it cannot be."""
+        if self._offered is None:
+            return
+        arrays, facts = _plain(self._offered())
+        numbers = self._numbers()
+        self._write(numbers[-1] + 1 if numbers else 1, arrays, facts)
+        for old in self._numbers()[:-_KEPT]:
+            self._delete(old)
+        self._offered, self._written = None, self.clock()
+
+    def remove(self) -> None:
+        """Delete them all: the group is committed."""
+        remove_folder(self.path)
+
+    def _numbers(self) -> list[int]:
+        return sorted(int(item.stem) for item in self.path.glob("*.json") if item.stem.isdecimal())
+
+    def _delete(self, number: int) -> None:
+        for path in (self._facts(number), self._arrays(number)):
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise RunError(f"{path} cannot be deleted: {error.strerror}.") from error
+
+    def _facts(self, number: int) -> Path:
+        return self.path / f"{number:06d}.json"
+
+    def _arrays(self, number: int) -> Path:
+        return self.path / f"{number:06d}.safetensors"
+
+    def _write(self, number: int, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
+        make_folder(self.path)
+        content = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+        write_file(self._arrays(number), content)
+        described = {"format": _FORMAT, "run": self.digest, "sha256": _digest(content, facts), "progress": facts}
+        write_file(self._facts(number), (json.dumps(described, indent=2) + "\n").encode())
+
+    def _read(self, number: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        path, content = self._facts(number), read_file(self._arrays(number))
+        try:
+            described = json.loads(read_file(path))
+            facts, found = described["progress"], (described["format"], described["run"], described["sha256"])
+        except (ValueError, TypeError, KeyError) as error:
+            raise RunError(f"the checkpoint {path} is damaged ({error!r}).") from error
+        if found[0] != _FORMAT:
+            raise RunError(
+                f"the checkpoint {path} must have format {_FORMAT}; got {found[0]!r}: another version wrote it."
+            )
+        if found[1:] != (self.digest, _digest(content, facts)):
+            raise RunError(f"the checkpoint {self._arrays(number)} is damaged: it is not what {path.name} describes.")
+        return load(content), facts
+
+
+def _digest(content: bytes, facts: Mapping[str, Any]) -> str:
+    hashed = hashlib.sha256(content)
+    hashed.update(json.dumps(facts, sort_keys=True).encode())
+    return hashed.hexdigest()
+
+
+def _plain(progress: GroupProgress) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Progress as arrays by name, and the numbers that tell how to read them."""
+    arrays = {f"scored/{r}/{g}": fitness for r, found in enumerate(progress.scored) for g, fitness in enumerate(found)}
+    for number, trained in enumerate(progress.trained):
+        arrays |= {f"trained/{number}/{name}": value for name, value in _arrays_of(trained).items()}
+    return arrays, {
+        "generations": [len(found) for found in progress.scored],
+        "epochs": [len(trained.history) for trained in progress.trained],
+    }
+
+
+def _progress(arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> GroupProgress:
+    """The way back."""
+    scored = tuple(
+        tuple(arrays[f"scored/{r}/{g}"] for g in range(count)) for r, count in enumerate(facts["generations"])
+    )
+    trained = tuple(_trained(_tree(arrays, f"trained/{i}"), epochs) for i, epochs in enumerate(facts["epochs"]))
+    return GroupProgress(scored, trained)
+
+
+def _arrays_of(trained: Trained) -> dict[str, np.ndarray]:
+    arrays = {f"{tree}/{path}": value for tree in _TREES for path, value in getattr(trained, tree).items()}
+    shown = {f"history/{name}": np.stack([getattr(epoch, name) for epoch in trained.history]) for name in _SHOWN}
+    return {**arrays, "losses": trained.losses, **shown}
+
+
+def _trained(arrays: Mapping[str, np.ndarray], epochs: int) -> Trained:
+    params, statistics, velocity = (_tree(arrays, name) for name in _TREES)
+    shown = [arrays[f"history/{name}"] for name in _SHOWN]
+    history = tuple(Epoch(epoch + 1, *(values[epoch] for values in shown)) for epoch in range(epochs))
+    return Trained(params, statistics, velocity, arrays["losses"], history)
+
+
+def _tree(arrays: Mapping[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
+    return {path.removeprefix(f"{name}/"): value for path, value in arrays.items() if path.startswith(f"{name}/")}
+
+
+_TREES = ("params", "statistics", "velocity")
+
+
+_SHOWN = Epoch._fields[1:]

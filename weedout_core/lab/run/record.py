@@ -1,0 +1,163 @@
+"""What a run is and how it is carried out: the contents of ``config.json``.
+
+The *identity* is everything that decides the results: two runs with one identity are the same run. The command
+line, the folders and the library versions are recorded beside it. Versions and device may move floats in the
+last bits, so a run is continued under the same ones, unless the user says otherwise.
+"""
+
+import hashlib
+import json
+import platform
+import shlex
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import weedout_core
+from weedout_core import SAMPLER_VERSION, Network, choices
+from weedout_core._configs.checks import is_integer
+from weedout_core.backend import Backend
+from weedout_core.errors import RunError
+from weedout_core.lab.data.datasets import Dataset
+from weedout_core.lab.experiment.configuration import ExperimentConfig, resolve_chunk, resolve_together
+from weedout_core.nn import network_to_json
+
+_FORMAT = 1
+
+
+class Record(NamedTuple):
+    """The contents of ``config.json``.
+
+    Attributes:
+        format: of the folder.
+        digest: SHA-256 of the identity, in hexadecimal.
+        identity: the configuration, the dataset's digest, the network, the sampler's version.
+        choices: what was chosen where the paper leaves a choice, by row of the project's list.
+        chunk: candidates scored at once, decided when the run began.
+        groups: the units of work: a sparsity, and how many networks are trained together, decided when the run began.
+        environment: versions of what computes, and the device.
+        other_environments: those under which the run was continued on the user's word.
+        command: the command line.
+        data_dir: where the data was read, or None.
+    """
+
+    format: int
+    digest: str
+    identity: dict[str, Any]
+    choices: list[dict[str, Any]]
+    chunk: int
+    groups: list[dict[str, Any]]
+    environment: dict[str, str]
+    other_environments: list[dict[str, str]]
+    command: str
+    data_dir: str | None
+
+
+def new_record(
+    config: ExperimentConfig,
+    dataset: Dataset,
+    net: Network,
+    backend: Backend,
+    arguments: Sequence[str],
+    data_dir: Path | None,
+) -> Record:
+    """The record of a run that is about to begin. Warns as ``resolve_together`` does."""
+    identity = _identity(config, dataset, net)
+    together = resolve_together(config, net, backend, len(dataset.train.y) + len(dataset.test.y))
+    return Record(
+        format=_FORMAT,
+        digest=hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest(),
+        identity=identity,
+        choices=[_plain(choice._asdict()) for choice in choices(config, config.search, config.train)],
+        chunk=resolve_chunk(config, net),
+        groups=[{"sparsity": sparsity, "trained_together": together} for sparsity in config.sparsity],
+        environment=environment(backend),
+        other_environments=[],
+        command=shlex.join(["weedout", *arguments]),
+        data_dir=None if data_dir is None else str(data_dir),
+    )
+
+
+def _identity(config: ExperimentConfig, dataset: Dataset, net: Network) -> dict[str, Any]:
+    identity = asdict(config)
+    del identity["search"]["sparsity"]  # each of the experiment's takes its place
+    identity |= {
+        "dataset_digest": dataset.digest,
+        "network": json.loads(network_to_json(net)),
+        "sampler_version": SAMPLER_VERSION,
+    }
+    return _plain(identity)
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON gives it back."""
+    return json.loads(json.dumps(value, allow_nan=False))
+
+
+def environment(backend: Backend) -> dict[str, str]:
+    """What computes: versions by distribution, and the device."""
+    own = {"python": platform.python_version(), "weedout-core": weedout_core.__version__}
+    libraries = {library: version(library) for library in sorted({"numpy", *backend.libraries})}
+    return {**own, **libraries, "device": backend.device}
+
+
+def version(distribution: str) -> str:
+    """The version of an installed distribution, or "not installed"."""
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def differences(first: Any, second: Any, path: str = "") -> list[str]:
+    """Where two JSON values differ, one ``path: this ≠ that`` for each place."""
+    if isinstance(first, dict) and isinstance(second, dict):
+        keys = [*first, *(key for key in second if key not in first)]
+        return [
+            line
+            for key in keys
+            for line in differences(first.get(key), second.get(key), f"{path}.{key}" if path else str(key))
+        ]
+    return [] if first == second else [f"{path} ({_short(first)} there, {_short(second)} here)"]
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def record_to_json(record: Record) -> str:
+    """The text of ``config.json``."""
+    return json.dumps(record._asdict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def record_from_json(text: str, path: Path) -> Record:
+    """A record from its text. Raises RunError, naming the file, for text that is not one."""
+    damaged = f"{path} must describe a run, and is damaged"
+    remedy = "Restore it, or take another folder."
+    try:
+        fields = json.loads(text)
+        record = Record(**fields)
+        whole = hashlib.sha256(json.dumps(record.identity, sort_keys=True).encode()).hexdigest() == record.digest
+    except (ValueError, TypeError) as error:
+        raise RunError(f"{damaged} ({error}). {remedy}") from error
+    if record.format != _FORMAT:
+        raise RunError(f"{path} must have format {_FORMAT}; got {record.format!r}: another version wrote it. {remedy}")
+    if not whole or not _is_count(record.chunk) or not isinstance(record.environment, dict) or not _are_groups(record):
+        raise RunError(f"{damaged} (its parts contradict each other). {remedy}")
+    return record
+
+
+def _are_groups(record: Record) -> bool:
+    """Whether the groups are those of the sparsities in the identity, each with what was decided for it."""
+    groups: Any = record.groups
+    if not isinstance(groups, list) or any(not isinstance(group, dict) for group in groups):
+        return False
+    sparsities, together = ([group.get(name) for group in groups] for name in ("sparsity", "trained_together"))
+    return sparsities == record.identity.get("sparsity") and all(map(_is_count, together))
+
+
+def _is_count(value: Any) -> bool:
+    return is_integer(value) and value >= 1

@@ -1,0 +1,60 @@
+"""Networks as data: layers, their shapes and arrays, JSON."""
+
+from weedout_core._networks.initial import ParameterSpec, he_normal
+from weedout_core._networks.layers import (
+    BatchNorm,
+    Conv,
+    Dense,
+    Flatten,
+    Gather,
+    GlobalAveragePool,
+    Granularity,
+    Layer,
+    Mask,
+    MaxPool,
+    Relu,
+    Residual,
+    Scale,
+    Shape,
+    every_layer,
+)
+from weedout_core._networks.network import (
+    Network,
+    activation_shapes,
+    initial_statistics,
+    mask_space,
+    network_from_json,
+    network_to_json,
+    parameter_shapes,
+)
+
+__all__ = [
+    "BatchNorm",
+    "Conv",
+    "Dense",
+    "Flatten",
+    "Gather",
+    "GlobalAveragePool",
+    "Granularity",
+    "Layer",
+    "Mask",
+    "MaxPool",
+    "Network",
+    "ParameterSpec",
+    "Relu",
+    "Residual",
+    "Scale",
+    "Shape",
+    "activation_shapes",
+    "every_layer",
+    "he_normal",
+    "initial_statistics",
+    "mask_space",
+    "network_from_json",
+    "network_to_json",
+    "parameter_shapes",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
