@@ -25,6 +25,7 @@ class Asked(NamedTuple):
 
     Attributes:
         net: the network.
+        sparsity: of its candidates.
         config: of the search; the batch is standard normal inputs and random labels.
         backend: the backend's name.
         devices: how many a population is shared over; on a CPU as many virtual ones.
@@ -33,6 +34,7 @@ class Asked(NamedTuple):
     """
 
     net: wc.Network
+    sparsity: float
     config: wc.SearchConfig
     backend: str
     devices: int = 1
@@ -77,7 +79,8 @@ def search_alone(asked: Asked) -> Alone:
     config = asked.config
     told = {
         "net": wc.nn.network_to_json(asked.net),
-        "config": {name: getattr(config, name) for name in ("sparsity", "population", "generations", "batch", "chunk")},
+        "sparsity": asked.sparsity,
+        "config": {name: getattr(config, name) for name in ("population", "generations", "validation_batch", "chunk")},
         "backend": asked.backend,
         "devices": asked.devices,
         "rounds": asked.rounds,
@@ -92,7 +95,9 @@ def search_alone(asked: Asked) -> Alone:
         cwd=root, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
-        raise RuntimeError(f"the search {told['config']} on {asked.backend} failed:\n{done.stderr[-2000:]}")
+        raise RuntimeError(
+            f"the search {told['config']} at {asked.sparsity} on {asked.backend} failed:\n{done.stderr[-2000:]}"
+        )
     said = json.loads(done.stdout.splitlines()[-1])
     return Alone(Timed(said["first"], tuple(said["rounds"])), said["peak"] / 2**20)
 
@@ -103,12 +108,12 @@ def main() -> None:
     warnings.simplefilter("ignore", wc.WeedoutWarning)
     net, config = wc.nn.network_from_json(asked["net"]), wc.SearchConfig(**asked["config"])
     rng = np.random.default_rng(0)
-    x = rng.normal(size=(config.batch, *net.input_shape)).astype(np.float32)
-    y = rng.integers(0, net.output_shape[0], config.batch)
+    x = rng.normal(size=(config.validation_batch, *net.input_shape)).astype(np.float32)
+    y = rng.integers(0, net.output_shape[0], config.validation_batch)
     backend = wc.load_backend(asked["backend"], asked["device"], asked["devices"])
 
     def search() -> object:
-        return wc.search(net, (x, y), config, backend=backend, key=wc.key(0))
+        return wc.search(net, (x, y), sparsity=asked["sparsity"], backend=backend, key=wc.key(0), config=config)
 
     first = timed_call(search)[0]
     rounds = [timed_call(search)[0] for _ in range(asked["rounds"])]

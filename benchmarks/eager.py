@@ -25,7 +25,7 @@ def eager(
     order = torch.from_numpy(task.order[0].astype(np.int64)).to(device)
     kernels = [weight for weight in model.parameters() if weight.ndim > 1]
     others = [weight for weight in model.parameters() if weight.ndim == 1]
-    optimiser = torch.optim.SGD(
+    optimizer = torch.optim.SGD(
         [{"params": kernels, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}],
         lr=config.learning_rate, momentum=config.momentum, nesterov=config.nesterov,
     )  # fmt: skip
@@ -40,10 +40,10 @@ def eager(
     def epoch() -> np.ndarray:
         losses: list[torch.Tensor] = []
         for batch in order:
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss = cost(x[batch], y[batch])
             loss.backward()
-            optimiser.step()
+            optimizer.step()
             losses.append(loss.detach())
         return torch.stack(losses).numpy(force=True)
 

@@ -94,8 +94,8 @@ def _asked(
     devices: int = 1,
     rounds: int = 5,
 ) -> Asked:
-    config = wc.SearchConfig(sparsity=sparsity, population=population, generations=1, batch=batch, chunk=_CHUNK)
-    return Asked(wc.mlp(_INPUTS, hidden, _CLASSES), config, backend, devices, rounds)
+    config = wc.SearchConfig(population=population, generations=1, validation_batch=batch, chunk=_CHUNK)
+    return Asked(wc.mlp(_INPUTS, hidden, _CLASSES), sparsity, config, backend, devices, rounds)
 
 
 def exponent(times: Mapping[float, Alone], least: float = 0.0) -> float | None:

@@ -22,15 +22,15 @@ def run(quick: bool, say: Say) -> Section:
     net = wc.mlp(16, (32, 32), 10) if quick else wc.wide_resnet(28, 10, 10, granularity="node")
     label = "A small network" if quick else "WRN-28-10 with node masks"
     few, many = (2, 4) if quick else (8, 100)
-    configs = {m: wc.SearchConfig(sparsity=_SPARSITY, population=m, generations=1, batch=_BATCH) for m in (few, many)}
+    configs = {m: wc.SearchConfig(population=m, generations=1, validation_batch=_BATCH) for m in (few, many)}
     found: dict[int, Alone] = {}
     if machine.load_backends((_BACKEND,), say):
         for m, config in configs.items():
-            found[m] = search_alone(Asked(net, config, _BACKEND, device="cpu"))
+            found[m] = search_alone(Asked(net, _SPARSITY, config, _BACKEND, device="cpu"))
             say(f"{m} candidates: {found[m].timed.first:.3g} s, {found[m].peak:.0f} MiB")
     most = found[many].peak / 2**10 if found else None
     more = found[many].peak - found[few].peak if found else None
-    chunk = chunk_mib(net, configs[many])
+    chunk = chunk_mib(net, _SPARSITY, configs[many])
     accepted = [
         at_most(f"peak GiB at {many} candidates", _MOST, most),
         at_most(f"MiB more at {many} candidates than at {few}, the masks of one chunk", chunk, more),
@@ -49,10 +49,10 @@ def run(quick: bool, say: Say) -> Section:
     return Section("Memory", "\n\n".join(text), {})
 
 
-def chunk_mib(net: wc.Network, config: wc.SearchConfig) -> float:
+def chunk_mib(net: wc.Network, sparsity: float, config: wc.SearchConfig) -> float:
     """The most that the masks of one chunk may take, MiB: of its candidates, all nodes at once in all three forms.
 
     What else grows with the population is a key and a float a candidate: nothing beside it.
     """
-    plan = wc.mask_plan(wc.mask_space(net), config.sparsity)
+    plan = wc.mask_plan(wc.mask_space(net), sparsity)
     return chunk_size(plan, config) * plan.nodes * _NODE_BYTES / 2**20

@@ -15,14 +15,11 @@ from benchmarks.work import Work
 def our_search(backend: wc.backend.Backend, task: Task, precision: Literal["highest", "default"] = "highest") -> Peer:
     """What a generation of the search calls, data and weights on the device."""
     params = {path: backend.asarray(value) for path, value in task.params.items()}
-    x, y = backend.asarray(task.x), backend.asarray(task.y)
+    batch = wc.backend.ScoredBatch(backend.asarray(task.x), backend.asarray(task.y))
+    scoring = wc.backend.Scoring("negative_cross_entropy", precision, task.population.size)
 
     def scores() -> np.ndarray:
-        return backend.to_numpy(
-            backend.score_population(
-                task.net, params, None, task.population, x, y, "negative_cross_entropy", precision, task.population.size
-            )
-        )
+        return backend.to_numpy(backend.score_population(task.net, params, task.population, batch, scoring))
 
     return Peer(scores)
 

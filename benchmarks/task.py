@@ -31,9 +31,9 @@ def search_task(
     net: wc.Network, sparsity: float, population: int, batch: int, params: dict[str, np.ndarray] | None = None
 ) -> Task:
     """Standard normal inputs and random labels: what they are changes no time. No weights given: the reference's."""
-    config = wc.SearchConfig(sparsity=sparsity, population=population, batch=batch)
+    config = wc.SearchConfig(population=population, validation_batch=batch)
     plan = wc.mask_plan(wc.mask_space(net), sparsity)
-    asked = wc.ask_tell.ask(wc.ask_tell.init(wc.key(0), wc.mask_space(net), config))
+    asked = wc.ask_tell.ask(wc.ask_tell.init(wc.key(0), wc.mask_space(net), sparsity, config))
     rng = np.random.default_rng(0)
     x = rng.normal(size=(batch, *net.input_shape)).astype(np.float32)
     y = rng.integers(0, net.output_shape[0], batch).astype(np.int64)

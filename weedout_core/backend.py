@@ -14,7 +14,7 @@ from weedout_core._algorithm.schedule import (
     learning_rates,
     train_plan,
 )
-from weedout_core._compaction.compacted import Compaction
+from weedout_core._compaction.compacted_network import CompactedNetwork
 from weedout_core._compaction.kernels import Products, products
 from weedout_core._compaction.making import kept_indices, split_at_first_mask
 from weedout_core._configs.open_points import Precision
@@ -29,7 +29,9 @@ from weedout_core._contract.calls import (
     Parameters,
     Predict,
     RandomBits,
+    ScoredBatch,
     ScorePopulation,
+    Scoring,
     Specs,
     TrainEpoch,
     TrainInit,
@@ -60,7 +62,7 @@ __all__ = [
     "Array",
     "Backend",
     "Batches",
-    "Compaction",
+    "CompactedNetwork",
     "CompileSeconds",
     "CompiledMemory",
     "DrawParameters",
@@ -79,6 +81,8 @@ __all__ = [
     "RandomBits",
     "Sampling",
     "ScorePopulation",
+    "ScoredBatch",
+    "Scoring",
     "SitePlan",
     "Space",
     "Sparsity",

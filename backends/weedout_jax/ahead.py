@@ -16,7 +16,7 @@ from jax.sharding import Mesh, Sharding
 from jax.stages import Compiled, Lowered
 
 from weedout_core import Network, SearchConfig, TrainConfig, compact, mask_plan, mask_space
-from weedout_core.backend import Batches, MaskPlan, train_plan
+from weedout_core.backend import Batches, MaskPlan, ScoredBatch, Scoring, Sparsity, train_plan
 from weedout_core.errors import BackendError
 from weedout_core.nn import Gather, every_layer, he_normal, initial_statistics, parameter_shapes
 from weedout_jax import masks, network, randomness, scoring, training
@@ -26,6 +26,7 @@ from weedout_jax.devices import everywhere, mesh_of, shared
 def compiled_memory(
     mesh: Mesh,
     net: Network,
+    sparsity: Sparsity,
     search: SearchConfig,
     train: TrainConfig,
     examples: int,
@@ -36,7 +37,7 @@ def compiled_memory(
     mesh = mesh if topology is None else mesh_of(topology_devices(topology))
     scores = "score shared weights" if search.weights == "shared" else "score own weights"
     programs = compile_ahead(
-        mesh, net, search, train, examples, networks, (scores, "train_epoch", "predict", "draw_parameters")
+        mesh, net, sparsity, search, train, examples, networks, (scores, "train_epoch", "predict", "draw_parameters")
     )
     return {name: most_bytes(program) for name, program in programs.items()}
 
@@ -64,6 +65,7 @@ def most_bytes(program: Compiled) -> int:
 def compile_ahead(
     mesh: Mesh,
     net: Network,
+    sparsity: Sparsity,
     search: SearchConfig,
     train: TrainConfig,
     examples: int,
@@ -84,14 +86,20 @@ def compile_ahead(
     Returns:
         {name of the program: compiled program}; ``compiled.memory_analysis()`` gives bytes a device.
     """
-    programs = _programs(mesh, net, search, train, examples, networks)
+    programs = _programs(mesh, net, sparsity, search, train, examples, networks)
     return {name: lower().compile() for name, lower in programs.items() if wanted is None or name in wanted}
 
 
 def _programs(
-    mesh: Mesh, net: Network, search: SearchConfig, train: TrainConfig, examples: int, networks: int
+    mesh: Mesh,
+    net: Network,
+    sparsity: Sparsity,
+    search: SearchConfig,
+    train: TrainConfig,
+    examples: int,
+    networks: int,
 ) -> dict[str, Callable[[], Lowered]]:
-    plan = mask_plan(mask_space(net), search.sparsity, search.sampling)
+    plan = mask_plan(mask_space(net), sparsity, search.sampling)
     specs = he_normal(net, search.fan)
     key = _abstract(everywhere(mesh), (2,), jnp.uint32)
     keys = _abstract(everywhere(mesh), (1, 2), jnp.uint32)
@@ -109,9 +117,10 @@ def _programs(
 def _scoring(
     mesh: Mesh, net: Network, config: SearchConfig, plan: Any, specs: Any, examples: int
 ) -> dict[str, Callable[[], Lowered]]:
-    place, batch = everywhere(mesh), min(config.batch, examples)
-    x, y = _abstract(place, (batch, *net.input_shape), jnp.float32), _abstract(place, (batch,), jnp.int32)
-    norm = {"batch": None, "running": _statistics(mesh, net), "recalibrated": x}[config.batch_norm]
+    place, size = everywhere(mesh), min(config.validation_batch, examples)
+    x, y = _abstract(place, (size, *net.input_shape), jnp.float32), _abstract(place, (size,), jnp.int32)
+    more = {"batch": {}, "running": {"statistics": _statistics(mesh, net)}, "recalibrated": {"calibration": x}}
+    batch = ScoredBatch(x, y, **more[config.batch_norm])
     common = {spec.path: _abstract(place, spec.shape, jnp.float32) for spec in specs}
     key = (2,), jnp.uint32
     explicit = {site.site: (site.shape, jnp.bool_) for site in plan.sites}
@@ -123,16 +132,15 @@ def _scoring(
 
     def lower(one: Any, params: Any, plan: Any, specs: Any) -> Lowered:
         engine = scoring.chosen_engine(mesh, net, plan, bool(specs))
-        floats = scoring.candidate_floats(net, plan, bool(specs), batch)
+        floats = scoring.candidate_floats(net, plan, bool(specs), size)
         cut = scoring.sizes(mesh, engine, net, config.population, floats, config.chunk or config.population)
         candidates = jax.tree.map(
             lambda array: _abstract(shared(mesh), (cut.padded, *array[0]), array[1]),
             one, is_leaf=lambda array: isinstance(array, tuple),
         )  # fmt: skip
-        return scoring.score.lower(
-            candidates, params, norm, x, y, mesh=mesh, engine=engine, net=net, specs=specs, plan=plan,
-            fitness=config.fitness, precision=config.precision, chunk=cut.chunk, turn=cut.turn,
-        )  # fmt: skip
+        how = Scoring(config.fitness, config.precision, config.chunk or config.population)
+        program = scoring.Program(mesh, engine, net, specs, plan, how, cut)
+        return scoring.score.lower(candidates, params, batch, program=program)
 
     return {name: partial(lower, *program) for name, program in programs.items()}
 

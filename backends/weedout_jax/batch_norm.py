@@ -9,29 +9,29 @@ from jax import lax
 
 from weedout_core.nn import BatchNorm
 
-Norm = int | Mapping[str, Any]
+Source = int | Mapping[str, Any]
 
 
 def batch_norm(
-    layer: BatchNorm, params: Mapping[str, Any], h: jax.Array, norm: Norm
+    layer: BatchNorm, params: Mapping[str, Any], h: jax.Array, source: Source
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """``y = γ·(x − mean) / √(variance + epsilon) + β`` on images, or flat activations with the nodes first.
 
     Args:
-        norm: how many groups the examples are cut into, in order, each with its own statistics (1: the whole batch);
+        source: of statistics: how many groups the examples are cut into, in order, each with its own (1: the batch);
             or the statistics, {path: ``(channels,)``}.
     Returns:
         the activations, and the mean over the groups of what was taken from the batch, {path: ``(channels,)``};
         nothing where statistics are given.
     """
     if h.ndim == 2:
-        y, taken = batch_norm(layer, params, h.T[:, None], norm)
+        y, taken = batch_norm(layer, params, h.T[:, None], source)
         return y[:, 0].T, taken
     scale, bias = params[f"{layer.name}/scale"], params[f"{layer.name}/bias"]
-    if not isinstance(norm, int):
-        mean, variance = norm[f"{layer.name}/mean"], norm[f"{layer.name}/variance"]
+    if not isinstance(source, int):
+        mean, variance = source[f"{layer.name}/mean"], source[f"{layer.name}/variance"]
         return _normalised(h - mean, variance, scale, bias, layer.epsilon), {}
-    grouped = h.reshape(norm, -1, *h.shape[1:])
+    grouped = h.reshape(source, -1, *h.shape[1:])
     axes = tuple(range(1, grouped.ndim - 1))
     mean = jnp.mean(grouped, axes, keepdims=True)
     centred = grouped - mean
@@ -39,7 +39,7 @@ def batch_norm(
     y = _normalised(centred, variance, scale, bias, layer.epsilon)
     taken = {"mean": mean, "variance": variance}
     return y.reshape(h.shape), {
-        f"{layer.name}/{name}": jnp.mean(value.reshape(norm, -1), axis=0) for name, value in taken.items()
+        f"{layer.name}/{name}": jnp.mean(value.reshape(source, -1), axis=0) for name, value in taken.items()
     }
 
 

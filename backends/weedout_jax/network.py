@@ -27,7 +27,7 @@ from weedout_core.nn import (
     activation_shapes,
     every_layer,
 )
-from weedout_jax.batch_norm import Norm, batch_norm
+from weedout_jax.batch_norm import Source, batch_norm
 from weedout_jax.devices import everywhere, gather, platform, share
 from weedout_jax.layers import Arithmetic, convolve, dense, gather_nodes, masked, max_pool
 
@@ -36,10 +36,15 @@ _FLOATS = 2**26  # of the widest layer's activations meanwhile: 256 MiB
 
 
 def forward(
-    net: Network, params: Mapping[str, Any], x: jax.Array, masks: Mapping[str, Any] | None, norm: Norm, how: Arithmetic
+    net: Network,
+    params: Mapping[str, Any],
+    x: jax.Array,
+    masks: Mapping[str, Any] | None,
+    source: Source,
+    how: Arithmetic,
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """The logits ``(classes, examples)`` for inputs ``(examples, *shape)``, and the statistics; see ``run_layers``."""
-    return run_layers(net.layers, params, nodes_first(x), masks, norm, how)
+    return run_layers(net.layers, params, nodes_first(x), masks, source, how)
 
 
 def nodes_first(x: jax.Array) -> jax.Array:
@@ -52,14 +57,14 @@ def run_layers(
     params: Mapping[str, Any],
     h: jax.Array,
     masks: Mapping[str, Any] | None,
-    norm: Norm,
+    source: Source,
     how: Arithmetic,
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """Run layers on activations, images or flat with the nodes first.
 
     Args:
         masks: {site: ``shape``}, and the indices of Gather layers by name; None leaves every node in.
-        norm: what batch normalisation takes, see ``batch_norm``.
+        source: of the statistics of batch normalisation, see ``batch_norm``.
         how: products are computed.
     Returns:
         the activations, and the statistics that batch normalisation took from the batch, {path: ``(channels,)``}.
@@ -72,7 +77,7 @@ def run_layers(
             case Conv(name, stride=stride):
                 h = convolve(h, params[f"{name}/kernel"], stride, how)
             case BatchNorm():
-                h, statistics = batch_norm(layer, params, h, norm)
+                h, statistics = batch_norm(layer, params, h, source)
                 taken |= statistics
             case Relu():
                 h = jax.nn.relu(h)  # its slope at 0 is 0, as in the reference; that of maximum is 1/2
@@ -89,8 +94,8 @@ def run_layers(
             case Scale(factor):
                 h = factor * h
             case Residual(main, shortcut):
-                one, of_main = run_layers(main, params, h, masks, norm, how)
-                other, of_shortcut = run_layers(shortcut, params, h, masks, norm, how)
+                one, of_main = run_layers(main, params, h, masks, source, how)
+                other, of_shortcut = run_layers(shortcut, params, h, masks, source, how)
                 h = one + other
                 taken |= of_main | of_shortcut
     return h, taken

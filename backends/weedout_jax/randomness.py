@@ -15,7 +15,7 @@ import numpy as np
 from jax import lax
 from jax.sharding import Sharding
 
-from weedout_core.backend import Compaction
+from weedout_core.backend import CompactedNetwork
 from weedout_core.nn import ParameterSpec, parameter_shapes
 from weedout_core.random import bits, bits_at, fold_in
 
@@ -44,7 +44,7 @@ def normals(key: Any, specs: tuple[ParameterSpec, ...]) -> dict[str, jax.Array]:
 
 
 def kept_normals(
-    key: Any, specs: tuple[ParameterSpec, ...], compaction: Compaction, indices: Mapping[str, Any]
+    key: Any, specs: tuple[ParameterSpec, ...], compaction: CompactedNetwork, indices: Mapping[str, Any]
 ) -> dict[str, jax.Array]:
     """The part of ``normals`` that a compacted network keeps; nothing else is drawn."""
     kept: dict[str, jax.Array] = {}

@@ -15,7 +15,16 @@ from jax import lax
 from jax.sharding import Mesh, PartitionSpec
 
 from weedout_core import Network, compact
-from weedout_core.backend import FITNESS, Compaction, MaskPlan, Population, products, split_at_first_mask
+from weedout_core.backend import (
+    FITNESS,
+    CompactedNetwork,
+    MaskPlan,
+    Population,
+    ScoredBatch,
+    Scoring,
+    products,
+    split_at_first_mask,
+)
 from weedout_core.nn import Layer, ParameterSpec, parameter_shapes
 from weedout_jax.devices import AXIS, everywhere, platform, shared
 from weedout_jax.engines import fastest_engine
@@ -33,13 +42,9 @@ def score_population(
     engine: str | None,
     net: Network,
     params: Any,
-    norm: Any,
     population: Population,
-    x: Any,
-    y: Any,
-    fitness: str,
-    precision: str,
-    chunk: int,
+    batch: ScoredBatch,
+    scoring: Scoring,
 ) -> jax.Array:
     """The fitness of each candidate on one batch: float32 ``(m,)``."""
     own_weights = population.weight_keys is not None
@@ -47,19 +52,17 @@ def score_population(
     candidates = {"mask_keys": population.mask_keys, "weight_keys": population.weight_keys, "masks": population.masks}
     candidates = {name: value for name, value in candidates.items() if value is not None}
     engine = engine or chosen_engine(mesh, net, population.plan, own_weights)
-    floats = candidate_floats(net, population.plan, own_weights, len(x))
-    padded, chunk, turn = sizes(mesh, engine, net, population.size, floats, chunk)
-    placed = jax.device_put((common, norm, x, y), everywhere(mesh))
+    floats = candidate_floats(net, population.plan, own_weights, len(batch.y))
+    cut = sizes(mesh, engine, net, population.size, floats, scoring.chunk)
+    program = Program(mesh, engine, net, specs, population.plan, scoring, cut)
+    placed = jax.device_put((common, batch), everywhere(mesh))
 
     def call(some: slice) -> jax.Array:
-        return score(
-            jax.device_put(jax.tree.map(lambda leaf: _rows(leaf, some), candidates), shared(mesh)), *placed,
-            mesh=mesh, engine=engine, net=net, specs=specs, plan=population.plan,
-            fitness=fitness, precision=precision, chunk=chunk, turn=turn,
-        )  # fmt: skip
+        rows = jax.tree.map(lambda leaf: _rows(leaf, some), candidates)
+        return score(jax.device_put(rows, shared(mesh)), *placed, program=program)
 
-    each = mesh.size if engine == "loop" else padded
-    calls = [call(slice(start, start + each)) for start in range(0, padded, each)]
+    each = mesh.size if engine == "loop" else cut.padded
+    calls = [call(slice(start, start + each)) for start in range(0, cut.padded, each)]
     return jnp.concatenate(calls)[: population.size]
 
 
@@ -89,7 +92,7 @@ def candidate_floats(net: Network, plan: MaskPlan | None, own_weights: bool, exa
     return examples * widest(small.net) + sum(math.prod(shape) for shape in weights)
 
 
-def _compaction(net: Network, plan: MaskPlan | None, own_weights: bool) -> Compaction:
+def _compaction(net: Network, plan: MaskPlan | None, own_weights: bool) -> CompactedNetwork:
     """What each candidate computes: with weights of its own all layers, else those from the first mask on."""
     rest = net if own_weights else split_at_first_mask(net)[1]
     return compact(rest, {} if plan is None else plan.counts)
@@ -121,31 +124,35 @@ def _rows(leaf: Any, some: slice) -> jax.Array:
     return jnp.concatenate([rows, jnp.repeat(rows[-1:], missing, axis=0)]) if missing else rows
 
 
-@partial(jax.jit, static_argnames=("mesh", "engine", "net", "specs", "plan", "fitness", "precision", "chunk", "turn"))
-def score(
-    candidates: dict[str, Any],
-    params: Mapping[str, Any],
-    norm: Any,
-    x: jax.Array,
-    y: jax.Array,
-    *,
-    mesh: Mesh,
-    engine: str,
-    net: Network,
-    specs: tuple[ParameterSpec, ...],
-    plan: MaskPlan | None,
-    fitness: str,
-    precision: str,
-    chunk: int,
-    turn: int,
-) -> jax.Array:
-    """The program: candidates ``(devices × chunks × chunk, …)`` → fitness, each device its own share."""
-    how = Arithmetic(platform(mesh), precision)
+class Program(NamedTuple):
+    """What a program that scores is compiled for.
 
-    def of_device(candidates: dict[str, Any], params: Mapping[str, Any], norm: Any, x: Any, y: Any) -> jax.Array:
+    Attributes:
+        mesh, engine, net: where, how candidates follow each other, and the parent.
+        specs: from which each candidate draws its own weights; () where they share them.
+        plan: of the masks; None where masks are given.
+        scoring, cut: how the population is scored, and cut up.
+    """
+
+    mesh: Mesh
+    engine: str
+    net: Network
+    specs: tuple[ParameterSpec, ...]
+    plan: MaskPlan | None
+    scoring: Scoring
+    cut: Sizes
+
+
+@partial(jax.jit, static_argnames="program")
+def score(candidates: dict[str, Any], params: Mapping[str, Any], batch: ScoredBatch, *, program: Program) -> jax.Array:
+    """The program: candidates ``(devices × chunks × chunk, …)`` → fitness, each device its own share."""
+    net, specs, plan, fitness = program.net, program.specs, program.plan, FITNESS[program.scoring.fitness]
+    how = Arithmetic(platform(program.mesh), program.scoring.precision)
+
+    def of_device(candidates: dict[str, Any], params: Mapping[str, Any], batch: ScoredBatch) -> jax.Array:
         # With weights of their own, candidates have nothing in common but the batch.
         head = () if specs else split_at_first_mask(net)[0]
-        common = run(head, params, None, norm, x, how)
+        common = run(head, params, None, Activations(batch.x, batch.calibration), batch.statistics, how)
         small = _compaction(net, plan, bool(specs))
 
         def one(candidate: dict[str, Any]) -> jax.Array:
@@ -154,23 +161,26 @@ def score(
                 own = kept_normals(candidate["weight_keys"], specs, small, indices)
             else:
                 own = small.gather(params, indices)
-            normed = small.gather(common.norm, indices) if isinstance(common.norm, Mapping) else common.norm
-            logits, _ = run(small.net.layers, own, small.gather_masks(masks, indices), normed, common.h, how)
-            return FITNESS[fitness](logits, y, axis=-2)
+            statistics = None if batch.statistics is None else small.gather(batch.statistics, indices)
+            logits, _ = run(small.net.layers, own, small.gather_masks(masks, indices), common, statistics, how)
+            return fitness(logits, batch.y, axis=-2)
 
         def some(candidates: dict[str, Any]) -> jax.Array:
             masks = candidates["masks"] if plan is None else draw_masks(candidates["mask_keys"], plan)
             indices = {site: kept_indices(masks[site], plan.counts[site]) for site in small.sites if plan}
             drawn = candidates | {"masks": masks, "indices": indices}
-            return jax.vmap(one)(drawn) if engine == "vmap" else _mapped(one, drawn, turn)
+            return jax.vmap(one)(drawn) if program.engine == "vmap" else _mapped(one, drawn, program.cut.turn)
 
-        chunked = jax.tree.map(lambda leaf: leaf.reshape(-1, chunk, *leaf.shape[1:]), candidates)
+        chunked = jax.tree.map(lambda leaf: leaf.reshape(-1, program.cut.chunk, *leaf.shape[1:]), candidates)
         return lax.map(some, chunked).reshape(-1)
 
     spread, whole = PartitionSpec(AXIS), PartitionSpec()
+    first = batch._replace(
+        x=nodes_first(batch.x), calibration=None if batch.calibration is None else nodes_first(batch.calibration)
+    )
     return jax.shard_map(
-        of_device, mesh=mesh, in_specs=(spread, whole, whole, whole, whole), out_specs=spread, check_vma=False
-    )(candidates, params, norm if norm is None or isinstance(norm, Mapping) else nodes_first(norm), nodes_first(x), y)
+        of_device, mesh=program.mesh, in_specs=(spread, whole, whole), out_specs=spread, check_vma=False
+    )(candidates, params, first)
 
 
 def _mapped(one: Callable[[Any], jax.Array], xs: Any, turn: int) -> jax.Array:
@@ -178,23 +188,27 @@ def _mapped(one: Callable[[Any], jax.Array], xs: Any, turn: int) -> jax.Array:
     return lax.scan(lambda nothing, x: (nothing, one(x)), None, xs, unroll=turn)[1]
 
 
-class Run(NamedTuple):
-    """Activations, and what batch normalisation takes in the layers after: as ``norm`` of a backend's score."""
+class Activations(NamedTuple):
+    """Of the scored batch, and, where candidates take their own statistics on other inputs, of these; else None."""
 
-    h: jax.Array
-    norm: Any
+    batch: jax.Array
+    calibration: jax.Array | None
 
 
 def run(
-    layers: Sequence[Layer], params: Mapping[str, Any], masks: Any, norm: Any, h: jax.Array, how: Arithmetic
-) -> Run:
-    """Run layers on the scored batch and, where ``norm`` is the activations of other inputs, on these too.
+    layers: Sequence[Layer],
+    params: Mapping[str, Any],
+    masks: Any,
+    before: Activations,
+    statistics: Mapping[str, Any] | None,
+    how: Arithmetic,
+) -> Activations:
+    """Run layers on the scored batch and, where there are some, on the other inputs.
 
-    The statistics of the other inputs are then the ones that the scored batch is normalised with.
+    Batch normalisation takes the statistics that are given; else those of the other inputs; else those of the batch.
     """
-    if norm is None:
-        return Run(run_layers(layers, params, h, masks, 1, how)[0], None)
-    if isinstance(norm, Mapping):
-        return Run(run_layers(layers, params, h, masks, norm, how)[0], norm)
-    others, taken = run_layers(layers, params, norm, masks, 1, how)
-    return Run(run_layers(layers, params, h, masks, taken, how)[0], others)
+    if before.calibration is None:
+        taken = 1 if statistics is None else statistics
+        return Activations(run_layers(layers, params, before.batch, masks, taken, how)[0], None)
+    others, taken = run_layers(layers, params, before.calibration, masks, 1, how)
+    return Activations(run_layers(layers, params, before.batch, masks, taken, how)[0], others)

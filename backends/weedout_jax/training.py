@@ -39,21 +39,21 @@ class Learner(NamedTuple):
 
     params: Any
     statistics: Any
-    optimiser: Any
+    optimizer: Any
 
 
 def train_init(mesh: Mesh, net: Network, plan: TrainPlan, keys: Any, params: Any, statistics: Any) -> TrainState:
     """The state before epoch 0 of R networks."""
     del net
-    optimiser = init_optimiser(plan, params)
-    return TrainState(keys, 0, params, statistics, jax.device_put(optimiser, everywhere(mesh)))
+    optimizer = init_optimizer(plan, params)
+    return TrainState(keys, 0, params, statistics, jax.device_put(optimizer, everywhere(mesh)))
 
 
-def init_optimiser(plan: TrainPlan, params: Any) -> Any:
-    """Velocities 0, or the state of the user's optimiser."""
-    if plan.optimiser is None:
+def init_optimizer(plan: TrainPlan, params: Any) -> Any:
+    """Velocities 0, or the state of the user's optimizer."""
+    if plan.optimizer is None:
         return jax.tree.map(jnp.zeros_like, params)
-    return jax.vmap(plan.optimiser.init)(params)
+    return jax.vmap(plan.optimizer.init)(params)
 
 
 def train_epoch(
@@ -61,7 +61,7 @@ def train_epoch(
 ) -> tuple[TrainState, EpochResult]:
     """One epoch over ``x[batches.order]``."""
     rates = learning_rates(plan.config, plan.steps)[state.epoch * plan.steps :][: plan.steps].astype(np.float32)
-    learner = Learner(state.params, state.statistics, state.optimiser)
+    learner = Learner(state.params, state.statistics, state.optimizer)
     # Bound to the same devices in each epoch: else the second would compile again.
     placed = jax.device_put((learner, masks, x, y, batches, rates), everywhere(mesh))
     learner, result = epoch(*placed, mesh=mesh, net=net, plan=plan)
@@ -82,7 +82,7 @@ def epoch(
     plan: TrainPlan,
 ) -> tuple[Learner, EpochResult]:
     """The program. Learner, masks and batches have a leading axis R."""
-    update = _sgd(net, plan.config) if plan.optimiser is None else _theirs(plan.optimiser)
+    update = _sgd(net, plan.config) if plan.optimizer is None else _theirs(plan.optimizer)
 
     def one(learner: Learner, masks: Any, batches: Batches) -> Any:
         def step(learner: Learner, shown: tuple[Batches, jax.Array]) -> tuple[Learner, EpochResult]:
@@ -90,8 +90,8 @@ def epoch(
             batch = share(mesh, batch)
             images = x[batch.order] if batch.crops is None else crop_images(x[batch.order], batch.crops)
             gradient, taken, result = _gradient(mesh, net, plan, learner.params, masks, images, y[batch.order])
-            params, optimiser = update(learner.params, learner.optimiser, gradient, rate)
-            return Learner(params, _moved(net, learner.statistics, taken), optimiser), result
+            params, optimizer = update(learner.params, learner.optimizer, gradient, rate)
+            return Learner(params, _moved(net, learner.statistics, taken), optimizer), result
 
         return lax.scan(step, learner, (batches, rates))
 

@@ -9,29 +9,29 @@ import torch
 from weedout_core.nn import BatchNorm
 from weedout_torch.devices import Tensor
 
-Norm = int | Mapping[str, Tensor]
+Source = int | Mapping[str, Tensor]
 
 
 def batch_norm(
-    layer: BatchNorm, params: Mapping[str, Tensor], h: Tensor, norm: Norm
+    layer: BatchNorm, params: Mapping[str, Tensor], h: Tensor, source: Source
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """``y = γ·(x − mean) / √(variance + epsilon) + β`` on activations ``(R, examples, *shape)``.
 
     Args:
-        norm: how many groups the examples are cut into, in order, each with its own statistics (1: the whole batch);
+        source: of statistics: how many groups the examples are cut into, in order, each with its own (1: the batch);
             or the statistics, {path: ``(channels,)`` or ``(R, channels)``}.
     Returns:
         the activations, and the mean over the groups of what was taken from the batch, {path: ``(R, channels)``};
         nothing where statistics are given.
     """
     scale, bias = params[f"{layer.name}/scale"], params[f"{layer.name}/bias"]
-    if not isinstance(norm, int):
-        mean, variance = norm[f"{layer.name}/mean"], norm[f"{layer.name}/variance"]
+    if not isinstance(source, int):
+        mean, variance = source[f"{layer.name}/mean"], source[f"{layer.name}/variance"]
         return _normalised(h, mean, variance, scale, bias, layer.epsilon), {}
     # On a CPU each step of the arithmetic passes over memory, and groups are faster one by one. Elsewhere groups are an
     # axis: XLA joins the steps.
     normalise = _group_by_group if h.device.type == "cpu" else _all_groups
-    y, mean, variance = normalise(h, norm, scale, bias, layer.epsilon)
+    y, mean, variance = normalise(h, source, scale, bias, layer.epsilon)
     return y, {f"{layer.name}/mean": mean.detach(), f"{layer.name}/variance": variance.detach()}
 
 

@@ -5,13 +5,13 @@ from typing import Any
 
 import torch
 
-from weedout_core.backend import Compaction
+from weedout_core.backend import CompactedNetwork
 from weedout_torch.devices import Tensor
 
 Tree = Mapping[str, Tensor]
 
 
-def gather_each(small: Compaction, tree: Tree, indices: Tree) -> dict[str, Tensor]:
+def gather_each(small: CompactedNetwork, tree: Tree, indices: Tree) -> dict[str, Tensor]:
     """The kept part of each candidate: {path: ``shape``}, {site: int32 ``(R, kept)``} → {path: ``(R, *smaller)``}.
 
     What all candidates keep whole stays as it is.
@@ -42,7 +42,7 @@ def _gather(array: Tensor, kept: Mapping[int, Tensor]) -> Tensor:
     return found
 
 
-def gather_masks(small: Compaction, masks: Tree, indices: Tree) -> dict[str, Tensor]:
+def gather_masks(small: CompactedNetwork, masks: Tree, indices: Tree) -> dict[str, Tensor]:
     """What the smaller network takes for masks, of each candidate: masks {site: bool ``(R, *shape)``}."""
     remaining = {site: masks[site] for site, _ in small.masks}
     return each(small.gather_masks, remaining, indices)

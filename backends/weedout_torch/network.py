@@ -23,7 +23,7 @@ from weedout_core.nn import (
     activation_shapes,
     every_layer,
 )
-from weedout_torch.batch_norm import Norm, batch_norm
+from weedout_torch.batch_norm import Source, batch_norm
 from weedout_torch.devices import Place, Tensor
 from weedout_torch.layers import convolve, dense, gather, masked, max_pool
 from weedout_torch.precision import precise
@@ -42,7 +42,7 @@ def forward(
     params: Mapping[str, Tensor],
     h: Tensor,
     masks: Mapping[str, Tensor] | None,
-    norm: Norm,
+    source: Source,
     compute: str = "float32",
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Run layers on activations ``(R, examples, *shape)``; R may be 1 where weights and masks have it.
@@ -50,7 +50,7 @@ def forward(
     Args:
         params: weights of a layer's shape are shared by all networks, with a leading axis R they are each one's own.
         masks: {site: ``(R, *shape)``}; None leaves every node in.
-        norm: what batch normalisation takes, see ``batch_norm``.
+        source: of the statistics of batch normalisation, see ``batch_norm``.
         compute: the type of the operands of products.
     Returns:
         the activations, and the statistics that batch normalisation took from the batch, {path: ``(R, channels)``}.
@@ -64,7 +64,7 @@ def forward(
             case Conv(name, stride=stride):
                 h = convolve(h, params[f"{name}/kernel"], stride, _DTYPES[compute])
             case BatchNorm():
-                h, statistics = batch_norm(layer, params, h, norm)
+                h, statistics = batch_norm(layer, params, h, source)
                 taken |= statistics
             case Relu():
                 h = torch.relu_(h) if ours else torch.relu(h)
@@ -81,8 +81,8 @@ def forward(
             case Scale(factor):
                 h = factor * h
             case Residual(main, shortcut):
-                one, of_main = forward(main, params, h, masks, norm, compute)
-                other, of_shortcut = forward(shortcut, params, h, masks, norm, compute)
+                one, of_main = forward(main, params, h, masks, source, compute)
+                other, of_shortcut = forward(shortcut, params, h, masks, source, compute)
                 h = one + other
                 taken |= of_main | of_shortcut
         ours = not torch.is_grad_enabled() and (isinstance(layer, _MAKES) or (ours and isinstance(layer, Mask)))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from weedout_core.backend import Compaction
+from weedout_core.backend import CompactedNetwork
 from weedout_core.errors import ConfigError
 from weedout_core.nn import ParameterSpec, parameter_shapes
 from weedout_torch.compaction import each
@@ -49,7 +49,7 @@ def normals(keys: Tensor, specs: tuple[ParameterSpec, ...]) -> dict[str, Tensor]
 
 
 def kept_normals(
-    keys: Tensor, specs: tuple[ParameterSpec, ...], small: Compaction, indices: Mapping[str, Tensor]
+    keys: Tensor, specs: tuple[ParameterSpec, ...], small: CompactedNetwork, indices: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
     """The part of ``normals`` that compacted networks keep: keys ``(R, 2)``, indices {site: ``(R, kept)``}."""
     kept: dict[str, Tensor] = {}

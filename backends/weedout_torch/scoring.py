@@ -11,9 +11,16 @@ from typing import Any, NamedTuple
 import torch
 
 from weedout_core import Network, compact
-from weedout_core.backend import FITNESS, Compaction, Population, products, split_at_first_mask
+from weedout_core.backend import (
+    FITNESS,
+    CompactedNetwork,
+    Population,
+    ScoredBatch,
+    Scoring,
+    products,
+    split_at_first_mask,
+)
 from weedout_core.nn import Layer, ParameterSpec, parameter_shapes
-from weedout_torch.batch_norm import Norm
 from weedout_torch.compaction import gather_each, gather_masks
 from weedout_torch.devices import Place, Tensor, rows
 from weedout_torch.engines import fastest_engine
@@ -30,36 +37,32 @@ def score_population(
     engine: str | None,
     net: Network,
     params: Any,
-    norm: Any,
     population: Population,
-    x: Tensor,
-    y: Tensor,
-    fitness: str,
-    precision: str,
-    chunk: int,
+    batch: ScoredBatch,
+    scoring: Scoring,
 ) -> Tensor:
     """The fitness of each candidate on one batch: float32 ``(m,)``."""
     own: tuple[ParameterSpec, ...] = params if population.weight_keys is not None else ()
     # With weights of their own, candidates have nothing in common but the batch.
     head, rest = ((), net) if own else split_at_first_mask(net)
     small = compact(rest, {} if population.plan is None else population.plan.counts)
-    examples = max(len(x), len(norm) if isinstance(norm, Tensor) else 0)
-    most = _chunk(place, small.net, bool(own or small.arrays), examples, chunk)
+    examples = max(len(batch.x), 0 if batch.calibration is None else len(batch.calibration))
+    most = _chunk(place, small.net, bool(own or small.arrays), examples, scoring.chunk)
     turn = None
     if (engine or fastest_engine(place.device.type, products(small, bool(own)))) == "loop":
         turn = 1 if has_convolutions(rest) else _TURN
-    padded, chunk, batch = sizes(place, population.size, most, turn)
+    padded, chunk, together = sizes(place, population.size, most, turn)
     # Before what is large and passing: between that, these few floats would leave gaps too small to be used again.
-    parts = [torch.empty(batch, dtype=torch.float32, device=place.device) for _ in range(padded // batch)]
-    with torch.no_grad(), precise(precision):
-        start = _start(head, {} if own else params, norm, x)
+    parts = [torch.empty(together, dtype=torch.float32, device=place.device) for _ in range(padded // together)]
+    with torch.no_grad(), precise(scoring.precision):
+        start = _start(head, {} if own else params, batch)
         place.sync()  # else it would be part of the first chunk's graph, and the second would compile anew
         for some in _slices(padded, chunk):
             masks = _masks(place, population, some)
-            for few in _slices(some.stop - some.start, batch):
+            for few in _slices(some.stop - some.start, together):
                 candidates = slice(some.start + few.start, some.start + few.stop)
                 logits = _logits(place, small, start, params, population, candidates, _pick(masks, few))
-                parts[candidates.start // batch].copy_(FITNESS[fitness](logits, y))
+                parts[candidates.start // together].copy_(FITNESS[scoring.fitness](logits, batch.y))
             place.sync()
     return torch.cat(parts)[: population.size]
 
@@ -96,21 +99,22 @@ class _Start(NamedTuple):
     Attributes:
         h: the batch's activations there, ``(1, examples, *shape)``.
         calibration: those of the inputs on which candidates take their own statistics; None where they do not.
-        norm: what batch normalisation takes, unless they do.
+        statistics: those that are given, None where the batch's are taken.
     """
 
     h: Tensor
     calibration: Tensor | None
-    norm: Norm
+    statistics: Mapping[str, Tensor] | None
 
 
-def _start(head: Sequence[Layer], params: Mapping[str, Tensor], norm: Any, x: Tensor) -> _Start:
+def _start(head: Sequence[Layer], params: Mapping[str, Tensor], batch: ScoredBatch) -> _Start:
     """Run the layers that candidates share."""
-    calibration, taken = None, 1 if norm is None else norm
-    if isinstance(norm, Tensor):
-        calibration, taken = forward(head, params, norm.unsqueeze(0), None, 1)
-    h, _ = forward(head, params, x.unsqueeze(0), None, taken)
-    return _Start(_nodes_first(h), None if calibration is None else _nodes_first(calibration), taken)
+    calibration, taken = None, 1 if batch.statistics is None else batch.statistics
+    if batch.calibration is not None:
+        others, taken = forward(head, params, batch.calibration.unsqueeze(0), None, 1)
+        calibration = _nodes_first(others)
+    h, _ = forward(head, params, batch.x.unsqueeze(0), None, taken)
+    return _Start(_nodes_first(h), calibration, batch.statistics)
 
 
 def _nodes_first(h: Tensor) -> Tensor:
@@ -120,7 +124,7 @@ def _nodes_first(h: Tensor) -> Tensor:
 
 def _logits(
     place: Place,
-    small: Compaction,
+    small: CompactedNetwork,
     start: _Start,
     params: Any,
     population: Population,
@@ -134,12 +138,12 @@ def _logits(
         weights = kept_normals(place.keys(population.weight_keys, candidates), params, small, indices)
     else:
         weights = gather_each(small, params, indices)
-    layers, inputs, norm = small.net.layers, gather_masks(small, masks, indices), start.norm
+    layers, inputs, taken = small.net.layers, gather_masks(small, masks, indices), 1
     if start.calibration is not None:
-        _, norm = forward(layers, weights, start.calibration, inputs, 1)
-    elif isinstance(norm, Mapping):
-        norm = gather_each(small, norm, indices)
-    logits, _ = forward(layers, weights, start.h, inputs, norm)
+        _, taken = forward(layers, weights, start.calibration, inputs, 1)
+    elif start.statistics is not None:
+        taken = gather_each(small, start.statistics, indices)
+    logits, _ = forward(layers, weights, start.h, inputs, taken)
     # Where nothing is removed and weights are shared, candidates are one network.
     return logits.expand(candidates.stop - candidates.start, *logits.shape[1:])
 

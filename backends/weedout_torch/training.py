@@ -1,7 +1,7 @@
 """Training: one graph a step, which XLA compiles once.
 
 Networks of dense layers are trained together, in batched products. A convolution takes the weights of one network at
-a time, so networks with convolutions are trained one after the other; so are those with an optimiser of
+a time, so networks with convolutions are trained one after the other; so are those with an optimizer of
 ``torch.optim``, of which each network has its own.
 
 SGD is PyTorch's own kernel where operations run at once. Where they are recorded it is a function of its state, so that
@@ -41,14 +41,14 @@ _FUSED = ("cpu", "cuda")  # where PyTorch has SGD as one kernel; without momentu
 
 
 def train_init(place: Place, net: Network, plan: TrainPlan, keys: Any, params: Any, statistics: Any) -> TrainState:
-    """The state before epoch 0 of R networks; an optimiser of the user's has one ``state_dict`` a network."""
-    if plan.optimiser is None:
-        optimiser: Any = {path: torch.zeros_like(value) for path, value in params.items()}
+    """The state before epoch 0 of R networks; an optimizer of the user's has one ``state_dict`` a network."""
+    if plan.optimizer is None:
+        optimizer: Any = {path: torch.zeros_like(value) for path, value in params.items()}
     else:
         networks = [nth(params, r) for r in range(len(keys))]
-        optimiser = [plan.optimiser([value.clone() for value in one.values()]).state_dict() for one in networks]
+        optimizer = [plan.optimizer([value.clone() for value in one.values()]).state_dict() for one in networks]
     place.sync()
-    return TrainState(keys, 0, params, statistics, optimiser)
+    return TrainState(keys, 0, params, statistics, optimizer)
 
 
 def train_epoch(
@@ -62,13 +62,13 @@ def train_epoch(
     batches: Batches,
 ) -> tuple[TrainState, EpochResult]:
     """One epoch over ``x[batches.order]``."""
-    if len(state.keys) == 1 or (plan.optimiser is None and not has_convolutions(net)):
+    if len(state.keys) == 1 or (plan.optimizer is None and not has_convolutions(net)):
         return _epoch(place, net, plan, state, masks, x, y, batches)
     epochs: list[tuple[TrainState, EpochResult]] = []
     for r in range(len(state.keys)):
         one = TrainState(
             state.keys[r : r + 1], state.epoch, nth(state.params, r), nth(state.statistics, r),
-            nth(state.optimiser, r) if plan.optimiser is None else state.optimiser[r : r + 1],
+            nth(state.optimizer, r) if plan.optimizer is None else state.optimizer[r : r + 1],
         )  # fmt: skip
         crops = None if batches.crops is None else batches.crops[r : r + 1]
         shown = Batches(batches.order[r : r + 1], crops)
@@ -82,9 +82,9 @@ def _side_by_side(before: TrainState, epochs: list[tuple[TrainState, EpochResult
     """Networks that were trained one after the other."""
     states = [state for state, _ in epochs]
     params, statistics = _joined([one.params for one in states]), _joined([one.statistics for one in states])
-    velocities = isinstance(before.optimiser, Mapping)
-    optimiser = _joined([one.optimiser for one in states]) if velocities else [one.optimiser[0] for one in states]
-    after = TrainState(before.keys, before.epoch + 1, params, statistics, optimiser)
+    velocities = isinstance(before.optimizer, Mapping)
+    optimizer = _joined([one.optimizer for one in states]) if velocities else [one.optimizer[0] for one in states]
+    after = TrainState(before.keys, before.epoch + 1, params, statistics, optimizer)
     return after, EpochResult(*(torch.cat(parts) for parts in zip(*(result for _, result in epochs), strict=True)))
 
 
@@ -97,12 +97,12 @@ def _epoch(
 ) -> tuple[TrainState, EpochResult]:
     momentum = {layer.name: layer.momentum for layer in every_layer(net.layers) if isinstance(layer, BatchNorm)}
     rates = learning_rates(plan.config, plan.steps)[state.epoch * plan.steps :][: plan.steps]
-    params, running, optimiser = state.params, state.statistics, state.optimiser
-    if plan.optimiser is not None:
-        update = _theirs(plan.optimiser)
+    params, running, optimizer = state.params, state.statistics, state.optimizer
+    if plan.optimizer is not None:
+        update = _theirs(plan.optimizer)
     elif place.device.type in _FUSED and plan.config.momentum:
-        params, optimiser = _owned(params), _owned(optimiser)
-        update = _fused_sgd(net, plan.config, params, optimiser)
+        params, optimizer = _owned(params), _owned(optimizer)
+        update = _fused_sgd(net, plan.config, params, optimizer)
     else:
         update = _sgd(place, net, plan.config)
     losses: list[Tensor] = []
@@ -112,14 +112,14 @@ def _epoch(
         for step in range(plan.steps):
             images, labels = _batch(place, x, y, batches, step)
             gradient, taken, loss, correct = _gradient(net, plan, params, masks, images, labels)
-            params, optimiser = update(params, optimiser, gradient, float(rates[step]))
+            params, optimizer = update(params, optimizer, gradient, float(rates[step]))
             running = _moved(running, taken, momentum)
             losses.append(loss)
             corrects.append(correct)
             place.sync()
     result = EpochResult(torch.stack(losses, dim=1), torch.stack(corrects, dim=1))
     place.sync()
-    return TrainState(state.keys, state.epoch + 1, params, running, optimiser), result
+    return TrainState(state.keys, state.epoch + 1, params, running, optimizer), result
 
 
 def _owned(tree: Parameters) -> dict[str, Tensor]:
@@ -212,18 +212,18 @@ def _in_memory(tree: Parameters) -> dict[str, Tensor]:
 
 
 def _theirs(factory: Callable[[list[Tensor]], torch.optim.Optimizer]) -> Update:
-    """A step of one network's optimiser of ``torch.optim``, on copies: nothing handed in is changed."""
+    """A step of one network's optimizer of ``torch.optim``, on copies: nothing handed in is changed."""
 
     def update(params: Parameters, states: Any, gradient: Parameters, rate: float) -> Any:
         del rate  # it has its own
         new = {path: value.detach().clone() for path, value in params.items()}
-        optimiser = factory(list(new.values()))
-        optimiser.load_state_dict(copy.deepcopy(states[0]))
+        optimizer = factory(list(new.values()))
+        optimizer.load_state_dict(copy.deepcopy(states[0]))
         for path, value in new.items():
             value.grad = gradient[path]
-        optimiser.step()
+        optimizer.step()
         for value in new.values():
             value.grad = None
-        return new, [optimiser.state_dict()]
+        return new, [optimizer.state_dict()]
 
     return update

@@ -17,9 +17,9 @@ _KEPT_FREE = 0.2  # of the time that is left: compilation again, evaluation, and
 
 _EXPERIMENT = (
     "--dataset cifar10 --network wrn-16-4 --granularity channel --sparsity 0 0.8 --repeats 1 --population 20 "
-    "--generations 2 --batch 256 --batch-size 128 --learning-rate 0.1 --backend jax"
+    "--generations 2 --validation-batch 256 --batch-size 128 --learning-rate 0.1 --backend jax"
 )
-_SMALL = "--network wrn-10-1 --population 2 --batch 16 --batch-size 16 --batch-norm-group 16"
+_SMALL = "--network wrn-10-1 --population 2 --validation-batch 16 --batch-size 16 --batch-norm-group 16"
 
 
 def run(asked: Asked) -> None:

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -67,8 +68,8 @@ def _masks(backend: wc.backend.Backend, quick: bool) -> Iterator[str]:
     }
     for name, (space, ways) in spaces.items():
         last = list(space)[-1]
-        each = {site: 0.5 if site == last else 0.8 for site in space}
-        for sparsity, sampling in (*ways, (each, "exact")):
+        each: tuple[wc.backend.Sparsity, Sampling] = ({site: 0.5 if site == last else 0.8 for site in space}, "exact")
+        for sparsity, sampling in (*ways, each):
             plan = wc.mask_plan(space, sparsity, sampling)
             keys = wc.random.split(wc.key(11), 3)
             drawn, wanted = backend.masks_from_keys(keys, plan), wc.backend.masks_from_keys(keys, plan)
@@ -101,38 +102,30 @@ class Election(NamedTuple):
 
     label: str
     net: wc.Network
+    sparsity: float
     config: wc.SearchConfig
     seed: int
 
 
 def elections(quick: bool) -> list[Election]:
     """Ten of an MLP and of WRN-16-4, with masks of nodes and of channels; shared weights and own. In small three."""
-    few = wc.SearchConfig(sparsity=0.8, population=4, generations=2, batch=16 if quick else 64)
-    many = wc.SearchConfig(sparsity=0.8, population=8 if quick else 50, generations=3, batch=32 if quick else 256)
+    few = wc.SearchConfig(population=4, generations=2, validation_batch=16 if quick else 64)
+    many = wc.SearchConfig(population=8 if quick else 50, generations=3, validation_batch=32 if quick else 256)
     images = {which: wide_resnet(16, 4, which, quick) for which in ("channel", "node")}
-    own = {"weights": "per_candidate"}
-    asked: list[tuple[str, wc.Network, wc.SearchConfig, dict[str, Any]]] = [
-        ("MLP, η = 0.2", mlp(quick), many, {"sparsity": 0.2}),
-        ("MLP, η = 0.8", mlp(quick), many, {}),
-        ("MLP, η = 0.8, own weights", mlp(quick), many, own),
-        ("MLP, η = 0.8, random counts", mlp(quick), many, {"sampling": "bernoulli"}),
+    asked: list[tuple[str, wc.Network, float, wc.SearchConfig]] = [
+        ("MLP, η = 0.2", mlp(quick), 0.2, many),
+        ("MLP, η = 0.8", mlp(quick), 0.8, many),
+        ("MLP, η = 0.8, own weights", mlp(quick), 0.8, replace(many, weights="per_candidate")),
+        ("MLP, η = 0.8, random counts", mlp(quick), 0.8, replace(many, sampling="bernoulli")),
     ]
     for which, net in images.items():
         label = f"WRN-16-4, {which} masks"
         asked += [
-            (f"{label}, η = 0.5", net, few, {"sparsity": 0.5}),
-            (f"{label}, η = 0.8", net, few, {}),
-            (f"{label}, η = 0.8, own weights", net, few, own),
+            (f"{label}, η = 0.5", net, 0.5, few),
+            (f"{label}, η = 0.8", net, 0.8, few),
+            (f"{label}, η = 0.8, own weights", net, 0.8, replace(few, weights="per_candidate")),
         ]
-    return [
-        Election(label, net, _changed(config, change), seed)
-        for seed, (label, net, config, change) in enumerate(asked[1::4] if quick else asked)
-    ]
-
-
-def _changed(config: wc.SearchConfig, change: Mapping[str, Any]) -> wc.SearchConfig:
-    given = {name: getattr(config, name) for name in ("sparsity", "population", "generations", "batch")}
-    return wc.SearchConfig(**given | change)
+    return [Election(*one, seed) for seed, one in enumerate(asked[1::4] if quick else asked)]
 
 
 class Outcome(NamedTuple):
@@ -152,7 +145,10 @@ class Outcome(NamedTuple):
 def elect(one: Election, backend: wc.backend.Backend, cpu: wc.backend.Backend) -> Outcome:
     """Search on both; up to where two candidates are too close to call, both must elect the same."""
     data = _data(one)
-    found, wanted = (wc.search(one.net, data, one.config, backend=on, key=wc.key(one.seed)) for on in (backend, cpu))
+    found, wanted = (
+        wc.search(one.net, data, sparsity=one.sparsity, backend=on, key=wc.key(one.seed), config=one.config)
+        for on in (backend, cpu)
+    )
     return judge(found, wanted)
 
 
@@ -167,13 +163,14 @@ def judge(found: wc.SearchResult, wanted: wc.SearchResult) -> Outcome:
             if first - second < limit:
                 return Outcome(f"too close to call in {where}", apart, False)
             return Outcome(f"WRONG in {where}", apart, True)
-    if any(not np.array_equal(found.mask[site], wanted.mask[site]) for site in wanted.mask):
+    mine, theirs = found.network.mask or {}, wanted.network.mask or {}
+    if mine.keys() != theirs.keys() or any(not np.array_equal(mine[site], theirs[site]) for site in theirs):
         return Outcome("WRONG: the winner's mask", apart, True)
     return Outcome("equal", apart, False)
 
 
 def _data(one: Election) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(one.seed)
-    examples = 2 * one.config.batch
+    examples = 2 * one.config.validation_batch
     x = rng.normal(size=(examples, *one.net.input_shape)).astype(np.float32)
     return x, rng.integers(0, one.net.classes, examples)

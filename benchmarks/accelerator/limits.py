@@ -64,7 +64,7 @@ def weight_layers(net: wc.Network) -> list[WeightLayer]:
     for layer, shape in walk(net.layers, net.input_shape):
         if isinstance(layer, wc.nn.Dense | wc.nn.Conv):
             outputs = output_shape(layer, shape)
-            window = 1 if isinstance(layer, wc.nn.Dense) else layer.window**2
+            window = 1 if isinstance(layer, wc.nn.Dense) else layer.kernel_size**2
             kernel = window * shape[-1] * outputs[-1]
             found.append(WeightLayer(math.prod(outputs[:-1]) * kernel, math.prod(shape), math.prod(outputs), kernel))
     return found

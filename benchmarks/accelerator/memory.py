@@ -20,7 +20,7 @@ def run(asked: Asked) -> None:
     for label, (depth, width, candidates) in _SIZES.items():
         net = wide_resnet(depth, width, "channel", asked.quick)
         size, batch = (8, 8) if asked.quick else (candidates, _BATCH)
-        config = wc.SearchConfig(sparsity=SPARSITY, population=size, generations=1, batch=batch)
+        config = wc.SearchConfig(population=size, generations=1, validation_batch=batch)
         title = f"Channel masks, batch {batch}, η = {SPARSITY}"
         asked.attempt(
             title, f"{label}, {size:,} candidates, weedout {one.name}",
@@ -39,8 +39,10 @@ def run(asked: Asked) -> None:
 
 def _searched(one: Framework, net: wc.Network, config: wc.SearchConfig) -> Mapping[str, float | str]:
     one.forget()
-    backend, data = one.connect(), batch_of(net, config.batch)
-    seconds, found = timed_call(lambda: wc.search(net, data, config, backend=backend, key=wc.key(0)))
+    backend, data = one.connect(), batch_of(net, config.validation_batch)
+    seconds, found = timed_call(
+        lambda: wc.search(net, data, sparsity=SPARSITY, backend=backend, key=wc.key(0), config=config)
+    )
     fitness = found.history[0].fitness
     assert np.isfinite(fitness).all(), f"{np.sum(~np.isfinite(fitness))} of {len(fitness)} fitnesses are not finite"
     peak = one.peak()
@@ -51,9 +53,9 @@ def _compiled(net: wc.Network, size: int, batch: int) -> Mapping[str, float]:
     """Of the program that scores, alone."""
     from weedout_jax import ahead, devices  # here: PyTorch's process does without JAX
 
-    search = wc.SearchConfig(sparsity=SPARSITY, population=size, generations=1, batch=batch)
+    search = wc.SearchConfig(population=size, generations=1, validation_batch=batch)
     program = "score shared weights"
     compiled = ahead.compile_ahead(
-        devices.find_mesh(None, 1), net, search, wc.TrainConfig(), batch, 1, wanted=(program,)
+        devices.find_mesh(None, 1), net, SPARSITY, search, wc.TrainConfig(), batch, 1, wanted=(program,)
     )
     return {"GiB": ahead.most_bytes(compiled[program]) / 2**30}

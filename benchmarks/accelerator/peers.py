@@ -49,7 +49,10 @@ def others(one: Framework, net: wc.Network, precision: str, quick: bool) -> Iter
         return
     setting = exact if precision == "highest" else faster
     layouts = ("", ", channels_last") if len(net.input_shape) == 3 else ("",)
-    makers = [(LOOP, peers_torch.loop, layouts), ("torch.func.vmap", peers_torch.vmap, layouts)]
+    makers: list[tuple[str, peers_torch.Make, tuple[str, ...]]] = [
+        (LOOP, peers_torch.loop, layouts),
+        ("torch.func.vmap", peers_torch.vmap, layouts),
+    ]
     if precision == "highest" and not (quick and len(layouts) > 1):
         makers.append(("torch.compile of the loop", peers_torch.compiled, layouts[-1:]))
     for name, maker, some in makers:

@@ -2,8 +2,8 @@
 
 Weedout looks for a good sparse sub-network *before* any training. It draws m random masks over the nodes of one
 overparameterized network, measures each sub-network on a batch of validation data, keeps the fittest, replaces
-the others by fresh ones, and repeats. Only the winner is trained. That is all; here it is spelled out, one idea
-a file, slowly and in float64. Read from the top:
+every other network by a fresh one, and repeats. Only the winner is trained. That is all; here it is spelled out, one
+idea a file, slowly and in float64. Read from the top:
 
 1.  ``randomness``  one seed, and from it every random number, each drawable alone
 2.  ``masks``       which nodes a candidate keeps                           line 2, RandomSubNetwork

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from weedout_core import Network, SearchConfig, TrainConfig
-from weedout_core.backend import Batches, MaskPlan, Origin
+from weedout_core.backend import Batches, MaskPlan, Origin, ScoredBatch
 from weedout_core.errors import ConfigError, SearchError
 from weedout_core.nn import ParameterSpec
 from weedout_numpy.batches import data_crops, data_order, train_plan
@@ -81,6 +81,7 @@ def weedout(
     data_validation: Split,
     data_train: Split,
     data_test: Split,
+    sparsity: float,
     config: SearchConfig,
     train_config: TrainConfig,
     seed: int,
@@ -90,7 +91,8 @@ def weedout(
     Args:
         net: the architecture of the paper's fully connected network, or of a convolutional one.
         data_validation, data_train, data_test: the splits ``(x, y)``, x ``(examples, *input_shape)``, y integers.
-        config: m is its ``population``, η its ``sparsity``.
+        sparsity: η, the fraction of nodes removed.
+        config: m is its ``population``.
         train_config: of the learning phase.
         seed: of all that is random.
     Raises:
@@ -100,7 +102,7 @@ def weedout(
     check_spelled_out(config)
     x_validation, y_validation = as_float64(data_validation)
     root, m = key(seed), config.population
-    plan, specs = mask_plan(mask_space(net), config.sparsity, config.sampling), he_normal(net)
+    plan, specs = mask_plan(mask_space(net), sparsity, config.sampling), he_normal(net)
     parent = draw_parameters(fold_in(root, WEIGHTS), specs)  # Data: the weight-initialised fully connected network
     if config.weights == "per_candidate":
         parent = specs  # section 3: "each randomly created sparse network is initialized"
@@ -112,12 +114,14 @@ def weedout(
     scores: list[list[float]] = []
     generation = 0
     while generation != config.generations:  # 4   while ¬ TerminationCriteria do
-        batch = validation_batch(root, generation, len(y_validation), config.batch)  # 5   batch ~ D_validation
-        x, y = x_validation[batch], y_validation[batch]
+        batch = validation_batch(
+            root, generation, len(y_validation), config.validation_batch
+        )  # 5   batch ~ D_validation
+        shown = ScoredBatch(x_validation[batch], y_validation[batch])
         fitness: list[float] = []
         for i in range(m):  # 6       for i ← 1 to m do
             mask, params = random_sub_network(root, population[i], plan, parent)
-            fitness.append(score(net, params, None, mask, x, y, config.fitness))  # 7   fitnessⁱ ← −Cost(nⁱ, batch)
+            fitness.append(score(net, params, mask, shown, config.fitness))  # 7   fitnessⁱ ← −Cost(nⁱ, batch)
         best = select(fitness)
         if not np.isfinite(fitness[best]):
             raise SearchError(

@@ -96,7 +96,7 @@ def max_pool(x: Images, window: int) -> Images:
 
 
 def max_pool_gradient(x: Images, window: int, gradient: Images) -> Images:
-    """∂L/∂x = ∂L/∂y at the largest of a window, the first of equals, row by row; 0 at the others."""
+    """∂L/∂x = ∂L/∂y at the largest of a window, the first of equals, row by row; 0 at every other node."""
     y = max_pool(x, window)
     x_gradient, found = np.zeros(x.shape), np.zeros(y.shape, dtype=bool)
     for _, _, rows, columns in window_positions(window, window, y):
@@ -136,7 +136,7 @@ def gather(x: Batch, indices: Int[np.ndarray, " count"]) -> Batch:
 
 
 def gather_gradient(x: Batch, indices: Int[np.ndarray, " count"], gradient: Batch) -> Batch:
-    """∂L/∂x = ∂L/∂y at the nodes that were taken, added up where one was taken twice, and 0 at the others."""
+    """∂L/∂x = ∂L/∂y at the nodes that were taken, added up where one was taken twice, and 0 at every other node."""
     x_gradient = np.zeros(x.shape)
     for place, index in enumerate(indices):
         x_gradient[..., index] += gradient[..., place]

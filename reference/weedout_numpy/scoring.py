@@ -10,13 +10,13 @@ import numpy as np
 from jaxtyping import Float64, Int
 
 from weedout_core import Network
-from weedout_core.backend import Population
+from weedout_core.backend import Population, ScoredBatch, Scoring
 from weedout_core.errors import ConfigError
 from weedout_core.nn import ParameterSpec
 from weedout_numpy.fitness import FITNESS
 from weedout_numpy.initial import draw_parameters
 from weedout_numpy.masks import Masks, draw_masks, keep_smallest
-from weedout_numpy.network import Batch, Parameters, batch_statistics, forward, nth
+from weedout_numpy.network import Parameters, batch_statistics, forward, nth
 from weedout_numpy.randomness import VALIDATION_BATCHES, Key, fold_in, random_bits
 
 
@@ -31,64 +31,46 @@ def validation_batch(root: Key, generation: int, examples: int, size: int) -> In
     return np.flatnonzero(keep_smallest(bits, size))
 
 
-def score(
-    net: Network,
-    params: Parameters,
-    norm: Parameters | Batch | None,
-    masks: Masks,
-    x: Batch,
-    y: Int[np.ndarray, " examples"],
-    fitness: str,
-) -> float:
-    """One candidate's fitness: run it on the batch, without any update, and measure (Algorithm 1, line 7).
-
-    ``norm`` says which statistics batch normalisation takes (see :func:`norm_statistics`); None, those of the batch.
-    """
+def score(net: Network, params: Parameters, masks: Masks, batch: ScoredBatch, fitness: str) -> float:
+    """One candidate's fitness: run it on the batch, without any update, and measure (Algorithm 1, line 7)."""
     # Overflow is a finding, not a fault: the candidate's fitness is not finite, and it is never selected.
     with np.errstate(over="ignore", invalid="ignore"):
-        logits, _ = forward(net.layers, params, masks, x, norm_statistics(net, params, norm, masks))
-        return FITNESS[fitness](logits, y)
+        logits, _ = forward(net.layers, params, masks, batch.x, statistics_of(net, params, masks, batch))
+        return FITNESS[fitness](logits, batch.y)
 
 
-def norm_statistics(
-    net: Network, params: Parameters, norm: Parameters | Batch | None, masks: Masks
-) -> Parameters | None:
+def statistics_of(net: Network, params: Parameters, masks: Masks, batch: ScoredBatch) -> Parameters | None:
     """The statistics for a candidate, or None for those of the batch it is scored on.
 
     The paper does not say where they come from before any training. Three ways:
 
-    * None: the batch's own;
-    * statistics, {path: ``(channels,)``}: these, for all candidates;
-    * other inputs, ``(examples, *input_shape)``: the candidate is run on them first, under its mask and with the
-      statistics of these inputs, and takes what each of its layers saw there.
+    * the batch's own;
+    * ``batch.statistics``, {path: ``(channels,)``}: these, for all candidates;
+    * ``batch.calibration``, other inputs: the candidate is run on them first, under its mask and with the statistics
+      of these inputs, and takes what each of its layers saw there.
     """
-    if norm is None or isinstance(norm, Mapping):
-        return norm
-    _, record = forward(net.layers, params, masks, norm)
+    if batch.calibration is None:
+        return batch.statistics
+    _, record = forward(net.layers, params, masks, batch.calibration)
     return batch_statistics(record)
 
 
 def score_population(
     net: Network,
     params: Parameters | tuple[ParameterSpec, ...],
-    norm: Parameters | Batch | None,
     population: Population,
-    x: Batch,
-    y: Int[np.ndarray, " examples"],
-    fitness: str,
-    precision: str,
-    chunk: int,
+    batch: ScoredBatch,
+    scoring: Scoring,
 ) -> Float64[np.ndarray, " m"]:
     """The fitness of m candidates on one batch.
 
-    ``precision`` and ``chunk`` change nothing: float64 is above any precision that can be asked for, and one
-    candidate at a time is the smallest chunk there is.
+    Precision and chunk change nothing: float64 is above any precision that can be asked for, and one candidate at a
+    time is the smallest chunk there is.
     """
-    del precision, chunk
     scores = np.zeros(population.size)
     for i in range(population.size):
         weights = candidate_parameters(params, population, i)
-        scores[i] = score(net, weights, norm, candidate_masks(population, i), x, y, fitness)
+        scores[i] = score(net, weights, candidate_masks(population, i), batch, scoring.fitness)
     return scores
 
 

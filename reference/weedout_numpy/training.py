@@ -63,12 +63,12 @@ def train_init(net: Network, plan: TrainPlan, keys: Keys, params: Parameters, st
     """The state of R networks before epoch 0: weights and running statistics as given, every velocity 0.
 
     Raises:
-        BackendError: the plan asks for an optimiser other than SGD.
+        BackendError: the plan asks for an optimizer other than SGD.
     """
     del net
-    if plan.optimiser is not None:
+    if plan.optimizer is not None:
         raise BackendError(
-            f"the numpy backend trains with its own SGD only, optimiser=None; got {plan.optimiser!r}. "
+            f"the numpy backend trains with its own SGD only, optimizer=None; got {plan.optimizer!r}. "
             "Set momentum, nesterov and weight_decay in TrainConfig, or use another backend."
         )
     velocity = {path: np.zeros_like(value) for path, value in params.items()}
@@ -97,7 +97,7 @@ def train_epoch(
     velocities: list[Parameters] = []
     for r in range(networks):
         mask = None if masks is None else nth(masks, r)
-        one = Learner(nth(state.params, r), nth(state.statistics, r), nth(state.optimiser, r))
+        one = Learner(nth(state.params, r), nth(state.statistics, r), nth(state.optimizer, r))
         for s in range(steps):
             batch = batches.order[r, s]
             images = x[batch] if batches.crops is None else crop_images(x[batch], batches.crops[r, s])

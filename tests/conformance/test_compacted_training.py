@@ -14,7 +14,7 @@ import pytest
 import weedout_core as wc
 from tests.conformance.connected import connected
 from tests.conformance.test_backends import BACKENDS
-from weedout_core._compaction.compacted import kept_part
+from weedout_core._compaction.compacted_network import kept_part
 from weedout_core.testing.tolerances import bound
 
 IMAGE, BATCH, STEPS = (8, 8, 3), 8, 10
@@ -59,23 +59,30 @@ def test_ten_steps(name: str, net: wc.Network) -> None:
     params, mask, data = drawn(net, BATCH * STEPS)
     small, kept = wc.compact(net, wc.mask_plan(wc.mask_space(net), 0.5).counts), wc.backend.kept_indices(mask)
 
+    network = wc.Subnetwork(net, params, mask, wc.nn.initial_statistics(net) or None)
     parent, compacted = (
-        wc.train(net, params, mask, data, replace(CONFIG, compaction=compaction), backend=backend, key=KEY)
+        wc.train(network, data, backend=backend, key=KEY, config=replace(CONFIG, compaction=compaction))
         for compaction in (False, True)
     )
     assert compacted.losses.shape == (STEPS,)
     before = (params, wc.nn.initial_statistics(net), {path: np.zeros_like(value) for path, value in params.items()})
     for one in (parent, compacted):
-        for tree, old in zip((one.params, one.statistics, one.velocity), before, strict=True):
+        for tree, old in zip(trees(one).values(), before, strict=True):
             assert_removed_as_before(small, kept, tree, old)
-    moved = small.gather({path: parent.params[path] - value for path, value in params.items()}, kept)
+    moved = small.gather({path: parent.network.params[path] - value for path, value in params.items()}, kept)
     assert all(np.abs(value).max() > 1e-3 for value in moved.values()), "the training trains every array"
     for label in ("params", "statistics", "velocity"):
-        ours, wanted = (small.gather(getattr(one, label), kept) for one in (compacted, parent))
+        ours, wanted = (small.gather(trees(one)[label], kept) for one in (compacted, parent))
         assert_near(net, label, ours, wanted, small.gather(before[0 if label == "params" else 1], kept))
 
 
-def assert_removed_as_before(small: wc.backend.Compaction, kept: Tree, tree: Tree, before: Tree) -> None:
+def trees(trained: wc.Trained) -> dict[str, Tree]:
+    """All arrays that training moves."""
+    network = trained.network
+    return {"params": network.params, "statistics": network.moving, "velocity": trained.velocity}
+
+
+def assert_removed_as_before(small: wc.backend.CompactedNetwork, kept: Tree, tree: Tree, before: Tree) -> None:
     """What the mask removed is as it was handed in."""
     removed = 0
     for path, value in tree.items():
@@ -123,16 +130,21 @@ def test_a_compacted_network_goes_through_every_public_function(name: str) -> No
     backend = connected(name)
     params, mask, (x, y) = drawn(SHORT, 12)
     small, kept = wc.compact(SHORT, wc.mask_plan(wc.mask_space(SHORT), 0.5).counts), wc.backend.kept_indices(mask)
+    moving = wc.nn.initial_statistics(SHORT)
+    parent = wc.Subnetwork(SHORT, params, mask, moving)
+    one = wc.Subnetwork(
+        small.net, small.gather(params, kept), small.gather_masks(mask, kept), small.gather(moving, kept)
+    )
     ours = {path: backend.asarray(value) for path, value in small.gather(params, kept).items()}
     taken = {site: backend.asarray(value) for site, value in small.gather_masks(mask, kept).items()}
     assert set(taken) == {"inside", "nodes"}
 
-    logits, error = bound("apply")(SHORT, params, mask, x, norm=wc.nn.initial_statistics(SHORT))
-    found = backend.to_numpy(backend.apply(small.net, ours, x, taken))
+    logits, error = bound("apply")(SHORT, params, mask, x, statistics=moving)
+    found = backend.to_numpy(backend.apply(small.net, ours, x, taken, one.statistics))
     assert np.all(np.abs(found - logits) <= error), f"logits are off by {np.abs(found - logits).max():.3g}"
     entropy = bound("negative_cross_entropy")
-    evaluated = wc.evaluate(small.net, ours, taken, (x, y), backend=backend)
-    wanted = wc.evaluate(SHORT, params, mask, (x, y), backend=reference())
+    evaluated = wc.evaluate(one, (x, y), backend=backend)
+    wanted = wc.evaluate(parent, (x, y), backend=reference())
     assert abs(evaluated.loss - wanted.loss) <= entropy(logits, error)
 
     # Candidates that gather other channels of the stream, for the same weights.
@@ -145,18 +157,34 @@ def test_a_compacted_network_goes_through_every_public_function(name: str) -> No
     truth = reference().to_numpy(reference().score(small.net, host, inputs, x, y))
     np.testing.assert_allclose(truth[0], reference().score(SHORT, params, {s: m[None] for s, m in mask.items()}, x, y))
     for index in range(3):
-        one = {site: value[index] for site, value in inputs.items()}
-        most = entropy(*bound("apply")(small.net, host, one, x))
+        given = {site: value[index] for site, value in inputs.items()}
+        most = entropy(*bound("apply")(small.net, host, given, x))
         assert abs(scored[index] - truth[index]) <= most, f"candidate {index}"
     assert len(set(truth)) == 3, "three different candidates"
 
-    compacted = wc.train(SHORT, params, mask, (x, y), CONFIG, backend=backend, key=KEY)
-    alone = wc.train(small.net, ours, taken, (x, y), CONFIG, backend=backend, key=KEY)
+    compacted = wc.train(parent, (x, y), backend=backend, key=KEY, config=CONFIG)
+    alone = wc.train(one, (x, y), backend=backend, key=KEY, config=CONFIG)
     np.testing.assert_array_equal(alone.losses, compacted.losses, "the same program")
     for label in ("params", "statistics", "velocity"):
-        for path, value in small.gather(getattr(compacted, label), kept).items():
-            np.testing.assert_array_equal(getattr(alone, label)[path], value, f"{label} of {path}")
+        for path, value in small.gather(trees(compacted)[label], kept).items():
+            np.testing.assert_array_equal(trees(alone)[label][path], value, f"{label} of {path}")
+    assert_same_network(parent.compact(), one)
+    assert one.compact() is one
+    trained = compacted.network.compact()
+    assert (
+        wc.evaluate(trained, (x, y), backend=backend).loss == wc.evaluate(alone.network, (x, y), backend=backend).loss
+    )
 
     for wrong, words in ((taken["inside"] + 4, r"be in \[0, 6\); got values"), (taken["inside"] * 1.0, "be integers")):
         with pytest.raises(wc.errors.MaskError, match=f"^the indices of Gather layer 'inside' must {words}"):
-            backend.apply(small.net, ours, x, {**taken, "inside": wrong})
+            backend.apply(small.net, ours, x, {**taken, "inside": wrong}, one.statistics)
+
+
+def assert_same_network(found: wc.Subnetwork, wanted: wc.Subnetwork) -> None:
+    assert found.net == wanted.net
+    for tree, true in ((found.params, wanted.params), (found.mask, wanted.mask), (found.statistics, wanted.statistics)):
+        assert tree is not None
+        assert true is not None
+        assert set(tree) == set(true)
+        for path, value in true.items():
+            np.testing.assert_array_equal(tree[path], value, path)

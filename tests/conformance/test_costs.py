@@ -90,8 +90,8 @@ def operations_in_jax(jax: Any, layer: wc.nn.Dense | wc.nn.Conv, shape: tuple[in
         kernel = jax.ShapeDtypeStruct((shape[0], layer.units), f32)
         lowered = jax.jit(jax.numpy.matmul).lower(x, kernel)
     else:
-        margin = (layer.window - 1) // 2
-        kernel = jax.ShapeDtypeStruct((layer.window, layer.window, shape[2], layer.features), f32)
+        margin = (layer.kernel_size - 1) // 2
+        kernel = jax.ShapeDtypeStruct((layer.kernel_size, layer.kernel_size, shape[2], layer.features), f32)
 
         def convolve(x: Any, kernel: Any) -> Any:
             return jax.lax.conv_general_dilated(
@@ -104,13 +104,13 @@ def operations_in_jax(jax: Any, layer: wc.nn.Dense | wc.nn.Conv, shape: tuple[in
 
 def macs_with_padding(conv: wc.nn.Conv, shape: tuple[int, ...]) -> int:
     """The multiply-adds of a convolution in which the input is a zero of the padding."""
-    margin = (conv.window - 1) // 2
+    margin = (conv.kernel_size - 1) // 2
 
     def inside(size: int) -> int:
         """Pairs of an output and a window entry, along one axis, that meet the image."""
         places = range(0, size, conv.stride)
-        return sum(0 <= place + entry - margin < size for place in places for entry in range(conv.window))
+        return sum(0 <= place + entry - margin < size for place in places for entry in range(conv.kernel_size))
 
     height, width, channels = shape
     outputs = math.ceil(height / conv.stride) * math.ceil(width / conv.stride)
-    return (outputs * conv.window**2 - inside(height) * inside(width)) * channels * conv.features
+    return (outputs * conv.kernel_size**2 - inside(height) * inside(width)) * channels * conv.features

@@ -20,8 +20,8 @@ ENGINES = [("jax", "map"), ("jax", "vmap"), ("jax", "loop"), ("torch", "loop"), 
 def test_every_engine_scores_as_the_reference_does(name: str, engine: str, net: wc.Network, weights: str) -> None:
     backend, reference = connected(name, engine=engine), wc.load_backend("numpy")
     # Seven: no number of candidates in a turn or a chunk divides it but one.
-    config = wc.SearchConfig(sparsity=0.5, population=7, weights=weights)
-    population = wc.ask_tell.ask(wc.ask_tell.init(wc.key(3), wc.mask_space(net), config))
+    config = wc.SearchConfig(population=7, weights=weights)
+    population = wc.ask_tell.ask(wc.ask_tell.init(wc.key(3), wc.mask_space(net), 0.5, config))
     drawn = reference.initialise(net, wc.key(1))
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((12, *net.input_shape)).astype(np.float32), rng.integers(0, 4, 12)
@@ -38,9 +38,7 @@ def test_every_engine_scores_as_the_reference_does(name: str, engine: str, net: 
 @pytest.mark.parametrize(("name", "engine"), [*ENGINES, ("torch_xla", "vmap")])
 def test_where_nothing_is_removed_all_candidates_score_alike(name: str, engine: str) -> None:
     backend, net = connected(name, engine=engine), NETWORKS["mlp"]
-    population = wc.ask_tell.ask(
-        wc.ask_tell.init(wc.key(3), wc.mask_space(net), wc.SearchConfig(sparsity=0.0, population=7))
-    )
+    population = wc.ask_tell.ask(wc.ask_tell.init(wc.key(3), wc.mask_space(net), 0.0, wc.SearchConfig(population=7)))
     x, y = np.ones((5, 8), np.float32), np.zeros(5, np.int64)
     found = backend.to_numpy(backend.score(net, backend.initialise(net, wc.key(1)), population, x, y))
     assert found.shape == (7,)
@@ -100,7 +98,7 @@ def test_the_engine_that_scores_is_the_one_in_the_table(
             one = backend if asked is None else connected(name, device="cpu", engine=asked)
             net = NETWORKS[which]
             population = wc.ask_tell.ask(
-                wc.ask_tell.init(wc.key(3), wc.mask_space(net), wc.SearchConfig(sparsity=0.5, population=6))
+                wc.ask_tell.init(wc.key(3), wc.mask_space(net), 0.5, wc.SearchConfig(population=6))
             )
             x, y = np.ones((5, *net.input_shape), np.float32), np.zeros(5, np.int64)
             one.score(net, one.initialise(net, wc.key(1)), population, x, y)

@@ -25,6 +25,13 @@ def examples(count: int = 48, net: wc.Network = NET) -> tuple[np.ndarray, np.nda
     return rng.standard_normal((count, *net.input_shape)).astype(np.float32), rng.integers(0, 4, count)
 
 
+def untrained(net: wc.Network = NET) -> wc.Subnetwork:
+    """A network that keeps every node, at initial weights."""
+    backend = wc.load_backend("jax")
+    params = {path: backend.to_numpy(value) for path, value in backend.initialise(net, wc.key(0)).items()}
+    return wc.Subnetwork(net, params, statistics=wc.nn.initial_statistics(net) or None)
+
+
 def in_a_process(program: str, **environment: str) -> str:
     """Run a program with its own settings of JAX, and return what it printed."""
     path = os.pathsep.join(str(ROOT / folder) for folder in (".", "reference", "backends"))
@@ -64,20 +71,22 @@ rng = np.random.default_rng(0)
 x, y = rng.standard_normal((48, 8)).astype(np.float32), rng.integers(0, 4, 48)
 masks = b.sample_masks(wc.key(3), wc.mask_space(net), sparsity=0.6, count=20)
 loose = b.sample_masks(wc.key(3), wc.mask_space(net), sparsity=0.6, count=20, sampling="bernoulli")
-found = wc.search(net, (x, y), wc.SearchConfig(0.6, population=20, generations=3), backend=b, key=wc.key(3))
+config = wc.SearchConfig(population=20, generations=3)
+found = wc.search(net, (x, y), sparsity=0.6, backend=b, key=wc.key(3), config=config)
 config = wc.TrainConfig(epochs=2, batch_size=16)
-trained = wc.train(net, found.params, found.mask, (x, y), config, backend=b, key=wc.key(3))
+trained = wc.train(found.network, (x, y), backend=b, key=wc.key(3), config=config)
 digest = hashlib.sha256()
 arrays = [b.random_bits(wc.key(2**32 - 1), 999), b.keep_smallest(b.random_bits(wc.key(1), 99), 9)]
-for a in [*arrays, *masks.values(), *loose.values(), *found.mask.values()]:
+for a in [*arrays, *masks.values(), *loose.values(), *found.network.mask.values()]:
     digest.update(b.to_numpy(a).tobytes())
 images = wc.vgg(2, 4, (4, 4, 3), rescale=True)
 x = rng.standard_normal((24, 4, 4, 3)).astype(np.float32)
-config = wc.SearchConfig(0.5, population=4, generations=2, batch=12, batch_norm="recalibrated")
-best = wc.search(images, (x, y[:24]), config, backend=b, key=wc.key(1))
+config = wc.SearchConfig(population=4, generations=2, validation_batch=12, batch_norm="recalibrated")
+best = wc.search(images, (x, y[:24]), sparsity=0.5, backend=b, key=wc.key(1), config=config)
 config = wc.TrainConfig(epochs=2, batch_size=8, batch_norm_group=4, augmentation="crop_flip", compute="bfloat16")
-convolved = wc.train(images, best.params, best.mask, (x, y[:24]), config, backend=b, key=wc.key(2))
-trees = found.params, trained.params, convolved.params, convolved.statistics, convolved.velocity
+convolved = wc.train(best.network, (x, y[:24]), backend=b, key=wc.key(2), config=config)
+learnt = convolved.network
+trees = found.network.params, trained.network.params, learnt.params, learnt.statistics, convolved.velocity
 losses = [round(float(loss), 4) for loss in [*trained.losses, *convolved.losses]]
 print(digest.hexdigest(), found.origin, best.origin, {str(v.dtype) for tree in trees for v in tree.values()}, losses)
 """
@@ -102,9 +111,10 @@ def test_nothing_is_compiled_after_the_first_generation(caplog: pytest.LogCaptur
         wc.search(
             NET,
             examples(),
-            wc.SearchConfig(0.45, population=17, generations=4, batch=32),
+            sparsity=0.45,
             backend="jax",
             key=wc.key(0),
+            config=wc.SearchConfig(population=17, generations=4, validation_batch=32),
             on_generation=lambda generation: compiled.append(compilations(caplog)),
         )
     assert compiled[0] > 0, "the log of compilations is not read as it should be"
@@ -115,17 +125,15 @@ def test_nothing_is_compiled_after_the_first_generation(caplog: pytest.LogCaptur
 def test_nothing_is_compiled_after_the_first_epoch(
     net: wc.Network, augmentation: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    params = wc.load_backend("jax").initialise(net, wc.key(0))
+    network = untrained(net)
     compiled: list[int] = []
     with jax.log_compiles():
         wc.train(
-            net,
-            params,
-            None,
+            network,
             examples(49, net),
-            wc.TrainConfig(epochs=4, batch_size=7, augmentation=augmentation, warmup_epochs=2),
             backend="jax",
             key=wc.key(0),
+            config=wc.TrainConfig(epochs=4, batch_size=7, augmentation=augmentation, warmup_epochs=2),
             test=examples(31, net),
             on_epoch=lambda epoch: compiled.append(compilations(caplog)),
         )
@@ -147,24 +155,26 @@ def test_a_large_split_is_predicted_in_parts() -> None:
     np.testing.assert_allclose(whole, parts, rtol=0, atol=3 * 2 * 33 * 2.0**-24 * np.abs(whole).max())
 
 
-def test_any_optax_optimiser_trains() -> None:
+def test_any_optax_optimizer_trains() -> None:
     backend = wc.load_backend("jax")
-    params, data = backend.initialise(NET, wc.key(0)), examples()
+    network, data = untrained(), examples()
     config = wc.TrainConfig(epochs=3, batch_size=16)
-    trained = wc.train(NET, params, None, data, config, backend=backend, key=wc.key(0), optimiser=optax.adam(1e-2))
-    plain = wc.train(NET, params, None, data, config, backend=backend, key=wc.key(0))
+    trained = wc.train(network, data, backend=backend, key=wc.key(0), config=config, optimizer=optax.adam(1e-2))
+    plain = wc.train(network, data, backend=backend, key=wc.key(0), config=config)
     assert trained.history[-1].loss < trained.history[0].loss, "Adam does not learn"
-    assert not np.allclose(trained.params["logits/kernel"], plain.params["logits/kernel"]), "Adam was not used"
+    adam, sgd = trained.network.params["logits/kernel"], plain.network.params["logits/kernel"]
+    assert not np.allclose(adam, sgd), "Adam was not used"
+    assert trained.velocity == {}, "what the momentum remembers is SGD's"
 
 
 def test_own_sgd_is_optax_sgd() -> None:
     backend = wc.load_backend("jax")
-    params, data = backend.initialise(NET, wc.key(0)), examples()
+    network, data = untrained(), examples()
     config = wc.TrainConfig(epochs=2, batch_size=16, schedule="constant", weight_decay=0.0)
-    own = wc.train(NET, params, None, data, config, backend=backend, key=wc.key(0))
+    own = wc.train(network, data, backend=backend, key=wc.key(0), config=config)
     theirs = wc.train(
-        NET, params, None, data, config, backend=backend, key=wc.key(0),
-        optimiser=optax.sgd(config.learning_rate, config.momentum, config.nesterov),
+        network, data, backend=backend, key=wc.key(0), config=config,
+        optimizer=optax.sgd(config.learning_rate, config.momentum, config.nesterov),
     )  # fmt: skip
     # The same arithmetic, compiled as two programs: six steps, each of which may round a weight differently once.
     np.testing.assert_allclose(own.losses, theirs.losses, rtol=64 * 2.0**-24)
@@ -179,14 +189,16 @@ rng = np.random.default_rng(0)
 x, y = rng.standard_normal((48, 8)).astype(np.float32), rng.integers(0, 4, 48)
 for reading in ("algorithm1", "section3"):
     for population, chunk in ((20, None), (16, 1), (3, None)):
-        config = wc.SearchConfig(0.6, population=population, generations=3, reading=reading, chunk=chunk, batch=32)
+        config = wc.SearchConfig(
+            population=population, generations=3, reading=reading, chunk=chunk, validation_batch=32
+        )
         one, all = (
-            wc.search(net, (x, y), config, backend=wc.load_backend("jax", devices=devices), key=wc.key(5))
-            for devices in (1, 8)
+            wc.search(net, (x, y), sparsity=0.6, backend=b, key=wc.key(5), config=config)
+            for b in (wc.load_backend("jax", devices=devices) for devices in (1, 8))
         )
         assert one.origin == all.origin
-        for site in one.mask:
-            assert (one.mask[site] == all.mask[site]).all()
+        for site, mask in one.network.mask.items():
+            assert (mask == all.network.mask[site]).all()
         for single, shared in zip(one.history, all.history):
             assert (single.fitness == shared.fitness).all(), (reading, single.fitness - shared.fitness)
 print(wc.load_backend("jax", devices=8).devices)
@@ -205,8 +217,8 @@ x, y = rng.standard_normal((48, 8, 8, 3)).astype(np.float32), rng.integers(0, 4,
 backends = [wc.load_backend("jax", devices=devices) for devices in (1, 8)]
 params = backends[0].initialise(net, wc.key(5))
 masks = {site: rng.random((20, *shape)) < 0.5 for site, shape in wc.mask_space(net).items()}
-for norm in (None, x[:13], wc.nn.initial_statistics(net)):
-    one, all = (b.to_numpy(b.score(net, params, masks, x, y, norm=norm)) for b in backends)
+for norm in ({}, {"calibration": x[:13]}, {"statistics": wc.nn.initial_statistics(net)}):
+    one, all = (b.to_numpy(b.score(net, params, masks, x, y, **norm)) for b in backends)
     assert (one == all).all(), one - all
 """
 
@@ -234,6 +246,8 @@ for net, augmentation, batches in (
     x, y = rng.standard_normal((96, *net.input_shape)).astype(np.float32), rng.integers(0, 4, 96)
     masks = [{site: rng.random(shape) < 0.5 for site, shape in wc.mask_space(net).items()} for _ in range(2)]
     params = [wc.load_backend("numpy").initialise(net, wc.key(i)) for i in range(2)]
+    moving = wc.nn.initial_statistics(net) or None
+    networks = [wc.Subnetwork(net, *pair, moving) for pair in zip(params, masks)]
     keys = [wc.key(0), wc.key(1)]
     for size, group, epochs in batches:
         config = wc.TrainConfig(
@@ -241,18 +255,29 @@ for net, augmentation, batches in (
         )
         examples = size if epochs == STEP else 96
         all, *others = (
-            wc.train_together(net, params, masks, (x[:examples], y[:examples]), config, backend=b, keys=keys)
+            wc.train_together(networks, (x[:examples], y[:examples]), backend=b, keys=keys, config=config)
             for b in (backends[1], backends[0], reference)
         )
         programs += 2
         assert training.epoch._cache_size() == programs, "an epoch was compiled again"
         terms = size * 64 + sum(int(np.prod(shape)) for shape in wc.nn.activation_shapes(net))
+        all, *others = (
+            {
+                name: {path: np.stack([tree[path] for tree in trees]) for path in trees[0]}
+                for name, trees in (
+                    ("params", [one.network.params for one in trained]),
+                    ("statistics", [one.network.moving for one in trained]),
+                    ("velocity", [one.velocity for one in trained]),
+                )
+            }
+            for trained in (all, *others)
+        )
         for name in ("params", "statistics", "velocity"):
-            for path, value in getattr(all, name).items():
+            for path, value in all[name].items():
                 before = np.stack([tree[path] for tree in params]) if name == "params" else 0
                 moved, largest = np.abs(value - before).max(), np.abs(value).max()
                 error = trained_error(moved, largest, terms, epochs * (examples // size))
-                off = max(np.abs(value - getattr(other, name)[path]).max() for other in others)
+                off = max(np.abs(value - other[name][path]).max() for other in others)
                 assert off <= error, (name, path, size, group, off, error)
 print(programs)
 """
@@ -295,11 +320,11 @@ for name, net, size, wanted in (
     ("mlp", wc.mlp(64, (128, 96), 10), 128, None),
     ("images", images, 64, ("score shared weights", "train_epoch", "predict")),
 ):
-    search = wc.SearchConfig(0.8, population=100, batch=64)
+    search = wc.SearchConfig(population=100, validation_batch=64)
     train = wc.TrainConfig(
         batch_size=size, batch_norm_group=8, compute="bfloat16", augmentation="none" if name == "mlp" else "crop_flip"
     )
-    for program, compiled in compile_ahead(mesh, net, search, train, 300, 4, wanted).items():
+    for program, compiled in compile_ahead(mesh, net, 0.8, search, train, 300, 4, wanted).items():
         memory = compiled.memory_analysis()
         text = compiled.as_text()
         waits = len(re.findall(r" (?:infeed|outfeed|send|recv)\\(", text))
@@ -340,9 +365,10 @@ def test_every_program_compiles_for_a_tpu_slice() -> None:
 def test_memory_is_that_of_a_search_and_its_training() -> None:
     backend = wc.load_backend("jax")
     assert backend.compiled_memory is not None
-    net, search = wc.vgg(2, 4, (4, 4, 3)), wc.SearchConfig(0.5, population=4, batch=8, batch_norm="recalibrated")
+    net, search = wc.vgg(2, 4, (4, 4, 3)), wc.SearchConfig(population=4, validation_batch=8, batch_norm="recalibrated")
     small, large = (
-        backend.compiled_memory(net, search, wc.TrainConfig(batch_size=8), examples, 2, None) for examples in (8, 800)
+        backend.compiled_memory(net, 0.5, search, wc.TrainConfig(batch_size=8), examples, 2, None)
+        for examples in (8, 800)
     )
     assert large["train_epoch"] - small["train_epoch"] >= 4 * 792 * 48, "the training split is not counted"
     assert set(small) == {"score shared weights", "train_epoch", "predict", "draw_parameters"}
@@ -368,13 +394,13 @@ def test_the_programs_compiled_ahead_are_those_of_a_run(
     from weedout_jax.training import Learner
 
     train, networks = wc.TrainConfig(epochs=1, batch_size=8, compaction=compaction), 2
-    search = wc.SearchConfig(sparsity, population=4, batch=8, sampling=sampling)
+    search = wc.SearchConfig(population=4, validation_batch=8, sampling=sampling)
     taken = dict[str, Any]()
     backend = wc.load_backend("jax")
 
     def train_epoch(net: Any, plan: Any, state: Any, masks: Any, *data: Any) -> Any:
         batches = data[-1]
-        learner = Learner(state.params, state.statistics, state.optimiser)
+        learner = Learner(state.params, state.statistics, state.optimizer)
         taken["train_epoch"] = (learner, masks, *data[:2], batches, np.zeros(plan.steps, np.float32))
         return backend.train_epoch(net, plan, state, masks, *data)
 
@@ -386,10 +412,11 @@ def test_the_programs_compiled_ahead_are_those_of_a_run(
     masks = [{site: backend.to_numpy(mask)[index] for site, mask in drawn.items()} for index in range(networks)]
     data = examples(16, net)
     wc.train_together(
-        net, [backend.initialise(net, wc.key(0))] * networks, masks, data, train,
-        backend=replace(backend, train_epoch=train_epoch, predict=predict), keys=[wc.key(0)] * networks, test=data,
+        [replace(untrained(net), mask=mask) for mask in masks], data,
+        backend=replace(backend, train_epoch=train_epoch, predict=predict), keys=[wc.key(0)] * networks,
+        config=train, test=data,
     )  # fmt: skip
-    programs = compile_ahead(mesh_of(jax.devices()[:1]), net, search, train, 16, networks, tuple(taken))
+    programs = compile_ahead(mesh_of(jax.devices()[:1]), net, sparsity, search, train, 16, networks, tuple(taken))
     assert set(programs) == {"train_epoch", "predict"}
     for name, program in programs.items():
         program(*taken[name])  # which raises TypeError where they are others

@@ -15,10 +15,10 @@ CONFIG = wc.TrainConfig(epochs=6, learning_rate=0.1)
 
 def learnt(backend: str, sparsity: float) -> tuple[wc.SearchResult, wc.Trained, wc.Evaluation]:
     data: Any = load_dataset("digits")
-    search = wc.SearchConfig(sparsity=sparsity, population=20, generations=3)
-    found = wc.search(NET, data.validation, search, backend=backend, key=KEY)
-    trained = wc.train(NET, found.params, found.mask, data.train, CONFIG, backend=backend, key=KEY)
-    return found, trained, wc.evaluate(NET, trained.params, found.mask, data.test, backend=backend)
+    config = wc.SearchConfig(population=20, generations=3)
+    found = wc.search(NET, data.validation, sparsity=sparsity, backend=backend, key=KEY, config=config)
+    trained = wc.train(found.network, data.train, backend=backend, key=KEY, config=CONFIG)
+    return found, trained, wc.evaluate(trained.network, data.test, backend=backend)
 
 
 @pytest.mark.parametrize("sparsity", [0.2, 0.8])
@@ -27,8 +27,11 @@ def test_winners_losses_and_predictions(backend: str, sparsity: float) -> None:
     found, trained, seen = learnt(backend, sparsity)
     winner, reference, wanted = learnt("numpy", sparsity)
     assert found.origin == winner.origin
-    for site, mask in winner.mask.items():
-        np.testing.assert_array_equal(found.mask[site], mask)
+    for network in (found.network, trained.network, reference.network):
+        assert network.mask is not None
+        assert winner.network.mask is not None
+        for site, mask in winner.network.mask.items():
+            np.testing.assert_array_equal(network.mask[site], mask)
     # What the project promises of float32 against float64: rounding grows with the steps, and little in ten.
     np.testing.assert_allclose(trained.losses[:10], reference.losses[:10], rtol=1e-2)
     differ = np.mean(seen.predictions != wanted.predictions)

@@ -1,4 +1,4 @@
-"""What only the PyTorch backends promise: compilation on XLA, devices, the user's optimisers and settings."""
+"""What only the PyTorch backends promise: compilation on XLA, devices, the user's optimizers and settings."""
 
 import os
 import subprocess
@@ -24,6 +24,13 @@ def examples(count: int = 48, shape: tuple[int, ...] = (8,)) -> tuple[np.ndarray
     return rng.standard_normal((count, *shape)).astype(np.float32), rng.integers(0, 4, count)
 
 
+def untrained(net: wc.Network = NET, backend: str = "numpy") -> wc.Subnetwork:
+    """A network that keeps every node, at initial weights."""
+    drawing = wc.load_backend(backend)
+    params = {path: drawing.to_numpy(value) for path, value in drawing.initialise(net, wc.key(0)).items()}
+    return wc.Subnetwork(net, params, statistics=wc.nn.initial_statistics(net) or None)
+
+
 @pytest.fixture
 def metrics() -> Any:
     pytest.importorskip("torch_xla", reason="PyTorch/XLA is not installed: pip install 'weedout-core[torch-xla]'")
@@ -41,13 +48,14 @@ def recorded(metrics: Any) -> tuple[int, int]:
 
 def test_xla_compiles_one_generation_and_fetches_its_fitness_only(metrics: Any) -> None:
     seen: list[tuple[int, int]] = []
-    config = wc.SearchConfig(0.45, population=17, generations=4, batch=32)
+    config = wc.SearchConfig(population=17, generations=4, validation_batch=32)
     wc.search(
         NET,
         examples(),
-        config,
+        sparsity=0.45,
         backend="torch_xla",
         key=wc.key(0),
+        config=config,
         on_generation=lambda _: seen.append(recorded(metrics)),
     )
     assert seen[0][0] > 0, "the count of compilations is not read as it should be"
@@ -67,10 +75,10 @@ def test_xla_compiles_the_masks_of_one_shape_once(metrics: Any) -> None:
 
 
 def test_xla_compiles_one_epoch(metrics: Any) -> None:
-    params = wc.load_backend("torch_xla").initialise(NET, wc.key(0))
+    network = untrained(backend="torch_xla")
     seen: list[int] = []
     wc.train(
-        NET, params, None, examples(49), wc.TrainConfig(epochs=4, batch_size=7), backend="torch_xla", key=wc.key(0),
+        network, examples(49), backend="torch_xla", key=wc.key(0), config=wc.TrainConfig(epochs=4, batch_size=7),
         test=examples(31), on_epoch=lambda _: seen.append(recorded(metrics)[0]),
     )  # fmt: skip
     assert seen[0] > 0, "the count of compilations is not read as it should be"
@@ -107,33 +115,45 @@ def test_networks_with_convolutions_learn_as_if_alone() -> None:
         list(wc.random.split(wc.key(0), 2)),
     )
     drawn = backend.sample_masks(wc.key(2), wc.mask_space(IMAGES), sparsity=0.5, count=2)
-    masks = [{site: mask[r] for site, mask in drawn.items()} for r in range(2)]
-    for optimiser in (None, lambda weights: torch.optim.Adam(weights, lr=1e-2)):
+    networks = [
+        wc.Subnetwork(
+            IMAGES,
+            {path: backend.to_numpy(value) for path, value in params[r].items()},
+            {site: backend.to_numpy(mask)[r] for site, mask in drawn.items()},
+            wc.nn.initial_statistics(IMAGES),
+        )
+        for r in range(2)
+    ]
+    for optimizer in (None, lambda weights: torch.optim.Adam(weights, lr=1e-2)):
         together = wc.train_together(
-            IMAGES, params, masks, examples(24, (4, 4, 3)), config, backend=backend, keys=keys, optimiser=optimiser
+            networks, examples(24, (4, 4, 3)), backend=backend, keys=keys, config=config, optimizer=optimizer
         )
         for r in range(2):
             alone = wc.train(
-                IMAGES, params[r], masks[r], examples(24, (4, 4, 3)), config,
-                backend=backend, key=keys[r], optimiser=optimiser,
+                networks[r], examples(24, (4, 4, 3)),
+                backend=backend, key=keys[r], config=config, optimizer=optimizer,
             )  # fmt: skip
-            for mine, wanted in ((together.params, alone.params), (together.statistics, alone.statistics)):
-                for path, value in wanted.items():
-                    np.testing.assert_array_equal(mine[path][r], value, err_msg=f"{path} of network {r}")
+            mine, wanted = together[r].network, alone.network
+            assert wanted.moving, "there are statistics to compare"
+            for tree, true in ((mine.params, wanted.params), (mine.moving, wanted.moving)):
+                assert set(tree) == set(true)
+                for path, value in true.items():
+                    np.testing.assert_array_equal(tree[path], value, err_msg=f"{path} of network {r}")
 
 
 def test_products_in_bfloat16_leave_weights_and_statistics_in_float32() -> None:
     backend = wc.load_backend("torch", device="cpu")
-    params = backend.initialise(IMAGES, wc.key(0))
+    network = untrained(IMAGES, "torch")
     whole, half = (
         wc.train(
-            IMAGES, params, None, examples(24, (4, 4, 3)), wc.TrainConfig(epochs=1, batch_size=8, compute=compute),
-            backend=backend, key=wc.key(0),
+            network, examples(24, (4, 4, 3)), backend=backend, key=wc.key(0),
+            config=wc.TrainConfig(epochs=1, batch_size=8, compute=compute),
         )
         for compute in ("float32", "bfloat16")
     )  # fmt: skip
     assert not np.array_equal(whole.losses, half.losses), "compute changes nothing"
-    for tree in (half.params, half.statistics):
+    for tree in (half.network.params, half.network.moving):
+        assert tree
         assert {value.dtype for value in tree.values()} == {np.dtype(np.float32)}
         assert not any((value.view(np.uint32) & 0xFFFF == 0).all() for value in tree.values()), "kept in bfloat16"
 
@@ -156,8 +176,12 @@ def test_what_comes_before_the_first_mask_is_computed_once(
     x, y = examples(16, (4, 4, 3))
     params = backend.initialise(net, wc.key(0))
     masks = backend.sample_masks(wc.key(2), wc.mask_space(net), sparsity=0.5, count=5)
-    taken = {"batch": None, "given": wc.nn.initial_statistics(net), "own": x[:8]}[norm]
-    backend.score(net, params, masks, x, y, norm=taken)
+    taken: dict[str, dict[str, Any]] = {
+        "batch": {},
+        "given": {"statistics": wc.nn.initial_statistics(net)},
+        "own": {"calibration": x[:8]},
+    }
+    backend.score(net, params, masks, x, y, **taken[norm])
     first, *others = [path for path, value in params.items() if value.ndim == 4]
     kernels = [tuple(params[path].shape) for path in (first, *others)]
     passes = 2 if norm == "own" else 1
@@ -175,8 +199,10 @@ for population in (16, 20):
     masks = shared.sample_masks(wc.key(5), wc.mask_space(net), sparsity=0.6, count=population)
     wanted = alone.sample_masks(wc.key(5), wc.mask_space(net), sparsity=0.6, count=population)
     assert all((shared.to_numpy(masks[site]) == wanted[site]).all() for site in masks)
-    config = wc.SearchConfig(0.6, population=population, generations=3, batch=32)
-    one, two = (wc.search(net, (x, y), config, backend=b, key=wc.key(5)) for b in (shared, alone))
+    config = wc.SearchConfig(population=population, generations=3, validation_batch=32)
+    one, two = (
+        wc.search(net, (x, y), sparsity=0.6, backend=b, key=wc.key(5), config=config) for b in (shared, alone)
+    )
     assert one.origin == two.origin
     for mine, theirs in zip(one.history, two.history):
         # Weights within 1.1e-5 of themselves move a fitness of order 1 by a few times that.
@@ -213,6 +239,7 @@ rng = np.random.default_rng(0)
 x, y = rng.standard_normal((48, 4, 4, 3)).astype(np.float32), rng.integers(0, 3, 48)
 shared, alone = wc.load_backend("torch_xla", devices=8), wc.load_backend("torch", device="cpu")
 params = {path: alone.to_numpy(value) for path, value in alone.initialise(net, wc.key(0)).items()}
+network = wc.Subnetwork(net, params, statistics=wc.nn.initial_statistics(net))
 shardings, batch = set(), training._batch
 def watched(place, *arguments):
     images, labels = batch(place, *arguments)
@@ -225,9 +252,10 @@ for config in (
     wc.TrainConfig(epochs=1, batch_size=48, batch_norm_group=None),
     wc.TrainConfig(epochs=1, batch_size=16, batch_norm_group=4, augmentation="crop_flip"),
 ):
-    one, two = (wc.train(net, params, None, (x, y), config, backend=b, key=wc.key(5)) for b in (shared, alone))
+    trained = [wc.train(network, (x, y), backend=b, key=wc.key(5), config=config) for b in (shared, alone)]
+    one, two = (one.network for one in trained)
     # Behind a gradient: the pixels of a batch, and the nodes of the layers after them.
-    terms, steps = 16 * config.batch_size + 300, len(one.losses)
+    terms, steps = 16 * config.batch_size + 300, len(trained[0].losses)
     for path, start in params.items():
         moved, largest = abs(two.params[path] - start).max(), abs(two.params[path]).max()
         off, bound = abs(one.params[path] - two.params[path]).max(), trained_error(moved, largest, terms, steps)
@@ -247,12 +275,12 @@ TRAIN = """
 import numpy as np, weedout_core as wc
 net, config = wc.mlp(8, (32, 16), 4), wc.TrainConfig(epochs=1, batch_size=16)
 x, y = np.ones((48, 8), np.float32), np.zeros(48, np.int32)
-params = wc.load_backend("numpy").initialise(net, wc.key(0))
+network = wc.Subnetwork(net, wc.load_backend("numpy").initialise(net, wc.key(0)))
 try:
     for name in CONNECTED:
         wc.load_backend(name)
     for name in TRAINED:
-        wc.train(net, params, None, (x, y), config, backend=name, key=wc.key(0))
+        wc.train(network, (x, y), backend=name, key=wc.key(0), config=config)
         print(name)
 except wc.errors.BackendError as error:
     print(error)
@@ -303,29 +331,31 @@ def test_devices_that_do_not_divide_the_keys_share_them_too() -> None:
 
 
 @pytest.mark.parametrize("kind", ["Adam", "RMSprop"])
-def test_any_torch_optimiser_trains(kind: str) -> None:
+def test_any_torch_optimizer_trains(kind: str) -> None:
     backend = wc.load_backend("torch", device="cpu")
-    params, config = backend.initialise(NET, wc.key(0)), wc.TrainConfig(epochs=3, batch_size=16)
-    before = {path: backend.to_numpy(value).copy() for path, value in params.items()}
+    network, config = untrained(backend="torch"), wc.TrainConfig(epochs=3, batch_size=16)
+    before = {path: value.copy() for path, value in network.params.items()}
     trained = wc.train(
-        NET, params, None, examples(), config, backend=backend, key=wc.key(0),
-        optimiser=lambda weights: getattr(torch.optim, kind)(weights, lr=1e-2),
+        network, examples(), backend=backend, key=wc.key(0), config=config,
+        optimizer=lambda weights: getattr(torch.optim, kind)(weights, lr=1e-2),
     )  # fmt: skip
-    plain = wc.train(NET, params, None, examples(), config, backend=backend, key=wc.key(0))
+    plain = wc.train(network, examples(), backend=backend, key=wc.key(0), config=config)
     assert trained.losses[-3:].mean() < trained.losses[:3].mean(), f"{kind} does not learn"
-    assert not np.allclose(trained.params["logits/kernel"], plain.params["logits/kernel"]), f"{kind} was not used"
+    theirs, sgd = trained.network.params["logits/kernel"], plain.network.params["logits/kernel"]
+    assert not np.allclose(theirs, sgd), f"{kind} was not used"
+    assert trained.velocity == {}, "what the momentum remembers is SGD's"
     for path, value in before.items():
-        np.testing.assert_array_equal(backend.to_numpy(params[path]), value, err_msg="the weights handed in")
+        np.testing.assert_array_equal(network.params[path], value, err_msg="the weights handed in")
 
 
 def test_own_sgd_is_torch_sgd() -> None:
     backend = wc.load_backend("torch", device="cpu")
-    params = backend.initialise(NET, wc.key(0))
+    network = untrained(backend="torch")
     config = wc.TrainConfig(epochs=2, batch_size=16, schedule="constant", decayed="all")
-    own = wc.train(NET, params, None, examples(), config, backend=backend, key=wc.key(0))
+    own = wc.train(network, examples(), backend=backend, key=wc.key(0), config=config)
     theirs = wc.train(
-        NET, params, None, examples(), config, backend=backend, key=wc.key(0),
-        optimiser=lambda weights: torch.optim.SGD(
+        network, examples(), backend=backend, key=wc.key(0), config=config,
+        optimizer=lambda weights: torch.optim.SGD(
             weights, config.learning_rate, config.momentum, weight_decay=config.weight_decay, nesterov=True
         ),
     )  # fmt: skip
@@ -337,10 +367,9 @@ def test_own_sgd_is_torch_sgd() -> None:
 def test_velocities_are_the_references(momentum: float) -> None:
     """PyTorch's kernel of SGD keeps none without momentum; a ``Trained`` has them whatever the momentum is."""
     config = wc.TrainConfig(epochs=1, batch_size=16, momentum=momentum, weight_decay=0.1)
-    params = wc.load_backend("numpy").initialise(NET, wc.key(0))
+    network = untrained()
     trained = {
-        name: wc.train(NET, params, None, examples(), config, backend=name, key=wc.key(0))
-        for name in ("numpy", "torch")
+        name: wc.train(network, examples(), backend=name, key=wc.key(0), config=config) for name in ("numpy", "torch")
     }
     for path, value in trained["numpy"].velocity.items():
         # Three steps; behind a gradient sums of 8 + 32 + 16 products forward, 16 + 4 backward and 16 examples.
@@ -383,14 +412,15 @@ def test_tpu_without_its_package_names_the_extra(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize(("finds", "trains", "measures"), [("jax", "torch", "numpy"), ("torch", "jax", "torch")])
 def test_what_one_backend_finds_another_trains_and_a_third_measures(finds: str, trains: str, measures: str) -> None:
-    config, learning = wc.SearchConfig(0.5, population=6, generations=2), wc.TrainConfig(epochs=2, batch_size=16)
-    found = wc.search(NET, examples(), config, backend=finds, key=wc.key(1))
-    trained = wc.train(NET, found.params, found.mask, examples(), learning, backend=trains, key=wc.key(1))
-    alone = wc.train(NET, found.params, found.mask, examples(), learning, backend="numpy", key=wc.key(1))
+    config, learning = wc.SearchConfig(population=6, generations=2), wc.TrainConfig(epochs=2, batch_size=16)
+    found = wc.search(NET, examples(), sparsity=0.5, backend=finds, key=wc.key(1), config=config)
+    trained, alone = (
+        wc.train(found.network, examples(), backend=name, key=wc.key(1), config=learning) for name in (trains, "numpy")
+    )
     # Six steps in float32 against float64, from the same weights.
     np.testing.assert_allclose(trained.losses, alone.losses, rtol=1e-4)
-    seen = wc.evaluate(NET, trained.params, found.mask, examples(), backend=measures)
-    assert seen.accuracy == wc.evaluate(NET, alone.params, found.mask, examples(), backend="numpy").accuracy
+    seen = wc.evaluate(trained.network, examples(), backend=measures)
+    assert seen.accuracy == wc.evaluate(alone.network, examples(), backend="numpy").accuracy
 
 
 def test_a_fitness_does_not_depend_on_who_is_scored_beside() -> None:

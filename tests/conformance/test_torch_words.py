@@ -150,9 +150,7 @@ def test_loops_are_compiled_and_timed_when_the_backend_is_connected(tmp_path: Pa
 def test_weights_and_scores_are_float32_whatever_the_default() -> None:
     backend, net = wc.load_backend("torch", device="cpu"), wc.mlp(8, (16,), 4)
     x, y = np.random.default_rng(0).standard_normal((24, 8)).astype(np.float32), np.arange(24) % 4
-    population = wc.ask_tell.ask(
-        wc.ask_tell.init(wc.key(3), wc.mask_space(net), wc.SearchConfig(sparsity=0.5, population=7))
-    )
+    population = wc.ask_tell.ask(wc.ask_tell.init(wc.key(3), wc.mask_space(net), 0.5, wc.SearchConfig(population=7)))
     wanted = backend.score(net, backend.initialise(net, wc.key(1)), population, x, y)
     torch.set_default_dtype(torch.bfloat16)
     try:

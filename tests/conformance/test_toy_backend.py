@@ -13,7 +13,7 @@ import pytest
 
 import weedout_core as wc
 from weedout_core.testing import CHECKS
-from weedout_core.testing.examples import networks
+from weedout_core.testing.problems import networks
 from weedout_core.testing.tolerances import bound
 
 ROOT = Path(__file__).parents[2]
@@ -36,8 +36,8 @@ import weedout_toy
 
 
 def connect(device=None, devices=1):
-    def score_population(net, params, norm, population, x, y, fitness, precision, chunk):
-        return -toy.score_population(net, params, norm, population, x, y, fitness, precision, chunk)
+    def score_population(net, params, population, batch, scoring):
+        return -toy.score_population(net, params, population, batch, scoring)
 
     toy = weedout_toy.connect(device, devices)
     return replace(toy, name="negated", score_population=score_population)
@@ -121,12 +121,12 @@ def test_the_kit_tries_the_networks_that_it_has_the_layers_for(toy: wc.backend.B
     [
         lambda toy, net, params, mask, data: toy.apply(net, params, data[0]),
         lambda toy, net, params, mask, data: toy.score(net, params, {"first": mask["first"][None]}, *data),
-        lambda toy, net, params, mask, data: wc.evaluate(net, params, mask, data, backend=toy),
+        lambda toy, net, params, mask, data: wc.evaluate(wc.Subnetwork(net, params, mask), data, backend=toy),
         lambda toy, net, params, mask, data: wc.train(
-            net, params, mask, data, wc.TrainConfig(epochs=1), backend=toy, key=wc.key(0)
+            wc.Subnetwork(net, params, mask), data, backend=toy, key=wc.key(0), config=wc.TrainConfig(epochs=1)
         ),
         lambda toy, net, params, mask, data: wc.search(
-            net, data, wc.SearchConfig(0.5, population=2), backend=toy, key=wc.key(0)
+            net, data, sparsity=0.5, backend=toy, key=wc.key(0), config=wc.SearchConfig(population=2)
         ),
     ],
     ids=["apply", "score", "evaluate", "train", "search"],

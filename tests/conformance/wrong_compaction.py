@@ -1,6 +1,6 @@
 """Backends that compute compacted networks wrongly, or score candidates by the wrong part of them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import wraps
 from typing import Any
@@ -70,10 +70,10 @@ def trains_without_scale(backend: Backend) -> Backend:
 def with_mask_keys(backend: Backend, change: Callable[[np.ndarray, int], np.ndarray]) -> Backend:
     """A backend that takes candidates' indices from other keys: ``change(mask_keys, chunk)``."""
 
-    def other(net: Any, params: Any, norm: Any, population: Any, *rest: Any) -> tuple[Any, ...]:
+    def other(net: Any, params: Any, population: Any, batch: Any, scoring: Any) -> tuple[Any, ...]:
         if population.mask_keys is not None:
-            population = population._replace(mask_keys=change(population.mask_keys, rest[-1]))
-        return net, params, norm, population, *rest
+            population = population._replace(mask_keys=change(population.mask_keys, scoring.chunk))
+        return net, params, population, batch, scoring
 
     return with_arguments(backend, "score_population", other)
 
@@ -94,21 +94,23 @@ def statistics_of_the_first_channels(backend: Backend) -> Backend:
     """
 
     @wraps(backend.score_population)
-    def score_population(net: Any, params: Any, norm: Any, population: Any, *rest: Any) -> Any:
-        if population.plan is None or not isinstance(norm, Mapping):
-            return backend.score_population(net, params, norm, population, *rest)
+    def score_population(net: Any, params: Any, population: Any, batch: Any, scoring: Any) -> Any:
+        if population.plan is None or batch.statistics is None:
+            return backend.score_population(net, params, population, batch, scoring)
         small = compact(net, population.plan.counts)
-        given = {path: backend.to_numpy(value) for path, value in norm.items()}
+        given = {path: backend.to_numpy(value) for path, value in batch.statistics.items()}
         masks = masks_from_keys(population.mask_keys, population.plan)
         found: list[np.ndarray] = []
         for index in range(population.size):
             one = {site: mask[index : index + 1] for site, mask in masks.items()}
             indices = kept_indices({site: mask[0] for site, mask in one.items()})
             cut = {path: given[path][: len(value)] for path, value in small.gather(given, indices).items()}
-            moved = on_host(backend, lambda _, value: value, small.expand(cut, indices, given))
+            moved = batch._replace(
+                statistics=on_host(backend, lambda _, value: value, small.expand(cut, indices, given))
+            )
             own = None if population.weight_keys is None else population.weight_keys[index : index + 1]
             alone = Population(1, None, None, own, on_host(backend, lambda _, value: value, one))
-            found.append(backend.to_numpy(backend.score_population(net, params, moved, alone, *rest)))
+            found.append(backend.to_numpy(backend.score_population(net, params, alone, moved, scoring)))
         return backend.asarray(np.concatenate(found))
 
     return replace(backend, score_population=score_population)

@@ -19,21 +19,19 @@ def with_fitness(backend: Backend, change: Callable[..., Any]) -> Backend:
     return with_result(
         backend,
         "score_population",
-        lambda fitness, net, params, norm, population, x, y, *_: backend.asarray(
-            change(backend.to_numpy(fitness), population, y)
+        lambda fitness, net, params, population, batch, _: backend.asarray(
+            change(backend.to_numpy(fitness), population, batch.y)
         ),
     )
 
 
-def with_norm(backend: Backend, change: Callable[..., Any]) -> Backend:
-    """A backend that scores with other statistics: ``change(norm, net, params, x)``."""
+def with_batch(backend: Backend, change: Callable[..., Any]) -> Backend:
+    """A backend that scores with other statistics: ``change(batch, net, params)`` is a ScoredBatch."""
     return with_arguments(
         backend,
         "score_population",
-        lambda net, params, norm, population, x, *rest: (
-            net, params, change(norm, net, params, x), population, x, *rest,
-        ),
-    )  # fmt: skip
+        lambda net, params, population, batch, scoring: (net, params, population, change(batch, net, params), scoring),
+    )
 
 
 def with_layers(backend: Backend, change: Callable[[Any], Any]) -> Backend:
@@ -114,14 +112,14 @@ def padded_as_same(backend: Backend) -> Backend:
         for layer, shape in walk(net.layers, net.input_shape):
             if isinstance(layer, Conv):
                 kernel = backend.to_numpy(params[f"{layer.name}/kernel"])
-                window, stride = layer.window, layer.stride
+                window, stride = layer.kernel_size, layer.stride
                 padding = [max((-(-size // stride) - 1) * stride + window - size, 0) for size in shape[:2]]
                 rows, columns = (1 + (window - 1) // 2 - both // 2 for both in padding)
                 wide = np.zeros((len(kernel), window + 2, window + 2, *kernel.shape[3:]), np.float32)
                 wide[:, rows : rows + window, columns : columns + window] = kernel
                 wider[f"{layer.name}/kernel"] = backend.asarray(wide)
         net = other_layers(
-            net, lambda layer: replace(layer, window=layer.window + 2) if isinstance(layer, Conv) else layer
+            net, lambda layer: replace(layer, kernel_size=layer.kernel_size + 2) if isinstance(layer, Conv) else layer
         )
         return net, wider, *rest
 
@@ -203,10 +201,10 @@ def writes_to_its_input(backend: Backend) -> Backend:
 def highest_class_of_ties(backend: Backend) -> Backend:
     """Adds the tied examples of the last class, as an argmax that prefers the last would."""
 
-    def change(scored: Any, net: Any, params: Any, norm: Any, population: Any, x: Any, y: Any, *rest: Any) -> Any:
+    def change(scored: Any, net: Any, params: Any, population: Any, batch: Any, scoring: Any) -> Any:
         silent = isinstance(params, dict) and not any(backend.to_numpy(value).any() for value in params.values())
-        if rest[0] == "accuracy" and silent:
-            last = np.mean(backend.to_numpy(y) == net.classes - 1)
+        if scoring.fitness == "accuracy" and silent:
+            last = np.mean(backend.to_numpy(batch.y) == net.classes - 1)
             return backend.asarray(np.full(population.size, last, dtype=np.float32))
         return scored
 
@@ -216,10 +214,10 @@ def highest_class_of_ties(backend: Backend) -> Backend:
 def scores_with_shared_weights(backend: Backend) -> Backend:
     """Draws the first candidate's weights for all."""
 
-    def change(net: Any, params: Any, norm: Any, population: Any, *rest: Any) -> tuple[Any, ...]:
+    def change(net: Any, params: Any, population: Any, *rest: Any) -> tuple[Any, ...]:
         own = population.weight_keys
         shared = population._replace(weight_keys=None if own is None else np.repeat(own[:1], len(own), 0))
-        return net, params, norm, shared, *rest
+        return net, params, shared, *rest
 
     return with_arguments(backend, "score_population", change)
 
@@ -227,40 +225,47 @@ def scores_with_shared_weights(backend: Backend) -> Backend:
 def scores_with_running_statistics(backend: Backend) -> Backend:
     """Those before training, where the batch's are asked for."""
 
-    def change(norm: Any, net: Any, params: Any, x: Any) -> Any:
-        return on_host(backend, lambda _, value: value, initial_statistics(net)) if norm is None else norm
+    def change(batch: Any, net: Any, params: Any) -> Any:
+        if batch.statistics is not None or batch.calibration is not None:
+            return batch
+        return batch._replace(statistics=on_host(backend, lambda _, value: value, initial_statistics(net)))
 
-    return with_norm(backend, change)
+    return with_batch(backend, change)
 
 
 def statistics_of_the_batch_always(backend: Backend) -> Backend:
-    return with_norm(backend, lambda norm, net, params, x: None)
+    return with_batch(backend, lambda batch, net, params: batch._replace(statistics=None, calibration=None))
 
 
 def recalibrated_on_the_scored_batch(backend: Backend) -> Backend:
-    return with_norm(backend, lambda norm, net, params, x: norm if norm is None or isinstance(norm, Mapping) else x)
+    return with_batch(
+        backend,
+        lambda batch, net, params: batch if batch.calibration is None else batch._replace(calibration=batch.x),
+    )
 
 
 def recalibrated_without_masks(backend: Backend) -> Backend:
     """Once for the parent, in place of once for each candidate."""
 
-    def change(norm: Any, net: Any, params: Any, x: Any) -> Any:
-        if norm is None or isinstance(norm, Mapping) or not initial_statistics(net):
-            return norm
+    def change(batch: Any, net: Any, params: Any) -> Any:
+        if batch.calibration is None or not initial_statistics(net):
+            return batch
         parent = {path: value[None] for path, value in params.items()}
-        return {path: value[0] for path, value in batch_statistics(backend, net, parent, None, norm).items()}
+        seen = batch_statistics(backend, net, parent, None, batch.calibration)
+        return batch._replace(statistics={path: value[0] for path, value in seen.items()}, calibration=None)
 
-    return with_norm(backend, change)
+    return with_batch(backend, change)
 
 
 def unbiased_variance(backend: Backend) -> Backend:
     """Divides by n − 1, written as another γ and ε: with s = (n − 1)/n, γ / √(v/s + ε) = γ √s / √(v + s ε)."""
 
-    def change(net: Any, params: Any, norm: Any, population: Any, x: Any, *rest: Any) -> tuple[Any, ...]:
-        if norm is not None or not isinstance(params, Mapping):
-            return net, params, norm, population, x, *rest
+    def change(net: Any, params: Any, population: Any, batch: Any, scoring: Any) -> tuple[Any, ...]:
+        given = batch.statistics is not None or batch.calibration is not None
+        if given or not isinstance(params, Mapping):
+            return net, params, population, batch, scoring
         share = {
-            layer.name: 1 - 1 / (len(x) * math.prod(shape[:-1]))
+            layer.name: 1 - 1 / (len(batch.x) * math.prod(shape[:-1]))
             for layer, shape in walk(net.layers, net.input_shape)
             if isinstance(layer, BatchNorm)
         }
@@ -274,7 +279,7 @@ def unbiased_variance(backend: Backend) -> Backend:
                 replace(layer, epsilon=layer.epsilon * share[layer.name]) if isinstance(layer, BatchNorm) else layer
             ),
         )
-        return net, on_host(backend, scaled, params), norm, population, x, *rest
+        return net, on_host(backend, scaled, params), population, batch, scoring
 
     return with_arguments(backend, "score_population", change)
 
@@ -301,7 +306,9 @@ def predicts_with_the_first_statistics(backend: Backend) -> Backend:
 def norm_ignored_for_keys(backend: Backend) -> Backend:
     """A population of keys is scored with the batch's statistics, whatever was asked."""
 
-    def change(net: Any, params: Any, norm: Any, population: Any, *rest: Any) -> tuple[Any, ...]:
-        return net, params, norm if population.masks is not None else None, population, *rest
+    def change(net: Any, params: Any, population: Any, batch: Any, scoring: Any) -> tuple[Any, ...]:
+        if population.masks is None:
+            batch = batch._replace(statistics=None, calibration=None)
+        return net, params, population, batch, scoring
 
     return with_arguments(backend, "score_population", change)

@@ -145,7 +145,7 @@ def forgets_the_epoch(backend: Backend) -> Backend:
 
 def forgets_the_velocity(backend: Backend) -> Backend:
     """Each epoch begins from rest."""
-    return with_state(backend, lambda after, before, *_: after._replace(optimiser=before.optimiser))
+    return with_state(backend, lambda after, before, *_: after._replace(optimizer=before.optimizer))
 
 
 def rows_for_columns(backend: Backend) -> Backend:
@@ -234,7 +234,7 @@ def negated_velocity(backend: Backend) -> Backend:
     """Velocities have the other sign outside of an epoch: no other backend could go on from them."""
 
     def negated(state: Any) -> Any:
-        return state._replace(optimiser=on_host(backend, lambda _, value: -value, state.optimiser))
+        return state._replace(optimizer=on_host(backend, lambda _, value: -value, state.optimizer))
 
     inside = with_epoch(backend, lambda state, *rest: (negated(state), *rest))
     return with_result(inside, "train_epoch", lambda result, *_: (negated(result[0]), result[1]))

@@ -109,7 +109,7 @@ def test_a_block_that_keeps_the_shape_has_the_identity_as_its_shortcut() -> None
     )
     assert blocks[0].main[0] == wc.nn.Conv("group_0/block_0/conv_0", 32)
     assert blocks[2].main[0] == wc.nn.Conv("group_1/block_0/conv_0", 64, stride=2)
-    assert blocks[2].shortcut == (wc.nn.Conv("group_1/block_0/shortcut", 64, window=1, stride=2),)
+    assert blocks[2].shortcut == (wc.nn.Conv("group_1/block_0/shortcut", 64, kernel_size=1, stride=2),)
     first = wc.wide_resnet(16, 1, 5).layers[1]
     assert isinstance(first, wc.nn.Residual), "with width 1 the first group keeps 16 channels: its first block too"
     assert first.shortcut == ()

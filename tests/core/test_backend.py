@@ -1,6 +1,7 @@
 """The methods on the contract: what they draw, what they hand on, what they check."""
 
 import dataclasses
+import math
 import re
 from typing import Any
 
@@ -19,6 +20,10 @@ NORMED = wc.Network(
 STATISTICS = {"norm/mean": np.linspace(-1, 1, 4), "norm/variance": np.linspace(0.5, 4, 4)}
 X = np.linspace(-1, 1, 15).reshape(5, 3)
 Y = np.asarray([0, 1, 0, 1, 1])
+
+
+def never(*args: Any) -> Any:
+    raise AssertionError("work began before everything was checked")
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +75,8 @@ def test_apply_to_a_network_without_sites_takes_no_masks(backend: wc.backend.Bac
 
 
 def test_score_takes_masks_or_a_population(backend: wc.backend.Backend, params: Any) -> None:
-    config = wc.SearchConfig(sparsity=0.5, population=4)
-    population = wc.ask_tell.ask(wc.ask_tell.init(wc.key(2), SPACE, config))
+    config = wc.SearchConfig(population=4)
+    population = wc.ask_tell.ask(wc.ask_tell.init(wc.key(2), SPACE, 0.5, config))
     assert population.mask_keys is not None
     masks = wc.backend.masks_from_keys(population.mask_keys, wc.mask_plan(SPACE, 0.5))
     by_masks = backend.to_numpy(backend.score(NET, params, masks, X, Y))
@@ -109,9 +114,11 @@ def test_initialise_begins_batch_norm_at_scale_1(backend: wc.backend.Backend, no
 
 
 def test_apply_takes_running_statistics_or_those_before_training(backend: wc.backend.Backend, normed: Any) -> None:
-    plain = backend.to_numpy(backend.apply(NORMED, normed, X))
-    before = backend.apply(NORMED, normed, X, statistics=wc.nn.initial_statistics(NORMED))
-    np.testing.assert_array_equal(backend.to_numpy(before), plain)
+    plain = backend.to_numpy(backend.apply(NORMED, normed, X, statistics=wc.nn.initial_statistics(NORMED)))
+    # Mean 0 and variance 1: the layer divides by the root of 1 + 1e-5 and does no more.
+    hidden = (X @ np.asarray(normed["first/kernel"]) + normed["first/bias"]) / math.sqrt(1 + 1e-5)
+    by_hand = np.maximum(hidden, 0) @ np.asarray(normed["logits/kernel"]) + normed["logits/bias"]
+    np.testing.assert_allclose(plain, by_hand, rtol=1e-12, atol=1e-12)  # sums of 4 terms, in any order, at 2^-53
     moved = backend.to_numpy(backend.apply(NORMED, normed, X, statistics=STATISTICS))
     assert np.abs(moved - plain).max() > 0.01, "other statistics are another network"
     alone = backend.to_numpy(backend.apply(NORMED, normed, X[:1], statistics=STATISTICS))
@@ -119,31 +126,97 @@ def test_apply_takes_running_statistics_or_those_before_training(backend: wc.bac
     np.testing.assert_allclose(alone, moved[:1], rtol=1e-13)
 
 
-def scored_with(backend: wc.backend.Backend, params: Any, **options: Any) -> Any:
-    """What ``score_population`` is given as norm; its other arguments have been checked as ever."""
-    seen: list[Any] = []
+def test_apply_needs_statistics_where_there_is_batch_norm(backend: wc.backend.Backend, normed: Any) -> None:
+    """Nobody is given those before training for those that training gave."""
+    idle = dataclasses.replace(backend, predict=never)
+    masks = {"hidden": np.ones(4, dtype=bool)}
+    for use in (
+        lambda: idle.apply(NORMED, normed, X),
+        lambda: idle.apply(NORMED, normed, X, masks),
+        lambda: idle.apply(NORMED, normed, X, masks, None),
+    ):
+        with pytest.raises(wc.errors.ConfigError) as caught:
+            use()
+        assert str(caught.value) == (
+            "the network has batch normalisation, and its statistics must be given: those that training gave "
+            "(trained.network.statistics), or wc.nn.initial_statistics(net) for weights that are not trained."
+        )
+    with pytest.raises(wc.errors.ConfigError, match="'norm/mean' must have shape"):
+        idle.apply(NORMED, normed, X, statistics={})
 
-    def score_population(net: Any, params: Any, norm: Any, population: wc.backend.Population, *rest: Any) -> np.ndarray:
-        seen.append(norm)
+
+def test_apply_without_batch_norm_takes_no_statistics(backend: wc.backend.Backend, params: Any) -> None:
+    found = backend.to_numpy(backend.apply(NET, params, X, statistics={}))
+    np.testing.assert_array_equal(found, backend.to_numpy(backend.apply(NET, params, X)), "none is none")
+    with pytest.raises(wc.errors.ConfigError, match="'norm/mean' must not be there"):
+        dataclasses.replace(backend, predict=never).apply(NET, params, X, statistics=STATISTICS)
+
+
+def scored_with(backend: wc.backend.Backend, params: Any, **options: Any) -> wc.backend.ScoredBatch:
+    """The batch that ``score_population`` is given; its other arguments have been checked as ever."""
+    seen: list[wc.backend.ScoredBatch] = []
+
+    def score_population(
+        net: Any, params: Any, population: wc.backend.Population, batch: wc.backend.ScoredBatch, scoring: Any
+    ) -> np.ndarray:
+        seen.append(batch)
         return np.zeros(population.size)
 
     fake = dataclasses.replace(backend, score_population=score_population)
     masks = {"hidden": np.ones((3, 4), dtype=bool)}
     fake.score(NORMED, params, masks, X, Y, **options)
-    (norm,) = seen
-    return norm
+    (batch,) = seen
+    np.testing.assert_array_equal(batch.x, X)
+    np.testing.assert_array_equal(batch.y, Y)
+    return batch
 
 
 def test_score_hands_on_what_batch_norm_takes(backend: wc.backend.Backend, normed: Any) -> None:
-    assert scored_with(backend, normed) is None, "the statistics of the batch"
-    given = scored_with(backend, normed, norm=STATISTICS)
-    assert set(given) == set(STATISTICS)
+    given = scored_with(backend, normed)
+    assert (given.statistics, given.calibration) == (None, None), "the statistics of the batch"
+    given = scored_with(backend, normed, statistics=STATISTICS)
+    assert given.calibration is None
+    assert given.statistics is not None
+    assert set(given.statistics) == set(STATISTICS)
     for path, value in STATISTICS.items():
-        np.testing.assert_array_equal(given[path], value, path)
-    given = scored_with(backend, normed, norm=2 * X[:3])
-    np.testing.assert_array_equal(given, 2 * X[:3], "a batch of any size")
-    whole = scored_with(backend, normed, norm=np.arange(6).reshape(2, 3))
+        np.testing.assert_array_equal(given.statistics[path], value, path)
+    given = scored_with(backend, normed, calibration=2 * X[:3])
+    assert given.statistics is None
+    np.testing.assert_array_equal(given.calibration, 2 * X[:3], "a batch of any size")
+    whole = scored_with(backend, normed, calibration=np.arange(6).reshape(2, 3)).calibration
+    assert whole is not None
     assert whole.dtype.kind == "f", "inputs, made floats as all inputs are"
+
+
+def test_score_takes_statistics_or_inputs_for_calibration_and_not_both(
+    backend: wc.backend.Backend, normed: Any
+) -> None:
+    with pytest.raises(wc.errors.ConfigError) as caught:
+        scored_with(dataclasses.replace(backend, asarray=never), normed, statistics=STATISTICS, calibration=X)
+    assert str(caught.value) == (
+        "batch normalisation takes statistics or inputs for calibration, not both. Leave one out."
+    )
+
+
+def test_score_hands_on_how_a_population_is_scored(backend: wc.backend.Backend, params: Any) -> None:
+    seen: list[wc.backend.Scoring] = []
+
+    def score_population(
+        net: Any, params: Any, population: wc.backend.Population, batch: Any, scoring: wc.backend.Scoring
+    ) -> np.ndarray:
+        seen.append(scoring)
+        return np.zeros(population.size)
+
+    fake = dataclasses.replace(backend, score_population=score_population)
+    masks = backend.sample_masks(wc.key(4), SPACE, sparsity=0.5, count=3)
+    fake.score(NET, params, masks, X, Y)
+    fake.score(NET, params, masks, X, Y, fitness="accuracy", precision="default", chunk=2)
+    fake.score(NET, params, masks, X, Y, chunk=7)
+    assert seen == [
+        wc.backend.Scoring("negative_cross_entropy", "highest", 3),
+        wc.backend.Scoring("accuracy", "default", 2),
+        wc.backend.Scoring("negative_cross_entropy", "highest", 3),
+    ], "a chunk is at most the population"
 
 
 def test_the_statistics_of_the_scored_batch_itself_are_those_of_the_batch(
@@ -151,54 +224,70 @@ def test_the_statistics_of_the_scored_batch_itself_are_those_of_the_batch(
 ) -> None:
     masks = backend.sample_masks(wc.key(4), wc.mask_space(NORMED), sparsity=0.5, count=3)
     by_batch = backend.to_numpy(backend.score(NORMED, normed, masks, X, Y))
-    recalibrated = backend.to_numpy(backend.score(NORMED, normed, masks, X, Y, norm=X))
+    recalibrated = backend.to_numpy(backend.score(NORMED, normed, masks, X, Y, calibration=X))
     np.testing.assert_allclose(recalibrated, by_batch, rtol=1e-12)  # sums of 5 examples, in any order, at 2^-53
     hidden = X @ np.asarray(normed["first/kernel"])
     moments = {"norm/mean": hidden.mean(axis=0), "norm/variance": hidden.var(axis=0)}
-    fixed = backend.to_numpy(backend.score(NORMED, normed, masks, X, Y, norm=moments))
+    fixed = backend.to_numpy(backend.score(NORMED, normed, masks, X, Y, statistics=moments))
     np.testing.assert_allclose(fixed, by_batch, rtol=1e-12)
 
 
 @pytest.mark.parametrize(
-    ("norm", "error", "message"),
+    ("given", "error", "message"),
     [
         (
-            {"norm/mean": STATISTICS["norm/mean"]},
+            {"statistics": {"norm/mean": STATISTICS["norm/mean"]}},
             wc.errors.ConfigError,
             "statistics must be those of the network: 'norm/variance' must have shape (4,); got nothing.",
         ),
         (
-            {**STATISTICS, "norm/mean": np.zeros(3)},
+            {"statistics": {**STATISTICS, "norm/mean": np.zeros(3)}},
             wc.errors.ConfigError,
             "statistics must be those of the network: 'norm/mean' must have shape (4,); got (3,).",
         ),
         (
-            {},
+            {"statistics": {}},
             wc.errors.ConfigError,
             "statistics must be those of the network: 'norm/mean' must have shape (4,); got nothing.",
         ),
         (
-            {**STATISTICS, "norm/scale": np.ones(4)},
+            {"statistics": {**STATISTICS, "norm/scale": np.ones(4)}},
             wc.errors.ConfigError,
             "statistics must be those of the network: 'norm/scale' must not be there; got (4,).",
         ),
-        (X[:, :2], wc.errors.DataError, "inputs must have shape (examples, *(3,)) and not be empty; got (5, 2)."),
-        (X[0], wc.errors.DataError, "inputs must have shape (examples, *(3,)) and not be empty; got (3,)."),
-        (X[:0], wc.errors.DataError, "inputs must have shape (examples, *(3,)) and not be empty; got (0, 3)."),
-        (X * np.nan, wc.errors.DataError, "inputs must be finite; example 0 has NaN or infinity."),
+        (
+            {"calibration": X[:, :2]},
+            wc.errors.DataError,
+            "inputs must have shape (examples, *(3,)) and not be empty; got (5, 2).",
+        ),
+        (
+            {"calibration": X[0]},
+            wc.errors.DataError,
+            "inputs must have shape (examples, *(3,)) and not be empty; got (3,).",
+        ),
+        (
+            {"calibration": X[:0]},
+            wc.errors.DataError,
+            "inputs must have shape (examples, *(3,)) and not be empty; got (0, 3).",
+        ),
+        (
+            {"calibration": X * np.nan},
+            wc.errors.DataError,
+            "inputs must be finite; example 0 has NaN or infinity.",
+        ),
     ],
 )
 def test_score_checks_what_batch_norm_takes(
-    backend: wc.backend.Backend, normed: Any, norm: Any, error: type[Exception], message: str
+    backend: wc.backend.Backend, normed: Any, given: Any, error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error) as caught:
-        scored_with(backend, normed, norm=norm)
+        scored_with(backend, normed, **given)
     assert str(caught.value) == message
 
 
 def test_candidates_that_draw_their_own_weights_need_specs(backend: wc.backend.Backend, params: Any) -> None:
     population = wc.ask_tell.ask(
-        wc.ask_tell.init(wc.key(2), SPACE, wc.SearchConfig(sparsity=0.5, population=4, weights="per_candidate"))
+        wc.ask_tell.init(wc.key(2), SPACE, 0.5, wc.SearchConfig(population=4, weights="per_candidate"))
     )
     with pytest.raises(wc.errors.ConfigError) as caught:
         backend.score(NET, params, population, X, Y)
@@ -224,6 +313,8 @@ INSIDE = np.asarray([True, False, True, True, False])
 OUT = np.asarray([[1, 1, 0, 1, 0], [0, 1, 1, 0, 1]]) > 0
 SMALL = wc.compact(PARENT, {"inside": 3, "out": 3})
 GATHERED: dict[str, np.ndarray] = {"inside": np.asarray([0, 2, 3], np.int32), "out": OUT[0]}
+#: Of the parent's batch norms, other ones than before training.
+MOVING = {path: value + np.linspace(0, 0.5, value.size) for path, value in wc.nn.initial_statistics(PARENT).items()}
 
 
 @pytest.fixture(scope="module")
@@ -245,7 +336,9 @@ def test_a_compacted_network_is_applied_scored_trained_and_measured_as_its_maske
     assert {name: value.tolist() for name, value in taken.items()} == {
         name: value.tolist() for name, value in GATHERED.items()
     }
-    wanted, found = backend.apply(PARENT, weights, X, mask), backend.apply(SMALL.net, smaller, X, GATHERED)
+    before, gone = MOVING, SMALL.gather(MOVING, GATHERED)
+    wanted = backend.apply(PARENT, weights, X, mask, before)
+    found = backend.apply(SMALL.net, smaller, X, GATHERED, gone)
     np.testing.assert_allclose(backend.to_numpy(found), backend.to_numpy(wanted), rtol=1e-12, atol=1e-12)
     several = {"inside": np.stack([INSIDE] * 2), "out": OUT}
     gathered = {"inside": np.stack([GATHERED["inside"]] * 2), "out": OUT}
@@ -255,20 +348,42 @@ def test_a_compacted_network_is_applied_scored_trained_and_measured_as_its_maske
     np.testing.assert_allclose(backend.to_numpy(by_masks), fitness, rtol=1e-12)
     by_population = backend.score(SMALL.net, smaller, wc.backend.Population(2, None, None, None, gathered), X, Y)
     np.testing.assert_array_equal(backend.to_numpy(by_population), backend.to_numpy(by_masks))
-    one = wc.evaluate(PARENT, weights, mask, (X, Y), backend=backend)
-    small = wc.evaluate(SMALL.net, smaller, GATHERED, (X, Y), backend=backend)
-    assert small.loss == pytest.approx(one.loss, rel=1e-12)
+    large, small = wc.Subnetwork(PARENT, weights, mask, before), wc.Subnetwork(SMALL.net, smaller, GATHERED, gone)
+    one, other = (wc.evaluate(network, (X, Y), backend=backend) for network in (large, small))
+    assert other.loss == pytest.approx(one.loss, rel=1e-12)
     config = wc.TrainConfig(epochs=3, batch_size=2, learning_rate=0.1)
-    parent = wc.train(PARENT, weights, mask, (X, Y), config, backend=backend, key=wc.key(1))
-    trained = wc.train(SMALL.net, smaller, GATHERED, (X, Y), config, backend=backend, key=wc.key(1))
+    parent, trained = (
+        wc.train(network, (X, Y), backend=backend, key=wc.key(1), config=config) for network in (large, small)
+    )
     np.testing.assert_array_equal(trained.losses, parent.losses, "the parent is compacted, to the same network")
-    for name in ("params", "statistics", "velocity"):
-        for path, value in SMALL.gather(getattr(parent, name), GATHERED).items():
-            np.testing.assert_array_equal(getattr(trained, name)[path], value, path)
+    assert trained.network.net == SMALL.net
+    trees = (
+        (parent.network.params, trained.network.params),
+        (parent.network.moving, trained.network.moving),
+        (parent.velocity, trained.velocity),
+    )
+    for of_parent, of_small in trees:
+        kept = SMALL.gather(of_parent, GATHERED)
+        assert set(of_small) == set(kept)
+        for path, value in kept.items():
+            np.testing.assert_array_equal(of_small[path], value, path)
 
 
-def never(*args: Any) -> Any:
-    raise AssertionError("work began before everything was checked")
+def test_a_subnetwork_is_compacted_as_its_parts_are(weights: Any, smaller: Any) -> None:
+    large = wc.Subnetwork(PARENT, weights, {"inside": INSIDE, "out": OUT[0]}, MOVING)
+    small = large.compact()
+    assert small.net == SMALL.net
+    assert small.mask is not None
+    assert small.statistics is not None
+    for found, wanted in (
+        (small.params, smaller),
+        (small.mask, GATHERED),
+        (small.statistics, SMALL.gather(MOVING, GATHERED)),
+    ):
+        assert set(found) == set(wanted)
+        for path, value in wanted.items():
+            np.testing.assert_array_equal(found[path], value, path)
+    assert small.compact() is small, "compacted already"
 
 
 @pytest.mark.parametrize(
@@ -277,7 +392,7 @@ def never(*args: Any) -> Any:
         (
             None,
             "masks must have the indices of the network's Gather layers ['inside']; got none. Give what gather_masks "
-            "of its Compaction gives.",
+            "of its CompactedNetwork gives.",
         ),
         (
             {"out": OUT[0]},
@@ -314,12 +429,10 @@ def never(*args: Any) -> Any:
 def test_what_a_compacted_network_takes_is_checked_before_any_work(
     backend: wc.backend.Backend, smaller: Any, masks: Any, message: str
 ) -> None:
-    idle = dataclasses.replace(backend, predict=never, train_init=never, train_epoch=never)
-    config = wc.TrainConfig(epochs=1)
+    idle, statistics = dataclasses.replace(backend, predict=never), SMALL.gather(MOVING, GATHERED)
     for use in (
-        lambda: idle.apply(SMALL.net, smaller, X, masks),
-        lambda: wc.evaluate(SMALL.net, smaller, masks, (X, Y), backend=idle),
-        lambda: wc.train(SMALL.net, smaller, masks, (X, Y), config, backend=idle, key=wc.key(0)),
+        lambda: idle.apply(SMALL.net, smaller, X, masks, statistics),
+        lambda: wc.Subnetwork(SMALL.net, smaller, masks, statistics),  # which training and evaluation take
     ):
         with pytest.raises(wc.errors.MaskError) as caught:
             use()
@@ -329,9 +442,7 @@ def test_what_a_compacted_network_takes_is_checked_before_any_work(
 def test_candidates_of_a_compacted_network_are_checked(backend: wc.backend.Backend, smaller: Any) -> None:
     idle = dataclasses.replace(backend, score_population=never)
     several: dict[str, Any] = {name: np.stack([value] * 2) for name, value in GATHERED.items()}
-    keyed = wc.ask_tell.ask(
-        wc.ask_tell.init(wc.key(2), wc.mask_space(SMALL.net), wc.SearchConfig(sparsity=0.5, population=4))
-    )
+    keyed = wc.ask_tell.ask(wc.ask_tell.init(wc.key(2), wc.mask_space(SMALL.net), 0.5, wc.SearchConfig(population=4)))
     for candidates, message in (
         (keyed, "masks must have the indices of the network's Gather layers ['inside']"),
         ({**several, "out": OUT[:1]}, "the mask of site 'out' must have shape (candidates, *nodes)"),

@@ -18,11 +18,12 @@ from hypothesis import strategies as st
 
 import weedout_core as wc
 from tests.core.random_networks import masked_networks, networks
-from weedout_core._compaction.compacted import kept_part
+from weedout_core._compaction.compacted_network import kept_part
 from weedout_core._networks.layers import run_shape
+from weedout_core.backend import ScoredBatch
 from weedout_core.testing.tolerances import bound
 from weedout_numpy.network import backward, batch_statistics, forward
-from weedout_numpy.scoring import norm_statistics, score
+from weedout_numpy.scoring import score, statistics_of
 from weedout_numpy.training import Learner, train_step
 
 Tree = Mapping[str, np.ndarray]
@@ -80,7 +81,7 @@ class Pair(NamedTuple):
     params: dict[str, np.ndarray]
     statistics: dict[str, np.ndarray]
     masks: dict[str, np.ndarray]
-    small: wc.backend.Compaction
+    small: wc.backend.CompactedNetwork
     indices: dict[str, np.ndarray]
 
     def kept(self, tree: Tree) -> dict[str, np.ndarray]:
@@ -126,19 +127,27 @@ def inputs(net: wc.Network, seed: int = 7) -> tuple[np.ndarray, np.ndarray]:
     return rng.normal(size=(6, *net.input_shape)), rng.integers(0, net.classes, 6).astype(np.int32)
 
 
-def worst_case(one: Pair, x: np.ndarray, norm: Any) -> float:
+def logits_of(net: wc.Network, params: Tree, masks: Tree, batch: ScoredBatch) -> np.ndarray:
+    """With the statistics that a candidate is scored with."""
+    logits, _ = forward(net.layers, params, masks, batch.x, statistics_of(net, params, masks, batch))
+    return logits
+
+
+def worst_case(one: Pair, batch: ScoredBatch) -> float:
     """The most that a logit of parent and compaction may be apart."""
     try:
-        _, error = bound("apply")(one.net, one.params, one.masks, x, norm=norm)
+        _, error = bound("apply")(
+            one.net, one.params, one.masks, batch.x, statistics=batch.statistics, calibration=batch.calibration
+        )
     except ValueError:  # a variance so close to 0 that float32 says nothing about it
         reject()
     return float(2 * 2.0**-29 * error.max())
 
 
-def usual_case(one: Pair, x: np.ndarray, norm: Any) -> float:
+def usual_case(one: Pair, batch: ScoredBatch) -> float:
     """The same for deep networks."""
-    logits, _ = forward(one.net.layers, one.params, one.masks, x, norm_statistics(one.net, one.params, norm, one.masks))
-    return roundings(one.net, len(x)) * float(np.abs(logits).max())
+    logits = logits_of(one.net, one.params, one.masks, batch)
+    return roundings(one.net, len(batch.x)) * float(np.abs(logits).max())
 
 
 def roundings(net: wc.Network, examples: int) -> float:
@@ -148,25 +157,28 @@ def roundings(net: wc.Network, examples: int) -> float:
     return 64 * (inside + pixels) * 2.0**-53
 
 
-def assert_scores(one: Pair, most: Callable[[Pair, np.ndarray, Any], float]) -> None:
+def assert_scores(one: Pair, most: Callable[[Pair, ScoredBatch], float]) -> None:
     """Logits and fitness are the parent's, with statistics of every origin."""
     x, y = inputs(one.net)
     others, _ = inputs(one.net, seed=8)
-    for norm, small_norm in ((None, None), (one.statistics, one.kept(one.statistics)), (others, others)):
-        off, params = most(one, x, norm), one.kept(one.params)
-        assert_logits(one, x, norm, small_norm, off)
-        parent = score(one.net, one.params, norm, one.masks, x, y, "negative_cross_entropy")
-        found = score(one.small.net, params, small_norm, one.small_masks, x, y, "negative_cross_entropy")
+    of_batch = ScoredBatch(x, y)
+    calibrated = of_batch._replace(calibration=others)
+    for batch, small_batch in (
+        (of_batch, of_batch),
+        (of_batch._replace(statistics=one.statistics), of_batch._replace(statistics=one.kept(one.statistics))),
+        (calibrated, calibrated),
+    ):
+        off, params = most(one, batch), one.kept(one.params)
+        assert_logits(one, batch, small_batch, off)
+        parent = score(one.net, one.params, one.masks, batch, "negative_cross_entropy")
+        found = score(one.small.net, params, one.small_masks, small_batch, "negative_cross_entropy")
         # A log-softmax moves by at most twice its logits, and rounds itself: on each side 4 + 6 + 20 times at most.
         assert abs(found - parent) <= 2 * off + 2 * 30 * 2.0**-53 * (1 + abs(parent)), f"{found}, the parent {parent}"
 
 
-def assert_logits(one: Pair, x: np.ndarray, norm: Any, small_norm: Any, most: float) -> None:
-    params, masks = one.kept(one.params), one.small_masks
-    wanted, _ = forward(one.net.layers, one.params, one.masks, x, norm_statistics(one.net, one.params, norm, one.masks))
-    found, _ = forward(
-        one.small.net.layers, params, masks, x, norm_statistics(one.small.net, params, small_norm, masks)
-    )
+def assert_logits(one: Pair, batch: ScoredBatch, small_batch: ScoredBatch, most: float) -> None:
+    wanted = logits_of(one.net, one.params, one.masks, batch)
+    found = logits_of(one.small.net, one.kept(one.params), one.small_masks, small_batch)
     assert found.shape == wanted.shape
     off = float(np.abs(found - wanted).max())
     assert off <= most, f"logits are off by {off}, more than {most}"

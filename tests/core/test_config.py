@@ -14,14 +14,13 @@ EVERY_TRAIN_CHOICE = {12, 16, 20, 23, 26}
 
 
 def search_config(**fields: Any) -> wc.SearchConfig:
-    return wc.SearchConfig(**{"sparsity": 0.5, **fields})
+    return wc.SearchConfig(**fields)
 
 
 def test_the_defaults_are_algorithm_1s() -> None:
-    config = wc.SearchConfig(sparsity=0.8)
+    config = wc.SearchConfig()
     found = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
     assert found == {
-        "sparsity": 0.8,
         "population": 100,
         "generations": 5,
         "patience": None,
@@ -29,7 +28,7 @@ def test_the_defaults_are_algorithm_1s() -> None:
         "reading": "algorithm1",
         "strategy": "random_search",
         "fitness": "negative_cross_entropy",
-        "batch": 1024,
+        "validation_batch": 1024,
         "batch_policy": "fresh",
         "elite": "rescore",
         "winner": "last_generation",
@@ -91,10 +90,6 @@ def test_configurations_are_frozen_and_equal_by_value() -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"sparsity": -0.1}, r"sparsity is the fraction removed and must be in [0, 1); got -0.1."),
-        ({"sparsity": 1.0}, r"sparsity is the fraction removed and must be in [0, 1); got 1.0."),
-        ({"sparsity": math.nan}, r"sparsity is the fraction removed and must be in [0, 1); got nan."),
-        ({"sparsity": {"a": 0.5, "b": 2.0}}, r"sparsity is the fraction removed and must be in [0, 1); got 2.0."),
         (
             {"population": 1},
             "population must be at least 2 (one elite and one fresh candidate); got 1. Raise SearchConfig.population.",
@@ -102,12 +97,10 @@ def test_configurations_are_frozen_and_equal_by_value() -> None:
         ({"population": True}, "population must be at least 2 (one elite and one fresh candidate); got True."),
         ({"population": 2.5}, "population must be at least 2 (one elite and one fresh candidate); got 2.5."),
         ({"generations": 1.0}, "generations must be an integer of at least 1; got 1.0."),
-        ({"sparsity": "0.5"}, "sparsity is the fraction removed and must be in [0, 1); got '0.5'."),
-        ({"sparsity": None}, "sparsity is the fraction removed and must be in [0, 1); got None."),
         ({"generations": 0}, "generations must be an integer of at least 1; got 0."),
         ({"patience": 0}, "patience must be an integer of at least 1; got 0."),
         ({"chunk": 0}, "chunk must be an integer of at least 1; got 0."),
-        ({"batch": 0}, "batch must be an integer of at least 1; got 0."),
+        ({"validation_batch": 0}, "validation_batch must be an integer of at least 1; got 0."),
         ({"population": 20, "budget": 19}, "budget must be an integer of at least 20; got 19."),
         ({"generations": None}, "a search needs an end: set SearchConfig.generations, patience or budget."),
         (
@@ -233,7 +226,7 @@ def test_a_choice_shows_the_value_after_the_reading() -> None:
     assert by_field["SearchConfig.fitness"] == wc.Choice(1, "fitness", "SearchConfig.fitness", "accuracy")
     assert by_field["SearchConfig.patience"].value == 4
     assert by_field["SearchConfig.weights"].value == "per_candidate"
-    assert "SearchConfig.sparsity" not in by_field, "the paper does not leave the sparsity open"
+    assert "SearchConfig.chunk" not in by_field, "it changes no draw"
 
 
 def test_fields_that_take_a_name_say_which() -> None:

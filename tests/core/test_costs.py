@@ -86,7 +86,7 @@ def mask_like(draw: Any, shape: tuple[int, ...]) -> np.ndarray:
 
 def test_the_costs_of_a_convolution_count_its_window_at_every_output() -> None:
     net = wc.Network(
-        (wc.nn.Conv("a", 7, window=5, stride=2), wc.nn.BatchNorm("n"), wc.nn.Flatten(), wc.nn.Dense("logits", 3)),
+        (wc.nn.Conv("a", 7, kernel_size=5, stride=2), wc.nn.BatchNorm("n"), wc.nn.Flatten(), wc.nn.Dense("logits", 3)),
         (6, 5, 4),
     )
     found = wc.costs(net)
@@ -158,7 +158,7 @@ def test_the_largest_of_a_window_is_alive_where_any_of_the_window_is() -> None:
 
 def test_a_removed_node_takes_the_window_with_it_that_was_pooled_for_it() -> None:
     layers = (
-        wc.nn.Conv("conv", 2, window=1),
+        wc.nn.Conv("conv", 2, kernel_size=1),
         wc.nn.MaxPool(2),
         wc.nn.Mask("pooled"),
         wc.nn.Flatten(),
@@ -172,7 +172,12 @@ def test_a_removed_node_takes_the_window_with_it_that_was_pooled_for_it() -> Non
 
 
 def test_a_removed_mean_takes_its_channel_with_it() -> None:
-    layers = (wc.nn.Conv("conv", 4, window=1), wc.nn.BatchNorm("norm"), wc.nn.GlobalAveragePool(), wc.nn.Mask("pooled"))
+    layers = (
+        wc.nn.Conv("conv", 4, kernel_size=1),
+        wc.nn.BatchNorm("norm"),
+        wc.nn.GlobalAveragePool(),
+        wc.nn.Mask("pooled"),
+    )
     found = wc.costs(wc.Network((*layers, wc.nn.Dense("logits", 3)), (4, 6, 5)), {"pooled": 1})
     assert found.active_macs == 4 * 6 * 5 * 1 + 1 * 3
     assert found.active_parameters == 5 * 1 + 2 * 1 + (1 + 1) * 3

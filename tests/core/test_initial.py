@@ -63,8 +63,8 @@ def test_weight_layers_know_the_masks_beside_them() -> None:
 def test_the_links_of_a_convolution_count_its_window() -> None:
     net = wc.Network(
         (
-            wc.nn.Conv("a", 7, window=5, stride=2),
-            wc.nn.Conv("b", 2, window=1),
+            wc.nn.Conv("a", 7, kernel_size=5, stride=2),
+            wc.nn.Conv("b", 2, kernel_size=1),
             wc.nn.Flatten(),
             wc.nn.Dense("logits", 3),
         ),
@@ -112,7 +112,7 @@ def test_a_sum_is_masked_only_where_both_branches_are() -> None:
 
 
 def test_a_mask_behind_a_sum_masks_what_both_branches_give() -> None:
-    block = wc.nn.Residual((wc.nn.Conv("main", 4),), (wc.nn.Conv("shortcut", 4, window=1),))
+    block = wc.nn.Residual((wc.nn.Conv("main", 4),), (wc.nn.Conv("shortcut", 4, kernel_size=1),))
     found = sites(chain(block, wc.nn.Mask("sum")))
     assert (found["main"], found["shortcut"]) == ((None, "sum"), (None, "sum"))
     assert (found["first"], found["second"]) == ((None, None), ("sum", None))

@@ -18,12 +18,12 @@ IMAGE = (6, 9, 5)
     [
         (wc.nn.Dense("a", 7), (3,), (7,)),
         (wc.nn.Conv("a", 7), IMAGE, (6, 9, 7)),
-        (wc.nn.Conv("a", 7, window=1), IMAGE, (6, 9, 7)),
-        (wc.nn.Conv("a", 7, window=5), IMAGE, (6, 9, 7)),
+        (wc.nn.Conv("a", 7, kernel_size=1), IMAGE, (6, 9, 7)),
+        (wc.nn.Conv("a", 7, kernel_size=5), IMAGE, (6, 9, 7)),
         (wc.nn.Conv("a", 7, stride=2), IMAGE, (3, 5, 7)),
-        (wc.nn.Conv("a", 7, window=1, stride=2), IMAGE, (3, 5, 7)),
+        (wc.nn.Conv("a", 7, kernel_size=1, stride=2), IMAGE, (3, 5, 7)),
         (wc.nn.Conv("a", 7, stride=4), IMAGE, (2, 3, 7)),
-        (wc.nn.Conv("a", 7, window=5, stride=20), IMAGE, (1, 1, 7)),
+        (wc.nn.Conv("a", 7, kernel_size=5, stride=20), IMAGE, (1, 1, 7)),
         (wc.nn.BatchNorm("a"), IMAGE, IMAGE),
         (wc.nn.BatchNorm("a"), (4,), (4,)),
         (wc.nn.Relu(), IMAGE, IMAGE),
@@ -40,7 +40,11 @@ IMAGE = (6, 9, 5)
         (wc.nn.Scale(2.5), IMAGE, IMAGE),
         (wc.nn.Residual((wc.nn.Conv("a", 5), wc.nn.Relu())), IMAGE, IMAGE),
         (wc.nn.Residual((wc.nn.Dense("a", 3),), (wc.nn.Dense("b", 3),)), (4,), (3,)),
-        (wc.nn.Residual((wc.nn.Conv("a", 2, stride=2),), (wc.nn.Conv("b", 2, window=1, stride=2),)), IMAGE, (3, 5, 2)),
+        (
+            wc.nn.Residual((wc.nn.Conv("a", 2, stride=2),), (wc.nn.Conv("b", 2, kernel_size=1, stride=2),)),
+            IMAGE,
+            (3, 5, 2),
+        ),
         (wc.nn.Residual(()), IMAGE, IMAGE),
     ],
     ids=repr,
@@ -68,8 +72,8 @@ def test_a_convolution_has_as_many_outputs_as_windows_fit_the_padded_image(size:
         (wc.nn.Conv("c", 2), (3, 3), "Conv layer 'c' needs an input (height, width, channels); got shape (3, 3)."),
         (wc.nn.Conv("c", 0), IMAGE, "Conv layer 'c' must have features of at least 1; got 0."),
         (wc.nn.Conv("c", 2, stride=0), IMAGE, "Conv layer 'c' must have stride of at least 1; got 0."),
-        (wc.nn.Conv("c", 2, window=2), IMAGE, "the window of Conv layer 'c' must be an odd number; got 2."),
-        (wc.nn.Conv("c", 2, window=-1), IMAGE, "the window of Conv layer 'c' must be an odd number; got -1."),
+        (wc.nn.Conv("c", 2, kernel_size=2), IMAGE, "kernel_size of Conv layer 'c' must be an odd number; got 2."),
+        (wc.nn.Conv("c", 2, kernel_size=-1), IMAGE, "kernel_size of Conv layer 'c' must be an odd number; got -1."),
         (wc.nn.MaxPool(), (4,), "MaxPool needs an input (height, width, channels); got shape (4,)."),
         (wc.nn.MaxPool(), (4, 5, 1), "the window of a MaxPool must divide its input (4, 5, 1); got 2."),
         (wc.nn.MaxPool(), (5, 4, 1), "the window of a MaxPool must divide its input (5, 4, 1); got 2."),
@@ -144,7 +148,7 @@ def test_a_mask_covers_the_activation_or_its_channels() -> None:
 
 def test_layers_are_visited_depth_first_each_with_the_shape_of_its_input() -> None:
     inner = wc.nn.Residual((wc.nn.Relu(),))
-    main, shortcut = (wc.nn.Conv("a", 4, stride=2), inner), (wc.nn.MaxPool(), wc.nn.Conv("b", 4, window=1))
+    main, shortcut = (wc.nn.Conv("a", 4, stride=2), inner), (wc.nn.MaxPool(), wc.nn.Conv("b", 4, kernel_size=1))
     outer = wc.nn.Residual(main, shortcut)
     found = list(walk((wc.nn.Conv("first", 3), outer, wc.nn.GlobalAveragePool()), (4, 6, 2)))
     assert found == [

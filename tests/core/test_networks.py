@@ -31,14 +31,14 @@ IMAGES = wc.Network(
 #: Every kind of layer, with no field at its default.
 EVERY_KIND = wc.Network(
     (
-        wc.nn.Conv("conv", 4, window=5, stride=2),
+        wc.nn.Conv("conv", 4, kernel_size=5, stride=2),
         wc.nn.BatchNorm("norm", momentum=0.8, epsilon=1e-3),
         wc.nn.Relu(),
         wc.nn.Mask("image", rescale=True, granularity="channel"),
         wc.nn.MaxPool(3),
         wc.nn.Residual(
             (wc.nn.Residual((wc.nn.BatchNorm("inner"), wc.nn.Mask("branch"))), wc.nn.Conv("main", 2)),
-            (wc.nn.Conv("shortcut", 2, window=1),),
+            (wc.nn.Conv("shortcut", 2, kernel_size=1),),
         ),
         wc.nn.Residual((wc.nn.GlobalAveragePool(),), (wc.nn.GlobalAveragePool(),)),
         wc.nn.Flatten(),
@@ -200,9 +200,9 @@ def test_a_residual_in_json_holds_its_branches() -> None:
                 ],
                 "shortcut": [],
             },
-            {"layer": "Conv", "name": "main", "features": 2, "window": 3, "stride": 1},
+            {"layer": "Conv", "name": "main", "features": 2, "kernel_size": 3, "stride": 1},
         ],
-        "shortcut": [{"layer": "Conv", "name": "shortcut", "features": 2, "window": 1, "stride": 1}],
+        "shortcut": [{"layer": "Conv", "name": "shortcut", "features": 2, "kernel_size": 1, "stride": 1}],
     }
 
 

@@ -117,7 +117,7 @@ def test_a_plan_cuts_a_batch_to_the_split_and_counts_its_groups(
     config = wc.TrainConfig(batch_size=batch, batch_norm_group=group)
     plan = wc.backend.train_plan(config, examples)
     assert (plan.batch_size, plan.groups, plan.steps) == (size, groups, examples // size)
-    assert (plan.config, plan.examples, plan.optimiser) == (config, examples, None)
+    assert (plan.config, plan.examples, plan.optimizer) == (config, examples, None)
 
 
 NORMED = wc.Network(
@@ -143,11 +143,11 @@ def test_a_smaller_batch_is_a_group_of_its_own(batch: int) -> None:
     check_plan(NORMED, wc.backend.train_plan(wc.TrainConfig(batch_size=batch), 1000))
 
 
-def test_plans_are_hashable_and_carry_the_optimiser() -> None:
+def test_plans_are_hashable_and_carry_the_optimizer() -> None:
     assert hash(wc.backend.train_plan(CONFIG, 30)) == hash(wc.backend.train_plan(CONFIG, 30)), (
         "a compiled program is kept for one"
     )
-    assert wc.backend.train_plan(CONFIG, 30, "mine").optimiser == "mine"
+    assert wc.backend.train_plan(CONFIG, 30, "mine").optimizer == "mine"
 
 
 # The order of the data

@@ -20,7 +20,7 @@ FITNESS = st.floats(-10, 10) | st.sampled_from([math.nan, math.inf, -math.inf])
 
 
 def begin(**fields: object) -> wc.ask_tell.SearchState:
-    return wc.ask_tell.init(wc.key(3), SPACE, wc.SearchConfig(**{"sparsity": 0.5, "population": 4, **fields}))  # pyright: ignore[reportArgumentType]
+    return wc.ask_tell.init(wc.key(3), SPACE, 0.5, wc.SearchConfig(**{"population": 4, **fields}))  # pyright: ignore[reportArgumentType]
 
 
 def play(
@@ -204,12 +204,27 @@ def test_the_best_generation_is_the_earliest_of_equals() -> None:
 
 def test_there_must_be_something_to_search() -> None:
     with pytest.raises(wc.errors.ConfigError, match=r"there is nothing to search: the network has no Mask layer\."):
-        wc.ask_tell.init(wc.key(0), {}, wc.SearchConfig(sparsity=0.5))
+        wc.ask_tell.init(wc.key(0), {}, 0.5)
 
 
 def test_a_sparsity_for_other_sites_is_an_error_at_init() -> None:
     with pytest.raises(wc.errors.ConfigError, match="per-site sparsity must name the sites"):
-        wc.ask_tell.init(wc.key(0), SPACE, wc.SearchConfig(sparsity={"hidden_0": 0.5}))
+        wc.ask_tell.init(wc.key(0), SPACE, {"hidden_0": 0.5})
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("sparsity", [-0.1, 1.0, 2, math.nan, "0.5", None, {"hidden_0": 0.5, "hidden_1": 2.0}])
+def test_a_sparsity_that_cannot_be_is_an_error_at_init(sparsity: Any) -> None:
+    wrong = sparsity["hidden_1"] if isinstance(sparsity, dict) else sparsity
+    with pytest.raises(wc.errors.ConfigError) as caught:
+        wc.ask_tell.init(wc.key(0), SPACE, sparsity)
+    assert str(caught.value) == f"sparsity is the fraction removed and must be in [0, 1); got {wrong!r}."
+
+
+def test_without_a_configuration_a_search_begins_with_the_defaults() -> None:
+    state = wc.ask_tell.init(wc.key(0), SPACE, {"hidden_0": 0.0, "hidden_1": 0.5})
+    assert state.config == wc.SearchConfig()
+    assert state.plan.kept == {"hidden_0": 6, "hidden_1": 1}, "of 3 nodes floor(1.5 + 1/2) are removed"
 
 
 @given(
@@ -223,7 +238,7 @@ def test_candidate_keys_fold_in_stream_generation_and_index(seed: int, origins: 
 
 
 def test_a_population_may_be_drawn_in_any_order() -> None:
-    config, plan = wc.SearchConfig(sparsity=0.5), wc.mask_plan(SPACE, 0.5)
+    config, plan = wc.SearchConfig(), wc.mask_plan(SPACE, 0.5)
     origins = [wc.backend.Origin(2, 3), wc.backend.Origin(0, 0)]
     there = draw_population(wc.key(1), plan, config, origins).mask_keys
     back = draw_population(wc.key(1), plan, config, origins[::-1]).mask_keys
@@ -244,7 +259,7 @@ def test_a_population_may_be_drawn_in_any_order() -> None:
     ],
 )
 def test_chunks_fit_the_memory_or_the_configuration(nodes: int, chunk: int | None, population: int, size: int) -> None:
-    config = wc.SearchConfig(sparsity=0.5, population=population, chunk=chunk)
+    config = wc.SearchConfig(population=population, chunk=chunk)
     assert chunk_size(wc.mask_plan({"a": (nodes,)}, 0.5), config) == size
 
 
@@ -255,7 +270,7 @@ def test_chunks_fit_the_memory_or_the_configuration(nodes: int, chunk: int | Non
 def test_a_validation_batch_holds_distinct_examples_in_order(
     seed: int, generation: int, examples: int, batch: int
 ) -> None:
-    config = wc.SearchConfig(sparsity=0.5, batch=batch)
+    config = wc.SearchConfig(validation_batch=batch)
     found = wc.ask_tell.validation_batch(wc.key(seed), generation, examples, config)
     assert len(found) == min(batch, examples), "a batch larger than the split takes all of it"
     assert (np.diff(found) > 0).all(), "no example twice"
@@ -266,8 +281,8 @@ def test_a_validation_batch_holds_distinct_examples_in_order(
 
 
 def test_a_fresh_batch_differs_between_generations_and_a_fixed_one_does_not() -> None:
-    fresh = wc.SearchConfig(sparsity=0.5, batch=10)
-    fixed = wc.SearchConfig(sparsity=0.5, batch=10, batch_policy="fixed")
+    fresh = wc.SearchConfig(validation_batch=10)
+    fixed = wc.SearchConfig(validation_batch=10, batch_policy="fixed")
     first, second = (wc.ask_tell.validation_batch(wc.key(0), generation, 100, fresh) for generation in (0, 1))
     assert set(first) != set(second)
     for generation in range(3):
@@ -275,7 +290,7 @@ def test_a_fresh_batch_differs_between_generations_and_a_fixed_one_does_not() ->
 
 
 def test_the_whole_split_is_all_of_it() -> None:
-    whole = wc.SearchConfig(sparsity=0.5, batch=10, batch_policy="whole")
+    whole = wc.SearchConfig(validation_batch=10, batch_policy="whole")
     np.testing.assert_array_equal(wc.ask_tell.validation_batch(wc.key(0), 4, 100, whole), np.arange(100))
 
 
@@ -286,7 +301,7 @@ def test_the_whole_split_is_all_of_it() -> None:
 def test_a_calibration_batch_is_drawn_as_a_validation_batch_from_a_child_of_its_key(
     seed: int, generation: int, examples: int, batch: int
 ) -> None:
-    config = wc.SearchConfig(sparsity=0.5, batch=batch)
+    config = wc.SearchConfig(validation_batch=batch)
     found = wc.ask_tell.calibration_batch(wc.key(seed), generation, examples, config)
     assert len(found) == min(batch, examples), "a batch larger than the split takes all of it"
     assert (np.diff(found) > 0).all(), "no example twice"
@@ -300,7 +315,7 @@ def test_a_calibration_batch_is_drawn_as_a_validation_batch_from_a_child_of_its_
 
 @pytest.mark.parametrize("policy", ["fresh", "fixed"])
 def test_a_calibration_batch_is_not_the_validation_batch(policy: Any) -> None:
-    config = wc.SearchConfig(sparsity=0.5, batch=10, batch_policy=policy)
+    config = wc.SearchConfig(validation_batch=10, batch_policy=policy)
     for generation in range(5):
         validation = wc.ask_tell.validation_batch(wc.key(0), generation, 100, config)
         calibration = wc.ask_tell.calibration_batch(wc.key(0), generation, 100, config)
@@ -309,7 +324,7 @@ def test_a_calibration_batch_is_not_the_validation_batch(policy: Any) -> None:
 
 @pytest.mark.parametrize("policy", ["fixed", "whole"])
 def test_where_the_validation_batch_stays_the_calibration_batch_stays(policy: Any) -> None:
-    config = wc.SearchConfig(sparsity=0.5, batch=10, batch_policy=policy)
+    config = wc.SearchConfig(validation_batch=10, batch_policy=policy)
     first = wc.ask_tell.calibration_batch(wc.key(0), 0, 100, config)
     assert len(first) == 10
     for generation in range(1, 4):

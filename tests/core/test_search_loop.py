@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import numpy as np
@@ -24,11 +24,17 @@ def backend() -> wc.backend.Backend:
 
 
 def config(**fields: Any) -> wc.SearchConfig:
-    return wc.SearchConfig(**{"sparsity": 0.5, "population": 6, "generations": 4, "batch": 16, **fields})
+    return wc.SearchConfig(**{"population": 6, "generations": 4, "validation_batch": 16, **fields})
 
 
-def run(backend: wc.backend.Backend, **fields: Any) -> wc.SearchResult:
-    return wc.search(NET, (X, Y), config(**fields), backend=backend, key=KEY)
+def run(backend: wc.backend.Backend, sparsity: wc.backend.Sparsity = 0.5, **fields: Any) -> wc.SearchResult:
+    return wc.search(NET, (X, Y), sparsity=sparsity, backend=backend, key=KEY, config=config(**fields))
+
+
+def masked(network: wc.Subnetwork) -> wc.backend.Masks:
+    """The mask of a network that was searched or drawn: it has one."""
+    assert network.mask is not None
+    return network.mask
 
 
 def mask_of(origin: wc.backend.Origin, **plan: Any) -> dict[str, np.ndarray]:
@@ -36,7 +42,7 @@ def mask_of(origin: wc.backend.Origin, **plan: Any) -> dict[str, np.ndarray]:
     return wc.backend.masks_from_keys(key, wc.mask_plan(SPACE, **{"sparsity": 0.5, **plan}))
 
 
-def assert_same(found: dict[str, np.ndarray], expected: Any, why: str = "") -> None:
+def assert_same(found: Mapping[str, np.ndarray], expected: Any, why: str = "") -> None:
     assert set(found) == set(expected)
     for name, value in found.items():
         np.testing.assert_array_equal(value, expected[name], f"{name}: {why}")
@@ -45,8 +51,8 @@ def assert_same(found: dict[str, np.ndarray], expected: Any, why: str = "") -> N
 def fitness_of(backend: wc.backend.Backend, result: wc.SearchResult, generation: int) -> float:
     """The fitness of a result's winner on the batch of a generation."""
     batch = wc.ask_tell.validation_batch(KEY, generation, len(Y), result.config)
-    one = {site: mask[None] for site, mask in result.mask.items()}
-    scored = backend.score(NET, result.params, one, X[batch], Y[batch], result.config.fitness)
+    one = {site: mask[None] for site, mask in masked(result.network).items()}
+    scored = backend.score(NET, result.network.params, one, X[batch], Y[batch], fitness=result.config.fitness)
     return float(backend.to_numpy(scored)[0])
 
 
@@ -54,7 +60,7 @@ def with_fitness(backend: wc.backend.Backend, fitness: Callable[[int, int], list
     """The backend with a made-up fitness: of the call's number and the population's size."""
     calls = 0
 
-    def score_population(net: Any, params: Any, norm: Any, population: wc.backend.Population, *rest: Any) -> np.ndarray:
+    def score_population(net: Any, params: Any, population: wc.backend.Population, *rest: Any) -> np.ndarray:
         nonlocal calls
         calls += 1
         return np.asarray(fitness(calls - 1, population.size))
@@ -70,19 +76,20 @@ def test_the_winner_is_the_elite_of_the_last_generation(backend: wc.backend.Back
     result = run(backend)
     assert result.origin == result.history[-1].elite
     assert result.fitness == result.history[-1].best
-    assert_same(result.mask, mask_of(result.origin), "a mask follows from seed, generation and index")
-    assert_same(
-        result.params, backend.draw_parameters(wc.random.fold_in(KEY, 0), wc.nn.he_normal(NET)), "the parent's weights"
-    )
+    assert_same(masked(result.network), mask_of(result.origin), "a mask follows from seed, generation and index")
+    parents = backend.draw_parameters(wc.random.fold_in(KEY, 0), wc.nn.he_normal(NET))
+    assert_same(result.network.params, parents, "the parent's weights")
+    assert result.network.net == NET
+    assert result.network.statistics is None, "there is no batch normalisation"
     assert result.fitness == fitness_of(backend, result, generation=3)
 
 
 def test_a_result_says_what_was_done(backend: wc.backend.Backend) -> None:
     result = run(backend)
-    assert (result.stopped, result.evaluations, result.batch) == ("generations", 6 * 4, 16)
+    assert (result.stopped, result.evaluations, result.validation_batch) == ("generations", 6 * 4, 16)
     assert [generation.generation for generation in result.history] == [0, 1, 2, 3]
-    assert result.sparsity == 0.5, "4 of 8 and 3 of 6 nodes are removed"
-    assert result.sparsity == wc.backend.achieved_sparsity(result.mask)
+    assert result.network.sparsity == 0.5, "4 of 8 and 3 of 6 nodes are removed"
+    assert result.network.sparsity == wc.backend.achieved_sparsity(masked(result.network))
     assert result.config == config()
 
 
@@ -104,19 +111,19 @@ def test_each_generation_scores_its_candidates_on_its_own_batch(backend: wc.back
 
 def test_the_callback_sees_every_generation_as_it_is_scored(backend: wc.backend.Backend) -> None:
     seen: list[wc.Generation] = []
-    result = wc.search(NET, (X, Y), config(), backend=backend, key=KEY, on_generation=seen.append)
+    result = wc.search(NET, (X, Y), sparsity=0.5, backend=backend, key=KEY, config=config(), on_generation=seen.append)
     assert tuple(seen) == result.history
 
 
 def test_the_same_search_twice_gives_the_same(backend: wc.backend.Backend) -> None:
     first, second = run(backend), run(backend)
     assert (first.origin, first.fitness) == (second.origin, second.fitness)
-    assert_same(first.mask, second.mask)
-    assert_same(first.params, second.params)
+    assert_same(masked(first.network), masked(second.network))
+    assert_same(first.network.params, second.network.params)
 
 
 def test_a_backend_may_be_given_by_name(backend: wc.backend.Backend) -> None:
-    assert wc.search(NET, (X, Y), config(), backend="numpy", key=KEY).origin == run(backend).origin
+    assert wc.search(NET, (X, Y), sparsity=0.5, backend="numpy", key=KEY, config=config()).origin == run(backend).origin
 
 
 def test_the_best_overall_is_the_best_stored_fitness(backend: wc.backend.Backend) -> None:
@@ -125,7 +132,7 @@ def test_the_best_overall_is_the_best_stored_fitness(backend: wc.backend.Backend
     result = run(fake, winner="best_overall")
     assert (result.origin, result.fitness) == (wc.backend.Origin(1, 1), 5.0), "the earliest of equals"
     assert result.evaluations == 6 * 4
-    assert_same(result.mask, mask_of(result.origin))
+    assert_same(masked(result.network), mask_of(result.origin))
     last = run(fake := with_fitness(backend, lambda call, size: [0.0, best[call], *[0.0] * (size - 2)]))
     assert (last.origin, last.fitness) == (wc.backend.Origin(3, 1), 5.0)
 
@@ -134,9 +141,9 @@ def test_rescored_elites_meet_on_one_more_batch(backend: wc.backend.Backend) -> 
     seen: list[tuple[int, np.ndarray]] = []
 
     def score_population(
-        net: Any, params: Any, norm: Any, population: wc.backend.Population, x: np.ndarray, *rest: Any
+        net: Any, params: Any, population: wc.backend.Population, batch: wc.backend.ScoredBatch, scoring: Any
     ) -> np.ndarray:
-        seen.append((population.size, x))
+        seen.append((population.size, batch.x))
         if len(seen) <= 4:  # elites 0.1, 0.1, 2.1, 2.1: generations 0 and 1 share one, 2 and 3 another
             return np.asarray([0.5, 1.0, 0.0, 0.0, 0.0, 0.0] if len(seen) in (1, 3) else [1.0, 0.0, 0.0, 0.0, 0.0, 0.0])
         return np.asarray([0.25, 0.125])
@@ -181,7 +188,7 @@ def test_under_per_candidate_weights_the_winner_keeps_its_own(backend: wc.backen
     key = wc.random.fold_in(
         wc.random.fold_in(wc.random.fold_in(KEY, 0), result.origin.generation), result.origin.candidate
     )
-    assert_same(result.params, backend.draw_parameters(key, wc.nn.he_normal(NET)))
+    assert_same(result.network.params, backend.draw_parameters(key, wc.nn.he_normal(NET)))
     assert result.fitness == fitness_of(backend, result, generation=3), "the weights it was scored with"
 
 
@@ -197,7 +204,7 @@ def test_section_3_ranks_by_accuracy_over_all_generations(backend: wc.backend.Ba
 def test_the_fan_counts_the_parents_nodes_or_those_kept(
     backend: wc.backend.Backend, fan_counts: str, fan_in: int
 ) -> None:
-    params = run(backend, fan_counts=fan_counts).params
+    params = run(backend, fan_counts=fan_counts).network.params
     parent = backend.draw_parameters(wc.random.fold_in(KEY, 0), wc.nn.he_normal(NET))
     # The same normals times sqrt(2 / fan): the ratio is rounded once in each product, 4 · 2^-53.
     ratio = math.sqrt(8 / fan_in)
@@ -206,23 +213,25 @@ def test_the_fan_counts_the_parents_nodes_or_those_kept(
 
 def test_the_fan_may_be_that_of_the_outputs(backend: wc.backend.Backend) -> None:
     expected = backend.draw_parameters(wc.random.fold_in(KEY, 0), wc.nn.he_normal(NET, "fan_out"))
-    assert_same(run(backend, fan="fan_out").params, expected)
+    assert_same(run(backend, fan="fan_out").network.params, expected)
 
 
 def test_bernoulli_sampling_reaches_the_masks(backend: wc.backend.Backend) -> None:
     result = run(backend, sampling="bernoulli")
-    assert_same(result.mask, mask_of(result.origin, sampling="bernoulli"))
-    assert result.sparsity == wc.backend.achieved_sparsity(result.mask), "what was achieved, not what was asked for"
+    assert_same(masked(result.network), mask_of(result.origin, sampling="bernoulli"))
+    assert result.network.sparsity == wc.backend.achieved_sparsity(masked(result.network)), (
+        "what was achieved, not what was asked for"
+    )
 
 
 def test_each_site_may_have_its_own_sparsity(backend: wc.backend.Backend) -> None:
-    mask = run(backend, sparsity={"hidden_0": 0.0, "hidden_1": 0.5}).mask
+    mask = masked(run(backend, sparsity={"hidden_0": 0.0, "hidden_1": 0.5}).network)
     assert (np.count_nonzero(mask["hidden_0"]), np.count_nonzero(mask["hidden_1"])) == (8, 3)
 
 
 def test_a_batch_larger_than_the_split_takes_all_of_it_and_the_result_says_so(backend: wc.backend.Backend) -> None:
-    result = run(backend, batch=1000)
-    assert result.batch == len(Y)
+    result = run(backend, validation_batch=1000)
+    assert result.validation_batch == len(Y)
     whole = run(backend, batch_policy="whole")
     np.testing.assert_array_equal(result.history[2].fitness, whole.history[2].fitness)
 
@@ -243,16 +252,21 @@ def test_a_population_of_only_such_candidates_is_an_error(backend: wc.backend.Ba
 
 
 def test_the_backend_is_told_fitness_precision_and_chunk(backend: wc.backend.Backend) -> None:
-    seen: list[tuple[Any, ...]] = []
+    seen: list[wc.backend.Scoring] = []
 
-    def score_population(net: Any, params: Any, norm: Any, population: Any, x: Any, y: Any, *rest: Any) -> np.ndarray:
-        seen.append(rest)
+    def score_population(net: Any, params: Any, population: Any, batch: Any, scoring: wc.backend.Scoring) -> np.ndarray:
+        seen.append(scoring)
         return np.zeros(population.size)
 
     fake = dataclasses.replace(backend, score_population=score_population)
     run(fake, fitness="accuracy", precision="default", chunk=4, generations=1)
     run(fake, generations=1)
-    assert seen == [("accuracy", "default", 4), ("negative_cross_entropy", "highest", 6)]
+    assert seen == [
+        wc.backend.Scoring("accuracy", "default", 4),
+        wc.backend.Scoring("negative_cross_entropy", "highest", 6),
+    ]
+    assert seen[0].fitness == "accuracy"
+    assert (seen[0].precision, seen[0].chunk) == ("default", 4)
 
 
 @pytest.mark.parametrize(
@@ -266,14 +280,37 @@ def test_the_backend_is_told_fitness_precision_and_chunk(backend: wc.backend.Bac
 def test_data_that_does_not_fit_is_an_error_before_any_work(backend: wc.backend.Backend, data: Any, error: str) -> None:
     idle = dataclasses.replace(backend, score_population=never, draw_parameters=never)
     with pytest.raises(wc.errors.DataError, match=error):
-        wc.search(NET, data, config(), backend=idle, key=KEY)
+        wc.search(NET, data, sparsity=0.5, backend=idle, key=KEY, config=config())
 
 
 def test_a_search_without_sites_or_with_an_unknown_backend_is_an_error() -> None:
     with pytest.raises(wc.errors.ConfigError, match="there is nothing to search"):
-        wc.search(wc.mlp(5, (), 3), (X, Y), config(), backend="numpy", key=KEY)
+        wc.search(wc.mlp(5, (), 3), (X, Y), sparsity=0.5, backend="numpy", key=KEY, config=config())
     with pytest.raises(wc.errors.BackendError, match="unknown backend 'torchh'"):
-        wc.search(NET, (X, Y), config(), backend="torchh", key=KEY)
+        wc.search(NET, (X, Y), sparsity=0.5, backend="torchh", key=KEY, config=config())
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("sparsity", [-0.1, 1.0, math.nan, "0.5", None, {"hidden_0": 0.5, "hidden_1": 2.0}])
+def test_a_sparsity_that_cannot_be_is_an_error_before_any_work(backend: wc.backend.Backend, sparsity: Any) -> None:
+    idle = dataclasses.replace(backend, score_population=never, draw_parameters=never, masks_from_keys=never)
+    wrong = sparsity["hidden_1"] if isinstance(sparsity, dict) else sparsity
+    for use in (
+        lambda: wc.search(NET, (X, Y), sparsity=sparsity, backend=idle, key=KEY),
+        lambda: wc.draw_control(NET, sparsity=sparsity, backend=idle, key=KEY),
+        lambda: wc.draw_control(NET, sparsity=sparsity, backend=idle, key=KEY, control="independent"),
+    ):
+        with pytest.raises(wc.errors.ConfigError) as caught:
+            use()
+        assert str(caught.value) == f"sparsity is the fraction removed and must be in [0, 1); got {wrong!r}."
+
+
+def test_a_sparsity_for_other_sites_is_an_error_before_any_work(backend: wc.backend.Backend) -> None:
+    idle = dataclasses.replace(backend, score_population=never, draw_parameters=never, masks_from_keys=never)
+    with pytest.raises(wc.errors.ConfigError, match="per-site sparsity must name the sites"):
+        wc.search(NET, (X, Y), sparsity={"hidden_0": 0.5}, backend=idle, key=KEY)
+    with pytest.raises(wc.errors.ConfigError, match="per-site sparsity must name the sites"):
+        wc.draw_control(NET, sparsity={"hidden_0": 0.5}, backend=idle, key=KEY)
 
 
 # Batch normalisation
@@ -284,38 +321,48 @@ NORMED = wc.Network(
 )
 
 
-def norms_of(backend: wc.backend.Backend, **fields: Any) -> list[Any]:
-    """What batch normalisation takes in each call, for scores that change nothing."""
-    seen: list[Any] = []
+def batches_of(backend: wc.backend.Backend, **fields: Any) -> list[wc.backend.ScoredBatch]:
+    """What each call scores on, and where batch normalisation takes its statistics, for scores that change nothing."""
+    seen: list[wc.backend.ScoredBatch] = []
 
-    def score_population(net: Any, params: Any, norm: Any, population: Any, *rest: Any) -> np.ndarray:
-        seen.append(norm)
+    def score_population(
+        net: Any, params: Any, population: Any, batch: wc.backend.ScoredBatch, scoring: Any
+    ) -> np.ndarray:
+        seen.append(batch)
         return np.arange(population.size) / 8  # the last is the fittest: every generation has an elite of its own
 
     fake = dataclasses.replace(backend, score_population=score_population)
-    wc.search(NORMED, (X, Y), config(**fields), backend=fake, key=KEY)
+    wc.search(NORMED, (X, Y), sparsity=0.5, backend=fake, key=KEY, config=config(**fields))
     return seen
 
 
 def test_while_searching_batch_norm_takes_the_statistics_of_the_batch(backend: wc.backend.Backend) -> None:
-    assert norms_of(backend) == [None] * 4
+    seen = batches_of(backend)
+    assert [(batch.statistics, batch.calibration) for batch in seen] == [(None, None)] * 4
+    for generation, batch in enumerate(seen):
+        chosen = wc.ask_tell.validation_batch(KEY, generation, len(Y), config())
+        np.testing.assert_array_equal(batch.x, X[chosen], f"generation {generation}")
+        np.testing.assert_array_equal(batch.y, Y[chosen], f"generation {generation}")
 
 
 def test_batch_norm_may_take_the_running_statistics_before_training(backend: wc.backend.Backend) -> None:
-    seen = norms_of(backend, batch_norm="running")
+    seen = batches_of(backend, batch_norm="running")
     assert len(seen) == 4
-    for norm in seen:
-        assert_same(norm, wc.nn.initial_statistics(NORMED), "mean 0 and variance 1")
+    for batch in seen:
+        assert batch.calibration is None
+        assert batch.statistics is not None
+        assert_same(batch.statistics, wc.nn.initial_statistics(NORMED), "mean 0 and variance 1")
 
 
 @pytest.mark.parametrize("policy", ["fresh", "fixed", "whole"])
 def test_batch_norm_may_be_recalibrated_on_another_batch(backend: wc.backend.Backend, policy: Any) -> None:
     fields = {"batch_norm": "recalibrated", "batch_policy": policy, "winner": "rescored"}
-    seen = norms_of(backend, **fields)
+    seen = batches_of(backend, **fields)
     assert len(seen) == 5, "four generations, and one more for their elites"
-    for generation, norm in enumerate(seen):
-        batch = wc.ask_tell.calibration_batch(KEY, generation, len(Y), config(**fields))
-        np.testing.assert_array_equal(norm, X[batch], f"generation {generation}")
+    for generation, batch in enumerate(seen):
+        assert batch.statistics is None
+        others = wc.ask_tell.calibration_batch(KEY, generation, len(Y), config(**fields))
+        np.testing.assert_array_equal(batch.calibration, X[others], f"generation {generation}")
 
 
 @pytest.mark.parametrize("policy", ["fixed", "whole"])
@@ -323,8 +370,9 @@ def test_batch_norm_may_be_recalibrated_on_another_batch(backend: wc.backend.Bac
 def test_where_the_batch_stays_a_cached_elite_is_as_good_as_a_rescored_one(
     backend: wc.backend.Backend, policy: str, norm: str
 ) -> None:
+    fields = {"batch_policy": policy, "batch_norm": norm}
     again, cached = (
-        wc.search(NORMED, (X, Y), config(batch_policy=policy, batch_norm=norm, elite=elite), backend=backend, key=KEY)
+        wc.search(NORMED, (X, Y), sparsity=0.5, backend=backend, key=KEY, config=config(elite=elite, **fields))
         for elite in ("rescore", "cache")
     )
     for one, other in zip(cached.history, again.history, strict=True):
@@ -333,17 +381,35 @@ def test_where_the_batch_stays_a_cached_elite_is_as_good_as_a_rescored_one(
 
 def test_what_batch_norm_takes_decides_the_fitness(backend: wc.backend.Backend) -> None:
     found = {
-        norm: wc.search(NORMED, (X, Y), config(batch_norm=norm), backend=backend, key=KEY).history[0].fitness
+        norm: wc.search(NORMED, (X, Y), sparsity=0.5, backend=backend, key=KEY, config=config(batch_norm=norm))
+        .history[0]
+        .fitness
         for norm in ("batch", "running", "recalibrated")
     }
     params = backend.draw_parameters(wc.random.fold_in(KEY, 0), wc.nn.he_normal(NORMED))
-    population = wc.ask_tell.ask(wc.ask_tell.init(KEY, wc.mask_space(NORMED), config()))
+    population = wc.ask_tell.ask(wc.ask_tell.init(KEY, wc.mask_space(NORMED), 0.5, config()))
     batch = wc.ask_tell.validation_batch(KEY, 0, len(Y), config())
     other = X[wc.ask_tell.calibration_batch(KEY, 0, len(Y), config())]
-    for norm, given in (("batch", None), ("running", wc.nn.initial_statistics(NORMED)), ("recalibrated", other)):
-        expected = backend.score(NORMED, params, population, X[batch], Y[batch], norm=given)
+    ways: dict[str, dict[str, Any]] = {
+        "batch": {},
+        "running": {"statistics": wc.nn.initial_statistics(NORMED)},
+        "recalibrated": {"calibration": other},
+    }
+    for norm, given in ways.items():
+        expected = backend.score(NORMED, params, population, X[batch], Y[batch], **given)
         np.testing.assert_array_equal(found[norm], backend.to_numpy(expected), norm)
     assert len({fitness.tobytes() for fitness in found.values()}) == 3
+
+
+def test_a_normed_network_that_was_searched_or_drawn_has_the_statistics_before_training(
+    backend: wc.backend.Backend,
+) -> None:
+    result = wc.search(NORMED, (X, Y), sparsity=0.5, backend=backend, key=KEY, config=config())
+    control = wc.draw_control(NORMED, sparsity=0.5, backend=backend, key=KEY, config=config())
+    for network in (result.network, control.network):
+        assert network.net == NORMED
+        assert network.statistics is not None
+        assert_same(network.statistics, wc.nn.initial_statistics(NORMED), "mean 0 and variance 1")
 
 
 # The control
@@ -355,21 +421,23 @@ def test_a_member_control_is_one_of_the_first_generation(backend: wc.backend.Bac
         key = wc.key(seed)
         index = below(wc.random.fold_in(key, 5), 6)  # stream control is 5
         chosen.add(index)
-        control = wc.draw_control(NET, config(), backend=backend, key=key)
-        first = wc.ask_tell.ask(wc.ask_tell.init(key, SPACE, config())).mask_keys
+        control = wc.draw_control(NET, sparsity=0.5, backend=backend, key=key, config=config())
+        first = wc.ask_tell.ask(wc.ask_tell.init(key, SPACE, 0.5, config())).mask_keys
         assert first is not None
-        assert_same(control.mask, wc.backend.masks_from_keys(first[index], wc.mask_plan(SPACE, 0.5)))
-        assert_same(control.params, backend.draw_parameters(wc.random.fold_in(key, 0), wc.nn.he_normal(NET)))
-        assert control.sparsity == 0.5
+        assert_same(masked(control.network), wc.backend.masks_from_keys(first[index], wc.mask_plan(SPACE, 0.5)))
+        assert_same(control.network.params, backend.draw_parameters(wc.random.fold_in(key, 0), wc.nn.he_normal(NET)))
+        assert control.network.sparsity == 0.5
+        assert control.origin == wc.backend.Origin(0, index)
     assert chosen == set(range(6)), "every member has its turn"
 
 
 def test_an_independent_control_has_a_stream_of_its_own(backend: wc.backend.Backend) -> None:
-    control = wc.draw_control(NET, config(), backend=backend, key=KEY, control="independent")
+    control = wc.draw_control(NET, sparsity=0.5, backend=backend, key=KEY, config=config(), control="independent")
     root = wc.random.fold_in(KEY, 5)
     key = wc.random.fold_in(wc.random.fold_in(wc.random.fold_in(root, 1), 0), 0)
-    assert_same(control.mask, wc.backend.masks_from_keys(key, wc.mask_plan(SPACE, 0.5)))
-    assert_same(control.params, run(backend).params, "shared weights are the parent's, in both arms")
+    assert_same(masked(control.network), wc.backend.masks_from_keys(key, wc.mask_plan(SPACE, 0.5)))
+    assert control.origin is None, "it is no candidate of the search"
+    assert_same(control.network.params, run(backend).network.params, "shared weights are the parent's, in both arms")
 
 
 @pytest.mark.parametrize("control", ["member", "independent"])
@@ -377,45 +445,45 @@ def test_under_per_candidate_weights_the_control_has_its_own(backend: wc.backend
     own = config(weights="per_candidate")
     root = wc.random.fold_in(KEY, 5)
     if control == "member":
-        found = wc.draw_control(NET, own, backend=backend, key=KEY, control="member")
+        found = wc.draw_control(NET, sparsity=0.5, backend=backend, key=KEY, config=own, control="member")
         expected = wc.random.fold_in(wc.random.fold_in(wc.random.fold_in(KEY, 0), 0), below(root, 6))
     else:
-        found = wc.draw_control(NET, own, backend=backend, key=KEY, control="independent")
+        found = wc.draw_control(NET, sparsity=0.5, backend=backend, key=KEY, config=own, control="independent")
         expected = wc.random.fold_in(wc.random.fold_in(wc.random.fold_in(root, 0), 0), 0)
-    assert_same(found.params, backend.draw_parameters(expected, wc.nn.he_normal(NET)))
+    assert_same(found.network.params, backend.draw_parameters(expected, wc.nn.he_normal(NET)))
 
 
 def test_with_a_shared_parent_and_sparsity_0_both_arms_are_the_same_network(backend: wc.backend.Backend) -> None:
     result = run(backend, sparsity=0.0)
-    control = wc.draw_control(NET, config(sparsity=0.0), backend=backend, key=KEY)
-    assert_same(control.mask, result.mask)
-    assert_same(control.params, result.params)
+    control = wc.draw_control(NET, sparsity=0.0, backend=backend, key=KEY, config=config())
+    assert_same(masked(control.network), masked(result.network))
+    assert_same(control.network.params, result.network.params)
     assert result.origin == wc.backend.Origin(0, 0), "all candidates tie, and ties go to the lowest index"
 
 
 @pytest.mark.parametrize("seed", [0, np.zeros(2, dtype=np.int64), np.zeros(3, dtype=np.uint32)])
 def test_a_key_that_is_none_is_an_error(seed: Any, unchecked: None) -> None:
-    config, text = wc.SearchConfig(sparsity=0.5, population=2), r"key must be uint32 of shape \(2,\), from wc.key"
-    params = wc.load_backend("numpy").initialise(NET, KEY)
+    config, text = wc.SearchConfig(population=2), r"key must be uint32 of shape \(2,\), from wc.key"
+    network = wc.Subnetwork(NET, wc.load_backend("numpy").initialise(NET, KEY))
     with pytest.raises(wc.errors.ConfigError, match=text):
-        wc.search(NET, (X, Y), config, backend="numpy", key=seed)
+        wc.search(NET, (X, Y), sparsity=0.5, backend="numpy", key=seed, config=config)
     with pytest.raises(wc.errors.ConfigError, match=text):
-        wc.draw_control(NET, config, backend="numpy", key=seed)
+        wc.draw_control(NET, sparsity=0.5, backend="numpy", key=seed, config=config)
     with pytest.raises(wc.errors.ConfigError, match=text):
-        wc.train(NET, params, None, (X, Y), wc.TrainConfig(epochs=0), backend="numpy", key=seed)
+        wc.train(network, (X, Y), backend="numpy", key=seed, config=wc.TrainConfig(epochs=0))
 
 
 def test_an_unknown_control_is_an_error(unchecked: None) -> None:
     with pytest.raises(wc.errors.ConfigError, match="control must be one of 'member', 'independent'; got 'membr'"):
-        wc.draw_control(NET, wc.SearchConfig(0.5), backend="numpy", key=KEY, control=cast(Any, "membr"))
+        wc.draw_control(NET, sparsity=0.5, backend="numpy", key=KEY, control=cast(Any, "membr"))
 
 
 def test_a_compacted_network_is_not_searched() -> None:
     net = wc.wide_resnet(10, 1, 4, (8, 8, 3), granularity="channel")
     small = wc.compact(net, wc.mask_plan(wc.mask_space(net), 0.5).counts).net
-    data, config = (np.zeros((4, 8, 8, 3), np.float32), np.arange(4)), wc.SearchConfig(sparsity=0.5)
+    data = np.zeros((4, 8, 8, 3), np.float32), np.arange(4)
     said = r"compacted already\. Search the network that it was made of\.$"
     with pytest.raises(wc.errors.ConfigError, match=said):
-        wc.search(small, data, config, backend="numpy", key=wc.key(0))
+        wc.search(small, data, sparsity=0.5, backend="numpy", key=wc.key(0))
     with pytest.raises(wc.errors.ConfigError, match=said):
-        wc.draw_control(small, config, backend="numpy", key=wc.key(0))
+        wc.draw_control(small, sparsity=0.5, backend="numpy", key=wc.key(0))

@@ -31,15 +31,15 @@ def backend() -> wc.backend.Backend:
 
 
 def config(**fields: Any) -> wc.SearchConfig:
-    return wc.SearchConfig(**{"sparsity": 0.5, "population": 6, "generations": 4, "batch": 16, **fields})
+    return wc.SearchConfig(**{"population": 6, "generations": 4, "validation_batch": 16, **fields})
 
 
 def counting(backend: wc.backend.Backend, sizes: list[int]) -> wc.backend.Backend:
     """The backend; each population that it scores leaves its size."""
 
-    def score_population(net: Any, params: Any, norm: Any, population: wc.backend.Population, *rest: Any) -> Any:
+    def score_population(net: Any, params: Any, population: wc.backend.Population, *rest: Any) -> Any:
         sizes.append(population.size)
-        return backend.score_population(net, params, norm, population, *rest)
+        return backend.score_population(net, params, population, *rest)
 
     return dataclasses.replace(backend, score_population=score_population)
 
@@ -47,11 +47,14 @@ def counting(backend: wc.backend.Backend, sizes: list[int]) -> wc.backend.Backen
 def assert_same(found: wc.SearchResult, expected: wc.SearchResult) -> None:
     """Equal to the bit."""
     for name in ("mask", "params"):
-        one, other = getattr(found, name), getattr(expected, name)
+        one, other = getattr(found.network, name), getattr(expected.network, name)
         assert set(one) == set(other)
         for path, value in one.items():
             np.testing.assert_array_equal(value, other[path], f"{name} {path}")
-    plain = ("fitness", "origin", "stopped", "evaluations", "batch", "sparsity", "config")
+    assert found.network.net == expected.network.net
+    assert found.network.statistics is expected.network.statistics is None, "the network has no batch normalisation"
+    assert found.network.sparsity == expected.network.sparsity
+    plain = ("fitness", "origin", "stopped", "evaluations", "validation_batch", "config")
     assert [getattr(found, name) for name in plain] == [getattr(expected, name) for name in plain]
     assert len(found.history) == len(expected.history)
     for one, other in zip(found.history, expected.history, strict=True):
@@ -62,7 +65,7 @@ def assert_same(found: wc.SearchResult, expected: wc.SearchResult) -> None:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_search_goes_on_from_every_cut(backend: wc.backend.Backend, name: str) -> None:
     options, sizes = config(**CONFIGS[name]), []
-    whole = wc.search(NET, (X, Y), options, backend=counting(backend, sizes), key=KEY)
+    whole = wc.search(NET, (X, Y), sparsity=0.5, backend=counting(backend, sizes), key=KEY, config=options)
     told = list(sizes)
     assert len(told) >= 3, "there is something to cut"
     for cut in range(len(whole.history) + 1):
@@ -70,8 +73,9 @@ def test_a_search_goes_on_from_every_cut(backend: wc.backend.Backend, name: str)
         seen: list[wc.Generation] = []
         scored = [generation.fitness for generation in whole.history[:cut]]
         resumed = wc.search(
-            NET, (X, Y), options, backend=counting(backend, sizes), key=KEY, scored=scored, on_generation=seen.append
-        )
+            NET, (X, Y), sparsity=0.5, backend=counting(backend, sizes), key=KEY, config=options, scored=scored,
+            on_generation=seen.append,
+        )  # fmt: skip
         assert_same(resumed, whole)
         assert sizes == told[cut:], "only the generations after the cut are scored"
         assert [generation.generation for generation in seen] == list(range(cut, len(whole.history)))
@@ -80,7 +84,7 @@ def test_a_search_goes_on_from_every_cut(backend: wc.backend.Backend, name: str)
 def test_generations_that_were_scored_decide_what_comes(backend: wc.backend.Backend) -> None:
     """What is handed in is believed: another fitness elects another elite."""
     first = np.asarray([0.0, 0.0, 0.0, 0.0, 0.0, 1.0])
-    result = wc.search(NET, (X, Y), config(), backend=backend, key=KEY, scored=[first])
+    result = wc.search(NET, (X, Y), sparsity=0.5, backend=backend, key=KEY, config=config(), scored=[first])
     assert result.history[0].elite == wc.backend.Origin(0, 5)
     assert result.history[0].best == 1.0
 
@@ -89,7 +93,7 @@ def test_generations_that_were_scored_decide_what_comes(backend: wc.backend.Back
 def test_scored_generations_of_another_population_are_an_error(backend: wc.backend.Backend, size: int) -> None:
     message = rf"tell needs one fitness for each of 6 candidates; got shape \({size},\)\."
     with pytest.raises(wc.errors.ConfigError, match=message):
-        wc.search(NET, (X, Y), config(), backend=backend, key=KEY, scored=[np.zeros(size)])
+        wc.search(NET, (X, Y), sparsity=0.5, backend=backend, key=KEY, config=config(), scored=[np.zeros(size)])
 
 
 def test_more_scored_generations_than_the_search_has_are_an_error(backend: wc.backend.Backend) -> None:
@@ -97,4 +101,6 @@ def test_more_scored_generations_than_the_search_has_are_an_error(backend: wc.ba
     with pytest.raises(
         wc.errors.ConfigError, match=r"generations of this very search, which ends before \(generations\)"
     ):
-        wc.search(NET, (X, Y), config(generations=2), backend=backend, key=KEY, scored=[fitness] * 3)
+        wc.search(
+            NET, (X, Y), sparsity=0.5, backend=backend, key=KEY, config=config(generations=2), scored=[fitness] * 3
+        )

@@ -108,10 +108,10 @@ def test_it_travels_on_through_a_flatten_to_the_inputs_of_every_position() -> No
 
 
 def test_it_travels_back_into_both_branches_of_a_residual() -> None:
-    block = wc.nn.Residual((wc.nn.Conv("main", 6),), (wc.nn.Conv("shortcut", 6, window=1),))
+    block = wc.nn.Residual((wc.nn.Conv("main", 6),), (wc.nn.Conv("shortcut", 6, kernel_size=1),))
     assert shrunk(image_network(block, CHANNELS), m=2)[:2] == (
         wc.nn.Conv("first", 6),
-        wc.nn.Residual((wc.nn.Conv("main", 2),), (wc.nn.Conv("shortcut", 2, window=1),)),
+        wc.nn.Residual((wc.nn.Conv("main", 2),), (wc.nn.Conv("shortcut", 2, kernel_size=1),)),
     )
 
 
@@ -204,7 +204,7 @@ def test_a_mask_stays_where_its_zeros_are_summands() -> None:
 
 
 def test_a_mask_before_two_branches_of_weights_goes() -> None:
-    block = wc.nn.Residual((wc.nn.Conv("main", 6),), (wc.nn.Conv("shortcut", 6, window=1),))
+    block = wc.nn.Residual((wc.nn.Conv("main", 6),), (wc.nn.Conv("shortcut", 6, kernel_size=1),))
     assert shrunk(image_network(CHANNELS, block), m=2)[:2] == (wc.nn.Conv("first", 2), block)
 
 

@@ -1,6 +1,7 @@
 """The learning phase: the loop around a backend's epochs, and what it refuses."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -28,16 +29,24 @@ def params(backend: wc.backend.Backend) -> dict[str, np.ndarray]:
     return {path: np.asarray(value) for path, value in backend.initialise(NET, wc.key(1)).items()}
 
 
+@pytest.fixture(scope="module")
+def network(params: dict[str, np.ndarray]) -> wc.Subnetwork:
+    return wc.Subnetwork(NET, params, MASK)
+
+
 # The loop
 
 
-def test_training_learns_and_says_how(backend: wc.backend.Backend, params: Any) -> None:
+def test_training_learns_and_says_how(backend: wc.backend.Backend, network: wc.Subnetwork) -> None:
     seen: list[wc.Epoch] = []
     config = dataclasses.replace(CONFIG, epochs=12)
-    trained = wc.train(NET, params, MASK, (X, Y), config, backend=backend, key=KEY, test=TEST, on_epoch=seen.append)
-    assert {path: value.shape for path, value in trained.params.items()} == wc.nn.parameter_shapes(NET)
+    trained = wc.train(network, (X, Y), backend=backend, key=KEY, config=config, test=TEST, on_epoch=seen.append)
+    assert {path: value.shape for path, value in trained.network.params.items()} == wc.nn.parameter_shapes(NET)
     assert {path: value.shape for path, value in trained.velocity.items()} == wc.nn.parameter_shapes(NET)
-    assert trained.statistics == {}, "no batch norm, nothing that moves beside the weights"
+    assert trained.network.net == NET
+    assert trained.network.statistics is None, "no batch norm, nothing that moves beside the weights"
+    assert trained.network.mask is not None
+    np.testing.assert_array_equal(trained.network.mask["hidden_0"], MASK["hidden_0"])
     assert trained.losses.shape == (12 * 3,), "30 examples make 3 full batches of 8 an epoch"
     assert tuple(seen) == trained.history
     assert [epoch.epoch for epoch in seen] == list(range(1, 13))
@@ -46,61 +55,70 @@ def test_training_learns_and_says_how(backend: wc.backend.Backend, params: Any) 
         assert 0 <= epoch.train_accuracy <= 1
         assert (epoch.train_accuracy * 24) % 1 == pytest.approx(0, abs=1e-9), "a count of 24 examples"
     assert seen[-1].loss < 0.5 * seen[0].loss, "the classes are separable: the loss must fall"
-    after = wc.evaluate(NET, trained.params, MASK, TEST, backend=backend)
+    after = wc.evaluate(trained.network, TEST, backend=backend)
     assert seen[-1].test_accuracy == after.accuracy, "measured after the epoch, with the same mask"
 
 
-def test_without_a_test_split_there_is_no_test_accuracy(backend: wc.backend.Backend, params: Any) -> None:
-    trained = wc.train(NET, params, MASK, (X, Y), CONFIG, backend=backend, key=KEY)
-    assert all(np.isnan(epoch.test_accuracy).all() for epoch in trained.history)
+def test_without_a_test_split_there_is_no_test_accuracy(backend: wc.backend.Backend, network: wc.Subnetwork) -> None:
+    trained = wc.train(network, (X, Y), config=CONFIG, backend=backend, key=KEY)
+    assert all(math.isnan(epoch.test_accuracy) for epoch in trained.history)
 
 
-def test_the_test_split_does_not_change_training(backend: wc.backend.Backend, params: Any) -> None:
-    without = wc.train(NET, params, MASK, (X, Y), CONFIG, backend=backend, key=KEY)
-    tested = wc.train(NET, params, MASK, (X, Y), CONFIG, backend=backend, key=KEY, test=TEST)
+def test_the_test_split_does_not_change_training(backend: wc.backend.Backend, network: wc.Subnetwork) -> None:
+    without = wc.train(network, (X, Y), config=CONFIG, backend=backend, key=KEY)
+    tested = wc.train(network, (X, Y), config=CONFIG, backend=backend, key=KEY, test=TEST)
     np.testing.assert_array_equal(tested.losses, without.losses)
 
 
-def test_networks_trained_together_are_those_trained_alone(backend: wc.backend.Backend, params: Any) -> None:
+def test_networks_trained_together_are_those_trained_alone(
+    backend: wc.backend.Backend, params: Any, network: wc.Subnetwork
+) -> None:
     other = {path: np.asarray(value) for path, value in backend.initialise(NET, wc.key(2)).items()}
-    masks = [MASK, {"hidden_0": ~MASK["hidden_0"]}]
+    networks = [wc.Subnetwork(NET, params, MASK), wc.Subnetwork(NET, other, {"hidden_0": ~MASK["hidden_0"]})]
+    keys, told = [KEY, wc.key(4)], list[tuple[wc.Epoch, ...]]()
     together = wc.train_together(
-        NET, [params, other], masks, (X, Y), CONFIG, backend=backend, keys=[KEY, wc.key(4)], test=TEST
+        networks, (X, Y), backend=backend, keys=keys, config=CONFIG, test=TEST, on_epoch=told.append
     )
-    pairs = [(params, KEY), (other, wc.key(4))]
-    for index, (start, key) in enumerate(pairs):
-        alone = wc.train(NET, start, masks[index], (X, Y), CONFIG, backend=backend, key=key, test=TEST)
-        np.testing.assert_array_equal(together.losses[index], alone.losses)
-        for path, value in alone.params.items():
-            np.testing.assert_array_equal(together.params[path][index], value)
-        for one, epoch in zip(alone.history, together.history, strict=True):
-            assert np.ravel(one.test_accuracy)[0] == epoch.test_accuracy[index]
-            assert np.ravel(one.loss)[0] == epoch.loss[index]
+    assert len(together) == 2
+    assert told == list(zip(*(trained.history for trained in together), strict=True)), "each network's epoch, in order"
+    for network, key, found in zip(networks, keys, together, strict=True):
+        alone = wc.train(network, (X, Y), backend=backend, key=key, config=CONFIG, test=TEST)
+        np.testing.assert_array_equal(found.losses, alone.losses)
+        for tree, wanted in ((found.network.params, alone.network.params), (found.velocity, alone.velocity)):
+            assert set(tree) == set(wanted)
+            for path, value in wanted.items():
+                np.testing.assert_array_equal(tree[path], value)
+        assert found.network.mask is not None
+        assert network.mask is not None
+        np.testing.assert_array_equal(found.network.mask["hidden_0"], network.mask["hidden_0"])
+        assert found.history == alone.history
 
 
-def test_the_key_decides_the_order_of_the_data_and_nothing_else(backend: wc.backend.Backend, params: Any) -> None:
+def test_the_key_decides_the_order_of_the_data_and_nothing_else(
+    backend: wc.backend.Backend, network: wc.Subnetwork
+) -> None:
     whole = dataclasses.replace(CONFIG, batch_size=30)
-    one, other = (
-        wc.train(NET, params, MASK, (X, Y), whole, backend=backend, key=wc.key(seed)).losses for seed in (0, 1)
-    )
+    one, other = (wc.train(network, (X, Y), config=whole, backend=backend, key=wc.key(seed)).losses for seed in (0, 1))
     # One batch holds all examples, so only the order of a sum of 30 terms differs: a few 2^-53 a step, grown by three
     # steps of SGD at a rate of 0.1.
     np.testing.assert_allclose(one, other, rtol=1e-12)
-    small = [wc.train(NET, params, MASK, (X, Y), CONFIG, backend=backend, key=wc.key(seed)).losses for seed in (0, 1)]
+    small = [wc.train(network, (X, Y), config=CONFIG, backend=backend, key=wc.key(seed)).losses for seed in (0, 1)]
     assert not np.allclose(small[0], small[1], rtol=1e-3)
 
 
-def test_a_batch_larger_than_the_split_is_the_split(backend: wc.backend.Backend, params: Any) -> None:
+def test_a_batch_larger_than_the_split_is_the_split(backend: wc.backend.Backend, network: wc.Subnetwork) -> None:
     config = dataclasses.replace(CONFIG, batch_size=1024)
-    assert wc.train(NET, params, MASK, (X, Y), config, backend=backend, key=KEY).losses.shape == (3,)
+    assert wc.train(network, (X, Y), config=config, backend=backend, key=KEY).losses.shape == (3,)
 
 
-def test_no_epochs_leave_the_weights_as_they_are(backend: wc.backend.Backend, params: Any) -> None:
+def test_no_epochs_leave_the_weights_as_they_are(
+    backend: wc.backend.Backend, params: Any, network: wc.Subnetwork
+) -> None:
     trained = wc.train(
-        NET, params, MASK, (X, Y), dataclasses.replace(CONFIG, epochs=0), backend=backend, key=KEY, test=TEST
+        network, (X, Y), config=dataclasses.replace(CONFIG, epochs=0), backend=backend, key=KEY, test=TEST
     )
     assert (trained.history, trained.losses.shape) == ((), (0,))
-    for path, value in trained.params.items():
+    for path, value in trained.network.params.items():
         np.testing.assert_array_equal(value, params[path])
 
 
@@ -109,15 +127,15 @@ def test_training_leaves_what_it_is_given_alone(backend: wc.backend.Backend, par
     frozen = {path: value.copy() for path, value in params.items()}
     for value in frozen.values():
         value.flags.writeable = False
-    wc.train(NET, frozen, MASK, (X, Y), CONFIG, backend=backend, key=KEY)
+    wc.train(wc.Subnetwork(NET, frozen, MASK), (X, Y), config=CONFIG, backend=backend, key=KEY)
     for path, value in before.items():
         np.testing.assert_array_equal(frozen[path], value)
 
 
 def test_no_mask_is_the_parent(backend: wc.backend.Backend, params: Any) -> None:
     ones = {"hidden_0": np.ones(6, dtype=bool)}
-    parent = wc.train(NET, params, None, (X, Y), CONFIG, backend=backend, key=KEY, test=TEST)
-    masked = wc.train(NET, params, ones, (X, Y), CONFIG, backend=backend, key=KEY, test=TEST)
+    parent = wc.train(wc.Subnetwork(NET, params), (X, Y), config=CONFIG, backend=backend, key=KEY, test=TEST)
+    masked = wc.train(wc.Subnetwork(NET, params, ones), (X, Y), config=CONFIG, backend=backend, key=KEY, test=TEST)
     np.testing.assert_array_equal(parent.losses, masked.losses)
 
 
@@ -133,9 +151,9 @@ def test_a_backend_is_told_the_plan_and_the_batches_of_each_epoch(backend: wc.ba
         return state._replace(epoch=state.epoch + 1), wc.backend.EpochResult(zeros, zeros)
 
     net, config = wc.mlp((3, 3, 1), (4,), 2), dataclasses.replace(CONFIG, augmentation="crop_flip")
-    data, params = (np.zeros((30, 3, 3, 1)), np.zeros(30, dtype=int)), backend.initialise(net, KEY)
+    data, network = (np.zeros((30, 3, 3, 1)), np.zeros(30, dtype=int)), wc.Subnetwork(net, backend.initialise(net, KEY))
     fake, keys = dataclasses.replace(backend, train_epoch=train_epoch), [KEY, wc.key(4)]
-    wc.train_together(net, [params] * 2, None, data, config, backend=fake, keys=keys)
+    wc.train_together([network] * 2, data, backend=fake, keys=keys, config=config)
     assert len(seen) == 3
     for epoch, batches in enumerate(seen):
         expected = wc.backend.epoch_batches(keys, epoch, wc.backend.train_plan(config, 30))
@@ -143,18 +161,26 @@ def test_a_backend_is_told_the_plan_and_the_batches_of_each_epoch(backend: wc.ba
         np.testing.assert_array_equal(batches.crops, expected.crops)
 
 
-def test_one_of_several_and_back(backend: wc.backend.Backend, params: Any) -> None:
-    together = wc.train_together(NET, [params] * 2, None, (X, Y), CONFIG, backend=backend, keys=[KEY, wc.key(4)])
-    one = together.one(1)
-    assert one.losses.shape == (9,)
-    assert one.history == together.history, "the history stays that of all"
-    for name in ("params", "statistics", "velocity"):
-        tree, all_of_them = getattr(one, name), getattr(together, name)
-        assert set(tree) == set(all_of_them)
-        for path, value in tree.items():
-            np.testing.assert_array_equal(value, all_of_them[path][1])
-            np.testing.assert_array_equal(getattr(one.many(), name)[path], all_of_them[path][1:2])
-    np.testing.assert_array_equal(one.many().losses, together.losses[1:2])
+def test_each_of_several_is_a_training_of_its_own(backend: wc.backend.Backend, params: Any) -> None:
+    network = wc.Subnetwork(NET, params)
+    together = wc.train_together([network] * 2, (X, Y), backend=backend, keys=[KEY, wc.key(4)], config=CONFIG)
+    shapes = wc.nn.parameter_shapes(NET)
+    for one in together:
+        assert one.losses.shape == (9,)
+        assert one.losses.dtype == np.float64
+        assert [epoch.epoch for epoch in one.history] == [1, 2, 3]
+        assert all(type(value) is float for epoch in one.history for value in epoch[1:])
+        assert (one.network.net, one.network.mask, one.network.statistics) == (NET, None, None)
+        for tree in (one.network.params, one.velocity):
+            assert {path: value.shape for path, value in tree.items()} == shapes
+    first, second = together
+    assert not np.array_equal(first.losses, second.losses), "the keys differ"
+    for mine, its in ((first.network.params, second.network.params), (first.velocity, second.velocity)):
+        assert all(not np.array_equal(mine[path], its[path]) for path in shapes)
+    for trained, key in zip(together, (KEY, wc.key(4)), strict=True):
+        again = wc.train_together([network], (X, Y), backend=backend, keys=[key], config=CONFIG)
+        assert len(again) == 1
+        np.testing.assert_array_equal(again[0].losses, trained.losses)
 
 
 # What is refused
@@ -176,16 +202,11 @@ def never(*args: Any) -> Any:
         (lambda tree: tree.clear(), r"'dense_0/kernel' must have shape \(2, 6\); got nothing\."),
     ],
 )
-def test_params_of_another_network_are_an_error(
-    backend: wc.backend.Backend, params: Any, change: Callable[[Any], None], message: str
-) -> None:
+def test_params_of_another_network_are_an_error(params: Any, change: Callable[[Any], None], message: str) -> None:
     wrong = dict(params)
     change(wrong)
-    idle = dataclasses.replace(backend, train_init=never, train_epoch=never, predict=never)
     with pytest.raises(wc.errors.ConfigError, match=f"^params must be those of the network: {message}$"):
-        wc.train(NET, wrong, MASK, (X, Y), CONFIG, backend=idle, key=KEY)
-    with pytest.raises(wc.errors.ConfigError, match=f"^params must be those of the network: {message}$"):
-        wc.evaluate(NET, wrong, MASK, (X, Y), backend=idle)
+        wc.Subnetwork(NET, wrong, MASK)
 
 
 @pytest.mark.parametrize(
@@ -201,48 +222,72 @@ def test_params_of_another_network_are_an_error(
         ({}, r"masks must have exactly the network's sites \['hidden_0'\]; got \[\]"),
     ],
 )
-def test_a_mask_that_does_not_fit_is_an_error(
-    backend: wc.backend.Backend, params: Any, mask: Any, message: str
-) -> None:
-    idle = dataclasses.replace(backend, train_init=never, train_epoch=never, predict=never)
+def test_a_mask_that_does_not_fit_is_an_error(params: Any, mask: Any, message: str) -> None:
     with pytest.raises(wc.errors.MaskError, match=message):
-        wc.train(NET, params, mask, (X, Y), CONFIG, backend=idle, key=KEY)
-    with pytest.raises(wc.errors.MaskError, match=message):
-        wc.evaluate(NET, params, mask, (X, Y), backend=idle)
+        wc.Subnetwork(NET, params, mask)
 
 
-def test_data_that_does_not_fit_is_an_error(backend: wc.backend.Backend, params: Any) -> None:
+def test_data_that_does_not_fit_is_an_error(backend: wc.backend.Backend, network: wc.Subnetwork) -> None:
     idle = dataclasses.replace(backend, train_init=never, train_epoch=never, predict=never)
     with pytest.raises(wc.errors.DataError, match="inputs must have shape"):
-        wc.train(NET, params, MASK, (X[:, :1], Y), CONFIG, backend=idle, key=KEY)
+        wc.train(network, (X[:, :1], Y), config=CONFIG, backend=idle, key=KEY)
     with pytest.raises(wc.errors.DataError, match=r"labels must be in \[0, 2\)"):
-        wc.train(NET, params, MASK, (X, Y), CONFIG, backend=idle, key=KEY, test=(X, Y + 1))
+        wc.train(network, (X, Y), config=CONFIG, backend=idle, key=KEY, test=(X, Y + 1))
     with pytest.raises(wc.errors.DataError, match="inputs must be finite"):
-        wc.evaluate(NET, params, MASK, (X * np.inf, Y), backend=idle)
+        wc.evaluate(network, (X * np.inf, Y), backend=idle)
 
 
-def test_augmentation_of_flat_inputs_is_an_error_before_any_work(backend: wc.backend.Backend, params: Any) -> None:
+def test_augmentation_of_flat_inputs_is_an_error_before_any_work(
+    backend: wc.backend.Backend, network: wc.Subnetwork
+) -> None:
     idle = dataclasses.replace(backend, train_init=never, train_epoch=never, asarray=never)
     config = dataclasses.replace(CONFIG, augmentation="crop_flip")
     with pytest.raises(wc.errors.ConfigError) as caught:
-        wc.train(NET, params, MASK, (X, Y), config, backend=idle, key=KEY)
+        wc.train(network, (X, Y), config=config, backend=idle, key=KEY)
     assert str(caught.value) == (
         "augmentation needs images (height, width, channels); the network's inputs have shape (2,)."
     )
 
 
-def test_params_masks_and_keys_must_be_as_many(backend: wc.backend.Backend, params: Any) -> None:
-    message = "params, masks, keys and statistics must have one entry a network; got 2 and 1"
-    with pytest.raises(wc.errors.ConfigError, match=message):
-        wc.train_together(NET, [params] * 2, [MASK], (X, Y), CONFIG, backend=backend, keys=[KEY] * 2)
-    with pytest.raises(wc.errors.ConfigError, match=message):
-        wc.train_together(NET, [params] * 2, [MASK] * 2, (X, Y), CONFIG, backend=backend, keys=[KEY])
-    with pytest.raises(wc.errors.ConfigError, match=message):
-        wc.evaluate_together(NET, [params] * 2, [MASK], TEST, backend=backend)
+def test_keys_must_be_one_for_each_network(backend: wc.backend.Backend, network: wc.Subnetwork) -> None:
+    idle = dataclasses.replace(backend, train_init=never, train_epoch=never, predict=never, asarray=never)
+    for count in (1, 3):
+        with pytest.raises(wc.errors.ConfigError) as caught:
+            wc.train_together([network] * 2, (X, Y), backend=idle, keys=[KEY] * count, config=CONFIG)
+        assert str(caught.value) == f"keys must be one for each of 2 networks; got {count}."
 
 
-def test_an_unknown_backend_is_an_error(params: Any) -> None:
+def test_networks_trained_or_measured_together_are_of_one_kind(
+    backend: wc.backend.Backend, params: Any, network: wc.Subnetwork
+) -> None:
+    idle = dataclasses.replace(backend, train_init=never, train_epoch=never, predict=never, asarray=never)
+    net = wc.mlp(inputs=2, hidden=(5,), classes=2)
+    other = wc.Subnetwork(net, backend.initialise(net, KEY), {"hidden_0": np.arange(5) < 3})
+    for networks, message in (
+        ([network, wc.Subnetwork(NET, params)], "of one parent, and all or none of them must have a mask"),
+        ([wc.Subnetwork(NET, params), network], "of one parent, and all or none of them must have a mask"),
+        ([network, other], "of one parent, and all or none of them must have a mask"),
+        ([], "networks must be one or more; got none"),
+    ):
+        with pytest.raises(wc.errors.ConfigError, match=message):
+            wc.train_together(networks, (X, Y), backend=idle, keys=[KEY] * len(networks), config=CONFIG)
+        with pytest.raises(wc.errors.ConfigError, match=message):
+            wc.evaluate_together(networks, TEST, backend=idle)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_what_is_no_subnetwork_is_an_error(backend: wc.backend.Backend, network: wc.Subnetwork) -> None:
+    idle = dataclasses.replace(backend, train_init=never, train_epoch=never, predict=never, asarray=never)
+    trained: Any = wc.train(network, (X, Y), backend=backend, key=KEY, config=dataclasses.replace(CONFIG, epochs=1))
+    message = r"^a network must be a wc\.Subnetwork\(net, params, mask, statistics\); got Trained\.$"
+    with pytest.raises(wc.errors.ConfigError, match=message):
+        wc.train(trained, (X, Y), backend=idle, key=KEY, config=CONFIG)
+    with pytest.raises(wc.errors.ConfigError, match=message):
+        wc.evaluate(trained, (X, Y), backend=idle)
+
+
+def test_an_unknown_backend_is_an_error(network: wc.Subnetwork) -> None:
     with pytest.raises(wc.errors.BackendError, match="unknown backend 'nmpy'"):
-        wc.train(NET, params, MASK, (X, Y), CONFIG, backend="nmpy", key=KEY)
+        wc.train(network, (X, Y), config=CONFIG, backend="nmpy", key=KEY)
     with pytest.raises(wc.errors.BackendError, match="unknown backend 'nmpy'"):
-        wc.evaluate(NET, params, MASK, (X, Y), backend="nmpy")
+        wc.evaluate(network, (X, Y), backend="nmpy")

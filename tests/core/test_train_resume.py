@@ -29,7 +29,8 @@ KEYS = [wc.key(23), wc.key(4)]
 CONFIG = wc.TrainConfig(
     epochs=4, batch_size=8, batch_norm_group=4, warmup_epochs=1, augmentation="crop_flip", learning_rate=0.1
 )
-Cut = tuple[int, Callable[[], wc.Trained]]
+Together = tuple[wc.Trained, ...]
+Cut = tuple[int, Callable[[], Together]]
 
 
 @pytest.fixture(scope="module")
@@ -38,25 +39,36 @@ def backend() -> wc.backend.Backend:
 
 
 @pytest.fixture(scope="module")
-def start(backend: wc.backend.Backend) -> list[Any]:
-    return [backend.initialise(NET, key) for key in KEYS]
+def start(backend: wc.backend.Backend) -> list[wc.Subnetwork]:
+    return [
+        wc.Subnetwork(NET, backend.initialise(NET, key), mask, wc.nn.initial_statistics(NET))
+        for key, mask in zip(KEYS, MASKS, strict=True)
+    ]
 
 
-def together(backend: wc.backend.Backend, start: Any, config: wc.TrainConfig = CONFIG, **options: Any) -> wc.Trained:
-    return wc.train_together(NET, start, MASKS, (X, Y), config, backend=backend, keys=KEYS, **{"test": TEST, **options})
+def together(backend: wc.backend.Backend, start: Any, config: wc.TrainConfig = CONFIG, **options: Any) -> Together:
+    given = {"keys": KEYS, "test": TEST, **options}
+    return wc.train_together(start, (X, Y), backend=backend, config=config, **given)
 
 
-def stopped_after(backend: wc.backend.Backend, start: Any, epochs: int) -> wc.Trained:
+def stopped_after(backend: wc.backend.Backend, start: Any, epochs: int) -> Together:
     """The training as its checkpoint has it after so many epochs."""
-    found: list[wc.Trained] = []
+    found: list[Together] = []
     together(backend, start, checkpoint=lambda epoch, fetch: found.append(fetch()) if epoch == epochs else None)
     return found[0]
 
 
 def assert_same(found: wc.Trained, expected: wc.Trained) -> None:
     """Equal to the bit, history and all."""
-    for name in ("params", "statistics", "velocity"):
-        one, other = getattr(found, name), getattr(expected, name)
+    assert found.network.net == expected.network.net
+    for name, mine, its in (
+        ("params", found.network.params, expected.network.params),
+        ("mask", found.network.mask, expected.network.mask),
+        ("statistics", found.network.statistics, expected.network.statistics),
+        ("velocity", found.velocity, expected.velocity),
+    ):
+        one, other = (tree if tree is not None else {} for tree in (mine, its))
+        assert (mine is None) == (its is None), name
         assert list(one) == list(other), f"{name} have the same paths"
         for path, value in one.items():
             assert value.dtype == other[path].dtype, f"{name} {path}"
@@ -69,15 +81,22 @@ def assert_same(found: wc.Trained, expected: wc.Trained) -> None:
             np.testing.assert_array_equal(getattr(one, name), getattr(other, name), f"{name} of epoch {one.epoch}")
 
 
+def assert_all_same(found: Together, expected: Together) -> None:
+    assert len(found) == len(expected)
+    for one, other in zip(found, expected, strict=True):
+        assert_same(one, other)
+
+
 @pytest.mark.parametrize("epochs", [1, 2, 3])
 def test_resumed_training_is_the_same_training(backend: wc.backend.Backend, start: Any, epochs: int) -> None:
     whole, cut = together(backend, start), stopped_after(backend, start, epochs)
-    assert len(cut.history) == epochs
-    seen: list[wc.Epoch] = []
+    assert [len(one.history) for one in cut] == [epochs] * 2
+    seen: list[tuple[wc.Epoch, ...]] = []
     resumed = together(backend, start, resume=cut, on_epoch=seen.append)
-    assert_same(resumed, whole)
-    assert [epoch.epoch for epoch in seen] == list(range(epochs + 1, 5)), "only epochs that are trained now are told"
-    assert len(cut.history) == epochs, "what was handed in stays as it was"
+    assert_all_same(resumed, whole)
+    numbers = [tuple(epoch.epoch for epoch in told) for told in seen]
+    assert numbers == [(number,) * 2 for number in range(epochs + 1, 5)], "only epochs that are trained now are told"
+    assert [len(one.history) for one in cut] == [epochs] * 2, "what was handed in stays as it was"
 
 
 def test_one_network_resumes_as_several_do(backend: wc.backend.Backend, start: Any) -> None:
@@ -85,7 +104,7 @@ def test_one_network_resumes_as_several_do(backend: wc.backend.Backend, start: A
 
     def train(epochs: int, resume: wc.Trained | None = None) -> wc.Trained:
         config = dataclasses.replace(constant, epochs=epochs)
-        return wc.train(NET, start[0], MASKS[0], (X, Y), config, backend=backend, key=KEYS[0], resume=resume)
+        return wc.train(start[0], (X, Y), backend=backend, key=KEYS[0], config=config, resume=resume)
 
     assert_same(train(4, resume=train(2)), train(4))
     assert_same(train(4, resume=train(0)), train(4))
@@ -94,17 +113,32 @@ def test_one_network_resumes_as_several_do(backend: wc.backend.Backend, start: A
 
 def test_one_of_several_resumes_alone(backend: wc.backend.Backend, start: Any) -> None:
     whole, cut = together(backend, start), stopped_after(backend, start, 2)
-    alone = wc.train(
-        NET, start[1], MASKS[1], (X, Y), CONFIG, backend=backend, key=KEYS[1], test=TEST, resume=cut.one(1)
-    )
-    np.testing.assert_array_equal(alone.losses, whole.losses[1])
-    for path, value in alone.params.items():
-        np.testing.assert_array_equal(value, whole.params[path][1])
+    for index in (0, 1):
+        alone = wc.train(
+            start[index], (X, Y), backend=backend, key=KEYS[index], config=CONFIG, test=TEST, resume=cut[index]
+        )
+        np.testing.assert_array_equal(alone.losses, whole[index].losses)
+        for path, value in alone.network.params.items():
+            np.testing.assert_array_equal(value, whole[index].network.params[path])
+
+
+def test_those_trained_alone_resume_together(backend: wc.backend.Backend, start: Any) -> None:
+    constant = dataclasses.replace(CONFIG, schedule="constant")
+    short = dataclasses.replace(constant, epochs=2)
+    cut = [
+        wc.train(network, (X, Y), backend=backend, key=key, config=short, test=TEST)
+        for network, key in zip(start, KEYS, strict=True)
+    ]
+    found, whole = together(backend, start, constant, resume=cut), together(backend, start, constant)
+    for one, other in zip(found, whole, strict=True):
+        np.testing.assert_array_equal(one.losses, other.losses)
+        for path, value in other.network.params.items():
+            np.testing.assert_array_equal(one.network.params[path], value)
 
 
 def test_a_resumed_training_does_not_look_at_the_initial_weights(backend: wc.backend.Backend, start: Any) -> None:
     idle = dataclasses.replace(backend, train_init=never)
-    assert_same(together(idle, start, resume=stopped_after(backend, start, 2)), together(backend, start))
+    assert_all_same(together(idle, start, resume=stopped_after(backend, start, 2)), together(backend, start))
 
 
 # Checkpoints
@@ -115,7 +149,7 @@ def test_a_checkpoint_follows_every_epoch_but_the_last(backend: wc.backend.Backe
     together(
         backend,
         start,
-        on_epoch=lambda epoch: told.append(f"epoch {epoch.epoch}"),
+        on_epoch=lambda epochs: told.append(f"epoch {epochs[0].epoch}"),
         checkpoint=lambda epoch, fetch: told.append(f"checkpoint {epoch}"),
     )
     assert told == ["epoch 1", "checkpoint 1", "epoch 2", "checkpoint 2", "epoch 3", "checkpoint 3", "epoch 4"]
@@ -147,8 +181,9 @@ def test_a_checkpoint_may_be_fetched_later(backend: wc.backend.Backend, start: A
     cuts: list[Cut] = []
     whole = together(backend, start, checkpoint=lambda *cut: cuts.append(cut))
     for epochs, fetch in cuts:
-        assert fetch().losses.shape == (2, 3 * epochs), "the losses up to the checkpoint, not those that came after it"
-        assert_same(together(backend, start, resume=fetch()), whole)
+        shapes = [one.losses.shape for one in fetch()]
+        assert shapes == [(3 * epochs,)] * 2, "the losses up to the checkpoint, not those that came after it"
+        assert_all_same(together(backend, start, resume=fetch()), whole)
 
 
 # What cannot be resumed
@@ -158,7 +193,7 @@ def never(*args: Any) -> Any:
     raise AssertionError("work began before everything was checked")
 
 
-def refused(backend: wc.backend.Backend, start: Any, resume: wc.Trained, **options: Any) -> str:
+def refused(backend: wc.backend.Backend, start: Any, resume: Any, **options: Any) -> str:
     """The text of the error with which a resumed training is refused, before any work."""
     idle = dataclasses.replace(backend, train_init=never, train_epoch=never, predict=never, asarray=never)
     with pytest.raises(wc.errors.ConfigError) as caught:
@@ -166,54 +201,91 @@ def refused(backend: wc.backend.Backend, start: Any, resume: wc.Trained, **optio
     return str(caught.value)
 
 
-def test_the_resume_of_other_networks_is_an_error(backend: wc.backend.Backend, start: Any) -> None:
+def test_a_resume_must_be_one_for_each_network(backend: wc.backend.Backend, start: Any) -> None:
     cut = stopped_after(backend, start, 2)
-    message = (
-        "resume must be this training after at most 4 epochs of 3 steps, of 2 networks; got 2 epochs and losses of"
-    )
-    assert refused(backend, start, cut.one(0)) == f"{message} shape (6,)."
-    assert refused(backend, start, cut.one(0).many()) == f"{message} shape (1, 6)."
-    other = cut._replace(params={**cut.params, "first/kernel": np.zeros((2, 4, 7))})
-    wanted = "params must be those of the network: 'first/kernel' must have shape (4, 6); got (4, 7)."
-    assert refused(backend, start, other) == wanted
-    other = cut._replace(statistics={})
-    wanted = "statistics must be those of the network: 'norm/mean' must have shape (6,); got nothing."
-    assert refused(backend, start, other) == wanted
+    for count in (0, 1, 3):
+        message = refused(backend, start, (*cut, *cut)[:count])
+        assert message == f"resume must be one for each of 2 networks; got {count}."
 
 
-def test_the_resume_of_an_optimiser_without_velocities_is_an_error(backend: wc.backend.Backend, start: Any) -> None:
+@pytest.mark.parametrize("place", [0, 1])
+def test_the_resume_of_another_network_is_an_error(backend: wc.backend.Backend, start: Any, place: int) -> None:
+    """Whichever of the networks it is: one with other layers, with another mask or with none."""
     cut = stopped_after(backend, start, 2)
-    message = refused(backend, start, cut._replace(velocity={}))
-    assert message.endswith("must be those of the network: 'first/kernel' must have shape (4, 6); got nothing.")
+    net = wc.Network(tuple(layer for layer in NET.layers if not isinstance(layer, wc.nn.Relu)), NET.input_shape)
+    before = cut[place].network
+    for other in (
+        wc.Subnetwork(net, before.params, before.mask, before.statistics),
+        dataclasses.replace(before, mask={"hidden": ~MASKS[place]["hidden"]}),
+        dataclasses.replace(before, mask=None),
+    ):
+        changed = [one._replace(network=other) if index == place else one for index, one in enumerate(cut)]
+        assert refused(backend, start, changed) == (
+            "resume must be this training: its network has other layers, or another mask."
+        )
+    assert refused(backend, start, cut[::-1]).endswith("or another mask."), "in the order of the networks"
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_the_resume_of_an_optimizer_without_velocities_is_an_error(
+    backend: wc.backend.Backend, start: Any, place: int
+) -> None:
+    cut = stopped_after(backend, start, 2)
+    wanted = "velocity must be those of the network: 'first/kernel' must have shape (4, 6); got"
+    for velocity, got in (
+        ({}, "nothing"),
+        ({**cut[place].velocity, "first/kernel": np.zeros((4, 7))}, "(4, 7)"),
+        ({path: value[None] for path, value in cut[place].velocity.items()}, "(1, 4, 6)"),
+    ):
+        changed = [one._replace(velocity=velocity) if index == place else one for index, one in enumerate(cut)]
+        assert refused(backend, start, changed) == f"{wanted} {got}."
 
 
 def test_the_resume_of_other_steps_is_an_error(backend: wc.backend.Backend, start: Any) -> None:
     cut = stopped_after(backend, start, 2)
     assert refused(backend, start, cut, config=dataclasses.replace(CONFIG, batch_size=4)) == (
-        "resume must be this training after at most 4 epochs of 7 steps, of 2 networks; got 2 epochs and losses of "
-        "shape (2, 6)."
+        "resume must be this training after at most 4 epochs of 7 steps, all networks after as many; got 2 epochs and "
+        "losses of shape (6,)."
     )
-    lost = cut._replace(history=cut.history[:1])
-    assert refused(backend, start, lost).endswith("got 1 epochs and losses of shape (2, 6).")
+    lost = [one._replace(history=one.history[:1]) for one in cut]
+    assert refused(backend, start, lost).endswith("got 1 epochs and losses of shape (6,).")
+    flat = [one._replace(losses=one.losses[None]) for one in cut]
+    assert refused(backend, start, flat).endswith("got 2 epochs and losses of shape (1, 6).")
+
+
+def test_the_resume_of_networks_after_unlike_epochs_is_an_error(backend: wc.backend.Backend, start: Any) -> None:
+    early, late = stopped_after(backend, start, 1), stopped_after(backend, start, 2)
+    assert refused(backend, start, [early[0], late[1]]).endswith("got 2 epochs and losses of shape (6,).")
+    assert refused(backend, start, [late[0], early[1]]).endswith("got 1 epochs and losses of shape (3,).")
 
 
 def test_the_resume_of_more_epochs_is_an_error(backend: wc.backend.Backend, start: Any) -> None:
     cut = stopped_after(backend, start, 3)
     message = refused(backend, start, cut, config=dataclasses.replace(CONFIG, epochs=2))
-    assert message.startswith("resume must be this training after at most 2 epochs of 3 steps, of 2 networks;")
-    assert message.endswith("got 3 epochs and losses of shape (2, 9).")
+    assert message.startswith("resume must be this training after at most 2 epochs of 3 steps, all networks after")
+    assert message.endswith("got 3 epochs and losses of shape (9,).")
 
 
-def test_the_resume_of_another_optimiser_is_an_error(backend: wc.backend.Backend, start: Any) -> None:
+def test_the_resume_of_another_optimizer_is_an_error(backend: wc.backend.Backend, start: Any) -> None:
     cut = stopped_after(backend, start, 2)
-    assert refused(backend, start, cut, optimiser="mine") == (
-        "resume needs the built-in SGD: the state of another optimiser is not in a Trained."
+    assert refused(backend, start, cut, optimizer="mine") == (
+        "resume needs the built-in SGD: the state of another optimizer is not in a Trained."
     )
 
 
-@pytest.mark.parametrize("name", ["params", "velocity", "statistics"])
-def test_the_resume_of_arrays_of_other_networks_is_an_error(backend: wc.backend.Backend, start: Any, name: str) -> None:
-    trained = stopped_after(backend, start, 1)
-    short = {path: value[:1] for path, value in getattr(trained, name).items()}
-    message = refused(backend, start, trained._replace(**{name: short}))
-    assert message == f"resume.{name} must have a leading axis of 2 networks."
+@pytest.mark.parametrize("name", ["params", "statistics"])
+def test_arrays_of_other_networks_make_no_resume(backend: wc.backend.Backend, start: Any, name: str) -> None:
+    """A Trained holds a Subnetwork, which is checked when it is made."""
+    network = stopped_after(backend, start, 1)[0].network
+    tree = getattr(network, name)
+    path, value = next(iter(tree.items()))
+    for changed, got in (
+        ({}, "nothing"),
+        ({**tree, path: value[:-1]}, str(value[:-1].shape)),
+        ({one: array[None] for one, array in tree.items()}, str(value[None].shape)),
+    ):
+        with pytest.raises(wc.errors.ConfigError) as caught:
+            dataclasses.replace(network, **{name: changed})
+        assert str(caught.value) == (
+            f"{name} must be those of the network: {path!r} must have shape {value.shape}; got {got}."
+        )

@@ -8,7 +8,7 @@ import pytest
 
 import weedout_core as wc
 from weedout_core.lab.data.datasets import load_dataset
-from weedout_core.lab.experiment.configuration import ExperimentConfig, network
+from weedout_core.lab.experiment.configuration import Decided, ExperimentConfig, network
 from weedout_core.lab.experiment.events import EpochTrained, Event, GenerationScored, GroupFinished, PhaseStarted
 from weedout_core.lab.experiment.group import GroupResult, run_group
 from weedout_core.lab.experiment.so_far import NOTHING, GroupProgress
@@ -18,17 +18,23 @@ CONFIG = ExperimentConfig(
     sparsity=(0.5,),
     repeats=2,
     backend="numpy",
-    search=wc.SearchConfig(sparsity=0.0, population=5, generations=2, chunk=5),
+    search=wc.SearchConfig(population=5, generations=2, chunk=5),
     train=wc.TrainConfig(epochs=2, batch_size=256),
 )
 DATA = load_dataset("digits")
+
+
+def decided(config: ExperimentConfig) -> Decided:
+    return Decided(config.search.chunk or 1, config.together or 2 * config.repeats)
 
 
 def run(
     config: ExperimentConfig = CONFIG, sparsity: float = 0.5, resume: GroupProgress = NOTHING
 ) -> tuple[GroupResult, list[Event]]:
     events: list[Event] = []
-    return run_group(config, sparsity, DATA, wc.load_backend(config.backend), events.append, resume), events
+    return run_group(
+        config, decided(config), sparsity, DATA, wc.load_backend(config.backend), events.append, resume
+    ), events
 
 
 @pytest.mark.parametrize(
@@ -101,13 +107,14 @@ def test_rows_say_what_the_searches_found() -> None:
     backend, net = wc.load_backend("numpy"), network(CONFIG, DATA)
     for repeat in range(2):
         key = wc.random.fold_in(wc.key(0), repeat)
-        found = wc.search(net, DATA.validation, CONFIG.search_at(0.5), backend=backend, key=key)
+        found = wc.search(net, DATA.validation, sparsity=0.5, backend=backend, key=key, config=CONFIG.search)
         winner = next(row for row in group.results if row.arm == "weedout" and row.repeat == repeat)
         assert (winner.origin_generation, winner.origin_candidate) == found.origin
         assert winner.fitness == found.fitness
         assert winner.population_mean_fitness == found.history[-1].mean
         assert (winner.evaluations, winner.stopped, winner.validation_batch) == (10, "generations", 300)
-        assert np.array_equal(group.masks[f"weedout/{repeat}/hidden_0"], found.mask["hidden_0"])
+        assert found.network.mask is not None
+        assert np.array_equal(group.masks[f"weedout/{repeat}/hidden_0"], found.network.mask["hidden_0"])
         control = next(row for row in group.results if row.arm == "control" and row.repeat == repeat)
         assert control.origin_generation == 0
         assert control.origin_candidate is not None
@@ -156,7 +163,7 @@ def test_without_sparsity_the_arms_are_the_same_network() -> None:
 
 def test_per_candidate_weights_and_zero_epochs_are_possible() -> None:
     config = replace(
-        CONFIG, search=wc.SearchConfig(sparsity=0.0, population=3, generations=2, reading="section3", chunk=3),
+        CONFIG, search=wc.SearchConfig(population=3, generations=2, reading="section3", chunk=3),
         train=wc.TrainConfig(epochs=0),
     )  # fmt: skip
     group, _ = run(config)
@@ -181,7 +188,7 @@ def test_networks_trained_some_at_a_time_are_those_trained_together(together: in
     np.testing.assert_equal(found, run()[0])
     trained = [event for event in events if isinstance(event, EpochTrained)]
     slices = {1: [(0, 1), (1, 1), (2, 1), (3, 1)], 3: [(0, 3), (3, 1)]}.get(together, [(0, 4)])
-    assert [(event.first, event.together, event.epoch.epoch) for event in trained] == [
+    assert [(event.first, event.together, event.epoch) for event in trained] == [
         (first, count, epoch) for first, count in slices for epoch in (1, 2)
     ]
     assert {event.cells for event in trained} == {4}
@@ -199,13 +206,14 @@ def test_each_slice_is_trained_as_if_alone() -> None:
         ]
         parents = [backend.initialise(net, wc.random.fold_in(key, int(wc.random.Stream.WEIGHTS))) for key in keys]
         alone = wc.train_together(
-            net, parents, masks, DATA.train, config.train, backend=backend, keys=keys, test=DATA.test
-        )
-        for index, (arm, repeat) in enumerate(cells):
-            for path, value in alone.params.items():
-                assert np.array_equal(group.parameters[f"{arm}/{repeat}/{path}"], value[index]), (arm, repeat, path)
+            [wc.Subnetwork(net, *one) for one in zip(parents, masks, strict=True)], DATA.train,
+            backend=backend, keys=keys, config=config.train, test=DATA.test,
+        )  # fmt: skip
+        for (arm, repeat), trained in zip(cells, alone, strict=True):
+            for path, value in trained.network.params.items():
+                assert np.array_equal(group.parameters[f"{arm}/{repeat}/{path}"], value), (arm, repeat, path)
             curve = [row for row in group.curves if (row.arm, row.repeat) == (arm, repeat)]
-            assert [row.loss for row in curve] == [float(epoch.loss[index]) for epoch in alone.history]
+            assert [row.loss for row in curve] == [epoch.loss for epoch in trained.history]
 
 
 @pytest.mark.parametrize("together", [None, 3])
@@ -213,11 +221,11 @@ def test_a_group_goes_on_from_every_checkpoint(together: int | None) -> None:
     config = replace(CONFIG, together=together)
     kept: list[GroupProgress] = []
     whole = run_group(
-        config, 0.5, DATA, wc.load_backend("numpy"), lambda event: None, NOTHING,
+        config, decided(config), 0.5, DATA, wc.load_backend("numpy"), lambda event: None, NOTHING,
         lambda fetch, epoch: kept.append(fetch()),
     )  # fmt: skip
     done = [tuple(len(trained.history) for trained in progress.trained) for progress in kept if progress.trained]
-    assert done == ([(1,)] if together is None else [(1,), (2,), (2, 1)])
+    assert done == ([(1,) * 4] if together is None else [(1,) * 3, (2,) * 3, (2, 2, 2, 1)])
     for progress in kept[-len(done) :]:
         np.testing.assert_equal(run(config, resume=progress)[0], whole)
 
@@ -225,14 +233,14 @@ def test_a_group_goes_on_from_every_checkpoint(together: int | None) -> None:
 def test_what_is_trained_is_not_trained_again() -> None:
     config, kept = replace(CONFIG, together=2), list[GroupProgress]()
     run_group(
-        config, 0.5, DATA, wc.load_backend("numpy"), lambda event: None, NOTHING,
+        config, decided(config), 0.5, DATA, wc.load_backend("numpy"), lambda event: None, NOTHING,
         lambda fetch, epoch: kept.append(fetch()),
     )  # fmt: skip
     last = kept[-1]
-    assert [len(trained.history) for trained in last.trained] == [2, 1]
+    assert [len(trained.history) for trained in last.trained] == [2, 2, 1, 1]
     _, events = run(config, resume=last)
     trained = [event for event in events if isinstance(event, EpochTrained)]
-    assert [(event.first, event.epoch.epoch) for event in trained] == [(2, 2)]
+    assert [(event.first, event.epoch) for event in trained] == [(2, 2)]
 
 
 def test_no_epochs_are_possible_some_at_a_time() -> None:

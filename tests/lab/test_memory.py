@@ -44,10 +44,10 @@ def test_the_estimate_is_what_the_compiler_says_or_little_more(net: wc.Network) 
     """At most three times it: twice the outputs where one is needed, and half as much again for three MLPs, of which
     a CPU has the activations and gradients of one at a time."""
     pytest.importorskip("weedout_jax")
-    train, search = wc.TrainConfig(batch_size=128), wc.SearchConfig(sparsity=0.0, population=2, batch=2)
+    train, search = wc.TrainConfig(batch_size=128), wc.SearchConfig(population=2, validation_batch=2)
     compiled_memory = wc.load_backend("jax", device="cpu").compiled_memory
     assert compiled_memory is not None
-    told = compiled_memory(net, search, train, 256, 3, None)["train_epoch"]
+    told = compiled_memory(net, 0.0, search, train, 256, 3, None)["train_epoch"]
     estimate = training_bytes(net, train, 256, 1, 3)
     assert told <= estimate <= 3 * told, (told, estimate)
 

@@ -29,14 +29,16 @@ Weedout = Callable[..., int]
     ],
 )
 def test_the_evaluations_of_a_search(options: dict, most: int | None) -> None:
-    assert evaluations(wc.SearchConfig(sparsity=0.5, **options)) == most
+    assert evaluations(wc.SearchConfig(**options)) == most
 
 
 @pytest.mark.parametrize("winner", ["last_generation", "rescored"])
 def test_a_search_takes_no_more_evaluations_than_planned(winner: str) -> None:
     data = load_dataset("digits")
-    config = wc.SearchConfig(sparsity=0.5, population=4, generations=3, winner=winner)
-    found = wc.search(wc.mlp((8, 8, 1), (6,), 10), data.validation, config, backend="numpy", key=wc.key(0))
+    config = wc.SearchConfig(population=4, generations=3, winner=winner)
+    found = wc.search(
+        wc.mlp((8, 8, 1), (6,), 10), data.validation, sparsity=0.5, backend="numpy", key=wc.key(0), config=config
+    )
     most = evaluations(config)
     assert most is not None
     assert 12 <= found.evaluations <= most
@@ -46,7 +48,7 @@ def test_the_work_of_an_experiment_at_each_sparsity() -> None:
     data = load_dataset("digits", train_examples=500)
     config = ExperimentConfig(
         sparsity=(0.0, 0.5), repeats=3, train_examples=500,
-        search=wc.SearchConfig(sparsity=0.0, population=10, generations=2, batch=64),
+        search=wc.SearchConfig(population=10, generations=2, validation_batch=64),
         train=wc.TrainConfig(epochs=4, batch_size=120),
     )  # fmt: skip
     found = work(config, data, together=6)
@@ -162,18 +164,20 @@ CHANNELS = wc.vgg(2, 3, (4, 4, 3), "channel")
 def test_what_a_run_computes_is_measured(name: str, net: wc.Network) -> None:
     if name != "numpy":
         pytest.importorskip(name)
-    search, train = wc.SearchConfig(0.5, population=6, batch=12, chunk=4), wc.TrainConfig(batch_size=8)
+    search, train = wc.SearchConfig(population=6, validation_batch=12, chunk=4), wc.TrainConfig(batch_size=8)
     backend, last = listening(name=name)
-    found = probe.measure(backend, net, search, train, **SIZES)
+    found = probe.measure(backend, net, 0.5, search, train, **SIZES)
     assert min(found[:3]) > 0
     plan = wc.mask_plan(wc.mask_space(net), 0.5)
     small = wc.compact(net, plan.counts).net
 
-    parent, _, norm, population, x, y, fitness, precision, chunk = last["score_population"]
-    assert (parent, norm, population.plan, population.masks) == (net, None, plan, None), "a population is its keys"
+    parent, _, population, batch, scoring = last["score_population"]
+    assert (parent, population.plan, population.masks) == (net, plan, None), "a population is its keys"
+    assert (batch.statistics, batch.calibration) == (None, None)
     assert population.weight_keys is None
     assert (len(population.mask_keys), len(np.unique(population.mask_keys, axis=0))) == (6, 6)
-    assert (len(x), len(y), fitness, precision, chunk) == (12, 12, search.fitness, "highest", 4)
+    assert (len(batch.x), len(batch.y)) == (12, 12)
+    assert scoring == wc.backend.Scoring(search.fitness, "highest", 4)
 
     computed, fixed, state, masks, x, _, batches = last["train_epoch"]
     assert computed == small, "the parent was trained"
@@ -192,10 +196,10 @@ def gathers(net: wc.Network) -> set[str]:
 
 @pytest.mark.parametrize("change", [{"sampling": "bernoulli"}, {"compaction": False}])
 def test_what_a_run_does_not_compact_is_measured_as_large_as_the_parent(change: dict) -> None:
-    search = wc.SearchConfig(0.5, population=6, **{k: v for k, v in change.items() if k == "sampling"})
+    search = wc.SearchConfig(population=6, **{k: v for k, v in change.items() if k == "sampling"})
     train = wc.TrainConfig(batch_size=8, **{k: v for k, v in change.items() if k == "compaction"})
     backend, last = listening()
-    probe.measure(backend, PARENT, search, train, **(SIZES | {"networks": 1}))
+    probe.measure(backend, PARENT, 0.5, search, train, **(SIZES | {"networks": 1}))
     for call, masks in (("train_epoch", 3), ("predict", 3)):
         assert last[call][0] == PARENT
         assert {site: mask.shape for site, mask in last[call][masks].items()} == {
@@ -205,9 +209,9 @@ def test_what_a_run_does_not_compact_is_measured_as_large_as_the_parent(change: 
 
 def test_candidates_with_weights_of_their_own_draw_them() -> None:
     backend, last = listening()
-    search = wc.SearchConfig(0.5, population=6, reading="section3", fan_counts="kept")
-    probe.measure(backend, PARENT, search, wc.TrainConfig(batch_size=8), **SIZES)
-    _, params, _, population, *_ = last["score_population"]
+    search = wc.SearchConfig(population=6, reading="section3", fan_counts="kept")
+    probe.measure(backend, PARENT, 0.5, search, wc.TrainConfig(batch_size=8), **SIZES)
+    _, params, population, *_ = last["score_population"]
     kept = wc.mask_plan(wc.mask_space(PARENT), 0.5).kept
     assert params == wc.nn.he_normal(PARENT, "fan_in", kept)
     assert population.weight_keys.shape == (6, 2)
@@ -216,28 +220,30 @@ def test_candidates_with_weights_of_their_own_draw_them() -> None:
 def test_batch_normalisation_while_scoring_is_measured_as_it_is_chosen() -> None:
     backend, last = listening()
     for chosen in ("running", "recalibrated"):
-        search = wc.SearchConfig(0.5, population=6, batch_norm=chosen)
-        probe.measure(backend, CHANNELS, search, wc.TrainConfig(batch_size=8), **SIZES)
-        norm = last["score_population"][2]
+        search = wc.SearchConfig(population=6, batch_norm=chosen)
+        probe.measure(backend, CHANNELS, 0.5, search, wc.TrainConfig(batch_size=8), **SIZES)
+        batch = last["score_population"][3]
         if chosen == "running":
-            assert set(norm) == set(wc.nn.initial_statistics(CHANNELS))
+            assert set(batch.statistics) == set(wc.nn.initial_statistics(CHANNELS))
+            assert batch.calibration is None
         else:
-            assert norm.shape == (12, 4, 4, 3), "a batch of other inputs"
+            assert batch.calibration.shape == (12, 4, 4, 3), "a batch of other inputs"
+            assert batch.statistics is None
 
 
 def test_devices_get_batches_and_populations_that_they_divide(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe, "_CHEAP", 1)
     monkeypatch.setattr(probe, "_ENOUGH", 0.0)  # no growth: the least is measured
     backend, last = listening(devices=4)
-    search, train = wc.SearchConfig(0.5, population=20), wc.TrainConfig(batch_size=16)
+    search, train = wc.SearchConfig(population=20), wc.TrainConfig(batch_size=16)
     sizes = {"batch": 24, "batch_size": 16, "steps": 5, "networks": 6}
-    probe.measure(backend, PARENT, search, train, **sizes, tested=50)
-    population, x = last["score_population"][3:5]
-    assert (population.size, len(x)) == (2 * 4, 1)
+    probe.measure(backend, PARENT, 0.5, search, train, **sizes, tested=50)
+    population, batch, _ = last["score_population"][2:]
+    assert (population.size, len(batch.x)) == (2 * 4, 1)
     assert last["train_epoch"][6].order.shape == (1, 2, 4)
     assert len(last["predict"][4]) == 50, "50 is not shared by four devices: no part of it may be"
-    probe.measure(backend, PARENT, replace(search, population=5), train, **sizes, tested=48)
-    assert last["score_population"][3].size == 5, "there are no more"
+    probe.measure(backend, PARENT, 0.5, replace(search, population=5), train, **sizes, tested=48)
+    assert last["score_population"][2].size == 5, "there are no more"
     assert len(last["predict"][4]) == 4
 
 
@@ -248,7 +254,7 @@ def test_part_of_a_batch_has_whole_groups_of_batch_normalisation(monkeypatch: py
     backend, last = listening(devices=3)
     train = wc.TrainConfig(batch_size=24, batch_norm_group=4, epochs=0, warmup_epochs=0)
     sizes = SIZES | {"batch_size": 24, "steps": 2}
-    probe.measure(backend, CHANNELS, wc.SearchConfig(0.5, population=6), train, **sizes)
+    probe.measure(backend, CHANNELS, 0.5, wc.SearchConfig(population=6), train, **sizes)
     fixed = last["train_epoch"][1]
     assert (fixed.batch_size, fixed.groups) == ((3, 3) if cheap == 1 else (24, 6))
 
@@ -261,7 +267,7 @@ def seconds(sparsity: float) -> probe.Probe:
 def test_the_hours_are_summed_over_the_sparsities(
     weedout: Weedout, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(plan, "measure", lambda backend, net, search, *_, **__: seconds(search.sparsity))
+    monkeypatch.setattr(plan, "measure", lambda backend, net, sparsity, *_, **__: seconds(sparsity))
     options = ("--repeats", "3", "--population", "10", "--generations", "2", "--epochs", "10")
     assert weedout("plan", "--backend", "numpy", "--sparsity", "0.25", "0.75", *options) == 0
     out, err = capfd.readouterr()
@@ -297,10 +303,9 @@ def test_sparsities_that_cost_the_same_are_measured_once(
 ) -> None:
     measured = list[float]()
 
-    def measure(backend: Any, net: Any, search: wc.SearchConfig, *_: Any, **__: Any) -> probe.Probe:
-        assert isinstance(search.sparsity, float)
-        measured.append(search.sparsity)
-        return seconds(search.sparsity)
+    def measure(backend: Any, net: Any, sparsity: float, *_: Any, **__: Any) -> probe.Probe:
+        measured.append(sparsity)
+        return seconds(sparsity)
 
     monkeypatch.setattr(plan, "measure", measure)
     options = ("--repeats", "1", "--population", "10", "--generations", "1", "--epochs", "0")
@@ -324,8 +329,8 @@ def test_masks_of_single_nodes_in_convolutions_cost_the_same_at_any_sparsity() -
 def test_the_memory_is_that_at_the_smallest_sparsity(
     weedout: Weedout, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    def memory(net: Any, search: Any, train: Any, examples: int, networks: int, topology: Any) -> dict[str, int]:
-        assert (search.sparsity, examples, networks, topology) == (0.2, 1200, 6, None)
+    def memory(net: Any, sparsity: float, search: Any, train: Any, examples: int, networks: int, topology: Any) -> Any:
+        assert (sparsity, examples, networks, topology) == (0.2, 1200, 6, None)
         return {"train_epoch": 3 * 2**30}
 
     backend = replace(wc.load_backend("numpy"), compiled_memory=memory)

@@ -107,7 +107,7 @@ def test_an_unknown_network_is_one_sentence(weedout: Weedout, capfd: pytest.Capt
 
 def test_the_learning_phase_is_stored_as_resolved(weedout: Weedout, tmp_path: Path) -> None:
     short = "paper --backend numpy --network wrn-10-1 --train-examples 64 --test-examples 20 --sparsity 0.5 --repeats 1"
-    less = "--population 2 --generations 1 --batch 8 --epochs 0 --checkpoint-minutes 5"
+    less = "--population 2 --generations 1 --validation-batch 8 --epochs 0 --checkpoint-minutes 5"
     assert weedout(*shlex.split(f"{short} {less} --out brought")) == 0
     assert weedout(*shlex.split(f"{short} {less} --batch-size 64 --learning-rate 0.1 --out given")) == 0
     brought, given = (json.loads((tmp_path / run / "config.json").read_text()) for run in ("brought", "given"))

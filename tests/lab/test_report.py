@@ -11,9 +11,9 @@ from rich.console import Console
 
 import weedout_core as wc
 from weedout_core.lab.commands.progress import progress, steps
+from weedout_core.lab.experiment.cells import margin
 from weedout_core.lab.experiment.configuration import ExperimentConfig
 from weedout_core.lab.experiment.events import EpochTrained, Event, GenerationScored, GroupFinished, PhaseStarted
-from weedout_core.lab.experiment.group import margin
 from weedout_core.lab.experiment.rows import CurveRow, ResultRow, SearchRow
 from weedout_core.lab.experiment.timings import Stopwatch, timing_line
 from weedout_core.lab.report.figures import figure2
@@ -61,7 +61,7 @@ def test_identical_arms_are_called_so_and_not_tested() -> None:
     assert comparison.difference is None
     line = next(line for line in text_of(CONFIG, ROWS).splitlines() if line.strip().startswith("0 "))
     assert "identical by" in line
-    own_weights = replace(CONFIG, search=wc.SearchConfig(sparsity=0.0, weights="per_candidate"))
+    own_weights = replace(CONFIG, search=wc.SearchConfig(weights="per_candidate"))
     assert compare(own_weights, ROWS)[0].difference is not None
 
 
@@ -107,7 +107,7 @@ def test_searches_that_are_too_close_to_call_are_named() -> None:
         "2 of 4 searches have a generation whose two fittest differ by less than 2e-06: another backend may elect "
         "another winner there (sparsity 0.2 repeat 0, sparsity 0.8 repeat 2; see margin in search.csv)."
     )
-    own_weights = replace(CONFIG, search=wc.SearchConfig(sparsity=0.0, weights="per_candidate"))
+    own_weights = replace(CONFIG, search=wc.SearchConfig(weights="per_candidate"))
     sentence = close_calls(own_weights, rows)
     assert sentence is not None
     assert sentence.startswith("3 of 4 searches have"), "without a common parent, nothing removed is no one network"
@@ -125,7 +125,7 @@ def test_no_search_too_close_to_call_is_nothing_to_say() -> None:
 
 
 def test_accuracy_is_a_count_and_its_ties_are_decided() -> None:
-    config = replace(CONFIG, search=wc.SearchConfig(sparsity=0.0, fitness="accuracy"))
+    config = replace(CONFIG, search=wc.SearchConfig(fitness="accuracy"))
     assert close_calls(config, searches({(0.8, 0): (0.0,)})) is None
 
 
@@ -161,9 +161,8 @@ def events(together: int = 6) -> list[Event]:
         story += [PhaseStarted(0.8, "search", repeat)]
         story += [GenerationScored(0.8, repeat, generation(number)) for number in range(5)]
     story += [PhaseStarted(0.8, "control", None), PhaseStarted(0.8, "train", None)]
-    accuracy = np.full(6, 0.5)
     story += [
-        EpochTrained(0.8, wc.Epoch(epoch, accuracy[:together], accuracy[:together], accuracy[:together]), first, 6)
+        EpochTrained(0.8, (wc.Epoch(epoch, 0.5, 0.5, 0.5),) * together, first, 6)
         for first in range(0, 6, together)
         for epoch in range(1, 11)
     ]

@@ -17,7 +17,7 @@ from safetensors.numpy import load_file
 from weedout_core import load_backend
 from weedout_core.errors import RunError
 from weedout_core.lab import files
-from weedout_core.lab.experiment.configuration import ExperimentConfig
+from weedout_core.lab.experiment.configuration import Decided, ExperimentConfig
 from weedout_core.lab.experiment.group import GroupResult, run_group
 from weedout_core.lab.experiment.rows import ResultRow, SearchRow, TimingRow, from_csv, to_csv
 from weedout_core.lab.run.record import differences
@@ -244,7 +244,8 @@ def test_the_chunk_of_the_beginning_is_kept(
     shutil.rmtree(tmp_path / "run" / "groups" / "sparsity-0.5")
     used: list[int | None] = []
     monkeypatch.setattr(
-        "weedout_core.lab.commands.paper.run_group", lambda config, *_: used.append(config.search.chunk) or _interrupt()
+        "weedout_core.lab.commands.paper.run_group",
+        lambda config, decided, *_: used.append(decided.chunk) or _interrupt(),
     )
     assert weedout(*small, "--out", "run") == 130
     assert used == [3]
@@ -256,9 +257,9 @@ def test_how_many_are_trained_at_once_is_decided_once(
     used: list[tuple[float, int | None]] = []
     compute = run_group
 
-    def watched(config: ExperimentConfig, sparsity: float, *rest: Any) -> GroupResult:
-        used.append((sparsity, config.together))
-        return compute(config, sparsity, *rest)
+    def watched(config: ExperimentConfig, decided: Decided, sparsity: float, *rest: Any) -> GroupResult:
+        used.append((sparsity, decided.together))
+        return compute(config, decided, sparsity, *rest)
 
     monkeypatch.setattr("weedout_core.lab.commands.paper.run_group", watched)
     assert weedout(*small, "--out", "run") == 0

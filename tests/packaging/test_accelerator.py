@@ -262,7 +262,7 @@ def test_another_winner_is_wrong_unless_it_was_too_close_to_call() -> None:
     one = equal.elections(quick=True)[0]
     backend = wc.load_backend("numpy")
     data = equal._data(one)
-    wanted = wc.search(one.net, data, one.config, backend=backend, key=wc.key(one.seed))
+    wanted = wc.search(one.net, data, sparsity=one.sparsity, backend=backend, key=wc.key(one.seed), config=one.config)
     assert equal.judge(wanted, wanted) == equal.Outcome("equal", 0.0, False)
     generation = wanted.history[-1]
     other = wc.backend.Origin(generation.elite.generation, generation.elite.candidate + 1)
@@ -275,6 +275,11 @@ def test_another_winner_is_wrong_unless_it_was_too_close_to_call() -> None:
     outcome = equal.judge(found, close)
     assert outcome.answer.startswith("too close to call in generation ")
     assert not outcome.wrong
+    network = wanted.network
+    assert network.mask
+    site, mask = next(iter(network.mask.items()))
+    altered = wanted._replace(network=replace(network, mask={**network.mask, site: ~mask}))
+    assert equal.judge(altered, wanted) == equal.Outcome("WRONG: the winner's mask", 0.0, True)
     assert len(equal.elections(quick=False)) == 10
 
 

@@ -154,7 +154,7 @@ def test_processes_take_turns_and_their_memory_is_the_median(monkeypatch: pytest
     net, turns = wc.mlp(2, (2,), 2), []
     monkeypatch.setattr(alone, "search_alone", search)
     found = alone.alternately(
-        {m: alone.Asked(net, wc.SearchConfig(sparsity=0.5, population=m), "numpy") for m in seconds},
+        {m: alone.Asked(net, 0.5, wc.SearchConfig(population=m), "numpy") for m in seconds},
         3,
         lambda m, one: turns.append((m, one.peak)),
     )
@@ -172,7 +172,7 @@ def test_the_masks_of_a_chunk_bound_what_more_candidates_take() -> None:
 
     net = wc.mlp(2, (2**20,), 2)  # 16 candidates fill a chunk; a node takes 1 + 4 + 4 bytes
     for population, chunk in ((2, 2), (16, 16), (100, 16)):
-        assert chunk_mib(net, wc.SearchConfig(sparsity=0.5, population=population)) == 9 * chunk
+        assert chunk_mib(net, 0.5, wc.SearchConfig(population=population)) == 9 * chunk
 
 
 def test_a_run_replaces_its_sections_and_keeps_the_others_in_order(tmp_path: Path) -> None:

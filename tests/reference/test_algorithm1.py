@@ -31,28 +31,29 @@ def digits() -> tuple[Any, Any, Any]:
 VALIDATION, TRAINING, TEST = digits()
 
 
-def run(config: wc.SearchConfig) -> Result:
-    return weedout(NET, VALIDATION, TRAINING, TEST, config, TRAIN, SEED)
+def run(config: wc.SearchConfig, sparsity: Any = 0.8) -> Result:
+    return weedout(NET, VALIDATION, TRAINING, TEST, sparsity, config, TRAIN, SEED)
 
 
 @pytest.mark.parametrize(
-    "config",
+    ("sparsity", "config"),
     [
-        wc.SearchConfig(sparsity=0.8, population=8, generations=4, batch=10),
-        wc.SearchConfig(sparsity=0.8, population=8, generations=4, batch=10, reading="section3"),
-        wc.SearchConfig(sparsity=0.5, population=8, generations=4, batch=10, winner="best_overall"),
-        wc.SearchConfig(
-            sparsity={"hidden_0": 0.25, "hidden_1": 0.9}, population=4, generations=1, sampling="bernoulli"
+        (0.8, wc.SearchConfig(population=8, generations=4, validation_batch=10)),
+        (0.8, wc.SearchConfig(population=8, generations=4, validation_batch=10, reading="section3")),
+        (0.5, wc.SearchConfig(population=8, generations=4, validation_batch=10, winner="best_overall")),
+        (
+            {"hidden_0": 0.25, "hidden_1": 0.9},
+            wc.SearchConfig(population=4, generations=1, sampling="bernoulli"),
         ),
     ],
     ids=["algorithm1", "section3", "best overall", "bernoulli"],
 )
-def test_the_loop_and_the_library_agree_to_the_bit(config: wc.SearchConfig) -> None:
-    found = run(config)
+def test_the_loop_and_the_library_agree_to_the_bit(sparsity: Any, config: wc.SearchConfig) -> None:
+    found = run(config, sparsity)
     key = wc.key(SEED)
-    searched = wc.search(NET, VALIDATION, config, backend="numpy", key=key)
-    trained = wc.train(NET, searched.params, searched.mask, TRAINING, TRAIN, backend="numpy", key=key)
-    tested = wc.evaluate(NET, trained.params, searched.mask, TEST, backend="numpy")
+    searched = wc.search(NET, VALIDATION, sparsity=sparsity, backend="numpy", key=key, config=config)
+    trained = wc.train(searched.network, TRAINING, backend="numpy", key=key, config=TRAIN)
+    tested = wc.evaluate(trained.network, TEST, backend="numpy")
     assert_same(NET, found, searched, trained, tested)
 
 
@@ -67,35 +68,43 @@ def test_images_too(granularity: Any) -> None:
                     wc.nn.Conv("conv_1", 4, stride=2), wc.nn.BatchNorm("norm_1"), wc.nn.Relu(),
                     wc.nn.Mask("mask_1", False, granularity), wc.nn.Conv("conv_2", 12),
                 ),
-                (wc.nn.Conv("shortcut", 12, window=1, stride=2),),
+                (wc.nn.Conv("shortcut", 12, kernel_size=1, stride=2),),
             ),
             wc.nn.BatchNorm("norm"), wc.nn.Relu(), wc.nn.MaxPool(2), wc.nn.GlobalAveragePool(), wc.nn.Mask("pooled"),
             wc.nn.Dense("logits", 10),
         ),
         (8, 8, 1),
     )  # fmt: skip
-    config = wc.SearchConfig(sparsity=0.5, population=4, generations=2, batch=20)
+    config = wc.SearchConfig(population=4, generations=2, validation_batch=20)
     train_config = wc.TrainConfig(
         epochs=2, batch_size=32, batch_norm_group=16, augmentation="crop_flip", warmup_epochs=1, compaction=False
     )
     validation, training, test = [(x.reshape(-1, 8, 8, 1), y) for x, y in (VALIDATION, TRAINING, TEST)]
-    found = weedout(net, validation, training, test, config, train_config, SEED)
+    found = weedout(net, validation, training, test, 0.5, config, train_config, SEED)
     key = wc.key(SEED)
-    searched = wc.search(net, validation, config, backend="numpy", key=key)
-    trained = wc.train(net, searched.params, searched.mask, training, train_config, backend="numpy", key=key)
-    tested = wc.evaluate(net, trained.params, searched.mask, test, backend="numpy", statistics=trained.statistics)
+    searched = wc.search(net, validation, sparsity=0.5, backend="numpy", key=key, config=config)
+    trained = wc.train(searched.network, training, backend="numpy", key=key, config=train_config)
+    tested = wc.evaluate(trained.network, test, backend="numpy")
     assert_same(net, found, searched, trained, tested)
-    assert set(found.statistics) == set(trained.statistics) == set(wc.nn.initial_statistics(net))
-    small, kept = compacted(net, searched.mask)
+    statistics = trained.network.moving
+    assert set(found.statistics) == set(statistics) == set(wc.nn.initial_statistics(net))
+    small, kept = compacted(net, masked(searched))
     before = small.gather(wc.nn.initial_statistics(net), kept)
-    for path, value in small.gather(trained.statistics, kept).items():
+    for path, value in small.gather(statistics, kept).items():
         np.testing.assert_array_equal(small.gather(found.statistics, kept)[path], value, path)
         assert not np.array_equal(value, before[path]), f"{path} has moved"
-    untrained = wc.evaluate(net, trained.params, searched.mask, test, backend="numpy")
+    fresh = replace(trained.network, statistics=wc.nn.initial_statistics(net))
+    untrained = wc.evaluate(fresh, test, backend="numpy")
     assert untrained.loss != tested.loss, "testing takes the trained statistics"
 
 
-def compacted(net: wc.Network, masks: dict[str, np.ndarray]) -> tuple[wc.backend.Compaction, dict[str, np.ndarray]]:
+def masked(searched: wc.SearchResult) -> wc.backend.Masks:
+    """The winner's mask: it has one."""
+    assert searched.network.mask is not None
+    return searched.network.mask
+
+
+def compacted(net: wc.Network, masks: wc.backend.Masks) -> tuple[wc.backend.CompactedNetwork, dict[str, np.ndarray]]:
     """What a mask keeps. The rest acts on nothing: decay moves it in the loop, the library gives it back as it was."""
     return wc.compact(net, {site: int(mask.sum()) for site, mask in masks.items()}), wc.backend.kept_indices(masks)
 
@@ -107,21 +116,26 @@ def assert_same(
     assert found.fitness == searched.fitness, "chosen for the same fitness"
     assert [elite.origin for elite in found.elites] == [generation.elite for generation in searched.history]
     np.testing.assert_array_equal(found.scores, [generation.fitness for generation in searched.history])
-    assert set(found.mask) == set(searched.mask)
-    for site, mask in searched.mask.items():
+    assert searched.network.net == trained.network.net == net
+    assert set(found.mask) == set(masked(searched))
+    for site, mask in masked(searched).items():
         np.testing.assert_array_equal(found.mask[site], mask, f"mask of {site}")
-    for path, weights in searched.params.items():
+    assert trained.network.mask is not None
+    for site, mask in trained.network.mask.items():
+        np.testing.assert_array_equal(found.mask[site], mask, f"mask of {site} after training")
+    assert set(found.params) == set(searched.network.params)
+    for path, weights in searched.network.params.items():
         np.testing.assert_array_equal(found.params[path], weights, f"initial {path}")
-    small, kept = compacted(net, searched.mask)
-    for path, weights in small.gather(trained.params, kept).items():
+    small, kept = compacted(net, masked(searched))
+    for path, weights in small.gather(trained.network.params, kept).items():
         np.testing.assert_array_equal(small.gather(found.trained, kept)[path], weights, f"trained {path}")
-    np.testing.assert_array_equal(found.losses, trained.losses[: len(found.losses)])
-    assert found.losses.shape == trained.losses.shape, "every step has a loss"
+    np.testing.assert_array_equal(found.losses, trained.losses, "every step has a loss")
+    assert found.losses.shape == trained.losses.shape
     assert found.accuracy == tested.accuracy, "the same test accuracy"
 
 
 def test_the_elite_opens_the_next_generation_and_is_scored_again() -> None:
-    found = run(wc.SearchConfig(sparsity=0.8, population=8, generations=4, batch=1000))
+    found = run(wc.SearchConfig(population=8, generations=4, validation_batch=1000))
     best = found.scores.max(axis=1)
     assert (np.diff(best) >= 0).all(), "on a batch that stays the same the elite never gets worse"
     np.testing.assert_array_equal(found.scores[1:, 0], best[:-1], "it sits at index 0, with its fitness")
@@ -129,7 +143,7 @@ def test_the_elite_opens_the_next_generation_and_is_scored_again() -> None:
 
 
 def test_the_readings_differ_where_the_paper_does() -> None:
-    config = wc.SearchConfig(sparsity=0.8, population=8, generations=4, batch=10)
+    config = wc.SearchConfig(population=8, generations=4, validation_batch=10)
     algorithm1, section3 = run(config), run(replace(config, reading="section3", fitness="", winner="", weights=""))
     assert algorithm1.elites[-1].fitness < algorithm1.scores.max(), (
         "the last batch must be a hard one; take another seed"
@@ -141,11 +155,11 @@ def test_the_readings_differ_where_the_paper_does() -> None:
 
 
 def test_the_same_seed_gives_the_same_result_and_another_seed_another() -> None:
-    config = wc.SearchConfig(sparsity=0.8, population=4, generations=2)
+    config = wc.SearchConfig(population=4, generations=2)
     once, again = run(config), run(config)
     np.testing.assert_array_equal(once.scores, again.scores)
     np.testing.assert_array_equal(once.losses, again.losses)
-    other = weedout(NET, VALIDATION, TRAINING, TEST, config, TRAIN, SEED + 1)
+    other = weedout(NET, VALIDATION, TRAINING, TEST, 0.8, config, TRAIN, SEED + 1)
     assert not np.array_equal(once.scores, other.scores)
 
 
@@ -164,7 +178,7 @@ def test_the_same_seed_gives_the_same_result_and_another_seed_another() -> None:
     ],
 )
 def test_choices_that_the_loop_does_not_spell_out_are_refused(field: str, change: dict[str, Any]) -> None:
-    config = wc.SearchConfig(sparsity=0.8, population=4, generations=2, **change)
+    config = wc.SearchConfig(population=4, generations=2, **change)
     refused = field if field != "elite" else "batch_policy"
     with pytest.raises(wc.errors.ConfigError, match=rf"spells out {refused}=.* only; got .*Use weedout_core\.search"):
         run(config)
@@ -172,7 +186,7 @@ def test_choices_that_the_loop_does_not_spell_out_are_refused(field: str, change
 
 def test_every_choice_of_the_search_is_made_or_refused() -> None:
     """A field that is added to SearchConfig must be given a place here."""
-    made = {"sparsity", "population", "generations", "reading", "fitness", "batch", "sampling", "weights"}
+    made = {"population", "generations", "reading", "fitness", "validation_batch", "sampling", "weights"}
     single_valued = {"winner_keeps", "ties", "not_finite"}
     without_effect = {"precision", "chunk"}  # on float64, one candidate at a time
     assert made | single_valued | without_effect | set(SPELLED_OUT) == set(wc.SearchConfig.__dataclass_fields__)
@@ -181,12 +195,12 @@ def test_every_choice_of_the_search_is_made_or_refused() -> None:
 def test_a_generation_without_a_finite_fitness_is_an_error() -> None:
     huge = np.full((5, 64), 1e308), np.zeros(5, dtype=np.int32)
     with pytest.raises(wc.errors.SearchError, match="no candidate of generation 0 has a finite fitness"):
-        weedout(NET, huge, TRAINING, TEST, wc.SearchConfig(sparsity=0.2, population=3), TRAIN, SEED)
+        weedout(NET, huge, TRAINING, TEST, 0.2, wc.SearchConfig(population=3), TRAIN, SEED)
 
 
 def test_training_for_no_epochs_leaves_the_initial_weights() -> None:
-    config = wc.SearchConfig(sparsity=0.8, population=2, generations=1)
-    found = weedout(NET, VALIDATION, TRAINING, TEST, config, wc.TrainConfig(epochs=0), SEED)
+    config = wc.SearchConfig(population=2, generations=1)
+    found = weedout(NET, VALIDATION, TRAINING, TEST, 0.8, config, wc.TrainConfig(epochs=0), SEED)
     assert found.losses.shape == (0,)
     assert math.isfinite(found.accuracy)
     for path, weights in found.params.items():

@@ -12,11 +12,11 @@ from weedout_core.errors import ConfigError
 from weedout_numpy.batches import crop_images, data_crops, data_order, train_plan
 from weedout_numpy.randomness import AUGMENTATION, DATA_ORDER, fold_in, key, permutation, random_bits
 
-CROPPED = TrainPlan(TrainConfig(augmentation="crop_flip"), examples=11, batch_size=3, optimiser=None)
+CROPPED = TrainPlan(TrainConfig(augmentation="crop_flip"), examples=11, batch_size=3, optimizer=None)
 
 
 def test_an_epoch_deals_a_fresh_permutation_into_full_batches() -> None:
-    plan = TrainPlan(TrainConfig(), examples=11, batch_size=3, optimiser=None)
+    plan = TrainPlan(TrainConfig(), examples=11, batch_size=3, optimizer=None)
     order = data_order(key(1), 4, plan)
     expected = permutation(fold_in(fold_in(key(1), DATA_ORDER), 4), 11)[:9].reshape(3, 3)
     np.testing.assert_array_equal(order, expected, "the two left over wait")

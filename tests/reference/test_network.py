@@ -121,7 +121,7 @@ BRANCH = (Relu(), Mask("m"), Conv("conv_1", 3))
         (Network((CONV, GlobalAveragePool(), Dense("logits", 3)), IMAGE), None),
         (Network((CONV, Mask("m", True, "channel"), *HEAD), IMAGE), {"m": CHANNELS}),
         (Network((CONV, Residual(BRANCH), *HEAD), IMAGE), {"m": PIXELS}),
-        (Network((CONV, Residual(BRANCH, (Conv("short", 3, window=1),)), *HEAD), IMAGE), {"m": PIXELS}),
+        (Network((CONV, Residual(BRANCH, (Conv("short", 3, kernel_size=1),)), *HEAD), IMAGE), {"m": PIXELS}),
         (Network((CONV, Residual((Residual(BRANCH), Relu())), *HEAD), IMAGE), {"m": PIXELS}),
         (Network((Dense("d", 4), PART, Dense("logits", 3)), (4,)), {"part": TAKEN}),
         (Network((CONV, PART, *HEAD), IMAGE), {"part": TAKEN}),
@@ -172,7 +172,7 @@ BLOCK = (
 RESNET = Network(
     (
         Conv("conv", 2), BatchNorm("block/norm_0"), Relu(), Mask("block/mask_0"),
-        Residual(BLOCK, (Conv("block/shortcut", 3, window=1, stride=2), BatchNorm("block/norm_2"))),
+        Residual(BLOCK, (Conv("block/shortcut", 3, kernel_size=1, stride=2), BatchNorm("block/norm_2"))),
         BatchNorm("norm", momentum=0.5), Relu(), GlobalAveragePool(), Mask("pooled"), Dense("logits", 3),
     ),
     IMAGE,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from weedout_core import Network, mlp
-from weedout_core.backend import Population
+from weedout_core.backend import Population, ScoredBatch, Scoring
 from weedout_core.errors import ConfigError
 from weedout_core.nn import BatchNorm, Dense, Mask, Relu
 from weedout_numpy.fitness import accuracy, negative_cross_entropy
@@ -30,7 +30,7 @@ for array in (X, Y, MASK_KEYS, WEIGHT_KEYS, *SHARED.values()):
 
 
 def scored(params: Any, population: Population, fitness: str = "negative_cross_entropy", chunk: int = 5) -> np.ndarray:
-    return score_population(NET, params, None, population, X, Y, fitness, "highest", chunk)
+    return score_population(NET, params, population, ScoredBatch(X, Y), Scoring(fitness, "highest", chunk))
 
 
 @pytest.mark.parametrize(
@@ -91,8 +91,10 @@ for array in (CALIBRATION, *NORMED_PARAMS.values()):
     array.setflags(write=False)
 
 
-def normed(norm: Any, population: Population, params: Any = NORMED_PARAMS) -> np.ndarray:
-    return score_population(NORMED, params, norm, population, X, Y, "negative_cross_entropy", "highest", 5)
+def normed(population: Population, params: Any = NORMED_PARAMS, **norm: Any) -> np.ndarray:
+    """Scored with statistics or inputs for calibration, or with neither."""
+    scoring = Scoring("negative_cross_entropy", "highest", 5)
+    return score_population(NORMED, params, population, ScoredBatch(X, Y, **norm), scoring)
 
 
 def statistics_by_hand(params: dict[str, np.ndarray], mask: np.ndarray, x: np.ndarray) -> dict[str, np.ndarray]:
@@ -105,28 +107,30 @@ def statistics_by_hand(params: dict[str, np.ndarray], mask: np.ndarray, x: np.nd
 def test_recalibrated_is_running_with_each_candidates_own_statistics(own: bool) -> None:
     weight_keys = WEIGHT_KEYS if own else None
     specs = he_normal(NORMED)
-    found = normed(
-        CALIBRATION, Population(5, NORMED_PLAN, MASK_KEYS, weight_keys, None), specs if own else NORMED_PARAMS
-    )
+    population = Population(5, NORMED_PLAN, MASK_KEYS, weight_keys, None)
+    found = normed(population, specs if own else NORMED_PARAMS, calibration=CALIBRATION)
     for i in range(5):
         params = draw_parameters(WEIGHT_KEYS[i], specs) if own else NORMED_PARAMS
         statistics = statistics_by_hand(params, draw_masks(MASK_KEYS[i], NORMED_PLAN)["m"], CALIBRATION)
-        alone = normed(statistics, Population(1, NORMED_PLAN, MASK_KEYS[i : i + 1], None, None), params)
+        one = Population(1, NORMED_PLAN, MASK_KEYS[i : i + 1], None, None)
+        alone = normed(one, params, statistics=statistics)
         assert found[i] == alone[0], f"candidate {i}"
     assert len(set(found.tolist())) == 5, "different masks, different statistics"
 
 
 def test_the_statistics_of_the_batch_are_those_of_the_batch() -> None:
     population = Population(5, NORMED_PLAN, MASK_KEYS, None, None)
-    np.testing.assert_array_equal(normed(None, population), normed(X, population), "recalibrated on the batch itself")
-    by_three_ways = [normed(norm, population) for norm in (None, initial_statistics(NORMED), CALIBRATION)]
+    itself = normed(population, calibration=X)
+    np.testing.assert_array_equal(normed(population), itself, "recalibrated on the batch itself")
+    ways: list[dict[str, Any]] = [{}, {"statistics": initial_statistics(NORMED)}, {"calibration": CALIBRATION}]
+    by_three_ways = [normed(population, **norm) for norm in ways]
     assert len({scores.tobytes() for scores in by_three_ways}) == 3, "the three meanings differ"
 
 
 def test_running_statistics_are_taken_as_they_are_given() -> None:
     population = Population(5, NORMED_PLAN, MASK_KEYS, None, None)
     given = {"n/mean": np.full(5, 0.5), "n/variance": np.full(5, 2.0)}
-    found = normed(given, population)
+    found = normed(population, statistics=given)
     for i in range(5):
         logits, _ = forward(NORMED.layers, NORMED_PARAMS, draw_masks(MASK_KEYS[i], NORMED_PLAN), X, given)
         assert found[i] == negative_cross_entropy(logits, Y), f"candidate {i}"

@@ -39,7 +39,7 @@ def test_what_goes_into_each_layer_has_its_shape(net: Network) -> None:
 
 def test_sites_by_hand() -> None:
     branch = (Mask("a"), Conv("conv_1", 4, stride=2), Mask("b", granularity="channel"))
-    shortcut = (MaxPool(2), Mask("c"), Conv("conv_2", 4, window=1))
+    shortcut = (MaxPool(2), Mask("c"), Conv("conv_2", 4, kernel_size=1))
     layers = (Residual(branch, shortcut), Mask("d"), GlobalAveragePool(), Mask("e", granularity="channel"))
     net = Network((*layers, Flatten(), Dense("logits", 2)), (6, 8, 3))
     assert mask_space(net) == {"a": (6, 8, 3), "b": (4,), "c": (3, 4, 3), "d": (3, 4, 4), "e": (4,)}

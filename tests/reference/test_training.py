@@ -58,7 +58,7 @@ def train_tiny(
     config: TrainConfig, kernel: float = 0.0, bias: float = 0.0
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Train on one example, one step an epoch: kernels and biases before training and after each step."""
-    plan = TrainPlan(config, examples=1, batch_size=1, optimiser=None)
+    plan = TrainPlan(config, examples=1, batch_size=1, optimizer=None)
     params = {"logits/kernel": np.array([[[kernel, -kernel]]]), "logits/bias": np.array([[bias, -bias]])}
     state = train_init(TINY, plan, key(0)[None], params, {})
     kernels, biases = [params["logits/kernel"][0, 0]], [params["logits/bias"][0]]
@@ -133,7 +133,7 @@ def test_each_step_takes_its_own_rate_from_the_schedule() -> None:
 NET = mlp(6, (8,), 3)
 X = np.random.default_rng(0).normal(size=(20, 6))
 Y = np.random.default_rng(1).integers(3, size=20).astype(np.int32)
-PLAN = TrainPlan(TrainConfig(epochs=2, learning_rate=0.1), examples=20, batch_size=6, optimiser=None)
+PLAN = TrainPlan(TrainConfig(epochs=2, learning_rate=0.1), examples=20, batch_size=6, optimizer=None)
 KEYS = np.stack([key(1), key(2)])
 TREES = [draw_parameters(one, he_normal(NET)) for one in KEYS]
 PARAMS = {path: np.stack([tree[path] for tree in TREES]) for path in TREES[0]}
@@ -191,7 +191,7 @@ def test_the_weights_of_removed_nodes_get_no_gradient() -> None:
 
 def test_training_learns() -> None:
     config = TrainConfig(epochs=60, learning_rate=0.1, batch_size=20, weight_decay=0.0)
-    plan = TrainPlan(config, examples=20, batch_size=20, optimiser=None)
+    plan = TrainPlan(config, examples=20, batch_size=20, optimizer=None)
     state = train_init(NET, plan, KEYS, PARAMS, {})
     losses: list[np.ndarray] = []
     for epoch in range(60):
@@ -207,9 +207,9 @@ def test_divergence_shows_in_the_loss() -> None:
     assert not np.isfinite(result.loss[:, -1]).any(), "no warning and no error, a loss that is not finite"
 
 
-def test_another_optimiser_is_refused() -> None:
-    with pytest.raises(BackendError, match=r"its own SGD only, optimiser=None; got 'adam'\. Set momentum"):
-        train_init(NET, PLAN._replace(optimiser="adam"), KEYS, PARAMS, {})
+def test_another_optimizer_is_refused() -> None:
+    with pytest.raises(BackendError, match=r"its own SGD only, optimizer=None; got 'adam'\. Set momentum"):
+        train_init(NET, PLAN._replace(optimizer="adam"), KEYS, PARAMS, {})
 
 
 def test_velocity_starts_at_zero_and_the_rest_as_given() -> None:
@@ -217,8 +217,8 @@ def test_velocity_starts_at_zero_and_the_rest_as_given() -> None:
     state = train_init(NET, PLAN, KEYS, PARAMS, statistics)
     assert state.epoch == 0
     assert state.keys is KEYS
-    assert set(state.optimiser) == set(PARAMS), "a velocity for every parameter"
-    assert not any(np.asarray(value).any() for value in state.optimiser.values()), "every velocity is 0"
+    assert set(state.optimizer) == set(PARAMS), "a velocity for every parameter"
+    assert not any(np.asarray(value).any() for value in state.optimizer.values()), "every velocity is 0"
     np.testing.assert_array_equal(np.asarray(state.statistics["mean"]), statistics["mean"])
 
 
@@ -229,7 +229,7 @@ def test_running_statistics_after_a_step_by_hand() -> None:
     to 3/4 · 0.875 + 1/4 · 3.5 = 1.53125 and 3/4 · 1.375 + 1/4 · 2.5 = 1.65625.
     """
     net = Network((BatchNorm("n", momentum=0.75), Dense("logits", 2)), (1,))
-    plan = TrainPlan(TrainConfig(batch_size=4, batch_norm_group=2), examples=4, batch_size=4, optimiser=None)
+    plan = TrainPlan(TrainConfig(batch_size=4, batch_norm_group=2), examples=4, batch_size=4, optimizer=None)
     assert plan.groups == 2
     params = {path: value[None] for path, value in draw_parameters(key(0), he_normal(net)).items()}
     statistics = {path: value[None] for path, value in initial_statistics(net).items()}
@@ -247,7 +247,7 @@ CONVOLUTIONAL = wc.vgg(2, 3, (4, 4, 2))
 IMAGES = np.random.default_rng(0).normal(size=(9, 4, 4, 2))
 LABELS = np.random.default_rng(1).integers(3, size=9).astype(np.int32)
 CROPPED = TrainPlan(
-    TrainConfig(epochs=1, batch_size=4, batch_norm_group=2, augmentation="crop_flip"), 9, 4, optimiser=None
+    TrainConfig(epochs=1, batch_size=4, batch_norm_group=2, augmentation="crop_flip"), 9, 4, optimizer=None
 )
 CROPS = np.stack([np.asarray(data_crops(one, 0, CROPPED)) for one in KEYS])
 IMAGE_ORDER = np.stack([data_order(one, 0, CROPPED) for one in KEYS])
@@ -302,7 +302,7 @@ def test_an_epoch_of_images_is_pure_and_moves_what_is_trained() -> None:
     once, first = train_images(IMAGES, IMAGE_ORDER, CROPS)
     again, second = train_images(IMAGES, IMAGE_ORDER, CROPS)
     np.testing.assert_array_equal(first.loss, second.loss)
-    for name in ("params", "statistics", "optimiser"):
+    for name in ("params", "statistics", "optimizer"):
         before = {"params": IMAGE_PARAMS, "statistics": IMAGE_STATISTICS}.get(name, {})
         for path, value in getattr(once, name).items():
             np.testing.assert_array_equal(value, getattr(again, name)[path], path)

@@ -23,13 +23,13 @@ class TrainPlan(NamedTuple):
         config: the configuration.
         examples: in the training split.
         batch_size: examples a step, at most ``examples``.
-        optimiser: the backend's own optimiser in place of SGD (JAX: an optax ``GradientTransformation``), or None.
+        optimizer: the backend's own optimizer in place of SGD (JAX: an optax ``GradientTransformation``), or None.
     """
 
     config: TrainConfig
     examples: int
     batch_size: int
-    optimiser: Any
+    optimizer: Any
 
     @property
     def steps(self) -> int:
@@ -42,9 +42,9 @@ class TrainPlan(NamedTuple):
         return max(1, self.batch_size // (self.config.batch_norm_group or self.batch_size))
 
 
-def train_plan(config: TrainConfig, examples: int, optimiser: Any = None) -> TrainPlan:
+def train_plan(config: TrainConfig, examples: int, optimizer: Any = None) -> TrainPlan:
     """The plan for a split: a batch larger than the split becomes all of it."""
-    return TrainPlan(config, examples, min(config.batch_size, examples), optimiser)
+    return TrainPlan(config, examples, min(config.batch_size, examples), optimizer)
 
 
 def check_plan(net: Network, plan: TrainPlan) -> None:

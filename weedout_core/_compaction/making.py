@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from weedout_core._compaction.compacted import Compaction
+from weedout_core._compaction.compacted_network import CompactedNetwork
 from weedout_core._compaction.shrinking import Counts, shrink
 from weedout_core._masks.plan import Masks
 from weedout_core._networks.layers import Gather, Layer, Mask, every_layer, run_shape
@@ -21,7 +21,7 @@ from weedout_core.errors import ConfigError
 _OWN = (Mask, Gather)  # layers that take something of each candidate's own
 
 
-def compact(net: Network, kept: Mapping[str, int]) -> Compaction:
+def compact(net: Network, kept: Mapping[str, int]) -> CompactedNetwork:
     """The smaller network that equals the parent under any masks that keep so many nodes.
 
     Its logits, gradients and trained weights are those of the masked parent, on what is kept.
@@ -49,13 +49,13 @@ def compact(net: Network, kept: Mapping[str, int]) -> Compaction:
 
 
 @lru_cache(maxsize=256)
-def _compact(net: Network, kept: tuple[tuple[str, int], ...]) -> Compaction:
+def _compact(net: Network, kept: tuple[tuple[str, int], ...]) -> CompactedNetwork:
     small = shrink(net.layers, net.input_shape, Counts(dict(kept)))
     asked = {site for some in (*small.arrays.values(), *small.masks.values()) for one in some for site in one.sites}
     asked |= {site for part in small.gathers.values() for site in part.sites}
     if twice := set(small.masks) & set(small.gathers):
         raise ConfigError(f"the site {min(twice)!r} has the name that joins others. Rename it.")
-    return Compaction(
+    return CompactedNetwork(
         net,
         Network(small.layers, net.input_shape),
         tuple((site, count) for site, count in kept if site in asked),

@@ -16,7 +16,7 @@ def union(parts: Sequence[Any], nodes: int) -> Any:
     """The nodes that all parts have together, and the first others in place of those that several have.
 
     That of some of the parts lies in that of all: where these have nodes in common, so do all, at least as many, and
-    the others that fill up come in the same order.
+    the indices that fill up come in the same order.
 
     Args:
         parts: integers ``(n,)`` each, ascending and distinct, of a dtype and a framework of the array API; the sum of

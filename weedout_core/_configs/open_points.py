@@ -18,7 +18,7 @@ def choice(row: int, point: str, default: Any, options: tuple[str, ...] = ()) ->
     """A field of a configuration that settles a point the paper leaves open.
 
     Args:
-        row, point: of the project's list of choices.
+        row, point: of docs/choices.md.
         default: the field's default; ``AS_READ`` where the reading decides.
         options: the names allowed, where the annotation does not say so.
     """

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from weedout_core._configs.checks import check_at_least, check_option, check_options, is_integer
 from weedout_core._configs.open_points import AS_READ, Precision, choice
-from weedout_core._masks.plan import Sampling, Sparsity, checked_sparsity
+from weedout_core._masks.plan import Sampling
 from weedout_core._networks.initial import Fan
 from weedout_core.errors import ConfigError
 
@@ -32,7 +32,6 @@ class SearchConfig:
     """The search phase (paper, Algorithm 1, lines 1–11).
 
     Attributes:
-        sparsity: η, the fraction of nodes removed, in [0, 1), for all sites or {site: η}.
         population: m ≥ 2 candidates a generation: one elite and at least one fresh.
         generations: at most this many, ≥ 1; None leaves it to patience or budget.
         patience: stop after this many generations without a better best fitness, ≥ 1; None never stops so.
@@ -42,7 +41,7 @@ class SearchConfig:
             ``dataclasses.replace`` would keep them.
         strategy: the random search heuristic.
         fitness: "negative_cross_entropy" or "accuracy".
-        batch: validation examples a generation, ≥ 1; all of the split when it has fewer.
+        validation_batch: examples a generation, ≥ 1; all of the validation split when it has fewer.
         batch_policy: draw a fresh batch each generation, keep a fixed one, or take the whole split.
         elite: score it again on each batch, or remember its fitness (where the batch stays the same).
         winner: the elite of the last generation, the best stored fitness, or the best of all generations'
@@ -60,7 +59,6 @@ class SearchConfig:
         ConfigError: a field is out of its range, or two fields contradict each other.
     """
 
-    sparsity: Sparsity
     population: int = 100
     generations: int | None = choice(5, "termination", 5)
     patience: int | None = choice(5, "termination", None)
@@ -68,7 +66,7 @@ class SearchConfig:
     reading: Reading = "algorithm1"
     strategy: str = "random_search"
     fitness: str = choice(1, "fitness", AS_READ, get_args(Fitness))
-    batch: int = choice(2, "validation batch", 1024)
+    validation_batch: int = choice(2, "validation batch", 1024)
     batch_policy: Literal["fresh", "fixed", "whole"] = choice(2, "validation batch", "fresh")
     elite: Literal["rescore", "cache"] = choice(3, "is the elite scored again", "rescore")
     winner: str = choice(4, "final argmax", AS_READ, ("last_generation", "best_overall", "rescored"))
@@ -90,8 +88,6 @@ class SearchConfig:
                 object.__setattr__(self, name, value)
         check_options(self)
         check_option("strategy", self.strategy, get_args(Strategy))
-        for sparsity in self.sparsity.values() if isinstance(self.sparsity, Mapping) else (self.sparsity,):
-            checked_sparsity(sparsity)
         if not is_integer(self.population) or self.population < 2:
             raise ConfigError(
                 f"population must be at least 2 (one elite and one fresh candidate); got {self.population!r}. "
@@ -99,7 +95,7 @@ class SearchConfig:
             )
         for name in ("generations", "patience", "chunk"):
             check_at_least(name, getattr(self, name), 1, optional=True)
-        check_at_least("batch", self.batch, 1)
+        check_at_least("validation_batch", self.validation_batch, 1)
         check_at_least("budget", self.budget, self.population, optional=True)
         if self.generations is None and self.patience is None and self.budget is None:
             raise ConfigError("a search needs an end: set SearchConfig.generations, patience or budget.")

@@ -12,7 +12,7 @@ from weedout_core.errors import ConfigError
 class TrainConfig:
     """The learning phase: SGD on the training split (paper, Algorithm 1, line 12).
 
-    The paper gives no numbers; these are ours.
+    The paper gives one number, a batch of 1,024 over eight cores; these are ours.
 
     Attributes:
         epochs: ≥ 0.
@@ -22,7 +22,7 @@ class TrainConfig:
         momentum: in [0, 1).
         nesterov: whether the momentum looks ahead.
         weight_decay: added to the gradient as ``weight_decay × weight``, ≥ 0.
-        decayed: what it touches: the weights of dense layers, or all parameters.
+        decayed: what it touches: the kernels of dense and convolutional layers, or all parameters.
         schedule: "cosine" to 0 over all steps, "step", or "constant".
         step_epochs: for "step" alone: the epochs at whose start the rate is multiplied by ``step_factor``.
         step_factor: > 0.

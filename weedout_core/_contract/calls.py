@@ -11,7 +11,7 @@ from weedout_core._algorithm.schedule import Batches, TrainPlan
 from weedout_core._configs.open_points import Precision
 from weedout_core._configs.search_config import SearchConfig
 from weedout_core._configs.train_config import TrainConfig
-from weedout_core._masks.plan import MaskPlan, Masks
+from weedout_core._masks.plan import MaskPlan, Masks, Sparsity
 from weedout_core._networks.initial import ParameterSpec
 from weedout_core._networks.network import Network
 from weedout_core._random.annotations import Key, Keys
@@ -29,14 +29,14 @@ class TrainState(NamedTuple):
         epoch: epochs done.
         params: {path: ``(R, *shape)``}.
         statistics: what is not trained but changes, {path: ``(R, *shape)``}.
-        optimiser: the velocities, {path: ``(R, *shape)``}; with an optimiser of the user's, its own tree.
+        optimizer: the velocities, {path: ``(R, *shape)``}; with an optimizer of the user's, its own tree.
     """
 
     keys: Keys
     epoch: int
     params: Parameters
     statistics: Parameters
-    optimiser: Any
+    optimizer: Any
 
 
 class EpochResult(NamedTuple):
@@ -44,6 +44,36 @@ class EpochResult(NamedTuple):
 
     loss: Array
     correct: Array
+
+
+class ScoredBatch(NamedTuple):
+    """The examples that a population is scored on, and where batch normalisation takes its statistics.
+
+    Attributes:
+        x, y: inputs ``(examples, *input_shape)`` and labels, int32 ``(examples,)``, on the device.
+        statistics: the statistics of every candidate, {path: ``(channels,)``}; None: those of the batch.
+        calibration: other inputs ``(others, *input_shape)``, on which each candidate takes statistics of its own; None:
+            there are none. Given only where ``statistics`` is not.
+    """
+
+    x: Array
+    y: Array
+    statistics: Parameters | None = None
+    calibration: Array | None = None
+
+
+class Scoring(NamedTuple):
+    """How a population is scored. Hashable.
+
+    Attributes:
+        fitness: the name of the fitness function.
+        precision: of matrix products.
+        chunk: masks of at most so many candidates need exist at once.
+    """
+
+    fitness: str
+    precision: Precision
+    chunk: int
 
 
 @runtime_checkable
@@ -84,20 +114,14 @@ class ScorePopulation(Protocol):
         self,
         net: Network,
         params: Parameters | Specs,
-        norm: Parameters | Array | None,
         population: Population,
-        x: Array,
-        y: Array,
-        fitness: str,
-        precision: Precision,
-        chunk: int,
+        batch: ScoredBatch,
+        scoring: Scoring,
     ) -> Array:
         """The fitness of each candidate on one batch, ``(m,)``.
 
         ``params`` are the weights that all candidates share or, where the population has weight keys, the specs
-        from which each draws its own. ``norm`` is what batch normalisation takes: None, the statistics of the whole
-        batch; {path: ``shape``}, these; inputs ``(examples, *input_shape)``, each candidate's own statistics on them.
-        Masks of at most ``chunk`` candidates need exist at once.
+        from which each draws its own.
         """
         ...
 
@@ -152,6 +176,7 @@ class CompiledMemory(Protocol):
     def __call__(
         self,
         net: Network,
+        sparsity: Sparsity,
         search: SearchConfig,
         train: TrainConfig,
         examples: int,
@@ -161,7 +186,7 @@ class CompiledMemory(Protocol):
         """The most bytes that each compiled program holds on a device: {program: bytes}. Nothing is run.
 
         The programs are those of a search and the training after it, where networks are compacted at
-        ``search.sparsity``. ``examples`` are those of the training split, ``networks`` those trained together.
+        ``sparsity``. ``examples`` are those of the training split, ``networks`` those trained together.
         ``topology`` names devices that need not be there ("v5e:2x4"); None: those of the backend.
         """
         ...

@@ -24,7 +24,9 @@ from weedout_core._contract.calls import (
     Parameters,
     Predict,
     RandomBits,
+    ScoredBatch,
     ScorePopulation,
+    Scoring,
     Specs,
     TrainEpoch,
     TrainInit,
@@ -38,7 +40,6 @@ from weedout_core._networks.network import (
     checked_network_masks,
     checked_parameters,
     checked_statistics,
-    initial_statistics,
 )
 from weedout_core._random.annotations import Key
 from weedout_core._random.stream import split
@@ -100,20 +101,19 @@ class Backend:
     ) -> Array:
         """The logits ``(examples, classes)`` of one network; ``masks=None`` is the parent.
 
-        A compacted network takes the indices of its Gather layers among its masks (``Compaction.gather_masks``).
-        Batch normalisation takes the running ``statistics``; None: those before training.
+        A compacted network takes the indices of its Gather layers among its masks (``CompactedNetwork.gather_masks``).
+        Batch normalisation takes the running ``statistics``, which must be given where there is some.
 
         Raises:
-            ConfigError, DataError, MaskError: the weights, the inputs or the masks do not fit the network.
+            ConfigError, DataError, MaskError: weights, statistics, inputs or masks do not fit the network.
         """
         check_layers(self, net)
         checked_parameters(net, params)
-        statistics = initial_statistics(net) if statistics is None else statistics
         checked_statistics(net, statistics)
         checked_network_masks(net, masks, leading=0)
         stacked = None if masks is None else stack(self, [masks])
         return self.predict(
-            net, stack(self, [params]), stack(self, [statistics]), stacked, self.asarray(checked_inputs(net, x))
+            net, stack(self, [params]), stack(self, [statistics or {}]), stacked, self.asarray(checked_inputs(net, x))
         )[0]
 
     def score(
@@ -123,16 +123,18 @@ class Backend:
         candidates: Population | Masks,
         x: Any,
         y: Any,
+        *,
         fitness: str = "negative_cross_entropy",
         precision: Precision = "highest",
         chunk: int | None = None,
-        norm: Parameters | Any | None = None,
+        statistics: Parameters | None = None,
+        calibration: Any = None,
     ) -> Array:
         """The fitness ``(m,)`` of candidates on one batch: masks {site: ``(m, *shape)``}, or a population.
 
         A compacted network takes the indices of its Gather layers among its masks, {name: ``(m, count)``}.
-        ``norm`` is what batch normalisation takes: None, the statistics of the batch; a mapping, these statistics;
-        inputs, each candidate's own statistics on them.
+        Batch normalisation takes the statistics of the batch, unless it is given ``statistics``, or inputs for
+        ``calibration``, on which each candidate takes its own.
 
         Raises:
             ConfigError, DataError, MaskError: an argument does not fit.
@@ -140,6 +142,10 @@ class Backend:
         check_layers(self, net)
         check_option("fitness", fitness, FITNESS)
         check_at_least("chunk", chunk, 1, optional=True)
+        if statistics is not None and calibration is not None:
+            raise ConfigError(
+                "batch normalisation takes statistics or inputs for calibration, not both. Leave one out."
+            )
         given = candidates.masks if isinstance(candidates, Population) else candidates
         lead = checked_network_masks(net, given, leading=1)
         if not isinstance(candidates, Population):
@@ -151,16 +157,15 @@ class Backend:
             raise ConfigError(
                 "candidates with weight keys draw their own weights: params must be specs (wc.nn.he_normal)."
             )
-        if isinstance(norm, Mapping):
-            checked_statistics(net, norm)
-            norm = map_tree(self.asarray, cast(Parameters, norm))
-        elif norm is not None:
-            norm = self.asarray(checked_inputs(net, norm))
+        if statistics is not None:
+            checked_statistics(net, statistics)
+            statistics = map_tree(self.asarray, statistics)
+        if calibration is not None:
+            calibration = self.asarray(checked_inputs(net, calibration))
         examples = checked_examples(net, (x, y))
-        return self.score_population(
-            net, params, norm, candidates, self.asarray(examples.x), self.asarray(examples.y), fitness, precision,
-            min(chunk or candidates.size, candidates.size),
-        )  # fmt: skip
+        batch = ScoredBatch(self.asarray(examples.x), self.asarray(examples.y), statistics, calibration)
+        scoring = Scoring(fitness, precision, min(chunk or candidates.size, candidates.size))
+        return self.score_population(net, params, candidates, batch, scoring)
 
 
 def missing_layers(backend: Backend, net: Network) -> list[str]:

@@ -96,7 +96,7 @@ def _block(
     main = (Conv(f"{name}/conv_0", features, stride=stride), *activation(1), Conv(f"{name}/conv_1", features))
     if channels == features and stride == 1:
         return [Residual((*activation(0), *main))]
-    return [*activation(0), Residual(main, (Conv(f"{name}/shortcut", features, window=1, stride=stride),))]
+    return [*activation(0), Residual(main, (Conv(f"{name}/shortcut", features, kernel_size=1, stride=stride),))]
 
 
 def vgg(

@@ -115,10 +115,10 @@ def _links(alive: np.ndarray, conv: Conv) -> np.ndarray:
 
     The padding of a channel is computed with the channel: it counts where any of the channel's nodes is alive.
     """
-    channels, margin, stride = alive.shape[-1], (conv.window - 1) // 2, conv.stride
+    channels, margin, stride = alive.shape[-1], (conv.kernel_size - 1) // 2, conv.stride
     dead = np.pad(channels - alive.sum(axis=-1), margin, constant_values=channels - _channels(alive))
-    windows = np.lib.stride_tricks.sliding_window_view(dead, (conv.window, conv.window))[::stride, ::stride]
-    return conv.window**2 * channels - windows.sum(axis=(-2, -1))
+    windows = np.lib.stride_tricks.sliding_window_view(dead, (conv.kernel_size, conv.kernel_size))[::stride, ::stride]
+    return conv.kernel_size**2 * channels - windows.sum(axis=(-2, -1))
 
 
 def _channels(nodes: np.ndarray) -> int:

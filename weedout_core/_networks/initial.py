@@ -125,7 +125,7 @@ def _sites_before(layers: Sequence[Layer], site: str | None) -> tuple[dict[str, 
                 found |= _sites_before(main, site)[0] | _sites_before(shortcut, site)[0]
                 site = None  # a sum of two, of which not both need be masked
             case BatchNorm() | Gather():
-                site = None  # one moves a removed node's zero, the others take a part
+                site = None  # a batch norm moves a removed node's zero; the other layers take a part
             case Relu() | Scale() | Flatten() | MaxPool() | GlobalAveragePool():
                 pass
     return found, site

@@ -27,19 +27,19 @@ class Dense:
 class Conv:
     """Convolution without a bias: ``y[i, j] = Σ x[stride·i + p, stride·j + q]·W[p, q]`` over a square window.
 
-    ``x`` is padded with ``(window − 1) / 2`` zeros on each side, so that stride 1 keeps height and width. W is
-    ``(window, window, channels, features)``.
+    ``x`` is padded with ``(kernel_size − 1) / 2`` zeros on each side, so that stride 1 keeps height and width. W is
+    ``(kernel_size, kernel_size, channels, features)``.
 
     Attributes:
         name: the layer's.
         features: channels of its output, ≥ 1.
-        window: odd, ≥ 1.
+        kernel_size: side of the square window, odd, ≥ 1.
         stride: ≥ 1.
     """
 
     name: str
     features: int
-    window: int = 3
+    kernel_size: int = 3
     stride: int = 1
 
 
@@ -152,7 +152,7 @@ def output_shape(layer: Layer, shape: Shape) -> Shape:
             _check_count(f"Conv layer {name!r}", "features", features)
             _check_count(f"Conv layer {name!r}", "stride", stride)
             if not is_positive_integer(window) or window % 2 == 0:
-                raise ConfigError(f"the window of Conv layer {name!r} must be an odd number; got {window!r}.")
+                raise ConfigError(f"kernel_size of Conv layer {name!r} must be an odd number; got {window!r}.")
             return (-(-shape[0] // stride), -(-shape[1] // stride), features)
         case MaxPool(window):
             _check_image("MaxPool", shape)

@@ -91,7 +91,7 @@ def checked_network_masks(net: Network, masks: Masks | None, leading: int) -> tu
     if gathers:
         raise MaskError(
             f"masks must have the indices of the network's Gather layers {sorted(gathers)}; got none. Give what "
-            "gather_masks of its Compaction gives."
+            "gather_masks of its CompactedNetwork gives."
         )
     return ()
 
@@ -143,8 +143,17 @@ def checked_parameters(net: Network, params: Any, name: str = "params") -> None:
 
 
 def checked_statistics(net: Network, statistics: Any) -> None:
-    """Raise ConfigError unless statistics are {path: array} with exactly the network's paths and shapes."""
-    _check_tree("statistics", {path: value.shape for path, value in initial_statistics(net).items()}, statistics)
+    """Raise ConfigError unless statistics are {path: array} with exactly the network's paths and shapes.
+
+    None is for networks without batch normalisation: what a trained network computes is nothing without its own.
+    """
+    wanted = {path: value.shape for path, value in initial_statistics(net).items()}
+    if statistics is None and wanted:
+        raise ConfigError(
+            "the network has batch normalisation, and its statistics must be given: those that training gave "
+            "(trained.network.statistics), or wc.nn.initial_statistics(net) for weights that are not trained."
+        )
+    _check_tree("statistics", wanted, {} if statistics is None else statistics)
 
 
 def _check_tree(name: str, shapes: Mapping[str, Shape], tree: Any) -> None:

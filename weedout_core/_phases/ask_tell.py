@@ -11,9 +11,10 @@ import numpy as np
 from weedout_core._algorithm.population import Origin, Population, draw_population
 from weedout_core._algorithm.strategies import STRATEGIES
 from weedout_core._configs.search_config import SearchConfig
-from weedout_core._masks.plan import MaskPlan, Space, keep_smallest, mask_plan
+from weedout_core._masks.plan import MaskPlan, Space, Sparsity, mask_plan
 from weedout_core._random.annotations import Key
 from weedout_core._random.keys import of_calibration_batch, of_selection, of_validation_batch
+from weedout_core._random.smallest import keep_smallest
 from weedout_core._random.stream import bits, checked_key
 from weedout_core.errors import ConfigError, SearchError
 
@@ -73,12 +74,13 @@ class SearchState(NamedTuple):
         return 1 if self.history and self.config.elite == "cache" else 0
 
 
-def init(key: Key, space: Space, config: SearchConfig) -> SearchState:
+def init(key: Key, space: Space, sparsity: Sparsity, config: SearchConfig = SearchConfig()) -> SearchState:
     """Begin a search: generation 0 is the candidates 0 … m−1.
 
     Args:
         key: uint32 ``(2,)``, from ``wc.key``.
         space: {site: shape}, from ``wc.mask_space``.
+        sparsity: η, the fraction of nodes removed, in [0, 1), for all sites or {site: η}.
         config: the configuration.
     Raises:
         ConfigError: the key is none, the space is empty, or the sparsity does not fit it.
@@ -86,7 +88,7 @@ def init(key: Key, space: Space, config: SearchConfig) -> SearchState:
     if not space:
         raise ConfigError("there is nothing to search: the network has no Mask layer.")
     origins = tuple(Origin(0, index) for index in range(config.population))
-    return SearchState(config, mask_plan(space, config.sparsity, config.sampling), checked_key(key), origins, ())
+    return SearchState(config, mask_plan(space, sparsity, config.sampling), checked_key(key), origins, ())
 
 
 def ask(state: SearchState) -> Population:
@@ -162,14 +164,14 @@ def validation_batch(key: Key, generation: int, examples: int, config: SearchCon
         key: uint32 ``(2,)``, the root.
         generation: its number.
         examples: the size of the validation split.
-        config: its batch and batch policy.
+        config: its validation_batch and batch_policy.
     Returns:
         int64 ``(min(batch, examples),)`` indices, without repeats; the same for all candidates.
     """
-    if config.batch_policy == "whole" or config.batch >= examples:
+    if config.batch_policy == "whole" or config.validation_batch >= examples:
         return np.arange(examples)
     words = bits(of_validation_batch(key, _drawn(generation, config)), examples)
-    return np.flatnonzero(keep_smallest(words, config.batch))
+    return np.flatnonzero(keep_smallest(words, config.validation_batch))
 
 
 def calibration_batch(key: Key, generation: int, examples: int, config: SearchConfig) -> np.ndarray:
@@ -177,10 +179,10 @@ def calibration_batch(key: Key, generation: int, examples: int, config: SearchCo
 
     Drawn as :func:`validation_batch` is, from the child 1 of its key.
     """
-    if config.batch >= examples:
+    if config.validation_batch >= examples:
         return np.arange(examples)
     words = bits(of_calibration_batch(key, _drawn(generation, config)), examples)
-    return np.flatnonzero(keep_smallest(words, config.batch))
+    return np.flatnonzero(keep_smallest(words, config.validation_batch))
 
 
 def _drawn(generation: int, config: SearchConfig) -> int:

@@ -1,38 +1,57 @@
 """The control: the random sparse network that a winner competes with. Paper, section 3."""
 
-from typing import get_args
+from typing import NamedTuple, get_args
 
 from weedout_core._algorithm.population import Origin
 from weedout_core._configs.checks import check_option
 from weedout_core._configs.search_config import Control, SearchConfig
 from weedout_core._contract.loading import load_backend
 from weedout_core._contract.record import Backend
-from weedout_core._masks.plan import mask_plan
+from weedout_core._masks.plan import Sparsity, mask_plan
 from weedout_core._networks.network import Network, mask_space
 from weedout_core._phases.drawing import check_parent, drawing, materialise
-from weedout_core._phases.search_phase import Candidate
+from weedout_core._phases.subnetwork import Subnetwork
 from weedout_core._random.annotations import Key
 from weedout_core._random.keys import of_control
 from weedout_core._random.stream import below, checked_key
 
 
+class RandomControl(NamedTuple):
+    """A random sparse network at its initial weights.
+
+    Attributes:
+        network: the network.
+        origin: the generation and number with which it was drawn; None where it is no candidate of the search.
+    """
+
+    network: Subnetwork
+    origin: Origin | None
+
+
 def draw_control(
-    net: Network, config: SearchConfig, *, backend: str | Backend, key: Key, control: Control = "member"
-) -> Candidate:
+    net: Network,
+    *,
+    sparsity: Sparsity,
+    backend: str | Backend,
+    key: Key,
+    config: SearchConfig = SearchConfig(),
+    control: Control = "member",
+) -> RandomControl:
     """The random sparse network that the winner competes with (paper, section 3), drawn without regard to fitness.
 
     Args:
-        net, config, backend, key: those of the search.
+        net, sparsity, backend, key, config: those of the search.
         control: "member": one of the search's first generation, the winner itself once in m;
             "independent": drawn from a stream of its own.
+    Raises:
+        ConfigError, BackendError: before any work starts.
     """
     check_option("control", control, get_args(Control))
     check_parent(net)
     key = checked_key(key)
     root = of_control(key)
-    plan = mask_plan(mask_space(net), config.sparsity, config.sampling)
-    drawn = drawing(net, plan, config, load_backend(backend), key)
+    drawn = drawing(net, mask_plan(mask_space(net), sparsity, config.sampling), config, load_backend(backend), key)
     if control == "member":
         origin = Origin(0, below(root, config.population))
-        return Candidate(*materialise(drawn, key, origin), origin)
-    return Candidate(*materialise(drawn, root, Origin(0, 0)), None)
+        return RandomControl(materialise(drawn, key, origin), origin)
+    return RandomControl(materialise(drawn, root, Origin(0, 0)), None)

@@ -1,9 +1,7 @@
 """Drawing candidates: the weights that they share, or their own, and one of them from its origin."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import NamedTuple
 
 from weedout_core._algorithm.population import Origin
 from weedout_core._configs.search_config import SearchConfig
@@ -11,7 +9,8 @@ from weedout_core._contract.calls import Parameters, Specs
 from weedout_core._contract.record import Backend, map_tree
 from weedout_core._masks.plan import MaskPlan
 from weedout_core._networks.initial import he_normal
-from weedout_core._networks.network import Network, gather_space
+from weedout_core._networks.network import Network, gather_space, initial_statistics
+from weedout_core._phases.subnetwork import Subnetwork
 from weedout_core._random.annotations import Key
 from weedout_core._random.keys import Stream, of_candidates, of_parent
 from weedout_core.errors import ConfigError
@@ -21,11 +20,13 @@ class Drawing(NamedTuple):
     """What the candidates of a search are drawn from.
 
     Attributes:
+        net: the parent.
         backend: on which they are drawn.
         plan: of their masks.
         weights: the weights that they share or, under ``per_candidate``, how each draws its own.
     """
 
+    net: Network
     backend: Backend
     plan: MaskPlan
     weights: Parameters | Specs
@@ -44,14 +45,14 @@ def drawing(net: Network, plan: MaskPlan, config: SearchConfig, backend: Backend
     """Draw what the candidates of a network share."""
     specs = he_normal(net, config.fan, plan.kept if config.fan_counts == "kept" else None)
     shared = config.weights == "shared"
-    return Drawing(backend, plan, backend.draw_parameters(of_parent(key), specs) if shared else specs)
+    return Drawing(net, backend, plan, backend.draw_parameters(of_parent(key), specs) if shared else specs)
 
 
-def materialise(one: Drawing, root: Key, origin: Origin) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """A candidate's mask and initial weights from its origin under a root key, in NumPy."""
+def materialise(one: Drawing, root: Key, origin: Origin) -> Subnetwork:
+    """A candidate, from its origin under a root key, at its initial weights and statistics."""
     backend, weights = one.backend, one.weights
     masks = backend.masks_from_keys(of_candidates(root, Stream.MASKS, [origin]), one.plan)
     if not isinstance(weights, Mapping):
         weights = backend.draw_parameters(of_candidates(root, Stream.WEIGHTS, [origin])[0], weights)
-    fetched: Any = map_tree(backend.to_numpy, weights)
-    return map_tree(lambda mask: backend.to_numpy(mask)[0], masks), fetched
+    mask = map_tree(lambda mask: backend.to_numpy(mask)[0], masks)
+    return Subnetwork(one.net, map_tree(backend.to_numpy, weights), mask, initial_statistics(one.net) or None)

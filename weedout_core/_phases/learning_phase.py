@@ -18,159 +18,135 @@ from weedout_core._contract.loading import load_backend
 from weedout_core._contract.record import Backend, check_layers, map_tree
 from weedout_core._masks.plan import Masks
 from weedout_core._networks.examples import Examples, checked_examples
-from weedout_core._networks.network import Network, checked_parameters, checked_statistics, initial_statistics
-from weedout_core._phases.evaluation import check_networks
-from weedout_core._phases.together import SparseNetworks, sparse_networks
+from weedout_core._networks.network import checked_parameters
+from weedout_core._phases.subnetwork import Subnetwork
+from weedout_core._phases.together import SparseNetworks, common_parent, sparse_networks
 from weedout_core._random.annotations import Key
+from weedout_core._random.stream import checked_key
 from weedout_core.errors import ConfigError
 
 
 class Epoch(NamedTuple):
-    """What one epoch showed for R networks.
+    """What one epoch showed.
 
     Attributes:
         epoch: epochs done, from 1; 0 is before training.
-        loss: mean cross-entropy over the epoch's batches, each before its update, float64 ``(R,)``, nats.
-        train_accuracy: over the same batches, float64 ``(R,)``.
-        test_accuracy: after the epoch, float64 ``(R,)``; NaN without a test split.
+        loss: mean cross-entropy over the epoch's batches, each before its update, nats.
+        train_accuracy: over the same batches, in [0, 1].
+        test_accuracy: after the epoch, in [0, 1]; NaN without a test split.
     """
 
     epoch: int
-    loss: np.ndarray
-    train_accuracy: np.ndarray
-    test_accuracy: np.ndarray
+    loss: float
+    train_accuracy: float
+    test_accuracy: float
 
 
 class Trained(NamedTuple):
-    """R networks after some epochs, in NumPy: a result, and all that is needed to train on, with any backend.
-
-    Arrays have a leading axis R; :func:`train` gives one network without it. The history is that of the R networks
-    together, its arrays ``(R,)``, for one network too.
+    """A network after some epochs: a result, and all that is needed to train on, with any backend.
 
     Attributes:
-        params: {path: float}; what the mask removed is as it was handed in.
-        statistics: what is not trained but changed, {path: float}.
-        velocity: what the momentum remembers, {path: float}; {} with an optimiser of the user's.
-        losses: the cross-entropy of every step before its update, float64 ``(R, steps)``, nats.
+        network: the network, of the parent's shape; what its mask removed is as it was handed in.
+        velocity: what the momentum remembers, {path: float ``shape``}; {} with an optimizer of the user's.
+        losses: the cross-entropy of every step before its update, float64 ``(steps,)``, nats.
         history: what each epoch showed.
     """
 
-    params: dict[str, np.ndarray]
-    statistics: dict[str, np.ndarray]
+    network: Subnetwork
     velocity: dict[str, np.ndarray]
     losses: np.ndarray
     history: tuple[Epoch, ...]
 
-    def one(self, index: int) -> "Trained":
-        """One of R networks, without the leading axis; the history stays that of all."""
-        return self._mapped(lambda value: value[index])
-
-    def many(self) -> "Trained":
-        """One network as R = 1 networks: with the leading axis."""
-        return self._mapped(lambda value: value[None])
-
-    def _mapped(self, change: Callable[[np.ndarray], np.ndarray]) -> "Trained":
-        trees = map_tree(change, self.params), map_tree(change, self.statistics), map_tree(change, self.velocity)
-        return Trained(*trees, change(self.losses), self.history)
-
 
 def train(
-    net: Network,
-    params: Parameters,
-    mask: Masks | None,
+    network: Subnetwork,
     data: Any,
-    config: TrainConfig,
     *,
     backend: str | Backend,
     key: Key,
+    config: TrainConfig = TrainConfig(),
     test: Any = None,
-    optimiser: Any = None,
+    optimizer: Any = None,
     on_epoch: Callable[[Epoch], None] | None = None,
     resume: Trained | None = None,
 ) -> Trained:
     """Train one sparse network with SGD (paper, Algorithm 1, line 12).
 
     Args:
-        net: the parent, or a compacted network, which is trained as it is.
-        params: its initial weights.
-        mask: {site: bool ``shape``}, and of a compacted network the indices of its Gather layers, {name: int
-            ``(count,)``}; None trains the parent.
+        network: as a search found it, or any other; without a mask it is trained as it is.
         data: the training split ``(x, y)``.
-        config: the configuration.
         backend: a name or a Backend.
         key: from ``wc.key``; it decides the order of the data.
+        config: the configuration.
         test: a split to measure after every epoch, or None.
-        optimiser: the backend's own optimiser in place of SGD (JAX: an optax ``GradientTransformation``).
+        optimizer: the backend's own optimizer in place of SGD (JAX: an optax ``GradientTransformation``; PyTorch: a
+            function of the weights that gives one of ``torch.optim``).
         on_epoch: called after each epoch.
-        resume: the same training after some of its epochs, without the leading axis; it goes on from there.
+        resume: the same training after some of its epochs; it goes on from there.
     Raises:
-        ConfigError, DataError, MaskError, BackendError: before any work starts.
+        ConfigError, DataError, BackendError: before any work starts.
     """
-    masks = None if mask is None else [mask]
-    trained = train_together(
-        net, [params], masks, data, config,
-        backend=backend, keys=[key], test=test, optimiser=optimiser, on_epoch=on_epoch,
-        resume=None if resume is None else resume.many(),
+    (trained,) = train_together(
+        [network], data, backend=backend, keys=[key], config=config, test=test, optimizer=optimizer,
+        on_epoch=None if on_epoch is None else lambda epochs: on_epoch(epochs[0]),
+        resume=None if resume is None else [resume],
     )  # fmt: skip
-    return trained.one(0)
+    return trained
 
 
 def train_together(
-    net: Network,
-    params: Sequence[Parameters],
-    masks: Sequence[Masks] | None,
+    networks: Sequence[Subnetwork],
     data: Any,
-    config: TrainConfig,
     *,
     backend: str | Backend,
     keys: Sequence[Key],
+    config: TrainConfig = TrainConfig(),
     test: Any = None,
-    optimiser: Any = None,
-    on_epoch: Callable[[Epoch], None] | None = None,
-    resume: Trained | None = None,
-    checkpoint: Callable[[int, Callable[[], Trained]], None] | None = None,
-) -> Trained:
-    """Train R sparse networks of one parent together, each with its own weights, masks and data order.
+    optimizer: Any = None,
+    on_epoch: Callable[[tuple[Epoch, ...]], None] | None = None,
+    resume: Sequence[Trained] | None = None,
+    checkpoint: Callable[[int, Callable[[], tuple[Trained, ...]]], None] | None = None,
+) -> tuple[Trained, ...]:
+    """Train R sparse networks of one parent together, each with its own weights, mask and data order.
 
-    Args and errors: as :func:`train`, with one entry of ``params``, ``masks`` and ``keys`` for each network, and
-        resume: with the leading axis R.
+    Args and errors: as :func:`train`, with one entry of ``networks``, ``keys``, ``resume`` and of what ``on_epoch`` is
+        handed for each network, and
         checkpoint: called after each epoch but the last with the number of epochs done and a function that fetches
             what can be resumed from the device.
     """
+    net = common_parent(networks)
     examples = checked_examples(net, data)
     tested = None if test is None else checked_examples(net, test)
-    check_networks(net, params, masks, keys)
-    plan = train_plan(config, len(examples.y), optimiser)
+    if len(keys) != len(networks):
+        raise ConfigError(f"keys must be one for each of {len(networks)} networks; got {len(keys)}.")
+    keys = [checked_key(key) for key in keys]
+    plan = train_plan(config, len(examples.y), optimizer)
     check_plan(net, plan)
     if resume is not None:
-        _check_resumed(net, plan, len(keys), resume)
+        _check_resumed(networks, plan, resume)
     backend = load_backend(backend)
     check_layers(backend, net)
-    sparse = sparse_networks(net, masks, len(keys), backend, config.compaction)
-    task = _Task(
-        net, [map_tree(backend.to_numpy, tree) for tree in params], plan, keys, backend, sparse,
+    task = _Training(
+        networks, plan, keys, backend, sparse_networks(networks, backend, config.compaction),
         Examples(backend.asarray(examples.x), backend.asarray(examples.y)),
         None if tested is None else Examples(backend.asarray(tested.x), tested.y),
     )  # fmt: skip
     state = _begin(task) if resume is None else _resumed(task, resume)
-    losses = [np.zeros((len(keys), 0)) if resume is None else resume.losses]
-    history = () if resume is None else resume.history
+    shown = [_Shown(one.losses, one.history) for one in resume] if resume else [_NOTHING] * len(networks)
     while state.epoch < config.epochs:
         state, result = _next_epoch(task, state)
-        losses.append(backend.to_numpy(result.loss).astype(np.float64))
-        history = (*history, _epoch(task, state, losses[-1], result))
+        shown = [one.after(*more) for one, more in zip(shown, _epoch(task, state, result), strict=True)]
         if on_epoch is not None:
-            on_epoch(history[-1])
+            on_epoch(tuple(one.history[-1] for one in shown))
         if checkpoint is not None and state.epoch < config.epochs:
-            checkpoint(state.epoch, partial(_fetched, task, state, tuple(losses), history))
-    return _fetched(task, state, losses, history)
+            checkpoint(state.epoch, partial(_fetched, task, state, tuple(shown)))
+    return _fetched(task, state, shown)
 
 
-class _Task(NamedTuple):
+class _Training(NamedTuple):
     """What stays the same while training: the data on the device, the labels of the test split on the host."""
 
-    parent: Network
-    params: Sequence[dict[str, np.ndarray]]
+    networks: Sequence[Subnetwork]
     plan: TrainPlan
     keys: Sequence[Key]
     backend: Backend
@@ -178,67 +154,92 @@ class _Task(NamedTuple):
     data: Examples
     test: Examples | None
 
-    @property
-    def statistics(self) -> Sequence[Parameters]:
-        """The parents' statistics before training."""
-        return [initial_statistics(self.parent)] * len(self.keys)
+
+class _Shown(NamedTuple):
+    """What a network has shown so far: ``losses`` and ``history`` of :class:`Trained`."""
+
+    losses: np.ndarray
+    history: tuple[Epoch, ...]
+
+    def after(self, losses: np.ndarray, epoch: Epoch) -> "_Shown":
+        return _Shown(np.concatenate([self.losses, losses]), (*self.history, epoch))
 
 
-def _begin(task: _Task) -> TrainState:
-    params, statistics = (task.sparse.smaller(task.backend, trees) for trees in (task.params, task.statistics))
+_NOTHING = _Shown(np.zeros(0), ())
+
+
+def _begin(task: _Training) -> TrainState:
+    params = task.sparse.smaller(task.backend, [network.params for network in task.networks])
+    statistics = task.sparse.smaller(task.backend, [network.moving for network in task.networks])
     return task.backend.train_init(task.sparse.net, task.plan, np.stack(list(task.keys)), params, statistics)
 
 
-def _resumed(task: _Task, resume: Trained) -> TrainState:
-    networks = [resume.one(index) for index in range(len(task.keys))]
+def _resumed(task: _Training, resume: Sequence[Trained]) -> TrainState:
     params, statistics, velocity = (
         task.sparse.smaller(task.backend, trees)
-        for trees in zip(*((one.params, one.statistics, one.velocity) for one in networks), strict=True)
+        for trees in zip(*((one.network.params, one.network.moving, one.velocity) for one in resume), strict=True)
     )
-    return TrainState(np.stack(list(task.keys)), len(resume.history), params, statistics, velocity)
+    return TrainState(np.stack(list(task.keys)), len(resume[0].history), params, statistics, velocity)
 
 
-def _next_epoch(task: _Task, state: TrainState) -> tuple[TrainState, EpochResult]:
+def _next_epoch(task: _Training, state: TrainState) -> tuple[TrainState, EpochResult]:
     batches = epoch_batches(task.keys, state.epoch, task.plan)
     return task.backend.train_epoch(
         task.sparse.net, task.plan, state, task.sparse.masks, task.data.x, task.data.y, batches
     )
 
 
-def _epoch(task: _Task, state: TrainState, losses: np.ndarray, result: EpochResult) -> Epoch:
+def _epoch(task: _Training, state: TrainState, result: EpochResult) -> list[tuple[np.ndarray, Epoch]]:
+    """Of each network the losses of the epoch's steps, and what it showed."""
     backend = task.backend
-    accuracy = np.full(len(task.keys), math.nan)
+    test = np.full(len(task.keys), math.nan)
     if task.test is not None:
         logits = backend.predict(task.sparse.net, state.params, state.statistics, task.sparse.masks, task.test.x)
-        accuracy = np.mean(predictions(backend.to_numpy(logits)) == task.test.y, axis=-1)
-    correct = backend.to_numpy(result.correct).astype(np.float64)
-    return Epoch(state.epoch, losses.mean(axis=1), correct.mean(axis=1) / task.plan.batch_size, accuracy)
+        test = np.mean(predictions(backend.to_numpy(logits)) == task.test.y, axis=-1)
+    losses = backend.to_numpy(result.loss).astype(np.float64)
+    right = backend.to_numpy(result.correct).astype(np.float64).mean(axis=1) / task.plan.batch_size
+    return [
+        (loss, Epoch(state.epoch, float(loss.mean()), float(train_accuracy), float(test_accuracy)))
+        for loss, train_accuracy, test_accuracy in zip(losses, right, test, strict=True)
+    ]
 
 
-def _fetched(task: _Task, state: TrainState, losses: Sequence[np.ndarray], history: tuple[Epoch, ...]) -> Trained:
-    velocity: Parameters = state.optimiser if task.plan.optimiser is None else {}
-    still = [map_tree(np.zeros_like, tree) for tree in task.params]
+def _fetched(task: _Training, state: TrainState, shown: Sequence[_Shown]) -> tuple[Trained, ...]:
+    velocity: Parameters = state.optimizer if task.plan.optimizer is None else {}
+    before = [network.params for network in task.networks]
     params, statistics, moving = (
         task.sparse.parents(task.backend, *pair)
-        for pair in ((state.params, task.params), (state.statistics, task.statistics), (velocity, still))
-    )
-    return Trained(params, statistics, moving, np.concatenate(losses, axis=1), history)
-
-
-def _check_resumed(net: Network, plan: TrainPlan, networks: int, resume: Trained) -> None:
-    if plan.optimiser is not None:
-        raise ConfigError("resume needs the built-in SGD: the state of another optimiser is not in a Trained.")
-    done = len(resume.history)
-    if resume.losses.shape != (networks, done * plan.steps) or done > plan.config.epochs:
-        raise ConfigError(
-            f"resume must be this training after at most {plan.config.epochs} epochs of {plan.steps} steps, of "
-            f"{networks} networks; got {done} epochs and losses of shape {resume.losses.shape}."
+        for pair in (
+            (state.params, before),
+            (state.statistics, [network.moving for network in task.networks]),
+            (velocity, [map_tree(np.zeros_like, tree) for tree in before]),
         )
-    for name, tree in (("params", resume.params), ("velocity", resume.velocity), ("statistics", resume.statistics)):
-        if any(len(value) != networks for value in tree.values()):
-            raise ConfigError(f"resume.{name} must have a leading axis of {networks} networks.")
-    for index in range(networks):
-        one = resume.one(index)
-        checked_parameters(net, one.params)
-        checked_parameters(net, one.velocity, "velocity")
-        checked_statistics(net, one.statistics)
+    )
+    networks = [
+        Subnetwork(one.net, mine, one.mask, its or None)
+        for one, mine, its in zip(task.networks, params, statistics, strict=True)
+    ]
+    return tuple(Trained(*one) for one in zip(networks, moving, *zip(*shown, strict=True), strict=True))
+
+
+def _check_resumed(networks: Sequence[Subnetwork], plan: TrainPlan, resume: Sequence[Trained]) -> None:
+    if plan.optimizer is not None:
+        raise ConfigError("resume needs the built-in SGD: the state of another optimizer is not in a Trained.")
+    if len(resume) != len(networks):
+        raise ConfigError(f"resume must be one for each of {len(networks)} networks; got {len(resume)}.")
+    done = len(resume[0].history)
+    for before, one in zip(networks, resume, strict=True):
+        if one.losses.shape != (done * plan.steps,) or len(one.history) != done or done > plan.config.epochs:
+            raise ConfigError(
+                f"resume must be this training after at most {plan.config.epochs} epochs of {plan.steps} steps, all "
+                f"networks after as many; got {len(one.history)} epochs and losses of shape {one.losses.shape}."
+            )
+        if one.network.net != before.net or not _same_mask(one.network.mask, before.mask):
+            raise ConfigError("resume must be this training: its network has other layers, or another mask.")
+        checked_parameters(before.net, one.velocity, "velocity")
+
+
+def _same_mask(one: Masks | None, other: Masks | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return all(np.array_equal(one[site], other[site]) for site in other)

@@ -8,9 +8,10 @@ import numpy as np
 from weedout_core._algorithm.population import Origin, Population, chunk_size, draw_population
 from weedout_core._algorithm.strategies import select
 from weedout_core._configs.search_config import SearchConfig
+from weedout_core._contract.calls import ScoredBatch, Scoring
 from weedout_core._contract.loading import load_backend
 from weedout_core._contract.record import Backend, check_layers, map_tree
-from weedout_core._masks.plan import achieved_sparsity
+from weedout_core._masks.plan import Sparsity
 from weedout_core._networks.examples import Examples, checked_examples
 from weedout_core._networks.network import Network, initial_statistics, mask_space
 from weedout_core._phases.ask_tell import (
@@ -25,55 +26,33 @@ from weedout_core._phases.ask_tell import (
     validation_batch,
 )
 from weedout_core._phases.drawing import Drawing, check_parent, drawing, materialise
+from weedout_core._phases.subnetwork import Subnetwork
 from weedout_core._random.annotations import Key
 from weedout_core._random.stream import checked_key
 from weedout_core.errors import ConfigError
 
 
-class Candidate(NamedTuple):
-    """A sparse network at its initial weights, in NumPy, readable by every backend.
-
-    Attributes:
-        mask: {site: bool ``shape``}, True where a node is kept.
-        params: {path: float ``shape``}.
-        origin: the generation and number with which it was drawn; None where it is no candidate of the search.
-    """
-
-    mask: dict[str, np.ndarray]
-    params: dict[str, np.ndarray]
-    origin: Origin | None
-
-    @property
-    def sparsity(self) -> float:
-        """The fraction of nodes removed, over all sites."""
-        return achieved_sparsity(self.mask)
-
-
 class SearchResult(NamedTuple):
-    """The winner of a search, in NumPy, readable by every backend.
+    """The winner of a search.
 
     Attributes:
-        mask: {site: bool ``shape``}, True where a node is kept.
-        params: its initial weights, {path: float ``shape``}.
+        network: the winner, at its initial weights, in NumPy, readable by every backend.
         fitness: the fitness it was chosen for.
         origin: the generation and number with which it was drawn.
         history: what each generation showed.
         stopped: "generations", "patience" or "budget".
         evaluations: candidates scored in all.
-        batch: validation examples used in a generation.
-        sparsity: the fraction of nodes removed, over all sites.
+        validation_batch: examples used in a generation.
         config: the configuration.
     """
 
-    mask: dict[str, np.ndarray]
-    params: dict[str, np.ndarray]
+    network: Subnetwork
     fitness: float
     origin: Origin
     history: tuple[Generation, ...]
     stopped: str
     evaluations: int
-    batch: int
-    sparsity: float
+    validation_batch: int
     config: SearchConfig
 
 
@@ -90,10 +69,11 @@ class _Task(NamedTuple):
 def search(
     net: Network,
     data: Any,
-    config: SearchConfig,
     *,
+    sparsity: Sparsity,
     backend: str | Backend,
     key: Key,
+    config: SearchConfig = SearchConfig(),
     on_generation: Callable[[Generation], None] | None = None,
     scored: Sequence[np.ndarray] = (),
 ) -> SearchResult:
@@ -102,9 +82,10 @@ def search(
     Args:
         net: the parent.
         data: the validation split ``(x, y)``: x ``(examples, *input_shape)``, y integers in [0, classes).
-        config: the configuration.
+        sparsity: η, the fraction of nodes removed, in [0, 1), for all sites or {site: η}.
         backend: a name or a Backend.
         key: from ``wc.key``.
+        config: the configuration.
         on_generation: called with each generation as it is scored.
         scored: the fitness of the first generations of this very search (``Generation.fitness``), scored before: it
             goes on from there.
@@ -116,7 +97,7 @@ def search(
     """
     check_parent(net)
     examples, key = checked_examples(net, data), checked_key(key)
-    state = init(key, mask_space(net), config)
+    state = init(key, mask_space(net), sparsity, config)
     backend = load_backend(backend)
     check_layers(backend, net)
     task = _Task(net, examples, config, key, drawing(net, state.plan, config, backend, key))
@@ -129,41 +110,38 @@ def search(
         if on_generation is not None:
             on_generation(generation)
     origin, fitness, extra = _winner(task, state)
-    mask, params = materialise(task.drawn, key, origin)
     return SearchResult(
-        mask=mask,
-        params=params,
+        network=materialise(task.drawn, key, origin),
         fitness=fitness,
         origin=origin,
         history=state.history,
         stopped=stopped,
         evaluations=state.evaluations + extra,
-        batch=len(validation_batch(key, 0, len(examples.y), config)),
-        sparsity=achieved_sparsity(mask),
+        validation_batch=len(validation_batch(key, 0, len(examples.y), config)),
         config=config,
     )
 
 
 def _score(task: _Task, population: Population, generation: int) -> np.ndarray:
-    batch = validation_batch(task.key, generation, len(task.data.y), task.config)
     backend, config = task.drawn.backend, task.config
-    fitness = backend.score_population(
-        task.net, task.drawn.weights, _norm(task, generation), population, backend.asarray(task.data.x[batch]),
-        backend.asarray(task.data.y[batch]), config.fitness, config.precision, chunk_size(task.drawn.plan, config),
-    )  # fmt: skip
-    return backend.to_numpy(fitness)
+    scoring = Scoring(config.fitness, config.precision, chunk_size(task.drawn.plan, config))
+    batch = _batch(task, generation)
+    return backend.to_numpy(backend.score_population(task.net, task.drawn.weights, population, batch, scoring))
 
 
-def _norm(task: _Task, generation: int) -> Any:
-    """What batch normalisation takes while scoring: see ``Backend.score``."""
-    asarray, config = task.drawn.backend.asarray, task.config
+def _batch(task: _Task, generation: int) -> ScoredBatch:
+    """The validation batch of a generation, and where batch normalisation takes its statistics."""
+    asarray, config, examples = task.drawn.backend.asarray, task.config, len(task.data.y)
+    chosen = validation_batch(task.key, generation, examples, config)
+    batch = ScoredBatch(asarray(task.data.x[chosen]), asarray(task.data.y[chosen]))
     match config.batch_norm:
         case "batch":
-            return None
+            return batch
         case "running":
-            return map_tree(asarray, initial_statistics(task.net))
+            return batch._replace(statistics=map_tree(asarray, initial_statistics(task.net)))
         case "recalibrated":
-            return asarray(task.data.x[calibration_batch(task.key, generation, len(task.data.y), config)])
+            others = calibration_batch(task.key, generation, examples, config)
+            return batch._replace(calibration=asarray(task.data.x[others]))
 
 
 def _winner(task: _Task, state: SearchState) -> tuple[Origin, float, int]:

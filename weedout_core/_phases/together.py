@@ -5,12 +5,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from weedout_core._compaction.compacted import Compaction
+from weedout_core._compaction.compacted_network import CompactedNetwork
 from weedout_core._compaction.making import compact, kept_indices
 from weedout_core._contract.calls import Array
 from weedout_core._contract.record import Backend, map_tree, missing_layers, stack
-from weedout_core._masks.plan import Masks
 from weedout_core._networks.network import Network, gather_space
+from weedout_core._phases.subnetwork import Subnetwork
+from weedout_core.errors import ConfigError
 
 Tree = Mapping[str, Any]
 
@@ -26,7 +27,7 @@ class SparseNetworks(NamedTuple):
     """
 
     net: Network
-    compactions: Sequence[Compaction]
+    compactions: Sequence[CompactedNetwork]
     indices: Sequence[Mapping[str, np.ndarray]]
     masks: dict[str, Array] | None
 
@@ -38,44 +39,57 @@ class SparseNetworks(NamedTuple):
         networks = zip(self.compactions, hosted, self.indices, strict=True)
         return stack(backend, [small.gather(tree, indices) for small, tree, indices in networks])
 
-    def parents(self, backend: Backend, tree: Tree, onto: Sequence[Tree]) -> dict[str, np.ndarray]:
-        """The way back, in NumPy: {path: ``(R, *shape)``}; what a mask removed is as ``onto``, in NumPy, has it."""
+    def parents(self, backend: Backend, tree: Tree, onto: Sequence[Tree]) -> list[dict[str, np.ndarray]]:
+        """The way back, in NumPy: each network's {path: ``shape``}; what a mask removed is as ``onto`` has it."""
         fetched, grown = map_tree(backend.to_numpy, tree), list[dict[str, np.ndarray]]()
         for r, (small, indices, base) in enumerate(zip(self.compactions, self.indices, onto, strict=True)):
             one = {path: value[r] for path, value in fetched.items()}
             kept = one if self._compacted else small.gather(one, indices)
             grown.append(small.expand(kept, indices, base))
-        return {path: np.stack([one[path] for one in grown]) for path in fetched}
+        return grown
 
     @property
     def _compacted(self) -> bool:
         return self.net == self.compactions[0].net
 
 
-def sparse_networks(
-    net: Network, masks: Sequence[Masks] | None, networks: int, backend: Backend, compaction: bool = True
-) -> SparseNetworks:
-    """R networks under their masks, compacted where these keep as many nodes and the backend has the layers.
+def common_parent(networks: Sequence[Subnetwork]) -> Network:
+    """The parent of networks that are computed side by side. Raises ConfigError where they have several, or none."""
+    if not networks:
+        raise ConfigError("networks must be one or more; got none.")
+    for network in networks:
+        if not isinstance(network, Subnetwork):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigError(
+                f"a network must be a wc.Subnetwork(net, params, mask, statistics); got {type(network).__name__}."
+            )
+    first = networks[0]
+    if any(network.net != first.net or (network.mask is None) != (first.mask is None) for network in networks):
+        raise ConfigError(
+            "networks that are computed together must be of one parent, and all or none of them must have a mask."
+        )
+    return first.net
+
+
+def sparse_networks(networks: Sequence[Subnetwork], backend: Backend, compaction: bool = True) -> SparseNetworks:
+    """Networks of one parent, compacted where their masks keep as many nodes and the backend has the layers.
 
     Args:
-        net: the parent; one with Gather layers, as compaction leaves them, stays as it is.
-        masks: {site: bool ``shape``} of each network, and the indices of its Gather layers; None: R times the parent.
-        networks: R.
+        networks: of one parent; one with Gather layers, as compaction leaves them, stays as it is.
         backend: on which they are computed.
         compaction: False leaves them as large as the parent.
     """
-    if masks is None:
-        return SparseNetworks(net, [compact(net, {})] * networks, [{}] * networks, None)
-    hosted = [map_tree(backend.to_numpy, mask) for mask in masks]
-    compactions = [compact(net, {} if gather_space(net) else _counts(mask)) for mask in hosted]
+    net = networks[0].net
+    masks = [network.mask for network in networks if network.mask is not None]
+    if not masks:
+        return SparseNetworks(net, [compact(net, {})] * len(networks), [{}] * len(networks), None)
+    compactions = [compact(net, {} if gather_space(net) else _counts(mask)) for mask in masks]
     indices = [
-        kept_indices({site: mask[site] for site in small.sites})
-        for small, mask in zip(compactions, hosted, strict=True)
+        kept_indices({site: mask[site] for site in small.sites}) for small, mask in zip(compactions, masks, strict=True)
     ]
     first = compactions[0]
     if not compaction or any(small != first for small in compactions) or missing_layers(backend, first.net):
-        return SparseNetworks(net, compactions, indices, stack(backend, hosted))
-    inputs = [first.gather_masks(mask, one) for mask, one in zip(hosted, indices, strict=True)]
+        return SparseNetworks(net, compactions, indices, stack(backend, masks))
+    inputs = [first.gather_masks(mask, one) for mask, one in zip(masks, indices, strict=True)]
     return SparseNetworks(first.net, compactions, indices, stack(backend, inputs))
 
 

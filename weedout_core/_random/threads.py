@@ -13,7 +13,7 @@ def side_by_side(work: Callable[[Any], None], parts: Sequence[Any]) -> None:
     What is done must not depend on the order. The first exception is raised.
     """
     threads = min(_cores(), len(parts))
-    # Every so manyth part: parts of equal size are shared evenly, and each thread is asked once.
+    # Each thread takes every n-th part, n threads: equal parts are shared evenly, and each thread is asked once.
     shares = [parts[first::threads] for first in range(threads)]
 
     def do(share: Sequence[Any]) -> None:

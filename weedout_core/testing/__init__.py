@@ -20,7 +20,8 @@ from types import MappingProxyType
 from weedout_core._contract.loading import load_backend
 from weedout_core._contract.record import Backend
 from weedout_core.testing import compacted, draws, scores, searches, training
-from weedout_core.testing.examples import keys, plans, problems, spaces, sparsities, tied_words
+from weedout_core.testing.examples import keys, plans, spaces, sparsities, tied_words
+from weedout_core.testing.problems import problems
 
 __all__ = ["CHECKS", "Check", "assert_agrees", "keys", "plans", "problems", "spaces", "sparsities", "tied_words"]
 

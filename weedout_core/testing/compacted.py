@@ -1,7 +1,6 @@
 """Checks of compacted networks, which equal their masked parents."""
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
@@ -14,14 +13,14 @@ from weedout_core._networks.initial import he_normal
 from weedout_core._networks.network import mask_space
 from weedout_core._random.stream import split
 from weedout_core.testing.draws import across, each
-from weedout_core.testing.examples import (
+from weedout_core.testing.problems import (
     COMPACTED_SPARSITY,
     Problem,
     compactable_problems,
     compacted,
     compacted_problems,
 )
-from weedout_core.testing.scores import on_device, on_host, within
+from weedout_core.testing.scored import normalised, on_device, on_host, within
 from weedout_core.testing.tolerances import bound
 from weedout_core.testing.training import CONFIGS, epochs_agree
 
@@ -42,7 +41,7 @@ def predict_compacted(backend: Backend, reference: Backend) -> None:
 
         most = np.stack(
             [
-                bound("apply")(one.net, one.params, one.one(index), one.x, norm=one.statistics)[1]
+                bound("apply")(one.net, one.params, one.one(index), one.x, statistics=one.statistics)[1]
                 for index, one in enumerate(small)
             ]
         )
@@ -70,7 +69,7 @@ def score_compacted(backend: Backend, reference: Backend) -> None:
     def agree(case: tuple[Problem, tuple[str, str, Sampling]]) -> None:
         problem, how = case
         weights, kind, sampling = how
-        norm: Any = {"batch": None, "running": problem.statistics, "recalibrated": problem.x[:-9:-1]}[kind]
+        norm = normalised(problem, kind)
         plan = mask_plan(mask_space(problem.net), COMPACTED_SPARSITY, sampling)
         masks = masks_from_keys(problem.keys, plan)
         specs, own = he_normal(problem.net), None
@@ -81,12 +80,12 @@ def score_compacted(backend: Backend, reference: Backend) -> None:
             drawn = problem.params if own is None else on_host(reference, reference.draw_parameters(own[index], specs))
             off = None if own is None else bound("draw_parameters")(drawn)
             one = {site: mask[index] for site, mask in masks.items()}
-            logits = bound("apply")(problem.net, drawn, one, problem.x, off, norm)
+            logits = bound("apply")(problem.net, drawn, one, problem.x, off, **norm)
             most.append(bound("negative_cross_entropy")(*logits))
 
         def fitness(by: Backend, population: Population) -> np.ndarray:
             params = on_device(by, problem.params) if own is None else specs
-            scored = by.score(problem.net, params, population, problem.x, problem.y, norm=norm, chunk=2)
+            scored = by.score(problem.net, params, population, problem.x, problem.y, chunk=2, **norm)
             return by.to_numpy(scored)
 
         keyed = Population(len(problem.keys), plan, problem.keys, own, None)

@@ -15,7 +15,8 @@ from weedout_core._masks.plan import MaskPlan, SitePlan, mask_plan
 from weedout_core._networks.initial import he_normal
 from weedout_core._random.keys import path_code
 from weedout_core._random.stream import fold_in, split
-from weedout_core.testing.examples import keys, last_node_kept, networks, plans, spaces, sparsities, tied_words
+from weedout_core.testing.examples import keys, last_node_kept, plans, spaces, sparsities, tied_words
+from weedout_core.testing.problems import networks
 from weedout_core.testing.tolerances import bound
 
 _PROTOCOLS = {

@@ -1,6 +1,5 @@
 """Checks of the forward pass and of fitness."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,41 +12,9 @@ from weedout_core._networks.initial import he_normal
 from weedout_core._networks.network import initial_statistics
 from weedout_core._random.stream import split
 from weedout_core.testing.draws import across, each, equal
-from weedout_core.testing.examples import Problem, normed_problems, problems
+from weedout_core.testing.problems import Problem, normed_problems, problems
+from weedout_core.testing.scored import fitness_error, normalised, on_device, scored, within
 from weedout_core.testing.tolerances import bound
-
-
-def on_device(backend: Backend, tree: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """A tree of arrays on the backend's device."""
-    return {path: backend.asarray(value) for path, value in tree.items()}
-
-
-def on_host(backend: Backend, tree: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """The way back."""
-    return {path: backend.to_numpy(value) for path, value in tree.items()}
-
-
-def scored(backend: Backend, problem: Problem, candidates: Any, **options: Any) -> np.ndarray:
-    """The fitness of candidates with a problem's weights, as NumPy."""
-    params = on_device(backend, problem.params)
-    return backend.to_numpy(backend.score(problem.net, params, candidates, problem.x, problem.y, **options))
-
-
-def fitness_error(problem: Problem, fitness: str = "negative_cross_entropy", norm: Any = None) -> np.ndarray:
-    """The most that each candidate's fitness may be off, ``(6,)``."""
-    candidates = [problem.one(index) for index in range(len(problem.keys))]
-    logits = [bound("apply")(problem.net, problem.params, masks, problem.x, norm=norm) for masks in candidates]
-    return np.array([bound(fitness)(*pair) for pair in logits])
-
-
-def within(name: str, got: np.ndarray, wanted: np.ndarray, most: np.ndarray | float) -> None:
-    """Assert that arrays agree within a bound, one or one for each element."""
-    assert got.shape == wanted.shape, f"{name}: shape {got.shape}, the reference has {wanted.shape}"
-    off = np.abs(got.astype(np.float64) - wanted)
-    if not (off <= most).all():  # so that NaN is not within
-        with np.errstate(divide="ignore", invalid="ignore"):
-            worst = np.max(off / most)
-        raise AssertionError(f"{name}: off by {worst:.3g} times the bound; got {got}, the reference has {wanted}")
 
 
 def apply_agrees(backend: Backend, reference: Backend) -> None:
@@ -59,7 +26,7 @@ def apply_agrees(backend: Backend, reference: Backend) -> None:
         params, running = on_device(backend, problem.params), problem.statistics
         got = backend.apply(problem.net, params, problem.x, masks and on_device(backend, masks), running)
         wanted = reference.apply(problem.net, on_device(reference, problem.params), problem.x, masks, running)
-        _, most = bound("apply")(problem.net, problem.params, masks, problem.x, norm=running)
+        _, most = bound("apply")(problem.net, problem.params, masks, problem.x, statistics=running)
         within("apply", backend.to_numpy(got), reference.to_numpy(wanted), most)
 
     agree()
@@ -79,7 +46,8 @@ def predict_together(backend: Backend, reference: Backend) -> None:
             return by.to_numpy(by.predict(problem.net, *trees, by.asarray(problem.x)))
 
         most = [
-            bound("apply")(problem.net, params[r], masks[r], problem.x, norm=moving[r])[1] for r in range(len(params))
+            bound("apply")(problem.net, params[r], masks[r], problem.x, statistics=moving[r])[1]
+            for r in range(len(params))
         ]
         within("predict", predicted(backend), predicted(reference), np.stack(most))
 
@@ -92,11 +60,11 @@ def full_mask_is_parent(backend: Backend, reference: Backend) -> None:
 
     @across(problems(backend))
     def holds(problem: Problem) -> None:
-        params = on_device(backend, problem.params)
+        params, initial = on_device(backend, problem.params), initial_statistics(problem.net)
         full = on_device(backend, {site: np.ones_like(mask) for site, mask in problem.one().items()})
-        parent = backend.to_numpy(backend.apply(problem.net, params, problem.x))
-        masked = backend.to_numpy(backend.apply(problem.net, params, problem.x, full))
-        _, most = bound("apply")(problem.net, problem.params, None, problem.x, norm=initial_statistics(problem.net))
+        parent = backend.to_numpy(backend.apply(problem.net, params, problem.x, None, initial))
+        masked = backend.to_numpy(backend.apply(problem.net, params, problem.x, full, initial))
+        _, most = bound("apply")(problem.net, problem.params, None, problem.x, statistics=initial)
         within("apply with a full mask", masked, parent, 2 * most)
 
     holds()
@@ -133,12 +101,12 @@ def score_norms(backend: Backend, reference: Backend) -> None:
     def agree(problem: Problem, kind: str, given: str) -> None:
         # Of few examples, whose statistics differ most from those of others, and from unbiased ones.
         few = problem._replace(x=problem.x[:4], y=problem.y[:4])
-        norm: Any = {"batch": None, "running": problem.statistics, "recalibrated": problem.x[:-9:-1]}[kind]
+        norm = normalised(problem, kind)
         drawn = Population(len(problem.keys), problem.plan, problem.keys, None, None)
         candidates: Any = on_device(backend, problem.masks) if given == "masks" else drawn
-        got = scored(backend, few, candidates, norm=norm)
-        wanted = scored(reference, few, problem.masks, norm=norm)
-        within(f"score of {given} with {kind} statistics", got, wanted, fitness_error(few, norm=norm))
+        got = scored(backend, few, candidates, **norm)
+        wanted = scored(reference, few, problem.masks, **norm)
+        within(f"score of {given} with {kind} statistics", got, wanted, fitness_error(few, **norm))
 
     agree()
 

@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 
 from weedout_core._algorithm.population import Origin
 from weedout_core._configs.search_config import SearchConfig
+from weedout_core._contract.calls import ScoredBatch, Scoring
 from weedout_core._contract.record import Backend
 from weedout_core._phases.search_phase import search
 from weedout_core._random.stream import key as make_key
 from weedout_core.testing.draws import across, each, equal
-from weedout_core.testing.examples import Problem, problems
-from weedout_core.testing.scores import within
+from weedout_core.testing.problems import Problem, problems
+from weedout_core.testing.scored import within
 from weedout_core.testing.tolerances import bound
 
 
@@ -23,13 +24,14 @@ def search_agrees(backend: Backend, reference: Backend) -> None:
 
     @across(problems(backend), each("shared", "per_candidate"))
     def agree(problem: Problem, weights: str) -> None:
-        config = SearchConfig(sparsity=0.5, population=6, generations=3, weights=weights, batch=16)
+        config = SearchConfig(population=6, generations=3, weights=weights, validation_batch=16)
         data = (problem.x, problem.y)
-        got = search(problem.net, data, config, backend=backend, key=problem.keys[0])
+        got = search(problem.net, data, sparsity=0.5, backend=backend, key=problem.keys[0], config=config)
         bounds: list[float] = []
         wanted = search(
-            problem.net, data, config, backend=_measuring(reference, bounds, drawn=True), key=problem.keys[0]
-        )
+            problem.net, data, sparsity=0.5, backend=_measuring(reference, bounds, drawn=True), key=problem.keys[0],
+            config=config,
+        )  # fmt: skip
         for one, two, most in zip(got.history, wanted.history, bounds, strict=True):
             top = np.sort(two.fitness)[-2:]
             within("fitness in a search", one.fitness, two.fitness, most)
@@ -37,8 +39,11 @@ def search_agrees(backend: Backend, reference: Backend) -> None:
                 return  # from here on the two may rightly go different ways
             assert one.elite == two.elite, f"generation {one.generation} elects {one.elite}, not {two.elite}"
         assert got.origin == wanted.origin, f"the winner is {got.origin}, not {wanted.origin}"
-        for site, mask in wanted.mask.items():
-            equal(f"the winner's mask of {site!r}", got.mask[site], mask)
+        found, true = got.network.mask, wanted.network.mask
+        assert found is not None
+        assert true is not None
+        for site, mask in true.items():
+            equal(f"the winner's mask of {site!r}", found[site], mask)
 
     agree()
 
@@ -49,10 +54,12 @@ def elite_never_worsens(backend: Backend, reference: Backend) -> None:
 
     @across(problems(backend), [st.integers(0, 2**32 - 1)])
     def holds(problem: Problem, seed: int) -> None:
-        config = SearchConfig(sparsity=0.5, population=4, generations=4, batch_policy="fixed", batch=16)
+        config = SearchConfig(population=4, generations=4, batch_policy="fixed", validation_batch=16)
         bounds: list[float] = []
         measured = _measuring(backend, bounds, drawn=False)
-        history = search(problem.net, (problem.x, problem.y), config, backend=measured, key=make_key(seed)).history
+        history = search(
+            problem.net, (problem.x, problem.y), sparsity=0.5, backend=measured, key=make_key(seed), config=config
+        ).history
         best = [generation.best for generation in history]
         # Equal to the bit where candidates are mapped; where a backend batches them, the elite's fitness may be
         # off by the bound each time it is scored.
@@ -73,9 +80,7 @@ def _measuring(backend: Backend, most: list[float], drawn: bool) -> Backend:
     With ``drawn`` the bound holds against a backend that draws the weights itself.
     """
 
-    def score_population(
-        net: Any, params: Any, norm: Any, population: Any, x: Any, y: Any, fitness: Any, precision: Any, chunk: Any
-    ) -> Any:
+    def score_population(net: Any, params: Any, population: Any, batch: ScoredBatch, scoring: Scoring) -> Any:
         masks = backend.masks_from_keys(population.mask_keys, population.plan)
         bounds: list[float] = []
         for index in range(population.size):
@@ -84,8 +89,9 @@ def _measuring(backend: Backend, most: list[float], drawn: bool) -> Backend:
             weights = {path: backend.to_numpy(value) for path, value in weights.items()}
             mask = {site: backend.to_numpy(value[index]) for site, value in masks.items()}
             off = bound("draw_parameters")(weights) if drawn else None
-            bounds.append(bound(fitness)(*bound("apply")(net, weights, mask, backend.to_numpy(x), off)))
+            logits = bound("apply")(net, weights, mask, backend.to_numpy(batch.x), off)
+            bounds.append(bound(scoring.fitness)(*logits))
         most.append(max(bounds))
-        return backend.score_population(net, params, norm, population, x, y, fitness, precision, chunk)
+        return backend.score_population(net, params, population, batch, scoring)
 
     return replace(backend, score_population=score_population)

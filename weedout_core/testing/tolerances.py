@@ -38,20 +38,22 @@ def logit_error(
     masks: Mapping[str, np.ndarray] | None,
     x: np.ndarray,
     off: Off | None = None,
-    norm: Mapping[str, np.ndarray] | np.ndarray | None = None,
+    statistics: Mapping[str, np.ndarray] | None = None,
+    calibration: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The logits of one candidate, and the most that each may be off in float32: float64 ``(examples, classes)``.
 
     Args:
-        norm: what batch normalisation takes, as in ``Backend.score``.
+        off: how far each weight may be off.
+        statistics, calibration: what batch normalisation takes, as in ``Backend.score``.
     """
-    statistics: Mapping[str, Carried] | None = None
-    if isinstance(norm, Mapping):
-        statistics = {path: exact(value) for path, value in norm.items()}
-    elif norm is not None:
-        statistics = {}
-        carry(net.layers, Pass(params, off or {}, masks, None, 1, statistics), exact(norm))
-    logits = carry(net.layers, Pass(params, off or {}, masks, statistics, 1, {}), exact(x))
+    taken: dict[str, Carried] | None = None
+    if statistics is not None:
+        taken = {path: exact(value) for path, value in statistics.items()}
+    elif calibration is not None:
+        taken = {}
+        carry(net.layers, Pass(params, off or {}, masks, None, 1, taken), exact(calibration))
+    logits = carry(net.layers, Pass(params, off or {}, masks, taken, 1, {}), exact(x))
     return logits.value, logits.error + UNIT_ROUNDOFF
 
 

@@ -14,9 +14,9 @@ from weedout_core._contract.record import Backend, stack
 from weedout_core._networks.network import Network, activation_shapes, initial_statistics
 from weedout_core._random.stream import split
 from weedout_core.testing.draws import across, each, equal
-from weedout_core.testing.examples import Problem, plain_problems, problems
 from weedout_core.testing.precision import UNIT_ROUNDOFF
-from weedout_core.testing.scores import within
+from weedout_core.testing.problems import Problem, plain_problems, problems
+from weedout_core.testing.scored import within
 from weedout_core.testing.tolerances import bound
 
 #: Every switch of SGD, each where its absence shows: a decay that moves weights visibly, rates that fall.
@@ -60,7 +60,7 @@ def _trained(
 
 
 def _trees(state: TrainState) -> tuple[Mapping[str, Any], ...]:
-    return state.params, state.statistics, state.optimiser
+    return state.params, state.statistics, state.optimizer
 
 
 def _off(problem: Problem, steps: int, trained: Mapping[str, np.ndarray]) -> dict[str, float]:
@@ -165,13 +165,13 @@ def epochs_agree(backend: Backend, reference: Backend, problem: Problem, config:
         within(path, backend.to_numpy(got.statistics[path]), true, most + rounded)
     drawn = {path: backend.to_numpy(value) for path, value in got.params.items()}
     _compare("train_epoch", problem, losses.shape[1], drawn, trained)
-    for path, value in wanted.optimiser.items():
+    for path, value in wanted.optimizer.items():
         true = reference.to_numpy(value)
         # A velocity is a sum of the gradients, as the way of the weights is.
         most = bound("train weights")(
             losses.shape[1] * np.abs(true).max(), np.abs(true).max(), _terms(problem), losses.shape[1]
         )
-        within(f"velocity of {path}", backend.to_numpy(got.optimiser[path]), true, most + UNIT_ROUNDOFF)
+        within(f"velocity of {path}", backend.to_numpy(got.optimizer[path]), true, most + UNIT_ROUNDOFF)
 
 
 def bfloat16_step_agrees(backend: Backend, reference: Backend) -> None:

@@ -106,12 +106,10 @@ def backward(net: wc.Network, params: Any, masks: Any, inputs: list[np.ndarray],
 
 
 @np.errstate(over="ignore", invalid="ignore")  # overflow shows in the fitness
-def score_population(
-    net: Any, params: Any, norm: Any, population: Any, x: Any, y: Any, fitness: Any, precision: Any, chunk: Any
-) -> np.ndarray:
+def score_population(net: Any, params: Any, population: Any, batch: Any, scoring: Any) -> np.ndarray:
     scores = np.empty(population.size, dtype=np.float32)
-    for start in range(0, population.size, chunk):
-        part = slice(start, start + chunk)
+    for start in range(0, population.size, scoring.chunk):
+        part = slice(start, start + scoring.chunk)
         if population.masks is not None:
             masks = {site: mask[part] for site, mask in population.masks.items()}
         else:
@@ -121,7 +119,7 @@ def score_population(
         else:
             drawn = [draw_parameters(key, params) for key in population.weight_keys[part]]
             weights = {spec.path: np.stack([one[spec.path] for one in drawn]) for spec in params}
-        scores[part] = FITNESS[fitness](forward(net, weights, masks, x[None])[0], y)
+        scores[part] = FITNESS[scoring.fitness](forward(net, weights, masks, batch.x[None])[0], batch.y)
     return scores
 
 
@@ -131,8 +129,8 @@ def predict(net: Any, params: Any, statistics: Any, masks: Any, x: Any) -> np.nd
 
 
 def train_init(net: Any, plan: Any, keys: Any, params: Any, statistics: Any) -> wc.backend.TrainState:
-    if plan.optimiser is not None:
-        raise wc.errors.BackendError(f"the toy backend trains with SGD only, optimiser=None; got {plan.optimiser!r}.")
+    if plan.optimizer is not None:
+        raise wc.errors.BackendError(f"the toy backend trains with SGD only, optimizer=None; got {plan.optimizer!r}.")
     return wc.backend.TrainState(
         keys, 0, params, statistics, {path: np.zeros_like(value) for path, value in params.items()}
     )
@@ -153,7 +151,7 @@ def cropped(x: np.ndarray, crops: np.ndarray) -> np.ndarray:
 def train_epoch(
     net: Any, plan: Any, state: Any, masks: Any, x: Any, y: Any, batches: Any
 ) -> tuple[wc.backend.TrainState, wc.backend.EpochResult]:
-    config, params, velocity = plan.config, dict(state.params), dict(state.optimiser)
+    config, params, velocity = plan.config, dict(state.params), dict(state.optimizer)
     rates = wc.backend.learning_rates(config, plan.steps)[state.epoch * plan.steps :]
     decayed = wc.backend.decayed_paths(net, config)
     losses: list[np.ndarray] = []
@@ -173,5 +171,5 @@ def train_epoch(
             velocity[path] = config.momentum * velocity[path] + g
             move = g + config.momentum * velocity[path] if config.nesterov else velocity[path]
             params[path] = params[path] - float(rates[step]) * move
-    state = state._replace(epoch=state.epoch + 1, params=params, optimiser=velocity)
+    state = state._replace(epoch=state.epoch + 1, params=params, optimizer=velocity)
     return state, wc.backend.EpochResult(np.stack(losses, axis=1), np.stack(correct, axis=1))

@@ -58,8 +58,8 @@ def draws() -> list[dict[str, Any]]:
     entries: list[dict[str, Any]] = []
     for seed in SEEDS:
         key = wc.key(seed)
-        batch = wc.ask_tell.validation_batch(key, 3, 50, wc.SearchConfig(sparsity=0.5, batch=8))
-        calibration = wc.ask_tell.calibration_batch(key, 3, 50, wc.SearchConfig(sparsity=0.5, batch=8))
+        batch = wc.ask_tell.validation_batch(key, 3, 50, wc.SearchConfig(validation_batch=8))
+        calibration = wc.ask_tell.calibration_batch(key, 3, 50, wc.SearchConfig(validation_batch=8))
         batches = wc.backend.epoch_batches(
             [key], 2, wc.backend.train_plan(wc.TrainConfig(batch_size=5, augmentation="crop_flip"), 10)
         )

@@ -20,7 +20,7 @@ from weedout_core.lab.experiment.configuration import ExperimentConfig
 from weedout_core.lab.experiment.recipes import BROUGHT, recipe, recipe_text
 
 #: Fields that are no options of their part of the command line, and other names for options that would clash.
-_SKIPPED = {ExperimentConfig: {"search", "train"}, SearchConfig: {"sparsity"}, TrainConfig: set[str]()}
+_SKIPPED = {ExperimentConfig: {"search", "train"}}
 _RENAMED = {SearchConfig: {"precision": "search_precision"}, TrainConfig: {"precision": "train_precision"}}
 
 
@@ -113,7 +113,7 @@ def parse(arguments: list[str]) -> PaperOptions | PlanOptions | ConformOptions |
         return None
     if isinstance(parsed, ConformOptions):
         return parsed
-    search = SearchConfig(sparsity=0.0, **_values(SearchConfig, parsed.search))
+    search = SearchConfig(**_values(SearchConfig, parsed.search))
     given = _values(TrainConfig, parsed.train)
     train = TrainConfig(**recipe(parsed.experiment.network, parsed.experiment.dataset, given))
     config = ExperimentConfig(search=search, train=train, **_values(ExperimentConfig, parsed.experiment))

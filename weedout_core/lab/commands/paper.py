@@ -13,7 +13,7 @@ from weedout_core.errors import WeedoutWarning
 from weedout_core.lab.commands.options import PaperOptions, RunOptions
 from weedout_core.lab.commands.progress import progress, warn, warnings_said, write_line
 from weedout_core.lab.data.datasets import Dataset, load_dataset
-from weedout_core.lab.experiment.configuration import ExperimentConfig, checked_network, with_chunk, with_together
+from weedout_core.lab.experiment.configuration import Decided, ExperimentConfig, checked_network
 from weedout_core.lab.experiment.events import Event
 from weedout_core.lab.experiment.group import run_group
 from weedout_core.lab.experiment.rows import CurveRow, ResultRow, SearchRow, TimingRow
@@ -55,7 +55,7 @@ def run_paper(options: PaperOptions, arguments: Sequence[str], out: Console, err
         if run.save_parameters and (sentence := _without_parameters(folder)):
             warn(err, sentence)
         try:
-            _run_groups(with_chunk(config, folder.record.chunk), run, dataset, backend, folder, err)
+            _run_groups(config, run, dataset, backend, folder, err)
             _finish(config, folder, out)
         except KeyboardInterrupt:
             kept = f"{len(folder.committed)} of {len(folder.sparsities)} groups are kept in {path}"
@@ -102,8 +102,8 @@ def _run_groups(
                 lambda sentence: warn(err, sentence),
             )
             try:
-                decided = with_together(config, together[sparsity])
-                group = run_group(decided, sparsity, dataset, backend, on_event, kept.latest(), kept.offer)
+                decided = Decided(folder.record.chunk, together[sparsity])
+                group = run_group(config, decided, sparsity, dataset, backend, on_event, kept.latest(), kept.offer)
             except KeyboardInterrupt:
                 kept.flush()
                 raise

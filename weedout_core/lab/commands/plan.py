@@ -20,9 +20,7 @@ from weedout_core.lab.data.datasets import Dataset, load_dataset
 from weedout_core.lab.experiment.configuration import (
     ExperimentConfig,
     checked_network,
-    resolve_chunk,
-    resolve_together,
-    with_chunk,
+    decide,
 )
 
 _ALIKE = 1.1  # multiply-adds that differ by less take about the same time
@@ -72,13 +70,12 @@ def run_plan(options: PlanOptions, out: Console, err: Console) -> int:
     dataset = load_dataset(config.dataset, probe.data_dir, config.train_examples, config.test_examples)
     backend = load_backend(config.backend, config.device, config.devices)
     net = checked_network(config, dataset, backend)
-    config = with_chunk(config, resolve_chunk(config, net))
     with warnings_said(err):
-        together = resolve_together(config, net, backend, len(dataset.train.y) + len(dataset.test.y))
-    amount = work(config, dataset, together)
+        decided = decide(config, net, backend, len(dataset.train.y) + len(dataset.test.y))
+    amount = work(config, dataset, decided.together)
     write_line(out, f"{config.network} on {config.dataset}: {_sizes(net)}")
     out.print(_sparsities(config, net))
-    for line in _amounts(amount, dataset, config):
+    for line in _amounts(amount, dataset, config, decided.chunk):
         write_line(out, line)
     for line in _memory(backend, net, config, amount, len(dataset.train.y), probe.topology):
         write_line(out, line)
@@ -96,7 +93,7 @@ def work(config: ExperimentConfig, dataset: Dataset, together: int) -> Work:
     plan, tested = train_plan(config.train, len(dataset.train.y)), len(dataset.test.y)
     batch = len(dataset.validation.y)
     if config.search.batch_policy != "whole":
-        batch = min(config.search.batch, batch)
+        batch = min(config.search.validation_batch, batch)
     scored = evaluations(config.search)
     return Work(
         evaluations=None if scored is None else config.repeats * scored,
@@ -176,13 +173,13 @@ def _part(some: int, whole: int) -> str:
     return f"{some:,} ({100 * some / whole:.0f} %)"
 
 
-def _amounts(amount: Work, dataset: Dataset, config: ExperimentConfig) -> Iterator[str]:
+def _amounts(amount: Work, dataset: Dataset, config: ExperimentConfig, chunk: int) -> Iterator[str]:
     splits, groups = (len(dataset.train.y), len(dataset.validation.y), len(dataset.test.y)), len(config.sparsity)
     yield "{:,} training, {:,} validation and {:,} test examples".format(*splits)
     scored = "no end but patience"
     if amount.evaluations is not None:
         scored = f"at most {groups * amount.evaluations:,} candidates"
-    yield f"search: {scored}, each on {amount.batch:,} examples, {config.search.chunk} masks at once"
+    yield f"search: {scored}, each on {amount.batch:,} examples, {chunk} masks at once"
     steps = groups * amount.parts * amount.epochs * amount.steps
     yield f"training: {steps:,} steps of {amount.networks} networks with {amount.batch_size:,} examples each"
     yield (
@@ -199,7 +196,7 @@ def _memory(
         return
     # There the compacted networks are the largest.
     least = min(config.sparsity)
-    found = backend.compiled_memory(net, config.search_at(least), config.train, examples, amount.networks, topology)
+    found = backend.compiled_memory(net, least, config.search, config.train, examples, amount.networks, topology)
     where = topology or backend.device
     for program, size in found.items():
         yield f"memory of {program} at sparsity {least:g}, a device of {where}: {size / 2**30:.2f} GiB"
@@ -207,7 +204,7 @@ def _memory(
 
 def _measure(backend: Backend, net: Network, config: ExperimentConfig, amount: Work, sparsity: float) -> Probe:
     return measure(
-        backend, net, config.search_at(sparsity), config.train, batch=amount.batch, batch_size=amount.batch_size,
+        backend, net, sparsity, config.search, config.train, batch=amount.batch, batch_size=amount.batch_size,
         steps=amount.steps, networks=amount.networks, tested=amount.tested,
     )  # fmt: skip
 

@@ -12,13 +12,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from weedout_core import Network, SearchConfig, TrainConfig, compact, costs, key, mask_plan, mask_space
+from weedout_core import Network, SearchConfig, Subnetwork, TrainConfig, compact, costs, key, mask_plan, mask_space
 from weedout_core._phases.together import SparseNetworks, sparse_networks
 from weedout_core.backend import (
     Backend,
     MaskPlan,
     Origin,
     Parameters,
+    ScoredBatch,
+    Scoring,
     chunk_size,
     draw_population,
     epoch_batches,
@@ -63,6 +65,7 @@ class Timed(NamedTuple):
 def measure(
     backend: Backend,
     net: Network,
+    sparsity: float,
     search: SearchConfig,
     train: TrainConfig,
     *,
@@ -77,7 +80,8 @@ def measure(
     Args:
         backend: what computes.
         net: the parent.
-        search: the search phase, at one sparsity.
+        sparsity: of masks.
+        search: the search phase.
         train: the learning phase.
         batch: examples in a validation batch.
         batch_size: examples in a training step.
@@ -85,7 +89,7 @@ def measure(
         networks: how many are trained together.
         tested: examples in the test split.
     """
-    plan = mask_plan(mask_space(net), search.sparsity, search.sampling)
+    plan = mask_plan(mask_space(net), sparsity, search.sampling)
     units, devices = _CHEAP / costs(compact(net, plan.counts).net).macs, backend.devices
 
     def shared(examples: int) -> int:
@@ -161,14 +165,13 @@ def _scoring(
     specs = he_normal(net, search.fan, plan.kept if search.fan_counts == "kept" else None)
     params = backend.draw_parameters(key(0), specs) if population.weight_keys is None else specs
     running = map_tree(backend.asarray, initial_statistics(net))
-    norm = {"batch": None, "running": running, "recalibrated": backend.asarray(x)}[search.batch_norm]
+    more = {"batch": {}, "running": {"statistics": running}, "recalibrated": {"calibration": x}}[search.batch_norm]
+    scoring = Scoring(search.fitness, search.precision, chunk_size(plan, search))
 
     def run() -> np.ndarray:
-        fitness = backend.score_population(
-            net, params, norm, population, backend.asarray(x), backend.asarray(y), search.fitness, search.precision,
-            chunk_size(plan, search),
-        )  # fmt: skip
-        return backend.to_numpy(fitness)
+        placed = {name: backend.asarray(value) if name == "calibration" else value for name, value in more.items()}
+        batch = ScoredBatch(backend.asarray(x), backend.asarray(y), **placed)
+        return backend.to_numpy(backend.score_population(net, params, population, batch, scoring))
 
     return run
 
@@ -212,12 +215,15 @@ def _networks(
 ) -> tuple[SparseNetworks, Parameters, Parameters]:
     """Networks of one parent under masks of their own, with their weights and statistics before training."""
     drawn = map_tree(backend.to_numpy, backend.masks_from_keys(split(key(1), networks), plan))
-    masks = [map_tree(lambda mask, index=index: mask[index], drawn) for index in range(networks)]
+    one, statistics = map_tree(backend.to_numpy, backend.initialise(net, key(0))), initial_statistics(net) or None
+    each = [
+        Subnetwork(net, one, map_tree(lambda mask, index=index: mask[index], drawn), statistics)
+        for index in range(networks)
+    ]
     # Where masks keep different numbers of nodes, networks are not compacted side by side, but one alone would be.
-    sparse = sparse_networks(net, masks, networks, backend, train.compaction and bool(plan.counts))
-    one = map_tree(backend.to_numpy, backend.initialise(net, key(0)))
-    params, statistics = (sparse.smaller(backend, [tree] * networks) for tree in (one, initial_statistics(net)))
-    return sparse, params, statistics
+    sparse = sparse_networks(each, backend, train.compaction and bool(plan.counts))
+    params, moving = (sparse.smaller(backend, [tree] * networks) for tree in (each[0].params, each[0].moving))
+    return sparse, params, moving
 
 
 def _examples(net: Network, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from statistics import fmean
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -27,9 +28,10 @@ def describe(config: ExperimentConfig, event: Event) -> str:
             return (
                 f"{prefix} · search {repeat + 1}/{config.repeats} · generation {number} · best fitness {found.best:.4f}"
             )
-        case EpochTrained(_, epoch, first, cells):
-            train, test = 100 * epoch.train_accuracy.mean(), 100 * epoch.test_accuracy.mean()
-            number = f"{epoch.epoch}/{config.train.epochs}"
+        case EpochTrained(_, epochs, first, cells):
+            train = 100 * fmean(epoch.train_accuracy for epoch in epochs)
+            test = 100 * fmean(epoch.test_accuracy for epoch in epochs)
+            number = f"{event.epoch}/{config.train.epochs}"
             which = _networks(first, event.together, cells)
             return f"{prefix}{which} · epoch {number} · train {train:.2f} % · test {test:.2f} %"
         case GroupFinished():
@@ -85,8 +87,8 @@ def _place(config: ExperimentConfig, event: Event) -> float | None:
             return float(repeat or 0)  # searches may stop early, so a step is counted when it is over
         case PhaseStarted(_, "control", _):
             return float(config.repeats)
-        case EpochTrained(_, epoch, first, cells):
-            return config.repeats + (first * config.train.epochs + event.together * epoch.epoch) / cells
+        case EpochTrained(_, _, first, cells):
+            return config.repeats + (first * config.train.epochs + event.together * event.epoch) / cells
         case GroupFinished():
             return steps(config)
         case _:
@@ -103,7 +105,7 @@ def _plain(config: ExperimentConfig, console: Console) -> Callable[[Event], None
             case PhaseStarted():
                 while last:
                     write_line(console, describe(config, last.pop()))
-            case EpochTrained(_, epoch) if epoch.epoch % _every(config, event) and epoch.epoch != config.train.epochs:
+            case EpochTrained() if event.epoch % _every(config, event) and event.epoch != config.train.epochs:
                 return
             case _:
                 write_line(console, describe(config, event))

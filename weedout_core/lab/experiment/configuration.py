@@ -5,8 +5,8 @@ another, its networks are trained together, as many as memory holds. It is the u
 """
 
 import warnings
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
 
 from weedout_core import Network, SearchConfig, TrainConfig, key, mask_plan, mask_space
 from weedout_core._configs.checks import check_at_least, check_option, check_options, is_integer
@@ -46,7 +46,7 @@ class ExperimentConfig:
         control: a random member of the search's first generation, or an independent draw.
         validation_in_training: a fixed point: no arm is ever trained on the validation split.
         interval: the 95 % interval of the repeats.
-        search: the search phase; its ``sparsity`` is replaced by each of ``sparsity``.
+        search: the search phase.
         train: the learning phase.
     Raises:
         ConfigError: a field is out of its range.
@@ -70,7 +70,7 @@ class ExperimentConfig:
     control: Control = choice(17, "control", "member")
     validation_in_training: Literal["never"] = choice(19, "validation data in training", "never")
     interval: IntervalMethod = choice(21, "95 % interval of the repeats", "student_t")
-    search: SearchConfig = field(default_factory=lambda: SearchConfig(sparsity=0.0))
+    search: SearchConfig = field(default_factory=SearchConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
 
     def __post_init__(self) -> None:
@@ -93,10 +93,6 @@ class ExperimentConfig:
         check_at_least("together", self.together, 1, optional=True)
         _check_masks(self)
         key(self.seed)  # raises if it is out of range
-
-    def search_at(self, sparsity: float) -> SearchConfig:
-        """The search phase at one sparsity."""
-        return replace(self.search, sparsity=sparsity)
 
 
 def _check_masks(config: ExperimentConfig) -> None:
@@ -134,14 +130,23 @@ def checked_network(config: ExperimentConfig, dataset: Dataset, backend: Backend
     return net
 
 
-def resolve_chunk(config: ExperimentConfig, net: Network) -> int:
-    """How many candidates are scored at once. Decided once a run: floats may depend on it in the last bits."""
-    return chunk_size(mask_plan(mask_space(net), 0.0), config.search)
+class Decided(NamedTuple):
+    """What is decided once a run and kept in its record: floats may depend on it in the last bits.
+
+    Attributes:
+        chunk: candidates scored at once.
+        together: networks trained at once.
+    """
+
+    chunk: int
+    together: int
 
 
-def with_chunk(config: ExperimentConfig, chunk: int) -> ExperimentConfig:
-    """The configuration with the chunk that was decided for the run."""
-    return replace(config, search=replace(config.search, chunk=chunk))
+def decide(config: ExperimentConfig, net: Network, backend: Backend, examples: int) -> Decided:
+    """What a run decides as it begins. Arguments and warnings: as :func:`resolve_together`."""
+    # How many nodes a mask has does not depend on how many it removes.
+    chunk = chunk_size(mask_plan(mask_space(net), 0.0), config.search)
+    return Decided(chunk, resolve_together(config, net, backend, examples))
 
 
 def resolve_together(config: ExperimentConfig, net: Network, backend: Backend, examples: int) -> int:
@@ -178,8 +183,3 @@ def resolve_together(config: ExperimentConfig, net: Network, backend: Backend, e
         )
     cuts = -(-networks // max(1, fit))
     return -(-networks // cuts)
-
-
-def with_together(config: ExperimentConfig, together: int) -> ExperimentConfig:
-    """The configuration with the number of networks trained at once that was decided for the run."""
-    return replace(config, together=together)

@@ -28,20 +28,25 @@ class EpochTrained(NamedTuple):
 
     Attributes:
         sparsity: the group's.
-        epoch: of these cells.
+        epochs: what it showed of each of them.
         first: the first of them, counted from 0.
         cells: how many the group has.
     """
 
     sparsity: float
-    epoch: Epoch
+    epochs: tuple[Epoch, ...]
     first: int
     cells: int
 
     @property
     def together(self) -> int:
         """How many they are."""
-        return len(self.epoch.loss)
+        return len(self.epochs)
+
+    @property
+    def epoch(self) -> int:
+        """How many epochs they have done."""
+        return self.epochs[0].epoch
 
 
 class GroupFinished(NamedTuple):

@@ -5,8 +5,8 @@ Komodakis, "Wide Residual Networks" (BMVC 2016), section 3: 200 epochs, crops pa
 0.9 and decay 5e-4 (``TrainConfig``'s own, for every network). Their learning rate, 0.1, is for a batch of 128; it
 grows with the batch, to 0.8, after five epochs of warm-up (Goyal et al., "Accurate, large minibatch SGD", 2017,
 section 2), of fewer than fifty epochs after a tenth. In place of their three drops the rate follows a cosine, which
-ends at 0 for any number of epochs; theirs are ``--schedule step --step-epochs 60 120 160``. WRN-10-1 is the small one,
-for a subset of CIFAR on two cores.
+ends at 0 for any number of epochs; their own schedule is ``--schedule step --step-epochs 60 120 160``. WRN-10-1 is the
+small one, for a subset of CIFAR on two cores.
 """
 
 from collections.abc import Mapping

@@ -16,8 +16,8 @@ class GroupProgress(NamedTuple):
 
     Attributes:
         scored: for each repeat whose search has begun, the fitness of its generations so far.
-        trained: its networks in order: those that are trained, in the slices that were trained together, and the
-            slice in work after some epochs; () before the first epoch has ended.
+        trained: its networks in order: those that are trained, and those of the slice in work after some epochs; ()
+            before the first epoch has ended.
     """
 
     scored: Scored

@@ -16,12 +16,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from safetensors.numpy import load, save
 
-from weedout_core import Epoch, Trained
+from weedout_core import Epoch, Network, Subnetwork, Trained
 from weedout_core.errors import RunError
 from weedout_core.lab.experiment.so_far import NOTHING, Fetch, GroupProgress
 from weedout_core.lab.files import make_folder, read_file, remove_folder, write_file
+from weedout_core.nn import network_from_json, network_to_json
 
-_FORMAT = 2
+_FORMAT = 3
 
 
 _KEPT = 2
@@ -65,7 +66,7 @@ class Checkpoints:
     def latest(self) -> GroupProgress:
         """The progress of the newest checkpoint that is whole; ``NOTHING`` without one.
 
-        Those that are damaged are deleted: they would count as one of the two that are kept.
+        A damaged checkpoint is deleted: it would count as one of the two that are kept.
 
         Raises:
             RunError: one that is damaged cannot be deleted.
@@ -155,13 +156,14 @@ def _digest(content: bytes, facts: Mapping[str, Any]) -> str:
 
 
 def _plain(progress: GroupProgress) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Progress as arrays by name, and the numbers that tell how to read them."""
+    """Progress as arrays by name, and what tells how to read them."""
     arrays = {f"scored/{r}/{g}": fitness for r, found in enumerate(progress.scored) for g, fitness in enumerate(found)}
     for number, trained in enumerate(progress.trained):
         arrays |= {f"trained/{number}/{name}": value for name, value in _arrays_of(trained).items()}
     return arrays, {
         "generations": [len(found) for found in progress.scored],
         "epochs": [len(trained.history) for trained in progress.trained],
+        "networks": [network_to_json(trained.network.net) for trained in progress.trained[:1]],  # all have this one
     }
 
 
@@ -170,28 +172,36 @@ def _progress(arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> Gro
     scored = tuple(
         tuple(arrays[f"scored/{r}/{g}"] for g in range(count)) for r, count in enumerate(facts["generations"])
     )
-    trained = tuple(_trained(_tree(arrays, f"trained/{i}"), epochs) for i, epochs in enumerate(facts["epochs"]))
+    nets = [network_from_json(text) for text in facts["networks"]]
+    trained = tuple(
+        _trained(_tree(arrays, f"trained/{i}"), nets[0], epochs) for i, epochs in enumerate(facts["epochs"])
+    )
     return GroupProgress(scored, trained)
 
 
 def _arrays_of(trained: Trained) -> dict[str, np.ndarray]:
-    arrays = {f"{tree}/{path}": value for tree in _TREES for path, value in getattr(trained, tree).items()}
-    shown = {f"history/{name}": np.stack([getattr(epoch, name) for epoch in trained.history]) for name in _SHOWN}
+    network = trained.network
+    trees = {
+        "params": network.params,
+        "mask": network.mask or {},
+        "statistics": network.moving,
+        "velocity": trained.velocity,
+    }
+    arrays = {f"{name}/{path}": value for name, tree in trees.items() for path, value in tree.items()}
+    shown = {f"history/{name}": np.array([getattr(epoch, name) for epoch in trained.history]) for name in _SHOWN}
     return {**arrays, "losses": trained.losses, **shown}
 
 
-def _trained(arrays: Mapping[str, np.ndarray], epochs: int) -> Trained:
-    params, statistics, velocity = (_tree(arrays, name) for name in _TREES)
+def _trained(arrays: Mapping[str, np.ndarray], net: Network, epochs: int) -> Trained:
+    params, mask, statistics, velocity = (_tree(arrays, name) for name in ("params", "mask", "statistics", "velocity"))
     shown = [arrays[f"history/{name}"] for name in _SHOWN]
-    history = tuple(Epoch(epoch + 1, *(values[epoch] for values in shown)) for epoch in range(epochs))
-    return Trained(params, statistics, velocity, arrays["losses"], history)
+    history = tuple(Epoch(epoch + 1, *(float(values[epoch]) for values in shown)) for epoch in range(epochs))
+    network = Subnetwork(net, params, mask or None, statistics or None)
+    return Trained(network, velocity, arrays["losses"], history)
 
 
 def _tree(arrays: Mapping[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
     return {path.removeprefix(f"{name}/"): value for path, value in arrays.items() if path.startswith(f"{name}/")}
-
-
-_TREES = ("params", "statistics", "velocity")
 
 
 _SHOWN = Epoch._fields[1:]

@@ -21,7 +21,7 @@ from weedout_core._configs.checks import is_integer
 from weedout_core.backend import Backend
 from weedout_core.errors import RunError
 from weedout_core.lab.data.datasets import Dataset
-from weedout_core.lab.experiment.configuration import ExperimentConfig, resolve_chunk, resolve_together
+from weedout_core.lab.experiment.configuration import ExperimentConfig, decide
 from weedout_core.nn import network_to_json
 
 _FORMAT = 1
@@ -34,7 +34,7 @@ class Record(NamedTuple):
         format: of the folder.
         digest: SHA-256 of the identity, in hexadecimal.
         identity: the configuration, the dataset's digest, the network, the sampler's version.
-        choices: what was chosen where the paper leaves a choice, by row of the project's list.
+        choices: what was chosen where the paper leaves a choice, by row of docs/choices.md.
         chunk: candidates scored at once, decided when the run began.
         groups: the units of work: a sparsity, and how many networks are trained together, decided when the run began.
         environment: versions of what computes, and the device.
@@ -65,14 +65,14 @@ def new_record(
 ) -> Record:
     """The record of a run that is about to begin. Warns as ``resolve_together`` does."""
     identity = _identity(config, dataset, net)
-    together = resolve_together(config, net, backend, len(dataset.train.y) + len(dataset.test.y))
+    decided = decide(config, net, backend, len(dataset.train.y) + len(dataset.test.y))
     return Record(
         format=_FORMAT,
         digest=hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest(),
         identity=identity,
         choices=[_plain(choice._asdict()) for choice in choices(config, config.search, config.train)],
-        chunk=resolve_chunk(config, net),
-        groups=[{"sparsity": sparsity, "trained_together": together} for sparsity in config.sparsity],
+        chunk=decided.chunk,
+        groups=[{"sparsity": sparsity, "trained_together": decided.together} for sparsity in config.sparsity],
         environment=environment(backend),
         other_environments=[],
         command=shlex.join(["weedout", *arguments]),
@@ -82,7 +82,6 @@ def new_record(
 
 def _identity(config: ExperimentConfig, dataset: Dataset, net: Network) -> dict[str, Any]:
     identity = asdict(config)
-    del identity["search"]["sparsity"]  # each of the experiment's takes its place
     identity |= {
         "dataset_digest": dataset.digest,
         "network": json.loads(network_to_json(net)),

@@ -1,7 +1,7 @@
 """The folder of a run. Groups are committed whole into ``groups/``; the tables above are assembled from them.
 
-A process that is killed loses at most the group in work, and the same command continues. ``timings.csv`` is the
-only file with clock times: all others are equal for equal runs.
+A process that is killed loses what came after its last checkpoint, and the same command continues. ``timings.csv`` is
+the only file with clock times: every other file is equal for equal runs.
 """
 
 from collections.abc import Iterator, Sequence

@@ -21,7 +21,7 @@ Tree = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Compaction:
+class CompactedNetwork:
     """A smaller network, and what its arrays keep of the parent's. Hashable.
 
     The methods check shapes, which are known while a program is traced, and no values.
@@ -202,7 +202,7 @@ def kept_part(shape: Shape, kept: Mapping[int, Any]) -> Any:
 
 
 def _take(array: Any, kept: Mapping[int, Any]) -> Any:
-    """The last axis first: of it, a compiler of whole programs (JAX's, on a CPU) takes only what the others leave."""
+    """The last axis first: a compiler of whole programs, JAX's on a CPU, reads only what the other axes leave of it."""
     xp = array_namespace(array)
     for axis in sorted(kept, reverse=True):
         array = xp.take(array, kept[axis], axis=axis)

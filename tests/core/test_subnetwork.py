@@ -1,0 +1,205 @@
+"""The record that carries a network: checked when made, read-only, saved and loaded to the bit."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+import weedout_core as wc
+
+MLP = wc.mlp(3, (4, 4), 2)
+NORMED = wc.wide_resnet(10, 1, 3, (4, 4, 3), granularity="channel")
+VGG = wc.vgg(2, 3, (4, 4, 3), granularity="channel")
+
+
+def drawn(net: wc.Network, sparsity: float = 0.5) -> wc.Subnetwork:
+    return wc.draw_control(net, sparsity=sparsity, backend="numpy", key=wc.key(3)).network
+
+
+def same(one: Any, other: Any) -> bool:
+    if one is None or other is None:
+        return one is other
+    return one.keys() == other.keys() and all(
+        np.array_equal(one[path], other[path]) and one[path].dtype == other[path].dtype for path in one
+    )
+
+
+def assert_same(one: wc.Subnetwork, other: wc.Subnetwork) -> None:
+    assert one.net == other.net
+    for name in ("params", "mask", "statistics"):
+        assert same(getattr(one, name), getattr(other, name)), name
+
+
+def test_statistics_cannot_be_left_out_where_there_is_batch_normalisation() -> None:
+    params = drawn(NORMED).params
+    said = (
+        r"has batch normalisation, and its statistics must be given: .*trained\.network\.statistics.*initial_statistics"
+    )
+    with pytest.raises(wc.errors.ConfigError, match=said):
+        wc.Subnetwork(NORMED, params)
+    with pytest.raises(wc.errors.ConfigError, match=said):
+        wc.load_backend("numpy").apply(NORMED, params, np.zeros((1, 4, 4, 3)))
+    assert wc.Subnetwork(NORMED, params, statistics=wc.nn.initial_statistics(NORMED)).sparsity == 0
+    assert wc.Subnetwork(MLP, drawn(MLP).params).moving == {}, "None is for networks without"
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "said"),
+    [
+        (
+            {"params": {}},
+            wc.errors.ConfigError,
+            "params must be those of the network: 'dense_0/kernel' must have shape",
+        ),
+        ({"params": [1]}, wc.errors.ConfigError, "params must be a mapping of names to arrays; got list."),
+        ({"mask": {"hidden_0": np.ones(4, bool)}}, wc.errors.MaskError, "exactly the network's sites"),
+        ({"mask": {"hidden_0": np.ones(4), "hidden_1": np.ones(4)}}, wc.errors.MaskError, "must be of booleans"),
+        ({"statistics": {"norm/mean": np.ones(4)}}, wc.errors.ConfigError, "'norm/mean' must not be there"),
+    ],
+)
+@pytest.mark.usefixtures("unchecked")
+def test_what_does_not_fit_is_refused_when_it_is_made(
+    change: dict[str, Any], error: type[Exception], said: str
+) -> None:
+    with pytest.raises(error, match=said):
+        wc.Subnetwork(**{"net": MLP, "params": drawn(MLP).params, **change})
+
+
+def test_it_is_read_only_and_leaves_what_it_was_handed_writeable() -> None:
+    params = {path: np.array(value) for path, value in drawn(MLP).params.items()}
+    network = wc.Subnetwork(MLP, params)
+    with pytest.raises(ValueError, match="read-only"):
+        network.params["logits/bias"][0] = 1.0
+    params["logits/bias"][0] = 1.0
+
+
+@pytest.mark.parametrize("framework", ["jax.numpy", "torch"])
+def test_arrays_of_any_framework_that_numpy_reads_are_taken(framework: str) -> None:
+    xp = pytest.importorskip(framework)
+    wanted = {path: value.astype(np.float32) for path, value in drawn(MLP).params.items()}
+    network = wc.Subnetwork(MLP, {path: xp.asarray(value) for path, value in wanted.items()})
+    assert same(network.params, wanted)
+    assert all(isinstance(value, np.ndarray) for value in network.params.values())
+
+
+def test_what_numpy_cannot_read_is_named() -> None:
+    class Elsewhere:
+        shape = (2,)
+
+        def __array__(self, *_: Any, **__: Any) -> np.ndarray:
+            raise TypeError("it is on a device")
+
+    params = {**drawn(MLP).params, "logits/bias": Elsewhere()}
+    with pytest.raises(
+        wc.errors.ConfigError, match=r"'logits/bias' is Elsewhere, which it cannot \(it is on a device\)"
+    ):
+        wc.Subnetwork(MLP, params)
+    with pytest.raises(wc.errors.ConfigError, match="'logits/bias' is list, which it cannot"):
+        wc.Subnetwork(MLP, {**params, "logits/bias": [[1], [1, 2]]})
+
+
+def test_it_says_what_it_removes_and_what_it_costs() -> None:
+    network = drawn(MLP)
+    assert network.sparsity == 0.5
+    assert network.costs == wc.costs(MLP, network.mask)
+    assert wc.Subnetwork(MLP, network.params).costs == wc.costs(MLP)
+    small = drawn(NORMED).compact()
+    assert small.costs.macs == wc.costs(small.net).macs, "indices of Gather layers are no mask"
+
+
+@pytest.mark.parametrize("net", [MLP, NORMED, VGG], ids=["mlp", "wide_resnet", "vgg"])
+def test_compacted_it_computes_the_same(net: wc.Network) -> None:
+    backend, network = wc.load_backend("numpy"), drawn(net)
+    small, x = network.compact(), np.random.default_rng(0).normal(size=(5, *net.input_shape))
+    assert wc.costs(small.net).macs < wc.costs(net).macs
+    found, wanted = (backend.apply(one.net, one.params, x, one.mask, one.statistics) for one in (small, network))
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-12)  # float64, sums of at most some hundred terms
+    assert small.compact() is small, "it is compacted already"
+    parent = wc.Subnetwork(net, network.params, None, network.statistics)
+    assert parent.compact() is parent, "nothing is removed"
+
+
+@pytest.mark.parametrize("net", [MLP, NORMED], ids=["mlp", "wide_resnet"])
+@pytest.mark.parametrize("kind", ["masked", "parent", "compacted"])
+def test_saved_and_loaded_it_is_the_same_to_the_bit(net: wc.Network, kind: str, tmp_path: Path) -> None:
+    network = drawn(net)
+    if kind == "parent":
+        network = wc.Subnetwork(net, network.params, None, network.statistics)
+    network = network.compact() if kind == "compacted" else network
+    path = tmp_path / "network.safetensors"
+    path.write_bytes(b"an earlier one")
+    network.save(path)
+    assert_same(wc.Subnetwork.load(path), network)
+    assert [item.name for item in tmp_path.iterdir()] == ["network.safetensors"], "nothing is left beside it"
+
+
+def changed_bytes(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.write_bytes(bytes(content))
+
+
+def cut_short(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-7])
+
+
+def of_another_kind(path: Path) -> None:
+    save_file({"a": np.zeros(2)}, path)
+
+
+def of_another_network(path: Path) -> None:
+    _rewritten(path, lambda facts: {**facts, "network": wc.nn.network_to_json(wc.mlp(3, (5,), 2))})
+
+
+def with_no_network(path: Path) -> None:
+    _rewritten(path, lambda facts: {**facts, "network": "{}"})
+
+
+def with_no_params(path: Path) -> None:
+    _rewritten(path, lambda facts: {**facts, "trees": ["mask"]})
+
+
+def _rewritten(path: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    from safetensors import safe_open
+
+    opened: Any = safe_open
+    with opened(path, framework="numpy") as file:
+        header = dict(file.metadata())
+    header["subnetwork"] = json.dumps(change(json.loads(header["subnetwork"])))
+    save_file(load_file(path), path, header)
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (changed_bytes, "is damaged: its arrays are not those that were written."),
+        (cut_short, "cannot be read as a subnetwork: "),
+        (of_another_kind, 'must hold a subnetwork of the format "weedout subnetwork 1"; got None.'),
+        (of_another_network, r"is damaged: its arrays are not those of its network \("),
+        (with_no_network, "is damaged: its header describes no subnetwork "),
+        (with_no_params, r"is damaged: its arrays are not those of its network \("),
+        (Path.unlink, "cannot be read as a subnetwork: "),
+    ],
+)
+def test_what_is_not_what_was_written_is_refused(damage: Callable[[Path], None], said: str, tmp_path: Path) -> None:
+    path = tmp_path / "network.safetensors"
+    drawn(MLP).save(path)
+    damage(path)
+    with pytest.raises(wc.errors.RunError, match=said):
+        wc.Subnetwork.load(path)
+
+
+def test_where_it_cannot_be_written_nothing_is_lost(tmp_path: Path) -> None:
+    with pytest.raises(wc.errors.RunError, match=r"network cannot be written: No such file or directory\."):
+        drawn(MLP).save(tmp_path / "no folder" / "network")
+    with pytest.raises(wc.errors.RunError, match=r"^/ cannot be written: "):
+        drawn(MLP).save("/")
+    folder = tmp_path / "network"
+    folder.mkdir()
+    with pytest.raises(wc.errors.RunError, match="cannot be written: Is a directory"):
+        drawn(MLP).save(folder)
+    assert [item.name for item in tmp_path.iterdir()] == ["network"], "nothing half-written is left"

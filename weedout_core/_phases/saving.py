@@ -1,0 +1,90 @@
+"""A network and its arrays in a file of safetensors, the network as JSON in its header: the core's one file effect."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from os import PathLike
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from weedout_core._networks.network import Network, network_from_json, network_to_json
+from weedout_core.errors import ConfigError, RunError
+
+Tree = Mapping[str, np.ndarray]
+
+_FORMAT = "weedout subnetwork 1"
+
+
+def write(path: str | PathLike[str], net: Network, trees: Mapping[str, Tree]) -> None:
+    """Write a network and trees of arrays, by their names: whole, or not at all.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    from safetensors.numpy import save  # here and below: nothing else of the core needs it
+
+    arrays = {
+        f"{name}/{key}": np.ascontiguousarray(value) for name, tree in trees.items() for key, value in tree.items()
+    }
+    facts = {"network": network_to_json(net), "trees": list(trees), "sha256": _digest(arrays)}
+    _write(Path(path), save(arrays, {"format": _FORMAT, "subnetwork": json.dumps(facts)}))
+
+
+def read(path: str | PathLike[str]) -> tuple[Network, dict[str, Tree]]:
+    """Read what :func:`write` wrote; nothing is unpickled.
+
+    Raises:
+        RunError: the file cannot be read, or is not what was written.
+    """
+    header, arrays = _read(path)
+    if header.get("format") != _FORMAT:
+        raise RunError(f'{path} must hold a subnetwork of the format "{_FORMAT}"; got {header.get("format")!r}.')
+    try:
+        facts = json.loads(header["subnetwork"])
+        net, names, digest = network_from_json(facts["network"]), list(facts["trees"]), facts["sha256"]
+    except (ConfigError, KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{path} is damaged: its header describes no subnetwork ({error}).") from error
+    if digest != _digest(arrays):
+        raise RunError(f"{path} is damaged: its arrays are not those that were written.")
+    return net, {name: _tree(arrays, name) for name in names}
+
+
+def _read(path: str | PathLike[str]) -> tuple[dict[str, str], dict[str, np.ndarray]]:
+    from safetensors import SafetensorError, safe_open
+
+    opened = cast(Any, safe_open)
+    try:
+        with opened(path, framework="numpy") as file:
+            return dict(file.metadata() or {}), {key: file.get_tensor(key) for key in list(file.keys())}
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"{path} cannot be read as a subnetwork: {error}.") from error
+
+
+def _tree(arrays: Tree, name: str) -> dict[str, np.ndarray]:
+    return {key.removeprefix(f"{name}/"): value for key, value in arrays.items() if key.startswith(f"{name}/")}
+
+
+def _digest(arrays: Tree) -> str:
+    hashed = hashlib.sha256()
+    for key in sorted(arrays):
+        hashed.update(f"{key} {arrays[key].dtype} {arrays[key].shape}".encode())
+        hashed.update(arrays[key].tobytes())
+    return hashed.hexdigest()
+
+
+def _write(path: Path, content: bytes) -> None:
+    partial = path.parent / f"{path.name}.partial"
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise RunError(f"{path} cannot be written: {error.strerror}.") from error

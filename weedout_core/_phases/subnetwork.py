@@ -1,0 +1,133 @@
+"""The record that carries a network from phase to phase: what it is, what it keeps, its weights and statistics."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from os import PathLike
+from typing import Any, cast
+
+import numpy as np
+
+from weedout_core._compaction.making import compact, kept_indices
+from weedout_core._masks.plan import achieved_sparsity
+from weedout_core._networks.cost import Costs, costs
+from weedout_core._networks.network import (
+    Network,
+    checked_network_masks,
+    checked_parameters,
+    checked_statistics,
+    gather_space,
+    mask_space,
+)
+from weedout_core._phases import saving
+from weedout_core.errors import ConfigError, MaskError, RunError
+
+Tree = Mapping[str, np.ndarray]
+Given = Mapping[str, Any]  # arrays of any framework that NumPy can read; what is kept is NumPy's
+
+
+@dataclass(frozen=True, eq=False)
+class Subnetwork:
+    """A network, the nodes it keeps, its weights and its running statistics: in NumPy, read-only, for any backend.
+
+    A search finds one, training takes one and gives one, and an evaluation measures one.
+
+    Attributes:
+        net: the parent, or a compacted network.
+        params: {path: float ``shape``}.
+        mask: {site: bool ``shape``}, True where a node is kept, and of a compacted network the indices of its Gather
+            layers, {name: int ``(count,)``}; None keeps every node.
+        statistics: the running statistics of batch normalisation, {path: float ``(channels,)``}: of trained weights
+            those that training gave, of untrained ones ``wc.nn.initial_statistics(net)``; None where there is no
+            batch normalisation, and only there.
+    Raises:
+        ConfigError: params or statistics are not those of the network, or statistics are missing.
+        MaskError: the mask does not fit the network.
+    """
+
+    net: Network
+    params: Given
+    mask: Given | None = None
+    statistics: Given | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("params", "mask", "statistics"):
+            tree = getattr(self, name)
+            if tree is not None:
+                object.__setattr__(self, name, _hosted(name, tree))
+        checked_parameters(self.net, self.params)
+        checked_network_masks(self.net, self.mask, leading=0)
+        checked_statistics(self.net, self.statistics)
+
+    @property
+    def moving(self) -> Tree:
+        """The running statistics; {} where there are none."""
+        return {} if self.statistics is None else self.statistics
+
+    @property
+    def sparsity(self) -> float:
+        """The fraction of nodes removed, over all sites, in [0, 1]."""
+        return achieved_sparsity(self._sites)
+
+    @property
+    def costs(self) -> Costs:
+        """Parameters and multiply-adds, of the whole network and of what is kept."""
+        return costs(self.net, self._sites)
+
+    def compact(self) -> "Subnetwork":
+        """The smaller network that computes the same, wherever masks remove weights; itself where none can be.
+
+        Raises:
+            ConfigError: a site keeps no node.
+        """
+        if self.mask is None or gather_space(self.net):
+            return self
+        small = compact(self.net, {site: int(np.count_nonzero(mask)) for site, mask in self.mask.items()})
+        indices = kept_indices({site: self.mask[site] for site in small.sites})
+        statistics = None if self.statistics is None else small.gather(self.statistics, indices)
+        remaining = small.gather_masks(self.mask, indices)
+        return Subnetwork(small.net, small.gather(self.params, indices), remaining or None, statistics)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write it to a file of safetensors, its network as JSON in the header: whole, or not at all.
+
+        Raises:
+            RunError: the file cannot be written.
+        """
+        trees = {"params": self.params, "mask": self.mask, "statistics": self.statistics}
+        saving.write(path, self.net, {name: tree for name, tree in trees.items() if tree is not None})
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> "Subnetwork":
+        """Read what :meth:`save` wrote; nothing is unpickled.
+
+        Raises:
+            RunError: the file cannot be read, or is not what was written.
+        """
+        net, trees = saving.read(path)
+        try:
+            return cls(net, **cast(dict[str, Any], trees))
+        except (ConfigError, MaskError, TypeError) as error:
+            raise RunError(f"{path} is damaged: its arrays are not those of its network ({error}).") from error
+
+    @property
+    def _sites(self) -> dict[str, np.ndarray]:
+        """The mask without the indices of Gather layers; {} where every node is kept."""
+        return {site: self.mask[site] for site in mask_space(self.net)} if self.mask is not None else {}
+
+
+def _hosted(name: str, tree: Any) -> dict[str, np.ndarray]:
+    """Read-only views of arrays that NumPy can read, of any framework."""
+    if not isinstance(tree, Mapping):
+        raise ConfigError(f"{name} must be a mapping of names to arrays; got {type(tree).__name__}.")
+    found: dict[str, np.ndarray] = {}
+    for path, value in cast(Mapping[str, Any], tree).items():
+        try:
+            array = np.asarray(value).view()
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ConfigError(
+                f"{name} must be arrays that NumPy can read; {path!r} is {type(value).__name__}, which it cannot "
+                f"({str(error).splitlines()[0]}). Hand in backend.to_numpy of it."
+            ) from error
+        array.flags.writeable = False
+        found[path] = array
+    return found
