@@ -2,12 +2,14 @@
 
 import dataclasses
 import math
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import pytest
 
 import weedout_core as wc
+from weedout_core._algorithm.strategies import STRATEGIES
 from weedout_core._configs.checks import named_options
+from weedout_core._configs.search_config import Fitness, Strategy
 
 EVERY_SEARCH_CHOICE = {1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 18, 25}
 EVERY_TRAIN_CHOICE = {12, 16, 20, 23, 26}
@@ -245,3 +247,8 @@ def test_fields_that_take_a_name_say_which() -> None:
 def test_what_is_no_number_is_an_error(field: str, unchecked: None) -> None:
     with pytest.raises(wc.errors.ConfigError, match=f"{field} must be a finite number"):
         wc.TrainConfig(**cast(Any, {field: "a"}))
+
+
+def test_the_names_that_configurations_allow_are_the_functions_that_there_are() -> None:
+    assert set(get_args(Fitness)) == set(wc.backend.FITNESS)
+    assert set(get_args(Strategy)) == set(STRATEGIES)
