@@ -9,8 +9,6 @@ from weedout_core._algorithm.schedule import (
     check_plan,
     decayed_paths,
     epoch_batches,
-    epoch_crops,
-    epoch_order,
     learning_rates,
     train_plan,
 )
@@ -101,8 +99,6 @@ __all__ = [
     "decayed_paths",
     "draw_population",
     "epoch_batches",
-    "epoch_crops",
-    "epoch_order",
     "keep_smallest",
     "kept_indices",
     "learning_rates",

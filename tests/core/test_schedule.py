@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import weedout_core as wc
-from weedout_core._algorithm.schedule import check_plan
+from weedout_core._algorithm.schedule import check_plan, epoch_crops, epoch_order
 
 NET = wc.mlp(inputs=2, hidden=(6,), classes=2)
 CONFIG = wc.TrainConfig(epochs=3, batch_size=8, learning_rate=0.1)
@@ -156,7 +156,7 @@ def test_plans_are_hashable_and_carry_the_optimizer() -> None:
 @given(st.integers(0, 2**32 - 1), st.integers(0, 5), st.integers(1, 60), st.integers(1, 60))
 def test_an_epoch_is_a_permutation_cut_into_full_batches(seed: int, epoch: int, examples: int, batch: int) -> None:
     plan = wc.backend.TrainPlan(CONFIG, examples, min(batch, examples), None)
-    order = wc.backend.epoch_order(wc.key(seed), epoch, plan)
+    order = epoch_order(wc.key(seed), epoch, plan)
     assert order.dtype == np.int32
     assert order.shape == (examples // plan.batch_size, plan.batch_size)
     assert len(set(order.ravel().tolist())) == order.size, "no example twice in an epoch"
@@ -168,7 +168,7 @@ def test_an_epoch_is_a_permutation_cut_into_full_batches(seed: int, epoch: int, 
 
 def test_every_epoch_and_every_key_has_its_own_order() -> None:
     plan = wc.backend.TrainPlan(CONFIG, 50, 10, None)
-    orders = [wc.backend.epoch_order(wc.key(seed), epoch, plan) for seed in (0, 1) for epoch in (0, 1)]
+    orders = [epoch_order(wc.key(seed), epoch, plan) for seed in (0, 1) for epoch in (0, 1)]
     assert len({order.tobytes() for order in orders}) == 4
 
 
@@ -176,13 +176,13 @@ def test_every_epoch_and_every_key_has_its_own_order() -> None:
 
 
 def test_without_augmentation_there_are_no_crops() -> None:
-    assert wc.backend.epoch_crops(wc.key(0), 0, wc.backend.train_plan(CONFIG, 30)) is None
+    assert epoch_crops(wc.key(0), 0, wc.backend.train_plan(CONFIG, 30)) is None
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 5), st.integers(1, 30), st.integers(1, 7))
 def test_each_crop_is_the_high_word_of_a_product(seed: int, epoch: int, examples: int, batch: int) -> None:
     plan = wc.backend.TrainPlan(CROPPED, examples, min(batch, examples), None)
-    crops = wc.backend.epoch_crops(wc.key(seed), epoch, plan)
+    crops = epoch_crops(wc.key(seed), epoch, plan)
     assert crops is not None
     assert (crops.dtype, crops.shape) == (np.int32, (plan.steps, plan.batch_size, 3))
     count = plan.steps * plan.batch_size
@@ -193,7 +193,7 @@ def test_each_crop_is_the_high_word_of_a_product(seed: int, epoch: int, examples
     for place, crop in enumerate(places):
         expected = [words[3 * place + j] * (9, 9, 2)[j] // 2**32 for j in range(3)]
         assert crop == expected, f"row, column, mirrored of the example at place {place}"
-    again = wc.backend.epoch_crops(wc.key(seed), epoch, plan)
+    again = epoch_crops(wc.key(seed), epoch, plan)
     np.testing.assert_array_equal(again, crops, "the same key and epoch")
 
 
@@ -201,7 +201,7 @@ def test_crops_are_uniform_over_their_range() -> None:
     """Of n draws a value of probability p comes n·p times, with standard deviation √(n·p·(1 − p)); 5 are allowed."""
     assert wc.backend.CROP_MARGIN == 4, "a window may be moved by as much either way"
     plan = wc.backend.TrainPlan(CROPPED, 9000, 90, None)
-    crops = wc.backend.epoch_crops(wc.key(11), 0, plan)
+    crops = epoch_crops(wc.key(11), 0, plan)
     assert crops is not None
     flat = crops.reshape(-1, 3)
     for column, values in ((0, 9), (1, 9), (2, 2)):
@@ -215,7 +215,7 @@ def test_crops_are_uniform_over_their_range() -> None:
 
 def test_every_epoch_and_every_key_has_its_own_crops() -> None:
     plan = wc.backend.train_plan(CROPPED, 200)
-    crops = [wc.backend.epoch_crops(wc.key(seed), epoch, plan) for seed in (0, 1) for epoch in (0, 1)]
+    crops = [epoch_crops(wc.key(seed), epoch, plan) for seed in (0, 1) for epoch in (0, 1)]
     assert len({crop.tobytes() for crop in crops if crop is not None}) == 4
 
 
@@ -229,10 +229,10 @@ def test_each_network_has_the_batches_of_its_own_key(config: wc.TrainConfig) -> 
     assert (batches.order.dtype, batches.order.shape) == (np.int32, (3, 3, 8))
     assert (batches.crops is None) == (config.augmentation == "none")
     for index, key in enumerate(keys):
-        np.testing.assert_array_equal(batches.order[index], wc.backend.epoch_order(key, 2, plan))
+        np.testing.assert_array_equal(batches.order[index], epoch_order(key, 2, plan))
         if batches.crops is not None:
             assert (batches.crops.dtype, batches.crops.shape) == (np.int32, (3, 3, 8, 3))
-            np.testing.assert_array_equal(batches.crops[index], wc.backend.epoch_crops(key, 2, plan))
+            np.testing.assert_array_equal(batches.crops[index], epoch_crops(key, 2, plan))
 
 
 def test_augmentation_does_not_move_the_order() -> None:

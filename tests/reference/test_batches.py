@@ -7,6 +7,7 @@ import pytest
 
 import weedout_core as wc
 from weedout_core import TrainConfig
+from weedout_core._algorithm.schedule import epoch_crops
 from weedout_core.backend import TrainPlan
 from weedout_core.errors import ConfigError
 from weedout_numpy.batches import crop_images, data_crops, data_order, train_plan
@@ -48,7 +49,7 @@ def test_every_shift_is_drawn_and_half_the_images_are_mirrored() -> None:
 @pytest.mark.parametrize("augmentation", ["none", "crop_flip"])
 def test_the_core_draws_the_same_crops(augmentation: Any) -> None:
     plan = CROPPED._replace(config=TrainConfig(augmentation=augmentation))
-    found, expected = data_crops(key(3), 2, plan), wc.backend.epoch_crops(key(3), 2, plan)
+    found, expected = data_crops(key(3), 2, plan), epoch_crops(key(3), 2, plan)
     assert (found is None) == (expected is None) == (augmentation == "none")
     np.testing.assert_array_equal(np.array(found), np.array(expected))
 
