@@ -5,7 +5,7 @@ What a user calls, and what she gets, stands here. ``nn`` holds layers and netwo
 """
 
 from weedout_core import ask_tell, backend, errors, nn, random
-from weedout_core._compaction.making import compact
+from weedout_core._compaction.compaction import compact
 from weedout_core._configs.open_points import Choice, choices
 from weedout_core._configs.search_config import SearchConfig
 from weedout_core._configs.train_config import TrainConfig

@@ -13,8 +13,8 @@ from weedout_core._algorithm.schedule import (
     train_plan,
 )
 from weedout_core._compaction.compacted_network import CompactedNetwork
+from weedout_core._compaction.compaction import kept_indices, split_at_first_mask
 from weedout_core._compaction.kernels import Products, products
-from weedout_core._compaction.making import kept_indices, split_at_first_mask
 from weedout_core._configs.open_points import Precision
 from weedout_core._contract.calls import (
     Array,

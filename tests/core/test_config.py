@@ -1,4 +1,4 @@
-"""Configurations: every error, what each reading sets, and the list of choices."""
+"""Configurations: every error, what each reading sets, and the choices that they name."""
 
 import dataclasses
 import math

@@ -1,6 +1,7 @@
 """The record that carries a network: checked when made, read-only, saved and loaded to the bit."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -191,6 +192,16 @@ def test_what_is_not_what_was_written_is_refused(damage: Callable[[Path], None],
     damage(path)
     with pytest.raises(wc.errors.RunError, match=said):
         wc.Subnetwork.load(path)
+
+
+def test_without_safetensors_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    network, path = drawn(MLP), tmp_path / "network"
+    network.save(path)
+    for module in ("safetensors", "safetensors.numpy"):
+        monkeypatch.setitem(sys.modules, module, None)
+    for call in (network.save, wc.Subnetwork.load):
+        with pytest.raises(wc.errors.RunError, match=r"needs safetensors(\.numpy)?: pip install safetensors, or "):
+            call(path)
 
 
 def test_where_it_cannot_be_written_nothing_is_lost(tmp_path: Path) -> None:

@@ -11,10 +11,9 @@ from rich.console import Console
 
 import weedout_core as wc
 from weedout_core.lab.commands.progress import progress, steps
-from weedout_core.lab.experiment.cells import margin
 from weedout_core.lab.experiment.configuration import ExperimentConfig
 from weedout_core.lab.experiment.events import EpochTrained, Event, GenerationScored, GroupFinished, PhaseStarted
-from weedout_core.lab.experiment.rows import CurveRow, ResultRow, SearchRow
+from weedout_core.lab.experiment.rows import CurveRow, ResultRow, SearchRow, margin
 from weedout_core.lab.experiment.timings import Stopwatch, timing_line
 from weedout_core.lab.report.figures import figure2
 from weedout_core.lab.report.tables import close_calls, compare, results_table

@@ -16,7 +16,7 @@ _CHUNK_NODES = 2**24  # mask nodes that may exist at once when the configuration
 
 
 class Origin(NamedTuple):
-    """Where a candidate was drawn: generation ≥ 0, and its number in it, 0 … m−1."""
+    """Where a candidate was drawn: generation ≥ 0, and its number in it: 0 … m−1, from generation 1 on 1 … m−1."""
 
     generation: int
     candidate: int

@@ -30,7 +30,7 @@ from weedout_core._networks.layers import (
 )
 from weedout_core.errors import ConfigError
 
-#: The kept nodes of one site, or the union of those of several (``_union``).
+#: The kept nodes of one site, or the union of those of several (``unions.union``).
 Sites = tuple[str, ...]
 
 

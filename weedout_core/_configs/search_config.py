@@ -52,7 +52,7 @@ class SearchConfig:
         fan_counts: count the parent's nodes in the fan, or the kept ones.
         batch_norm: while scoring, batch normalisation takes the statistics of the batch, the running ones as they are
             before training (mean 0, variance 1), or a candidate's own on another batch of the same split.
-        winner_keeps, ties, not_finite: fixed points, see the module's text.
+        winner_keeps, ties, not_finite: fixed points, rows 10 and 18 of docs/choices.md.
         precision: of matrix products while scoring. "default" lets TPUs and GPUs round them; winners may differ.
         chunk: candidates whose masks exist at once, ≥ 1; None decides from the space. It changes no draw.
     Raises:

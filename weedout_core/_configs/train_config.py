@@ -34,7 +34,7 @@ class TrainConfig:
         compaction: train the smaller network that a mask leaves (exact masks), rather than the parent under its mask.
         compute: what weight layers multiply in: "bfloat16" where the device has it. Weights, statistics, logits and
             the loss stay float32.
-        mask_in_testing: a fixed point, see the module's text.
+        mask_in_testing: a fixed point, row 16 of docs/choices.md.
         precision: of matrix products while training. "default" is what the device does at full speed.
     Raises:
         ConfigError: a field is out of its range.

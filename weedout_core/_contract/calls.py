@@ -1,6 +1,6 @@
 """The calls of a backend: what a backend author writes, one type and its full text for each function.
 
-Arrays of a backend are opaque here. Random integers, indices and learning rates are decided by the core.
+Arrays of a backend are opaque here. Which words are drawn, and every index and learning rate, is specified by the core.
 """
 
 from collections.abc import Mapping
@@ -25,11 +25,11 @@ class TrainState(NamedTuple):
     """What changes while training R networks of one shape together. All arrays have a leading axis R.
 
     Attributes:
-        keys: uint32 ``(R, 2)``; with ``epoch`` the place in the random stream.
+        keys: uint32 ``(R, 2)``: with ``epoch`` they decide the order of the next epoch's data.
         epoch: epochs done.
         params: {path: ``(R, *shape)``}.
         statistics: what is not trained but changes, {path: ``(R, *shape)``}.
-        optimizer: the velocities, {path: ``(R, *shape)``}; with an optimizer of the user's, its own tree.
+        optimizer: the velocities, {path: ``(R, *shape)``}; with an optimizer of the user's, its own state, opaque here.
     """
 
     keys: Keys
@@ -51,7 +51,7 @@ class ScoredBatch(NamedTuple):
 
     Attributes:
         x, y: inputs ``(examples, *input_shape)`` and labels, int32 ``(examples,)``, on the device.
-        statistics: the statistics of every candidate, {path: ``(channels,)``}; None: those of the batch.
+        statistics: one set that all candidates take, {path: ``(channels,)``}; None: those of the batch.
         calibration: other inputs ``(others, *input_shape)``, on which each candidate takes statistics of its own; None:
             there are none. Given only where ``statistics`` is not.
     """
@@ -68,7 +68,7 @@ class Scoring(NamedTuple):
     Attributes:
         fitness: the name of the fitness function.
         precision: of matrix products.
-        chunk: masks of at most so many candidates need exist at once.
+        chunk: candidates that may be worked on at a time, to bound memory. No draw depends on it.
     """
 
     fitness: str
@@ -79,7 +79,7 @@ class Scoring(NamedTuple):
 @runtime_checkable
 class RandomBits(Protocol):
     def __call__(self, key: Key, n: int) -> Array:
-        """``wc.random.bits``: n words; ``to_numpy`` of them is uint32 ``(n,)``."""
+        """n words, equal to ``wc.random.bits`` to the bit; ``to_numpy`` of them is uint32 ``(n,)``."""
         ...
 
 
@@ -93,7 +93,7 @@ class KeepSmallest(Protocol):
 @runtime_checkable
 class MasksFromKeys(Protocol):
     def __call__(self, keys: Keys, plan: MaskPlan) -> Masks:
-        """``wc.backend.masks_from_keys``: uint32 NumPy ``(m, 2)`` → {site: bool ``(m, *shape)``}."""
+        """Equal to ``wc.backend.masks_from_keys``, to the bit: uint32 ``(m, 2)`` → {site: bool ``(m, *shape)``}."""
         ...
 
 
@@ -121,7 +121,8 @@ class ScorePopulation(Protocol):
         """The fitness of each candidate on one batch, ``(m,)``.
 
         ``params`` are the weights that all candidates share or, where the population has weight keys, the specs
-        from which each draws its own.
+        from which each draws its own. Masks are drawn by the population's plan and keys, or are its ``masks``. The
+        fitness is ``wc.backend.FITNESS[scoring.fitness]``, NaN where a logit is NaN.
         """
         ...
 
@@ -133,7 +134,7 @@ class Predict(Protocol):
     ) -> Array:
         """The logits ``(R, examples, classes)`` of R networks as they are used after training. None: no masks.
 
-        Batch normalisation takes the running statistics, {path: ``(R, *shape)``}.
+        All trees have a leading axis R. Batch normalisation takes the running statistics, {path: ``(R, *shape)``}.
         """
         ...
 
@@ -143,7 +144,10 @@ class TrainInit(Protocol):
     def __call__(
         self, net: Network, plan: TrainPlan, keys: Keys, params: Parameters, statistics: Parameters
     ) -> TrainState:
-        """The state before epoch 0 of R networks: momentum 0, weights as given."""
+        """The state before epoch 0 of R networks: velocities 0, weights as given. All trees have a leading axis R.
+
+        A backend may refuse a ``plan.optimizer`` or a ``plan.config.compute`` that it does not have.
+        """
         ...
 
 

@@ -1,7 +1,7 @@
 """The contract of a backend: a frozen record of pure functions bound to a device.
 
-The functions in the record are what a backend author writes (``_calls``); the methods below are built on them, once,
-for all backends, and check what users hand in.
+The functions in the record are what a backend author writes, each to the contract at its type in ``calls``. The methods
+below are built on them, once, for all backends, and check what users hand in.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -48,7 +48,7 @@ from weedout_core.errors import BackendError, ConfigError
 
 @dataclass(frozen=True)
 class Backend:
-    """A record of pure functions bound to a device. Full texts: the call types.
+    """A record of pure functions bound to a device. The contract of each is its type's text, in ``calls``.
 
     Attributes:
         name: the registered name.

@@ -1,7 +1,7 @@
 """The search phase as pure functions: ``init``, ``ask``, ``tell``. Paper, Algorithm 1, lines 1–10.
 
-The state is the origins of the candidates to score next and the history of those scored. What a step decides
-depends on the state and the fitness handed in, and on nothing else.
+The state is the configuration, the plan of the masks, the key, the candidates to score next, and the history. What a
+step decides depends on the state and the fitness handed in, and on nothing else.
 """
 
 from typing import Any, NamedTuple
@@ -83,7 +83,7 @@ def init(key: Key, space: Space, sparsity: Sparsity, config: SearchConfig = Sear
         sparsity: η, the fraction of nodes removed, in [0, 1), for all sites or {site: η}.
         config: the configuration.
     Raises:
-        ConfigError: the key is none, the space is empty, or the sparsity does not fit it.
+        ConfigError: the key is not a key, the space is empty, or the sparsity does not fit it.
     """
     if not space:
         raise ConfigError("there is nothing to search: the network has no Mask layer.")
@@ -177,7 +177,7 @@ def validation_batch(key: Key, generation: int, examples: int, config: SearchCon
 def calibration_batch(key: Key, generation: int, examples: int, config: SearchConfig) -> np.ndarray:
     """The examples on which candidates take their statistics under ``batch_norm="recalibrated"``.
 
-    Drawn as :func:`validation_batch` is, from the child 1 of its key.
+    Drawn as :func:`validation_batch` is, from ``fold_in(its key, 1)``.
     """
     if config.validation_batch >= examples:
         return np.arange(examples)

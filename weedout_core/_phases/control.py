@@ -41,7 +41,7 @@ def draw_control(
 
     Args:
         net, sparsity, backend, key, config: those of the search.
-        control: "member": one of the search's first generation, the winner itself once in m;
+        control: "member": one of the search's first generation, at most once in m the winner itself;
             "independent": drawn from a stream of its own.
     Raises:
         ConfigError, BackendError: before any work starts.

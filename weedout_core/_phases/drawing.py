@@ -1,4 +1,4 @@
-"""Drawing candidates: the weights that they share, or their own, and one of them from its origin."""
+"""Drawing candidates: their weights, shared or their own, and a single candidate from its origin."""
 
 from collections.abc import Mapping
 from typing import NamedTuple

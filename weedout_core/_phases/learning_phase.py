@@ -109,10 +109,12 @@ def train_together(
 ) -> tuple[Trained, ...]:
     """Train R sparse networks of one parent together, each with its own weights, mask and data order.
 
-    Args and errors: as :func:`train`, with one entry of ``networks``, ``keys``, ``resume`` and of what ``on_epoch`` is
-        handed for each network, and
-        checkpoint: called after each epoch but the last with the number of epochs done and a function that fetches
-            what can be resumed from the device.
+    Arguments and errors are those of :func:`train`, but ``networks``, ``keys``, ``resume`` and what ``on_epoch`` is
+    handed have one entry a network.
+
+    Args:
+        checkpoint: called after each epoch but the last, with the epochs done and a function that copies what can be
+            resumed off the device.
     """
     net = common_parent(networks)
     examples = checked_examples(net, data)

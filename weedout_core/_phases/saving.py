@@ -3,8 +3,8 @@
 import hashlib
 import json
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
 from os import PathLike
 from pathlib import Path
 from typing import Any, cast
@@ -25,7 +25,8 @@ def write(path: str | PathLike[str], net: Network, trees: Mapping[str, Tree]) ->
     Raises:
         RunError: the file cannot be written.
     """
-    from safetensors.numpy import save  # here and below: nothing else of the core needs it
+    with _needed():
+        from safetensors.numpy import save  # here and below: nothing else of the core needs it
 
     arrays = {
         f"{name}/{key}": np.ascontiguousarray(value) for name, tree in trees.items() for key, value in tree.items()
@@ -54,7 +55,8 @@ def read(path: str | PathLike[str]) -> tuple[Network, dict[str, Tree]]:
 
 
 def _read(path: str | PathLike[str]) -> tuple[dict[str, str], dict[str, np.ndarray]]:
-    from safetensors import SafetensorError, safe_open
+    with _needed():
+        from safetensors import SafetensorError, safe_open
 
     opened = cast(Any, safe_open)
     try:
@@ -62,6 +64,16 @@ def _read(path: str | PathLike[str]) -> tuple[dict[str, str], dict[str, np.ndarr
             return dict(file.metadata() or {}), {key: file.get_tensor(key) for key in list(file.keys())}
     except (OSError, SafetensorError) as error:
         raise RunError(f"{path} cannot be read as a subnetwork: {error}.") from error
+
+
+@contextmanager
+def _needed() -> Generator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise RunError(
+            f"to save and load networks needs {error.name}: pip install safetensors, or 'weedout-core[lab]'."
+        ) from error
 
 
 def _tree(arrays: Tree, name: str) -> dict[str, np.ndarray]:

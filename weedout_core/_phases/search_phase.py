@@ -92,7 +92,7 @@ def search(
     Returns:
         the winner and the history.
     Raises:
-        ConfigError, DataError, BackendError: before any work starts.
+        ConfigError, DataError, BackendError: before any candidate is scored.
         SearchError: no candidate of a generation has a finite fitness.
     """
     check_parent(net)

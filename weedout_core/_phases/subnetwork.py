@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from weedout_core._compaction.making import compact, kept_indices
+from weedout_core._compaction.compaction import compact, kept_indices
 from weedout_core._masks.plan import achieved_sparsity
 from weedout_core._networks.cost import Costs, costs
 from weedout_core._networks.network import (
@@ -36,9 +36,9 @@ class Subnetwork:
         params: {path: float ``shape``}.
         mask: {site: bool ``shape``}, True where a node is kept, and of a compacted network the indices of its Gather
             layers, {name: int ``(count,)``}; None keeps every node.
-        statistics: the running statistics of batch normalisation, {path: float ``(channels,)``}: of trained weights
-            those that training gave, of untrained ones ``wc.nn.initial_statistics(net)``; None where there is no
-            batch normalisation, and only there.
+        statistics: the running statistics of batch normalisation, {path: float ``(channels,)``}: after training those
+            that it gave, before it ``wc.nn.initial_statistics(net)``; None exactly where the network has no batch
+            normalisation.
     Raises:
         ConfigError: params or statistics are not those of the network, or statistics are missing.
         MaskError: the mask does not fit the network.
@@ -65,7 +65,7 @@ class Subnetwork:
 
     @property
     def sparsity(self) -> float:
-        """The fraction of nodes removed, over all sites, in [0, 1]."""
+        """The fraction of nodes removed over this network's own sites, in [0, 1]; those compacted away do not count."""
         return achieved_sparsity(self._sites)
 
     @property
@@ -74,7 +74,7 @@ class Subnetwork:
         return costs(self.net, self._sites)
 
     def compact(self) -> "Subnetwork":
-        """The smaller network that computes the same, wherever masks remove weights; itself where none can be.
+        """The smaller network that computes the same; this one where nothing can be removed.
 
         Raises:
             ConfigError: a site keeps no node.
@@ -91,7 +91,7 @@ class Subnetwork:
         """Write it to a file of safetensors, its network as JSON in the header: whole, or not at all.
 
         Raises:
-            RunError: the file cannot be written.
+            RunError: the file cannot be written, or the package safetensors is missing (the extra ``lab``).
         """
         trees = {"params": self.params, "mask": self.mask, "statistics": self.statistics}
         saving.write(path, self.net, {name: tree for name, tree in trees.items() if tree is not None})
@@ -101,7 +101,7 @@ class Subnetwork:
         """Read what :meth:`save` wrote; nothing is unpickled.
 
         Raises:
-            RunError: the file cannot be read, or is not what was written.
+            RunError: the file cannot be read, is not what was written, or the package safetensors is missing.
         """
         net, trees = saving.read(path)
         try:

@@ -1,4 +1,4 @@
-"""Sparse networks of one parent side by side: smaller networks, wherever their masks keep as many nodes."""
+"""Sparse networks of one parent side by side: smaller networks, wherever all masks keep the same number of nodes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from weedout_core._compaction.compacted_network import CompactedNetwork
-from weedout_core._compaction.making import compact, kept_indices
+from weedout_core._compaction.compaction import compact, kept_indices
 from weedout_core._contract.calls import Array
 from weedout_core._contract.record import Backend, map_tree, missing_layers, stack
 from weedout_core._networks.network import Network, gather_space
@@ -21,9 +21,9 @@ class SparseNetworks(NamedTuple):
 
     Attributes:
         net: the network that they are computed as.
-        compactions: what each could be made of by its own mask: where they are computed so, all the same.
+        compactions: the compaction by each network's own mask; they are used only where all are equal.
         indices: the nodes that each keeps, {site: int32 ``(kept,)``}.
-        masks: what ``net`` takes for masks, on the device with a leading axis R; None: the parent itself.
+        masks: what ``net`` takes for masks, on the device with a leading axis R; None: no masks.
     """
 
     net: Network
@@ -71,7 +71,7 @@ def common_parent(networks: Sequence[Subnetwork]) -> Network:
 
 
 def sparse_networks(networks: Sequence[Subnetwork], backend: Backend, compaction: bool = True) -> SparseNetworks:
-    """Networks of one parent, compacted where their masks keep as many nodes and the backend has the layers.
+    """Networks of one parent, compacted where all masks keep the same number of nodes and the backend has the layers.
 
     Args:
         networks: of one parent; one with Gather layers, as compaction leaves them, stays as it is.

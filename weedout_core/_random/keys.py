@@ -1,4 +1,4 @@
-"""Every derivation of a key, as one tree. What a draw is decided by stands here, and nowhere else in the core.
+"""Every derivation of a key in a search, a training or an experiment, as one tree.
 
 ::
 
@@ -14,11 +14,12 @@
        ├─ DATA_ORDER ─── epoch
        ├─ AUGMENTATION ─ epoch
        ├─ CONTROL ─┬─                     which member of the first generation is the control
-       │           └─ MASKS, WEIGHTS      an independent control is candidate 0 of a root of its own
+       │           └─ MASKS, WEIGHTS ─ 0 ─ 0     an independent control: a candidate of a root of its own
        └─ SELECTION ──── generation       what a strategy draws
 
 Each step is ``fold_in`` of a number: that of the stream, of the generation or epoch, of the candidate, the CRC-32 of
-the site's or the parameter's path. A candidate is therefore reproducible from (seed, generation, candidate).
+the site's or the parameter's path. A candidate is therefore reproducible from its root, its generation and its number
+in it. From generation 1 on fresh candidates are numbers 1 … m−1: place 0 is the survivor's.
 """
 
 import zlib

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from hypothesis import strategies as st
 
-from weedout_core._compaction.making import compact, kept_indices
+from weedout_core._compaction.compaction import compact, kept_indices
 from weedout_core._contract.record import Backend, missing_layers
 from weedout_core._masks.plan import MaskPlan, mask_plan, masks_from_keys
 from weedout_core._networks.architectures import mlp

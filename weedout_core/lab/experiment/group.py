@@ -20,10 +20,18 @@ from weedout_core import (
 from weedout_core._random.keys import of_repeat
 from weedout_core.backend import Backend, Examples, best_overall
 from weedout_core.lab.data.datasets import Dataset
-from weedout_core.lab.experiment.cells import Cell, curve_row, result_row, search_row
 from weedout_core.lab.experiment.configuration import Decided, ExperimentConfig, network
 from weedout_core.lab.experiment.events import EpochTrained, Event, GenerationScored, GroupFinished, PhaseStarted
-from weedout_core.lab.experiment.rows import ARMS, CurveRow, ResultRow, SearchRow
+from weedout_core.lab.experiment.rows import (
+    ARMS,
+    Cell,
+    CurveRow,
+    ResultRow,
+    SearchRow,
+    curve_row,
+    result_row,
+    search_row,
+)
 from weedout_core.lab.experiment.slices import Checkpoint, slices, train_slices
 from weedout_core.lab.experiment.so_far import NOTHING, Fetch, GroupProgress, Scored
 from weedout_core.random import Key

@@ -1,8 +1,8 @@
 """Compaction: sparsity made physical. A network and the nodes it keeps → a smaller network.
 
-Exact masks keep as many nodes in every candidate, so the smaller network is the same for all of them, and only the
-indices of what they keep differ. Masks of single nodes thin out a convolution's products and remove none of its
-weights: they stay masks.
+Exact masks keep the same number of nodes in every candidate, so the smaller network is the same for all of them, and
+only the indices of what they keep differ. Masks of single nodes thin out a convolution's products and remove none of
+its weights: they stay masks.
 """
 
 import math
