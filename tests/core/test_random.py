@@ -1,6 +1,9 @@
 """The random stream is jax.random's, bit for bit, and a draw depends on its key and its index alone."""
 
+import json
 import zlib
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
@@ -239,3 +242,60 @@ def test_fold_in_takes_the_integers_of_numpy() -> None:
 def test_fold_in_of_anything_else_is_an_error(number: object) -> None:
     with pytest.raises(wc.errors.ConfigError, match="fold_in takes"):
         wc.random.fold_in(wc.key(1), number)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("held", [lambda key: key.tolist(), lambda key: np.array(json.loads(json.dumps(key.tolist())))])
+@pytest.mark.parametrize("name", ["numpy", "jax", "torch"])
+def test_a_key_that_went_through_json_draws_what_it_drew_before(name: str, held: Callable[[np.ndarray], Any]) -> None:
+    pytest.importorskip("weedout_numpy" if name == "numpy" else name)
+    backend, space, net = wc.load_backend(name), {"site": (50,)}, wc.mlp(3, (4,), 2)
+    for seed in (0, 7, 2**64 - 1):
+        key = wc.key(seed)
+        wanted = backend.to_numpy(backend.sample_masks(key, space, sparsity=0.5, count=3)["site"])
+        found = backend.to_numpy(backend.sample_masks(held(key), space, sparsity=0.5, count=3)["site"])
+        np.testing.assert_array_equal(found, wanted)
+        drawn, again = (backend.initialise(net, one)["logits/kernel"] for one in (key, held(key)))
+        np.testing.assert_array_equal(backend.to_numpy(again), backend.to_numpy(drawn))
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    "wrong", [0, [1, 2, 3], [-1, 2], [0, 2**32], [0.0, 1.0], "key", None, np.array([[0, 1]], np.uint32), [True, False]]
+)
+def test_what_is_no_key_is_refused_at_every_door(wrong: Any) -> None:
+    backend, space = wc.load_backend("numpy"), {"site": (5,)}
+    for door in (
+        lambda: backend.sample_masks(wrong, space, sparsity=0.5, count=2),
+        lambda: backend.initialise(wc.mlp(3, (4,), 2), wrong),
+        lambda: wc.ask_tell.init(wrong, space, 0.5),
+    ):
+        with pytest.raises(
+            wc.errors.ConfigError, match=r"key must be uint32 of shape \(2,\), from wc\.key\(seed\); got"
+        ):
+            door()
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_typed_key_of_jax_is_refused_in_a_sentence() -> None:
+    jax = pytest.importorskip("jax")
+    with pytest.raises(wc.errors.ConfigError, match="key must be uint32 of shape"):
+        wc.ask_tell.init(jax.random.key(0), {"site": (5,)}, 0.5)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("framework", ["numpy", "jax.numpy"])
+@pytest.mark.parametrize("dtype", ["int64", "int32", "uint64", "float32"])
+def test_words_of_another_dtype_draw_nothing(framework: str, dtype: str) -> None:
+    xp = pytest.importorskip(framework)
+    if framework == "jax.numpy" and dtype.endswith("64"):
+        dtype = dtype.replace("64", "16")  # JAX has none of 64 bits unless it is told to
+    keys = xp.asarray([[1, 2]], dtype=dtype)
+    for draw in (
+        lambda: wc.random.bits(keys, 3),
+        lambda: wc.random.bits_at(keys, xp.arange(3, dtype=xp.uint32)),
+        lambda: wc.random.fold_in(keys, 1),
+        lambda: wc.random.split(keys[0], 3),
+    ):
+        with pytest.raises(wc.errors.ConfigError, match=rf"keys must be uint32 .* got {dtype}"):
+            draw()

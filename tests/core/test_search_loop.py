@@ -461,7 +461,7 @@ def test_with_a_shared_parent_and_sparsity_0_both_arms_are_the_same_network(back
     assert result.origin == wc.backend.Origin(0, 0), "all candidates tie, and ties go to the lowest index"
 
 
-@pytest.mark.parametrize("seed", [0, np.zeros(2, dtype=np.int64), np.zeros(3, dtype=np.uint32)])
+@pytest.mark.parametrize("seed", [0, np.array([-1, 0]), np.zeros(2), np.zeros(3, dtype=np.uint32)])
 def test_a_key_that_is_none_is_an_error(seed: Any, unchecked: None) -> None:
     config, text = wc.SearchConfig(population=2), r"key must be uint32 of shape \(2,\), from wc.key"
     network = wc.Subnetwork(NET, wc.load_backend("numpy").initialise(NET, KEY))

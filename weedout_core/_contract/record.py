@@ -42,7 +42,7 @@ from weedout_core._networks.network import (
     checked_statistics,
 )
 from weedout_core._random.annotations import Key
-from weedout_core._random.stream import split
+from weedout_core._random.stream import checked_key, split
 from weedout_core.errors import BackendError, ConfigError
 
 
@@ -90,11 +90,11 @@ class Backend:
         Returns:
             {site: bool ``(count, *shape)``}, True where a node is kept.
         """
-        return self.masks_from_keys(split(key, count), mask_plan(space, sparsity, sampling))
+        return self.masks_from_keys(split(checked_key(key), count), mask_plan(space, sparsity, sampling))
 
     def initialise(self, net: Network, key: Key, specs: Specs | None = None) -> Parameters:
         """Draw initial weights: He-normal with the parent's fan-in, unless ``specs`` say otherwise."""
-        return self.draw_parameters(key, he_normal(net) if specs is None else specs)
+        return self.draw_parameters(checked_key(key), he_normal(net) if specs is None else specs)
 
     def apply(
         self, net: Network, params: Parameters, x: Any, masks: Masks | None = None, statistics: Parameters | None = None

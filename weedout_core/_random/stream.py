@@ -51,11 +51,26 @@ def key(seed: int) -> Key:
 
 
 def checked_key(key: Any) -> Key:
-    """A key as NumPy, whatever framework holds it, or ConfigError if it is none, such as a bare seed."""
-    words = np.asarray(key)
-    if words.shape != (2,) or words.dtype != np.uint32:
+    """A key as NumPy, whatever holds its two words, or ConfigError if it is none, such as a bare seed.
+
+    Integers of another dtype are taken where they are words, as those that went through JSON are.
+    """
+    try:
+        words = np.asarray(key)
+    except (TypeError, ValueError, RuntimeError):  # of a framework's own kind, as jax.random.key gives
+        words = np.empty(0)
+    integers = words.shape == (2,) and words.dtype.kind in "iu"
+    if not integers or not all(0 <= int(word) < 2**32 for word in words):
         raise ConfigError(f"key must be uint32 of shape (2,), from wc.key(seed); got {key!r}.")
-    return words
+    return words.astype(np.uint32, copy=False)
+
+
+def _check_words(keys: Any) -> None:
+    """Raise ConfigError for keys of another dtype, of which other numbers would be drawn. For traced arrays too."""
+    if keys.dtype != array_namespace(keys).uint32:
+        raise ConfigError(
+            f"keys must be uint32 (*batch, 2), from wc.key(seed); got {keys.dtype}. Take .astype of uint32."
+        )
 
 
 def _shift_right(words: Any, places: int) -> Any:
@@ -100,6 +115,7 @@ def bits(key: Any, n: int) -> Any:
         uint32 ``(*batch, n)``, uniform over all words.
     """
     xp = array_namespace(key)
+    _check_words(key)
     if not 0 <= n <= 2**32:
         raise ConfigError(f"the number of words must be in [0, 2^32]; got {n}.")
     if is_numpy_namespace(xp):
@@ -133,6 +149,7 @@ def bits_at(key: Any, counters: Any) -> Any:
         counters: uint32 ``(n,)``, or any shape that broadcasts against ``(*batch, 1)``.
     """
     xp = array_namespace(key)
+    _check_words(key)
     word0, word1 = threefry2x32(key[..., 0:1], key[..., 1:2], xp.zeros_like(counters), counters)
     return word0 ^ word1
 
@@ -146,9 +163,10 @@ def fold_in(key: Any, data: Any) -> Any:
     Returns:
         uint32 ``(*batch, 2)`` after broadcasting.
     Raises:
-        ConfigError: the number is out of range, or an array is not uint32.
+        ConfigError: the number is out of range, or keys or numbers are arrays of another dtype.
     """
     xp = array_namespace(key)
+    _check_words(key)
     if isinstance(data, np.generic):
         data = cast(Any, data).item()
     if isinstance(data, int):
