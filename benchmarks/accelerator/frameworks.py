@@ -43,11 +43,6 @@ class Framework(NamedTuple):
         return import_module(f"weedout_{self.name}.engines").ENGINES
 
     @property
-    def devices(self) -> str:
-        """The kind of device, as the tables of engines have it."""
-        return "cpu" if self.platform == "cpu" else "accelerator"
-
-    @property
     def platform(self) -> str:
         """Where it computes, in the framework's own word."""
         if self.name == "jax":
@@ -56,7 +51,7 @@ class Framework(NamedTuple):
 
     def fastest(self, computed: wc.backend.Products) -> str:
         """The engine that our rule takes."""
-        return import_module(f"weedout_{self.name}.engines").FASTEST[self.devices][computed]
+        return import_module(f"weedout_{self.name}.engines").fastest_engine(self.platform, computed)
 
 
 def framework(name: str) -> Framework:

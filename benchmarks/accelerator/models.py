@@ -39,9 +39,7 @@ class Scored(NamedTuple):
 
     def task(self, one: Framework) -> Task:
         """What is scored, with weights that the framework's backend draws."""
-        device = one.connect()
-        drawn = {path: device.to_numpy(value) for path, value in device.initialise(self.net, wc.key(0)).items()}
-        return search_task(self.net, SPARSITY, self.candidates, self.batch, drawn)
+        return search_task(self.net, SPARSITY, self.candidates, self.batch, weights(one, self.net))
 
 
 def scored(quick: bool) -> list[Scored]:
@@ -60,6 +58,12 @@ def _scored(label: str, net: wc.Network, candidates: int, batch: int, everybody:
     kept = wc.mask_plan(wc.mask_space(net), SPARSITY).counts
     computed = wc.backend.products(wc.compact(wc.backend.split_at_first_mask(net)[1], kept), own_weights=False)
     return Scored(label, net, candidates, batch, everybody, computed)
+
+
+def weights(one: Framework, net: wc.Network) -> dict[str, np.ndarray]:
+    """The parent's initial weights, drawn on the device: the reference takes long for the large ones."""
+    device = one.connect()
+    return {path: device.to_numpy(value) for path, value in device.initialise(net, wc.key(0)).items()}
 
 
 def mlp(quick: bool) -> wc.Network:

@@ -164,13 +164,12 @@ def _scoring(
     population = draw_population(key(0), plan, search, [Origin(0, index) for index in range(candidates)])
     specs = he_normal(net, search.fan, plan.kept if search.fan_counts == "kept" else None)
     params = backend.draw_parameters(key(0), specs) if population.weight_keys is None else specs
-    running = map_tree(backend.asarray, initial_statistics(net))
-    more = {"batch": {}, "running": {"statistics": running}, "recalibrated": {"calibration": x}}[search.batch_norm]
+    running, others = map_tree(backend.asarray, initial_statistics(net)), backend.asarray(x)
+    normed = {"batch": {}, "running": {"statistics": running}, "recalibrated": {"calibration": others}}
     scoring = Scoring(search.fitness, search.precision, chunk_size(plan, search))
 
     def run() -> np.ndarray:
-        placed = {name: backend.asarray(value) if name == "calibration" else value for name, value in more.items()}
-        batch = ScoredBatch(backend.asarray(x), backend.asarray(y), **placed)
+        batch = ScoredBatch(backend.asarray(x), backend.asarray(y), **normed[search.batch_norm])
         return backend.to_numpy(backend.score_population(net, params, population, batch, scoring))
 
     return run
