@@ -36,6 +36,7 @@ from weedout_core._contract.calls import (
     TrainState,
 )
 from weedout_core._contract.memory import share_of_memory
+from weedout_core._contract.process_settings import ProcessSetting, ProcessSettings
 from weedout_core._contract.record import Backend, check_layers, map_tree
 from weedout_core._contract.sgd import sgd_step
 from weedout_core._masks.plan import (
@@ -75,6 +76,8 @@ __all__ = [
     "Population",
     "Precision",
     "Predict",
+    "ProcessSetting",
+    "ProcessSettings",
     "Products",
     "RandomBits",
     "Sampling",

@@ -19,6 +19,7 @@ from weedout_core.errors import BackendError
 from weedout_jax import ahead, engines, masks, network, randomness, scoring, training
 from weedout_jax.compiling import compile_seconds, keep_programs
 from weedout_jax.devices import everywhere, find_mesh, memory
+from weedout_jax.fence import our_settings
 
 
 def connect(
@@ -61,6 +62,7 @@ def connect(
         compiled_memory=partial(ahead.compiled_memory, mesh),
         compile_seconds=compile_seconds,
         memory=memory(mesh),
+        fence=our_settings,
     )
 
 

@@ -26,7 +26,7 @@ _PATCHES = 2**23  # of windows that are written out
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def convolve(h: jax.Array, kernel: jax.Array, stride: int, precision: str) -> jax.Array:
+def convolve(h: jax.Array, kernel: jax.Array, stride: int, precision: str | None) -> jax.Array:
     """W ``(window, window, channels, features)``, over images with ``(window − 1) / 2`` zeros on each side."""
     window, _, channels, features = kernel.shape
     if window == 1:
@@ -40,11 +40,11 @@ def convolve(h: jax.Array, kernel: jax.Array, stride: int, precision: str) -> ja
     return _in_parts(lambda x: _convolve_rows(x, kernel, stride, precision), h, some)
 
 
-def _forward(h: jax.Array, kernel: jax.Array, stride: int, precision: str) -> Any:
+def _forward(h: jax.Array, kernel: jax.Array, stride: int, precision: str | None) -> Any:
     return convolve(h, kernel, stride, precision), (h, kernel)
 
 
-def _backward(stride: int, precision: str, saved: Any, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _backward(stride: int, precision: str | None, saved: Any, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
     h, kernel = saved
     if len(kernel) == 1 or stride > 1:
         return _backward_of_patches(h, kernel, gradient, stride, precision)
@@ -81,7 +81,7 @@ def _in_parts(product: Callable[[jax.Array], jax.Array], h: jax.Array, some: int
     return y.reshape(len(h), *y.shape[2:])
 
 
-def _convolve_rows(h: jax.Array, kernel: jax.Array, stride: int, precision: str) -> jax.Array:
+def _convolve_rows(h: jax.Array, kernel: jax.Array, stride: int, precision: str | None) -> jax.Array:
     """A convolution along the rows of an image alone, in which the window's rows are channels.
 
     With 26 channels XLA's convolution of images takes a CPU twice as long, and one of its cores.
@@ -99,7 +99,7 @@ def _convolve_rows(h: jax.Array, kernel: jax.Array, stride: int, precision: str)
     return y.reshape(images, -(-height // stride), -(-width // stride), features)
 
 
-def _kernel_gradient(h: jax.Array, kernel: jax.Array, gradient: jax.Array, precision: str) -> jax.Array:
+def _kernel_gradient(h: jax.Array, kernel: jax.Array, gradient: jax.Array, precision: str | None) -> jax.Array:
     """``∂L/∂W`` for stride 1."""
     window, _, channels, features = kernel.shape
     if _in_fewer_products(kernel):
@@ -126,7 +126,7 @@ def _summed(product: Callable[..., jax.Array], h: jax.Array, gradient: jax.Array
 
 
 def _backward_of_patches(
-    h: jax.Array, kernel: jax.Array, gradient: jax.Array, stride: int, precision: str
+    h: jax.Array, kernel: jax.Array, gradient: jax.Array, stride: int, precision: str | None
 ) -> tuple[jax.Array, jax.Array]:
     """The gradients where the window of each output is written out as a row of a matrix."""
     window, features = len(kernel), kernel.shape[-1]

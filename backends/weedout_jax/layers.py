@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from weedout_core.backend import Precision
 from weedout_jax import cpu_convolution
 
 
@@ -20,13 +21,18 @@ class Arithmetic(NamedTuple):
 
     Attributes:
         platform: "cpu", "gpu" or "tpu".
-        precision: "highest" or "default".
+        precision: "highest"; None leaves it to the caller's ``default_matmul_precision``.
         compute: the type of the operands, "float32" or "bfloat16".
     """
 
     platform: str
-    precision: str
+    precision: str | None
     compute: str = "float32"
+
+
+def products_of(precision: Precision) -> str | None:
+    """The precision of products as ``Arithmetic`` has it: "default" is the caller's."""
+    return None if precision == "default" else precision
 
 
 def dense(h: jax.Array, kernel: jax.Array, bias: jax.Array, how: Arithmetic) -> jax.Array:
@@ -42,7 +48,7 @@ def convolve(h: jax.Array, kernel: jax.Array, stride: int, how: Arithmetic) -> j
     return product(h.astype(how.compute), kernel.astype(how.compute), stride, how.precision).astype(h.dtype)
 
 
-def _convolve(h: jax.Array, kernel: jax.Array, stride: int, precision: str) -> jax.Array:
+def _convolve(h: jax.Array, kernel: jax.Array, stride: int, precision: str | None) -> jax.Array:
     # Not "SAME", which pads an even image less on the left than on the right where the stride is 2.
     margin = (len(kernel) // 2, len(kernel) // 2)
     return lax.conv_general_dilated(

@@ -28,7 +28,7 @@ from weedout_core.backend import (
 from weedout_core.nn import Layer, ParameterSpec, parameter_shapes
 from weedout_jax.devices import AXIS, everywhere, platform, shared
 from weedout_jax.engines import fastest_engine
-from weedout_jax.layers import Arithmetic
+from weedout_jax.layers import Arithmetic, products_of
 from weedout_jax.masks import draw_masks, kept_indices
 from weedout_jax.network import has_convolutions, nodes_first, run_layers, widest
 from weedout_jax.randomness import kept_normals
@@ -147,7 +147,7 @@ class Program(NamedTuple):
 def score(candidates: dict[str, Any], params: Mapping[str, Any], batch: ScoredBatch, *, program: Program) -> jax.Array:
     """The program: candidates ``(devices × chunks × chunk, …)`` → fitness, each device its own share."""
     net, specs, plan, fitness = program.net, program.specs, program.plan, FITNESS[program.scoring.fitness]
-    how = Arithmetic(platform(program.mesh), program.scoring.precision)
+    how = Arithmetic(platform(program.mesh), products_of(program.scoring.precision))
 
     def of_device(candidates: dict[str, Any], params: Mapping[str, Any], batch: ScoredBatch) -> jax.Array:
         # With weights of their own, candidates have nothing in common but the batch.

@@ -30,7 +30,7 @@ from weedout_core.nn import BatchNorm, every_layer
 from weedout_jax.batch_norm import running
 from weedout_jax.batches import crop_images
 from weedout_jax.devices import everywhere, gather, platform, share
-from weedout_jax.layers import Arithmetic
+from weedout_jax.layers import Arithmetic, products_of
 from weedout_jax.network import each_network, forward
 
 
@@ -102,7 +102,7 @@ def _gradient(
     mesh: Mesh, net: Network, plan: TrainPlan, params: Any, masks: Any, x: jax.Array, y: jax.Array
 ) -> tuple[Any, dict[str, jax.Array], EpochResult]:
     """The gradient of one network's loss, the batch's statistics, and what the step showed before its update."""
-    how = Arithmetic(platform(mesh), plan.config.precision, plan.config.compute)
+    how = Arithmetic(platform(mesh), products_of(plan.config.precision), plan.config.compute)
 
     def loss(params: Any) -> Any:
         logits, taken = forward(net, params, x, masks, plan.groups, how)

@@ -29,7 +29,7 @@ def transformed(kernel: jax.Array) -> Grid:
     return _both_ways(_g, [list(row) for row in kernel.astype(jnp.float32)])
 
 
-def convolve(x: jax.Array, kernel: Grid, precision: str) -> jax.Array:
+def convolve(x: jax.Array, kernel: Grid, precision: str | None) -> jax.Array:
     """Images ``(n, height, width, channels)`` with a zero on each side, stride 1.
 
     Args:
@@ -48,7 +48,7 @@ def convolve(x: jax.Array, kernel: Grid, precision: str) -> jax.Array:
     return y.reshape(n, 2 * tiles[1], 2 * tiles[2], -1)[:, :height, :width].astype(x.dtype)
 
 
-def transformed_kernel_gradient(x: jax.Array, gradient: jax.Array, precision: str) -> jax.Array:
+def transformed_kernel_gradient(x: jax.Array, gradient: jax.Array, precision: str | None) -> jax.Array:
     """``∂L/∂(G·w)``, float32 ``(4, 4, channels, features)``, of these images: to be summed over all.
 
     Args:
@@ -70,7 +70,7 @@ def kernel_gradient(of_transformed: jax.Array) -> jax.Array:
     return jnp.stack([jnp.stack(row) for row in grid])
 
 
-def over_rows(x: jax.Array, y: jax.Array, precision: str) -> jax.Array:
+def over_rows(x: jax.Array, y: jax.Array, precision: str | None) -> jax.Array:
     """``xᵀ·y``, float32 ``(channels, features)``: what the rows of both add up to."""
     rows = (((0,), (0,)), ((), ()))
     return lax.dot_general(x, y, rows, precision=precision, preferred_element_type=jnp.float32)

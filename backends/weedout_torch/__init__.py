@@ -10,6 +10,7 @@ from weedout_core.backend import Backend
 from weedout_core.errors import BackendError
 from weedout_torch import devices as _devices
 from weedout_torch import engines, masks, network, randomness, scoring, training
+from weedout_torch.fence import our_settings
 
 
 def connect_torch(device: str | None = None, devices: int = 1, engine: str | None = None) -> Backend:
@@ -53,4 +54,5 @@ def _backend(place: _devices.Place, engine: str | None) -> Backend:
         train_epoch=partial(training.train_epoch, place),
         compile_seconds=place.compile_seconds,
         memory=_devices.memory(place),
+        fence=partial(our_settings, place.device.type),
     )

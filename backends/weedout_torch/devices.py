@@ -45,8 +45,12 @@ class Place:
     compile_seconds: Callable[[], float] | None = None
 
     def asarray(self, array: Any) -> Tensor:
-        """An array on the device: floats as float32, integers as int32, words as uint32, bool."""
-        if isinstance(array, Tensor) and array.device == self.device and array.dtype in _DTYPES:
+        """An array on the device: floats as float32, integers as int32, words as uint32, bool.
+
+        One that was made in inference mode is copied: nothing can be learnt with it.
+        """
+        there = isinstance(array, Tensor) and array.device == self.device and array.dtype in _DTYPES
+        if there and not array.is_inference():
             return array
         host = to_numpy(array)
         kinds = {"f": np.float32, "i": np.int32, "u": np.uint32 if host.dtype == np.uint32 else np.int32}
@@ -93,8 +97,10 @@ def torch_place(device: str | None, devices: int) -> Place:
         raise BackendError(f"the torch backend has the devices {has} here; got {device!r}. Take one, or leave it out.")
     _one_device("torch", devices)
     name = torch.cuda.get_device_name() if kind == "cuda" else "cpu"
-    if kind == "cuda":
-        return Place("torch", torch.device(kind), name, 1, ("torch",), False, _nothing, _same)
+    if kind == "cuda":  # with its number: which one is current may be another at each call
+        return Place(
+            "torch", torch.device(kind, torch.cuda.current_device()), name, 1, ("torch",), False, _nothing, _same
+        )
     compiling = host.compile_loops()  # now, and not in the first phase that draws
     return Place("torch", torch.device(kind), name, 1, ("torch",), False, _nothing, _same, lambda: compiling)
 

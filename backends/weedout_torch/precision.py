@@ -1,46 +1,61 @@
-"""In how many bits products are computed, whatever the user has set; the setting is put back."""
+"""In how many bits products are computed: at "highest" in all of float32, in the whole process while a call runs."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 
-
-@contextmanager
-def precise(precision: str) -> Iterator[None]:
-    """Matrix products and convolutions in full float32 for "highest"; as the user has it for "default"."""
-    before = [getattr(owner, name) for owner, name, _ in _SETTINGS]
-    products = None if _PER_OPERATION else torch.get_float32_matmul_precision()
-    if precision == "highest":
-        for owner, name, full in _SETTINGS:
-            setattr(owner, name, full)
-        if products is not None:
-            torch.set_float32_matmul_precision("highest")
-    try:
-        yield
-    finally:
-        for (owner, name, _), value in zip(_SETTINGS, before, strict=True):
-            setattr(owner, name, value)
-        if products is not None:
-            torch.set_float32_matmul_precision(products)
-
+from weedout_core.backend import ProcessSetting, ProcessSettings
 
 _BACKENDS: Any = torch.backends
 
-# From PyTorch 2.9 on there is a setting for each operation on each kind of device; reading an older one gives a
-# warning there. Before, convolutions on CUDA have a switch of their own, and one setting serves all products.
-_PER_OPERATION = hasattr(_BACKENDS.cuda.matmul, "fp32_precision") and hasattr(_BACKENDS.cudnn, "conv")
-_SETTINGS: list[tuple[Any, str, Any]] = (
-    [
-        (owner, "fp32_precision", "ieee")
-        for owner in (
-            _BACKENDS.cuda.matmul,
-            _BACKENDS.cudnn.conv,
-            _BACKENDS.mkldnn.matmul,
-            _BACKENDS.mkldnn.conv,
-        )
+
+def precise(precision: str) -> AbstractContextManager[object]:
+    """Matrix products and convolutions in full precision for "highest"; as the caller has it for "default"."""
+    return FULL if precision == "highest" else nullcontext()
+
+
+def attribute(owner: Any, name: str, *ours: Any) -> ProcessSetting:
+    """A setting that is an attribute of one of PyTorch's modules."""
+    called = f"{getattr(owner, '__name__', type(owner).__name__)}.{name}"
+    return ProcessSetting(called, lambda: getattr(owner, name), lambda value: setattr(owner, name, value), ours)
+
+
+def _fp32(name: str, owner: Any) -> ProcessSetting:
+    setting = attribute(owner, "fp32_precision", "ieee", "none")  # "none": nobody has asked for less
+    return setting._replace(name=f"{name}.fp32_precision")
+
+
+def _of_operations() -> list[ProcessSetting]:
+    """From PyTorch 2.9 on each operation has a setting; without one it has that of its library, or of all libraries.
+
+    So the general ones come first. Reading an older setting gives a warning there.
+    """
+    mkldnn = _fp32("mkldnn", _BACKENDS.mkldnn)
+    return [
+        _fp32("backends", _BACKENDS),
+        _fp32("cudnn", _BACKENDS.cudnn),  # of all that CUDA does
+        # Setting the attribute would set that of all libraries.
+        mkldnn._replace(write=lambda value: _BACKENDS.mkldnn.set_flags(_fp32_precision=value)),
+        _fp32("cuda.matmul", _BACKENDS.cuda.matmul),
+        _fp32("cudnn.conv", _BACKENDS.cudnn.conv),
+        _fp32("mkldnn.matmul", _BACKENDS.mkldnn.matmul),
+        _fp32("mkldnn.conv", _BACKENDS.mkldnn.conv),
     ]
-    if _PER_OPERATION
-    else [(_BACKENDS.cudnn, "allow_tf32", False)]
+
+
+def _of_all_products() -> list[ProcessSetting]:
+    """Before, one setting served all products, and convolutions on CUDA had a switch of their own."""
+    read, write = torch.get_float32_matmul_precision, torch.set_float32_matmul_precision
+    return [
+        ProcessSetting("float32_matmul_precision", read, write, ("highest",)),
+        attribute(_BACKENDS.cudnn, "allow_tf32", False),
+    ]
+
+
+_PER_OPERATION = hasattr(_BACKENDS.cuda.matmul, "fp32_precision") and hasattr(_BACKENDS.cudnn, "conv")
+
+FULL = ProcessSettings(
+    *(_of_operations() if _PER_OPERATION else _of_all_products()),
+    attribute(_BACKENDS.cuda.matmul, "allow_bf16_reduced_precision_reduction", False),  # sums of products in bfloat16
 )

@@ -26,6 +26,7 @@ from weedout_core.backend import (
     TrainState,
     decayed_paths,
     learning_rates,
+    map_tree,
     predictions,
     sgd_step,
 )
@@ -62,6 +63,9 @@ def train_epoch(
     batches: Batches,
 ) -> tuple[TrainState, EpochResult]:
     """One epoch over ``x[batches.order]``."""
+    # What was made in inference mode cannot be learnt, nor remembered for a gradient.
+    state = state._replace(params=map_tree(place.asarray, state.params))
+    masks = None if masks is None else map_tree(place.asarray, masks)
     if len(state.keys) == 1 or (plan.optimizer is None and not has_convolutions(net)):
         return _epoch(place, net, plan, state, masks, x, y, batches)
     epochs: list[tuple[TrainState, EpochResult]] = []

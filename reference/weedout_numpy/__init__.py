@@ -37,6 +37,7 @@ import numpy as np
 from weedout_core.backend import Backend
 from weedout_core.errors import BackendError
 from weedout_numpy.algorithm1 import Result, weedout
+from weedout_numpy.fence import our_settings
 from weedout_numpy.initial import draw_parameters
 from weedout_numpy.masks import keep_smallest, masks_from_keys
 from weedout_numpy.network import predict
@@ -91,4 +92,5 @@ def connect(device: str | None = None, devices: int = 1) -> Backend:
         predict=predict,
         train_init=train_init,
         train_epoch=train_epoch,
+        fence=our_settings,
     )

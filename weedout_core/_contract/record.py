@@ -5,6 +5,7 @@ below are built on them, once, for all backends, and check what users hand in.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -31,6 +32,7 @@ from weedout_core._contract.calls import (
     TrainEpoch,
     TrainInit,
 )
+from weedout_core._contract.fence import CALLS, Fence, fenced, fenced_phase
 from weedout_core._masks.plan import Masks, Sampling, Space, Sparsity, mask_plan
 from weedout_core._networks.examples import checked_examples, checked_inputs
 from weedout_core._networks.initial import he_normal
@@ -61,6 +63,8 @@ class Backend:
         compile_seconds: None where nothing is compiled.
         layers: the kinds of layers that it computes.
         memory: bytes that a device holds, for arrays and what is computed; None: not known.
+        fence: in which every call is made: a context where the caller's settings of the framework neither change a
+            result nor are changed. NumPy's are fenced for every backend.
     """
 
     name: str
@@ -81,7 +85,14 @@ class Backend:
     compile_seconds: CompileSeconds | None = None
     layers: tuple[type[Layer], ...] = tuple(LAYERS.values())
     memory: int | None = None
+    fence: Fence = nullcontext
 
+    def __post_init__(self) -> None:
+        for name in CALLS:
+            if (call := getattr(self, name)) is not None:
+                object.__setattr__(self, name, fenced(call, self.fence))
+
+    @fenced_phase
     def sample_masks(
         self, key: Key, space: Space, sparsity: Sparsity, count: int, sampling: Sampling = "exact"
     ) -> Masks:
@@ -92,10 +103,12 @@ class Backend:
         """
         return self.masks_from_keys(split(checked_key(key), count), mask_plan(space, sparsity, sampling))
 
+    @fenced_phase
     def initialise(self, net: Network, key: Key, specs: Specs | None = None) -> Parameters:
         """Draw initial weights: He-normal with the parent's fan-in, unless ``specs`` say otherwise."""
         return self.draw_parameters(checked_key(key), he_normal(net) if specs is None else specs)
 
+    @fenced_phase
     def apply(
         self, net: Network, params: Parameters, x: Any, masks: Masks | None = None, statistics: Parameters | None = None
     ) -> Array:
@@ -116,6 +129,7 @@ class Backend:
             net, stack(self, [params]), stack(self, [statistics or {}]), stacked, self.asarray(checked_inputs(net, x))
         )[0]
 
+    @fenced_phase
     def score(
         self,
         net: Network,

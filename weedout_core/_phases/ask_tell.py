@@ -11,6 +11,7 @@ import numpy as np
 from weedout_core._algorithm.population import Origin, Population, draw_population
 from weedout_core._algorithm.strategies import STRATEGIES
 from weedout_core._configs.search_config import SearchConfig
+from weedout_core._contract.fence import fenced_phase
 from weedout_core._masks.plan import MaskPlan, Space, Sparsity, mask_plan
 from weedout_core._random.annotations import Key
 from weedout_core._random.keys import of_calibration_batch, of_selection, of_validation_batch
@@ -74,6 +75,7 @@ class SearchState(NamedTuple):
         return 1 if self.history and self.config.elite == "cache" else 0
 
 
+@fenced_phase
 def init(key: Key, space: Space, sparsity: Sparsity, config: SearchConfig = SearchConfig()) -> SearchState:
     """Begin a search: generation 0 is the candidates 0 … m−1.
 
@@ -91,11 +93,13 @@ def init(key: Key, space: Space, sparsity: Sparsity, config: SearchConfig = Sear
     return SearchState(config, mask_plan(space, sparsity, config.sampling), checked_key(key), origins, ())
 
 
+@fenced_phase
 def ask(state: SearchState) -> Population:
     """The candidates to score now. With a cached elite they are the fresh ones only."""
     return draw_population(state.key, state.plan, state.config, state.origins[state.remembered :])
 
 
+@fenced_phase
 def tell(state: SearchState, fitness: Any) -> tuple[SearchState, Generation]:
     """Take the fitness of the candidates asked for, and decide the next generation (RSH selection).
 

@@ -5,6 +5,7 @@ from typing import NamedTuple, get_args
 from weedout_core._algorithm.population import Origin
 from weedout_core._configs.checks import check_option
 from weedout_core._configs.search_config import Control, SearchConfig
+from weedout_core._contract.fence import fenced_phase
 from weedout_core._contract.loading import load_backend
 from weedout_core._contract.record import Backend
 from weedout_core._masks.plan import Sparsity, mask_plan
@@ -28,6 +29,7 @@ class RandomControl(NamedTuple):
     origin: Origin | None
 
 
+@fenced_phase
 def draw_control(
     net: Network,
     *,

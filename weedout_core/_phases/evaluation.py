@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from weedout_core._algorithm.fitness import negative_cross_entropy, predictions
+from weedout_core._contract.fence import fenced_phase
 from weedout_core._contract.loading import load_backend
 from weedout_core._contract.record import Backend, check_layers
 from weedout_core._networks.examples import Examples, checked_examples
@@ -40,6 +41,7 @@ def evaluate(network: Subnetwork, data: Any, *, backend: str | Backend) -> Evalu
     return evaluate_together([network], data, backend=backend)[0]
 
 
+@fenced_phase
 def evaluate_together(networks: Sequence[Subnetwork], data: Any, *, backend: str | Backend) -> list[Evaluation]:
     """Measure R networks of one parent on one split. Args and errors: as :func:`evaluate`."""
     net = common_parent(networks)

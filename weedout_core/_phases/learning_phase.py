@@ -14,6 +14,7 @@ from weedout_core._algorithm.fitness import predictions
 from weedout_core._algorithm.schedule import TrainPlan, check_plan, epoch_batches, train_plan
 from weedout_core._configs.train_config import TrainConfig
 from weedout_core._contract.calls import EpochResult, Parameters, TrainState
+from weedout_core._contract.fence import fenced_phase
 from weedout_core._contract.loading import load_backend
 from weedout_core._contract.record import Backend, check_layers, map_tree
 from weedout_core._masks.plan import Masks
@@ -94,6 +95,7 @@ def train(
     return trained
 
 
+@fenced_phase
 def train_together(
     networks: Sequence[Subnetwork],
     data: Any,

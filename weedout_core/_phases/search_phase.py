@@ -9,6 +9,7 @@ from weedout_core._algorithm.population import Origin, Population, chunk_size, d
 from weedout_core._algorithm.strategies import select
 from weedout_core._configs.search_config import SearchConfig
 from weedout_core._contract.calls import ScoredBatch, Scoring
+from weedout_core._contract.fence import fenced_phase
 from weedout_core._contract.loading import load_backend
 from weedout_core._contract.record import Backend, check_layers, map_tree
 from weedout_core._masks.plan import Sparsity
@@ -66,6 +67,7 @@ class _Task(NamedTuple):
     drawn: Drawing
 
 
+@fenced_phase
 def search(
     net: Network,
     data: Any,

@@ -1,0 +1,299 @@
+"""What the caller has set neither changes a result nor is changed: every setting that is fenced, on every backend."""
+
+import random
+from collections.abc import Generator
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from functools import cache
+from importlib import import_module
+from threading import Barrier, Thread
+from typing import Any
+
+import numpy as np
+import pytest
+
+import weedout_core as wc
+from tests.conformance.callers import (
+    Caller,
+    jax_settings,
+    numpy_settings,
+    scipy_settings,
+    torch_process_settings,
+    torch_settings,
+)
+from tests.conformance.connected import connected
+from weedout_core._contract.fence import CALLS, NUMPY, Fenced
+from weedout_core.backend import Backend
+
+BACKENDS = ("numpy", "jax", "torch", "torch_xla")
+NETWORKS = {
+    "mlp": wc.mlp(6, (8,), 3),
+    # With 16 channels, whose batch normalisation is PyTorch's kernel.
+    "convolutional": wc.Network(
+        (
+            wc.nn.Conv("conv", 16), wc.nn.BatchNorm("norm"), wc.nn.Relu(), wc.nn.Mask("nodes"),
+            wc.nn.GlobalAveragePool(), wc.nn.Dense("logits", 3),
+        ),
+        (4, 4, 2),
+    ),
+}  # fmt: skip
+SEARCH = wc.SearchConfig(population=3, generations=2, validation_batch=8)
+#: The last one diverges: what is not finite is no error, whatever is set.
+TRAIN = {
+    "learns": wc.TrainConfig(epochs=2, batch_size=8, batch_norm_group=None, precision="highest"),
+    "diverges": wc.TrainConfig(epochs=2, batch_size=8, batch_norm_group=None, precision="highest", learning_rate=1e30),
+}
+
+
+def split(net: wc.Network) -> tuple[np.ndarray, np.ndarray]:
+    return np.random.default_rng(0).normal(size=(16, *net.input_shape)).astype(np.float32), np.arange(16) % 3
+
+
+def work(backend: Backend) -> list[Any]:
+    """A search, trainings, evaluations and masks: all that came of them."""
+    found: list[Any] = []
+    for net in NETWORKS.values():
+        data, key = split(net), wc.key(0)
+        searched = wc.search(net, data, sparsity=0.5, backend=backend, key=key, config=SEARCH)
+        found += [searched.origin, *(generation.fitness for generation in searched.history)]
+        for config in TRAIN.values():
+            trained = wc.train(searched.network, data, backend=backend, key=key, config=config, test=data)
+            found += [trained.losses, *trained.network.params.values(), *trained.network.moving.values()]
+        found += wc.evaluate(searched.network, (1e3 * data[0], data[1]), backend=backend)  # where exp underflows
+        masks = backend.sample_masks(key, wc.mask_space(net), 0.5, 2)
+        found += [backend.to_numpy(mask) for mask in masks.values()]
+        found += map(backend.to_numpy, backend.initialise(net, key).values())
+    return found
+
+
+@cache
+def undisturbed(name: str) -> list[Any]:
+    return work(connected(name))
+
+
+def assert_same(found: list[Any], wanted: list[Any]) -> None:
+    for one, other in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(one, other)
+        assert np.asarray(one).dtype == np.asarray(other).dtype
+
+
+def unfenced(backend: Backend) -> Backend:
+    """The same calls without the fence of the backend."""
+    calls = {name: getattr(backend, name) for name in CALLS}
+    return replace(
+        backend, fence=nullcontext, **{name: call.__wrapped__ for name, call in calls.items() if call is not None}
+    )
+
+
+def fenced_settings(name: str) -> set[str]:
+    """All that the backend's fence lists."""
+    if name == "numpy":
+        return set(import_module("weedout_numpy.fence").THREAD)
+    if name == "jax":
+        fence = import_module("weedout_jax.fence")
+        return {*fence.THREAD, *(setting.name.removeprefix("jax_") for setting in fence.PROCESS.settings)}
+    return {*import_module("weedout_torch.fence").THREAD, *(setting.name for setting in torch_process_settings())}
+
+
+def callers(name: str) -> dict[str, list[Caller]]:
+    connected(name)
+    if name == "numpy":
+        return {setting: [caller] for setting, caller in scipy_settings().items()}
+    return jax_settings() if name == "jax" else torch_settings({"torch_xla": "xla"}.get(name, "cpu"))
+
+
+#: The names of the settings, so that each is a test: a backend that is not here has none.
+SETTINGS = {
+    "numpy": ["errors"],
+    "jax": [
+        "mesh", "enable_x64", "numpy_dtype_promotion", "numpy_rank_promotion", "debug_nans", "debug_infs",
+        "disable_jit", "check_tracer_leaks", "no_tracing", "no_execution", "default_device",
+        "transfer_guard_host_to_device", "transfer_guard_device_to_device", "transfer_guard_device_to_host",
+        "error_checking_behavior_nan", "error_checking_behavior_divide", "error_checking_behavior_oob",
+    ],
+    "torch": [
+        "inference_mode", "grad_mode", "torch_function", "autocast", "saved_tensors_hooks", "flush_denormal",
+        "default_dtype", "anomaly_mode", "deterministic_algorithms", "torch.backends.cudnn.enabled",
+        "torch.backends.cudnn.benchmark", "torch.backends.cudnn.deterministic", "torch.backends.mkldnn.enabled",
+        "torch.backends.mkldnn.deterministic", "torch.backends.miopen.immediate", "nnpack.enabled",
+        "backends.fp32_precision", "cudnn.fp32_precision", "mkldnn.fp32_precision", "cuda.matmul.fp32_precision",
+        "cudnn.conv.fp32_precision", "mkldnn.matmul.fp32_precision", "mkldnn.conv.fp32_precision",
+        "cuBLASModule.allow_bf16_reduced_precision_reduction",
+    ],
+}  # fmt: skip
+SETTINGS["torch_xla"] = SETTINGS["torch"]
+CASES = [(name, setting) for name in BACKENDS for setting in SETTINGS[name]]
+
+
+@pytest.fixture(autouse=True)
+def _precision_as_it_was() -> Generator[None]:
+    """What these tests write where nothing was set stays set: a process begins so."""
+    yield
+    if "torch" in import_module("sys").modules and (settings := torch_process_settings()):
+        begin = {"cudnn.conv.fp32_precision": "tf32"}
+        for setting in settings:
+            if setting.name.endswith("fp32_precision"):
+                setting.write(begin.get(setting.name, "none"))
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_every_setting_of_the_list_is_tested(name: str) -> None:
+    assert fenced_settings(name) == set(callers(name)) == set(SETTINGS[name])
+
+
+class Boom(Exception): ...
+
+
+def boom(*_: Any) -> Any:
+    raise Boom
+
+
+def check_setting(backend: Backend, caller: Caller) -> None:
+    """Under the caller's setting all comes out as without it, and the setting stays, after exceptions too."""
+    net = NETWORKS["mlp"]
+    with caller.set():
+        before = caller.read()
+        found = work(backend)
+        assert caller.read() == before
+        with pytest.raises(Boom):
+            wc.search(net, split(net), sparsity=0.5, backend=backend, key=wc.key(0), config=SEARCH, on_generation=boom)
+        assert caller.read() == before
+        failing = replace(backend, predict=boom)
+        with pytest.raises(Boom):
+            failing.predict(None, None, None, None, None)
+        assert caller.read() == before
+    assert_same(found, undisturbed(backend.name))
+
+
+@pytest.mark.parametrize(("name", "setting"), CASES)
+def test_a_setting_changes_no_result_and_stays(name: str, setting: str) -> None:
+    backend = connected(name)
+    undisturbed(name)
+    compiled = backend.compile_seconds() if backend.compile_seconds else 0.0
+    for caller in callers(name)[setting]:
+        check_setting(backend, caller)
+    if backend.compile_seconds:
+        assert backend.compile_seconds() == compiled, "the programs are those without it"
+
+
+@pytest.mark.parametrize("setting", NUMPY)
+@pytest.mark.parametrize("name", BACKENDS)
+def test_numpys_settings_change_no_result_and_stay(name: str, setting: str) -> None:
+    check_setting(connected(name), numpy_settings()[setting])
+
+
+#: What does no harm on a CPU, or where nothing is that small, or no gradient is asked for.
+HARMLESS = {
+    ("jax", "default_device"), ("jax", "numpy_dtype_promotion"), ("jax", "enable_x64"), ("jax", "check_tracer_leaks"),
+    ("jax", "transfer_guard_device_to_host"), ("jax", "transfer_guard_device_to_device"),
+    ("jax", "error_checking_behavior_oob"),
+    ("torch", "grad_mode"), ("torch", "flush_denormal"), ("torch", "default_dtype"),
+    ("torch", "deterministic_algorithms"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "setting"),
+    [
+        (name, setting)
+        for name, setting in CASES
+        if name in ("jax", "torch") and (name, setting) not in HARMLESS and "." not in setting
+    ],
+)
+def test_without_the_fence_it_would_do_harm(name: str, setting: str) -> None:
+    backend = connected(name)
+    wanted = undisturbed(name)
+    if name == "jax":
+        import_module("jax").clear_caches()  # no_tracing is about what is not traced yet
+    with callers(name)[setting][0].set():
+        try:
+            found = work(unfenced(backend))
+        except Exception:
+            return  # harm enough
+    with pytest.raises(AssertionError):
+        assert_same(found, wanted)
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_callbacks_have_the_callers_settings(name: str) -> None:
+    backend, net = connected(name), NETWORKS["mlp"]
+    seen: list[Any] = []
+    found = wc.search(net, split(net), sparsity=0.5, backend=backend, key=wc.key(0), config=SEARCH)
+    with np.errstate(all="raise"):
+        before = np.geterr()
+        wc.search(
+            net, split(net), sparsity=0.5, backend=backend, key=wc.key(0), config=SEARCH,
+            on_generation=lambda _: seen.append(np.geterr()),
+        )  # fmt: skip
+        wc.train(
+            found.network, split(net), backend=backend, key=wc.key(0), config=TRAIN["learns"],
+            on_epoch=lambda _: seen.append(np.geterr()),
+        )  # fmt: skip
+    assert seen == [before] * 4
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_random_generators_are_untouched(name: str) -> None:
+    backend = connected(name)
+
+    def states() -> list[Any]:
+        found = [random.getstate(), *np.random.get_state()]  # noqa: NPY002
+        return [*found, import_module("torch").get_rng_state().numpy()] if "torch" in name else found
+
+    before = states()
+    work(backend)
+    assert_same(states(), before)
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_two_threads_with_settings_of_their_own(name: str) -> None:
+    backend = connected(name)
+    wanted, found = undisturbed(name), dict[str, list[Any]]()
+    begin = Barrier(2)
+    one_setting = {"numpy": "errors", "jax": "numpy_rank_promotion"}.get(name, "autocast")
+    settings = {"one": callers(name)[one_setting][0], "other": Caller(nullcontext, lambda: None)}
+    before = [caller.read() for ways in callers(name).values() for caller in ways]
+
+    def run(which: str) -> None:
+        with settings[which].set(), np.errstate(all="raise"):
+            begin.wait()
+            found[which] = work(backend)
+
+    threads = [Thread(target=run, args=(which,)) for which in settings]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for which in settings:
+        assert_same(found[which], wanted)
+    assert [caller.read() for ways in callers(name).values() for caller in ways] == before
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_a_replaced_call_is_fenced_once(name: str) -> None:
+    inside: list[bool] = []
+
+    @contextmanager
+    def fence() -> Generator[None]:
+        inside.append(True)
+        yield
+        inside.pop()
+
+    def predict(net: Any, params: Any, statistics: Any, masks: Any, x: Any) -> Any:
+        """As many as there are."""
+        return list(inside)
+
+    backend = replace(connected(name), fence=fence, predict=predict)
+    again = replace(replace(backend, name="again"), devices=3)
+    for one in (backend, again):
+        assert one.predict(None, None, None, None, None) == [True]  # pyright: ignore[reportArgumentType]
+        assert one.predict.__doc__ == "As many as there are."
+    assert all(getattr(again, call) is getattr(backend, call) for call in CALLS)
+
+
+def test_records_of_the_same_calls_are_equal() -> None:
+    one, other = wc.load_backend("numpy"), wc.load_backend("numpy")
+    assert one == other
+    assert hash(one) == hash(other)
+    assert one != replace(one, predict=boom)
+    assert isinstance(one.predict, Fenced)
