@@ -120,7 +120,7 @@ def torch_settings(kind: str) -> dict[str, list[Caller]]:
     from torch.autograd.graph import saved_tensors_hooks
     from torch.overrides import TorchFunctionMode
 
-    class _Coarse(TorchFunctionMode):
+    class Coarse(TorchFunctionMode):
         """Products in few bits."""
 
         def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -144,14 +144,15 @@ def torch_settings(kind: str) -> dict[str, list[Caller]]:
     def flushes() -> bool:
         return sys.float_info.min / 2 == 0.0
 
+    modes: Any = torch._C._len_torch_function_stack  # pyright: ignore[reportAttributeAccessIssue]
     in_stack: Any = torch._C._autograd._top_saved_tensors_default_hooks  # pyright: ignore[reportAttributeAccessIssue]
     return {
         "inference_mode": [Caller(torch.inference_mode, torch.is_inference_mode_enabled)],
         "grad_mode": [Caller(torch.no_grad, torch.is_grad_enabled), Caller(torch.enable_grad, torch.is_grad_enabled)],
         "torch_function": [
-            Caller(_Coarse, torch._C._len_torch_function_stack),  # pyright: ignore[reportAttributeAccessIssue]
-            Caller(partial(torch.device, "meta"), torch.get_default_device),
-            Caller(partial(written, lambda: None, torch.set_default_device, "meta"), torch.get_default_device),
+            Caller(Coarse, modes),
+            Caller(partial(torch.device, "meta"), modes),
+            Caller(partial(written, lambda: None, torch.set_default_device, "meta"), modes),
         ],
         "autocast": [autocast(one) for one in sorted({"cpu", kind})],
         "saved_tensors_hooks": [Caller(partial(saved_tensors_hooks, pack, unpack), partial(in_stack, False))],

@@ -158,7 +158,7 @@ def check_setting(backend: Backend, caller: Caller) -> None:
         with pytest.raises(Boom):
             wc.search(net, split(net), sparsity=0.5, backend=backend, key=wc.key(0), config=SEARCH, on_generation=boom)
         assert caller.read() == before
-        failing = replace(backend, predict=boom)
+        failing: Any = replace(backend, predict=boom)
         with pytest.raises(Boom):
             failing.predict(None, None, None, None, None)
         assert caller.read() == before
@@ -285,8 +285,9 @@ def test_a_replaced_call_is_fenced_once(name: str) -> None:
 
     backend = replace(connected(name), fence=fence, predict=predict)
     again = replace(replace(backend, name="again"), devices=3)
-    for one in (backend, again):
-        assert one.predict(None, None, None, None, None) == [True]  # pyright: ignore[reportArgumentType]
+    records: tuple[Any, ...] = (backend, again)
+    for one in records:
+        assert one.predict(None, None, None, None, None) == [True]
         assert one.predict.__doc__ == "As many as there are."
     assert all(getattr(again, call) is getattr(backend, call) for call in CALLS)
 

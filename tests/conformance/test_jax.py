@@ -466,3 +466,55 @@ def test_a_cache_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     for path in (file, file / "below"):
         with pytest.raises(wc.errors.BackendError, match=r"^cache must be a folder that can be written; got .*file"):
             wc.load_backend("jax", cache=path)
+
+
+_IN_A_MESH = """
+import jax, numpy as np
+import weedout_core as wc
+net = wc.mlp(8, (32, 16), 4)
+rng = np.random.default_rng(0)
+data = rng.standard_normal((48, 8)).astype(np.float32), rng.integers(0, 4, 48)
+kinds = jax.sharding.AxisType
+
+def work(devices):
+    backend = wc.load_backend("jax", devices=devices)
+    config = wc.SearchConfig(population=5, generations=2, validation_batch=16)
+    found = wc.search(net, data, sparsity=0.5, backend=backend, key=wc.key(0), config=config)
+    config = wc.TrainConfig(epochs=2, batch_size=16)
+    trained = wc.train(found.network, data, backend=backend, key=wc.key(0), config=config)
+    return [found.history[-1].fitness, trained.losses, wc.evaluate(trained.network, data, backend=backend).loss]
+
+for devices in (1, 8):
+    wanted = work(devices)
+    for kind in (kinds.Auto, kinds.Explicit):
+        mesh = jax.make_mesh((2, 4), ("x", "devices"), axis_types=(kind, kind))
+        for context in (jax.set_mesh(mesh), jax.default_device(jax.devices()[3])):
+            with context:
+                found = work(devices)
+            print(all(np.array_equal(one, other) for one, other in zip(found, wanted)), end=" ")
+        jax.set_mesh(mesh)
+        work(devices)
+        print(jax.sharding.get_mesh() == mesh, end=" ")
+        jax.set_mesh(None)
+"""
+
+
+def test_a_mesh_or_a_device_of_the_caller_changes_nothing() -> None:
+    printed = in_a_process(_IN_A_MESH, XLA_FLAGS="--xla_force_host_platform_device_count=8")
+    assert printed.split() == ["True"] * 12
+
+
+def test_default_precision_is_the_callers() -> None:
+    from importlib import import_module
+
+    layers = import_module("weedout_jax.layers")
+
+    def program(precision: str) -> str:
+        how = layers.Arithmetic("cpu", layers.products_of(precision))
+        ones = np.ones((2, 2), np.float32)
+        return str(jax.make_jaxpr(lambda h: layers.dense(h, ones, ones[0], how))(ones))
+
+    with jax.default_matmul_precision("high"):
+        assert "Precision.HIGH," in program("default")
+        assert "Precision.HIGHEST," in program("highest")
+    assert "Precision" not in program("default")
