@@ -8,9 +8,8 @@ says its own. The other settings of ``jax.config`` are about random keys of JAX'
 is cached, logged and shown, or about what is checked of JAX itself.
 """
 
-from collections.abc import Callable, Generator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from functools import partial
+from collections.abc import Generator, Mapping
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import jax
@@ -21,26 +20,21 @@ from weedout_core.backend import ProcessSetting, ProcessSettings
 
 _JAX: Any = jax  # names that older versions have elsewhere
 
-_no_mesh = Mesh(np.empty((), dtype=object), ())
-_set_mesh = _JAX.set_mesh if hasattr(jax, "set_mesh") else _JAX.sharding.use_mesh
-_enable_x64 = _JAX.enable_x64 if hasattr(jax, "enable_x64") else _JAX.experimental.enable_x64
-
-#: By name, what is entered.
-THREAD: Mapping[str, Callable[[], AbstractContextManager[object]]] = {
-    "mesh": lambda: _set_mesh(_no_mesh),  # with explicit axes, arrays of other meshes are errors
-    "enable_x64": partial(_enable_x64, False),  # types
-    "numpy_dtype_promotion": partial(_JAX.numpy_dtype_promotion, "standard"),  # "strict": errors
-    "numpy_rank_promotion": partial(_JAX.numpy_rank_promotion, "allow"),  # "raise"
-    "debug_nans": partial(_JAX.debug_nans, False),  # what is not finite is counted here
-    "debug_infs": partial(_JAX.debug_infs, False),
-    "disable_jit": partial(_JAX.disable_jit, False),  # operation by operation, floats are rounded differently
-    "check_tracer_leaks": partial(_JAX.check_tracer_leaks, False),  # traces anew at each call
-    "no_tracing": partial(_JAX.no_tracing, False),  # errors
-    "no_execution": partial(_JAX.no_execution, False),  # errors
-    "default_device": partial(_JAX.default_device, None),  # where what has no place is computed
-    "transfer_guard_host_to_device": partial(_JAX.transfer_guard_host_to_device, "allow"),  # errors
-    "transfer_guard_device_to_device": partial(_JAX.transfer_guard_device_to_device, "allow"),
-    "transfer_guard_device_to_host": partial(_JAX.transfer_guard_device_to_host, "allow"),
+#: Of each setting of the thread the values that will do; the first is entered where there is another.
+THREAD: Mapping[str, tuple[Any, ...]] = {
+    "enable_x64": (False,),  # types
+    "numpy_dtype_promotion": ("standard",),  # "strict": errors
+    "numpy_rank_promotion": ("allow",),  # "raise"
+    "debug_nans": (False,),  # what is not finite is counted here
+    "debug_infs": (False,),
+    "disable_jit": (False,),  # operation by operation, floats are rounded differently
+    "check_tracer_leaks": (False,),  # traces anew at each call
+    "no_tracing": (False,),  # errors
+    "no_execution": (False,),  # errors
+    "default_device": (None,),  # where what has no place is computed
+    "transfer_guard_host_to_device": ("allow", None),  # errors
+    "transfer_guard_device_to_device": ("allow", None),
+    "transfer_guard_device_to_host": ("allow", None),
 }
 
 
@@ -59,11 +53,19 @@ PROCESS = ProcessSettings(
     *_of_process("jax_error_checking_behavior_oob", "ignore"),
 )
 
+_set_mesh = _JAX.set_mesh if hasattr(jax, "set_mesh") else _JAX.sharding.use_mesh
+_no_mesh = Mesh(np.empty((), dtype=object), ())
+
 
 @contextmanager
 def our_settings() -> Generator[None]:
-    """All of these."""
-    with PROCESS, ExitStack() as stack:
-        for context in THREAD.values():
-            stack.enter_context(context())
+    """All of these, in no mesh: in one with explicit axes, arrays of other meshes are errors."""
+    with PROCESS, _set_mesh(_no_mesh), ExitStack() as stack:
+        for name, ours in THREAD.items():
+            if getattr(jax.config, f"jax_{name}") not in ours:
+                stack.enter_context(_context(name)(ours[0]))
         yield
+
+
+def _context(name: str) -> Any:
+    return getattr(jax, name) if hasattr(jax, name) else getattr(_JAX.experimental, name)

@@ -9,7 +9,8 @@ last bits, and modes that watch operations (``TorchDispatchMode``). All else in 
 import sys
 from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from typing import Any
+from threading import RLock
+from typing import Any, NamedTuple
 
 import torch
 from torch.autograd.graph import saved_tensors_hooks
@@ -36,36 +37,48 @@ def _no_autocast(kind: str) -> Generator[None]:
 
 @contextmanager
 def _denormals() -> Generator[None]:
-    flushed = sys.float_info.min / 2 == 0.0  # PyTorch does not tell
-    if flushed:
-        torch.set_flush_denormal(False)
+    torch.set_flush_denormal(False)
     try:
         yield
     finally:
-        if flushed:
-            torch.set_flush_denormal(True)
+        torch.set_flush_denormal(True)
 
 
-def _no_hooks() -> AbstractContextManager[object]:
-    """Hooks that do nothing in place of the caller's; without any, none, since each tensor saved would pass there."""
-    top = getattr(_TORCH._autograd, "_top_saved_tensors_default_hooks", None)  # PyTorch tells from 2.8 on
-    if top is not None and top(False) is None:
-        return nullcontext()
-    return saved_tensors_hooks(_same, _same)
+def _hooked() -> bool:
+    """Whether the caller has hooks. PyTorch tells from 2.8 on; before, ours do nothing, but each saved tensor waits."""
+    top = getattr(_TORCH._autograd, "_top_saved_tensors_default_hooks", None)
+    return top is None or top(False) is not None
 
 
 def _same(tensor: Tensor) -> Tensor:
     return tensor
 
 
-#: Of each thread: what is entered, for the type of the backend's device.
-THREAD: Mapping[str, Callable[[str], AbstractContextManager[object]]] = {
-    "inference_mode": lambda _: torch.inference_mode(False),  # else nothing could be trained
-    "grad_mode": lambda _: torch.no_grad(),  # training asks for the gradients it needs
-    "torch_function": lambda _: _TORCH.DisableTorchFunction(),  # a default device among them: set_default_device
-    "autocast": _no_autocast,  # products in half the bits
-    "saved_tensors_hooks": lambda _: _no_hooks(),  # what a gradient needs, packed in fewer bits
-    "flush_denormal": lambda _: _denormals(),
+class ThreadSetting(NamedTuple):
+    """A setting of each thread: whether it would do harm, and the context in which it is ours, by type of device."""
+
+    harmful: Callable[[str], bool]
+    ours: Callable[[str], AbstractContextManager[object]]
+
+
+#: Of the thread, in this order.
+THREAD: Mapping[str, ThreadSetting] = {
+    # Nothing could be learnt.
+    "inference_mode": ThreadSetting(lambda _: torch.is_inference_mode_enabled(), lambda _: torch.inference_mode(False)),
+    # Training asks for the gradients that it needs.
+    "grad_mode": ThreadSetting(lambda _: torch.is_grad_enabled(), lambda _: torch.no_grad()),
+    # Functions that are other ones, and a default device: set_default_device.
+    "torch_function": ThreadSetting(
+        lambda _: _TORCH._len_torch_function_stack() > 0, lambda _: _TORCH.DisableTorchFunction()
+    ),
+    # Products in half the bits.
+    "autocast": ThreadSetting(
+        lambda kind: torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled(kind), _no_autocast
+    ),
+    # What a gradient needs, packed in fewer bits.
+    "saved_tensors_hooks": ThreadSetting(lambda _: _hooked(), lambda _: saved_tensors_hooks(_same, _same)),
+    # Small numbers that are zero. PyTorch does not tell.
+    "flush_denormal": ThreadSetting(lambda _: sys.float_info.min / 2 == 0.0, lambda _: _denormals()),
 }
 
 #: Of the process. The algorithms that are chosen round differently.
@@ -90,11 +103,15 @@ PROCESS = ProcessSettings(
     ProcessSetting("nnpack.enabled", _TORCH._get_nnpack_enabled, _TORCH._set_nnpack_enabled, (True,)),
 )
 
+#: PyTorch/XLA records the operations of all threads together, and what one runs is half of another's call.
+_XLA = RLock()
+
 
 @contextmanager
 def our_settings(kind: str) -> Generator[None]:
     """All of these, for the type of a device ("cpu", "cuda", ...)."""
-    with PROCESS, ExitStack() as stack:
-        for context in THREAD.values():
-            stack.enter_context(context(kind))
+    with PROCESS, _XLA if kind == "xla" else nullcontext(), ExitStack() as stack:
+        for setting in THREAD.values():
+            if setting.harmful(kind):
+                stack.enter_context(setting.ours(kind))
         yield

