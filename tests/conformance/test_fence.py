@@ -181,8 +181,10 @@ def test_numpys_settings_change_no_result_and_stay(name: str, setting: str) -> N
     check_setting(connected(name), numpy_settings()[setting])
 
 
-#: What does no harm on a CPU, or where nothing is that small, or no gradient is asked for.
+#: What does no harm on a CPU, or where nothing is that small, or no gradient is asked for. Without compilation the work
+#: takes minutes: floats are others, in the last bits.
 HARMLESS = {
+    ("jax", "disable_jit"),
     ("jax", "default_device"), ("jax", "numpy_dtype_promotion"), ("jax", "enable_x64"), ("jax", "check_tracer_leaks"),
     ("jax", "transfer_guard_device_to_host"), ("jax", "transfer_guard_device_to_device"),
     ("jax", "error_checking_behavior_oob"),
@@ -211,6 +213,18 @@ def test_without_the_fence_it_would_do_harm(name: str, setting: str) -> None:
             return  # harm enough
     with pytest.raises(AssertionError):
         assert_same(found, wanted)
+
+
+@pytest.mark.parametrize("setting", SETTINGS["jax"])
+def test_each_setting_of_jax_is_ours_inside(setting: str) -> None:
+    backend, ours = connected("jax"), import_module("weedout_jax.fence").THREAD
+    for caller in callers("jax")[setting]:
+        with caller.set(), backend.fence():
+            inside = caller.read()
+            if setting == "mesh":
+                assert inside.empty
+            else:
+                assert inside in ours.get(setting, ("ignore",))
 
 
 @pytest.mark.parametrize("name", BACKENDS)
