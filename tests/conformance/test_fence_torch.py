@@ -100,3 +100,20 @@ def test_each_setting_of_the_process_is_ours_inside(setting: Any) -> None:
     precise = import_module("weedout_torch.precision").precise
     with connected("torch").fence(), precise("highest"):
         assert setting.read() in setting.ours
+
+
+@pytest.mark.parametrize("asked", ["medium", "high", "highest"])
+@pytest.mark.filterwarnings("ignore:Please use the new API settings")
+def test_what_was_asked_for_all_products_at_once_is_as_it_was(asked: str) -> None:
+    backend = connected("torch")
+    before = [setting.read() for setting in torch_process_settings()]
+    torch.set_float32_matmul_precision(asked)
+    try:
+        products = [setting.read() for setting in torch_process_settings()]
+        backend.apply(NET, backend.initialise(NET, wc.key(0)), X)
+        assert torch.get_float32_matmul_precision() == asked, "which fails where old and new settings disagree"
+        assert [setting.read() for setting in torch_process_settings()] == products
+    finally:
+        torch.set_float32_matmul_precision("highest")
+        for setting, value in zip(torch_process_settings(), before, strict=True):
+            setting.write(value)
