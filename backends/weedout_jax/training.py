@@ -60,7 +60,9 @@ def train_epoch(
     mesh: Mesh, net: Network, plan: TrainPlan, state: TrainState, masks: Any, x: Any, y: Any, batches: Batches
 ) -> tuple[TrainState, EpochResult]:
     """One epoch over ``x[batches.order]``."""
-    rates = learning_rates(plan.config, plan.steps)[state.epoch * plan.steps :][: plan.steps].astype(np.float32)
+    rates = learning_rates(plan.config, plan.steps)[state.epoch * plan.steps :][: plan.steps]
+    with np.errstate(over="ignore"):  # a rate beyond float32 is infinite: divergence is a finding, not a fault
+        rates = rates.astype(np.float32)
     learner = Learner(state.params, state.statistics, state.optimizer)
     # Bound to the same devices in each epoch: else the second would compile again.
     placed = jax.device_put((learner, masks, x, y, batches, rates), everywhere(mesh))

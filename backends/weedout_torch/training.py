@@ -109,19 +109,19 @@ def _epoch(
         update = _fused_sgd(net, plan.config, params, optimizer)
     else:
         update = _sgd(place, net, plan.config)
-    losses: list[Tensor] = []
-    corrects: list[Tensor] = []
+    shown: list[list[Tensor]] = []
     place.sync()  # what is handed in, and what changes from step to step, is data: not part of a step's graph
     with precise(plan.config.precision):
         for step in range(plan.steps):
             images, labels = _batch(place, x, y, batches, step)
-            gradient, taken, loss, correct = _gradient(net, plan, params, masks, images, labels)
+            gradient, taken, *of_step = _gradient(net, plan, params, masks, images, labels)
             params, optimizer = update(params, optimizer, gradient, float(rates[step]))
             running = _moved(running, taken, momentum)
-            losses.append(loss)
-            corrects.append(correct)
+            shown.append(of_step)
             place.sync()
-    result = EpochResult(torch.stack(losses, dim=1), torch.stack(corrects, dim=1))
+    loss, correct, lowest = (torch.stack(of_steps, dim=1) for of_steps in zip(*shown, strict=True))
+    # A logit of −∞ is no finite loss, though cross-entropy would have it so; every other one that is not finite is NaN.
+    result = EpochResult(torch.where(lowest.isfinite(), loss, torch.nan), correct)
     place.sync()
     return TrainState(state.keys, state.epoch + 1, params, running, optimizer), result
 
@@ -159,16 +159,20 @@ def _over_devices(place: Place, integers: np.ndarray) -> Tensor:
 
 def _gradient(
     net: Network, plan: TrainPlan, params: Parameters, masks: Parameters | None, x: Tensor, y: Tensor
-) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor, Tensor]:
-    """The gradient of R networks' losses, the batch's statistics, losses in nats and correct predictions ``(R,)``."""
+) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor, Tensor, Tensor]:
+    """The gradient of R networks' losses and the batch's statistics.
+
+    And of each network, ``(R,)``: the loss in nats, the correct predictions, the lowest logit.
+    """
     with torch.enable_grad():
         leaves = {path: value.detach().requires_grad_() for path, value in params.items()}
         logits, taken = forward(net.layers, leaves, x, masks, plan.groups, plan.config.compute)
         loss = F.cross_entropy(logits.mT, y.long(), reduction="none").mean(dim=-1)
         # A network's loss depends on its own weights alone, so the gradient of the sum holds each one's.
         gradient = torch.autograd.grad(loss.sum(), list(leaves.values()))
-    correct = (predictions(logits.detach()) == y).sum(dim=-1, dtype=torch.int32)
-    return dict(zip(leaves, gradient, strict=True)), taken, loss.detach(), correct
+    logits = logits.detach()
+    correct = (predictions(logits) == y).sum(dim=-1, dtype=torch.int32)
+    return dict(zip(leaves, gradient, strict=True)), taken, loss.detach(), correct, logits.amin(dim=(1, 2))
 
 
 def _moved(running: Parameters, taken: Parameters, momentum: Mapping[str, float]) -> dict[str, Tensor]:
@@ -184,7 +188,9 @@ def _sgd(place: Place, net: Network, config: TrainConfig) -> Update:
     decayed = decayed_paths(net, config)
 
     def update(params: Any, velocity: Any, gradient: Any, rate: float) -> Any:
-        return sgd_step(params, velocity, gradient, place.asarray(rate), decayed, config)
+        with np.errstate(over="ignore"):  # a rate beyond float32 is infinite: divergence is a finding, not a fault
+            number = place.asarray(rate)
+        return sgd_step(params, velocity, gradient, number, decayed, config)
 
     return update
 

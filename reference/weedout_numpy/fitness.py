@@ -1,7 +1,8 @@
 """Fitness: how good an untrained sparse network is on a batch. Higher is fitter. Paper, Algorithm 1, line 7.
 
 Section 2 and Algorithm 1 take the negative cost, here −cross-entropy; section 3 takes the accuracy. A network with a
-logit that is NaN or infinite has neither: its fitness is NaN, and it is never selected.
+logit that is NaN or infinite has neither: its fitness is NaN, and it is never selected. Nor has one a fitness on labels
+that are no classes.
 
 The cross-entropy is also the loss of the learning phase, so its gradient stands here too.
 """
@@ -49,14 +50,19 @@ def count_correct(logits: Logits, labels: Labels) -> int:
     return int(np.count_nonzero(predictions(logits) == labels))
 
 
+def has_fitness(logits: Logits, labels: Labels) -> bool:
+    """Whether every logit is finite, and every label one of the classes 0 … C − 1."""
+    return bool(np.isfinite(logits).all() and (labels >= 0).all() and (labels < logits.shape[1]).all())
+
+
 def negative_cross_entropy(logits: Logits, labels: Labels) -> float:
     """−Cost (Algorithm 1, line 7): the mean log-probability of the true class, in nats, at most 0."""
-    return -cross_entropy(logits, labels) if np.isfinite(logits).all() else math.nan
+    return -cross_entropy(logits, labels) if has_fitness(logits, labels) else math.nan
 
 
 def accuracy(logits: Logits, labels: Labels) -> float:
     """The fraction of examples predicted right (section 3), in [0, 1]."""
-    return count_correct(logits, labels) / len(labels) if np.isfinite(logits).all() else math.nan
+    return count_correct(logits, labels) / len(labels) if has_fitness(logits, labels) else math.nan
 
 
 FITNESS: Mapping[str, Callable[[Logits, Labels], float]] = MappingProxyType(

@@ -15,7 +15,7 @@ from weedout_core import Network, TrainConfig
 from weedout_core.backend import Batches, EpochResult, TrainPlan, TrainState
 from weedout_core.errors import BackendError
 from weedout_numpy.batches import crop_images
-from weedout_numpy.fitness import count_correct, cross_entropy, cross_entropy_gradient
+from weedout_numpy.fitness import count_correct, cross_entropy_gradient, negative_cross_entropy
 from weedout_numpy.masks import Masks
 from weedout_numpy.network import Batch, Parameters, backward, forward, nth, running_statistics
 from weedout_numpy.randomness import Keys
@@ -135,10 +135,10 @@ def train_step(
     Returns:
         the network after it; the loss of the batch and the examples predicted right, both before it.
     """
-    # Divergence is a finding, not a fault: it shows in the loss.
+    # Divergence is a finding, not a fault: it shows in the loss, which is NaN where a logit is not finite.
     with np.errstate(over="ignore", invalid="ignore"):
         logits, record = forward(net.layers, before.params, mask, x, groups=plan.groups)
-        loss, correct = cross_entropy(logits, y), count_correct(logits, y)
+        loss, correct = -negative_cross_entropy(logits, y), count_correct(logits, y)
         gradients, _ = backward(before.params, mask, record, cross_entropy_gradient(logits, y), plan.groups)
         statistics = running_statistics(before.statistics, record, plan.groups)
         params, velocity = update(before.params, before.velocity, gradients, rate, plan.config)

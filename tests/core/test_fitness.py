@@ -110,6 +110,17 @@ def test_a_logit_that_is_not_finite_makes_the_fitness_nan(
     assert np.isfinite(found[[0, 2]]).all(), "its neighbours are not touched"
 
 
+@pytest.mark.parametrize("function", FITNESS.values(), ids=list(FITNESS))
+@pytest.mark.parametrize("axis", [-1, -2])
+@pytest.mark.parametrize("label", [-(2**31), -1, 2, 3, 2**31 - 1])
+def test_a_label_that_is_no_class_makes_the_fitness_nan(function: Callable[..., Any], axis: int, label: int) -> None:
+    """For all candidates where they share the labels, and where each has its own for that one."""
+    logits = np.random.default_rng(0).normal(size=(3, 4, 4))[:, :, :2].swapaxes(-1, axis)
+    shared, own = np.asarray([0, 1, label, 0]), np.asarray([[0, 1, 0, 0], [0, 1, label, 0], [1, 1, 1, 0]])
+    assert np.isnan(function(logits, shared, axis=axis)).all()
+    assert np.isnan(function(logits, own, axis=axis)).tolist() == [False, True, False]
+
+
 def test_a_row_of_nan_predicts_no_class() -> None:
     assert wc.backend.predictions(np.full((1, 4), np.nan)).tolist() == [4]
 

@@ -28,6 +28,7 @@ CASES: dict[str, tuple[Callable[..., Any], tuple[np.ndarray, ...]]] = {
     "Bernoulli masks": (lambda keys: wc.backend.masks_from_keys(keys, wc.mask_plan(SPACE, 0.4, "bernoulli")), (KEYS,)),
     "negative_cross_entropy": (wc.backend.negative_cross_entropy, (LOGITS, LABELS)),
     "accuracy": (wc.backend.accuracy, (LOGITS, LABELS)),
+    "fitness of no class": (wc.backend.accuracy, (LOGITS, LABELS + 1)),
     "predictions": (wc.backend.predictions, (LOGITS,)),
     "select": (wc.ask_tell.select, (FITNESS,)),
     "union": (lambda one, other: union([one, other], 9), (np.asarray([1, 5, 8]), np.asarray([0, 5]))),

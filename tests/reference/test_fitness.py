@@ -75,6 +75,13 @@ def test_a_logit_that_is_not_finite_leaves_no_fitness(name: str, bad: float) -> 
     assert math.isnan(FITNESS[name](np.array([[1.0, bad], [1.0, 0.0]]), np.array([0, 0])))
 
 
+@pytest.mark.parametrize("label", [-1, 2])
+@pytest.mark.parametrize("name", FITNESS)
+def test_a_label_that_is_no_class_leaves_no_fitness(name: str, label: int) -> None:
+    """−1 would otherwise be the last class, as an index."""
+    assert math.isnan(FITNESS[name](np.array([[1.0, 0.0], [1.0, 0.0]]), np.array([0, label])))
+
+
 def test_inputs_stay_as_they_are() -> None:
     logits, labels = LOGITS.copy(), LABELS.copy()
     logits.setflags(write=False)

@@ -17,19 +17,18 @@ def negative_cross_entropy(logits: Any, labels: Any, axis: int = -1) -> Any:
 
     Args:
         logits: float ``(*batch, examples, classes)``, or ``(*batch, classes, examples)``.
-        labels: integer ``(examples,)``, or ``(*batch, examples)`` where they differ.
+        labels: integer ``(examples,)``, or ``(*batch, examples)`` where they differ, in [0, classes).
         axis: that of the classes, −1 or −2.
     Returns:
-        float ``(*batch,)``; NaN where any logit is not finite.
+        float ``(*batch,)``; NaN, and so is its gradient, where a logit is not finite or a label is no class.
     """
     xp = array_namespace(logits, labels)
-    finite = xp.isfinite(logits)
-    usable = xp.where(finite, logits, xp.zeros_like(logits))
+    usable = xp.where(xp.isfinite(logits), logits, xp.zeros_like(logits))
     shifted = usable - xp.max(usable, axis=axis, keepdims=True)
     log_normaliser = xp.log(xp.sum(xp.exp(shifted), axis=axis))
     true = xp.expand_dims(labels, axis=axis) == _classes(logits, axis, labels.dtype)
     chosen = xp.sum(xp.where(true, shifted, xp.zeros_like(shifted)), axis=axis)
-    return _nan_unless(xp.all(finite, axis=(-2, -1)), xp.mean(chosen - log_normaliser, axis=-1))
+    return _nan_unless_sound(xp.mean(chosen - log_normaliser, axis=-1), logits, labels, axis)
 
 
 def accuracy(logits: Any, labels: Any, axis: int = -1) -> Any:
@@ -38,11 +37,11 @@ def accuracy(logits: Any, labels: Any, axis: int = -1) -> Any:
     Args:
         logits, labels, axis: as for :func:`negative_cross_entropy`.
     Returns:
-        float ``(*batch,)``; NaN where any logit is not finite.
+        float ``(*batch,)``; NaN where a logit is not finite or a label is no class.
     """
     xp = array_namespace(logits, labels)
     correct = xp.mean(xp.astype(predictions(logits, axis) == labels, logits.dtype), axis=-1)
-    return _nan_unless(xp.all(xp.isfinite(logits), axis=(-2, -1)), correct)
+    return _nan_unless_sound(correct, logits, labels, axis)
 
 
 def predictions(logits: Any, axis: int = -1) -> Any:
@@ -56,9 +55,16 @@ def predictions(logits: Any, axis: int = -1) -> Any:
     return xp.min(xp.where(best, classes, xp.full_like(classes, logits.shape[axis])), axis=axis)
 
 
-def _nan_unless(holds: Any, value: Any) -> Any:
+def _nan_unless_sound(value: Any, logits: Any, labels: Any, axis: int) -> Any:
+    """A value ``(*batch,)``, or NaN where a logit is not finite or a label is no class.
+
+    NaN is multiplied in, not selected: the gradient of what is not selected is 0, and training would go on as if there
+    had been no such step.
+    """
     xp = array_namespace(value)
-    return xp.where(holds, value, xp.full_like(value, xp.nan))
+    classes = xp.all((labels >= 0) & (labels < logits.shape[axis]), axis=-1)
+    sound = xp.all(xp.isfinite(logits), axis=(-2, -1)) & classes
+    return value * xp.where(sound, xp.ones_like(value), xp.full_like(value, xp.nan))
 
 
 def _classes(logits: Any, axis: int, dtype: Any) -> Any:

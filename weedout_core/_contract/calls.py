@@ -40,7 +40,10 @@ class TrainState(NamedTuple):
 
 
 class EpochResult(NamedTuple):
-    """Each step of an epoch, before its update: loss ``(R, steps)`` in nats, correct ``(R, steps)`` examples."""
+    """Each step of an epoch, before its update: loss ``(R, steps)`` in nats, correct ``(R, steps)`` examples.
+
+    The loss of a step with a logit that is NaN or infinite is not finite.
+    """
 
     loss: Array
     correct: Array
@@ -122,7 +125,7 @@ class ScorePopulation(Protocol):
 
         ``params`` are the weights that all candidates share or, where the population has weight keys, the specs
         from which each draws its own. Masks are drawn by the population's plan and keys, or are its ``masks``. The
-        fitness is ``wc.backend.FITNESS[scoring.fitness]``, NaN where a logit is NaN.
+        fitness is ``wc.backend.FITNESS[scoring.fitness]``, NaN where a logit is not finite.
         """
         ...
 
