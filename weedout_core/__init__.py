@@ -15,11 +15,13 @@ from weedout_core._networks.architectures import mlp, vgg, wide_resnet
 from weedout_core._networks.cost import Costs, costs
 from weedout_core._networks.network import Network, mask_space
 from weedout_core._phases.ask_tell import Generation
+from weedout_core._phases.beginning import Beginning
 from weedout_core._phases.control import RandomControl, draw_control
 from weedout_core._phases.evaluation import Evaluation, evaluate, evaluate_together
-from weedout_core._phases.learning_phase import Epoch, Trained, train, train_together
+from weedout_core._phases.learning_phase import train, train_together
 from weedout_core._phases.search_phase import SearchResult, search
 from weedout_core._phases.subnetwork import Subnetwork
+from weedout_core._phases.trained import Epoch, Trained
 from weedout_core._random.stream import SAMPLER_VERSION, key
 from weedout_core.errors import WeedoutError, WeedoutWarning
 
@@ -27,6 +29,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "SAMPLER_VERSION",
+    "Beginning",
     "Choice",
     "Costs",
     "Epoch",

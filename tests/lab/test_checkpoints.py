@@ -25,9 +25,12 @@ def trained(epochs: int) -> wc.Trained:
         {path: value + 1 for path, value in wc.nn.initial_statistics(NET).items()},
     )
     history = tuple(
-        wc.Epoch(epoch + 1, rng.random(), rng.random(), np.nan if epoch else 0.5) for epoch in range(epochs)
+        wc.Epoch(epoch + 1, rng.random(), rng.random(), np.nan if epoch else 0.5, epoch) for epoch in range(epochs)
     )
-    return wc.Trained(network, {path: -value for path, value in params.items()}, rng.random(5 * epochs), history)
+    config = wc.TrainConfig(epochs=9, schedule="step", step_epochs=(2, epochs + 2), learning_rate=1 / 3)
+    began = wc.Beginning("net", "params", "mask", "statistics", "x", "y", (2**32 - 1, epochs), False, config)
+    velocity = {path: -value for path, value in params.items()}
+    return wc.Trained(network, velocity, rng.random(5 * epochs), history, began)
 
 
 def plain(found: GroupProgress) -> Any:
@@ -65,7 +68,12 @@ def assert_same(found: GroupProgress, wanted: GroupProgress) -> None:
 @pytest.mark.parametrize("epochs", [0, 1, 3])
 def test_what_is_offered_comes_back_to_the_bit(tmp_path: Path, epochs: int) -> None:
     checkpoints(tmp_path).offer(lambda: progress(epochs), None)
-    assert_same(checkpoints(tmp_path).latest(), progress(epochs))
+    found = checkpoints(tmp_path).latest()
+    assert_same(found, progress(epochs))
+    for one in found.trained:
+        assert type(one.began) is wc.Beginning
+        assert one.began == trained(epochs).began, "with its types: a tuple stays a tuple"
+        assert all(type(epoch.not_finite) is int for epoch in one.history)
 
 
 def test_slices_that_are_trained_and_the_one_in_work_come_back_in_order(tmp_path: Path) -> None:
@@ -165,10 +173,10 @@ def test_a_checkpoint_of_another_version_is_named_so(tmp_path: Path) -> None:
     store, warnings = checkpoints(tmp_path), list[str]()
     store.offer(lambda: progress(1), None)
     file = store.path / "000001.json"
-    file.write_bytes(file.read_bytes().replace(b'"format": 3', b'"format": 1'))
+    file.write_bytes(file.read_bytes().replace(b'"format": 4', b'"format": 3'))
     assert checkpoints(tmp_path, warnings).latest() is NOTHING
     assert len(warnings) == 1
-    assert "must have format 3; got 1: another version wrote it" in warnings[0]
+    assert "must have format 4; got 3: another version wrote it" in warnings[0]
 
 
 def test_a_damaged_checkpoint_that_cannot_be_deleted_is_one_sentence(

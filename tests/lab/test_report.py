@@ -130,7 +130,7 @@ def test_accuracy_is_a_count_and_its_ties_are_decided() -> None:
 
 def curves(epochs: int, repeats: int = 3, sparsities: tuple[float, ...] = (0.0, 0.8)) -> list[CurveRow]:
     return [
-        CurveRow(sparsity, arm, repeat, epoch, 0.1, 1 - 0.5 / epoch, 1 - 0.6 / epoch - 0.01 * repeat)
+        CurveRow(sparsity, arm, repeat, epoch, 0.1, 1 - 0.5 / epoch, 1 - 0.6 / epoch - 0.01 * repeat, 0)
         for sparsity in sparsities
         for arm in ("weedout", "control")
         for repeat in range(repeats)
@@ -161,7 +161,7 @@ def events(together: int = 6) -> list[Event]:
         story += [GenerationScored(0.8, repeat, generation(number)) for number in range(5)]
     story += [PhaseStarted(0.8, "control", None), PhaseStarted(0.8, "train", None)]
     story += [
-        EpochTrained(0.8, (wc.Epoch(epoch, 0.5, 0.5, 0.5),) * together, first, 6)
+        EpochTrained(0.8, (wc.Epoch(epoch, 0.5, 0.5, 0.5, 0),) * together, first, 6)
         for first in range(0, 6, together)
         for epoch in range(1, 11)
     ]

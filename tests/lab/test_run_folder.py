@@ -15,6 +15,7 @@ from filelock import FileLock
 from safetensors.numpy import load_file
 
 from weedout_core import load_backend
+from weedout_core.backend import Backend, TrainState
 from weedout_core.errors import RunError
 from weedout_core.lab import files
 from weedout_core.lab.experiment.configuration import Decided, ExperimentConfig
@@ -214,7 +215,7 @@ def test_other_versions_are_refused_unless_allowed(
         lambda text: "[]",
         lambda text: text.replace('"seed": 0', '"seed": 1'),
         lambda text: text.replace('"chunk": 4,', '"chunk": 0,'),
-        lambda text: text.replace('"format": 1', '"format": 99'),
+        lambda text: text.replace('"format": 2', '"format": 99'),
         lambda text: text.replace('"format"', '"formal"'),
         lambda text: text.replace('"trained_together": 4', '"trained_together": 0'),
         lambda text: text.replace('"trained_together": 4', '"trained_together": true'),
@@ -390,3 +391,42 @@ def test_a_failed_write_keeps_what_was_there(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(RunError, match="cannot be written"):
         files.write_folder(tmp_path / "group", {"results.csv": b"new"})
     assert [item.name for item in tmp_path.iterdir()] == ["table.csv"], "what is unfinished leaves the disk again"
+
+
+def test_a_checkpoint_of_other_initial_weights_is_one_sentence(
+    weedout: Weedout,
+    small: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """As other versions of a library draw them, in the last bits."""
+
+    def with_calls(**calls: Callable[..., Any]) -> None:
+        def patched(*args: Any, **options: Any) -> Backend:
+            return replace(load_backend(*args, **options), **calls)
+
+        monkeypatch.setattr("weedout_core.lab.commands.paper.load_backend", patched)
+
+    own = load_backend("numpy")
+
+    def interrupted(net: Any, plan: Any, state: TrainState, *rest: Any) -> Any:
+        if state.epoch == 1:
+            raise KeyboardInterrupt
+        return own.train_epoch(net, plan, state, *rest)
+
+    def drawn(key: Any, specs: Any) -> Any:
+        return {path: np.nextafter(value, 1) for path, value in own.draw_parameters(key, specs).items()}
+
+    with_calls(train_epoch=interrupted)
+    assert weedout(*small, "--out", "run") == 130
+    with_calls(draw_parameters=drawn)
+    capfd.readouterr()
+    assert weedout(*small, "--out", "run") == 2
+    said = capfd.readouterr().err.splitlines()[-1]
+    checkpoints = Path("run") / "checkpoints" / "sparsity-0.0"
+    assert said.startswith(f"weedout: {checkpoints} holds another training: resume must be of this very training, but")
+    assert " began with params SHA-256 " in said
+    assert said.endswith("Delete that folder, and the same command begins this sparsity anew.")
+    shutil.rmtree(tmp_path / checkpoints)
+    assert weedout(*small, "--out", "run") == 0

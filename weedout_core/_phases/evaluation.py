@@ -1,5 +1,6 @@
 """What networks have learnt, measured on a split. Paper, Algorithm 1, line 13."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -11,21 +12,25 @@ from weedout_core._contract.loading import load_backend
 from weedout_core._contract.record import Backend, check_layers
 from weedout_core._networks.examples import Examples, checked_examples
 from weedout_core._phases.subnetwork import Subnetwork
-from weedout_core._phases.together import common_parent, sparse_networks
+from weedout_core._phases.together import common_parent, is_finite, sparse_networks
 
 
 class Evaluation(NamedTuple):
     """How a network does on a split.
 
     Attributes:
-        accuracy: in [0, 1].
-        loss: mean cross-entropy, nats.
-        predictions: the class predicted for each example, int32 ``(examples,)``.
+        accuracy: in [0, 1]; NaN where ``not_finite`` is above 0.
+        loss: mean cross-entropy, nats; NaN where ``accuracy`` is.
+        predictions: the class predicted for each example, int32 ``(examples,)``; for one that is not finite, none: the
+            number of classes.
+        not_finite: examples with a logit that is NaN or infinite; all of them where a weight or running statistic is
+            that the network's mask leaves, which a logit may not show (1/√∞ is 0).
     """
 
     accuracy: float
     loss: float
     predictions: np.ndarray
+    not_finite: int
 
 
 def evaluate(network: Subnetwork, data: Any, *, backend: str | Backend) -> Evaluation:
@@ -53,11 +58,14 @@ def evaluate_together(networks: Sequence[Subnetwork], data: Any, *, backend: str
     statistics = sparse.smaller(backend, [network.moving for network in networks])
     logits = backend.predict(sparse.net, params, statistics, sparse.masks, backend.asarray(examples.x))
     logits = backend.to_numpy(logits).astype(np.float64)
-    return [_evaluation(one, examples) for one in logits]
+    return [_evaluation(network, one, examples) for network, one in zip(networks, logits, strict=True)]
 
 
-def _evaluation(logits: np.ndarray, examples: Examples) -> Evaluation:
-    predicted = predictions(logits)
+def _evaluation(network: Subnetwork, logits: np.ndarray, examples: Examples) -> Evaluation:
+    finite = np.isfinite(logits).all(axis=-1) & is_finite(network)
+    predicted: np.ndarray = predictions(logits)
+    predicted[~finite] = logits.shape[-1]
+    if not finite.all():
+        return Evaluation(math.nan, math.nan, predicted, int(np.count_nonzero(~finite)))
     right = int(np.count_nonzero(predicted == examples.y))
-    loss = -float(negative_cross_entropy(logits, examples.y))
-    return Evaluation(right / len(predicted), loss, predicted)
+    return Evaluation(right / len(predicted), -float(negative_cross_entropy(logits, examples.y)), predicted, 0)

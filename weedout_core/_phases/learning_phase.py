@@ -17,46 +17,15 @@ from weedout_core._contract.calls import EpochResult, Parameters, TrainState
 from weedout_core._contract.fence import fenced_phase
 from weedout_core._contract.loading import load_backend
 from weedout_core._contract.record import Backend, check_layers, map_tree
-from weedout_core._masks.plan import Masks
 from weedout_core._networks.examples import Examples, checked_examples
-from weedout_core._networks.network import checked_parameters
+from weedout_core._phases.beginning import Beginning, beginnings
+from weedout_core._phases.resuming import check_resumed
 from weedout_core._phases.subnetwork import Subnetwork
-from weedout_core._phases.together import SparseNetworks, common_parent, sparse_networks
+from weedout_core._phases.together import SparseNetworks, all_finite, common_parent, sparse_networks
+from weedout_core._phases.trained import Epoch, Trained
 from weedout_core._random.annotations import Key
 from weedout_core._random.stream import checked_key
 from weedout_core.errors import ConfigError
-
-
-class Epoch(NamedTuple):
-    """What one epoch showed.
-
-    Attributes:
-        epoch: epochs done, from 1; 0 is before training.
-        loss: mean cross-entropy over the epoch's batches, each before its update, nats.
-        train_accuracy: over the same batches, in [0, 1].
-        test_accuracy: after the epoch, in [0, 1]; NaN without a test split.
-    """
-
-    epoch: int
-    loss: float
-    train_accuracy: float
-    test_accuracy: float
-
-
-class Trained(NamedTuple):
-    """A network after some epochs: a result, and all that is needed to train on, with any backend.
-
-    Attributes:
-        network: the network, of the parent's shape; what its mask removed is as it was handed in.
-        velocity: what the momentum remembers, {path: float ``shape``}; {} with an optimizer of the user's.
-        losses: the cross-entropy of every step before its update, float64 ``(steps,)``, nats.
-        history: what each epoch showed.
-    """
-
-    network: Subnetwork
-    velocity: dict[str, np.ndarray]
-    losses: np.ndarray
-    history: tuple[Epoch, ...]
 
 
 def train(
@@ -83,7 +52,9 @@ def train(
         optimizer: the backend's own optimizer in place of SGD (JAX: an optax ``GradientTransformation``; PyTorch: a
             function of the weights that gives one of ``torch.optim``).
         on_epoch: called after each epoch.
-        resume: the same training after some of its epochs; it goes on from there.
+        resume: the same training after some of its epochs; it goes on from there. It is the same where network, data
+            and key are, and the configuration but for ``epochs``: there may be more, where they leave the learning
+            rates of the steps that are done as they were (schedule "constant" or "step"). The backend may be another.
     Raises:
         ConfigError, DataError, BackendError: before any work starts.
     """
@@ -126,12 +97,13 @@ def train_together(
     keys = [checked_key(key) for key in keys]
     plan = train_plan(config, len(examples.y), optimizer)
     check_plan(net, plan)
+    began = beginnings(networks, examples, keys, plan)
     if resume is not None:
-        _check_resumed(networks, plan, resume)
+        check_resumed(networks, plan, began, resume)
     backend = load_backend(backend)
     check_layers(backend, net)
     task = _Training(
-        networks, plan, keys, backend, sparse_networks(networks, backend, config.compaction),
+        networks, plan, keys, began, backend, sparse_networks(networks, backend, config.compaction),
         Examples(backend.asarray(examples.x), backend.asarray(examples.y)),
         None if tested is None else Examples(backend.asarray(tested.x), tested.y),
     )  # fmt: skip
@@ -153,6 +125,7 @@ class _Training(NamedTuple):
     networks: Sequence[Subnetwork]
     plan: TrainPlan
     keys: Sequence[Key]
+    began: Sequence[Beginning]
     backend: Backend
     sparse: SparseNetworks
     data: Examples
@@ -195,17 +168,32 @@ def _next_epoch(task: _Training, state: TrainState) -> tuple[TrainState, EpochRe
 
 def _epoch(task: _Training, state: TrainState, result: EpochResult) -> list[tuple[np.ndarray, Epoch]]:
     """Of each network the losses of the epoch's steps, and what it showed."""
-    backend = task.backend
-    test = np.full(len(task.keys), math.nan)
-    if task.test is not None:
-        logits = backend.predict(task.sparse.net, state.params, state.statistics, task.sparse.masks, task.test.x)
-        test = np.mean(predictions(backend.to_numpy(logits)) == task.test.y, axis=-1)
-    losses = backend.to_numpy(result.loss).astype(np.float64)
-    right = backend.to_numpy(result.correct).astype(np.float64).mean(axis=1) / task.plan.batch_size
+    losses = task.backend.to_numpy(result.loss).astype(np.float64)
+    right = task.backend.to_numpy(result.correct).astype(np.float64).mean(axis=1) / task.plan.batch_size
     return [
-        (loss, Epoch(state.epoch, float(loss.mean()), float(train_accuracy), float(test_accuracy)))
-        for loss, train_accuracy, test_accuracy in zip(losses, right, test, strict=True)
+        (loss, _record(state.epoch, loss, float(train_accuracy), float(test_accuracy)))
+        for loss, train_accuracy, test_accuracy in zip(losses, right, _tested(task, state), strict=True)
     ]
+
+
+def _record(epoch: int, losses: np.ndarray, train_accuracy: float, test_accuracy: float) -> Epoch:
+    """What an epoch showed of a network. Steps whose loss is not finite are counted, and are in no mean."""
+    not_finite = int(np.count_nonzero(~np.isfinite(losses)))
+    loss, train_accuracy = (math.nan, math.nan) if not_finite else (float(losses.mean()), train_accuracy)
+    return Epoch(epoch, loss, train_accuracy, test_accuracy, not_finite)
+
+
+def _tested(task: _Training, state: TrainState) -> np.ndarray:
+    """The test accuracy of each network; NaN without a test split, and where what it is measured by is not finite."""
+    if task.test is None:
+        return np.full(len(task.keys), math.nan)
+    backend = task.backend
+    logits = backend.predict(task.sparse.net, state.params, state.statistics, task.sparse.masks, task.test.x)
+    logits = backend.to_numpy(logits)
+    # An infinite variance makes every activation that it divides 0, and the logits look fine.
+    finite = np.array([all_finite(tree) for tree in task.sparse.kept(backend, state.statistics)])
+    right = np.mean(predictions(logits) == task.test.y, axis=-1)
+    return np.where(finite & np.isfinite(logits).all(axis=(1, 2)), right, math.nan)
 
 
 def _fetched(task: _Training, state: TrainState, shown: Sequence[_Shown]) -> tuple[Trained, ...]:
@@ -223,27 +211,4 @@ def _fetched(task: _Training, state: TrainState, shown: Sequence[_Shown]) -> tup
         Subnetwork(one.net, mine, one.mask, its or None)
         for one, mine, its in zip(task.networks, params, statistics, strict=True)
     ]
-    return tuple(Trained(*one) for one in zip(networks, moving, *zip(*shown, strict=True), strict=True))
-
-
-def _check_resumed(networks: Sequence[Subnetwork], plan: TrainPlan, resume: Sequence[Trained]) -> None:
-    if plan.optimizer is not None:
-        raise ConfigError("resume needs the built-in SGD: the state of another optimizer is not in a Trained.")
-    if len(resume) != len(networks):
-        raise ConfigError(f"resume must be one for each of {len(networks)} networks; got {len(resume)}.")
-    done = len(resume[0].history)
-    for before, one in zip(networks, resume, strict=True):
-        if one.losses.shape != (done * plan.steps,) or len(one.history) != done or done > plan.config.epochs:
-            raise ConfigError(
-                f"resume must be this training after at most {plan.config.epochs} epochs of {plan.steps} steps, all "
-                f"networks after as many; got {len(one.history)} epochs and losses of shape {one.losses.shape}."
-            )
-        if one.network.net != before.net or not _same_mask(one.network.mask, before.mask):
-            raise ConfigError("resume must be this training: its network has other layers, or another mask.")
-        checked_parameters(before.net, one.velocity, "velocity")
-
-
-def _same_mask(one: Masks | None, other: Masks | None) -> bool:
-    if one is None or other is None:
-        return one is other
-    return all(np.array_equal(one[site], other[site]) for site in other)
+    return tuple(Trained(*one) for one in zip(networks, moving, *zip(*shown, strict=True), task.began, strict=True))

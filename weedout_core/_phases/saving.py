@@ -1,6 +1,5 @@
 """A network and its arrays in a file of safetensors, the network as JSON in its header: the core's one file effect."""
 
-import hashlib
 import json
 import os
 from collections.abc import Generator, Mapping
@@ -12,6 +11,7 @@ from typing import Any, cast
 import numpy as np
 
 from weedout_core._networks.network import Network, network_from_json, network_to_json
+from weedout_core._phases.digests import digest
 from weedout_core.errors import ConfigError, RunError
 
 Tree = Mapping[str, np.ndarray]
@@ -31,7 +31,7 @@ def write(path: str | PathLike[str], net: Network, trees: Mapping[str, Tree]) ->
     arrays = {
         f"{name}/{key}": np.ascontiguousarray(value) for name, tree in trees.items() for key, value in tree.items()
     }
-    facts = {"network": network_to_json(net), "trees": list(trees), "sha256": _digest(arrays)}
+    facts = {"network": network_to_json(net), "trees": list(trees), "sha256": digest(arrays)}
     _write(Path(path), save(arrays, {"format": _FORMAT, "subnetwork": json.dumps(facts)}))
 
 
@@ -46,10 +46,10 @@ def read(path: str | PathLike[str]) -> tuple[Network, dict[str, Tree]]:
         raise RunError(f'{path} must hold a subnetwork of the format "{_FORMAT}"; got {header.get("format")!r}.')
     try:
         facts = json.loads(header["subnetwork"])
-        net, names, digest = network_from_json(facts["network"]), list(facts["trees"]), facts["sha256"]
+        net, names, expected = network_from_json(facts["network"]), list(facts["trees"]), facts["sha256"]
     except (ConfigError, KeyError, TypeError, ValueError) as error:
         raise RunError(f"{path} is damaged: its header describes no subnetwork ({error}).") from error
-    if digest != _digest(arrays):
+    if expected != digest(arrays):
         raise RunError(f"{path} is damaged: its arrays are not those that were written.")
     return net, {name: _tree(arrays, name) for name in names}
 
@@ -78,14 +78,6 @@ def _needed() -> Generator[None]:
 
 def _tree(arrays: Tree, name: str) -> dict[str, np.ndarray]:
     return {key.removeprefix(f"{name}/"): value for key, value in arrays.items() if key.startswith(f"{name}/")}
-
-
-def _digest(arrays: Tree) -> str:
-    hashed = hashlib.sha256()
-    for key in sorted(arrays):
-        hashed.update(f"{key} {arrays[key].dtype} {arrays[key].shape}".encode())
-        hashed.update(arrays[key].tobytes())
-    return hashed.hexdigest()
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -34,19 +34,22 @@ class SparseNetworks(NamedTuple):
     def smaller(self, backend: Backend, trees: Sequence[Tree]) -> dict[str, Array]:
         """The parameters or statistics that ``net`` takes of each parent's, on the device: {path: ``(R, *shape)``}."""
         hosted = [map_tree(backend.to_numpy, tree) for tree in trees]
-        if not self._compacted:
-            return stack(backend, hosted)
-        networks = zip(self.compactions, hosted, self.indices, strict=True)
-        return stack(backend, [small.gather(tree, indices) for small, tree, indices in networks])
+        return stack(backend, self._gathered(hosted) if self._compacted else hosted)
+
+    def kept(self, backend: Backend, tree: Tree) -> list[dict[str, np.ndarray]]:
+        """Of what ``net`` takes, each network's part that its own mask leaves, in NumPy."""
+        fetched = map_tree(backend.to_numpy, tree)
+        each = [{path: value[r] for path, value in fetched.items()} for r in range(len(self.compactions))]
+        return each if self._compacted else self._gathered(each)
 
     def parents(self, backend: Backend, tree: Tree, onto: Sequence[Tree]) -> list[dict[str, np.ndarray]]:
         """The way back, in NumPy: each network's {path: ``shape``}; what a mask removed is as ``onto`` has it."""
-        fetched, grown = map_tree(backend.to_numpy, tree), list[dict[str, np.ndarray]]()
-        for r, (small, indices, base) in enumerate(zip(self.compactions, self.indices, onto, strict=True)):
-            one = {path: value[r] for path, value in fetched.items()}
-            kept = one if self._compacted else small.gather(one, indices)
-            grown.append(small.expand(kept, indices, base))
-        return grown
+        networks = zip(self.compactions, self.kept(backend, tree), self.indices, onto, strict=True)
+        return [small.expand(kept, indices, base) for small, kept, indices, base in networks]
+
+    def _gathered(self, trees: Sequence[Tree]) -> list[dict[str, np.ndarray]]:
+        networks = zip(self.compactions, trees, self.indices, strict=True)
+        return [small.gather(tree, indices) for small, tree, indices in networks]
 
     @property
     def _compacted(self) -> bool:
@@ -79,18 +82,33 @@ def sparse_networks(networks: Sequence[Subnetwork], backend: Backend, compaction
         compaction: False leaves them as large as the parent.
     """
     net = networks[0].net
+    compactions, indices = zip(*map(_compaction, networks), strict=True)
     masks = [network.mask for network in networks if network.mask is not None]
     if not masks:
-        return SparseNetworks(net, [compact(net, {})] * len(networks), [{}] * len(networks), None)
-    compactions = [compact(net, {} if gather_space(net) else _counts(mask)) for mask in masks]
-    indices = [
-        kept_indices({site: mask[site] for site in small.sites}) for small, mask in zip(compactions, masks, strict=True)
-    ]
+        return SparseNetworks(net, compactions, indices, None)
     first = compactions[0]
     if not compaction or any(small != first for small in compactions) or missing_layers(backend, first.net):
         return SparseNetworks(net, compactions, indices, stack(backend, masks))
     inputs = [first.gather_masks(mask, one) for mask, one in zip(masks, indices, strict=True)]
     return SparseNetworks(first.net, compactions, indices, stack(backend, inputs))
+
+
+def is_finite(network: Subnetwork) -> bool:
+    """Whether every weight and running statistic is finite that the network's mask leaves."""
+    small, indices = _compaction(network)
+    return all_finite(small.gather({**network.params, **network.moving}, indices))
+
+
+def all_finite(tree: Tree) -> bool:
+    """Whether every value of {path: array} is finite."""
+    return all(bool(np.isfinite(value).all()) for value in tree.values())
+
+
+def _compaction(network: Subnetwork) -> tuple[CompactedNetwork, dict[str, np.ndarray]]:
+    """The compaction by a network's own mask, and the indices that it takes."""
+    mask = network.mask or {}
+    small = compact(network.net, {} if gather_space(network.net) else _counts(mask))
+    return small, kept_indices({site: mask[site] for site in small.sites})
 
 
 def _counts(masks: Mapping[str, np.ndarray]) -> dict[str, int]:

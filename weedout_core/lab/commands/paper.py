@@ -9,7 +9,7 @@ from rich.console import Console
 
 from weedout_core import Network, load_backend, mask_plan, mask_space
 from weedout_core.backend import Backend
-from weedout_core.errors import WeedoutWarning
+from weedout_core.errors import ConfigError, RunError, WeedoutWarning
 from weedout_core.lab.commands.options import PaperOptions, RunOptions
 from weedout_core.lab.commands.progress import progress, warn, warnings_said, write_line
 from weedout_core.lab.data.datasets import Dataset, load_dataset
@@ -17,6 +17,7 @@ from weedout_core.lab.experiment.configuration import Decided, ExperimentConfig,
 from weedout_core.lab.experiment.events import Event
 from weedout_core.lab.experiment.group import run_group
 from weedout_core.lab.experiment.rows import CurveRow, ResultRow, SearchRow, TimingRow
+from weedout_core.lab.experiment.so_far import NOTHING
 from weedout_core.lab.experiment.timings import Stopwatch, timing_line
 from weedout_core.lab.files import write_file
 from weedout_core.lab.report.figures import figure2
@@ -101,12 +102,20 @@ def _run_groups(
                 Pace(run.checkpoint_minutes, run.checkpoint_epochs),
                 lambda sentence: warn(err, sentence),
             )
+            decided, resume = Decided(folder.record.chunk, together[sparsity]), kept.latest()
             try:
-                decided = Decided(folder.record.chunk, together[sparsity])
-                group = run_group(config, decided, sparsity, dataset, backend, on_event, kept.latest(), kept.offer)
+                group = run_group(config, decided, sparsity, dataset, backend, on_event, resume, kept.offer)
             except KeyboardInterrupt:
                 kept.flush()
                 raise
+            except ConfigError as error:
+                if resume is NOTHING:
+                    raise
+                # Other versions of a library may draw initial weights that differ in the last bits.
+                raise RunError(
+                    f"{kept.path} holds another training: {error} Delete that folder, and the same command begins "
+                    "this sparsity anew."
+                ) from error
             folder.commit(group, stopwatch.rows, run.save_parameters)
 
 

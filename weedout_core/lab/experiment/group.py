@@ -117,7 +117,7 @@ def run_group(
     on_event(GroupFinished(sparsity))
     return GroupResult(
         sparsity,
-        tuple(result_row(sparsity, *cell) for cell in zip(cells, *scores, strict=True)),
+        tuple(result_row(sparsity, *cell) for cell in zip(cells, trained, *scores, strict=True)),
         tuple(
             curve_row(sparsity, cell, epoch) for cell, one in zip(cells, trained, strict=True) for epoch in one.history
         ),

@@ -6,6 +6,7 @@ empty cell.
 
 import csv
 import io
+import math
 from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple, TypeVar, get_type_hints
 
@@ -16,6 +17,7 @@ from weedout_core import (
     Evaluation,
     Generation,
     Subnetwork,
+    Trained,
 )
 from weedout_core.backend import Origin
 from weedout_core.errors import RunError
@@ -39,7 +41,8 @@ class ResultRow(NamedTuple):
             where ``fitness`` is, or where it was measured on a batch of its own.
         achieved_sparsity: the fraction of nodes removed, over all sites.
         parameters, active_parameters, macs, active_macs: see ``wc.costs``.
-        train_accuracy, train_loss, test_accuracy, test_loss: after training; accuracy in [0, 1], loss in nats.
+        train_accuracy, train_loss, test_accuracy, test_loss: after training; accuracy in [0, 1], loss in nats. All NaN
+            where training diverged, or a measured logit is not finite.
         evaluations: candidates scored to find it: 0 for a control.
         stopped: what ended the search; None for a control.
         validation_batch: examples on which ``fitness`` was measured; None where it was not.
@@ -65,9 +68,17 @@ class ResultRow(NamedTuple):
     stopped: str | None
     validation_batch: int | None
 
+    @property
+    def diverged(self) -> bool:
+        """Whether the cell has no accuracy and no loss, because they were not finite."""
+        return math.isnan(self.test_accuracy)
+
 
 class CurveRow(NamedTuple):
-    """One epoch of one cell: loss (nats) and train accuracy of the batches as they passed, test accuracy after it."""
+    """One epoch of one cell: see ``wc.Epoch``.
+
+    Loss (nats) and train accuracy are of the batches as they passed, test accuracy is after them; NaN as there.
+    """
 
     sparsity: float
     arm: str
@@ -76,6 +87,12 @@ class CurveRow(NamedTuple):
     loss: float
     train_accuracy: float
     test_accuracy: float
+    not_finite: int
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the cell had diverged at the end of this epoch."""
+        return math.isnan(self.loss) or math.isnan(self.test_accuracy)
 
 
 class SearchRow(NamedTuple):
@@ -133,9 +150,12 @@ class Cell(NamedTuple):
     batch: int | None
 
 
-def result_row(sparsity: float, cell: Cell, train: Evaluation, test: Evaluation) -> ResultRow:
-    """The cell's row in results.csv."""
+def result_row(sparsity: float, cell: Cell, trained: Trained, train: Evaluation, test: Evaluation) -> ResultRow:
+    """The cell's row in results.csv. Of a training that diverged, a split that looks fine is no finding either."""
     cost = cell.network.costs
+    diverged = trained.diverged or train.not_finite + test.not_finite > 0
+    measured = (train.accuracy, train.loss, test.accuracy, test.loss)
+    train_accuracy, train_loss, test_accuracy, test_loss = (math.nan,) * 4 if diverged else measured
     return ResultRow(
         sparsity=sparsity,
         arm=cell.arm,
@@ -149,10 +169,10 @@ def result_row(sparsity: float, cell: Cell, train: Evaluation, test: Evaluation)
         active_parameters=cost.active_parameters,
         macs=cost.macs,
         active_macs=cost.active_macs,
-        train_accuracy=train.accuracy,
-        train_loss=train.loss,
-        test_accuracy=test.accuracy,
-        test_loss=test.loss,
+        train_accuracy=train_accuracy,
+        train_loss=train_loss,
+        test_accuracy=test_accuracy,
+        test_loss=test_loss,
         evaluations=cell.evaluations,
         stopped=cell.stopped,
         validation_batch=cell.batch,

@@ -9,20 +9,20 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from safetensors.numpy import load, save
 
-from weedout_core import Epoch, Network, Subnetwork, Trained
+from weedout_core import Beginning, Epoch, Network, Subnetwork, TrainConfig, Trained
 from weedout_core.errors import RunError
 from weedout_core.lab.experiment.so_far import NOTHING, Fetch, GroupProgress
 from weedout_core.lab.files import make_folder, read_file, remove_folder, write_file
 from weedout_core.nn import network_from_json, network_to_json
 
-_FORMAT = 3
+_FORMAT = 4
 
 
 _KEPT = 2
@@ -163,6 +163,7 @@ def _plain(progress: GroupProgress) -> tuple[dict[str, np.ndarray], dict[str, An
     return arrays, {
         "generations": [len(found) for found in progress.scored],
         "epochs": [len(trained.history) for trained in progress.trained],
+        "began": [_facts_of(trained.began) for trained in progress.trained],
         "networks": [network_to_json(trained.network.net) for trained in progress.trained[:1]],  # all have this one
     }
 
@@ -174,7 +175,8 @@ def _progress(arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> Gro
     )
     nets = [network_from_json(text) for text in facts["networks"]]
     trained = tuple(
-        _trained(_tree(arrays, f"trained/{i}"), nets[0], epochs) for i, epochs in enumerate(facts["epochs"])
+        _trained(_tree(arrays, f"trained/{i}"), nets[0], epochs, _began(facts["began"][i]))
+        for i, epochs in enumerate(facts["epochs"])
     )
     return GroupProgress(scored, trained)
 
@@ -192,12 +194,24 @@ def _arrays_of(trained: Trained) -> dict[str, np.ndarray]:
     return {**arrays, "losses": trained.losses, **shown}
 
 
-def _trained(arrays: Mapping[str, np.ndarray], net: Network, epochs: int) -> Trained:
+def _trained(arrays: Mapping[str, np.ndarray], net: Network, epochs: int, began: Beginning) -> Trained:
     params, mask, statistics, velocity = (_tree(arrays, name) for name in ("params", "mask", "statistics", "velocity"))
     shown = [arrays[f"history/{name}"] for name in _SHOWN]
-    history = tuple(Epoch(epoch + 1, *(float(values[epoch]) for values in shown)) for epoch in range(epochs))
+    history = tuple(Epoch(epoch + 1, *(values[epoch].item() for values in shown)) for epoch in range(epochs))
     network = Subnetwork(net, params, mask or None, statistics or None)
-    return Trained(network, velocity, arrays["losses"], history)
+    return Trained(network, velocity, arrays["losses"], history, began)
+
+
+def _facts_of(began: Beginning) -> dict[str, Any]:
+    return began._asdict() | {"config": asdict(began.config)}
+
+
+def _began(facts: Mapping[str, Any]) -> Beginning:
+    """JSON knows no tuples."""
+    config = facts["config"]
+    config = TrainConfig(**{**config, "step_epochs": tuple(config["step_epochs"])})
+    high, low = facts["key"]
+    return Beginning(**{**facts, "key": (high, low), "config": config})
 
 
 def _tree(arrays: Mapping[str, np.ndarray], name: str) -> dict[str, np.ndarray]:

@@ -24,7 +24,7 @@ from weedout_core.lab.data.datasets import Dataset
 from weedout_core.lab.experiment.configuration import ExperimentConfig, decide
 from weedout_core.nn import network_to_json
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 class Record(NamedTuple):

@@ -1,0 +1,55 @@
+"""What training gives: a network, what its epochs showed, and which training it is a part of."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from weedout_core._phases.beginning import Beginning
+from weedout_core._phases.subnetwork import Subnetwork
+from weedout_core._phases.together import is_finite
+
+
+class Epoch(NamedTuple):
+    """What one epoch showed.
+
+    Attributes:
+        epoch: epochs done, from 1; 0 is before training.
+        loss: mean cross-entropy over the epoch's batches, each before its update, nats; NaN where ``not_finite`` is
+            above 0.
+        train_accuracy: over the same batches, in [0, 1]; NaN where ``loss`` is.
+        test_accuracy: after the epoch, in [0, 1]; NaN without a test split, and where a logit of it or a running
+            statistic is not finite.
+        not_finite: the steps of the epoch whose loss is NaN or infinite.
+    """
+
+    epoch: int
+    loss: float
+    train_accuracy: float
+    test_accuracy: float
+    not_finite: int
+
+
+class Trained(NamedTuple):
+    """A network after some epochs: a result, and all that is needed to train on, with any backend.
+
+    Attributes:
+        network: the network, of the parent's shape; what its mask removed is as it was handed in.
+        velocity: what the momentum remembers, {path: float ``shape``}; {} with an optimizer of the user's.
+        losses: the cross-entropy of every step before its update, float64 ``(steps,)``, nats.
+        history: what each epoch showed.
+        began: what its training began with: ``resume`` goes on with that training and no other.
+    """
+
+    network: Subnetwork
+    velocity: dict[str, np.ndarray]
+    losses: np.ndarray
+    history: tuple[Epoch, ...]
+    began: Beginning
+
+    @property
+    def diverged(self) -> bool:
+        """Whether a step's loss was not finite, or a weight or running statistic that its mask leaves is not.
+
+        Such a network has learnt nothing that an accuracy could measure. Lower the learning rate.
+        """
+        return not (np.isfinite(self.losses).all() and is_finite(self.network))
