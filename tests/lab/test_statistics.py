@@ -55,6 +55,19 @@ def test_paired_difference_is_that_of_the_differences() -> None:
     assert (found.low, found.high) == pytest.approx((low, high))
 
 
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("method", ["student_t", "normal", "bootstrap"])
+def test_what_diverged_becomes_no_mean(method: IntervalMethod, bad: float) -> None:
+    said = f"an interval needs values that are finite; got {bad} among 3. Leave out the runs that diverged, and count"
+    with pytest.raises(wc.errors.ConfigError, match=said):
+        mean_interval([1.0, bad, 2.0], method, KEY)
+    for pair in (([1.0, bad, 2.0], [1.0] * 3), ([1.0] * 3, [1.0, bad, 2.0])):
+        with pytest.raises(wc.errors.ConfigError, match="values that are finite; got"):
+            paired_difference(*pair, method, KEY)
+    with pytest.raises(wc.errors.ConfigError, match=f"finite; got {bad} among 1"):
+        mean_interval([bad], method, KEY)
+
+
 @pytest.mark.usefixtures("unchecked")
 def test_wrong_arguments_are_refused() -> None:
     with pytest.raises(wc.errors.ConfigError, match="at least one value"):

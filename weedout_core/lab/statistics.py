@@ -34,17 +34,22 @@ def mean_interval(values: Sequence[float], method: IntervalMethod, key: Key) -> 
     """The mean of independent runs with its 95 % interval.
 
     Args:
-        values: one for each run, at least one.
+        values: one for each run, at least one, all finite: a run that diverged has no value, and is counted apart.
         method: "student_t": mean ± t·s/√n with n − 1 degrees of freedom; "normal": the same with 1.96;
             "bootstrap": the 2.5 and 97.5 percentiles of the means of 10,000 resamples.
         key: decides the resamples; the other methods draw nothing.
     Raises:
-        ConfigError: there is no value, or the method is unknown.
+        ConfigError: there is no value, one is not finite, or the method is unknown.
     """
     check_option("interval", method, get_args(IntervalMethod))
     sample = np.asarray(values, dtype=np.float64)
     if sample.size == 0:
         raise ConfigError("an interval needs at least one value; got none.")
+    if not np.isfinite(sample).all():
+        raise ConfigError(
+            f"an interval needs values that are finite; got {sample[~np.isfinite(sample)][0]} among {sample.size}. "
+            "Leave out the runs that diverged, and count them."
+        )
     mean = float(sample.mean())
     if sample.size == 1:
         return Interval(mean, math.nan, math.nan)

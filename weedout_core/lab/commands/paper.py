@@ -21,7 +21,7 @@ from weedout_core.lab.experiment.so_far import NOTHING
 from weedout_core.lab.experiment.timings import Stopwatch, timing_line
 from weedout_core.lab.files import write_file
 from weedout_core.lab.report.figures import figure2
-from weedout_core.lab.report.tables import close_calls, results_table
+from weedout_core.lab.report.tables import close_calls, diverged_cells, results_table
 from weedout_core.lab.run.checkpoints import Checkpoints, Pace
 from weedout_core.lab.run.record import new_record
 from weedout_core.lab.run.run_folder import RunFolder, open_run
@@ -121,10 +121,11 @@ def _run_groups(
 
 def _finish(config: ExperimentConfig, folder: RunFolder, out: Console) -> None:
     folder.assemble()  # a process may have been killed between a commit and the tables
-    curves = folder.rows("curves.csv", CurveRow)
-    out.print(results_table(config, folder.rows("results.csv", ResultRow)))
-    if sentence := close_calls(config, folder.rows("search.csv", SearchRow)):
-        write_line(out, sentence)
+    results, curves = folder.rows("results.csv", ResultRow), folder.rows("curves.csv", CurveRow)
+    out.print(results_table(config, results))
+    for sentence in (diverged_cells(results), close_calls(config, folder.rows("search.csv", SearchRow))):
+        if sentence is not None:
+            write_line(out, sentence)
     if curves:
         write_file(folder.path / "figure2.png", figure2(config, curves))
     figure = "Figure 2 in figure2.png" if curves else "no figure, for no epoch was trained"

@@ -1,13 +1,15 @@
 """Progress while a run computes, drawn from its events: live on a terminal, plain lines anywhere else."""
 
+import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from statistics import fmean
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from weedout_core import Epoch
 from weedout_core.errors import WeedoutWarning
 from weedout_core.lab.experiment.configuration import ExperimentConfig
 from weedout_core.lab.experiment.events import EpochTrained, Event, GenerationScored, GroupFinished, PhaseStarted
@@ -29,11 +31,10 @@ def describe(config: ExperimentConfig, event: Event) -> str:
                 f"{prefix} · search {repeat + 1}/{config.repeats} · generation {number} · best fitness {found.best:.4f}"
             )
         case EpochTrained(_, epochs, first, cells):
-            train = 100 * fmean(epoch.train_accuracy for epoch in epochs)
-            test = 100 * fmean(epoch.test_accuracy for epoch in epochs)
+            train, test = ([getattr(epoch, f"{split}_accuracy") for epoch in epochs] for split in ("train", "test"))
             number = f"{event.epoch}/{config.train.epochs}"
-            which = _networks(first, event.together, cells)
-            return f"{prefix}{which} · epoch {number} · train {train:.2f} % · test {test:.2f} %"
+            which, diverged = _networks(first, event.together, cells), _diverged(epochs)
+            return f"{prefix}{which} · epoch {number} · train {_mean(train)} · test {_mean(test)}{diverged}"
         case GroupFinished():
             return f"{prefix} · done"
 
@@ -44,6 +45,18 @@ def _networks(first: int, together: int, cells: int) -> str:
         return ""
     which = f"network {first + 1}" if together == 1 else f"networks {first + 1}-{first + together}"
     return f" · {which} of {cells}"
+
+
+def _mean(accuracies: Sequence[float]) -> str:
+    """The mean of those that are finite, in %."""
+    finite = [accuracy for accuracy in accuracies if math.isfinite(accuracy)]
+    return f"{100 * fmean(finite):.2f} %" if finite else "nan"
+
+
+def _diverged(epochs: Sequence[Epoch]) -> str:
+    """How many networks have diverged, where some have."""
+    diverged = sum(math.isnan(epoch.loss) or math.isnan(epoch.test_accuracy) for epoch in epochs)
+    return f" · {diverged} of {len(epochs)} diverged" if diverged else ""
 
 
 @contextmanager

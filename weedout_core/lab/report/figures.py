@@ -1,6 +1,7 @@
 """The paper's Figure 2 from a run: train (a) and test accuracy (b) by epoch, at each sparsity, for both arms."""
 
 import io
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,10 +35,13 @@ def figure2(config: ExperimentConfig, rows: Sequence[CurveRow]) -> bytes:
             for arm in ARMS:
                 cells = [row for row in rows if row.sparsity == sparsity and row.arm == arm]
                 _draw_curve(panel, config, cells, field, colour, arm)
+                _mark_diverged(panel, cells, colour, arm)
         _label(panel, title)
         _zoom(panel, rows, field)
-    figure.legend(handles=_legend(sparsities, colours), loc="outside right center", frameon=False)
-    runs = "1 run" if config.repeats == 1 else f"mean of {config.repeats} runs, shaded: 95 % interval"
+    diverged = len({(row.sparsity, row.arm, row.repeat) for row in rows if row.diverged})
+    figure.legend(handles=_legend(sparsities, colours, diverged), loc="outside right center", frameon=False)
+    less = ", less those that have diverged" if diverged else ""
+    runs = "1 run" if config.repeats == 1 else f"mean of {config.repeats} runs{less}, shaded: 95 % interval"
     figure.suptitle(f"Weedout and random control on {config.dataset} ({runs})", fontsize=11)
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=150)
@@ -47,6 +51,7 @@ def figure2(config: ExperimentConfig, rows: Sequence[CurveRow]) -> bytes:
 def _draw_curve(
     panel: Any, config: ExperimentConfig, rows: Sequence[CurveRow], field: str, colour: Any, arm: str
 ) -> None:
+    rows = _finite(rows, field)
     epochs = sorted({row.epoch for row in rows})
     key = interval_key(config)
     intervals = [
@@ -57,6 +62,22 @@ def _draw_curve(
     marker = "o" if len(epochs) == 1 else None  # a single epoch is a point, and a line would not show it
     panel.plot(epochs, mean, color=colour, linestyle=_STYLES[arm], linewidth=1.6, marker=marker, markersize=4)
     panel.fill_between(epochs, low, np.minimum(high, 100), color=colour, alpha=0.12, linewidth=0)
+
+
+def _finite(rows: Sequence[CurveRow], field: str) -> list[CurveRow]:
+    """Those that have a number there: a run that diverged has none, and is in no mean."""
+    return [row for row in rows if not math.isnan(getattr(row, field))]
+
+
+def _mark_diverged(panel: Any, rows: Sequence[CurveRow], colour: Any, arm: str) -> None:
+    """A cross at the foot of the panel, where each run diverged; one arm's above the other's."""
+    first: dict[int, int] = {}
+    for row in rows:
+        if row.diverged:
+            first[row.repeat] = min(row.epoch, first.get(row.repeat, row.epoch))
+    foot = 0.03 + 0.04 * ARMS.index(arm)
+    at_the_foot = panel.get_xaxis_transform()  # epochs along, and a fraction of the panel's height
+    panel.plot(list(first.values()), [foot] * len(first), "x", color=colour, transform=at_the_foot)
 
 
 def _label(panel: Any, title: str) -> None:
@@ -70,18 +91,25 @@ def _label(panel: Any, title: str) -> None:
 
 def _zoom(panel: Any, rows: Sequence[CurveRow], field: str) -> None:
     """Let the first epoch run off the bottom where more follow: it would press all others against the top."""
-    values = [100 * getattr(row, field) for row in rows]
-    later = [100 * getattr(row, field) for row in rows if row.epoch > 1] or values
+    finite = _finite(rows, field)
+    values = [100 * getattr(row, field) for row in finite]
+    if not values:
+        panel.text(0.5, 0.5, "all runs diverged", ha="center", va="center", transform=panel.transAxes)
+        return
+    later = [100 * getattr(row, field) for row in finite if row.epoch > 1] or values
     margin = 0.03 * max(max(values) - min(later), 1.0)
     panel.set_ylim(min(later) - margin, max(values) + margin)
 
 
-def _legend(sparsities: Sequence[float], colours: Sequence[Any]) -> list[Line2D]:
+def _legend(sparsities: Sequence[float], colours: Sequence[Any], diverged: int) -> list[Line2D]:
     by_colour = [
         Line2D([], [], color=colour, label=f"sparsity {sparsity:g}")
         for sparsity, colour in zip(sparsities, colours, strict=True)
     ]
     by_style = [Line2D([], [], color="#555555", linestyle=_STYLES[arm], label=arm) for arm in ARMS]
+    if diverged:
+        runs = "1 run" if diverged == 1 else f"{diverged} runs"
+        by_style.append(Line2D([], [], color="#555555", linestyle="", marker="x", label=f"diverged ({runs})"))
     return by_colour + by_style
 
 

@@ -15,7 +15,21 @@ from weedout_core.lab.statistics import Interval, mean_interval, paired_differen
 from weedout_core.random import Key
 
 _METHODS = {"student_t": "Student t", "normal": "normal", "bootstrap": "bootstrap"}
-_NAMED = 3  # searches too close to call that are named; search.csv has all
+_NAMED = 3  # of searches too close to call, and of cells that diverged, that are named; the tables have all
+
+
+class Mean(NamedTuple):
+    """A mean over those runs, or pairs of runs, that did not diverge.
+
+    Attributes:
+        interval: the mean and its interval; None where all diverged.
+        runs: how many there are, with those that diverged.
+        diverged: how many of them diverged; of a pair, one or both.
+    """
+
+    interval: Interval | None
+    runs: int
+    diverged: int
 
 
 class Comparison(NamedTuple):
@@ -30,9 +44,9 @@ class Comparison(NamedTuple):
     """
 
     sparsity: float
-    control: Interval
-    weedout: Interval
-    difference: Interval | None
+    control: Mean
+    weedout: Mean
+    difference: Mean | None
     fitness: float
     population_fitness: float
 
@@ -51,19 +65,30 @@ def compare(config: ExperimentConfig, rows: Sequence[ResultRow]) -> list[Compari
 
 
 def _comparison(config: ExperimentConfig, sparsity: float, rows: Sequence[ResultRow]) -> Comparison:
-    draws, method = interval_key(config), config.interval
     winners = [row for row in rows if row.arm == "weedout"]
-    control = {row.repeat: row.test_accuracy for row in rows if row.arm == "control"}
-    paired = [control[row.repeat] for row in winners]
-    weedout = [row.test_accuracy for row in winners]
+    partners = {row.repeat: row for row in rows if row.arm == "control"}
+    pairs = [(row.test_accuracy, partners[row.repeat].test_accuracy) for row in winners]
     return Comparison(
         sparsity,
-        mean_interval(paired, method, draws),
-        mean_interval(weedout, method, draws),
-        None if identical(config, sparsity) else paired_difference(weedout, paired, method, draws),
+        _finite_mean(config, [control for _, control in pairs]),
+        _finite_mean(config, [weedout for weedout, _ in pairs]),
+        None if identical(config, sparsity) else _finite_difference(config, pairs),
         _mean([row.fitness for row in winners]),
         _mean([row.population_mean_fitness for row in winners]),
     )
+
+
+def _finite_mean(config: ExperimentConfig, values: Sequence[float]) -> Mean:
+    known = [value for value in values if not math.isnan(value)]
+    interval = mean_interval(known, config.interval, interval_key(config)) if known else None
+    return Mean(interval, len(values), len(values) - len(known))
+
+
+def _finite_difference(config: ExperimentConfig, pairs: Sequence[tuple[float, float]]) -> Mean:
+    known = [pair for pair in pairs if not any(map(math.isnan, pair))]
+    first, second = [one for one, _ in known], [other for _, other in known]
+    interval = paired_difference(first, second, config.interval, interval_key(config)) if known else None
+    return Mean(interval, len(pairs), len(pairs) - len(known))
 
 
 def identical(config: ExperimentConfig, sparsity: float) -> bool:
@@ -92,9 +117,9 @@ def results_table(config: ExperimentConfig, rows: Sequence[ResultRow]) -> Table:
     for row in compare(config, rows):
         table.add_row(
             f"{row.sparsity:g}",
-            _plus_minus(row.control),
-            _plus_minus(row.weedout),
-            "identical by construction" if row.difference is None else _with_ends(row.difference),
+            _accuracy(row.control),
+            _accuracy(row.weedout),
+            _difference(row.difference),
             _number(row.fitness),
             _number(row.population_fitness),
         )
@@ -116,8 +141,39 @@ def close_calls(config: ExperimentConfig, rows: Sequence[SearchRow]) -> str | No
     return (
         f"{len(close)} of {searches} searches {'has' if len(close) == 1 else 'have'} a generation whose two fittest "
         f"differ by less than {limit:g}: another backend may elect another winner there "
-        f"({', '.join(named[:_NAMED])}{', …' if len(named) > _NAMED else ''}; see margin in search.csv)."
+        f"({_first(named)}; see margin in search.csv)."
     )
+
+
+def diverged_cells(rows: Sequence[ResultRow]) -> str | None:
+    """A sentence on the cells whose training diverged and what to do, or None where there are none."""
+    diverged = [row for row in rows if row.diverged]
+    if not diverged:
+        return None
+    named = [f"{row.arm} sparsity {row.sparsity:g} repeat {row.repeat}" for row in diverged]
+    return (
+        f"{len(diverged)} of {len(rows)} trainings diverged: a loss, a logit, a weight or a statistic became NaN or "
+        f"infinite. What diverged is in no mean. Lower --learning-rate ({_first(named)}; see nan in results.csv)."
+    )
+
+
+def _first(named: Sequence[str]) -> str:
+    return f"{', '.join(named[:_NAMED])}{', …' if len(named) > _NAMED else ''}"
+
+
+def _accuracy(mean: Mean) -> str:
+    if mean.interval is None:
+        return f"all {mean.runs} diverged"
+    return _plus_minus(mean.interval) + (f"\n{mean.diverged} of {mean.runs} diverged" if mean.diverged else "")
+
+
+def _difference(mean: Mean | None) -> str:
+    if mean is None:
+        return "identical by construction"
+    pairs = f"over {mean.runs - mean.diverged} of {mean.runs} pairs"
+    if mean.interval is None:
+        return pairs
+    return _with_ends(mean.interval) + (f"\n{pairs}" if mean.diverged else "")
 
 
 def _plus_minus(interval: Interval) -> str:
