@@ -27,6 +27,10 @@ settings.register_profile("large", deadline=None, max_examples=1000, suppress_he
 settings.load_profile("ci")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fuzz", type=int, default=500, help="calls of public functions with wrong arguments")
+
+
 @pytest.fixture
 def unchecked() -> Iterator[None]:
     """For tests that hand in what only users without a type checker hand in: annotations are not checked."""

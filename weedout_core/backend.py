@@ -18,6 +18,7 @@ from weedout_core._compaction.kernels import Products, products
 from weedout_core._configs.open_points import Precision
 from weedout_core._contract.calls import (
     Array,
+    AsArray,
     CompiledMemory,
     CompileSeconds,
     DrawParameters,
@@ -31,6 +32,7 @@ from weedout_core._contract.calls import (
     ScorePopulation,
     Scoring,
     Specs,
+    ToNumpy,
     TrainEpoch,
     TrainInit,
     TrainState,
@@ -39,6 +41,7 @@ from weedout_core._contract.memory import share_of_memory
 from weedout_core._contract.process_settings import ProcessSetting, ProcessSettings
 from weedout_core._contract.record import Backend, check_layers, map_tree
 from weedout_core._contract.sgd import sgd_step
+from weedout_core._guard.hosted import host_array, host_view
 from weedout_core._masks.plan import (
     MaskPlan,
     Masks,
@@ -47,7 +50,6 @@ from weedout_core._masks.plan import (
     Space,
     Sparsity,
     achieved_sparsity,
-    checked_sparsity,
     masks_from_keys,
 )
 from weedout_core._networks.examples import Examples
@@ -59,6 +61,7 @@ __all__ = [
     "CROP_MARGIN",
     "FITNESS",
     "Array",
+    "AsArray",
     "Backend",
     "Batches",
     "CompactedNetwork",
@@ -88,6 +91,7 @@ __all__ = [
     "Space",
     "Sparsity",
     "Specs",
+    "ToNumpy",
     "TrainEpoch",
     "TrainInit",
     "TrainPlan",
@@ -97,11 +101,12 @@ __all__ = [
     "best_overall",
     "check_layers",
     "check_plan",
-    "checked_sparsity",
     "chunk_size",
     "decayed_paths",
     "draw_population",
     "epoch_batches",
+    "host_array",
+    "host_view",
     "keep_smallest",
     "kept_indices",
     "learning_rates",

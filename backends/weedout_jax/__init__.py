@@ -10,11 +10,10 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Sharding
 
-from weedout_core.backend import Backend
+from weedout_core.backend import Backend, host_array, host_view
 from weedout_core.errors import BackendError
 from weedout_jax import ahead, engines, masks, network, randomness, scoring, training
 from weedout_jax.compiling import compile_seconds, keep_programs
@@ -50,7 +49,7 @@ def connect(
         devices=devices,
         libraries=("jax", "jaxlib", "optax"),
         asarray=partial(_asarray, place),
-        to_numpy=_to_numpy,
+        to_numpy=host_view,
         random_bits=partial(randomness.random_bits, place),
         keep_smallest=partial(masks.keep_smallest, place),
         masks_from_keys=partial(masks.masks_from_keys, place),
@@ -72,12 +71,5 @@ _DTYPES = {np.dtype(kind) for kind in (np.float32, np.int32, np.uint32, np.bool_
 def _asarray(place: Sharding, array: Any) -> jax.Array:
     if isinstance(array, jax.Array) and array.dtype in _DTYPES and array.sharding.is_equivalent_to(place, array.ndim):
         return array
-    host = np.asarray(array)
-    kinds = {"i": np.int32, "u": np.uint32 if host.dtype == np.uint32 else np.int32}
-    floats = jnp.issubdtype(host.dtype, jnp.floating)  # bfloat16 too, which is of no kind in NumPy
-    dtype = np.float32 if floats else kinds.get(host.dtype.kind, host.dtype)
-    return jax.device_put(host.astype(dtype, copy=False), place)
-
-
-def _to_numpy(array: Any) -> np.ndarray:
-    return np.asarray(array)
+    host = host_array(array)
+    return jax.device_put(host.astype(np.float32, copy=False) if host.dtype.kind == "f" else host, place)

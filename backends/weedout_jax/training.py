@@ -26,6 +26,7 @@ from weedout_core.backend import (
     predictions,
     sgd_step,
 )
+from weedout_core.errors import BackendError
 from weedout_core.nn import BatchNorm, every_layer
 from weedout_jax.batch_norm import running
 from weedout_jax.batches import crop_images
@@ -53,7 +54,16 @@ def init_optimizer(plan: TrainPlan, params: Any) -> Any:
     """Velocities 0, or the state of the user's optimizer."""
     if plan.optimizer is None:
         return jax.tree.map(jnp.zeros_like, params)
-    return jax.vmap(plan.optimizer.init)(params)
+    return jax.vmap(checked_optimizer(plan.optimizer).init)(params)
+
+
+def checked_optimizer(given: Any) -> optax.GradientTransformation:
+    """The user's optimizer, or BackendError where it is none of optax's."""
+    if not callable(getattr(given, "init", None)) or not callable(getattr(given, "update", None)):
+        raise BackendError(
+            f"the jax backend trains with an optax GradientTransformation, such as optax.adam(1e-3); got {given!r}."
+        )
+    return given
 
 
 def train_epoch(
@@ -84,7 +94,7 @@ def epoch(
     plan: TrainPlan,
 ) -> tuple[Learner, EpochResult]:
     """The program. Learner, masks and batches have a leading axis R."""
-    update = _sgd(net, plan.config) if plan.optimizer is None else _theirs(plan.optimizer)
+    update = _sgd(net, plan.config) if plan.optimizer is None else _theirs(checked_optimizer(plan.optimizer))
 
     def one(learner: Learner, masks: Any, batches: Batches) -> Any:
         def step(learner: Learner, shown: tuple[Batches, jax.Array]) -> tuple[Learner, EpochResult]:

@@ -6,7 +6,7 @@ One file an idea, with the names of the reference: ``randomness``, ``masks``, ``
 
 from functools import partial
 
-from weedout_core.backend import Backend
+from weedout_core.backend import Backend, host_view
 from weedout_core.errors import BackendError
 from weedout_torch import devices as _devices
 from weedout_torch import engines, masks, network, randomness, scoring, training
@@ -43,7 +43,7 @@ def _backend(place: _devices.Place, engine: str | None) -> Backend:
         devices=place.devices,
         libraries=place.libraries,
         asarray=place.asarray,
-        to_numpy=_devices.to_numpy,
+        to_numpy=host_view,
         random_bits=partial(randomness.random_bits, place),
         keep_smallest=partial(masks.keep_smallest, place),
         masks_from_keys=partial(masks.masks_from_keys, place),

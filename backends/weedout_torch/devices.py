@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from weedout_core.backend import share_of_memory
+from weedout_core.backend import host_array, share_of_memory
 from weedout_core.errors import BackendError
 from weedout_torch import host
 from weedout_torch.integers import Tensor
@@ -52,10 +52,10 @@ class Place:
         there = isinstance(array, Tensor) and array.device == self.device and array.dtype in _DTYPES
         if there and not array.is_inference():
             return array
-        host = to_numpy(array)
-        kinds = {"f": np.float32, "i": np.int32, "u": np.uint32 if host.dtype == np.uint32 else np.int32}
+        host = host_array(array)
         # A copy: PyTorch shares memory with NumPy, and complains of arrays that are read-only.
-        return torch.from_numpy(np.array(host, dtype=kinds.get(host.dtype.kind, host.dtype))).to(self.device)
+        copied = np.array(host, dtype=np.float32 if host.dtype.kind == "f" else host.dtype)
+        return torch.from_numpy(copied).to(self.device)
 
     def words(self, array: Any) -> Tensor:
         """Words (keys, bits) on the device, as the int32 of the same bits: PyTorch has little arithmetic for uint32."""
@@ -80,13 +80,6 @@ def rows(array: Any, some: slice) -> Any:
 
 
 _DTYPES = {torch.float32, torch.int32, torch.uint32, torch.bool}
-
-
-def to_numpy(array: Any) -> np.ndarray:
-    """An array on the host; NumPy has no bfloat16, whose numbers are float32 too."""
-    if not isinstance(array, Tensor):
-        return np.asarray(array)
-    return (array.float() if array.dtype == torch.bfloat16 else array).numpy(force=True)
 
 
 def torch_place(device: str | None, devices: int) -> Place:

@@ -9,8 +9,7 @@ what XLA compiles takes the learning rate as data: a number, as in ``torch.optim
 each rate's would be compiled.
 """
 
-import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,6 +33,7 @@ from weedout_core.nn import BatchNorm, every_layer
 from weedout_torch.batches import crop_images
 from weedout_torch.devices import Place, Tensor
 from weedout_torch.network import forward, has_convolutions, nth
+from weedout_torch.optimizers import Update, check_states, checked_factory, of_users
 from weedout_torch.precision import precise
 
 Parameters = Mapping[str, Tensor]
@@ -47,7 +47,9 @@ def train_init(place: Place, net: Network, plan: TrainPlan, keys: Any, params: A
         optimizer: Any = {path: torch.zeros_like(value) for path, value in params.items()}
     else:
         networks = [nth(params, r) for r in range(len(keys))]
-        optimizer = [plan.optimizer([value.clone() for value in one.values()]).state_dict() for one in networks]
+        optimizer = [
+            checked_factory(plan.optimizer)([value.clone() for value in one.values()]).state_dict() for one in networks
+        ]
     place.sync()
     return TrainState(keys, 0, params, statistics, optimizer)
 
@@ -63,6 +65,8 @@ def train_epoch(
     batches: Batches,
 ) -> tuple[TrainState, EpochResult]:
     """One epoch over ``x[batches.order]``."""
+    if plan.optimizer is not None:
+        check_states(state.optimizer, len(state.keys))
     # What was made in inference mode cannot be learnt, nor remembered for a gradient.
     state = state._replace(params=map_tree(place.asarray, state.params))
     masks = None if masks is None else map_tree(place.asarray, masks)
@@ -103,7 +107,7 @@ def _epoch(
     rates = learning_rates(plan.config, plan.steps)[state.epoch * plan.steps :][: plan.steps]
     params, running, optimizer = state.params, state.statistics, state.optimizer
     if plan.optimizer is not None:
-        update = _theirs(plan.optimizer)
+        update = of_users(checked_factory(plan.optimizer))
     elif place.device.type in _FUSED and plan.config.momentum:
         params, optimizer = _owned(params), _owned(optimizer)
         update = _fused_sgd(net, plan.config, params, optimizer)
@@ -181,9 +185,6 @@ def _moved(running: Parameters, taken: Parameters, momentum: Mapping[str, float]
     return {path: kept[path] * value + (1 - kept[path]) * taken[path] for path, value in running.items()}
 
 
-Update = Callable[[Parameters, Any, Parameters, float], tuple[dict[str, Tensor], Any]]
-
-
 def _sgd(place: Place, net: Network, config: TrainConfig) -> Update:
     decayed = decayed_paths(net, config)
 
@@ -219,21 +220,3 @@ def _fused_sgd(net: Network, config: TrainConfig, params: Parameters, velocity: 
 def _in_memory(tree: Parameters) -> dict[str, Tensor]:
     """The same numbers, contiguous: what ``_owned`` gives is not copied, nor are the gradients of dense kernels."""
     return {path: (value.mT if value.ndim == 3 else value).contiguous() for path, value in tree.items()}
-
-
-def _theirs(factory: Callable[[list[Tensor]], torch.optim.Optimizer]) -> Update:
-    """A step of one network's optimizer of ``torch.optim``, on copies: nothing handed in is changed."""
-
-    def update(params: Parameters, states: Any, gradient: Parameters, rate: float) -> Any:
-        del rate  # it has its own
-        new = {path: value.detach().clone() for path, value in params.items()}
-        optimizer = factory(list(new.values()))
-        optimizer.load_state_dict(copy.deepcopy(states[0]))
-        for path, value in new.items():
-            value.grad = gradient[path]
-        optimizer.step()
-        for value in new.values():
-            value.grad = None
-        return new, [optimizer.state_dict()]
-
-    return update

@@ -34,7 +34,7 @@ from typing import Any
 
 import numpy as np
 
-from weedout_core.backend import Backend
+from weedout_core.backend import Backend, host_array, host_view
 from weedout_core.errors import BackendError
 from weedout_numpy.algorithm1 import Result, weedout
 from weedout_numpy.fence import our_settings
@@ -50,14 +50,8 @@ __all__ = ["Result", "asarray", "connect", "weedout"]
 
 def asarray(value: Any) -> np.ndarray:
     """A NumPy array: floats as float64, integers as int32; words of the random stream (uint32) and bool stay."""
-    array = np.asarray(value)
-    match array.dtype.kind:
-        case "f":
-            return array.astype(np.float64, copy=False)
-        case "i" | "u" if array.dtype != np.uint32:
-            return array.astype(np.int32, copy=False)
-        case _:
-            return array
+    array = host_array(value)
+    return array.astype(np.float64, copy=False) if array.dtype.kind == "f" else array
 
 
 def connect(device: str | None = None, devices: int = 1) -> Backend:
@@ -83,7 +77,7 @@ def connect(device: str | None = None, devices: int = 1) -> Backend:
         devices=1,
         libraries=("numpy", "scipy"),
         asarray=asarray,
-        to_numpy=np.asarray,
+        to_numpy=host_view,
         random_bits=random_bits,
         keep_smallest=keep_smallest,
         masks_from_keys=masks_from_keys,

@@ -21,7 +21,8 @@ from tests.conformance.callers import (
     torch_settings,
 )
 from tests.conformance.connected import connected
-from weedout_core._contract.fence import CALLS, NUMPY, Fenced
+from weedout_core._contract.checked_call import CALLS, CheckedCall
+from weedout_core._contract.fence import NUMPY
 from weedout_core.backend import Backend
 
 BACKENDS = ("numpy", "jax", "torch", "torch_xla")
@@ -39,8 +40,8 @@ NETWORKS = {
 SEARCH = wc.SearchConfig(population=3, generations=2, validation_batch=8)
 #: The last one diverges: what is not finite is no error, whatever is set.
 TRAIN = {
-    "learns": wc.TrainConfig(epochs=2, batch_size=8, batch_norm_group=None, precision="highest"),
-    "diverges": wc.TrainConfig(epochs=2, batch_size=8, batch_norm_group=None, precision="highest", learning_rate=1e30),
+    "learns": wc.TrainConfig(epochs=2, batch_size=8, precision="highest"),
+    "diverges": wc.TrainConfig(epochs=2, batch_size=8, precision="highest", learning_rate=1e30),
 }
 
 
@@ -157,9 +158,9 @@ def check_setting(backend: Backend, caller: Caller) -> None:
         with pytest.raises(Boom):
             wc.search(net, split(net), sparsity=0.5, backend=backend, key=wc.key(0), config=SEARCH, on_generation=boom)
         assert caller.read() == before
-        failing: Any = replace(backend, predict=boom)
+        failing = replace(backend, random_bits=boom)
         with pytest.raises(Boom):
-            failing.predict(None, None, None, None, None)
+            failing.random_bits(wc.key(0), 1)
         assert caller.read() == before
     assert_same(found, undisturbed(backend.name))
 
@@ -292,16 +293,15 @@ def test_a_replaced_call_is_fenced_once(name: str) -> None:
         yield
         inside.pop()
 
-    def predict(net: Any, params: Any, statistics: Any, masks: Any, x: Any) -> Any:
+    def random_bits(key: Any, n: int) -> Any:
         """As many as there are."""
         return list(inside)
 
-    backend = replace(connected(name), fence=fence, predict=predict)
+    backend = replace(connected(name), fence=fence, random_bits=random_bits)
     again = replace(replace(backend, name="again"), devices=3)
-    records: tuple[Any, ...] = (backend, again)
-    for one in records:
-        assert one.predict(None, None, None, None, None) == [True]
-        assert one.predict.__doc__ == "As many as there are."
+    for one in (backend, again):
+        assert one.random_bits(wc.key(0), 1) == [True]
+        assert one.random_bits.__doc__ == "As many as there are."
     assert all(getattr(again, call) is getattr(backend, call) for call in CALLS)
 
 
@@ -310,4 +310,4 @@ def test_records_of_the_same_calls_are_equal() -> None:
     assert one == other
     assert hash(one) == hash(other)
     assert one != replace(one, predict=boom)
-    assert isinstance(one.predict, Fenced)
+    assert isinstance(one.predict, CheckedCall)

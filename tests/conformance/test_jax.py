@@ -173,7 +173,7 @@ def test_own_sgd_is_optax_sgd() -> None:
     config = wc.TrainConfig(epochs=2, batch_size=16, schedule="constant", weight_decay=0.0)
     own = wc.train(network, data, backend=backend, key=wc.key(0), config=config)
     theirs = wc.train(
-        network, data, backend=backend, key=wc.key(0), config=config,
+        network, data, backend=backend, key=wc.key(0), config=wc.TrainConfig(epochs=2, batch_size=16),
         optimizer=optax.sgd(config.learning_rate, config.momentum, config.nesterov),
     )  # fmt: skip
     # The same arithmetic, compiled as two programs: six steps, each of which may round a weight differently once.
@@ -289,15 +289,15 @@ def test_eight_devices_train_as_one_does() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "text"),
+    ("arguments", "error", "text"),
     [
-        ({"device": "toaster"}, "JAX has no device 'toaster'"),
-        ({"devices": 99}, r"devices must be in \[1, "),
-        ({"devices": 0}, "got 0"),
+        ({"device": "toaster"}, wc.errors.BackendError, "JAX has no device 'toaster'"),
+        ({"devices": 99}, wc.errors.BackendError, r"devices must be in \[1, "),
+        ({"devices": 0}, wc.errors.ConfigError, "devices must be an integer of at least 1; got 0"),
     ],
 )
-def test_devices_that_are_not_there(arguments: dict[str, Any], text: str) -> None:
-    with pytest.raises(wc.errors.BackendError, match=text):
+def test_devices_that_are_not_there(arguments: dict[str, Any], error: type[wc.WeedoutError], text: str) -> None:
+    with pytest.raises(error, match=text):
         wc.load_backend("jax", **arguments)
 
 

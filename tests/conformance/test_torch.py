@@ -354,7 +354,7 @@ def test_own_sgd_is_torch_sgd() -> None:
     config = wc.TrainConfig(epochs=2, batch_size=16, schedule="constant", decayed="all")
     own = wc.train(network, examples(), backend=backend, key=wc.key(0), config=config)
     theirs = wc.train(
-        network, examples(), backend=backend, key=wc.key(0), config=config,
+        network, examples(), backend=backend, key=wc.key(0), config=wc.TrainConfig(epochs=2, batch_size=16),
         optimizer=lambda weights: torch.optim.SGD(
             weights, config.learning_rate, config.momentum, weight_decay=config.weight_decay, nesterov=True
         ),

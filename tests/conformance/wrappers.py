@@ -16,8 +16,8 @@ Wrong = Callable[[Backend], Backend]
 
 
 def with_arguments(backend: Backend, name: str, change: Callable[..., tuple[Any, ...]]) -> Backend:
-    """A backend of which one function is given other arguments: ``change(*arguments)``."""
-    function = getattr(backend, name)
+    """A backend of which one function is given other arguments: ``change(*arguments)``, which nothing checks."""
+    function = getattr(backend, name).__wrapped__
 
     @wraps(function)
     def changed(*arguments: Any) -> Any:

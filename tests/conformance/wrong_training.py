@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tests.conformance.wrappers import on_host, other_layers, with_arguments, with_result
+from weedout_core import TrainConfig
 from weedout_core._networks.layers import walk
 from weedout_core.backend import CROP_MARGIN, Backend, learning_rates
 from weedout_core.nn import BatchNorm
@@ -89,7 +90,7 @@ def constant_rate(backend: Backend) -> Backend:
 
 
 def rate_never_drops(backend: Backend) -> Backend:
-    return with_plan(backend, step_factor=1.0)
+    return with_plan(backend, schedule="constant", step_epochs=(), step_factor=TrainConfig().step_factor)
 
 
 def no_warm_up(backend: Backend) -> Backend:

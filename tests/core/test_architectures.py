@@ -57,11 +57,14 @@ def test_an_mlp_flattens_inputs_with_axes() -> None:
 
 
 def test_an_mlp_needs_inputs_and_units() -> None:
-    with pytest.raises(wc.errors.ConfigError, match=r"inputs must be at least 1; got 0\."):
+    one = "an integer of at least 1"
+    with pytest.raises(
+        wc.errors.ConfigError, match=rf"^inputs must be {one} or a sequence of at least 1, each item {one}; got 0\.$"
+    ):
         wc.mlp(0, (3,), 2)
-    with pytest.raises(wc.errors.ConfigError, match=r"inputs must be at least 1; got \(3, 0\)\."):
+    with pytest.raises(wc.errors.ConfigError, match=rf"^inputs\[1\] must be {one}; got 0\.$"):
         wc.mlp((3, 0), (3,), 2)
-    with pytest.raises(wc.errors.ConfigError, match=r"Dense layer 'dense_1' must have units of at least 1; got 0\."):
+    with pytest.raises(wc.errors.ConfigError, match=rf"^hidden\[1\] must be {one}; got 0\.$"):
         wc.mlp(3, (3, 0), 2)
 
 
@@ -194,17 +197,19 @@ def test_masks_are_not_rescaled_unless_told() -> None:
         assert all(mask.granularity == "node" for mask in masks(net)), "the paper masks every unit"
 
 
-@pytest.mark.parametrize("depth", [4, 5, 9, 11, 27, -2])
+@pytest.mark.parametrize("depth", [4, 5, 9, 11, 27])
 def test_a_depth_that_is_no_whole_number_of_blocks_is_an_error(depth: int) -> None:
     message = rf"the depth of a Wide ResNet must be 6·n \+ 4 \(10, 16, 22, 28, 40, …\); got {depth}\."
     with pytest.raises(wc.errors.ConfigError, match=message):
         wc.wide_resnet(depth, 1, 10)
 
 
-def test_a_width_below_1_is_an_error() -> None:
-    with pytest.raises(wc.errors.ConfigError, match=r"the width of a Wide ResNet must be at least 1; got 0\."):
+def test_a_depth_or_width_below_1_is_an_error() -> None:
+    with pytest.raises(wc.errors.ConfigError, match=r"^depth must be an integer of at least 1; got -2\.$"):
+        wc.wide_resnet(-2, 1, 10)
+    with pytest.raises(wc.errors.ConfigError, match=r"^width must be an integer of at least 1; got 0\.$"):
         wc.wide_resnet(10, 0, 10)
-    with pytest.raises(wc.errors.ConfigError, match=r"the width of a VGG must be at least 1; got 0\."):
+    with pytest.raises(wc.errors.ConfigError, match=r"^width must be an integer of at least 1; got 0\.$"):
         wc.vgg(0, 10)
 
 

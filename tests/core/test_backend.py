@@ -292,7 +292,8 @@ def test_candidates_that_draw_their_own_weights_need_specs(backend: wc.backend.B
     with pytest.raises(wc.errors.ConfigError) as caught:
         backend.score(NET, params, population, X, Y)
     assert str(caught.value) == (
-        "candidates with weight keys draw their own weights: params must be specs (wc.nn.he_normal)."
+        "candidates with weight keys draw their own weights: params must be specs of the network's parameters "
+        "(wc.nn.he_normal(net))."
     )
 
 
@@ -466,7 +467,7 @@ def test_a_population_needs_sites() -> None:
 def test_a_chunk_must_be_positive() -> None:
     backend, net = wc.load_backend("numpy"), wc.mlp(3, (4,), 2)
     masks = backend.sample_masks(wc.key(0), wc.mask_space(net), 0.5, 3)
-    with pytest.raises(wc.errors.ConfigError, match="chunk must be an integer of at least 1; got -1"):
+    with pytest.raises(wc.errors.ConfigError, match="chunk must be an integer of at least 1 or None; got -1"):
         backend.score(
             net, backend.initialise(net, wc.key(0)), masks, np.zeros((2, 3)), np.zeros(2, dtype=int), chunk=-1
         )

@@ -217,7 +217,6 @@ def test_he_normal_covers_every_parameter_with_its_own_stream(net: wc.Network) -
         assert spec.value == (1 if spec.path.endswith("/scale") else 0), "γ = 1, β = 0, and every other bias 0"
 
 
-@pytest.mark.usefixtures("unchecked")
 def test_an_unknown_fan_is_an_error() -> None:
-    with pytest.raises(wc.errors.ConfigError, match='fan must be "fan_in" or "fan_out"; got \'both\''):
+    with pytest.raises(wc.errors.ConfigError, match=r"^fan must be one of 'fan_in', 'fan_out'; got 'both'\.$"):
         wc.nn.he_normal(MLP, "both")  # pyright: ignore[reportArgumentType]

@@ -1,6 +1,8 @@
 """Layers as data: the shape that comes out of each, what each refuses, the order in which they are visited."""
 
+import math
 import re
+from collections.abc import Callable
 from typing import Any, get_args
 
 import pytest
@@ -61,29 +63,20 @@ def test_a_convolution_has_as_many_outputs_as_windows_fit_the_padded_image(size:
     assert found == (len(starts), 1, 1)
 
 
-@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("layer", "before", "message"),
     [
         (wc.nn.Dense("a", 2), (2, 2), "Dense layer 'a' needs a flat input; got shape (2, 2). Put a Flatten before it."),
-        (wc.nn.Dense("a", 0), (3,), "Dense layer 'a' must have units of at least 1; got 0."),
-        (wc.nn.Dense("a", True), (3,), "Dense layer 'a' must have units of at least 1; got True."),
         (wc.nn.Conv("c", 2), (9,), "Conv layer 'c' needs an input (height, width, channels); got shape (9,)."),
         (wc.nn.Conv("c", 2), (3, 3), "Conv layer 'c' needs an input (height, width, channels); got shape (3, 3)."),
-        (wc.nn.Conv("c", 0), IMAGE, "Conv layer 'c' must have features of at least 1; got 0."),
-        (wc.nn.Conv("c", 2, stride=0), IMAGE, "Conv layer 'c' must have stride of at least 1; got 0."),
-        (wc.nn.Conv("c", 2, kernel_size=2), IMAGE, "kernel_size of Conv layer 'c' must be an odd number; got 2."),
-        (wc.nn.Conv("c", 2, kernel_size=-1), IMAGE, "kernel_size of Conv layer 'c' must be an odd number; got -1."),
         (wc.nn.MaxPool(), (4,), "MaxPool needs an input (height, width, channels); got shape (4,)."),
         (wc.nn.MaxPool(), (4, 5, 1), "the window of a MaxPool must divide its input (4, 5, 1); got 2."),
         (wc.nn.MaxPool(), (5, 4, 1), "the window of a MaxPool must divide its input (5, 4, 1); got 2."),
-        (wc.nn.MaxPool(0), (4, 4, 1), "the window of a MaxPool must divide its input (4, 4, 1); got 0."),
         (
             wc.nn.GlobalAveragePool(),
             (4,),
             "GlobalAveragePool needs an input (height, width, channels); got shape (4,).",
         ),
-        (wc.nn.Gather("g", 0), (4,), "Gather 'g' must have count of at least 1; got 0."),
         (
             wc.nn.Residual((wc.nn.Dense("a", 2),)),
             (3,),
@@ -94,31 +87,6 @@ def test_a_convolution_has_as_many_outputs_as_windows_fit_the_padded_image(size:
             IMAGE,
             "the branches of a Residual must have outputs of one shape; got (6, 9, 5) and (3, 5, 5).",
         ),
-        (
-            wc.nn.Residual((wc.nn.Residual((wc.nn.Dense("a", 0),)),)),
-            (3,),
-            "Dense layer 'a' must have units of at least 1; got 0.",
-        ),
-        (
-            wc.nn.BatchNorm("n", momentum=1.0),
-            (3,),
-            "BatchNorm 'n' needs momentum in [0, 1) and epsilon above 0; got 1.0 and 1e-05.",
-        ),
-        (
-            wc.nn.BatchNorm("n", momentum=-0.1),
-            (3,),
-            "BatchNorm 'n' needs momentum in [0, 1) and epsilon above 0; got -0.1 and 1e-05.",
-        ),
-        (
-            wc.nn.BatchNorm("n", epsilon=0.0),
-            (3,),
-            "BatchNorm 'n' needs momentum in [0, 1) and epsilon above 0; got 0.9 and 0.0.",
-        ),
-        (
-            wc.nn.BatchNorm("n", epsilon=float("nan")),
-            (3,),
-            "BatchNorm 'n' needs momentum in [0, 1) and epsilon above 0; got 0.9 and nan.",
-        ),
     ],
 )
 def test_a_layer_that_cannot_be_applied(layer: wc.nn.Layer, before: tuple[int, ...], message: str) -> None:
@@ -126,11 +94,32 @@ def test_a_layer_that_cannot_be_applied(layer: wc.nn.Layer, before: tuple[int, .
         output_shape(layer, before)
 
 
-def test_a_mask_of_an_unknown_granularity_is_an_error(unchecked: None) -> None:
-    kind: Any = "connection"
-    message = "the granularity of mask 'm' must be \"node\" or \"channel\"; got 'connection'."
-    with pytest.raises(wc.errors.ConfigError, match=re.escape(message)):
-        output_shape(wc.nn.Mask("m", granularity=kind), (3,))
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("layer", "fields", "message"),
+    [
+        (wc.nn.Dense, ("a", 0), "units of Dense must be an integer of at least 1; got 0."),
+        (wc.nn.Dense, ("a", True), "units of Dense must be an integer of at least 1; got True."),
+        (wc.nn.Conv, ("c", 0), "features of Conv must be an integer of at least 1; got 0."),
+        (wc.nn.Conv, ("c", 2, 3, 0), "stride of Conv must be an integer of at least 1; got 0."),
+        (wc.nn.Conv, ("c", 2, 2), "kernel_size of Conv must be an odd number of at least 1; got 2."),
+        (wc.nn.Conv, ("c", 2, -1), "kernel_size of Conv must be an odd number of at least 1; got -1."),
+        (wc.nn.MaxPool, (0,), "window of MaxPool must be an integer of at least 1; got 0."),
+        (wc.nn.Gather, ("g", 0), "count of Gather must be an integer of at least 1; got 0."),
+        (wc.nn.BatchNorm, ("n", 1.0), "momentum of BatchNorm must be a finite number in [0, 1); got 1.0."),
+        (wc.nn.BatchNorm, ("n", -0.1), "momentum of BatchNorm must be a finite number in [0, 1); got -0.1."),
+        (wc.nn.BatchNorm, ("n", 0.9, 0.0), "epsilon of BatchNorm must be a finite number above 0; got 0.0."),
+        (wc.nn.BatchNorm, ("n", 0.9, math.nan), "epsilon of BatchNorm must be a finite number above 0; got nan."),
+        (
+            wc.nn.Mask,
+            ("m", False, "connection"),
+            "granularity of Mask must be one of 'node', 'channel'; got 'connection'.",
+        ),
+    ],
+)
+def test_a_layer_that_cannot_be_made(layer: Callable[..., wc.nn.Layer], fields: tuple[Any, ...], message: str) -> None:
+    with pytest.raises(wc.errors.ConfigError, match=f"^{re.escape(message)}$"):
+        layer(*fields)
 
 
 def test_one_layer_after_the_other() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import weedout_core as wc
@@ -46,9 +46,9 @@ CROPPED = wc.TrainConfig(augmentation="crop_flip")
             [0.5, (1 + math.sqrt(0.5)) / 2, 0.5, (1 - math.sqrt(0.5)) / 2],
         ),
         (
-            wc.TrainConfig(epochs=2, learning_rate=1.0, schedule="step", step_epochs=(1,), warmup_epochs=4),
+            wc.TrainConfig(epochs=2, learning_rate=1.0, schedule="step", step_epochs=(1,), warmup_epochs=2),
             1,
-            [0.25, 0.2 * 0.5],
+            [0.5, 0.2],
         ),
     ],
 )
@@ -63,6 +63,8 @@ def test_learning_rates_by_hand(config: wc.TrainConfig, steps: int, rates: list[
 def test_a_warm_up_grows_to_the_schedule_and_leaves_it_alone_after(
     schedule: Any, epochs: int, warmup: int, steps: int
 ) -> None:
+    assume(schedule != "step" or epochs > 2)  # the rate falls at the start of the third
+    assume(warmup <= epochs)
     config = wc.TrainConfig(
         epochs=epochs, schedule=schedule, step_epochs=(2,) if schedule == "step" else (), warmup_epochs=warmup
     )
@@ -147,7 +149,7 @@ def test_plans_are_hashable_and_carry_the_optimizer() -> None:
     assert hash(wc.backend.train_plan(CONFIG, 30)) == hash(wc.backend.train_plan(CONFIG, 30)), (
         "a compiled program is kept for one"
     )
-    assert wc.backend.train_plan(CONFIG, 30, "mine").optimizer == "mine"
+    assert wc.backend.train_plan(wc.TrainConfig(), 30, "mine").optimizer == "mine"
 
 
 # The order of the data

@@ -212,13 +212,16 @@ def test_a_sparsity_for_other_sites_is_an_error_at_init() -> None:
         wc.ask_tell.init(wc.key(0), SPACE, {"hidden_0": 0.5})
 
 
-@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("sparsity", [-0.1, 1.0, 2, math.nan, "0.5", None, {"hidden_0": 0.5, "hidden_1": 2.0}])
 def test_a_sparsity_that_cannot_be_is_an_error_at_init(sparsity: Any) -> None:
-    wrong = sparsity["hidden_1"] if isinstance(sparsity, dict) else sparsity
+    eta = "a finite number in [0, 1), the fraction removed"
     with pytest.raises(wc.errors.ConfigError) as caught:
         wc.ask_tell.init(wc.key(0), SPACE, sparsity)
-    assert str(caught.value) == f"sparsity is the fraction removed and must be in [0, 1); got {wrong!r}."
+    assert str(caught.value) == (
+        f"sparsity['hidden_1'] must be {eta}; got 2.0."
+        if isinstance(sparsity, dict)
+        else f"sparsity must be the fraction removed, in [0, 1), or one by site; got {sparsity!r}."
+    )
 
 
 def test_without_a_configuration_a_search_begins_with_the_defaults() -> None:
@@ -290,7 +293,7 @@ def test_a_fresh_batch_differs_between_generations_and_a_fixed_one_does_not() ->
 
 
 def test_the_whole_split_is_all_of_it() -> None:
-    whole = wc.SearchConfig(validation_batch=10, batch_policy="whole")
+    whole = wc.SearchConfig(batch_policy="whole")
     np.testing.assert_array_equal(wc.ask_tell.validation_batch(wc.key(0), 4, 100, whole), np.arange(100))
 
 
@@ -324,7 +327,7 @@ def test_a_calibration_batch_is_not_the_validation_batch(policy: Any) -> None:
 
 @pytest.mark.parametrize("policy", ["fixed", "whole"])
 def test_where_the_validation_batch_stays_the_calibration_batch_stays(policy: Any) -> None:
-    config = wc.SearchConfig(validation_batch=10, batch_policy=policy)
+    config = wc.SearchConfig(validation_batch=10, batch_policy=policy, batch_norm="recalibrated")
     first = wc.ask_tell.calibration_batch(wc.key(0), 0, 100, config)
     assert len(first) == 10
     for generation in range(1, 4):

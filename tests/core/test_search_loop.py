@@ -24,7 +24,10 @@ def backend() -> wc.backend.Backend:
 
 
 def config(**fields: Any) -> wc.SearchConfig:
-    return wc.SearchConfig(**{"population": 6, "generations": 4, "validation_batch": 16, **fields})
+    """A small search, of small batches where any are drawn."""
+    drawn = fields.get("batch_policy") != "whole" or fields.get("batch_norm") == "recalibrated"
+    batch = {"validation_batch": 16} if drawn else {}
+    return wc.SearchConfig(**{"population": 6, "generations": 4, **batch, **fields})
 
 
 def run(backend: wc.backend.Backend, sparsity: wc.backend.Sparsity = 0.5, **fields: Any) -> wc.SearchResult:
@@ -290,11 +293,10 @@ def test_a_search_without_sites_or_with_an_unknown_backend_is_an_error() -> None
         wc.search(NET, (X, Y), sparsity=0.5, backend="torchh", key=KEY, config=config())
 
 
-@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("sparsity", [-0.1, 1.0, math.nan, "0.5", None, {"hidden_0": 0.5, "hidden_1": 2.0}])
 def test_a_sparsity_that_cannot_be_is_an_error_before_any_work(backend: wc.backend.Backend, sparsity: Any) -> None:
     idle = dataclasses.replace(backend, score_population=never, draw_parameters=never, masks_from_keys=never)
-    wrong = sparsity["hidden_1"] if isinstance(sparsity, dict) else sparsity
+    eta = "a finite number in [0, 1), the fraction removed"
     for use in (
         lambda: wc.search(NET, (X, Y), sparsity=sparsity, backend=idle, key=KEY),
         lambda: wc.draw_control(NET, sparsity=sparsity, backend=idle, key=KEY),
@@ -302,7 +304,11 @@ def test_a_sparsity_that_cannot_be_is_an_error_before_any_work(backend: wc.backe
     ):
         with pytest.raises(wc.errors.ConfigError) as caught:
             use()
-        assert str(caught.value) == f"sparsity is the fraction removed and must be in [0, 1); got {wrong!r}."
+        assert str(caught.value) == (
+            f"sparsity['hidden_1'] must be {eta}; got 2.0."
+            if isinstance(sparsity, dict)
+            else f"sparsity must be the fraction removed, in [0, 1), or one by site; got {sparsity!r}."
+        )
 
 
 def test_a_sparsity_for_other_sites_is_an_error_before_any_work(backend: wc.backend.Backend) -> None:
@@ -462,7 +468,7 @@ def test_with_a_shared_parent_and_sparsity_0_both_arms_are_the_same_network(back
 
 
 @pytest.mark.parametrize("seed", [0, np.array([-1, 0]), np.zeros(2), np.zeros(3, dtype=np.uint32)])
-def test_a_key_that_is_none_is_an_error(seed: Any, unchecked: None) -> None:
+def test_a_key_that_is_none_is_an_error(seed: Any) -> None:
     config, text = wc.SearchConfig(population=2), r"key must be uint32 of shape \(2,\), from wc.key"
     network = wc.Subnetwork(NET, wc.load_backend("numpy").initialise(NET, KEY))
     with pytest.raises(wc.errors.ConfigError, match=text):
@@ -473,7 +479,7 @@ def test_a_key_that_is_none_is_an_error(seed: Any, unchecked: None) -> None:
         wc.train(network, (X, Y), backend="numpy", key=seed, config=wc.TrainConfig(epochs=0))
 
 
-def test_an_unknown_control_is_an_error(unchecked: None) -> None:
+def test_an_unknown_control_is_an_error() -> None:
     with pytest.raises(wc.errors.ConfigError, match="control must be one of 'member', 'independent'; got 'membr'"):
         wc.draw_control(NET, sparsity=0.5, backend="numpy", key=KEY, control=cast(Any, "membr"))
 

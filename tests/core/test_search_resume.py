@@ -9,6 +9,7 @@ import pytest
 import weedout_core as wc
 
 NET = wc.mlp(inputs=5, hidden=(8, 6), classes=3)
+NORMED = wc.Network((wc.nn.Dense("first", 8), wc.nn.BatchNorm("norm"), *NET.layers[1:]), (5,))
 X = np.random.default_rng(1).normal(size=(40, 5))
 Y = np.random.default_rng(2).integers(0, 3, size=40)
 KEY = wc.key(17)
@@ -16,7 +17,7 @@ CONFIGS = {
     "default": {},
     "section3": {"reading": "section3"},
     "cache": {"elite": "cache", "batch_policy": "fixed"},
-    "cache, whole": {"elite": "cache", "batch_policy": "whole"},
+    "cache, whole": {"elite": "cache", "batch_policy": "whole", "validation_batch": 1024},
     "rescored": {"winner": "rescored"},
     "patience": {"patience": 2, "batch_policy": "fixed"},
     "budget": {"generations": None, "budget": 20, "elite": "cache", "batch_policy": "fixed"},
@@ -46,13 +47,12 @@ def counting(backend: wc.backend.Backend, sizes: list[int]) -> wc.backend.Backen
 
 def assert_same(found: wc.SearchResult, expected: wc.SearchResult) -> None:
     """Equal to the bit."""
-    for name in ("mask", "params"):
+    for name in ("mask", "params", "moving"):
         one, other = getattr(found.network, name), getattr(expected.network, name)
         assert set(one) == set(other)
         for path, value in one.items():
             np.testing.assert_array_equal(value, other[path], f"{name} {path}")
     assert found.network.net == expected.network.net
-    assert found.network.statistics is expected.network.statistics is None, "the network has no batch normalisation"
     assert found.network.sparsity == expected.network.sparsity
     plain = ("fitness", "origin", "stopped", "evaluations", "validation_batch", "config")
     assert [getattr(found, name) for name in plain] == [getattr(expected, name) for name in plain]
@@ -65,7 +65,8 @@ def assert_same(found: wc.SearchResult, expected: wc.SearchResult) -> None:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_search_goes_on_from_every_cut(backend: wc.backend.Backend, name: str) -> None:
     options, sizes = config(**CONFIGS[name]), []
-    whole = wc.search(NET, (X, Y), sparsity=0.5, backend=counting(backend, sizes), key=KEY, config=options)
+    net = NORMED if "batch_norm" in CONFIGS[name] else NET
+    whole = wc.search(net, (X, Y), sparsity=0.5, backend=counting(backend, sizes), key=KEY, config=options)
     told = list(sizes)
     assert len(told) >= 3, "there is something to cut"
     for cut in range(len(whole.history) + 1):
@@ -73,10 +74,11 @@ def test_a_search_goes_on_from_every_cut(backend: wc.backend.Backend, name: str)
         seen: list[wc.Generation] = []
         scored = [generation.fitness for generation in whole.history[:cut]]
         resumed = wc.search(
-            NET, (X, Y), sparsity=0.5, backend=counting(backend, sizes), key=KEY, config=options, scored=scored,
+            net, (X, Y), sparsity=0.5, backend=counting(backend, sizes), key=KEY, config=options, scored=scored,
             on_generation=seen.append,
         )  # fmt: skip
         assert_same(resumed, whole)
+        assert (resumed.network.statistics is None) == (net is NET), "those of batch normalisation alone"
         assert sizes == told[cut:], "only the generations after the cut are scored"
         assert [generation.generation for generation in seen] == list(range(cut, len(whole.history)))
 

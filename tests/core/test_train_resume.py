@@ -104,7 +104,7 @@ def test_one_network_resumes_as_several_do(backend: wc.backend.Backend, start: A
     constant = dataclasses.replace(CONFIG, schedule="constant")
 
     def train(epochs: int, resume: wc.Trained | None = None) -> wc.Trained:
-        config = dataclasses.replace(constant, epochs=epochs)
+        config = dataclasses.replace(constant, epochs=epochs, warmup_epochs=min(epochs, 1))
         return wc.train(start[0], (X, Y), backend=backend, key=KEYS[0], config=config, resume=resume)
 
     assert_same(train(4, resume=train(2)), train(4))
@@ -155,7 +155,8 @@ def test_a_checkpoint_follows_every_epoch_but_the_last(backend: wc.backend.Backe
     )
     assert told == ["epoch 1", "checkpoint 1", "epoch 2", "checkpoint 2", "epoch 3", "checkpoint 3", "epoch 4"]
     told.clear()
-    together(backend, start, dataclasses.replace(CONFIG, epochs=0), checkpoint=lambda *cut: told.append("any"))
+    none = dataclasses.replace(CONFIG, epochs=0, warmup_epochs=0)
+    together(backend, start, none, checkpoint=lambda *cut: told.append("any"))
     assert told == []
 
 
@@ -268,7 +269,8 @@ def test_the_resume_of_more_epochs_is_an_error(backend: wc.backend.Backend, star
 
 def test_the_resume_of_another_optimizer_is_an_error(backend: wc.backend.Backend, start: Any) -> None:
     cut = stopped_after(backend, start, 2)
-    assert refused(backend, start, cut, optimizer="mine") == (
+    config = wc.TrainConfig(epochs=4, batch_size=8, batch_norm_group=4, augmentation="crop_flip")
+    assert refused(backend, start, cut, config=config, optimizer="mine") == (
         "resume needs the built-in SGD: the state of another optimizer is not in a Trained."
     )
 

@@ -205,9 +205,9 @@ def test_a_subset_of_all_is_the_dataset() -> None:
 @pytest.mark.parametrize(
     ("counts", "said"),
     [
-        ({"train_examples": 0}, "train_examples must be an integer of at least 1; got 0"),
-        ({"test_examples": -1}, "test_examples must be an integer of at least 1; got -1"),
-        ({"train_examples": True}, "train_examples must be an integer of at least 1; got True"),
+        ({"train_examples": 0}, "train_examples must be an integer of at least 1 or None; got 0"),
+        ({"test_examples": -1}, "test_examples must be an integer of at least 1 or None; got -1"),
+        ({"train_examples": True}, "train_examples must be an integer of at least 1 or None; got True"),
         ({"train_examples": 1201}, "train_examples must be at most 1200, the train split of digits; got 1201"),
         ({"test_examples": 298}, "test_examples must be at most 297, the test split of digits; got 298"),
     ],

@@ -59,7 +59,7 @@ def test_the_work_of_an_experiment_at_each_sparsity() -> None:
     assert [(some.networks, some.parts) for some in (work(config, data, n) for n in (3, 4))] == [(3, 2), (4, 2)]
     assert found.tested == 297
     assert found.evaluated == 4 * 297 + 500 + 297, "the test split after each epoch, then both splits"
-    whole = replace(config, search=replace(config.search, batch_policy="whole"))
+    whole = replace(config, search=replace(config.search, batch_policy="whole", validation_batch=1024))
     assert work(whole, data, 6).batch == 300, "the validation split of digits"
 
 

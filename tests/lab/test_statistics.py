@@ -68,7 +68,6 @@ def test_what_diverged_becomes_no_mean(method: IntervalMethod, bad: float) -> No
         mean_interval([bad], method, KEY)
 
 
-@pytest.mark.usefixtures("unchecked")
 def test_wrong_arguments_are_refused() -> None:
     with pytest.raises(wc.errors.ConfigError, match="at least one value"):
         mean_interval([], "student_t", KEY)

@@ -76,6 +76,10 @@ def test_words_of_the_stream_come_back_as_uint32() -> None:
     assert backend.to_numpy(backend.random_bits(weedout_core.key(0), 3)).dtype == np.uint32
 
 
+#: What reads the arrays that are handed in, of any framework.
+READERS = {"host_array", "host_view"}
+
+
 def test_only_data_types_are_taken_from_the_core() -> None:
     """Agreement with the core means something only if nothing of its mathematics is called here."""
     for file in Path(weedout_numpy.__file__).parent.glob("*.py"):
@@ -87,4 +91,5 @@ def test_only_data_types_are_taken_from_the_core() -> None:
                 assert node.module in public, f"{file.name} reaches into {node.module}"
                 for name in node.names:
                     taken = getattr(import_module(str(node.module)), name.name)
-                    assert isinstance(taken, type), f"{file.name} takes {name.name}, which is no data type"
+                    harmless = isinstance(taken, type) or name.name in READERS
+                    assert harmless, f"{file.name} takes {name.name}, which is no data type"

@@ -41,8 +41,8 @@ def test_a_constant_rate_and_no_epochs() -> None:
 def test_the_rate_warms_up_in_equal_steps() -> None:
     config = TrainConfig(epochs=3, learning_rate=1.0, schedule="constant", warmup_epochs=2)
     np.testing.assert_array_equal(learning_rates(config, steps=2), [0.25, 0.5, 0.75, 1, 1, 1])
-    short = TrainConfig(epochs=1, learning_rate=1.0, schedule="constant", warmup_epochs=2)
-    np.testing.assert_array_equal(learning_rates(short, steps=2), [0.25, 0.5], "training may end before")
+    whole = TrainConfig(epochs=2, learning_rate=1.0, schedule="constant", warmup_epochs=2)
+    np.testing.assert_array_equal(learning_rates(whole, steps=2), [0.25, 0.5, 0.75, 1], "all of it may be warm-up")
     falling = TrainConfig(
         epochs=2, learning_rate=1.0, schedule="step", step_epochs=(1,), step_factor=0.5, warmup_epochs=2
     )

@@ -6,13 +6,20 @@ validation holdout set"; section 3 ranks by validation accuracy instead. Both ar
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from array_api_compat import array_namespace
 from array_api_compat import device as device_of  # pyright: ignore[reportUnknownVariableType]
 
+from weedout_core._guard.guarded import guarded
+from weedout_core._guard.traced import Floats, Integers, namespace_of
+from weedout_core.errors import DataError
 
-def negative_cross_entropy(logits: Any, labels: Any, axis: int = -1) -> Any:
+ClassAxis = Literal[-1, -2]
+
+
+@guarded
+def negative_cross_entropy(logits: Floats, labels: Integers, axis: ClassAxis = -1) -> Any:
     """The mean log-probability of the true class, in nats, at most 0.
 
     Args:
@@ -22,16 +29,19 @@ def negative_cross_entropy(logits: Any, labels: Any, axis: int = -1) -> Any:
     Returns:
         float ``(*batch,)``; NaN, and so is its gradient, where a logit is not finite or a label is no class.
     """
-    xp = array_namespace(logits, labels)
-    usable = xp.where(xp.isfinite(logits), logits, xp.zeros_like(logits))
+    xp = namespace_of(logits, labels)
+    _check_labels(logits, labels, axis)
+    finite = xp.isfinite(logits)
+    usable = xp.where(finite, logits, xp.zeros_like(logits))
     shifted = usable - xp.max(usable, axis=axis, keepdims=True)
     log_normaliser = xp.log(xp.sum(xp.exp(shifted), axis=axis))
     true = xp.expand_dims(labels, axis=axis) == _classes(logits, axis, labels.dtype)
     chosen = xp.sum(xp.where(true, shifted, xp.zeros_like(shifted)), axis=axis)
-    return _nan_unless_sound(xp.mean(chosen - log_normaliser, axis=-1), logits, labels, axis)
+    return _nan_unless_sound(xp.mean(chosen - log_normaliser, axis=-1), finite, labels, axis)
 
 
-def accuracy(logits: Any, labels: Any, axis: int = -1) -> Any:
+@guarded
+def accuracy(logits: Floats, labels: Integers, axis: ClassAxis = -1) -> Any:
     """The fraction of examples whose largest logit is the true class, in [0, 1]. Ties go to the lowest class.
 
     Args:
@@ -39,12 +49,14 @@ def accuracy(logits: Any, labels: Any, axis: int = -1) -> Any:
     Returns:
         float ``(*batch,)``; NaN where a logit is not finite or a label is no class.
     """
-    xp = array_namespace(logits, labels)
+    xp = namespace_of(logits, labels)
+    _check_labels(logits, labels, axis)
     correct = xp.mean(xp.astype(predictions(logits, axis) == labels, logits.dtype), axis=-1)
-    return _nan_unless_sound(correct, logits, labels, axis)
+    return _nan_unless_sound(correct, xp.isfinite(logits), labels, axis)
 
 
-def predictions(logits: Any, axis: int = -1) -> Any:
+@guarded
+def predictions(logits: Floats, axis: ClassAxis = -1) -> Any:
     """The lowest class with the largest logit: float ``(*batch, classes)`` → int32 ``(*batch,)``; ``axis`` as above.
 
     Written out because ``argmax`` of ties and NaN differs between libraries. A row of NaN gives ``classes``.
@@ -55,15 +67,26 @@ def predictions(logits: Any, axis: int = -1) -> Any:
     return xp.min(xp.where(best, classes, xp.full_like(classes, logits.shape[axis])), axis=axis)
 
 
-def _nan_unless_sound(value: Any, logits: Any, labels: Any, axis: int) -> Any:
+def _check_labels(logits: Any, labels: Any, axis: int) -> None:
+    """Raise DataError unless there is a label for each example: fewer would be taken for several, in silence."""
+    shape = tuple(logits.shape)
+    examples = shape[:axis] + shape[len(shape) + axis + 1 :] if len(shape) > 1 else ()
+    if not examples or 0 in shape or tuple(labels.shape) not in (examples[-1:], examples):
+        raise DataError(
+            "logits must be (*batch, examples, classes), or the last two the other way round with axis=-2, and labels "
+            f"(examples,) or (*batch, examples); got {shape} and {tuple(labels.shape)} with axis={axis}."
+        )
+
+
+def _nan_unless_sound(value: Any, finite: Any, labels: Any, axis: int) -> Any:
     """A value ``(*batch,)``, or NaN where a logit is not finite or a label is no class.
 
     NaN is multiplied in, not selected: the gradient of what is not selected is 0, and training would go on as if there
     had been no such step.
     """
     xp = array_namespace(value)
-    classes = xp.all((labels >= 0) & (labels < logits.shape[axis]), axis=-1)
-    sound = xp.all(xp.isfinite(logits), axis=(-2, -1)) & classes
+    classes = xp.all((labels >= 0) & (labels < finite.shape[axis]), axis=-1)
+    sound = xp.all(finite, axis=(-2, -1)) & classes
     return value * xp.where(sound, xp.ones_like(value), xp.full_like(value, xp.nan))
 
 

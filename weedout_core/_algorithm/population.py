@@ -5,9 +5,12 @@ seed that says everything about it: its mask, and under ``weights="per_candidate
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 from weedout_core._configs.search_config import SearchConfig
+from weedout_core._guard.composed import several
+from weedout_core._guard.guarded import guarded, kind_of
+from weedout_core._guard.kinds import NonNegative, Positive
 from weedout_core._masks.plan import MaskPlan, Masks
 from weedout_core._random.annotations import Key, Keys
 from weedout_core._random.keys import Stream, of_candidates
@@ -18,8 +21,12 @@ _CHUNK_NODES = 2**24  # mask nodes that may exist at once when the configuration
 class Origin(NamedTuple):
     """Where a candidate was drawn: generation ≥ 0, and its number in it: 0 … m−1, from generation 1 on 1 … m−1."""
 
-    generation: int
-    candidate: int
+    generation: NonNegative
+    candidate: NonNegative
+
+
+#: One or more.
+Origins = Annotated[Sequence[Origin], several(kind_of(Origin), least=1)]
 
 
 class Population(NamedTuple):
@@ -33,7 +40,7 @@ class Population(NamedTuple):
         masks: explicit masks {site: bool ``(m, *shape)``} in place of plan and keys, else None.
     """
 
-    size: int
+    size: Positive
     plan: MaskPlan | None
     mask_keys: Keys | None
     weight_keys: Keys | None
@@ -45,13 +52,25 @@ def explicit_population(masks: Masks, size: int) -> Population:
     return Population(size, None, None, None, masks)
 
 
-def draw_population(key: Key, plan: MaskPlan, config: SearchConfig, origins: Sequence[Origin]) -> Population:
-    """The candidates of these origins, in this order."""
+@guarded
+def draw_population(
+    key: Key,
+    plan: MaskPlan,
+    config: SearchConfig,
+    origins: Origins,
+) -> Population:
+    """The candidates of these origins, one or more, in this order. Raises ConfigError for what are none."""
+    return population_of(key, plan, config, origins)
+
+
+def population_of(key: Key, plan: MaskPlan, config: SearchConfig, origins: Sequence[Origin]) -> Population:
+    """:func:`draw_population` of what is checked already."""
     own = config.weights == "per_candidate"
     weight_keys = of_candidates(key, Stream.WEIGHTS, origins) if own else None
     return Population(len(origins), plan, of_candidates(key, Stream.MASKS, origins), weight_keys, None)
 
 
+@guarded
 def chunk_size(plan: MaskPlan, config: SearchConfig) -> int:
     """How many candidates' masks may exist at once: ``config.chunk``, or what fits 2^24 nodes. 1 … population."""
     chunk = config.chunk or max(1, _CHUNK_NODES // max(1, plan.nodes))

@@ -4,13 +4,17 @@ Integers and rates are computed here, on the host, so that every backend trains 
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
+from weedout_core._configs.checks import check_effects
 from weedout_core._configs.train_config import TrainConfig
-from weedout_core._networks.network import Network, initial_statistics, parameter_shapes
-from weedout_core._random.annotations import Key
+from weedout_core._guard.composed import several
+from weedout_core._guard.guarded import guarded
+from weedout_core._guard.kinds import NonNegative, Positive
+from weedout_core._networks.network import Network, check_normalised, initial_statistics, parameter_shapes
+from weedout_core._random.annotations import KEY, Key
 from weedout_core._random.keys import of_augmentation, of_data_order
 from weedout_core._random.stream import bits, permutation
 from weedout_core.errors import ConfigError
@@ -27,8 +31,8 @@ class TrainPlan(NamedTuple):
     """
 
     config: TrainConfig
-    examples: int
-    batch_size: int
+    examples: Positive
+    batch_size: Positive
     optimizer: Any
 
     @property
@@ -42,13 +46,27 @@ class TrainPlan(NamedTuple):
         return max(1, self.batch_size // (self.config.batch_norm_group or self.batch_size))
 
 
-def train_plan(config: TrainConfig, examples: int, optimizer: Any = None) -> TrainPlan:
-    """The plan for a split: a batch larger than the split becomes all of it."""
+@guarded
+def train_plan(config: TrainConfig, examples: Positive, optimizer: Any = None) -> TrainPlan:
+    """The plan for a split: a batch larger than the split becomes all of it.
+
+    Raises:
+        ConfigError: the optimizer leaves a field of the configuration without effect.
+    """
+    if optimizer is not None:
+        check_effects(config, dict.fromkeys(_OF_SGD, (False, "the built-in SGD, optimizer=None")))
     return TrainPlan(config, examples, min(config.batch_size, examples), optimizer)
 
 
+@guarded
 def check_plan(net: Network, plan: TrainPlan) -> None:
-    """Raise ConfigError where a network cannot be trained by a plan: crops of no images, groups that leave a rest."""
+    """Raise ConfigError where a network cannot be trained by a plan.
+
+    Such as: batches of more examples than there are, crops of no images, groups that leave a rest, or groups of a
+    single value, whose variance is 0.
+    """
+    if plan.batch_size > plan.examples:
+        raise ConfigError(f"batch_size must be at most the {plan.examples} examples; got {plan.batch_size}.")
     if plan.config.augmentation != "none" and len(net.input_shape) != 3:
         raise ConfigError(
             f"augmentation needs images (height, width, channels); the network's inputs have shape {net.input_shape}."
@@ -59,6 +77,13 @@ def check_plan(net: Network, plan: TrainPlan) -> None:
             f"a batch must be whole groups of batch_norm_group, {group}, for batch normalisation; a step has "
             f"{plan.batch_size} of {plan.examples} examples. Change batch_size or batch_norm_group."
         )
+    check_normalised(net, group)
+
+
+_OF_SGD = (
+    "learning_rate", "momentum", "nesterov", "weight_decay", "decayed", "schedule", "step_epochs", "step_factor",
+    "warmup_epochs",
+)  # fmt: skip
 
 
 class Batches(NamedTuple):
@@ -79,7 +104,8 @@ class Batches(NamedTuple):
 CROP_MARGIN = 4
 
 
-def learning_rates(config: TrainConfig, steps: int) -> np.ndarray:
+@guarded
+def learning_rates(config: TrainConfig, steps: NonNegative) -> np.ndarray:
     """The learning rate of every step of training, float64 ``(epochs × steps,)``.
 
     Args:
@@ -101,6 +127,7 @@ def learning_rates(config: TrainConfig, steps: int) -> np.ndarray:
     return config.learning_rate * factor * np.minimum((step + 1) / warming, 1)
 
 
+@guarded
 def decayed_paths(net: Network, config: TrainConfig) -> dict[str, bool]:
     """Whether weight decay touches each parameter: the kernels, or all."""
     return {path: config.decayed == "all" or path.endswith("/kernel") for path in parameter_shapes(net)}
@@ -132,7 +159,10 @@ def epoch_crops(key: Key, epoch: int, plan: TrainPlan) -> np.ndarray | None:
     return drawn.astype(np.int32)
 
 
-def epoch_batches(keys: Sequence[Key], epoch: int, plan: TrainPlan) -> Batches:
+@guarded
+def epoch_batches(
+    keys: Annotated[Sequence[Key], several(KEY, least=1)], epoch: NonNegative, plan: TrainPlan
+) -> Batches:
     """What an epoch shows R networks, each in the order of its own key."""
     order = np.stack([epoch_order(key, epoch, plan) for key in keys])
     crops = [epoch_crops(key, epoch, plan) for key in keys]

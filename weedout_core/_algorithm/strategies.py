@@ -10,8 +10,13 @@ from typing import Any
 from array_api_compat import array_namespace
 from array_api_compat import device as device_of  # pyright: ignore[reportUnknownVariableType]
 
+from weedout_core._guard.guarded import guarded
+from weedout_core._guard.traced import Floats
+from weedout_core.errors import ConfigError
 
-def select(fitness: Any) -> Any:
+
+@guarded
+def select(fitness: Floats) -> Any:
     """The index of the fittest candidate. Ties go to the lowest index; what is not finite is never fitter.
 
     Written out because ``argmax`` of ties and NaN differs between libraries.
@@ -20,15 +25,20 @@ def select(fitness: Any) -> Any:
         fitness: float ``(*batch, candidates)``.
     Returns:
         int32 ``(*batch,)``; 0 where no fitness is finite.
+    Raises:
+        ConfigError: they are no array of floats, or there is no candidate.
     """
     xp = array_namespace(fitness)
+    if 0 in fitness.shape:
+        raise ConfigError(f"there must be a candidate to select; got fitness of shape {tuple(fitness.shape)}.")
     usable = xp.where(xp.isfinite(fitness), fitness, xp.full_like(fitness, -xp.inf))
     best = usable == xp.max(usable, axis=-1, keepdims=True)
     index = xp.arange(fitness.shape[-1], dtype=xp.int32, device=device_of(fitness))
     return xp.min(xp.where(best, index, xp.full_like(index, fitness.shape[-1])), axis=-1)
 
 
-def random_search(key: Any, fitness: Any) -> Any:
+@guarded
+def random_search(key: Any, fitness: Floats) -> Any:
     """Keep the elite alone. Paper, section 3: pass the fittest on and create m − 1 new random solutions.
 
     Args:
@@ -36,8 +46,12 @@ def random_search(key: Any, fitness: Any) -> Any:
         fitness: float ``(candidates,)``.
     Returns:
         int32 ``(1,)``.
+    Raises:
+        ConfigError: fitness is not one float for each candidate.
     """
     del key
+    if len(fitness.shape) != 1:
+        raise ConfigError(f"fitness must be one float for each candidate; got shape {tuple(fitness.shape)}.")
     xp = array_namespace(fitness)
     return xp.reshape(select(fitness), (1,))
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from array_api_compat import array_namespace
@@ -12,19 +12,23 @@ from array_api_compat import device as device_of  # pyright: ignore[reportUnknow
 
 from weedout_core._compaction.shrinking import Kept, Part, Sites
 from weedout_core._compaction.unions import positions, union
+from weedout_core._guard.composed import mapping
+from weedout_core._guard.guarded import convert_fields, guarded
+from weedout_core._guard.kinds import ARRAY, Positive
 from weedout_core._masks.plan import Masks
 from weedout_core._networks.layers import Shape
 from weedout_core._networks.network import Network, gather_space, initial_statistics, mask_space, parameter_shapes
 from weedout_core.errors import ConfigError, MaskError
 
-Tree = Mapping[str, Any]
+Tree = Annotated[Mapping[str, Any], mapping(ARRAY)]
 
 
 @dataclass(frozen=True)
 class CompactedNetwork:
     """A smaller network, and what its arrays keep of the parent's. Hashable.
 
-    The methods check shapes, which are known while a program is traced, and no values.
+    The methods check shapes, which are known while a program is traced, and no values; ``axes``, ``counters`` and
+    ``gather_masks``, which backends call for each array of each candidate, nothing but shapes.
 
     Attributes:
         parent: the network that it was made of.
@@ -37,16 +41,20 @@ class CompactedNetwork:
 
     parent: Network
     net: Network
-    counts: tuple[tuple[str, int], ...]
+    counts: tuple[tuple[str, Positive], ...]
     arrays: tuple[tuple[str, tuple[Kept, ...]], ...]
     masks: tuple[tuple[str, tuple[Kept, ...]], ...]
     gathers: tuple[tuple[str, Part], ...]
+
+    def __post_init__(self) -> None:
+        convert_fields(self, " of a CompactedNetwork")
 
     @property
     def sites(self) -> Sites:
         """Those whose indices are needed."""
         return tuple(site for site, _ in self.counts)
 
+    @guarded
     def gather(self, tree: Tree, indices: Tree) -> dict[str, Any]:
         """The part of parameters or statistics that is kept.
 
@@ -121,6 +129,7 @@ class CompactedNetwork:
             remaining[site] = _take(masks[site], self._axes(kept, wanted, indices))
         return remaining | {name: self._taken(part, indices) for name, part in self.gathers}
 
+    @guarded
     def expand(self, tree: Tree, indices: Tree, onto: Tree) -> dict[str, np.ndarray]:
         """The way back, in NumPy: what is kept, written over a copy of the parent's parameters or statistics.
 

@@ -13,7 +13,9 @@ import numpy as np
 
 from weedout_core._compaction.compacted_network import CompactedNetwork
 from weedout_core._compaction.shrinking import Counts, shrink
-from weedout_core._masks.plan import Masks
+from weedout_core._guard.guarded import guarded
+from weedout_core._guard.kinds import Positive
+from weedout_core._masks.plan import HostedMasks
 from weedout_core._networks.layers import Gather, Layer, Mask, every_layer, run_shape
 from weedout_core._networks.network import Network, gather_space, mask_space
 from weedout_core.errors import ConfigError
@@ -21,7 +23,8 @@ from weedout_core.errors import ConfigError
 _OWN = (Mask, Gather)  # layers that take something of each candidate's own
 
 
-def compact(net: Network, kept: Mapping[str, int]) -> CompactedNetwork:
+@guarded
+def compact(net: Network, kept: Mapping[str, Positive]) -> CompactedNetwork:
     """The smaller network that equals the parent under any masks that keep so many nodes.
 
     Its logits, gradients and trained weights are those of the masked parent, on what is kept.
@@ -39,13 +42,11 @@ def compact(net: Network, kept: Mapping[str, int]) -> CompactedNetwork:
     if kept and set(kept) != set(space):
         raise ConfigError(f"kept must name the network's sites {sorted(space)}; got {sorted(kept)}.")
     for site, count in kept.items():
-        if isinstance(count, bool) or not isinstance(count, int | np.integer):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ConfigError(f"kept must be integers, how many nodes stay; got {count!r} for site {site!r}.")
-        if not 1 <= count <= math.prod(space[site]):
+        if count > math.prod(space[site]):
             raise ConfigError(
                 f"site {site!r} has {math.prod(space[site])} nodes, of which 1 or more stay; got {count}."
             )
-    return _compact(net, tuple((site, int(kept[site])) for site in space if kept))
+    return _compact(net, tuple((site, kept[site]) for site in space if kept))
 
 
 @lru_cache(maxsize=256)
@@ -65,6 +66,7 @@ def _compact(net: Network, kept: tuple[tuple[str, int], ...]) -> CompactedNetwor
     )
 
 
+@guarded
 def split_at_first_mask(net: Network) -> tuple[tuple[Layer, ...], Network]:
     """The layers before the first one with a mask or a Gather in it, which all candidates share, and the rest."""
     own = (i for i, layer in enumerate(net.layers) if any(isinstance(one, _OWN) for one in every_layer((layer,))))
@@ -72,6 +74,10 @@ def split_at_first_mask(net: Network) -> tuple[tuple[Layer, ...], Network]:
     return net.layers[:first], Network(net.layers[first:], run_shape(net.layers[:first], net.input_shape))
 
 
-def kept_indices(masks: Masks) -> dict[str, np.ndarray]:
-    """The nodes that one candidate's masks keep, in NumPy: {site: int32 ``(kept,)``}, ascending, images row-major."""
+@guarded
+def kept_indices(masks: HostedMasks) -> dict[str, np.ndarray]:
+    """The nodes that one candidate's masks keep, in NumPy: {site: int32 ``(kept,)``}, ascending, images row-major.
+
+    Raises MaskError where they are no arrays of booleans.
+    """
     return {site: np.flatnonzero(mask).astype(np.int32) for site, mask in masks.items()}

@@ -3,6 +3,7 @@
 from typing import Literal
 
 from weedout_core._compaction.compacted_network import CompactedNetwork
+from weedout_core._guard.guarded import guarded
 from weedout_core._networks.layers import Conv, every_layer
 
 #: What candidates compute. dense: products of matrices alone. shared kernels: convolutions too, most of them with a
@@ -11,6 +12,7 @@ from weedout_core._networks.layers import Conv, every_layer
 Products = Literal["dense", "shared kernels", "own kernels"]
 
 
+@guarded
 def products(small: CompactedNetwork, own_weights: bool) -> Products:
     """What candidates compute from the first mask on: their compacted network, ``own_weights`` if each draws its own.
 

@@ -4,8 +4,11 @@ Each field carries its row of docs/choices.md. Fields with one allowed value are
 side: they are here so that every result says so.
 """
 
-from dataclasses import field, fields
+from dataclasses import field, fields, is_dataclass
 from typing import Any, Literal, NamedTuple
+
+from weedout_core._guard.shown import shown
+from weedout_core.errors import ConfigError
 
 Precision = Literal["highest", "default"]
 
@@ -35,7 +38,12 @@ class Choice(NamedTuple):
 
 
 def choices(*configs: Any) -> list[Choice]:
-    """The choices that configurations make where the paper leaves one, by row."""
+    """The choices that configurations make where the paper leaves one, by row.
+
+    Raises ConfigError for what is no configuration.
+    """
+    if wrong := [config for config in configs if not is_dataclass(config) or isinstance(config, type)]:
+        raise ConfigError(f"choices are those of configurations, such as wc.SearchConfig(); got {shown(wrong[0])}.")
     found: list[Choice] = []
     for config in configs:
         for item in fields(config):

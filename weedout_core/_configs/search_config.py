@@ -3,16 +3,19 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
-from weedout_core._configs.checks import check_at_least, check_option, check_options, is_integer
+from weedout_core._configs.checks import check_effects, check_options
 from weedout_core._configs.open_points import AS_READ, Precision, choice
+from weedout_core._guard.guarded import convert_fields
+from weedout_core._guard.kinds import Positive, integer, option
 from weedout_core._masks.plan import Sampling
 from weedout_core._networks.initial import Fan
 from weedout_core.errors import ConfigError
 
 Reading = Literal["algorithm1", "section3"]
 Fitness = Literal["negative_cross_entropy", "accuracy"]
+FitnessName = Annotated[str, option(*get_args(Fitness))]
 Strategy = Literal["random_search"]
 Control = Literal["member", "independent"]
 
@@ -25,6 +28,9 @@ READINGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "section3": MappingProxyType({"fitness": "accuracy", "winner": "best_overall", "weights": "per_candidate"}),
     }
 )
+
+
+_POPULATION = integer(2, note=" (one elite and one fresh candidate)", remedy="Raise SearchConfig.population.")
 
 
 @dataclass(frozen=True)
@@ -59,14 +65,14 @@ class SearchConfig:
         ConfigError: a field is out of its range, or two fields contradict each other.
     """
 
-    population: int = 100
-    generations: int | None = choice(5, "termination", 5)
-    patience: int | None = choice(5, "termination", None)
-    budget: int | None = choice(5, "termination", None)
+    population: Annotated[int, _POPULATION] = 100
+    generations: Positive | None = choice(5, "termination", 5)
+    patience: Positive | None = choice(5, "termination", None)
+    budget: Positive | None = choice(5, "termination", None)
     reading: Reading = "algorithm1"
-    strategy: str = "random_search"
+    strategy: Annotated[str, option(*get_args(Strategy))] = "random_search"
     fitness: str = choice(1, "fitness", AS_READ, get_args(Fitness))
-    validation_batch: int = choice(2, "validation batch", 1024)
+    validation_batch: Positive = choice(2, "validation batch", 1024)
     batch_policy: Literal["fresh", "fixed", "whole"] = choice(2, "validation batch", "fresh")
     elite: Literal["rescore", "cache"] = choice(3, "is the elite scored again", "rescore")
     winner: str = choice(4, "final argmax", AS_READ, ("last_generation", "best_overall", "rescored"))
@@ -79,27 +85,21 @@ class SearchConfig:
     fan_counts: Literal["parent", "kept"] = choice(25, "He fan-in under a mask", "parent")
     batch_norm: Literal["batch", "running", "recalibrated"] = choice(11, "BatchNorm while searching", "batch")
     precision: Precision = "highest"
-    chunk: int | None = None
+    chunk: Positive | None = None
 
     def __post_init__(self) -> None:
-        check_option("reading", self.reading, READINGS)
+        convert_fields(self)
         for name, value in READINGS[self.reading].items():
             if getattr(self, name) == AS_READ:
                 object.__setattr__(self, name, value)
         check_options(self)
-        check_option("strategy", self.strategy, get_args(Strategy))
-        if not is_integer(self.population) or self.population < 2:
-            raise ConfigError(
-                f"population must be at least 2 (one elite and one fresh candidate); got {self.population!r}. "
-                "Raise SearchConfig.population."
-            )
-        for name in ("generations", "patience", "chunk"):
-            check_at_least(name, getattr(self, name), 1, optional=True)
-        check_at_least("validation_batch", self.validation_batch, 1)
-        check_at_least("budget", self.budget, self.population, optional=True)
+        if self.budget is not None and self.budget < self.population:
+            raise ConfigError(f"budget must be at least the population, {self.population}; got {self.budget}.")
         if self.generations is None and self.patience is None and self.budget is None:
             raise ConfigError("a search needs an end: set SearchConfig.generations, patience or budget.")
         if self.elite == "cache" and self.batch_policy == "fresh":
             raise ConfigError(
                 'elite="cache" needs a batch that stays the same; got batch_policy="fresh". Use "fixed" or "whole".'
             )
+        drawn = self.batch_policy != "whole" or self.batch_norm == "recalibrated"
+        check_effects(self, {"validation_batch": (drawn, 'batch_policy="fresh" or "fixed"')})

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from weedout_core._configs.checks import check_at_least, check_options, check_real, is_integer
+from weedout_core._configs.checks import check_effects
 from weedout_core._configs.open_points import Precision, choice
+from weedout_core._guard.guarded import convert_fields
+from weedout_core._guard.kinds import AboveZero, AtLeastZero, Fraction, NonNegative, Positive
 from weedout_core.errors import ConfigError
 
 
@@ -37,42 +39,40 @@ class TrainConfig:
         mask_in_testing: a fixed point, row 16 of docs/choices.md.
         precision: of matrix products while training. "default" is what the device does at full speed.
     Raises:
-        ConfigError: a field is out of its range.
+        ConfigError: a field is out of its range, or has no effect beside the others.
     """
 
-    epochs: int = choice(20, "epochs", 20)
-    batch_size: int = choice(20, "batch size", 128)
-    learning_rate: float = choice(20, "learning rate", 0.05)
-    momentum: float = choice(20, "momentum", 0.9)
+    epochs: NonNegative = choice(20, "epochs", 20)
+    batch_size: Positive = choice(20, "batch size", 128)
+    learning_rate: AboveZero = choice(20, "learning rate", 0.05)
+    momentum: Fraction = choice(20, "momentum", 0.9)
     nesterov: bool = choice(20, "momentum", True)
-    weight_decay: float = choice(20, "decay", 5e-4)
+    weight_decay: AtLeastZero = choice(20, "decay", 5e-4)
     decayed: Literal["weights", "all"] = choice(26, "what weight decay touches", "weights")
     schedule: Literal["cosine", "step", "constant"] = choice(20, "schedule", "cosine")
-    step_epochs: tuple[int, ...] = choice(20, "schedule", ())
-    step_factor: float = choice(20, "schedule", 0.2)
-    warmup_epochs: int = choice(20, "schedule", 0)
+    step_epochs: tuple[Positive, ...] = choice(20, "schedule", ())
+    step_factor: AboveZero = choice(20, "schedule", 0.2)
+    warmup_epochs: NonNegative = choice(20, "schedule", 0)
     augmentation: Literal["none", "crop_flip"] = choice(20, "augmentation", "none")
-    batch_norm_group: int | None = choice(12, "BatchNorm over devices", 128)
+    batch_norm_group: Positive | None = choice(12, "BatchNorm over devices", 128)
     compaction: bool = choice(23, "removed weights during SGD", True)
     compute: Literal["float32", "bfloat16"] = "float32"
     mask_in_testing: Literal["same"] = choice(16, "mask in training and testing", "same")
     precision: Precision = "default"
 
     def __post_init__(self) -> None:
-        check_options(self)
-        object.__setattr__(self, "step_epochs", tuple(self.step_epochs))  # a list could not be hashed
-        check_at_least("epochs", self.epochs, 0)
-        check_at_least("batch_size", self.batch_size, 1)
-        check_at_least("warmup_epochs", self.warmup_epochs, 0)
-        check_at_least("batch_norm_group", self.batch_norm_group, 1, optional=True)
-        check_real("learning_rate", self.learning_rate, lambda rate: rate > 0, "above 0")
-        check_real("momentum", self.momentum, lambda momentum: 0 <= momentum < 1, "in [0, 1)")
-        check_real("weight_decay", self.weight_decay, lambda decay: decay >= 0, "at least 0")
-        check_real("step_factor", self.step_factor, lambda factor: factor > 0, "above 0")
-        if any(not is_integer(epoch) or epoch < 1 for epoch in self.step_epochs):
-            raise ConfigError(f"step_epochs must be epochs from 1 on; got {self.step_epochs!r}.")
+        convert_fields(self)
         if (self.schedule == "step") != bool(self.step_epochs):
             raise ConfigError(
                 'schedule="step" and step_epochs, the epochs at which the rate falls, need each other; got '
                 f"schedule={self.schedule!r} and step_epochs={self.step_epochs!r}."
             )
+        check_effects(
+            self,
+            {
+                "step_epochs": (max(self.step_epochs, default=0) < self.epochs, f"more than {self.epochs} epochs"),
+                "step_factor": (self.schedule == "step", 'schedule="step"'),
+                "warmup_epochs": (self.warmup_epochs <= self.epochs, f"at least {self.warmup_epochs} epochs"),
+                "decayed": (self.weight_decay > 0, "weight_decay above 0"),
+            },
+        )

@@ -4,20 +4,24 @@ Arrays of a backend are opaque here. Which words are drawn, and every index and 
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Annotated, Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
 
 from weedout_core._algorithm.population import Population
 from weedout_core._algorithm.schedule import Batches, TrainPlan
 from weedout_core._configs.open_points import Precision
-from weedout_core._configs.search_config import SearchConfig
+from weedout_core._configs.search_config import FitnessName, SearchConfig
 from weedout_core._configs.train_config import TrainConfig
+from weedout_core._guard.composed import mapping
+from weedout_core._guard.kinds import ARRAY, NonNegative, Positive
 from weedout_core._masks.plan import MaskPlan, Masks, Sparsity
 from weedout_core._networks.initial import ParameterSpec
 from weedout_core._networks.network import Network
-from weedout_core._random.annotations import Key, Keys
+from weedout_core._random.annotations import Key, Keys, WordCount, Words
 
-Array = Any
-Parameters = Mapping[str, Any]
+Array = Annotated[Any, ARRAY]
+Parameters = Annotated[Mapping[str, Any], mapping(ARRAY)]
 Specs = tuple[ParameterSpec, ...]
 
 
@@ -33,7 +37,7 @@ class TrainState(NamedTuple):
     """
 
     keys: Keys
-    epoch: int
+    epoch: NonNegative
     params: Parameters
     statistics: Parameters
     optimizer: Any
@@ -74,21 +78,38 @@ class Scoring(NamedTuple):
         chunk: candidates that may be worked on at a time, to bound memory. No draw depends on it.
     """
 
-    fitness: str
+    fitness: FitnessName
     precision: Precision
-    chunk: int
+    chunk: Positive
+
+
+@runtime_checkable
+class AsArray(Protocol):
+    def __call__(self, array: Any, /) -> Array:
+        """An array of any framework on the device: floats in the backend's precision, integers as int32, words, bool.
+
+        One that is there already, of such a type, is not copied.
+        """
+        ...
+
+
+@runtime_checkable
+class ToNumpy(Protocol):
+    def __call__(self, array: Any, /) -> np.ndarray:
+        """The way back: an array that nobody can write to. Words become uint32."""
+        ...
 
 
 @runtime_checkable
 class RandomBits(Protocol):
-    def __call__(self, key: Key, n: int) -> Array:
+    def __call__(self, key: Key, n: WordCount) -> Array:
         """n words, equal to ``wc.random.bits`` to the bit; ``to_numpy`` of them is uint32 ``(n,)``."""
         ...
 
 
 @runtime_checkable
 class KeepSmallest(Protocol):
-    def __call__(self, bits: Array, k: int) -> Array:
+    def __call__(self, bits: Words, k: int) -> Array:
         """``wc.backend.keep_smallest``: words as ``random_bits`` or NumPy has them, uint32 ``(n,)`` → bool ``(n,)``."""
         ...
 
@@ -186,8 +207,8 @@ class CompiledMemory(Protocol):
         sparsity: Sparsity,
         search: SearchConfig,
         train: TrainConfig,
-        examples: int,
-        networks: int,
+        examples: Positive,
+        networks: Positive,
         topology: str | None,
     ) -> Mapping[str, int]:
         """The most bytes that each compiled program holds on a device: {program: bytes}. Nothing is run.

@@ -6,7 +6,7 @@ which NumPy has the settings of ``NUMPY``. A setting that is not in a fence's li
 
 from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from functools import partial, update_wrapper, wraps
+from functools import partial, wraps
 from typing import Any, ParamSpec, TypeVar, cast
 
 import numpy as np
@@ -15,12 +15,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 Fence = Callable[[], AbstractContextManager[object]]
-
-#: The functions of a backend's record that are called inside its fence.
-CALLS = (
-    "asarray", "to_numpy", "random_bits", "keep_smallest", "masks_from_keys", "draw_parameters", "score_population",
-    "predict", "train_init", "train_epoch", "compiled_memory",
-)  # fmt: skip
 
 #: What each of NumPy's settings is inside, and how the caller's is read.
 NUMPY: Mapping[str, tuple[Any, Callable[[], Any]]] = {
@@ -39,34 +33,6 @@ def numpy_settings(errors: Mapping[str, Any], buffer: int) -> Generator[None]:
     with np.errstate(**errors):
         np.setbufsize(buffer)  # errstate puts it back too: both are one variable of the context
         yield
-
-
-class Fenced:
-    """A call of a backend, made inside a fence. Two are equal where call and fence are."""
-
-    def __init__(self, call: Callable[..., Any], fence: Fence) -> None:
-        update_wrapper(self, call)  # its signature
-        self._made = (call, fence)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        call, fence = self._made
-        with fence(), our_numpy():
-            return call(*args, **kwargs)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Fenced) and self._made == other._made
-
-    def __hash__(self) -> int:
-        return hash(self._made)
-
-    def inside(self, fence: Fence) -> bool:
-        """Whether this is the fence that it is made in."""
-        return self._made[1] == fence
-
-
-def fenced(call: Callable[..., Any], fence: Fence) -> Callable[..., Any]:
-    """A call as it stands in the record: made inside the fence. One that is there already stays as it is."""
-    return call if isinstance(call, Fenced) and call.inside(fence) else Fenced(call, fence)
 
 
 def fenced_phase(phase: Callable[P, T]) -> Callable[P, T]:

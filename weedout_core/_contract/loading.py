@@ -10,6 +10,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from weedout_core._contract.record import Backend
+from weedout_core._guard.guarded import guarded
+from weedout_core._guard.kinds import Positive
 from weedout_core.errors import BackendError, BackendNotInstalledError
 
 if TYPE_CHECKING:
@@ -39,7 +41,8 @@ def backend_names() -> list[str]:
     return sorted({*_BUILT_IN, *(point.name for point in _third_party())})
 
 
-def load_backend(backend: str | Backend, device: str | None = None, devices: int = 1, **options: Any) -> Backend:
+@guarded
+def load_backend(backend: str | Backend, device: str | None = None, devices: Positive = 1, **options: Any) -> Backend:
     """Connect to a backend.
 
     Args:
@@ -67,7 +70,7 @@ def load_backend(backend: str | Backend, device: str | None = None, devices: int
 def _connector(name: str) -> Callable[..., Backend]:
     if name in _BUILT_IN:
         built_in = _BUILT_IN[name]
-        return getattr(import_module(built_in.package), built_in.connect)
+        return guarded(getattr(import_module(built_in.package), built_in.connect))
     for point in _third_party():
         if point.name == name:
             return point.load()

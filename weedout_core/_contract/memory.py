@@ -2,8 +2,12 @@
 
 import os
 
+from weedout_core._guard.guarded import guarded
+from weedout_core._guard.kinds import Positive
 
-def share_of_memory(devices: int) -> int | None:
+
+@guarded
+def share_of_memory(devices: Positive) -> int | None:
     """The physical memory that each of a CPU's virtual devices has, bytes; None where the machine does not tell."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // devices

@@ -4,6 +4,9 @@ from collections.abc import Callable
 from threading import Lock
 from typing import Any, NamedTuple
 
+from weedout_core._guard.guarded import guarded
+from weedout_core._guard.kinds import Name
+
 
 class ProcessSetting(NamedTuple):
     """A setting that all threads share.
@@ -14,7 +17,7 @@ class ProcessSetting(NamedTuple):
         ours: the values that will do inside; the first of them is written where there is another.
     """
 
-    name: str
+    name: Name
     read: Callable[[], Any]
     write: Callable[[Any], object]
     ours: tuple[Any, ...]
@@ -27,6 +30,7 @@ class ProcessSettings:
     as long as it has none of its own, still takes it from there afterwards. What somebody else sets meanwhile stays.
     """
 
+    @guarded
     def __init__(self, *settings: ProcessSetting) -> None:
         self.settings = settings
         self._lock, self._inside = Lock(), 0

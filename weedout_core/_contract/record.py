@@ -7,16 +7,17 @@ below are built on them, once, for all backends, and check what users hand in.
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import numpy as np
 
-from weedout_core._algorithm.fitness import FITNESS
 from weedout_core._algorithm.population import Population, explicit_population
-from weedout_core._configs.checks import check_at_least, check_option
 from weedout_core._configs.open_points import Precision
+from weedout_core._configs.search_config import FitnessName
+from weedout_core._contract import fitting
 from weedout_core._contract.calls import (
     Array,
+    AsArray,
     CompiledMemory,
     CompileSeconds,
     DrawParameters,
@@ -29,10 +30,14 @@ from weedout_core._contract.calls import (
     ScorePopulation,
     Scoring,
     Specs,
+    ToNumpy,
     TrainEpoch,
     TrainInit,
 )
-from weedout_core._contract.fence import CALLS, Fence, fenced, fenced_phase
+from weedout_core._contract.checked_call import CALLS, checked_call
+from weedout_core._contract.fence import Fence, fenced_phase
+from weedout_core._guard.guarded import convert_fields, guarded
+from weedout_core._guard.kinds import Name, Positive, integer
 from weedout_core._masks.plan import Masks, Sampling, Space, Sparsity, mask_plan
 from weedout_core._networks.examples import checked_examples, checked_inputs
 from weedout_core._networks.initial import he_normal
@@ -44,8 +49,8 @@ from weedout_core._networks.network import (
     checked_statistics,
 )
 from weedout_core._random.annotations import Key
-from weedout_core._random.stream import checked_key, split
-from weedout_core.errors import BackendError, ConfigError
+from weedout_core._random.stream import split
+from weedout_core.errors import BackendError
 
 
 @dataclass(frozen=True)
@@ -57,8 +62,6 @@ class Backend:
         device: the device's name, as the framework prints it.
         devices: how many devices a population, and a training batch, is shared over.
         libraries: the distributions whose versions may move its floats in the last bits, such as "jaxlib".
-        asarray: a NumPy (or any) array on the device: floats in the backend's precision, integers as int32, bool.
-        to_numpy: the way back; words become uint32.
         compiled_memory: None where the framework has no compiler that could tell.
         compile_seconds: None where nothing is compiled.
         layers: the kinds of layers that it computes.
@@ -67,12 +70,12 @@ class Backend:
             result nor are changed. NumPy's are fenced for every backend.
     """
 
-    name: str
-    device: str
-    devices: int
+    name: Name
+    device: Name
+    devices: Positive
     libraries: tuple[str, ...]
-    asarray: Callable[[Any], Array]
-    to_numpy: Callable[[Array], np.ndarray]
+    asarray: AsArray
+    to_numpy: ToNumpy
     random_bits: RandomBits
     keep_smallest: KeepSmallest
     masks_from_keys: MasksFromKeys
@@ -84,30 +87,53 @@ class Backend:
     compiled_memory: CompiledMemory | None = None
     compile_seconds: CompileSeconds | None = None
     layers: tuple[type[Layer], ...] = tuple(LAYERS.values())
-    memory: int | None = None
+    memory: Annotated[int, integer(0, 2**63)] | None = None
     fence: Fence = nullcontext
 
     def __post_init__(self) -> None:
+        convert_fields(self, " of a Backend")
         for name in CALLS:
             if (call := getattr(self, name)) is not None:
-                object.__setattr__(self, name, fenced(call, self.fence))
+                object.__setattr__(self, name, checked_call(name, call, self.fence))
 
+    def __reduce__(self) -> str:
+        raise BackendError(
+            f"a backend is bound to the devices of its process, and cannot be pickled. Pass its name, {self.name!r}, "
+            "and call wc.load_backend there."
+        )
+
+    def __copy__(self) -> "Backend":
+        return self
+
+    def __deepcopy__(self, memo: object) -> "Backend":
+        """Itself, as it is with everything that cannot change."""
+        return self
+
+    @guarded
     @fenced_phase
     def sample_masks(
-        self, key: Key, space: Space, sparsity: Sparsity, count: int, sampling: Sampling = "exact"
+        self, key: Key, space: Space, sparsity: Sparsity, count: Positive, sampling: Sampling = "exact"
     ) -> Masks:
         """Draw the masks of ``count`` candidates; candidate i's key is ``fold_in(key, i)``.
 
         Returns:
             {site: bool ``(count, *shape)``}, True where a node is kept.
+        Raises:
+            ConfigError: an argument is of another kind, or out of its range.
         """
-        return self.masks_from_keys(split(checked_key(key), count), mask_plan(space, sparsity, sampling))
+        return self.masks_from_keys(split(key, count), mask_plan(space, sparsity, sampling))
 
+    @guarded
     @fenced_phase
     def initialise(self, net: Network, key: Key, specs: Specs | None = None) -> Parameters:
-        """Draw initial weights: He-normal with the parent's fan-in, unless ``specs`` say otherwise."""
-        return self.draw_parameters(checked_key(key), he_normal(net) if specs is None else specs)
+        """Draw initial weights: He-normal with the parent's fan-in, unless ``specs`` say otherwise.
 
+        Raises:
+            ConfigError: an argument is of another kind.
+        """
+        return self.draw_parameters(key, he_normal(net) if specs is None else specs)
+
+    @guarded
     @fenced_phase
     def apply(
         self, net: Network, params: Parameters, x: Any, masks: Masks | None = None, statistics: Parameters | None = None
@@ -129,6 +155,7 @@ class Backend:
             net, stack(self, [params]), stack(self, [statistics or {}]), stacked, self.asarray(checked_inputs(net, x))
         )[0]
 
+    @guarded
     @fenced_phase
     def score(
         self,
@@ -138,9 +165,9 @@ class Backend:
         x: Any,
         y: Any,
         *,
-        fitness: str = "negative_cross_entropy",
+        fitness: FitnessName = "negative_cross_entropy",
         precision: Precision = "highest",
-        chunk: int | None = None,
+        chunk: Positive | None = None,
         statistics: Parameters | None = None,
         calibration: Any = None,
     ) -> Array:
@@ -154,32 +181,25 @@ class Backend:
             ConfigError, DataError, MaskError: an argument does not fit.
         """
         check_layers(self, net)
-        check_option("fitness", fitness, FITNESS)
-        check_at_least("chunk", chunk, 1, optional=True)
-        if statistics is not None and calibration is not None:
-            raise ConfigError(
-                "batch normalisation takes statistics or inputs for calibration, not both. Leave one out."
-            )
-        given = candidates.masks if isinstance(candidates, Population) else candidates
-        lead = checked_network_masks(net, given, leading=1)
         if not isinstance(candidates, Population):
-            candidates = explicit_population(candidates, *lead)
-        if candidates.weight_keys is None:
-            checked_parameters(net, params)
-            params = map_tree(self.asarray, cast(Parameters, params))
-        elif isinstance(params, Mapping):
-            raise ConfigError(
-                "candidates with weight keys draw their own weights: params must be specs (wc.nn.he_normal)."
-            )
-        if statistics is not None:
-            checked_statistics(net, statistics)
-            statistics = map_tree(self.asarray, statistics)
-        if calibration is not None:
-            calibration = self.asarray(checked_inputs(net, calibration))
-        examples = checked_examples(net, (x, y))
-        batch = ScoredBatch(self.asarray(examples.x), self.asarray(examples.y), statistics, calibration)
+            candidates = explicit_population(candidates, *checked_network_masks(net, candidates, leading=1))
+        others = None if calibration is None else checked_inputs(net, calibration)
+        batch = ScoredBatch(*checked_examples(net, (x, y)), statistics, others)
         scoring = Scoring(fitness, precision, min(chunk or candidates.size, candidates.size))
-        return self.score_population(net, params, candidates, batch, scoring)
+        fitting.score_population(net, params, candidates, batch, scoring)  # before anything is laid on the device
+        there = map_tree(self.asarray, params) if isinstance(params, Mapping) else params
+        return self.score_population(net, there, candidates, _placed(self, batch), scoring)
+
+
+def _placed(backend: Backend, batch: ScoredBatch) -> ScoredBatch:
+    """A batch on the device."""
+    x, y, statistics, calibration = batch
+    return ScoredBatch(
+        backend.asarray(x),
+        backend.asarray(y),
+        None if statistics is None else map_tree(backend.asarray, statistics),
+        None if calibration is None else backend.asarray(calibration),
+    )
 
 
 def missing_layers(backend: Backend, net: Network) -> list[str]:
@@ -189,6 +209,7 @@ def missing_layers(backend: Backend, net: Network) -> list[str]:
     )
 
 
+@guarded
 def check_layers(backend: Backend, net: Network) -> None:
     """Raise BackendError where a backend does not compute a network's layers."""
     if missing := missing_layers(backend, net):
@@ -199,11 +220,16 @@ def check_layers(backend: Backend, net: Network) -> None:
         )
 
 
-def map_tree(change: Callable[[Any], Any], tree: Mapping[str, Any]) -> dict[str, Any]:
+@guarded
+def map_tree(change: Callable[[Any], Any], tree: Parameters) -> dict[str, Any]:
     """Change each array of a tree {path: array}."""
     return {path: change(value) for path, value in tree.items()}
 
 
 def stack(backend: Backend, trees: Sequence[Mapping[str, Any]]) -> dict[str, Array]:
     """Networks of one shape side by side: [{path: array}] → {path: array with a leading axis}, on the device."""
-    return {path: backend.asarray(np.stack([backend.to_numpy(tree[path]) for tree in trees])) for path in trees[0]}
+
+    def hosted(array: Any) -> Any:
+        return cast(Any, array) if isinstance(array, np.ndarray) else backend.to_numpy(array)
+
+    return {path: backend.asarray(np.stack([hosted(tree[path]) for tree in trees])) for path in trees[0]}

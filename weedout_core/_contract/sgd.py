@@ -4,12 +4,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from weedout_core._configs.train_config import TrainConfig
+from weedout_core._contract.calls import Parameters
+from weedout_core._guard.guarded import guarded
+from weedout_core._guard.traced import Rate, namespace_of
+from weedout_core.errors import ConfigError
 
-Tree = Mapping[str, Any]
 
-
+@guarded
 def sgd_step(
-    params: Tree, velocity: Tree, gradient: Tree, rate: Any, decayed: Mapping[str, bool], config: TrainConfig
+    params: Parameters,
+    velocity: Parameters,
+    gradient: Parameters,
+    rate: Rate,
+    decayed: Mapping[str, bool],
+    config: TrainConfig,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The weights and velocities after a step (Sutskever, Martens, Dahl, Hinton, ICML 2013, section 2.1).
 
@@ -21,7 +29,15 @@ def sgd_step(
         rate: of this step.
         decayed: from :func:`decayed_paths`.
         config: its momentum, Nesterov's or not, and decay.
+    Raises:
+        ConfigError: the trees are not of the same paths and shapes.
     """
+    shapes = {path: value.shape for path, value in params.items()}
+    if set(decayed) != set(shapes) or any(
+        {path: v.shape for path, v in tree.items()} != shapes for tree in (velocity, gradient)
+    ):
+        raise ConfigError("params, velocity, gradient and decayed must be of the same paths, and arrays of one shape.")
+    namespace_of(*params.values(), *velocity.values(), *gradient.values(), *([] if isinstance(rate, float) else [rate]))
     new: dict[str, Any] = {}
     moving: dict[str, Any] = {}
     for path, weight in params.items():

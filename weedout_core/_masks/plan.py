@@ -8,23 +8,34 @@ import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from array_api_compat import array_namespace
 
+from weedout_core._guard.composed import either, mapping
+from weedout_core._guard.guarded import convert_fields, guarded, kind_of
+from weedout_core._guard.kinds import ARRAY, BOOLEANS, Eta, Kind, Name, Positive, Word
+from weedout_core._guard.shown import shown
+from weedout_core._random.annotations import TracedKeys
 from weedout_core._random.keys import check_codes, of_site, path_code
 from weedout_core._random.smallest import keep_smallest
 from weedout_core._random.stream import bits
-from weedout_core.errors import ConfigError, WeedoutWarning
+from weedout_core.errors import ConfigError, MaskError, WeedoutWarning
 
-Space = Mapping[str, tuple[int, ...]]
-
-
-Masks = Mapping[str, Any]
+Space = Mapping[str, tuple[Positive, ...]]
 
 
-Sparsity = float | Mapping[str, float]
+#: Of any framework; what fits a network is checked where there is one.
+Masks = Annotated[Mapping[str, Any], mapping(ARRAY, MaskError)]
+
+
+#: In NumPy, of one candidate.
+HostedMasks = Annotated[Mapping[str, np.ndarray], mapping(BOOLEANS, MaskError)]
+
+
+_ETA = either(kind_of(Eta), mapping(kind_of(Eta)))
+Sparsity = Annotated[float | Mapping[str, float], Kind("the fraction removed, in [0, 1), or one by site", _ETA.convert)]
 
 
 Sampling = Literal["exact", "bernoulli"]
@@ -42,11 +53,16 @@ class SitePlan:
         bound: None for exact; for Bernoulli, a node is kept where its bits are at most this.
     """
 
-    site: str
-    shape: tuple[int, ...]
-    code: int
-    kept: int
-    bound: int | None
+    site: Name
+    shape: tuple[Positive, ...]
+    code: Word
+    kept: Positive
+    bound: Word | None
+
+    def __post_init__(self) -> None:
+        convert_fields(self, f" of site {shown(self.site)}")
+        if self.kept > self.nodes:
+            raise ConfigError(f"kept of site {self.site!r} must be at most its {self.nodes} nodes; got {self.kept}.")
 
     @property
     def nodes(self) -> int:
@@ -58,6 +74,9 @@ class MaskPlan:
     """How a candidate's masks are drawn: hashable, so that a compiled program can be kept for it."""
 
     sites: tuple[SitePlan, ...]
+
+    def __post_init__(self) -> None:
+        convert_fields(self)
 
     @property
     def nodes(self) -> int:
@@ -75,6 +94,7 @@ class MaskPlan:
         return {} if any(site.bound is not None for site in self.sites) else self.kept
 
 
+@guarded
 def mask_plan(space: Space, sparsity: Sparsity, sampling: Sampling = "exact") -> MaskPlan:
     """Decide the counts (exact) or thresholds (Bernoulli) of every site.
 
@@ -89,8 +109,6 @@ def mask_plan(space: Space, sparsity: Sparsity, sampling: Sampling = "exact") ->
     Raises:
         ConfigError: a sparsity is out of range, a site has none or is unknown, or two sites share a CRC-32.
     """
-    if sampling not in ("exact", "bernoulli"):
-        raise ConfigError(f'sampling must be "exact" or "bernoulli"; got {sampling!r}.')
     per_site = dict(sparsity) if isinstance(sparsity, Mapping) else dict.fromkeys(space, sparsity)
     if set(per_site) != set(space):
         raise ConfigError(f"per-site sparsity must name the sites {sorted(space)}; got {sorted(per_site)}.")
@@ -99,10 +117,7 @@ def mask_plan(space: Space, sparsity: Sparsity, sampling: Sampling = "exact") ->
 
 
 def _site_plan(site: str, shape: tuple[int, ...], sparsity: float, sampling: Sampling) -> SitePlan:
-    sparsity = checked_sparsity(sparsity)
     nodes = math.prod(shape)
-    if nodes < 1:
-        raise ConfigError(f"site {site!r} must have at least one node; its shape is {tuple(shape)}.")
     kept = nodes - math.floor(sparsity * nodes + 0.5)
     if kept < 1:
         warnings.warn(
@@ -111,15 +126,7 @@ def _site_plan(site: str, shape: tuple[int, ...], sparsity: float, sampling: Sam
             stacklevel=3,
         )
     bound = None if sampling == "exact" else min(max(math.floor((1 - sparsity) * 2**32 + 0.5), 1), 2**32) - 1
-    return SitePlan(site, tuple(shape), path_code(site), max(kept, 1), bound)
-
-
-def checked_sparsity(sparsity: float) -> float:
-    """Return the sparsity as a float, or raise ConfigError if it is not in [0, 1)."""
-    number = isinstance(sparsity, int | float | np.number)  # pyright: ignore[reportUnnecessaryIsInstance]
-    if not number or not 0 <= sparsity < 1:
-        raise ConfigError(f"sparsity is the fraction removed and must be in [0, 1); got {sparsity!r}.")
-    return float(sparsity)
+    return SitePlan(site, shape, path_code(site), max(kept, 1), bound)
 
 
 def site_mask(bits: Any, site: SitePlan) -> Any:
@@ -136,7 +143,8 @@ def site_mask(bits: Any, site: SitePlan) -> Any:
     return xp.reshape(mask, (*mask.shape[:-1], *site.shape))
 
 
-def masks_from_keys(keys: Any, plan: MaskPlan) -> dict[str, Any]:
+@guarded
+def masks_from_keys(keys: TracedKeys, plan: MaskPlan) -> dict[str, Any]:
     """Draw the masks of candidates from their keys. Algorithm 1, lines 1–2 (RandomSubNetwork).
 
     Args:
@@ -144,11 +152,18 @@ def masks_from_keys(keys: Any, plan: MaskPlan) -> dict[str, Any]:
         plan: from :func:`mask_plan`.
     Returns:
         {site: bool ``(*batch, *shape)``}, True where a node is kept.
+    Raises:
+        ConfigError: the keys are no array of uint32, or the plan is none.
     """
     return {site.site: site_mask(bits(of_site(keys, site.code), site.nodes), site) for site in plan.sites}
 
 
-def achieved_sparsity(masks: Mapping[str, np.ndarray]) -> float:
-    """The fraction removed over all sites of one candidate's masks (NumPy), in [0, 1). No sites: 0."""
+@guarded
+def achieved_sparsity(masks: HostedMasks) -> float:
+    """The fraction removed over all sites of one candidate's masks, in [0, 1]. No sites: 0.
+
+    Raises:
+        MaskError: they are no arrays of booleans.
+    """
     nodes = sum(mask.size for mask in masks.values())
     return 1 - sum(int(np.count_nonzero(mask)) for mask in masks.values()) / nodes if nodes else 0.0

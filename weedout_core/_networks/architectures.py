@@ -1,7 +1,9 @@
 """Architectures: multilayer perceptrons, Wide ResNets and small VGGs, with their masks."""
 
-import math
+from typing import Annotated
 
+from weedout_core._guard.guarded import guarded
+from weedout_core._guard.kinds import Positive, integer
 from weedout_core._networks.layers import (
     BatchNorm,
     Conv,
@@ -9,21 +11,26 @@ from weedout_core._networks.layers import (
     Flatten,
     GlobalAveragePool,
     Granularity,
+    InputShape,
     Layer,
     Mask,
     MaxPool,
     Relu,
     Residual,
-    Shape,
 )
 from weedout_core._networks.network import Network
 from weedout_core.errors import ConfigError
+
+Classes = Annotated[int, integer(2)]
 
 _IMAGE = (32, 32, 3)
 _VGG_WIDTHS = (1, 2, 4, 8, 8)  # of each group, in units of its width (Simonyan, Zisserman, ICLR 2015, table 1)
 
 
-def mlp(inputs: int | Shape, hidden: tuple[int, ...], classes: int, rescale: bool = False) -> Network:
+@guarded
+def mlp(
+    inputs: Positive | InputShape, hidden: tuple[Positive, ...], classes: Classes, rescale: bool = False
+) -> Network:
     """A multilayer perceptron with a mask after every hidden ReLU.
 
     Args:
@@ -31,23 +38,24 @@ def mlp(inputs: int | Shape, hidden: tuple[int, ...], classes: int, rescale: boo
         hidden: units of each hidden layer; sites are named ``hidden_0``, ``hidden_1``, …
         classes: logits, at least 2. They are never masked.
         rescale: whether masked activations are divided by the fraction kept.
+    Raises:
+        ConfigError: a number is out of its range.
     """
     shape = (inputs,) if isinstance(inputs, int) else inputs
-    if math.prod(shape) < 1:
-        raise ConfigError(f"inputs must be at least 1; got {inputs}.")
     flat: tuple[Layer, ...] = () if len(shape) == 1 else (Flatten(),)
     return Network((*flat, *_head(hidden, classes, rescale)), shape)
 
 
+@guarded
 def wide_resnet(
-    depth: int,
-    width: int,
-    classes: int,
-    input_shape: Shape = _IMAGE,
+    depth: Positive,
+    width: Positive,
+    classes: Classes,
+    input_shape: InputShape = _IMAGE,
     granularity: Granularity = "node",
     rescale: bool = False,
     mask_residual: bool = False,
-    hidden: tuple[int, ...] = (),
+    hidden: tuple[Positive, ...] = (),
 ) -> Network:
     """A Wide ResNet WRN-depth-width with basic pre-activation blocks (Zagoruyko, Komodakis, BMVC 2016, table 1).
 
@@ -70,8 +78,6 @@ def wide_resnet(
     blocks, rest = divmod(depth - 4, 6)
     if rest or blocks < 1:
         raise ConfigError(f"the depth of a Wide ResNet must be 6·n + 4 (10, 16, 22, 28, 40, …); got {depth}.")
-    if width < 1:
-        raise ConfigError(f"the width of a Wide ResNet must be at least 1; got {width}.")
     layers: list[Layer] = [Conv("conv", 16)]
     channels = 16
     for group, features in enumerate((16 * width, 32 * width, 64 * width)):
@@ -99,13 +105,14 @@ def _block(
     return [*activation(0), Residual(main, (Conv(f"{name}/shortcut", features, kernel_size=1, stride=stride),))]
 
 
+@guarded
 def vgg(
-    width: int,
-    classes: int,
-    input_shape: Shape = _IMAGE,
+    width: Positive,
+    classes: Classes,
+    input_shape: InputShape = _IMAGE,
     granularity: Granularity = "node",
     rescale: bool = False,
-    hidden: tuple[int, ...] = (),
+    hidden: tuple[Positive, ...] = (),
 ) -> Network:
     """A small VGG with batch norm: a 3 × 3 convolution and a pooling a group, 1, 2, 4, 8, 8 times ``width`` features.
 
@@ -116,9 +123,9 @@ def vgg(
         width: features of the first group, ≥ 1.
         hidden: units of fully connected layers before the logits, each masked.
         classes, input_shape, granularity, rescale: as for :func:`wide_resnet`.
+    Raises:
+        ConfigError: a number is out of its range, or the input is no image.
     """
-    if width < 1:
-        raise ConfigError(f"the width of a VGG must be at least 1; got {width}.")
     if len(input_shape) != 3:
         raise ConfigError(f"a VGG needs images (height, width, channels); got shape {input_shape}.")
     layers: list[Layer] = []

@@ -7,11 +7,13 @@ convolution but remove none of its weights; masks of channels remove both.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
-from weedout_core._masks.plan import Masks
+from weedout_core._guard.composed import either, mapping
+from weedout_core._guard.guarded import guarded
+from weedout_core._guard.kinds import BOOLEANS, integer
 from weedout_core._networks.layers import (
     BatchNorm,
     Conv,
@@ -33,6 +35,9 @@ from weedout_core._networks.network import Network, mask_space
 from weedout_core.errors import MaskError
 
 _BYTES_PER_PARAMETER = 4  # float32
+
+#: By site, the mask of one candidate, or how many nodes it keeps.
+KeptOrMasks = Annotated[Mapping[str, Any], mapping(either(BOOLEANS, integer(0)), MaskError)]
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,8 @@ class Costs:
         return self.active_parameters * _BYTES_PER_PARAMETER
 
 
-def costs(net: Network, masks: Masks | Mapping[str, int] | None = None) -> Costs:
+@guarded
+def costs(net: Network, masks: KeptOrMasks | None = None) -> Costs:
     """Count a network's costs under masks.
 
     Args:
@@ -67,7 +73,7 @@ def costs(net: Network, masks: Masks | Mapping[str, int] | None = None) -> Costs
         masks: {site: bool array} of one candidate, or {site: nodes kept} where a site has one axis; None, or a site
             that is not named, keeps every node.
     Raises:
-        MaskError: a site is not the network's, or a mask does not fit it.
+        ConfigError, MaskError: it is no network, a site is not the network's, or a mask does not fit it.
     """
     kept = _as_masks(mask_space(net), {} if masks is None else masks)
     parameters, macs = _count(net, {})
@@ -81,10 +87,10 @@ def _as_masks(space: Mapping[str, Shape], masks: Mapping[str, Any]) -> dict[str,
     found: dict[str, np.ndarray] = {}
     for site, mask in masks.items():
         if isinstance(mask, int) and len(space[site]) == 1:
-            if not 0 <= mask <= space[site][0]:
+            if mask > space[site][0]:
                 raise MaskError(f"site {site!r} has {space[site][0]} nodes; got {mask} kept.")
             mask = np.arange(space[site][0]) < mask
-        found[site] = np.asarray(mask, dtype=bool)
+        found[site] = np.asarray(mask)
         if found[site].shape != space[site]:
             raise MaskError(f"the mask of site {site!r} must have shape {space[site]}; got {found[site].shape}.")
     return found

@@ -5,8 +5,13 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
+from weedout_core._guard.hosted import hosted
+from weedout_core._guard.kinds import Kind
+from weedout_core._guard.shown import shown
 from weedout_core._networks.network import Network
 from weedout_core.errors import DataError
+
+_NUMBERS = Kind("an array of numbers", lambda _, value: hosted(value), DataError)
 
 
 class Examples(NamedTuple):
@@ -18,15 +23,22 @@ class Examples(NamedTuple):
 
 def checked_inputs(net: Network, x: Any) -> np.ndarray:
     """Inputs as a NumPy array, or DataError if their shape does not fit or a value is not finite."""
-    x = np.asarray(x)
-    if x.ndim != 1 + len(net.input_shape) or x.shape[1:] != net.input_shape or len(x) == 0:
-        raise DataError(f"inputs must have shape (examples, *{net.input_shape}) and not be empty; got {x.shape}.")
+    x = _NUMBERS("inputs", x)
+    if x.shape[1:] != net.input_shape or len(x) == 0:
+        channels = " They look channels first: move the channels to the end." if _channels_first(net, x) else ""
+        raise DataError(
+            f"inputs must have shape (examples, *{net.input_shape}) and not be empty; got {x.shape}.{channels}"
+        )
     if x.dtype.kind not in "fiu":
         raise DataError(f"inputs must be real numbers; got dtype {x.dtype}.")
     if not np.isfinite(x).all():
         bad = int(np.flatnonzero(~np.isfinite(x).reshape(len(x), -1).all(axis=1))[0])
         raise DataError(f"inputs must be finite; example {bad} has NaN or infinity.")
     return x if x.dtype.kind == "f" else x.astype(np.float32)
+
+
+def _channels_first(net: Network, x: np.ndarray) -> bool:
+    return len(net.input_shape) == 3 and x.shape[1:] == (net.input_shape[2], *net.input_shape[:2])
 
 
 def checked_examples(net: Network, data: Any) -> Examples:
@@ -38,8 +50,8 @@ def checked_examples(net: Network, data: Any) -> Examples:
     """
     pair = cast(Sequence[Any], data) if isinstance(data, tuple | list) else ()
     if len(pair) != 2:
-        raise DataError("a split must be a pair (x, y) of inputs and labels; got something else.")
-    x, y = checked_inputs(net, pair[0]), np.asarray(pair[1])
+        raise DataError(f"a split must be a pair (x, y) of inputs and labels; got {shown(data)}.")
+    x, y = checked_inputs(net, pair[0]), _NUMBERS("labels", pair[1])
     if y.shape != (len(x),) or y.dtype.kind not in "iu":
         raise DataError(f"labels must be integers of shape ({len(x)},), one an example; got {y.dtype} {y.shape}.")
     if y.min() < 0 or y.max() >= net.classes:

@@ -5,6 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from weedout_core._guard.guarded import convert_fields, guarded
+from weedout_core._guard.kinds import AtLeastZero, Name, Positive, Word
+from weedout_core._guard.shown import shown
 from weedout_core._networks.layers import (
     BatchNorm,
     Conv,
@@ -40,14 +43,20 @@ class ParameterSpec:
         value: the constant where nothing is drawn.
     """
 
-    path: str
+    path: Name
     shape: Shape
-    code: int
-    std: float
+    code: Word
+    std: AtLeastZero
     value: float = 0.0
 
+    def __post_init__(self) -> None:
+        convert_fields(self, f" of {shown(self.path)}")
 
-def he_normal(net: Network, fan: Fan = "fan_in", kept: Mapping[str, int] | None = None) -> tuple[ParameterSpec, ...]:
+
+@guarded
+def he_normal(
+    net: Network, fan: Fan = "fan_in", kept: Mapping[str, Positive] | None = None
+) -> tuple[ParameterSpec, ...]:
     """He-normal weights, std = √(2/fan) (He et al., ICCV 2015; paper, section 3), zero biases, γ = 1.
 
     The fan of a convolution counts its window: ``window² · channels`` in, ``window² · features`` out.
@@ -55,11 +64,13 @@ def he_normal(net: Network, fan: Fan = "fan_in", kept: Mapping[str, int] | None 
     Args:
         net: the parent.
         fan: count a layer's inputs ("fan_in") or its outputs ("fan_out").
-        kept: nodes kept per site, to count only that part of the fan; None counts the parent's.
+        kept: nodes kept per site, 1 … its nodes, to count only that part of the fan; None counts the parent's.
+    Raises:
+        ConfigError: an option is unknown, or a site is, or it keeps more nodes than it has.
     """
-    if fan not in ("fan_in", "fan_out"):
-        raise ConfigError(f'fan must be "fan_in" or "fan_out"; got {fan!r}.')
     nodes = {site: math.prod(shape) for site, shape in mask_space(net).items()}
+    if wrong := [site for site, count in (kept or {}).items() if count > nodes.get(site, 0)]:
+        raise ConfigError(f"kept must be at most the nodes of the network's sites, {nodes}; got {wrong[0]!r}.")
     share = {site: count / nodes[site] for site, count in (kept or {}).items()}
     std: dict[str, float] = {}
     for layer in weight_layers(net):

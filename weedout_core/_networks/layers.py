@@ -7,24 +7,39 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import Annotated, Literal, get_args
 
+from weedout_core._guard.composed import several
+from weedout_core._guard.guarded import convert_fields, guarded
+from weedout_core._guard.kinds import POSITIVE, AboveZero, Fraction, Name, Odd, Positive
 from weedout_core.errors import ConfigError
 
-Shape = tuple[int, ...]
+Shape = tuple[Positive, ...]
+InputShape = Annotated[Shape, several(POSITIVE, least=1)]
 Granularity = Literal["node", "channel"]
 
+_DEEPEST = 100
+
 
 @dataclass(frozen=True)
-class Dense:
+class _Checked:
+    """What all layers have in common: their fields are checked when they are made."""
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for a field that is of another kind, or out of its range."""
+        convert_fields(self, f" of {type(self).__name__}")
+
+
+@dataclass(frozen=True)
+class Dense(_Checked):
     """Fully connected: ``y = x·W + b``, ``x`` of shape ``(inputs,)``, W ``(inputs, units)``, b ``(units,)``."""
 
-    name: str
-    units: int
+    name: Name
+    units: Positive
 
 
 @dataclass(frozen=True)
-class Conv:
+class Conv(_Checked):
     """Convolution without a bias: ``y[i, j] = Σ x[stride·i + p, stride·j + q]·W[p, q]`` over a square window.
 
     ``x`` is padded with ``(kernel_size − 1) / 2`` zeros on each side, so that stride 1 keeps height and width. W is
@@ -37,14 +52,14 @@ class Conv:
         stride: ≥ 1.
     """
 
-    name: str
-    features: int
-    kernel_size: int = 3
-    stride: int = 1
+    name: Name
+    features: Positive
+    kernel_size: Odd = 3
+    stride: Positive = 1
 
 
 @dataclass(frozen=True)
-class BatchNorm:
+class BatchNorm(_Checked):
     """Batch normalisation of each channel: ``y = γ·(x − mean) / √(variance + epsilon) + β``.
 
     Ioffe, Szegedy, "Batch Normalization" (ICML 2015), algorithms 1 and 2. In training, mean and (biased) variance
@@ -57,35 +72,35 @@ class BatchNorm:
         epsilon: > 0.
     """
 
-    name: str
-    momentum: float = 0.9
-    epsilon: float = 1e-5
+    name: Name
+    momentum: Fraction = 0.9
+    epsilon: AboveZero = 1e-5
 
 
 @dataclass(frozen=True)
-class Relu:
+class Relu(_Checked):
     """``max(x, 0)``."""
 
 
 @dataclass(frozen=True)
-class Flatten:
+class Flatten(_Checked):
     """Any shape to ``(nodes,)``, row-major."""
 
 
 @dataclass(frozen=True)
-class MaxPool:
+class MaxPool(_Checked):
     """The largest value of each channel in windows side by side, ``window`` × ``window``, which divides the image."""
 
-    window: int = 2
+    window: Positive = 2
 
 
 @dataclass(frozen=True)
-class GlobalAveragePool:
+class GlobalAveragePool(_Checked):
     """The mean of each channel over the image: ``(height, width, channels)`` to ``(channels,)``."""
 
 
 @dataclass(frozen=True)
-class Mask:
+class Mask(_Checked):
     """The site where an activation is multiplied by a mask (paper, section 3: the Hadamard product).
 
     Attributes:
@@ -94,13 +109,13 @@ class Mask:
         granularity: "node", a bit for every unit of the activation (the paper), or "channel", one for each channel.
     """
 
-    site: str
+    site: Name
     rescale: bool = False
     granularity: Granularity = "node"
 
 
 @dataclass(frozen=True)
-class Gather:
+class Gather(_Checked):
     """Some nodes or channels of an activation, ``x[..., indices]``: what is read of it where compaction left no mask.
 
     Attributes:
@@ -108,19 +123,19 @@ class Gather:
         count: how many, ≥ 1.
     """
 
-    name: str
-    count: int
+    name: Name
+    count: Positive
 
 
 @dataclass(frozen=True)
-class Scale:
+class Scale(_Checked):
     """``factor · x``: the factor that a rescaling mask would have, where compaction removed the mask."""
 
     factor: float
 
 
 @dataclass(frozen=True)
-class Residual:
+class Residual(_Checked):
     """Two branches from one input, summed: ``y = main(x) + shortcut(x)``; an empty branch is the input itself.
 
     He, Zhang, Ren, Sun, "Identity Mappings in Deep Residual Networks" (ECCV 2016).
@@ -128,6 +143,11 @@ class Residual:
 
     main: "tuple[Layer, ...]"
     shortcut: "tuple[Layer, ...]" = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if _depth(self) > _DEEPEST:
+            raise ConfigError(f"residuals must be nested at most {_DEEPEST} deep; got one deeper.")
 
 
 #: What a network is made of.
@@ -145,18 +165,13 @@ def output_shape(layer: Layer, shape: Shape) -> Shape:
                 raise ConfigError(
                     f"Dense layer {name!r} needs a flat input; got shape {shape}. Put a Flatten before it."
                 )
-            _check_count(f"Dense layer {name!r}", "units", units)
             return (units,)
-        case Conv(name, features, window, stride):
+        case Conv(name, features, _, stride):
             _check_image(f"Conv layer {name!r}", shape)
-            _check_count(f"Conv layer {name!r}", "features", features)
-            _check_count(f"Conv layer {name!r}", "stride", stride)
-            if not is_positive_integer(window) or window % 2 == 0:
-                raise ConfigError(f"kernel_size of Conv layer {name!r} must be an odd number; got {window!r}.")
             return (-(-shape[0] // stride), -(-shape[1] // stride), features)
         case MaxPool(window):
             _check_image("MaxPool", shape)
-            if not is_positive_integer(window) or shape[0] % window or shape[1] % window:
+            if shape[0] % window or shape[1] % window:
                 raise ConfigError(f"the window of a MaxPool must divide its input {shape}; got {window!r}.")
             return (shape[0] // window, shape[1] // window, shape[2])
         case GlobalAveragePool():
@@ -166,20 +181,9 @@ def output_shape(layer: Layer, shape: Shape) -> Shape:
             return (math.prod(shape),)
         case Residual(main, shortcut):
             return _joined(run_shape(main, shape), run_shape(shortcut, shape))
-        case BatchNorm(name, momentum, epsilon):
-            if not 0 <= momentum < 1 or not epsilon > 0:
-                raise ConfigError(
-                    f"BatchNorm {name!r} needs momentum in [0, 1) and epsilon above 0; got {momentum} and {epsilon}."
-                )
-            return shape
-        case Mask(site, _, granularity):
-            if granularity not in get_args(Granularity):
-                raise ConfigError(f'the granularity of mask {site!r} must be "node" or "channel"; got {granularity!r}.')
-            return shape
-        case Gather(name, count):
-            _check_count(f"Gather {name!r}", "count", count)
+        case Gather(_, count):
             return (*shape[:-1], count)
-        case Relu() | Scale():
+        case BatchNorm() | Mask() | Relu() | Scale():
             return shape
 
 
@@ -190,12 +194,20 @@ def run_shape(layers: Sequence[Layer], shape: Shape) -> Shape:
     return shape
 
 
+@guarded
 def every_layer(layers: Sequence[Layer]) -> Iterator[Layer]:
-    """Each layer, depth first: a residual comes before the layers of its branches."""
+    """Each layer, depth first: a residual comes before the layers of its branches.
+
+    Raises ConfigError for what are no layers.
+    """
+    return _every(layers)
+
+
+def _every(layers: Sequence[Layer]) -> Iterator[Layer]:
     for layer in layers:
         yield layer
         if isinstance(layer, Residual):
-            yield from every_layer((*layer.main, *layer.shortcut))
+            yield from _every((*layer.main, *layer.shortcut))
 
 
 def walk(layers: Sequence[Layer], shape: Shape) -> Iterator[tuple[Layer, Shape]]:
@@ -213,14 +225,10 @@ def mask_shape(mask: Mask, shape: Shape) -> Shape:
     return shape if mask.granularity == "node" else shape[-1:]
 
 
-def is_positive_integer(value: Any) -> bool:
-    """Whether a value is an integer above 0."""
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
-
-
-def _check_count(what: str, attribute: str, value: Any) -> None:
-    if not is_positive_integer(value):
-        raise ConfigError(f"{what} must have {attribute} of at least 1; got {value!r}.")
+def _depth(layer: Layer) -> int:
+    """How many residuals are nested in each other, from this one on."""
+    inside = (*layer.main, *layer.shortcut) if isinstance(layer, Residual) else ()
+    return 1 + max(map(_depth, inside), default=0) if isinstance(layer, Residual) else 0
 
 
 def _check_image(what: str, shape: Shape) -> None:

@@ -5,12 +5,16 @@ running anything. Parameter paths are joined by ``/`` and the same in every back
 """
 
 import json
+import math
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
 
+from weedout_core._guard.guarded import convert_fields, guarded
 from weedout_core._masks.checks import Gathered, checked_masks
 from weedout_core._masks.plan import Masks
 from weedout_core._networks.layers import (
@@ -19,18 +23,18 @@ from weedout_core._networks.layers import (
     Conv,
     Dense,
     Gather,
+    InputShape,
     Layer,
     Mask,
     Residual,
     Shape,
-    is_positive_integer,
     mask_shape,
     output_shape,
     run_shape,
     walk,
 )
 from weedout_core._random.keys import check_codes
-from weedout_core.errors import ConfigError, MaskError
+from weedout_core.errors import ConfigError, MaskError, WeedoutWarning
 
 
 @dataclass(frozen=True)
@@ -38,19 +42,24 @@ class Network:
     """A network: its layers in order, and the shape of one input. Hashable; equal networks are the same network."""
 
     layers: tuple[Layer, ...]
-    input_shape: Shape
+    input_shape: InputShape
 
     def __post_init__(self) -> None:
         """Raise ConfigError if the layers do not fit together, or two names would share random numbers."""
-        if not self.input_shape or any(not is_positive_integer(length) for length in self.input_shape):
-            raise ConfigError(f"input_shape must be one or more positive integers; got {self.input_shape}.")
+        convert_fields(self)
         shape = self.output_shape
         if len(shape) != 1 or shape[0] < 2:
             raise ConfigError(f"a network must end in at least two logits; its output shape is {shape}.")
         if not self.layers or not isinstance(self.layers[-1], Dense):
             raise ConfigError("a network must end in a Dense layer: the logits are never masked.")
-        check_codes(tuple(layer.site for layer, _ in walk(self.layers, self.input_shape) if isinstance(layer, Mask)))
+        _warn_of_channels_first(self.input_shape)
+        check_codes(tuple(layer.site for layer, _ in self.walked if isinstance(layer, Mask)))
         check_codes(tuple(parameter_shapes(self)))
+
+    @cached_property
+    def walked(self) -> tuple[tuple[Layer, Shape], ...]:
+        """Each layer with the shape of its input. Made once: everything that is inferred begins with it."""
+        return tuple(walk(self.layers, self.input_shape))
 
     @property
     def output_shape(self) -> Shape:
@@ -62,15 +71,27 @@ class Network:
         return self.output_shape[0]
 
 
+@guarded
 def mask_space(net: Network) -> dict[str, Shape]:
     """The shape of each site's mask, in the order of the layers: {site: shape}."""
-    layers = walk(net.layers, net.input_shape)
+    layers = net.walked
     return {layer.site: mask_shape(layer, shape) for layer, shape in layers if isinstance(layer, Mask)}
+
+
+def _warn_of_channels_first(shape: Shape) -> None:
+    """Images of one or three channels are square more often than images of one or three rows are as wide as deep."""
+    if len(shape) == 3 and shape[0] in (1, 3) and shape[1] == shape[2] > 4:
+        warnings.warn(
+            f"input_shape {shape} is (height, width, channels): images of {shape[0]} × {shape[1]} with {shape[2]} "
+            f"channels. If the channels come first in your data, move them to the end: {(*shape[1:], shape[0])}.",
+            WeedoutWarning,
+            stacklevel=4,
+        )
 
 
 def gather_space(net: Network) -> dict[str, Gathered]:
     """The indices that a network takes where it takes masks, in the order of its Gather layers, by their names."""
-    layers = walk(net.layers, net.input_shape)
+    layers = net.walked
     return {layer.name: Gathered(layer.count, shape[-1]) for layer, shape in layers if isinstance(layer, Gather)}
 
 
@@ -96,15 +117,17 @@ def checked_network_masks(net: Network, masks: Masks | None, leading: int) -> tu
     return ()
 
 
+@guarded
 def activation_shapes(net: Network) -> tuple[Shape, ...]:
     """The shape of one input and of each layer's output, in order."""
-    return (net.input_shape, *(output_shape(layer, shape) for layer, shape in walk(net.layers, net.input_shape)))
+    return (net.input_shape, *(output_shape(layer, shape) for layer, shape in net.walked))
 
 
+@guarded
 def parameter_shapes(net: Network) -> dict[str, Shape]:
     """The shape of each parameter, in the order of the layers: {path: shape}."""
     shapes: dict[str, Shape] = {}
-    for layer, shape in walk(net.layers, net.input_shape):
+    for layer, shape in net.walked:
         for name, length in _parameters(layer, shape):
             path = f"{cast(Any, layer).name}/{name}"
             if path in shapes:
@@ -127,27 +150,28 @@ def _parameters(layer: Layer, shape: Shape) -> Iterator[tuple[str, Shape]]:
             pass
 
 
+@guarded
 def initial_statistics(net: Network) -> dict[str, np.ndarray]:
     """The running statistics before training: {path: float32 ``(channels,)``}, mean 0 and variance 1."""
     found: dict[str, np.ndarray] = {}
-    for layer, shape in walk(net.layers, net.input_shape):
+    for layer, shape in net.walked:
         if isinstance(layer, BatchNorm):
             found[f"{layer.name}/mean"] = np.zeros(shape[-1], np.float32)
             found[f"{layer.name}/variance"] = np.ones(shape[-1], np.float32)
     return found
 
 
-def checked_parameters(net: Network, params: Any, name: str = "params") -> None:
-    """Raise ConfigError unless params are {path: array} with exactly the network's paths and shapes."""
-    _check_tree(name, parameter_shapes(net), params)
+def checked_parameters(net: Network, params: Any, name: str = "params", *leading: int) -> None:
+    """Raise ConfigError unless params are {path: array} with the network's paths, and leading axes and shapes."""
+    _check_tree(name, {path: (*leading, *shape) for path, shape in parameter_shapes(net).items()}, params)
 
 
-def checked_statistics(net: Network, statistics: Any) -> None:
-    """Raise ConfigError unless statistics are {path: array} with exactly the network's paths and shapes.
+def checked_statistics(net: Network, statistics: Any, *leading: int) -> None:
+    """Raise ConfigError unless statistics are {path: array} with the network's paths, and leading axes and shapes.
 
     None is for networks without batch normalisation: what a trained network computes is nothing without its own.
     """
-    wanted = {path: value.shape for path, value in initial_statistics(net).items()}
+    wanted = {path: (*leading, *value.shape) for path, value in initial_statistics(net).items()}
     if statistics is None and wanted:
         raise ConfigError(
             "the network has batch normalisation, and its statistics must be given: those that training gave "
@@ -168,6 +192,18 @@ def _check_tree(name: str, shapes: Mapping[str, Shape], tree: Any) -> None:
             )
 
 
+@guarded
+def check_normalised(net: Network, examples: int) -> None:
+    """Raise ConfigError where batch normalisation would take statistics over a single value, whose variance is 0."""
+    for layer, shape in net.walked:
+        if isinstance(layer, BatchNorm) and examples * math.prod(shape[:-1]) < 2:
+            raise ConfigError(
+                f"batch normalisation {layer.name!r} takes its statistics over at least two values of a channel, and "
+                "a group of one example has one: its output would not depend on its input. Take more examples."
+            )
+
+
+@guarded
 def network_to_json(net: Network) -> str:
     """A network as JSON text; :func:`network_from_json` gives back an equal network."""
     return json.dumps({"input_shape": list(net.input_shape), "layers": [_to_data(layer) for layer in net.layers]})
@@ -180,14 +216,15 @@ def _to_data(layer: Layer) -> dict[str, Any]:
     return {"layer": type(layer).__name__, **asdict(layer)}
 
 
+@guarded
 def network_from_json(text: str) -> Network:
     """A network from :func:`network_to_json`. Raises ConfigError for text that is not one."""
     try:
         data = json.loads(text)
         return Network(tuple(_from_data(fields) for fields in data["layers"]), tuple(data["input_shape"]))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        if isinstance(error, ConfigError):
-            raise
+    except ConfigError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ConfigError(f"not a network written by network_to_json: {error!r}.") from error
 
 

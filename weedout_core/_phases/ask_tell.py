@@ -4,22 +4,27 @@ The state is the configuration, the plan of the masks, the key, the candidates t
 step decides depends on the state and the fitness handed in, and on nothing else.
 """
 
-from typing import Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 
-from weedout_core._algorithm.population import Origin, Population, draw_population
+from weedout_core._algorithm.population import Origin, Population, population_of
 from weedout_core._algorithm.strategies import STRATEGIES
 from weedout_core._configs.search_config import SearchConfig
 from weedout_core._contract.fence import fenced_phase
+from weedout_core._guard.by_content import by_content
+from weedout_core._guard.composed import several
+from weedout_core._guard.guarded import guarded, kind_of
+from weedout_core._guard.kinds import Hosted, NonNegative, Numbers, Positive
 from weedout_core._masks.plan import MaskPlan, Space, Sparsity, mask_plan
 from weedout_core._random.annotations import Key
 from weedout_core._random.keys import of_calibration_batch, of_selection, of_validation_batch
 from weedout_core._random.smallest import keep_smallest
-from weedout_core._random.stream import bits, checked_key
+from weedout_core._random.stream import bits
 from weedout_core.errors import ConfigError, SearchError
 
 
+@by_content
 class Generation(NamedTuple):
     """What one generation showed.
 
@@ -32,16 +37,17 @@ class Generation(NamedTuple):
         fitness: float64 ``(m,)``, as scored.
     """
 
-    generation: int
+    generation: NonNegative
     best: float
     mean: float
     worst: float
     elite: Origin
-    not_finite: int
-    evaluations: int
-    fitness: np.ndarray
+    not_finite: NonNegative
+    evaluations: NonNegative
+    fitness: Hosted
 
 
+@by_content
 class SearchState(NamedTuple):
     """The search between two generations.
 
@@ -56,7 +62,7 @@ class SearchState(NamedTuple):
     config: SearchConfig
     plan: MaskPlan
     key: Key
-    origins: tuple[Origin, ...]
+    origins: Annotated[tuple[Origin, ...], several(kind_of(Origin), least=1)]
     history: tuple[Generation, ...]
 
     @property
@@ -75,6 +81,7 @@ class SearchState(NamedTuple):
         return 1 if self.history and self.config.elite == "cache" else 0
 
 
+@guarded
 @fenced_phase
 def init(key: Key, space: Space, sparsity: Sparsity, config: SearchConfig = SearchConfig()) -> SearchState:
     """Begin a search: generation 0 is the candidates 0 … m−1.
@@ -90,32 +97,44 @@ def init(key: Key, space: Space, sparsity: Sparsity, config: SearchConfig = Sear
     if not space:
         raise ConfigError("there is nothing to search: the network has no Mask layer.")
     origins = tuple(Origin(0, index) for index in range(config.population))
-    return SearchState(config, mask_plan(space, sparsity, config.sampling), checked_key(key), origins, ())
+    return SearchState(config, mask_plan(space, sparsity, config.sampling), key, origins, ())
 
 
+@guarded
 @fenced_phase
 def ask(state: SearchState) -> Population:
-    """The candidates to score now. With a cached elite they are the fresh ones only."""
-    return draw_population(state.key, state.plan, state.config, state.origins[state.remembered :])
+    """The candidates to score now. With a cached elite they are the fresh ones only. ConfigError: it is no state."""
+    return asked(state)
 
 
+def asked(state: SearchState) -> Population:
+    """:func:`ask` of what is checked already, as are ``told`` and ``ended`` below."""
+    return population_of(state.key, state.plan, state.config, state.origins[state.remembered :])
+
+
+@guarded
 @fenced_phase
-def tell(state: SearchState, fitness: Any) -> tuple[SearchState, Generation]:
+def tell(state: SearchState, fitness: Numbers) -> tuple[SearchState, Generation]:
     """Take the fitness of the candidates asked for, and decide the next generation (RSH selection).
 
     Args:
         state: the state that was asked.
         fitness: float, one for each candidate of ``ask(state)``.
     Raises:
-        ConfigError: the number of values differs.
+        ConfigError: the number of values differs, or they are no numbers.
         SearchError: no candidate has a finite fitness.
     """
-    scored = np.asarray(fitness, dtype=np.float64)
+    return told(state, fitness)
+
+
+def told(state: SearchState, fitness: np.ndarray) -> tuple[SearchState, Generation]:
+    scored = fitness.astype(np.float64)
     wanted = len(state.origins) - state.remembered
     if scored.shape != (wanted,):
         raise ConfigError(f"tell needs one fitness for each of {wanted} candidates; got shape {scored.shape}.")
     if state.remembered:
         scored = np.concatenate([[state.history[-1].best], scored])
+    scored.flags.writeable = False  # it is kept in the history
     finite = scored[np.isfinite(scored)]
     if finite.size == 0:
         raise SearchError(
@@ -140,8 +159,13 @@ def tell(state: SearchState, fitness: Any) -> tuple[SearchState, Generation]:
     return state._replace(origins=origins, history=(*state.history, info)), info
 
 
+@guarded
 def finished(state: SearchState) -> str | None:
     """Why the search stops here ("generations", "patience" or "budget"), or None if it goes on. Paper, section 2."""
+    return ended(state)
+
+
+def ended(state: SearchState) -> str | None:
     config, history = state.config, state.history
     if not history:
         return None
@@ -156,12 +180,14 @@ def finished(state: SearchState) -> str | None:
     return None
 
 
-def best_overall(history: tuple[Generation, ...]) -> Generation:
+@guarded
+def best_overall(history: Annotated[tuple[Generation, ...], several(kind_of(Generation), least=1)]) -> Generation:
     """The generation with the best fitness; the earliest of equals."""
     return max(history, key=lambda generation: generation.best)
 
 
-def validation_batch(key: Key, generation: int, examples: int, config: SearchConfig) -> np.ndarray:
+@guarded
+def validation_batch(key: Key, generation: NonNegative, examples: Positive, config: SearchConfig) -> np.ndarray:
     """The validation examples of a generation: those with the smallest bits, in order. Algorithm 1, line 5.
 
     Args:
@@ -178,7 +204,8 @@ def validation_batch(key: Key, generation: int, examples: int, config: SearchCon
     return np.flatnonzero(keep_smallest(words, config.validation_batch))
 
 
-def calibration_batch(key: Key, generation: int, examples: int, config: SearchConfig) -> np.ndarray:
+@guarded
+def calibration_batch(key: Key, generation: NonNegative, examples: Positive, config: SearchConfig) -> np.ndarray:
     """The examples on which candidates take their statistics under ``batch_norm="recalibrated"``.
 
     Drawn as :func:`validation_batch` is, from ``fold_in(its key, 1)``.

@@ -7,6 +7,7 @@ import numpy as np
 
 from weedout_core._algorithm.schedule import TrainPlan
 from weedout_core._configs.train_config import TrainConfig
+from weedout_core._guard.kinds import Word
 from weedout_core._networks.examples import Examples
 from weedout_core._networks.network import network_to_json
 from weedout_core._phases.digests import digest
@@ -34,7 +35,7 @@ class Beginning(NamedTuple):
     statistics: str
     x: str
     y: str
-    key: tuple[int, int]
+    key: tuple[Word, Word]
     optimizer: bool
     config: TrainConfig
 

@@ -1,20 +1,20 @@
 """The control: the random sparse network that a winner competes with. Paper, section 3."""
 
-from typing import NamedTuple, get_args
+from typing import NamedTuple
 
 from weedout_core._algorithm.population import Origin
-from weedout_core._configs.checks import check_option
 from weedout_core._configs.search_config import Control, SearchConfig
 from weedout_core._contract.fence import fenced_phase
 from weedout_core._contract.loading import load_backend
 from weedout_core._contract.record import Backend
+from weedout_core._guard.guarded import guarded
 from weedout_core._masks.plan import Sparsity, mask_plan
 from weedout_core._networks.network import Network, mask_space
 from weedout_core._phases.drawing import check_parent, drawing, materialise
 from weedout_core._phases.subnetwork import Subnetwork
 from weedout_core._random.annotations import Key
 from weedout_core._random.keys import of_control
-from weedout_core._random.stream import below, checked_key
+from weedout_core._random.stream import below
 
 
 class RandomControl(NamedTuple):
@@ -29,6 +29,7 @@ class RandomControl(NamedTuple):
     origin: Origin | None
 
 
+@guarded
 @fenced_phase
 def draw_control(
     net: Network,
@@ -48,9 +49,7 @@ def draw_control(
     Raises:
         ConfigError, BackendError: before any work starts.
     """
-    check_option("control", control, get_args(Control))
     check_parent(net)
-    key = checked_key(key)
     root = of_control(key)
     drawn = drawing(net, mask_plan(mask_space(net), sparsity, config.sampling), config, load_backend(backend), key)
     if control == "member":

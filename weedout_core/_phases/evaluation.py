@@ -10,11 +10,14 @@ from weedout_core._algorithm.fitness import negative_cross_entropy, predictions
 from weedout_core._contract.fence import fenced_phase
 from weedout_core._contract.loading import load_backend
 from weedout_core._contract.record import Backend, check_layers
+from weedout_core._guard.by_content import by_content
+from weedout_core._guard.guarded import guarded
 from weedout_core._networks.examples import Examples, checked_examples
 from weedout_core._phases.subnetwork import Subnetwork
 from weedout_core._phases.together import common_parent, is_finite, sparse_networks
 
 
+@by_content
 class Evaluation(NamedTuple):
     """How a network does on a split.
 
@@ -33,6 +36,7 @@ class Evaluation(NamedTuple):
     not_finite: int
 
 
+@guarded
 def evaluate(network: Subnetwork, data: Any, *, backend: str | Backend) -> Evaluation:
     """Measure one network on a split (paper, Algorithm 1, line 13).
 
@@ -46,6 +50,7 @@ def evaluate(network: Subnetwork, data: Any, *, backend: str | Backend) -> Evalu
     return evaluate_together([network], data, backend=backend)[0]
 
 
+@guarded
 @fenced_phase
 def evaluate_together(networks: Sequence[Subnetwork], data: Any, *, backend: str | Backend) -> list[Evaluation]:
     """Measure R networks of one parent on one split. Args and errors: as :func:`evaluate`."""

@@ -17,6 +17,7 @@ from weedout_core._contract.calls import EpochResult, Parameters, TrainState
 from weedout_core._contract.fence import fenced_phase
 from weedout_core._contract.loading import load_backend
 from weedout_core._contract.record import Backend, check_layers, map_tree
+from weedout_core._guard.guarded import guarded
 from weedout_core._networks.examples import Examples, checked_examples
 from weedout_core._phases.beginning import Beginning, beginnings
 from weedout_core._phases.resuming import check_resumed
@@ -24,10 +25,10 @@ from weedout_core._phases.subnetwork import Subnetwork
 from weedout_core._phases.together import SparseNetworks, all_finite, common_parent, sparse_networks
 from weedout_core._phases.trained import Epoch, Trained
 from weedout_core._random.annotations import Key
-from weedout_core._random.stream import checked_key
 from weedout_core.errors import ConfigError
 
 
+@guarded
 def train(
     network: Subnetwork,
     data: Any,
@@ -53,8 +54,9 @@ def train(
             function of the weights that gives one of ``torch.optim``).
         on_epoch: called after each epoch.
         resume: the same training after some of its epochs; it goes on from there. It is the same where network, data
-            and key are, and the configuration but for ``epochs``: there may be more, where they leave the learning
-            rates of the steps that are done as they were (schedule "constant" or "step"). The backend may be another.
+            and key are, and the configuration but for epochs, learning rate and schedule: they may be others that
+            give the steps that are done the learning rates they had, such as more epochs of a constant rate. The
+            backend may be another.
     Raises:
         ConfigError, DataError, BackendError: before any work starts.
     """
@@ -66,6 +68,7 @@ def train(
     return trained
 
 
+@guarded
 @fenced_phase
 def train_together(
     networks: Sequence[Subnetwork],
@@ -94,7 +97,6 @@ def train_together(
     tested = None if test is None else checked_examples(net, test)
     if len(keys) != len(networks):
         raise ConfigError(f"keys must be one for each of {len(networks)} networks; got {len(keys)}.")
-    keys = [checked_key(key) for key in keys]
     plan = train_plan(config, len(examples.y), optimizer)
     check_plan(net, plan)
     began = beginnings(networks, examples, keys, plan)

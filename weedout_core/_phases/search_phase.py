@@ -7,29 +7,31 @@ import numpy as np
 
 from weedout_core._algorithm.population import Origin, Population, chunk_size, draw_population
 from weedout_core._algorithm.strategies import select
+from weedout_core._configs.checks import check_effects
 from weedout_core._configs.search_config import SearchConfig
 from weedout_core._contract.calls import ScoredBatch, Scoring
 from weedout_core._contract.fence import fenced_phase
 from weedout_core._contract.loading import load_backend
 from weedout_core._contract.record import Backend, check_layers, map_tree
+from weedout_core._guard.guarded import guarded
+from weedout_core._guard.kinds import Hosted
 from weedout_core._masks.plan import Sparsity
 from weedout_core._networks.examples import Examples, checked_examples
-from weedout_core._networks.network import Network, initial_statistics, mask_space
+from weedout_core._networks.network import Network, check_normalised, initial_statistics, mask_space
 from weedout_core._phases.ask_tell import (
     Generation,
     SearchState,
-    ask,
+    asked,
     best_overall,
     calibration_batch,
-    finished,
+    ended,
     init,
-    tell,
+    told,
     validation_batch,
 )
 from weedout_core._phases.drawing import Drawing, check_parent, drawing, materialise
 from weedout_core._phases.subnetwork import Subnetwork
 from weedout_core._random.annotations import Key
-from weedout_core._random.stream import checked_key
 from weedout_core.errors import ConfigError
 
 
@@ -67,6 +69,7 @@ class _Task(NamedTuple):
     drawn: Drawing
 
 
+@guarded
 @fenced_phase
 def search(
     net: Network,
@@ -77,7 +80,7 @@ def search(
     key: Key,
     config: SearchConfig = SearchConfig(),
     on_generation: Callable[[Generation], None] | None = None,
-    scored: Sequence[np.ndarray] = (),
+    scored: Sequence[Hosted] = (),
 ) -> SearchResult:
     """Find the fittest sparse sub-network by Random Search (paper, Algorithm 1, lines 1–11).
 
@@ -98,17 +101,18 @@ def search(
         SearchError: no candidate of a generation has a finite fitness.
     """
     check_parent(net)
-    examples, key = checked_examples(net, data), checked_key(key)
+    examples = checked_examples(net, data)
+    check_scoring(net, config, len(examples.y))
     state = init(key, mask_space(net), sparsity, config)
     backend = load_backend(backend)
     check_layers(backend, net)
     task = _Task(net, examples, config, key, drawing(net, state.plan, config, backend, key))
     for fitness in scored:
-        if (stopped := finished(state)) is not None:
+        if (stopped := ended(state)) is not None:
             raise ConfigError(f"scored must be generations of this very search, which ends before ({stopped}).")
-        state, _ = tell(state, fitness[state.remembered :])
-    while (stopped := finished(state)) is None:
-        state, generation = tell(state, _score(task, ask(state), state.generation))
+        state, _ = told(state, np.atleast_1d(fitness)[state.remembered :])
+    while (stopped := ended(state)) is None:
+        state, generation = told(state, _score(task, asked(state), state.generation))
         if on_generation is not None:
             on_generation(generation)
     origin, fitness, extra = _winner(task, state)
@@ -122,6 +126,21 @@ def search(
         validation_batch=len(validation_batch(key, 0, len(examples.y), config)),
         config=config,
     )
+
+
+def check_scoring(net: Network, config: SearchConfig, examples: int) -> None:
+    """Raise ConfigError where batch normalisation cannot be had as it is asked for.
+
+    Args:
+        net: the parent.
+        config: of the search.
+        examples: of the validation split.
+    """
+    if not initial_statistics(net):
+        check_effects(config, {"batch_norm": (False, "batch normalisation in the network")})
+    elif config.batch_norm != "running":
+        drawn = examples if config.batch_policy == "whole" else min(config.validation_batch, examples)
+        check_normalised(net, drawn)
 
 
 def _score(task: _Task, population: Population, generation: int) -> np.ndarray:

@@ -3,11 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import numpy as np
 
 from weedout_core._compaction.compaction import compact, kept_indices
+from weedout_core._guard.by_content import by_content
+from weedout_core._guard.composed import mapping
+from weedout_core._guard.guarded import convert_fields
+from weedout_core._guard.hosted import frozen
+from weedout_core._guard.kinds import Kind, UnfitError
 from weedout_core._masks.plan import achieved_sparsity
 from weedout_core._networks.cost import Costs, costs
 from weedout_core._networks.network import (
@@ -22,9 +27,26 @@ from weedout_core._phases import saving
 from weedout_core.errors import ConfigError, MaskError, RunError
 
 Tree = Mapping[str, np.ndarray]
-Given = Mapping[str, Any]  # arrays of any framework that NumPy can read; what is kept is NumPy's
+Given = Mapping[str, Any]  # arrays of any framework; what is kept is NumPy's, a copy that nobody can write to
 
 
+def _of_kind(kinds: str) -> Any:
+    def convert(_: str, value: Any) -> np.ndarray:
+        array = frozen(value)
+        if array.dtype.kind not in kinds:
+            raise UnfitError
+        return array
+
+    return convert
+
+
+_FLOATS = Kind("an array of floats", _of_kind("f"))
+_KEPT = Kind(
+    "an array of booleans, True where a node is kept, or the indices of a Gather layer", _of_kind("biuf"), MaskError
+)
+
+
+@by_content
 @dataclass(frozen=True, eq=False)
 class Subnetwork:
     """A network, the nodes it keeps, its weights and its running statistics: in NumPy, read-only, for any backend.
@@ -45,18 +67,19 @@ class Subnetwork:
     """
 
     net: Network
-    params: Given
-    mask: Given | None = None
-    statistics: Given | None = None
+    params: Annotated[Given, mapping(_FLOATS)]
+    mask: Annotated[Given, mapping(_KEPT, MaskError)] | None = None
+    statistics: Annotated[Given, mapping(_FLOATS)] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("params", "mask", "statistics"):
-            tree = getattr(self, name)
-            if tree is not None:
-                object.__setattr__(self, name, _hosted(name, tree))
+        convert_fields(self)
         checked_parameters(self.net, self.params)
         checked_network_masks(self.net, self.mask, leading=0)
         checked_statistics(self.net, self.statistics)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """To be pickled and copied: made anew, so that nobody can write to its arrays there either."""
+        return Subnetwork, (self.net, self.params, self.mask, self.statistics)
 
     @property
     def moving(self) -> Tree:
@@ -113,21 +136,3 @@ class Subnetwork:
     def _sites(self) -> dict[str, np.ndarray]:
         """The mask without the indices of Gather layers; {} where every node is kept."""
         return {site: self.mask[site] for site in mask_space(self.net)} if self.mask is not None else {}
-
-
-def _hosted(name: str, tree: Any) -> dict[str, np.ndarray]:
-    """Read-only views of arrays that NumPy can read, of any framework."""
-    if not isinstance(tree, Mapping):
-        raise ConfigError(f"{name} must be a mapping of names to arrays; got {type(tree).__name__}.")
-    found: dict[str, np.ndarray] = {}
-    for path, value in cast(Mapping[str, Any], tree).items():
-        try:
-            array = np.asarray(value).view()
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise ConfigError(
-                f"{name} must be arrays that NumPy can read; {path!r} is {type(value).__name__}, which it cannot "
-                f"({str(error).splitlines()[0]}). Hand in backend.to_numpy of it."
-            ) from error
-        array.flags.writeable = False
-        found[path] = array
-    return found

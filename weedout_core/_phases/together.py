@@ -33,8 +33,7 @@ class SparseNetworks(NamedTuple):
 
     def smaller(self, backend: Backend, trees: Sequence[Tree]) -> dict[str, Array]:
         """The parameters or statistics that ``net`` takes of each parent's, on the device: {path: ``(R, *shape)``}."""
-        hosted = [map_tree(backend.to_numpy, tree) for tree in trees]
-        return stack(backend, self._gathered(hosted) if self._compacted else hosted)
+        return stack(backend, self._gathered(trees) if self._compacted else trees)
 
     def kept(self, backend: Backend, tree: Tree) -> list[dict[str, np.ndarray]]:
         """Of what ``net`` takes, each network's part that its own mask leaves, in NumPy."""
@@ -60,11 +59,6 @@ def common_parent(networks: Sequence[Subnetwork]) -> Network:
     """The parent of networks that are computed side by side. Raises ConfigError where they have several, or none."""
     if not networks:
         raise ConfigError("networks must be one or more; got none.")
-    for network in networks:
-        if not isinstance(network, Subnetwork):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ConfigError(
-                f"a network must be a wc.Subnetwork(net, params, mask, statistics); got {type(network).__name__}."
-            )
     first = networks[0]
     if any(network.net != first.net or (network.mask is None) != (first.mask is None) for network in networks):
         raise ConfigError(

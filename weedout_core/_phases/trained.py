@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from weedout_core._guard.by_content import by_content
+from weedout_core._guard.kinds import Hosted, NonNegative, Number
 from weedout_core._phases.beginning import Beginning
 from weedout_core._phases.subnetwork import Subnetwork
 from weedout_core._phases.together import is_finite
@@ -22,13 +24,14 @@ class Epoch(NamedTuple):
         not_finite: the steps of the epoch whose loss is NaN or infinite.
     """
 
-    epoch: int
-    loss: float
-    train_accuracy: float
-    test_accuracy: float
-    not_finite: int
+    epoch: NonNegative
+    loss: Number
+    train_accuracy: Number
+    test_accuracy: Number
+    not_finite: NonNegative
 
 
+@by_content
 class Trained(NamedTuple):
     """A network after some epochs: a result, and all that is needed to train on, with any backend.
 
@@ -41,8 +44,8 @@ class Trained(NamedTuple):
     """
 
     network: Subnetwork
-    velocity: dict[str, np.ndarray]
-    losses: np.ndarray
+    velocity: dict[str, Hosted]
+    losses: Hosted
     history: tuple[Epoch, ...]
     began: Beginning
 

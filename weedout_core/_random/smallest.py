@@ -5,21 +5,25 @@ from typing import Any, cast
 import numpy as np
 from array_api_compat import array_namespace, is_numpy_namespace
 
+from weedout_core._guard.guarded import guarded
+from weedout_core._random.annotations import Words
 from weedout_core._random.stream import BLOCK
 from weedout_core._random.threads import side_by_side
 from weedout_core.errors import ConfigError
 
 
-def order_keys(bits: Any) -> Any:
+@guarded
+def order_keys(bits: Words) -> Any:
     """uint32 words as int32 that sort the same way: bits xor 2^31, reinterpreted.
 
-    For frameworks without uint32 arithmetic.
+    For frameworks without uint32 arithmetic. Raises ConfigError for an array of another dtype, or without an axis.
     """
     xp = array_namespace(bits)
     return xp.astype(bits ^ xp.asarray(2**31, dtype=xp.uint32), xp.int32)
 
 
-def keep_smallest(bits: Any, k: int) -> Any:
+@guarded
+def keep_smallest(bits: Words, k: int) -> Any:
     """Keep the ``k`` nodes with the smallest ``(bits, index)``.
 
     Args:
@@ -28,7 +32,7 @@ def keep_smallest(bits: Any, k: int) -> Any:
     Returns:
         bool ``(*batch, n)``, exactly ``k`` True along the last axis.
     Raises:
-        ConfigError: ``k`` is out of range.
+        ConfigError: ``k`` is out of range, or the words are no array of uint32.
     """
     if not 1 <= k <= bits.shape[-1]:
         raise ConfigError(f"keep_smallest needs 1 ≤ k ≤ {bits.shape[-1]}, the number of nodes; got {k}.")

@@ -11,12 +11,15 @@ follow the array namespace of their key (NumPy, JAX, any array-API library with 
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from array_api_compat import array_namespace, is_numpy_namespace
 
-from weedout_core._random.annotations import Key
+from weedout_core._guard.guarded import guarded
+from weedout_core._guard.kinds import NonNegative, Seed
+from weedout_core._guard.traced import namespace_of
+from weedout_core._random.annotations import FoldedIn, Key, TracedKeys, WordCount, Words
 from weedout_core._random.threads import side_by_side
 from weedout_core.errors import ConfigError
 
@@ -34,7 +37,8 @@ _PARITY = 0x1BD11BDA
 BLOCK = 2**17
 
 
-def key(seed: int) -> Key:
+@guarded
+def key(seed: Seed) -> Key:
     """Make a key from a seed.
 
     Args:
@@ -44,33 +48,7 @@ def key(seed: int) -> Key:
     Raises:
         ConfigError: the seed is not an integer in range.
     """
-    integer = isinstance(seed, int | np.integer)  # pyright: ignore[reportUnnecessaryIsInstance]
-    if isinstance(seed, bool) or not integer or not 0 <= seed < 2**64:
-        raise ConfigError(f"seed must be an integer in [0, 2^64); got {seed!r}.")
-    return np.asarray([int(seed) >> 32, int(seed) & 0xFFFFFFFF], dtype=np.uint32)
-
-
-def checked_key(key: Any) -> Key:
-    """A key as NumPy, whatever holds its two words, or ConfigError if it is none, such as a bare seed.
-
-    Integers of another dtype are taken where they are words, as those that went through JSON are.
-    """
-    try:
-        words = np.asarray(key)
-    except (TypeError, ValueError, RuntimeError):  # of a framework's own kind, as jax.random.key gives
-        words = np.empty(0)
-    integers = words.shape == (2,) and words.dtype.kind in "iu"
-    if not integers or not all(0 <= int(word) < 2**32 for word in words):
-        raise ConfigError(f"key must be uint32 of shape (2,), from wc.key(seed); got {key!r}.")
-    return words.astype(np.uint32, copy=False)
-
-
-def _check_words(keys: Any) -> None:
-    """Raise ConfigError for keys of another dtype, of which other numbers would be drawn. For traced arrays too."""
-    if keys.dtype != array_namespace(keys).uint32:
-        raise ConfigError(
-            f"keys must be uint32 (*batch, 2), from wc.key(seed); got {keys.dtype}. Take .astype of uint32."
-        )
+    return np.asarray([seed >> 32, seed & 0xFFFFFFFF], dtype=np.uint32)
 
 
 def _shift_right(words: Any, places: int) -> Any:
@@ -105,7 +83,8 @@ def threefry2x32(
     return x0, x1
 
 
-def bits(key: Any, n: int) -> Any:
+@guarded
+def bits(key: TracedKeys, n: WordCount) -> Any:
     """Draw ``n`` words. Element i is the xor of the two output words for the counter ``(i >> 32, i)``.
 
     Args:
@@ -113,11 +92,10 @@ def bits(key: Any, n: int) -> Any:
         n: 0 ≤ n ≤ 2^32.
     Returns:
         uint32 ``(*batch, n)``, uniform over all words.
+    Raises:
+        ConfigError: ``n`` is out of range, or the key is no array of uint32.
     """
     xp = array_namespace(key)
-    _check_words(key)
-    if not 0 <= n <= 2**32:
-        raise ConfigError(f"the number of words must be in [0, 2^32]; got {n}.")
     if is_numpy_namespace(xp):
         return _bits_numpy(key, n)
     return bits_at(key, xp.arange(n, dtype=xp.uint32))
@@ -141,20 +119,24 @@ def _bits_numpy(key: np.ndarray, n: int) -> np.ndarray:
     return words.reshape(*key.shape[:-1], n)
 
 
-def bits_at(key: Any, counters: Any) -> Any:
+@guarded
+def bits_at(key: TracedKeys, counters: Words) -> Any:
     """Some of the words of :func:`bits`, each drawn alone: element i is ``bits(key, 2^32)[counters[i]]``.
 
     Args:
         key: uint32 ``(*batch, 2)``.
         counters: uint32 ``(n,)``, or any shape that broadcasts against ``(*batch, 1)``.
+    Raises:
+        ConfigError: they do not, or key or counters are no arrays of uint32.
     """
-    xp = array_namespace(key)
-    _check_words(key)
+    xp = namespace_of(key, counters)
+    _check_broadcast("counters", counters.shape, (*key.shape[:-1], 1))
     word0, word1 = threefry2x32(key[..., 0:1], key[..., 1:2], xp.zeros_like(counters), counters)
     return word0 ^ word1
 
 
-def fold_in(key: Any, data: Any) -> Any:
+@guarded
+def fold_in(key: TracedKeys, data: FoldedIn) -> Any:
     """Derive a key from a key and a number: both output words for the counter ``(0, data)``.
 
     Args:
@@ -163,30 +145,29 @@ def fold_in(key: Any, data: Any) -> Any:
     Returns:
         uint32 ``(*batch, 2)`` after broadcasting.
     Raises:
-        ConfigError: the number is out of range, or keys or numbers are arrays of another dtype.
+        ConfigError: the number is out of range, the numbers do not broadcast, or keys or numbers are of another dtype.
     """
     xp = array_namespace(key)
-    _check_words(key)
-    if isinstance(data, np.generic):
-        data = cast(Any, data).item()
-    if isinstance(data, int):
-        if not 0 <= data < 2**32:
-            raise ConfigError(f"fold_in takes a number in [0, 2^32); got {data}.")
+    if not isinstance(data, int):
+        namespace_of(key, data)
+    else:
         data = xp.asarray(data, dtype=xp.uint32)
-    elif data.dtype != xp.uint32:
-        raise ConfigError(f"fold_in takes an integer or an array of uint32; got {data.dtype}.")
+    _check_broadcast("data", data.shape, key.shape[:-1])
     word0, word1 = threefry2x32(key[..., 0:1], key[..., 1:2], xp.zeros_like(data[..., None]), data[..., None])
     return xp.concat([word0, word1], axis=-1)
 
 
-def split(key: Any, n: int) -> Any:
+@guarded
+def split(key: TracedKeys, n: WordCount) -> Any:
     """Derive ``n`` keys: key i is ``fold_in(key, i)``.
 
     Args:
         key: uint32 ``(2,)``.
-        n: how many.
+        n: how many, 0 ≤ n ≤ 2^32.
     Returns:
         uint32 ``(n, 2)``.
+    Raises:
+        ConfigError: ``n`` is out of range, or the key is no array of uint32.
     """
     xp = array_namespace(key)
     return fold_in(key, xp.arange(n, dtype=xp.uint32))
@@ -200,6 +181,20 @@ def below(key: Key, bound: int) -> int:
     return int(bits(key, 1)[0]) * bound >> 32
 
 
-def permutation(key: Key, n: int) -> np.ndarray:
-    """Draw a permutation of 0 … n−1: the order of ``(bits, index)``. int32 ``(n,)``."""
+def _check_broadcast(name: str, shape: tuple[int, ...], batch: tuple[int, ...]) -> None:
+    try:
+        np.broadcast_shapes(tuple(shape), tuple(batch))
+    except ValueError as error:
+        raise ConfigError(
+            f"{name} must broadcast against the batch of keys, {tuple(batch)}; got shape {tuple(shape)}."
+        ) from error
+
+
+@guarded
+def permutation(key: Key, n: NonNegative) -> np.ndarray:
+    """Draw a permutation of 0 … n−1: the order of ``(bits, index)``. int32 ``(n,)``.
+
+    Raises:
+        ConfigError: ``n`` is below 0, or the key is none.
+    """
     return np.argsort(bits(key, n), kind="stable").astype(np.int32)

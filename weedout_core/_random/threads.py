@@ -5,7 +5,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from weedout_core._guard.guarded import guarded
 
+
+@guarded
 def side_by_side(work: Callable[[Any], None], parts: Sequence[Any]) -> None:
     """Do the work on each part, on as many threads as the process has cores.
 

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 import numpy as np
 from scipy import stats
 
-from weedout_core._configs.checks import check_option
+from weedout_core._guard.guarded import guarded
+from weedout_core._guard.kinds import Number
 from weedout_core.errors import ConfigError
 from weedout_core.random import Key, bits
 
@@ -30,7 +31,8 @@ class Interval(NamedTuple):
         return (self.high - self.low) / 2
 
 
-def mean_interval(values: Sequence[float], method: IntervalMethod, key: Key) -> Interval:
+@guarded
+def mean_interval(values: Sequence[Number], method: IntervalMethod, key: Key) -> Interval:
     """The mean of independent runs with its 95 % interval.
 
     Args:
@@ -41,7 +43,6 @@ def mean_interval(values: Sequence[float], method: IntervalMethod, key: Key) -> 
     Raises:
         ConfigError: there is no value, one is not finite, or the method is unknown.
     """
-    check_option("interval", method, get_args(IntervalMethod))
     sample = np.asarray(values, dtype=np.float64)
     if sample.size == 0:
         raise ConfigError("an interval needs at least one value; got none.")
@@ -63,7 +64,8 @@ def mean_interval(values: Sequence[float], method: IntervalMethod, key: Key) -> 
     return Interval(mean, mean - half_width, mean + half_width)
 
 
-def paired_difference(first: Sequence[float], second: Sequence[float], method: IntervalMethod, key: Key) -> Interval:
+@guarded
+def paired_difference(first: Sequence[Number], second: Sequence[Number], method: IntervalMethod, key: Key) -> Interval:
     """The mean of ``first − second``, run by run, with its interval. Args: as :func:`mean_interval`."""
     if len(first) != len(second):
         raise ConfigError(f"paired values must be equally many; got {len(first)} and {len(second)}.")

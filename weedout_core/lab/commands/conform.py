@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from weedout_core import load_backend
-from weedout_core._configs.checks import check_at_least
+from weedout_core._guard.guarded import convert_fields
 from weedout_core.backend import Backend
 from weedout_core.errors import BackendError, WeedoutError
 from weedout_core.lab.commands.options import ConformOptions
@@ -51,7 +51,7 @@ def run_conform(options: ConformOptions, console: Console) -> int:
         BackendError: the backend is unknown, or cannot connect.
         WeedoutError: Hypothesis is not installed.
     """
-    check_at_least("examples", options.examples, 1)
+    convert_fields(options)  # not as it is made: what reads the command line would put a box around the sentence
     backend, reference = connected(options.name, options.device), load_backend("numpy")
     outcomes: list[Outcome] = []
     with fixed_examples(options.examples) as checks, _drawn(console, len(checks)) as (begin, end):

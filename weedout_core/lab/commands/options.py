@@ -14,8 +14,10 @@ from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hi
 import tyro
 
 from weedout_core import SearchConfig, TrainConfig
-from weedout_core._configs.checks import check_at_least, check_real, named_options
+from weedout_core._configs.checks import named_options
 from weedout_core._configs.open_points import AS_READ
+from weedout_core._guard.guarded import convert_fields
+from weedout_core._guard.kinds import AtLeastZero, Name, Positive
 from weedout_core.lab.experiment.configuration import ExperimentConfig
 from weedout_core.lab.experiment.recipes import BROUGHT, recipe, recipe_text
 
@@ -43,14 +45,13 @@ class RunOptions:
     out: Path | None = None
     data_dir: Path | None = None
     allow_other_versions: bool = False
-    checkpoint_minutes: float = 5.0
-    checkpoint_epochs: int | None = None
+    checkpoint_minutes: AtLeastZero = 5.0
+    checkpoint_epochs: Positive | None = None
     save_parameters: bool = False
     cache: Path | None = None
 
     def __post_init__(self) -> None:
-        check_real("checkpoint_minutes", self.checkpoint_minutes, lambda minutes: minutes >= 0, "at least 0")
-        check_at_least("checkpoint_epochs", self.checkpoint_epochs, 1, optional=True)
+        convert_fields(self)
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,10 @@ class ProbeOptions:
     """
 
     data_dir: Path | None = None
-    topology: str | None = None
+    topology: Name | None = None
+
+    def __post_init__(self) -> None:
+        convert_fields(self)
 
 
 class PaperOptions(NamedTuple):
@@ -90,9 +94,9 @@ class ConformOptions:
         examples: tried by each check, at least 1; costly checks try a fifth.
     """
 
-    name: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")]
-    device: str | None = None
-    examples: int = 50
+    name: Annotated[tyro.conf.Positional[Name], tyro.conf.arg(metavar="NAME")]
+    device: Name | None = None
+    examples: Positive = 50
 
 
 def parse(arguments: list[str]) -> PaperOptions | PlanOptions | ConformOptions | None:

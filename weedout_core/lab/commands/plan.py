@@ -13,6 +13,7 @@ from rich.table import Table
 
 from weedout_core import Network, SearchConfig, compact, costs, key, load_backend, mask_plan, mask_space
 from weedout_core.backend import Backend, train_plan
+from weedout_core.errors import ConfigError
 from weedout_core.lab.commands.options import PlanOptions
 from weedout_core.lab.commands.probe import Probe, measure
 from weedout_core.lab.commands.progress import warnings_said, write_line
@@ -69,6 +70,8 @@ def run_plan(options: PlanOptions, out: Console, err: Console) -> int:
     config, probe = options.config, options.probe
     dataset = load_dataset(config.dataset, probe.data_dir, config.train_examples, config.test_examples)
     backend = load_backend(config.backend, config.device, config.devices)
+    if probe.topology is not None and backend.compiled_memory is None:
+        raise ConfigError(f"topology has no effect on {backend.name}, which compiles no program ahead. Leave it out.")
     net = checked_network(config, dataset, backend)
     with warnings_said(err):
         decided = decide(config, net, backend, len(dataset.train.y) + len(dataset.test.y))

@@ -187,7 +187,8 @@ def _training(
 ) -> Call:
     # As many groups of batch normalisation as fit; the learning rates are those of one epoch, however many are planned.
     group = examples // math.gcd(examples, groups)
-    config = replace(train, epochs=1, warmup_epochs=0, batch_size=examples, batch_norm_group=group)
+    rates = {name: getattr(TrainConfig(), name) for name in ("schedule", "step_epochs", "step_factor", "warmup_epochs")}
+    config = replace(train, **rates, epochs=1, batch_size=examples, batch_norm_group=group)
     fixed, keys = train_plan(config, examples * steps), list(split(key(0), networks))
     x, y = (backend.asarray(array) for array in _examples(net, examples * steps))
     sparse, params, statistics = _networks(backend, net, train, plan, networks)

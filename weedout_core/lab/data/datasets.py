@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from weedout_core._configs.checks import check_at_least
+from weedout_core._guard.guarded import guarded
+from weedout_core._guard.kinds import Positive
 from weedout_core.backend import Examples
 from weedout_core.errors import ConfigError, DataError
 from weedout_core.lab.data.cifar import read_cifar10, read_cifar100
@@ -77,11 +78,12 @@ class _Layout(NamedTuple):
     classes: int
 
 
+@guarded
 def load_dataset(
     name: str,
     data_dir: Path | str | None = None,
-    train_examples: int | None = None,
-    test_examples: int | None = None,
+    train_examples: Positive | None = None,
+    test_examples: Positive | None = None,
 ) -> Dataset:
     """Load a dataset, standardised with the mean and the deviation of each channel.
 
@@ -100,8 +102,8 @@ def load_dataset(
     """
     if name not in DATASETS:
         raise DataError(f"unknown dataset {name!r}; known are {', '.join(DATASETS)}.")
-    check_at_least("train_examples", train_examples, 1, optional=True)
-    check_at_least("test_examples", test_examples, 1, optional=True)
+    if data_dir is not None and name == "digits":
+        raise ConfigError("data_dir has no effect on digits, which come with scikit-learn. Leave data_dir out.")
     raw = DATASETS[name](None if data_dir is None else Path(data_dir))
     levels = standard_levels(raw.learning.pixels, raw.train)
     train = _examples(raw.learning, _first(raw.train, train_examples, "train", name), levels)

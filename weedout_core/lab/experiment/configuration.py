@@ -6,13 +6,15 @@ another, its networks are trained together, as many as memory holds. It is the u
 
 import warnings
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
-from weedout_core import Network, SearchConfig, TrainConfig, key, mask_plan, mask_space
-from weedout_core._configs.checks import check_at_least, check_option, check_options, is_integer
+from weedout_core import Network, SearchConfig, TrainConfig, mask_plan, mask_space
+from weedout_core._configs.checks import check_effects
 from weedout_core._configs.open_points import choice
 from weedout_core._configs.search_config import Control
-from weedout_core.backend import Backend, check_layers, check_plan, checked_sparsity, chunk_size, train_plan
+from weedout_core._guard.guarded import convert_fields
+from weedout_core._guard.kinds import Eta, Name, Positive, Seed, option
+from weedout_core.backend import Backend, check_layers, check_plan, chunk_size, train_plan
 from weedout_core.errors import ConfigError, WeedoutWarning
 from weedout_core.lab.data.datasets import DATASETS, Dataset
 from weedout_core.lab.experiment.architecture import build, check_network_name
@@ -52,20 +54,20 @@ class ExperimentConfig:
         ConfigError: a field is out of its range.
     """
 
-    dataset: str = "digits"
-    network: str = choice(20, "depth, width", "mlp")
-    hidden: tuple[int, ...] | None = choice(14, "last fully-connected layers", None)
+    dataset: Annotated[str, option(*DATASETS)] = "digits"
+    network: Name = choice(20, "depth, width", "mlp")
+    hidden: tuple[Positive, ...] | None = choice(14, "last fully-connected layers", None)
     granularity: Granularity = choice(6, "node in a convolutional layer", "node")
     mask_residual: bool = choice(13, "place of the mask in a pre-activation block", False)
-    train_examples: int | None = None
-    test_examples: int | None = None
-    sparsity: tuple[float, ...] = (0.0, 0.2, 0.4, 0.6, 0.8)
-    repeats: int = 5
-    seed: int = 0
-    backend: str = "jax"
-    device: str | None = None
-    devices: int = 1
-    together: int | None = None
+    train_examples: Positive | None = None
+    test_examples: Positive | None = None
+    sparsity: tuple[Eta, ...] = (0.0, 0.2, 0.4, 0.6, 0.8)
+    repeats: Positive = 5
+    seed: Seed = 0
+    backend: Name = "jax"
+    device: Name | None = None
+    devices: Positive = 1
+    together: Positive | None = None
     rescale: bool = choice(15, "rescaling by 1/(1−η)", False)
     control: Control = choice(17, "control", "member")
     validation_in_training: Literal["never"] = choice(19, "validation data in training", "never")
@@ -74,39 +76,41 @@ class ExperimentConfig:
     train: TrainConfig = field(default_factory=TrainConfig)
 
     def __post_init__(self) -> None:
-        check_options(self)
-        check_option("dataset", self.dataset, DATASETS)
+        convert_fields(self)
         check_network_name(self.network)
-        for name in ("train_examples", "test_examples"):
-            check_at_least(name, getattr(self, name), 1, optional=True)
-        if self.hidden is not None and any(not is_integer(units) or units < 1 for units in self.hidden):
-            raise ConfigError(f"hidden must be layers of at least one unit each; got {self.hidden!r}.")
         if self.hidden == () and self.network == "mlp":
             raise ConfigError("hidden must be at least one layer for the network mlp; got none.")
         # + 0.0 makes one zero of both. Sorted, so that the order in which they are named is no part of a run.
-        sparsity = tuple(sorted(checked_sparsity(value) + 0.0 for value in self.sparsity))
+        sparsity = tuple(sorted(value + 0.0 for value in self.sparsity))
         if not sparsity or len(set(sparsity)) != len(sparsity):
             raise ConfigError(f"sparsity must be one or more values, each of them once; got {self.sparsity!r}.")
         object.__setattr__(self, "sparsity", sparsity)
-        check_at_least("repeats", self.repeats, 1)
-        check_at_least("devices", self.devices, 1)
-        check_at_least("together", self.together, 1, optional=True)
-        _check_masks(self)
-        key(self.seed)  # raises if it is out of range
+        _check_effects(self)
 
 
-def _check_masks(config: ExperimentConfig) -> None:
-    """Raise ConfigError for choices that the network leaves without effect, which would be recorded all the same."""
-    if config.granularity == "channel" and config.network == "mlp":
-        raise ConfigError(
-            "granularity=\"channel\" needs a network with convolutions, wrn-D-K or vgg-W; got network='mlp'. "
-            "Take such a network, or leave granularity out."
-        )
-    if config.mask_residual and not config.network.startswith("wrn-"):
-        raise ConfigError(
-            f"mask_residual needs a network with residual blocks, wrn-D-K; got network={config.network!r}. "
-            "Take such a network, or leave mask_residual out."
-        )
+def _check_effects(config: ExperimentConfig) -> None:
+    """Raise ConfigError for choices that the network or the backend leaves without effect."""
+    reference, normalised = config.backend == "numpy", config.network != "mlp"
+    rounding = not reference, "a backend that rounds: numpy computes in float64, a candidate at a time"
+    check_effects(
+        config,
+        {
+            "granularity": (config.network != "mlp", "convolutions (network wrn-D-K or vgg-W)"),
+            "mask_residual": (config.network.startswith("wrn-"), "residual blocks (network wrn-D-K)"),
+            "interval": (config.repeats > 1, "more than one repeat"),
+        },
+    )
+    check_effects(
+        config.search,
+        {"batch_norm": (normalised, _NORMALISED), "precision": rounding, "chunk": rounding},
+    )
+    check_effects(
+        config.train,
+        {"batch_norm_group": (normalised, _NORMALISED), "precision": rounding, "compute": rounding},
+    )
+
+
+_NORMALISED = "batch normalisation (network wrn-D-K or vgg-W)"
 
 
 def network(config: ExperimentConfig, dataset: Dataset) -> Network:

@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 
 import weedout_core
 from weedout_core import SAMPLER_VERSION, Network, choices
-from weedout_core._configs.checks import is_integer
 from weedout_core.backend import Backend
 from weedout_core.errors import RunError
 from weedout_core.lab.data.datasets import Dataset
@@ -159,4 +158,4 @@ def _are_groups(record: Record) -> bool:
 
 
 def _is_count(value: Any) -> bool:
-    return is_integer(value) and value >= 1
+    return type(value) is int and value >= 1

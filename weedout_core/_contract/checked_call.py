@@ -1,0 +1,78 @@
+"""A function of a backend as it stands in the record: checked by the contract, and made inside the fence."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import cache, update_wrapper
+from types import MappingProxyType
+from typing import Any
+
+from weedout_core._contract import calls
+from weedout_core._contract.fence import Fence, our_numpy
+from weedout_core._contract.fitting import FITTING
+from weedout_core._guard.guarded import converter
+
+#: The calls of the contract: what stands in the record under these names, with the type that each is written to.
+CALLS: Mapping[str, type[Any]] = MappingProxyType(
+    {
+        "asarray": calls.AsArray,
+        "to_numpy": calls.ToNumpy,
+        "random_bits": calls.RandomBits,
+        "keep_smallest": calls.KeepSmallest,
+        "masks_from_keys": calls.MasksFromKeys,
+        "draw_parameters": calls.DrawParameters,
+        "score_population": calls.ScorePopulation,
+        "predict": calls.Predict,
+        "train_init": calls.TrainInit,
+        "train_epoch": calls.TrainEpoch,
+        "compiled_memory": calls.CompiledMemory,
+    }
+)
+
+
+#: They take anything, and say themselves what they cannot read.
+_OF_ANYTHING = ("asarray", "to_numpy")
+
+
+class CheckedCall:
+    """A call: what is handed in is what the contract says, or refused. Equal where functions and fences are."""
+
+    def __init__(self, name: str, function: Callable[..., Any], fence: Fence) -> None:
+        update_wrapper(self, function)  # its signature
+        self._name = name
+        self._made = (function, fence)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        function, fence = self._made
+        if self._name not in _OF_ANYTHING:
+            names, converted, fitting = _contract(self._name)
+            args, kwargs = converted(args, kwargs)
+            fitting(**dict(zip(names, args, strict=False)), **kwargs)
+        with fence(), our_numpy():
+            return function(*args, **kwargs)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, CheckedCall) and self._made == other._made
+
+    def __hash__(self) -> int:
+        return hash(self._made)
+
+    def inside(self, fence: Fence) -> bool:
+        """Whether this is the fence that it is made in."""
+        return self._made[1] == fence
+
+
+def checked_call(name: str, function: Callable[..., Any], fence: Fence) -> Callable[..., Any]:
+    """A function as it stands in the record; one that is in this fence already stays as it is."""
+    there = isinstance(function, CheckedCall) and function.inside(fence)
+    return function if there else CheckedCall(name, function, fence)
+
+
+@cache
+def _contract(name: str) -> tuple[list[str], Callable[..., Any], Callable[..., None]]:
+    """What a call takes, in order; what converts it; and what looks whether its arguments fit each other."""
+    like = CALLS[name].__call__
+    return list(inspect.signature(like).parameters)[1:], converter(like, first=1), FITTING.get(name, _fits)
+
+
+def _fits(**given: Any) -> None:
+    """Nothing to look at: each argument stands for itself."""

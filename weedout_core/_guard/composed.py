@@ -1,0 +1,84 @@
+"""Kinds made of other kinds: one of several, sequences, mappings, records."""
+
+from collections.abc import Callable, Mapping, Set, Sized
+from typing import Any, cast
+
+from weedout_core._guard.hosted import hosted
+from weedout_core._guard.kinds import NAME, Kind, UnfitError, is_array, require
+from weedout_core.errors import ConfigError, WeedoutError
+
+
+def either(*kinds: Kind) -> Kind:
+    """The first of several kinds that a value is of."""
+
+    def convert(name: str, value: Any) -> Any:
+        for kind in kinds:
+            try:
+                return kind.convert(name, value)
+            except WeedoutError:
+                raise
+            except Exception:
+                continue
+        raise UnfitError
+
+    remedies = [kind.remedy for kind in kinds if kind.remedy]
+    return Kind(" or ".join(kind.wanted for kind in kinds), convert, kinds[0].error, " ".join(remedies))
+
+
+def several(kind: Kind, least: int = 0) -> Kind:
+    """A tuple of values of one kind, from any sequence of them, in its order."""
+
+    def convert(name: str, value: Any) -> tuple[Any, ...]:
+        kinds = isinstance(value, Sized), isinstance(value, str | bytes | Mapping | Set)
+        require(kinds == (True, False))
+        items = list[Any](hosted(value) if is_array(value) else value)
+        require(len(items) >= least)
+        return tuple(kind(f"{name}[{place}]", item) for place, item in enumerate(items))
+
+    size = f" of at least {least}" if least else ""
+    return Kind(f"a sequence{size}, each item {kind.wanted}", convert)
+
+
+def fixed(*kinds: Kind) -> Kind:
+    """A tuple of so many values, each of its own kind."""
+
+    def convert(name: str, value: Any) -> tuple[Any, ...]:
+        require(isinstance(value, tuple | list))
+        return tuple(
+            kind(f"{name}[{place}]", item) for place, (kind, item) in enumerate(zip(kinds, value, strict=True))
+        )
+
+    return Kind(f"a tuple of {len(kinds)}", convert)
+
+
+def mapping(kind: Kind, error: type[WeedoutError] = ConfigError) -> Kind:
+    """A mapping of names to values of one kind."""
+
+    def convert(name: str, value: Any) -> dict[str, Any]:
+        require(isinstance(value, Mapping))
+        items = cast(Mapping[Any, Any], value).items()
+        return {NAME(f"a name in {name}", key): kind(f"{name}[{key!r}]", item) for key, item in items}
+
+    return Kind(f"a mapping of names, each value {kind.wanted}", convert, error)
+
+
+def instance(*classes: type[Any]) -> Kind:
+    """A value of one of a few classes, kept as it is."""
+
+    def convert(_: str, value: Any) -> Any:
+        require(isinstance(value, classes))
+        return value
+
+    return Kind(f"a {' or '.join(one.__name__ for one in classes)}", convert)
+
+
+def record(kind: type[Any], fields: Callable[[], Mapping[str, Kind]]) -> Kind:
+    """A NamedTuple, each field of the kind that it is annotated as: what no constructor has checked."""
+
+    def convert(name: str, value: Any) -> Any:
+        require(isinstance(value, kind))
+        found = tuple(one(f"{name}.{field}", item) for (field, one), item in zip(fields().items(), value, strict=True))
+        same = all(new is old for new, old in zip(found, value, strict=True))
+        return value if same else kind(*found)
+
+    return Kind(f"a {kind.__name__}", convert)

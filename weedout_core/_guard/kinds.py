@@ -1,0 +1,208 @@
+"""Kinds of values: what an argument or a field must be, in words, and how what means the same becomes it.
+
+A kind takes the name of a value and what was handed in, and gives the value as it is kept, or raises one sentence that
+names it, what it must be and what it is. Kinds stand in annotations: ``units: Positive`` is an ``int`` to a type
+checker, and a NumPy integer that is handed in becomes one.
+"""
+
+import math
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from numbers import Real
+from typing import Annotated, Any, cast
+
+import numpy as np
+from array_api_compat import is_array_api_obj  # pyright: ignore[reportUnknownVariableType]
+
+from weedout_core._guard.hosted import hosted
+from weedout_core._guard.shown import shown
+from weedout_core.errors import ConfigError, MaskError, WeedoutError
+
+#: Integers are indices, sizes and counts, which backends hold as int32.
+_MOST = 2**31 - 1
+
+
+class UnfitError(Exception):
+    """A value is not of a kind, which says so in its own words."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a value must be.
+
+    Attributes:
+        wanted: in words, as they follow "must be".
+        convert: from the value's name and the value, to the value as it is kept. What it raises is a WeedoutError that
+            names a part of the value, or anything: the value is not of this kind.
+        error: what is raised then.
+        remedy: a sentence that says what to do.
+    """
+
+    wanted: str
+    convert: Callable[[str, Any], Any]
+    error: type[WeedoutError] = ConfigError
+    remedy: str = ""
+
+    def __call__(self, name: str, value: Any) -> Any:
+        """The value as it is kept, or ``error``."""
+        try:
+            return self.convert(name, value)
+        except WeedoutError:
+            raise
+        except Exception as error:
+            remedy = f" {self.remedy}" if self.remedy else ""
+            raise self.error(f"{name} must be {self.wanted}; got {shown(value)}.{remedy}") from error
+
+
+def require(holds: bool) -> None:
+    if not holds:
+        raise UnfitError
+
+
+def is_array(value: Any) -> bool:
+    """With axes: a scalar of any framework has none."""
+    return bool(getattr(value, "ndim", 0))
+
+
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, bool) or str(getattr(value, "dtype", "")).endswith("bool")
+
+
+def _integer(_: str, value: Any) -> int:
+    require(not _is_flag(value) and not is_array(value))
+    return operator.index(value)
+
+
+def _odd(_: str, value: Any) -> int:
+    number = _integer(_, value)
+    require(number % 2 == 1 and 0 < number <= _MOST)
+    return number
+
+
+def _real(_: str, value: Any) -> float:
+    """Numbers of fewer digits than a float are what their text says: float32(0.7) is 0.7, and not 0.699999988."""
+    require(not _is_flag(value) and not is_array(value) and not isinstance(value, str | bytes))
+    if isinstance(value, Real) and not isinstance(value, np.generic):
+        return float(value)
+    require("bfloat16" not in str(getattr(value, "dtype", "")))  # of which nobody can tell what it was meant to be
+    scalar = hosted(value)
+    require(scalar.dtype.kind in "fiu")
+    return float(str(scalar)) if scalar.dtype.kind == "f" and scalar.itemsize < 8 else float(scalar)
+
+
+def _flag(_: str, value: Any) -> bool:
+    require(_is_flag(value) and not is_array(value))
+    return bool(value)
+
+
+def _text(_: str, value: Any) -> str:
+    require(isinstance(value, str))
+    str.encode(value)  # half of a surrogate pair has no bytes, of which numbers could be drawn
+    return str(value)
+
+
+def _name(_: str, value: Any) -> str:
+    text = _text(_, value)
+    require(bool(text))
+    return text
+
+
+def _callback(_: str, value: Any) -> Any:
+    require(callable(value))
+    return value
+
+
+def _array(_: str, value: Any) -> Any:
+    """As it is, wherever it lies or however it is traced; NumPy's of what is no array but holds numbers."""
+    if isinstance(value, np.ma.MaskedArray) or not cast(Any, is_array_api_obj)(value):
+        return _numbers(_, value)
+    return value
+
+
+def _numbers(_: str, value: Any) -> np.ndarray:
+    array = hosted(value)
+    require(array.dtype.kind in "fiub")
+    return array
+
+
+def _booleans(_: str, value: Any) -> np.ndarray:
+    array = hosted(value)
+    require(array.dtype == np.bool_)
+    return array
+
+
+def _anything(_: str, value: Any) -> Any:
+    return value
+
+
+def _none(_: str, value: Any) -> None:
+    require(value is None)
+
+
+def integer(least: int, most: int = _MOST, note: str = "", remedy: str = "") -> Kind:
+    """An integer from least to most, of any type that is one."""
+
+    def convert(name: str, value: Any) -> int:
+        number = value if type(value) is int else _integer(name, value)
+        if number > most:
+            raise ConfigError(f"{name} must be at most {most:,}; got {shown(value)}.")
+        require(number >= least)
+        return number
+
+    return Kind(f"an integer of at least {least}{note}", convert, remedy=remedy)
+
+
+def real(holds: Callable[[float], bool], wanted: str) -> Kind:
+    """A finite number for which a condition holds, of any type that is one."""
+
+    def convert(name: str, value: Any) -> float:
+        number = _real(name, value)
+        require(math.isfinite(number) and holds(number))
+        return number
+
+    return Kind(f"a finite number {wanted}".rstrip(), convert)
+
+
+def option(*names: Any) -> Kind:
+    """One of a few names."""
+
+    plain = _text if isinstance(names[0], str) else _integer
+
+    def convert(name: str, value: Any) -> Any:
+        chosen = plain(name, value)
+        require(chosen in names)
+        return chosen
+
+    return Kind(f"one of {', '.join(map(repr, names))}", convert)
+
+
+TEXT = Kind("text", _text)
+NAME = Kind("text that is not empty", _name)
+FLAG = Kind("True or False", _flag)
+INTEGER = Kind("an integer", _integer)
+CALLBACK = Kind("a function", _callback)
+ARRAY = Kind("an array", _array)
+BOOLEANS = Kind("an array of booleans", _booleans, MaskError)
+HOSTED = Kind("an array of numbers", _numbers)
+NUMBER = Kind("a number", _real)
+ANYTHING = Kind("anything", _anything)
+NONE = Kind("None", _none)
+FINITE = real(lambda _: True, "")
+
+ODD = Kind("an odd number of at least 1", _odd)
+POSITIVE = integer(1)
+
+Name = Annotated[str, NAME]
+Positive = Annotated[int, POSITIVE]
+NonNegative = Annotated[int, integer(0)]
+Word = Annotated[int, integer(0, 2**32 - 1)]
+Odd = Annotated[int, ODD]
+Numbers = Annotated[Any, HOSTED]
+Hosted = Annotated[np.ndarray, HOSTED]
+Number = Annotated[float, NUMBER]
+Seed = Annotated[int, integer(0, 2**64 - 1)]
+Eta = Annotated[float, real(lambda eta: 0 <= eta < 1, "in [0, 1), the fraction removed")]
+Fraction = Annotated[float, real(lambda value: 0 <= value < 1, "in [0, 1)")]
+AtLeastZero = Annotated[float, real(lambda value: value >= 0, "of at least 0")]
+AboveZero = Annotated[float, real(lambda value: value > 0, "above 0")]

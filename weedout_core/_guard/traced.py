@@ -1,0 +1,47 @@
+"""Arrays that functions take inside compiled programs too: dtype and shape are looked at, values are not."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from array_api_compat import array_namespace
+
+from weedout_core._guard.composed import either
+from weedout_core._guard.kinds import ARRAY, FINITE, Kind, UnfitError
+from weedout_core.errors import ConfigError
+
+
+def _of_dtype(dtypes: str) -> Callable[[str, Any], Any]:
+    def convert(name: str, value: Any) -> Any:
+        array = ARRAY.convert(name, value)
+        if not array.shape or not array_namespace(array).isdtype(array.dtype, dtypes):
+            raise UnfitError
+        return array
+
+    return convert
+
+
+def namespace_of(*arrays: Any) -> Any:
+    """The array API of arrays, which must be of one framework. Raises ConfigError where they are of several."""
+    try:
+        return array_namespace(*arrays)
+    except TypeError as error:
+        frameworks = ", ".join(type(array).__module__.split(".")[0] for array in arrays)
+        raise ConfigError(f"arrays must be of one framework; got {frameworks}. Convert some.") from error
+
+
+def _of_no_axes(name: str, value: Any) -> Any:
+    array = ARRAY.convert(name, value)
+    if array is not value or array.shape or not array_namespace(array).isdtype(array.dtype, "real floating"):
+        raise UnfitError
+    return array
+
+
+FLOATS = Kind("an array of floats with at least one axis", _of_dtype("real floating"))
+INTEGERS = Kind("an array of integers with at least one axis", _of_dtype("integral"))
+
+#: A number, or one that an array of no axes holds, wherever it is.
+RATE = either(Kind("a float", _of_no_axes), FINITE)
+
+Floats = Annotated[Any, FLOATS]
+Integers = Annotated[Any, INTEGERS]
+Rate = Annotated[Any, RATE]
