@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -518,3 +519,14 @@ def test_default_precision_is_the_callers() -> None:
         assert "Precision.HIGH," in program("default")
         assert "Precision.HIGHEST," in program("highest")
     assert "Precision" not in program("default")
+
+
+def test_what_lies_on_the_device_is_not_fetched_to_be_checked() -> None:
+    """The indices of Gather layers, which a compacted network takes among its masks, are looked at by shape alone."""
+    backend, net = wc.load_backend("jax"), wc.Network((wc.nn.Gather("g", 2), wc.nn.Dense("logits", 2)), (3,))
+    params = {path: np.ones((1, *shape), np.float32) for path, shape in wc.nn.parameter_shapes(net).items()}
+    there = {path: backend.asarray(value) for path, value in params.items()}
+    indices, x = {"g": backend.asarray(np.array([[0, 2]]))}, backend.asarray(np.ones((4, 3)))
+    with jax.transfer_guard_device_to_host("disallow"), mock.patch("jax.numpy.any", side_effect=AssertionError):
+        logits = backend.predict(net, there, {}, indices, x)
+    np.testing.assert_array_equal(backend.to_numpy(logits), np.full((1, 4, 2), 3.0))

@@ -7,21 +7,10 @@ import numpy as np
 import pytest
 
 import weedout_core as wc
+from tests.conformance.connected import connected
+from tests.core.tiny_images import NET, X, Y
 from weedout_core._phases import digests
 
-NET = wc.Network(
-    (
-        wc.nn.Flatten(),
-        wc.nn.Dense("first", 6),
-        wc.nn.BatchNorm("norm"),
-        wc.nn.Relu(),
-        wc.nn.Mask("hidden"),
-        wc.nn.Dense("logits", 2),
-    ),
-    (2, 2, 1),
-)
-X = np.random.default_rng(5).normal(size=(30, 2, 2, 1))
-Y = (X[:, 0, 0, 0] > X[:, 1, 1, 0]).astype(np.int64)
 KEY = wc.key(23)
 #: A step schedule, so that each field of the configuration may be another one alone.
 CONFIG = wc.TrainConfig(
@@ -289,8 +278,7 @@ def test_arrays_are_read_once_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_another_backend_goes_on_with_the_same_training() -> None:
     """The same steps; floats differ in the last bits, as between backends they do."""
-    pytest.importorskip("weedout_jax")
-    found = train(cut(), "jax")
+    found = train(cut(), connected("jax"))
     whole = train()
     assert found.began == whole.began
     # 6 of the 12 steps are in float32: of each some hundred roundings of numbers of about 1, 6 · 100 · 2^-24 < 1e-4.

@@ -8,21 +8,8 @@ import numpy as np
 import pytest
 
 import weedout_core as wc
+from tests.core.tiny_images import NET, X, Y
 
-#: With a batch norm, so that there are statistics to carry over, on images, so that there are crops.
-NET = wc.Network(
-    (
-        wc.nn.Flatten(),
-        wc.nn.Dense("first", 6),
-        wc.nn.BatchNorm("norm"),
-        wc.nn.Relu(),
-        wc.nn.Mask("hidden"),
-        wc.nn.Dense("logits", 2),
-    ),
-    (2, 2, 1),
-)
-X = np.random.default_rng(5).normal(size=(30, 2, 2, 1))
-Y = (X[:, 0, 0, 0] > X[:, 1, 1, 0]).astype(np.int64)
 TEST = (X[20:], Y[20:])
 MASKS = [{"hidden": np.arange(6) % 3 != index} for index in range(2)]
 KEYS = [wc.key(23), wc.key(4)]

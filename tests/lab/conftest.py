@@ -76,7 +76,7 @@ def real_data() -> Path:
     """The folder of the real data sets."""
     folder = Path(os.environ.get("WEEDOUT_DATA_DIR", ROOT.parent / "shared" / "data"))
     if not (folder / "mnist").is_dir():
-        pytest.skip(f"no folder mnist in {folder}; set WEEDOUT_DATA_DIR")
+        pytest.skip(f"no folder mnist in {folder}: set WEEDOUT_DATA_DIR to a folder that has it")
     return folder
 
 

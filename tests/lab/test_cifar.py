@@ -141,7 +141,7 @@ def test_a_few_records_are_too_few(cifar100: Path) -> None:
 def real_cifar10(real_data: Path) -> Path:
     """The folder with the real CIFAR-10 in it."""
     if not (real_data / "cifar-10-batches-bin").is_dir():
-        pytest.skip(f"no folder cifar-10-batches-bin in {real_data}; set WEEDOUT_DATA_DIR")
+        pytest.skip(f"no folder cifar-10-batches-bin in {real_data}: set WEEDOUT_DATA_DIR to a folder that has it")
     return real_data
 
 

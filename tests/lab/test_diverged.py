@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 
 import weedout_core as wc
+from tests.conformance.connected import connected
 from weedout_core.lab.commands.progress import describe
 from weedout_core.lab.experiment.configuration import ExperimentConfig
 from weedout_core.lab.experiment.events import EpochTrained
@@ -235,7 +236,7 @@ def test_progress_shows_divergence_while_it_happens() -> None:
 def test_a_run_that_diverges_is_no_finding(
     weedout: Callable[..., int], small: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], backend: str
 ) -> None:
-    pytest.importorskip(f"weedout_{backend}")
+    connected(backend)
     assert weedout(*small[:-1], backend, "--learning-rate", "1e25", "--out", "run") == 0
     out, err = capsys.readouterr()
     assert "± 0.00" not in out

@@ -112,7 +112,7 @@ FITTING: Mapping[str, Callable[..., None]] = MappingProxyType(
 def _check_candidates(net: Network, population: Population) -> None:
     size, space = population.size, mask_space(net)
     if population.plan is None:
-        if checked_network_masks(net, population.masks or {}, leading=1) != (size,):
+        if checked_network_masks(net, population.masks or {}, leading=1, fetched=False) != (size,):
             raise MaskError(f"the masks of a population must be those of its {size} candidates.")
         return _check_keys(population)
     checked_network_masks(net, None, leading=1)
@@ -153,8 +153,9 @@ def _check_networks(
 ) -> None:
     checked_parameters(net, params, "params", networks)
     checked_statistics(net, statistics, networks)
-    taken = mask_space(net) or gather_space(net)
-    if masks is not None and (masks or taken) and checked_network_masks(net, masks, leading=1) != (networks,):
+    if masks is None or not (masks or mask_space(net) or gather_space(net)):
+        return
+    if checked_network_masks(net, masks, leading=1, fetched=False) != (networks,):
         raise MaskError(f"masks must have a leading axis of {networks} networks.")
 
 

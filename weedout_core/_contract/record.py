@@ -181,14 +181,22 @@ class Backend:
             ConfigError, DataError, MaskError: an argument does not fit.
         """
         check_layers(self, net)
-        if not isinstance(candidates, Population):
-            candidates = explicit_population(candidates, *checked_network_masks(net, candidates, leading=1))
+        population = _population(net, candidates)
         others = None if calibration is None else checked_inputs(net, calibration)
         batch = ScoredBatch(*checked_examples(net, (x, y)), statistics, others)
-        scoring = Scoring(fitness, precision, min(chunk or candidates.size, candidates.size))
-        fitting.score_population(net, params, candidates, batch, scoring)  # before anything is laid on the device
+        scoring = Scoring(fitness, precision, min(chunk or population.size, population.size))
+        fitting.score_population(net, params, population, batch, scoring)  # before anything is laid on the device
         there = map_tree(self.asarray, params) if isinstance(params, Mapping) else params
-        return self.score_population(net, there, candidates, _placed(self, batch), scoring)
+        return self.score_population(net, there, population, _placed(self, batch), scoring)
+
+
+def _population(net: Network, candidates: Population | Masks) -> Population:
+    """Candidates as a population; masks that are handed in are looked at whole, wherever they lie."""
+    if not isinstance(candidates, Population):
+        return explicit_population(candidates, *checked_network_masks(net, candidates, leading=1))
+    if candidates.masks is not None:
+        checked_network_masks(net, candidates.masks, leading=1)
+    return candidates
 
 
 def _placed(backend: Backend, batch: ScoredBatch) -> ScoredBatch:

@@ -18,7 +18,11 @@ class Gathered(NamedTuple):
 
 
 def checked_masks(
-    masks: Masks, space: Space, leading: int, gathers: Mapping[str, Gathered] = MappingProxyType({})
+    masks: Masks,
+    space: Space,
+    leading: int,
+    gathers: Mapping[str, Gathered] = MappingProxyType({}),
+    fetched: bool = True,
 ) -> tuple[int, ...]:
     """Check that masks fit a space and return their common leading shape.
 
@@ -27,6 +31,7 @@ def checked_masks(
         space: the shape of each site.
         leading: how many leading axes the masks must have (0: one candidate, 1: a population).
         gathers: the indices that stand among the masks, by the name of their Gather layer.
+        fetched: look at the indices themselves, wherever they lie; False looks at dtype and shape alone.
     Raises:
         MaskError: a site is missing or unknown, a shape differs, a mask is not of booleans, or indices are not of
             integers or lie outside of what they are taken from.
@@ -48,7 +53,7 @@ def checked_masks(
                 f"others; got {tuple(mask.shape)}."
             )
         if one is not None:
-            _check_indices(site, mask, one.nodes)
+            _check_indices(site, mask, one.nodes, fetched)
         elif not str(mask.dtype).endswith("bool"):
             raise MaskError(
                 f"the mask of site {site!r} must be of booleans, True where a node is kept; got {mask.dtype}."
@@ -56,11 +61,11 @@ def checked_masks(
     return lead
 
 
-def _check_indices(name: str, indices: Any, nodes: int) -> None:
+def _check_indices(name: str, indices: Any, nodes: int, fetched: bool) -> None:
     xp = array_namespace(indices)
     if not xp.isdtype(indices.dtype, "integral"):
         raise MaskError(f"the indices of Gather layer {name!r} must be integers; got {indices.dtype}.")
-    if bool(xp.any((indices < 0) | (indices >= nodes))):
+    if fetched and bool(xp.any((indices < 0) | (indices >= nodes))):
         raise MaskError(
             f"the indices of Gather layer {name!r} must be in [0, {nodes}); got values from {int(indices.min())} to "
             f"{int(indices.max())}."

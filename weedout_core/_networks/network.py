@@ -95,7 +95,7 @@ def gather_space(net: Network) -> dict[str, Gathered]:
     return {layer.name: Gathered(layer.count, shape[-1]) for layer, shape in layers if isinstance(layer, Gather)}
 
 
-def checked_network_masks(net: Network, masks: Masks | None, leading: int) -> tuple[int, ...]:
+def checked_network_masks(net: Network, masks: Masks | None, leading: int, fetched: bool = True) -> tuple[int, ...]:
     """Check what a network takes beside its inputs, and return its common leading shape.
 
     Args:
@@ -103,12 +103,13 @@ def checked_network_masks(net: Network, masks: Masks | None, leading: int) -> tu
         masks: {site: bool ``(*leading, *shape)``} and, of its Gather layers, {name: integers ``(*leading, count)``}.
             None: neither, for networks without Gather layers alone.
         leading: how many leading axes there must be (0: one candidate, 1: a population).
+        fetched: as for :func:`checked_masks`.
     Raises:
         MaskError: as :func:`checked_masks`; there are none, and a Gather layer needs its indices.
     """
     gathers = gather_space(net)
     if masks is not None:
-        return checked_masks(masks, mask_space(net), leading, gathers)
+        return checked_masks(masks, mask_space(net), leading, gathers, fetched)
     if gathers:
         raise MaskError(
             f"masks must have the indices of the network's Gather layers {sorted(gathers)}; got none. Give what "
