@@ -12,9 +12,10 @@ ENGINES = ("map", "vmap", "loop")
 
 #: The fastest engine, by the kind of device and by what candidates compute.
 #: On a CPU, measured (benchmarks/RESULTS.md, "Search"): one candidate's products use all cores, and a map took 0.3
-#: (dense) to 0.7 of a vmap's time. On accelerators, by reasoning until a table of "Search" in a section "Accelerator"
-#: of benchmarks/RESULTS.md says otherwise (benchmarks/ACCELERATOR.md makes one, a row for each engine): a candidate's
-#: dense products are too small alone; convolutions side by side are grouped ones, many times slower.
+#: (dense) to 0.7 of a vmap's time. On accelerators, by reasoning: a candidate's dense products are too small alone;
+#: convolutions side by side are grouped ones, many times slower. On an H200 these engines took a third (MLP) and a
+#: quarter (channel masks) of a plain PyTorch loop's time; the others were not measured there (benchmarks/RESULTS.md,
+#: "Accelerator"; benchmarks/ACCELERATOR.md makes such a section, a row for each engine).
 FASTEST: Mapping[str, Mapping[Products, str]] = MappingProxyType(
     {
         "cpu": MappingProxyType({"dense": "map", "shared kernels": "map", "own kernels": "map"}),

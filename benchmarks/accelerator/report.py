@@ -55,7 +55,10 @@ def _table(title: str, records: Sequence[Record]) -> str:
 
 
 def _shown(value: object) -> str:
-    return "" if value is None else number(value) if isinstance(value, int | float) else str(value).replace("|", "\\|")
+    """A cell; of what a check says its first line, the rest stands among what was wrong."""
+    if value is None:
+        return ""
+    return number(value) if isinstance(value, int | float) else str(value).partition("\n")[0].replace("|", "\\|")
 
 
 def _wrong(record: Record) -> str:

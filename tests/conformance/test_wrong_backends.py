@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import Phase, settings
 
@@ -11,7 +13,7 @@ from tests.conformance import wrong_compaction as compaction
 from tests.conformance import wrong_draws as draws
 from tests.conformance import wrong_scores as scores
 from tests.conformance import wrong_training as training
-from tests.conformance.wrappers import Wrong
+from tests.conformance.wrappers import Wrong, on_host
 from weedout_core import load_backend
 from weedout_core.backend import Backend
 from weedout_core.testing import CHECKS, assert_agrees
@@ -151,6 +153,26 @@ def test_a_wrong_backend_is_caught_by_the_whole_kit() -> None:
 
 def test_the_reference_agrees_with_itself() -> None:
     assert_agrees("numpy")
+
+
+def _rounds_where_it_may(backend: Backend) -> Backend:
+    """A device that trains with products of 11 bits (TF32) unless it is told to keep all 24."""
+
+    def rounded(after: Any, before: Any, net: Any, plan: Any) -> Any:
+        by = 2.0**-11 if plan.config.precision == "default" else 0.0
+
+        def moved(path: str, value: np.ndarray) -> np.ndarray:
+            old = backend.to_numpy(before.params[path])
+            return (old + (1 + by) * (value - old)).astype(value.dtype)
+
+        return after._replace(params=on_host(backend, moved, after.params))
+
+    return training.with_state(backend, rounded)
+
+
+@pytest.mark.parametrize("check", ["epoch_agrees", "compacted_epoch_agrees", "networks_are_independent"])
+def test_a_device_may_round_products_where_it_is_not_told_otherwise(check: str) -> None:
+    CHECKS[check](_rounds_where_it_may(load_backend("numpy")), load_backend("numpy"))
 
 
 def test_every_check_catches_something() -> None:

@@ -213,6 +213,8 @@ def test_rows_of_one_name_stand_side_by_side_and_times_are_held_against_the_loop
     assert "out of \\| memory" in text
     assert "Wrong, or failed (1):\n\n- Equal to the CPU, jax: e, words: WRONG: 5 words" in text
     assert "Nothing was wrong" in report.report(MACHINE, found[:4]).text
+    failed = Record("kit", "jax", "The whole kit", "a check", {"jax": "failed: off by 2\n    Failing test case"}, True)
+    assert "| a check | failed: off by 2 |" in report.report(MACHINE, [failed]).text, "a row is one line"
 
 
 def test_nothing_is_timed_before_its_answer_is_right(tmp_path: Path) -> None:

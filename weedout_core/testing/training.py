@@ -19,12 +19,15 @@ from weedout_core.testing.problems import Problem, plain_problems, problems
 from weedout_core.testing.scored import within
 from weedout_core.testing.tolerances import bound
 
+#: The bounds are those of float32, in which a TPU or GPU computes products only where it is told to.
+_CONFIG = TrainConfig(epochs=2, batch_size=8, precision="highest")
+
 #: Every switch of SGD, each where its absence shows: a decay that moves weights visibly, rates that fall.
 CONFIGS = (
-    TrainConfig(epochs=2, batch_size=8, learning_rate=0.1, weight_decay=0.1),
-    TrainConfig(epochs=2, batch_size=8, learning_rate=0.1, weight_decay=0.1, decayed="all", nesterov=False),
-    TrainConfig(epochs=2, batch_size=8, momentum=0.5, schedule="step", step_epochs=(1,), weight_decay=0.0),
-    TrainConfig(epochs=2, batch_size=8, warmup_epochs=1, batch_norm_group=4, augmentation="crop_flip"),
+    replace(_CONFIG, learning_rate=0.1, weight_decay=0.1),
+    replace(_CONFIG, learning_rate=0.1, weight_decay=0.1, decayed="all", nesterov=False),
+    replace(_CONFIG, momentum=0.5, schedule="step", step_epochs=(1,), weight_decay=0.0),
+    replace(_CONFIG, warmup_epochs=1, batch_norm_group=4, augmentation="crop_flip"),
 )
 
 
