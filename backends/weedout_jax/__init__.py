@@ -72,4 +72,5 @@ def _asarray(place: Sharding, array: Any) -> jax.Array:
     if isinstance(array, jax.Array) and array.dtype in _DTYPES and array.sharding.is_equivalent_to(place, array.ndim):
         return array
     host = host_array(array)
-    return jax.device_put(host.astype(np.float32, copy=False) if host.dtype.kind == "f" else host, place)
+    # A copy: JAX computes on NumPy's memory in place, and when the caller has gone on.
+    return jax.device_put(np.array(host, dtype=np.float32 if host.dtype.kind == "f" else host.dtype), place)

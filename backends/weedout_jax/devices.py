@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
+import numpy as np
 from jax import lax
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec, Sharding
 
 from weedout_core.backend import share_of_memory
 from weedout_core.errors import BackendError
@@ -52,6 +53,12 @@ def everywhere(mesh: Mesh) -> NamedSharding:
 def shared(mesh: Mesh) -> NamedSharding:
     """The leading axis cut into equal parts, one for each device."""
     return NamedSharding(mesh, PartitionSpec(AXIS))
+
+
+def put(tree: Any, where: Sharding) -> Any:
+    """Arrays on their devices. NumPy's are copied: JAX reads such memory in place, and when the caller has gone on."""
+    owned = jax.tree.map(lambda leaf: leaf.copy() if isinstance(leaf, np.ndarray) else leaf, tree)
+    return jax.device_put(owned, where)
 
 
 def share(mesh: Mesh, tree: Any) -> Any:

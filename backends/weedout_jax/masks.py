@@ -11,6 +11,7 @@ from jax.sharding import Sharding
 from weedout_core.backend import MaskPlan, SitePlan
 from weedout_core.errors import ConfigError
 from weedout_core.random import bits, fold_in
+from weedout_jax.devices import put
 
 _ALONE = 2**15  # nodes from which on a candidate's words are worked on alone
 
@@ -19,12 +20,12 @@ def keep_smallest(place: Sharding, bits: Any, k: int) -> jax.Array:
     """Keep the k nodes with the smallest (bits, index): uint32 ``(n,)`` → bool ``(n,)``."""
     if not 1 <= k <= bits.shape[-1]:
         raise ConfigError(f"keep_smallest needs 1 ≤ k ≤ {bits.shape[-1]}, the number of nodes; got {k}.")
-    return _keep_smallest(jax.device_put(bits, place), k)
+    return _keep_smallest(put(bits, place), k)
 
 
 def masks_from_keys(place: Sharding, keys: Any, plan: MaskPlan) -> dict[str, jax.Array]:
     """Draw the masks of candidates: uint32 ``(m, 2)`` → {site: bool ``(m, *shape)``}."""
-    return _masks(jax.device_put(keys, place), plan)
+    return _masks(put(keys, place), plan)
 
 
 def draw_masks(keys: Any, plan: MaskPlan) -> dict[str, jax.Array]:

@@ -28,7 +28,7 @@ from weedout_core.nn import (
     every_layer,
 )
 from weedout_jax.batch_norm import Source, batch_norm
-from weedout_jax.devices import everywhere, gather, platform, share
+from weedout_jax.devices import everywhere, gather, platform, put, share
 from weedout_jax.layers import Arithmetic, convolve, dense, gather_nodes, masked, max_pool
 
 _CHUNK = 4096  # examples that a device predicts at once, at most
@@ -125,7 +125,7 @@ def each_network(mesh: Mesh, net: Network, one: Callable[..., Any], *trees: Any)
 
 def predict(mesh: Mesh, net: Network, params: Any, statistics: Any, masks: Any, x: Any) -> jax.Array:
     """The logits ``(R, examples, classes)`` of R networks, a chunk of examples at a time, shared over the devices."""
-    placed = jax.device_put((params, statistics, masks, x), everywhere(mesh))
+    placed = put((params, statistics, masks, x), everywhere(mesh))
     return logits(*placed, mesh=mesh, net=net)
 
 

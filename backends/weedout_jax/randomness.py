@@ -18,6 +18,7 @@ from jax.sharding import Sharding
 from weedout_core.backend import CompactedNetwork
 from weedout_core.nn import ParameterSpec, parameter_shapes
 from weedout_core.random import bits, bits_at, fold_in
+from weedout_jax.devices import put
 
 # The float nearest to −1 from above: a plain [−1, 1) would give −∞ now and then.
 _LOW = np.nextafter(np.float32(-1), np.float32(0))
@@ -25,12 +26,12 @@ _LOW = np.nextafter(np.float32(-1), np.float32(0))
 
 def random_bits(place: Sharding, key: Any, n: int) -> jax.Array:
     """n words of the stream: uint32 ``(n,)``."""
-    return _bits(jax.device_put(key, place), n)
+    return _bits(put(key, place), n)
 
 
 def draw_parameters(place: Sharding, key: Any, specs: tuple[ParameterSpec, ...]) -> dict[str, jax.Array]:
     """Initial weights: float32 {path: ``shape``}."""
-    return _draw(jax.device_put(key, place), specs)
+    return _draw(put(key, place), specs)
 
 
 def normals(key: Any, specs: tuple[ParameterSpec, ...]) -> dict[str, jax.Array]:

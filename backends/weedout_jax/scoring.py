@@ -26,7 +26,7 @@ from weedout_core.backend import (
     split_at_first_mask,
 )
 from weedout_core.nn import Layer, ParameterSpec, parameter_shapes
-from weedout_jax.devices import AXIS, everywhere, platform, shared
+from weedout_jax.devices import AXIS, everywhere, platform, put, shared
 from weedout_jax.engines import fastest_engine
 from weedout_jax.layers import Arithmetic, products_of
 from weedout_jax.masks import draw_masks, kept_indices
@@ -55,11 +55,11 @@ def score_population(
     floats = candidate_floats(net, population.plan, own_weights, len(batch.y))
     cut = sizes(mesh, engine, net, population.size, floats, scoring.chunk)
     program = Program(mesh, engine, net, specs, population.plan, scoring, cut)
-    placed = jax.device_put((common, batch), everywhere(mesh))
+    placed = put((common, batch), everywhere(mesh))
 
     def call(some: slice) -> jax.Array:
         rows = jax.tree.map(lambda leaf: _rows(leaf, some), candidates)
-        return score(jax.device_put(rows, shared(mesh)), *placed, program=program)
+        return score(put(rows, shared(mesh)), *placed, program=program)
 
     each = mesh.size if engine == "loop" else cut.padded
     calls = [call(slice(start, start + each)) for start in range(0, cut.padded, each)]

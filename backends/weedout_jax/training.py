@@ -30,7 +30,7 @@ from weedout_core.errors import BackendError
 from weedout_core.nn import BatchNorm, every_layer
 from weedout_jax.batch_norm import running
 from weedout_jax.batches import crop_images
-from weedout_jax.devices import everywhere, gather, platform, share
+from weedout_jax.devices import everywhere, gather, platform, put, share
 from weedout_jax.layers import Arithmetic, products_of
 from weedout_jax.network import each_network, forward
 
@@ -47,7 +47,7 @@ def train_init(mesh: Mesh, net: Network, plan: TrainPlan, keys: Any, params: Any
     """The state before epoch 0 of R networks."""
     del net
     optimizer = init_optimizer(plan, params)
-    return TrainState(keys, 0, params, statistics, jax.device_put(optimizer, everywhere(mesh)))
+    return TrainState(keys, 0, params, statistics, put(optimizer, everywhere(mesh)))
 
 
 def init_optimizer(plan: TrainPlan, params: Any) -> Any:
@@ -75,7 +75,7 @@ def train_epoch(
         rates = rates.astype(np.float32)
     learner = Learner(state.params, state.statistics, state.optimizer)
     # Bound to the same devices in each epoch: else the second would compile again.
-    placed = jax.device_put((learner, masks, x, y, batches, rates), everywhere(mesh))
+    placed = put((learner, masks, x, y, batches, rates), everywhere(mesh))
     learner, result = epoch(*placed, mesh=mesh, net=net, plan=plan)
     return TrainState(state.keys, state.epoch + 1, *learner), result
 

@@ -45,9 +45,14 @@ class Place:
     compile_seconds: Callable[[], float] | None = None
 
     def asarray(self, array: Any) -> Tensor:
-        """An array on the device: floats as float32, integers as int32, words as uint32, bool.
+        """A copy of an array on the device: floats as float32, integers as int32, words as uint32, bool."""
+        placed = self.placed(array)
+        return placed.clone() if placed is array else placed
 
-        One that was made in inference mode is copied: nothing can be learnt with it.
+    def placed(self, array: Any) -> Tensor:
+        """The same for a call's own use: what is there already stays.
+
+        What was made in inference mode is copied: nothing can be learnt with it.
         """
         there = isinstance(array, Tensor) and array.device == self.device and array.dtype in _DTYPES
         if there and not array.is_inference():
@@ -62,7 +67,7 @@ class Place:
         if isinstance(array, Tensor):
             return array.to(self.device).view(torch.int32)
         # Reinterpreted on the host: PyTorch/XLA would fetch the words back from the device for it.
-        return self.asarray(np.asarray(array, dtype=np.uint32).view(np.int32))
+        return self.placed(np.asarray(array, dtype=np.uint32).view(np.int32))
 
     def keys(self, keys: Any, some: slice) -> Tensor:
         """Some candidates' keys, laid out over the devices: int32 ``(rows, 2)``, see ``rows``."""

@@ -68,8 +68,8 @@ def train_epoch(
     if plan.optimizer is not None:
         check_states(state.optimizer, len(state.keys))
     # What was made in inference mode cannot be learnt, nor remembered for a gradient.
-    state = state._replace(params=map_tree(place.asarray, state.params))
-    masks = None if masks is None else map_tree(place.asarray, masks)
+    state = state._replace(params=map_tree(place.placed, state.params))
+    masks = None if masks is None else map_tree(place.placed, masks)
     if len(state.keys) == 1 or (plan.optimizer is None and not has_convolutions(net)):
         return _epoch(place, net, plan, state, masks, x, y, batches)
     epochs: list[tuple[TrainState, EpochResult]] = []
@@ -156,7 +156,7 @@ def _over_devices(place: Place, integers: np.ndarray) -> Tensor:
     What is computed from them is shared in the same way.
     """
     integers = np.swapaxes(integers, 0, 1)
-    tensor = place.asarray(integers)
+    tensor = place.placed(integers)
     shared = place.spread(tensor) if len(integers) % place.devices == 0 else tensor
     return shared.transpose(0, 1).long()
 
@@ -190,7 +190,7 @@ def _sgd(place: Place, net: Network, config: TrainConfig) -> Update:
 
     def update(params: Any, velocity: Any, gradient: Any, rate: float) -> Any:
         with np.errstate(over="ignore"):  # a rate beyond float32 is infinite: divergence is a finding, not a fault
-            number = place.asarray(rate)
+            number = place.placed(rate)
         return sgd_step(params, velocity, gradient, number, decayed, config)
 
     return update

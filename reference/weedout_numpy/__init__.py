@@ -49,9 +49,9 @@ __all__ = ["Result", "asarray", "connect", "weedout"]
 
 
 def asarray(value: Any) -> np.ndarray:
-    """A NumPy array: floats as float64, integers as int32; words of the random stream (uint32) and bool stay."""
+    """A NumPy array of its own: floats as float64, integers as int32; words of the random stream (uint32), bool."""
     array = host_array(value)
-    return array.astype(np.float64, copy=False) if array.dtype.kind == "f" else array
+    return np.array(array, dtype=np.float64 if array.dtype.kind == "f" else array.dtype)
 
 
 def connect(device: str | None = None, devices: int = 1) -> Backend:

@@ -155,6 +155,17 @@ def test_the_reference_agrees_with_itself() -> None:
     assert_agrees("numpy")
 
 
+@pytest.mark.parametrize("name", ["numpy", "jax", "torch"])
+def test_a_backend_that_computes_on_its_callers_memory_is_caught(name: str) -> None:
+    shares = {
+        "numpy": np.asarray,
+        "jax": lambda array: pytest.importorskip("jax").device_put(array),
+        "torch": lambda array: pytest.importorskip("torch").as_tensor(array),
+    }[name]
+    with pytest.raises(AssertionError, match="shares the memory that it was given"):
+        CHECKS["pure"](replace(load_backend(name), asarray=shares), load_backend("numpy"))
+
+
 def _rounds_where_it_may(backend: Backend) -> Backend:
     """A device that trains with products of 11 bits (TF32) unless it is told to keep all 24."""
 

@@ -1,6 +1,8 @@
 """The record that carries a network: checked when made, read-only, saved and loaded to the bit."""
 
+import copy
 import json
+import pickle
 import re
 import sys
 from collections.abc import Callable
@@ -223,3 +225,64 @@ def test_where_it_cannot_be_written_nothing_is_lost(tmp_path: Path) -> None:
     with pytest.raises(wc.errors.RunError, match="cannot be written: Is a directory"):
         drawn(MLP).save(folder)
     assert [item.name for item in tmp_path.iterdir()] == ["network"], "nothing half-written is left"
+
+
+def _read_only(array: np.ndarray, path: Path) -> tuple[Any, Any]:
+    array.flags.writeable = False
+    array.flags.writeable = True  # what one is allowed to do with an array of one's own
+    held = array.view()
+    held.flags.writeable = False
+    return held, array
+
+
+def _unlocked_later(array: np.ndarray, path: Path) -> tuple[Any, Any]:
+    array.flags.writeable = False
+    return array, array
+
+
+def _in_a_file(array: np.ndarray, path: Path) -> tuple[Any, Any]:
+    array.tofile(path)
+    there = np.memmap(path, array.dtype, "r+", shape=array.shape)
+    return np.memmap(path, array.dtype, "r", shape=array.shape), there
+
+
+def _in_a_buffer(array: np.ndarray, path: Path) -> tuple[Any, Any]:
+    buffer = bytearray(array.tobytes())
+    whole = np.frombuffer(buffer, array.dtype).reshape(array.shape)
+    return np.frombuffer(memoryview(buffer).toreadonly(), array.dtype).reshape(array.shape), whole
+
+
+def _by_dlpack(array: np.ndarray, path: Path) -> tuple[Any, Any]:
+    tensor = pytest.importorskip("torch").from_numpy(array)
+    shared = np.from_dlpack(tensor)
+    shared.flags.writeable = False
+    return shared, array
+
+
+@pytest.mark.parametrize("share", [_read_only, _unlocked_later, _in_a_file, _in_a_buffer, _by_dlpack])
+def test_what_is_merely_read_only_is_copied(share: Callable[..., tuple[Any, Any]], tmp_path: Path) -> None:
+    kept = drawn(MLP)
+    weights = kept.params["dense_0/kernel"].astype(np.float32)
+    held, writable = share(weights.copy(), tmp_path / "weights")
+    network = wc.Subnetwork(MLP, {**kept.params, "dense_0/kernel": held}, kept.mask)
+    if isinstance(writable, np.ndarray) and not writable.flags.writeable:
+        writable.flags.writeable = True
+    before = hash(network)
+    writable[...] = 0
+    assert (network.params["dense_0/kernel"] == weights).all()
+    assert hash(network) == before
+
+
+def test_nothing_of_it_can_be_unlocked_or_exchanged_and_nothing_of_it_is_copied_again() -> None:
+    network = drawn(NORMED)
+    for tree in (network.params, network.mask, network.statistics):
+        assert tree is not None
+        for path, array in tree.items():
+            with pytest.raises(ValueError, match="WRITEABLE"):
+                array.flags.writeable = True
+            with pytest.raises(TypeError, match="does not support item assignment"):
+                tree[path] = array * 0  # type: ignore[index]
+    again = wc.Subnetwork(NORMED, network.params, network.mask, network.statistics)
+    assert again == network
+    assert all(again.params[path] is array for path, array in network.params.items())
+    assert pickle.loads(pickle.dumps(network)) == copy.deepcopy(network) == network

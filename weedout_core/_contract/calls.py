@@ -88,7 +88,7 @@ class AsArray(Protocol):
     def __call__(self, array: Any, /) -> Array:
         """An array of any framework on the device: floats in the backend's precision, integers as int32, words, bool.
 
-        One that is there already, of such a type, is not copied.
+        In memory that is not the caller's: what is written to the caller's array later does not show here.
         """
         ...
 

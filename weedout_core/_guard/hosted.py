@@ -71,19 +71,16 @@ def _torch_hosted(tensor: Any) -> np.ndarray:
 
 
 def frozen(value: Any) -> np.ndarray:
-    """:func:`hosted`, for keeping: a copy that nobody can write to, unless nobody can write to it as it is."""
+    """:func:`hosted`, for keeping: a copy in bytes of Python's, to which nobody can ever write; such a one stays.
+
+    An array that is merely read-only is another's memory, which can change: its flag can be set again, and a file, a
+    buffer or another framework may lie behind it.
+    """
     array = hosted(value)
-    if _is_frozen(array):
-        return array
-    kept = array.copy()
-    kept.flags.writeable = False
-    return kept
+    return array if _in_bytes(array) else np.ndarray(array.shape, array.dtype, buffer=array.tobytes())
 
 
-def _is_frozen(array: Any) -> bool:
-    """Whether neither an array nor any that it is a view of can be written to."""
+def _in_bytes(array: Any) -> bool:
     while isinstance(array, np.ndarray):
-        if array.flags.writeable:
-            return False
         array = array.base
-    return True
+    return isinstance(array, bytes)

@@ -16,7 +16,7 @@ from weedout_core._contract.record import Backend, check_layers, map_tree
 from weedout_core._guard.guarded import guarded
 from weedout_core._guard.kinds import Hosted
 from weedout_core._masks.plan import Sparsity
-from weedout_core._networks.examples import Examples, checked_examples
+from weedout_core._networks.examples import Examples, checked_examples, kept
 from weedout_core._networks.network import Network, check_normalised, initial_statistics, mask_space
 from weedout_core._phases.ask_tell import (
     Generation,
@@ -101,7 +101,7 @@ def search(
         SearchError: no candidate of a generation has a finite fitness.
     """
     check_parent(net)
-    examples = checked_examples(net, data)
+    examples = kept(checked_examples(net, data))
     check_scoring(net, config, len(examples.y))
     state = init(key, mask_space(net), sparsity, config)
     backend = load_backend(backend)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
+from types import MappingProxyType
 from typing import Annotated, Any, cast
 
 import numpy as np
@@ -76,10 +77,13 @@ class Subnetwork:
         checked_parameters(self.net, self.params)
         checked_network_masks(self.net, self.mask, leading=0)
         checked_statistics(self.net, self.statistics)
+        for name, tree in self._trees.items():
+            object.__setattr__(self, name, MappingProxyType(tree))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """To be pickled and copied: made anew, so that nobody can write to its arrays there either."""
-        return Subnetwork, (self.net, self.params, self.mask, self.statistics)
+        trees = {name: dict(tree) for name, tree in self._trees.items()}
+        return Subnetwork, (self.net, trees["params"], trees.get("mask"), trees.get("statistics"))
 
     @property
     def moving(self) -> Tree:
@@ -116,8 +120,7 @@ class Subnetwork:
         Raises:
             RunError: the file cannot be written, or the package safetensors is missing (the extra ``lab``).
         """
-        trees = {"params": self.params, "mask": self.mask, "statistics": self.statistics}
-        saving.write(path, self.net, {name: tree for name, tree in trees.items() if tree is not None})
+        saving.write(path, self.net, self._trees)
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> "Subnetwork":
@@ -131,6 +134,12 @@ class Subnetwork:
             return cls(net, **cast(dict[str, Any], trees))
         except (ConfigError, MaskError, TypeError) as error:
             raise RunError(f"{path} is damaged: its arrays are not those of its network ({error}).") from error
+
+    @property
+    def _trees(self) -> dict[str, Tree]:
+        """The arrays that it has, by field."""
+        trees = {"params": self.params, "mask": self.mask, "statistics": self.statistics}
+        return {name: tree for name, tree in trees.items() if tree is not None}
 
     @property
     def _sites(self) -> dict[str, np.ndarray]:
