@@ -45,13 +45,14 @@ def score_population(
     own: tuple[ParameterSpec, ...] = params if population.weight_keys is not None else ()
     # With weights of their own, candidates have nothing in common but the batch.
     head, rest = ((), net) if own else split_at_first_mask(net)
-    small = compact(rest, {} if population.plan is None else population.plan.counts)
+    counts = {} if population.plan is None else population.plan.counts
+    small = compact(rest, counts)
     examples = max(len(batch.x), 0 if batch.calibration is None else len(batch.calibration))
-    most = _chunk(place, small.net, bool(own or small.arrays), examples, scoring.chunk)
+    most = _together(place, small.net, bool(own or small.arrays), examples, scoring.chunk)
     turn = None
     if (engine or fastest_engine(place.device.type, products(small, bool(own)))) == "loop":
         turn = 1 if has_convolutions(rest) else _TURN
-    padded, chunk, together = sizes(place, population.size, most, turn)
+    padded, chunk, together = sizes(place, population.size, scoring.chunk, most, turn)
     # Before what is large and passing: between that, these few floats would leave gaps too small to be used again.
     parts = [torch.empty(together, dtype=torch.float32, device=place.device) for _ in range(padded // together)]
     with torch.no_grad(), precise(scoring.precision):
@@ -59,9 +60,11 @@ def score_population(
         place.sync()  # else it would be part of the first chunk's graph, and the second would compile anew
         for some in _slices(padded, chunk):
             masks = _masks(place, population, some)
+            indices = {site: kept_indices(masks[site], counts[site]) for site in small.sites}
             for few in _slices(some.stop - some.start, together):
                 candidates = slice(some.start + few.start, some.start + few.stop)
-                logits = _logits(place, small, start, params, population, candidates, _pick(masks, few))
+                keep = _pick(masks, few), _pick(indices, few)
+                logits = _logits(place, small, start, params, population.weight_keys, candidates, *keep)
                 parts[candidates.start // together].copy_(FITNESS[scoring.fitness](logits, batch.y))
             place.sync()
     return torch.cat(parts)[: population.size]
@@ -72,7 +75,7 @@ class Sizes(NamedTuple):
 
     Attributes:
         padded: candidates scored, so that turns divide them.
-        chunk: of how many the masks exist at once.
+        chunk: of how many the masks exist at once: on an accelerator drawing those of one takes as long as of many.
         turn: how many of these are scored together.
     """
 
@@ -81,16 +84,18 @@ class Sizes(NamedTuple):
     turn: int
 
 
-def sizes(place: Place, size: int, most: int, turn: int | None) -> Sizes:
-    """Cut up a population of this size, in chunks of at most so many; no turn: a chunk is scored together.
+def sizes(place: Place, size: int, chunk: int, most: int, turn: int | None) -> Sizes:
+    """Cut up a population of this size, in turns of at most ``most``; None: as few turns as there can be.
 
     All turns are as long, so that there is one program to compile, and a fitness does not depend on its neighbours.
+    Where operations are recorded, each turn of a chunk would be a program of its own.
     """
     most = min(most, place.padded(size))
     if turn is None:
-        turn = place.padded(-(-size // -(-size // most)))  # as few chunks as there can be, as small as they can be
+        turn = place.padded(-(-size // -(-size // most)))  # as few as there can be, as small as they can be
     turn = min(place.padded(turn), most)
-    return Sizes(-(-size // turn) * turn, most - most % turn, turn)
+    padded = -(-size // turn) * turn
+    return Sizes(padded, turn if place.recorded else max(turn, min(chunk, padded) // turn * turn), turn)
 
 
 class _Start(NamedTuple):
@@ -127,15 +132,14 @@ def _logits(
     small: CompactedNetwork,
     start: _Start,
     params: Any,
-    population: Population,
+    keys: Any,
     candidates: slice,
     masks: Mapping[str, Tensor],
+    indices: Mapping[str, Tensor],
 ) -> Tensor:
-    """Candidates' logits ``(R, examples, classes)``."""
-    counts = {} if population.plan is None else population.plan.counts
-    indices = {site: kept_indices(masks[site], counts[site]) for site in small.sites}
-    if population.weight_keys is not None:
-        weights = kept_normals(place.keys(population.weight_keys, candidates), params, small, indices)
+    """Candidates' logits ``(R, examples, classes)``. Keys: of their own weights, uint32 ``(m, 2)``."""
+    if keys is not None:
+        weights = kept_normals(place.keys(keys, candidates), params, small, indices)
     else:
         weights = gather_each(small, params, indices)
     layers, inputs, taken = small.net.layers, gather_masks(small, masks, indices), 1
@@ -152,7 +156,7 @@ def _masks(place: Place, population: Population, some: slice) -> dict[str, Tenso
     if population.plan is not None:
         return draw_masks(place, place.keys(population.mask_keys, some), population.plan)
     given: Mapping[str, Any] = population.masks or {}
-    return {site: place.spread(place.asarray(rows(mask, some))) for site, mask in given.items()}
+    return {site: place.spread(place.placed(rows(mask, some))) for site, mask in given.items()}
 
 
 def _pick(tree: Mapping[str, Tensor], few: slice) -> dict[str, Tensor]:
@@ -163,8 +167,8 @@ def _slices(length: int, step: int) -> Iterator[slice]:
     return (slice(start, min(start + step, length)) for start in range(0, length, step))
 
 
-def _chunk(place: Place, net: Network, own: bool, examples: int, chunk: int) -> int:
-    """A chunk whose activations and own weights (drawn or gathered) fit ``FLOATS``, a multiple of the devices.
+def _together(place: Place, net: Network, own: bool, examples: int, chunk: int) -> int:
+    """Of how many activations and own weights (drawn or gathered) fit ``FLOATS``, a multiple of the devices.
 
     A convolution takes the weights of one candidate at a time: where operations are recorded, a graph of several would
     be as many times as long.

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -441,19 +442,48 @@ def test_a_fitness_does_not_depend_on_who_is_scored_beside() -> None:
 
 
 @pytest.mark.parametrize("devices", [1, 3])
-def test_turns_divide_a_population_and_chunks_are_no_larger_than_allowed(devices: int) -> None:
+@pytest.mark.parametrize("recorded", [False, True])
+def test_turns_divide_chunks_and_populations_and_are_no_larger_than_allowed(devices: int, recorded: bool) -> None:
     from weedout_torch.devices import torch_place
     from weedout_torch.scoring import sizes
 
-    place = replace(torch_place("cpu", 1), devices=devices)
-    for size in (1, 2, 3, 7, 16, 100, 1000):
-        for most in {place.padded(one) for one in (1, 2, 5, 64, 2000)}:
-            for turn in (None, 1, 4):
-                padded, chunk, batch = sizes(place, size, most, turn)
-                assert padded % batch == 0
-                assert chunk % batch == 0
-                assert batch % devices == 0
-                assert batch <= chunk <= most
-                chunks = -(-size // chunk)
-                assert 0 <= padded - size < (batch if turn else chunks * devices), (size, most, turn)
-    assert sizes(replace(place, devices=1), 100, 60, None) == (100, 50, 50), "not 60 and 40, nor twice 60"
+    place = replace(torch_place("cpu", 1), devices=devices, recorded=recorded)
+    for size, asked, turn in product((1, 2, 3, 7, 16, 100, 1000), (1, 3, 64, 2000), (None, 1, 4)):
+        for most in {place.padded(min(asked, one)) for one in (1, 2, 5, 64, 2000)}:
+            padded, chunk, batch = sizes(place, size, asked, most, turn)
+            assert padded % batch == 0
+            assert chunk % batch == 0
+            assert batch % devices == 0
+            assert batch <= most
+            assert batch <= chunk <= max(batch, asked)
+            assert chunk == batch or not recorded
+            turns = -(-size // batch)
+            assert 0 <= padded - size < (batch if turn else turns * devices), (size, most, turn)
+    alone = replace(place, devices=1)
+    assert sizes(alone, 100, 100, 60, None)[::2] == (100, 50), "not 60 and 40, nor twice 60"
+    assert sizes(alone, 100, 100, 1, 1) == (100, 1 if recorded else 100, 1)
+
+
+def test_masks_of_many_candidates_are_drawn_together_though_they_are_scored_one_by_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from weedout_torch import scoring
+
+    backend, net = wc.load_backend("torch"), wc.wide_resnet(10, 1, 10, granularity="channel")
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((4, 32, 32, 3)).astype(np.float32), rng.integers(0, 10, 4)
+    drawn: list[int] = []
+
+    def counted(place: Any, keys: Any, plan: Any, draw: Any = scoring.draw_masks) -> Any:
+        drawn.append(len(keys))
+        return draw(place, keys, plan)
+
+    monkeypatch.setattr(scoring, "draw_masks", counted)
+    origins = [wc.backend.Origin(0, number) for number in range(12)]
+    population = wc.backend.draw_population(
+        wc.key(0), wc.mask_plan(wc.mask_space(net), 0.5), wc.SearchConfig(population=12), origins
+    )
+    weights = backend.initialise(net, wc.key(1))
+    chunks = [backend.to_numpy(backend.score(net, weights, population, x, y, chunk=chunk)) for chunk in (12, 5, 1)]
+    assert drawn == [12, 5, 5, 2, *[1] * 12]
+    assert all((one == chunks[0]).all() for one in chunks)
