@@ -1,10 +1,21 @@
-"""The user's optimizer in place of SGD: a function of the weights that gives one of ``torch.optim``."""
+"""The user's optimizer in place of SGD: a function of the weights that gives one of ``torch.optim``.
+
+An epoch is a function of its state, so an optimizer lives for an epoch, over one network's weights of their own shapes,
+and what it remembers from one epoch to the next is its ``state_dict``. What it keeps elsewhere would be lost, and is
+refused.
+"""
 
 import copy
-from collections.abc import Callable, Mapping
-from typing import Any
+import inspect
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any, NamedTuple
 
+import torch
+
+from weedout_core import Network
+from weedout_core.backend import hold_alike, holdings
 from weedout_core.errors import BackendError
+from weedout_core.nn import parameter_shapes
 from weedout_torch.devices import Tensor
 
 Parameters = Mapping[str, Tensor]
@@ -14,35 +25,185 @@ Factory = Callable[[list[Tensor]], Any]
 Update = Callable[[Parameters, Any, Parameters, float], tuple[dict[str, Tensor], Any]]
 
 
-def checked_factory(given: Any) -> Factory:
-    """What makes the user's optimizer, or BackendError where nothing can."""
-    if not callable(given):
-        raise BackendError(
-            "the torch backends train with what a function of the weights gives, such as lambda weights: "
-            f"torch.optim.Adam(weights); got {given!r}."
-        )
-    return given
+class Memory(NamedTuple):
+    """What one network's optimizer is between two epochs: the options it was made with, and its ``state_dict``."""
+
+    options: Hashable
+    state: Any
 
 
-def check_states(states: Any, networks: int) -> None:
-    """Raise BackendError unless there is a state of an optimizer for each network."""
-    if not isinstance(states, list) or len(states) != networks:
+def first_memory(factory: Any, net: Network, params: Parameters) -> Memory:
+    """What the user's optimizer remembers before its first step. Raises BackendError where it cannot train."""
+    weights = _weights(net, params)
+    optimizer = _made(factory, weights)
+    return Memory(_options(optimizer, weights), copy.deepcopy(optimizer.state_dict()))
+
+
+def check_memories(memories: Any, networks: int) -> None:
+    """Raise BackendError unless there is a memory of an optimizer for each network."""
+    given = isinstance(memories, list) and len(memories) == networks
+    if not given or not all(isinstance(one, Memory) for one in memories):
         raise BackendError("the state must be one that train_init gave for this plan; its optimizer is another.")
 
 
-def of_users(factory: Factory) -> Update:
-    """A step of one network's optimizer of ``torch.optim``, on copies: nothing handed in is changed."""
+class Learner:
+    """One network's optimizer for an epoch. Nothing handed in is changed."""
 
-    def update(params: Parameters, states: Any, gradient: Parameters, rate: float) -> Any:
-        del rate  # it has its own
-        new = {path: value.detach().clone() for path, value in params.items()}
-        optimizer = factory(list(new.values()))
-        optimizer.load_state_dict(copy.deepcopy(states[0]))
-        for path, value in new.items():
-            value.grad = gradient[path]
-        optimizer.step()
-        for value in new.values():
-            value.grad = None
-        return new, [optimizer.state_dict()]
+    def __init__(self, factory: Factory, net: Network, params: Parameters, memory: Memory) -> None:
+        self._factory, self._net, self._options = factory, net, memory.options
+        self._weights, self._optimizer = self._again(params, memory.state)
 
-    return update
+    @property
+    def params(self) -> dict[str, Tensor]:
+        """The weights, with their leading axis."""
+        return {path: weight.detach().unsqueeze(0) for path, weight in self._weights.items()}
+
+    def update(self, _params: Parameters, state: Any, gradient: Parameters, _rate: float) -> Any:
+        """A step, at the optimizer's own rate."""
+        for path, weight in self._weights.items():
+            weight.grad = _laid_out_as(weight, gradient[path].squeeze(0))
+        try:
+            self._optimizer.step()
+        except Exception as error:
+            raise BackendError(f"{_named(self._optimizer)} cannot take a step: {_said(error)}.") from error
+        for weight in self._weights.values():
+            weight.grad = None
+        return self.params, state
+
+    def memory(self) -> Memory:
+        """What is remembered. Raises BackendError where the optimizer keeps something else."""
+        state = copy.deepcopy(self._optimizer.state_dict())
+        weights, again = self._again(self.params, state)
+        known = [(self._optimizer, again), *zip(self._weights.values(), weights.values(), strict=True)]
+        kept, found = _kept(self._optimizer), _kept(again)
+        if lost := [name for name in {**kept, **found} if not hold_alike(kept.get(name), found.get(name), known)]:
+            raise BackendError(
+                f"{_named(self._optimizer)} keeps something in {', '.join(lost)} that is not in its state_dict(), and "
+                "would be lost from epoch to epoch (a scheduler, a counter, what a hook remembers). Keep it in the "
+                "optimizer's state or param_groups."
+            )
+        return Memory(self._options, state)
+
+    def _again(self, params: Parameters, state: Any) -> tuple[dict[str, Tensor], Any]:
+        """The optimizer as it remembers itself, over copies of the weights."""
+        weights = _weights(self._net, params)
+        optimizer = _made(self._factory, weights)
+        if _options(optimizer, weights) != self._options:
+            raise BackendError(
+                f"optimizer must be a function that gives the same optimizer each time; the options of "
+                f"{_named(optimizer)} have changed since training began. Change them in its param_groups."
+            )
+        try:
+            optimizer.load_state_dict(copy.deepcopy(state))
+        except Exception as error:
+            raise BackendError(
+                f"a new {_named(optimizer)} cannot take the state_dict() of the one before it: {_said(error)}."
+            ) from error
+        return weights, optimizer
+
+
+def _weights(net: Network, params: Parameters) -> dict[str, Tensor]:
+    """One network's weights as it has them alone, in its own order: copies without the leading axis."""
+    return {
+        path: torch.nn.Parameter(params[path].detach().squeeze(0).clone(memory_format=torch.contiguous_format))
+        for path in parameter_shapes(net)
+    }
+
+
+def _made(factory: Any, weights: Parameters) -> Any:
+    """The user's optimizer over these weights, or BackendError where it cannot train them."""
+    before = {path: weight.detach().clone() for path, weight in weights.items()}
+    if not callable(factory):
+        raise BackendError(f"{_NEEDED}; got {factory!r}.")
+    try:
+        optimizer: Any = factory(list(weights.values()))
+    except Exception as error:
+        raise BackendError(f"{_NEEDED}; the function given fails: {_said(error)}.") from error
+    if not all(hasattr(optimizer, name) for name in ("step", "state_dict", "load_state_dict", "param_groups")):
+        raise BackendError(f"{_NEEDED}; the function given gives {optimizer!r}.")
+    trained = [weight for group in optimizer.param_groups for weight in group["params"]]
+    if not trained or not {*map(id, trained)} <= {*map(id, weights.values())}:
+        raise BackendError(f"{_NEEDED}; the {_named(optimizer)} that the function gives is over other tensors.")
+    _check_step(optimizer)
+    if any(not torch.equal(_bits(weight), _bits(before[path])) for path, weight in weights.items()):
+        raise BackendError("optimizer must be a function that leaves the weights it is handed as they are.")
+    return optimizer
+
+
+_NEEDED = (
+    "the torch backends train with an optimizer that a function of the weights gives, such as lambda weights: "
+    "torch.optim.Adam(weights)"
+)
+
+
+def _check_step(optimizer: Any) -> None:
+    """Raise BackendError where a step needs more than the gradient of each weight, as a dense tensor."""
+    step = inspect.signature(getattr(type(optimizer), "step", lambda self: None))  # an instance's own is a wrapper's
+    rest = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    parameters = [one for one in step.parameters.values() if one.kind not in rest]
+    needed = [one.name for one in parameters[1:] if one.default is one.empty]
+    if needed:
+        raise BackendError(
+            f"the step of {_named(optimizer)} needs {', '.join(needed)}, and training has gradients alone to give. "
+            "Take an optimizer whose step() needs nothing."
+        )
+    if isinstance(optimizer, torch.optim.SparseAdam):
+        raise BackendError("SparseAdam takes sparse gradients alone, and those here are dense. Take torch.optim.Adam.")
+    if any(group.get("differentiable") for group in optimizer.param_groups):
+        raise BackendError("differentiable=True is for gradients of the training itself, which nobody takes here.")
+
+
+def _options(optimizer: Any, weights: Parameters) -> Hashable:
+    return holdings(optimizer.param_groups, list(weights.values()))
+
+
+def _kept(optimizer: Any) -> dict[str, Any]:
+    """All that an optimizer holds, by attribute: of its state the kinds alone, as ``state_dict`` has the numbers."""
+    torchs = _names_of_torch(type(optimizer))
+    attributes = {name: value for name, value in vars(optimizer).items() if name not in torchs}
+    # Hooks have other numbers each time.
+    hooks = {name: list(value.values()) for name, value in vars(optimizer).items() if name.endswith("_hooks")}
+    return {**attributes, **hooks, "state": _kinds(vars(optimizer).get("state"))}
+
+
+def _kinds(state: Any) -> Any:
+    """A tree with the types of tensors in the place of tensors."""
+    if isinstance(state, Tensor) and not isinstance(state, torch.nn.Parameter):
+        return (str(state.dtype), tuple(state.shape), str(state.device))
+    if isinstance(state, Mapping):
+        return {name: _kinds(value) for name, value in state.items()}
+    return [_kinds(value) for value in state] if isinstance(state, list | tuple) else state
+
+
+def _names_of_torch(kind: type) -> set[str]:
+    """What PyTorch's own code calls the private attributes in which it counts for itself, such as what it warned of."""
+    functions = [
+        inspect.unwrap(one)
+        for base in kind.__mro__
+        if base.__module__.startswith("torch.")
+        for one in vars(base).values()
+        if callable(one)
+    ]
+    names = {name for one in functions if hasattr(one, "__code__") for name in one.__code__.co_names}
+    return {name for name in names if name.startswith("_")}
+
+
+def _laid_out_as(weight: Tensor, gradient: Tensor) -> Tensor:
+    """The gradient with the strides of its weight: fused kernels take both as they lie in memory."""
+    if gradient.stride() == weight.stride():
+        return gradient
+    return torch.empty_like(weight, requires_grad=False).copy_(gradient)
+
+
+def _bits(weight: Tensor) -> Tensor:
+    return weight.detach().view(torch.int32)
+
+
+def _named(optimizer: Any) -> str:
+    return type(optimizer).__name__
+
+
+def _said(error: Exception) -> str:
+    """What an error says, as a part of a sentence."""
+    lines: Sequence[str] = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].rstrip(".")

@@ -33,7 +33,7 @@ from weedout_core.nn import BatchNorm, every_layer
 from weedout_torch.batches import crop_images
 from weedout_torch.devices import Place, Tensor
 from weedout_torch.network import forward, has_convolutions, nth
-from weedout_torch.optimizers import Update, check_states, checked_factory, of_users
+from weedout_torch.optimizers import Learner, Update, check_memories, first_memory
 from weedout_torch.precision import precise
 
 Parameters = Mapping[str, Tensor]
@@ -42,14 +42,11 @@ _FUSED = ("cpu", "cuda")  # where PyTorch has SGD as one kernel; without momentu
 
 
 def train_init(place: Place, net: Network, plan: TrainPlan, keys: Any, params: Any, statistics: Any) -> TrainState:
-    """The state before epoch 0 of R networks; an optimizer of the user's has one ``state_dict`` a network."""
+    """The state before epoch 0 of R networks; an optimizer of the user's has one ``Memory`` a network."""
     if plan.optimizer is None:
         optimizer: Any = {path: torch.zeros_like(value) for path, value in params.items()}
     else:
-        networks = [nth(params, r) for r in range(len(keys))]
-        optimizer = [
-            checked_factory(plan.optimizer)([value.clone() for value in one.values()]).state_dict() for one in networks
-        ]
+        optimizer = [first_memory(plan.optimizer, net, nth(params, r)) for r in range(len(keys))]
     place.sync()
     return TrainState(keys, 0, params, statistics, optimizer)
 
@@ -66,7 +63,7 @@ def train_epoch(
 ) -> tuple[TrainState, EpochResult]:
     """One epoch over ``x[batches.order]``."""
     if plan.optimizer is not None:
-        check_states(state.optimizer, len(state.keys))
+        check_memories(state.optimizer, len(state.keys))
     # What was made in inference mode cannot be learnt, nor remembered for a gradient.
     state = state._replace(params=map_tree(place.placed, state.params))
     masks = None if masks is None else map_tree(place.placed, masks)
@@ -106,8 +103,9 @@ def _epoch(
     momentum = {layer.name: layer.momentum for layer in every_layer(net.layers) if isinstance(layer, BatchNorm)}
     rates = learning_rates(plan.config, plan.steps)[state.epoch * plan.steps :][: plan.steps]
     params, running, optimizer = state.params, state.statistics, state.optimizer
-    if plan.optimizer is not None:
-        update = of_users(checked_factory(plan.optimizer))
+    theirs = None if plan.optimizer is None else Learner(plan.optimizer, net, params, optimizer[0])
+    if theirs is not None:
+        params, update = theirs.params, theirs.update
     elif place.device.type in _FUSED and plan.config.momentum:
         params, optimizer = _owned(params), _owned(optimizer)
         update = _fused_sgd(net, plan.config, params, optimizer)
@@ -123,6 +121,7 @@ def _epoch(
             running = _moved(running, taken, momentum)
             shown.append(of_step)
             place.sync()
+        optimizer = optimizer if theirs is None else [theirs.memory()]
     loss, correct, lowest = (torch.stack(of_steps, dim=1) for of_steps in zip(*shown, strict=True))
     # A logit of −∞ is no finite loss, though cross-entropy would have it so; every other one that is not finite is NaN.
     result = EpochResult(torch.where(lowest.isfinite(), loss, torch.nan), correct)

@@ -50,8 +50,12 @@ def train(
         key: from ``wc.key``; it decides the order of the data.
         config: the configuration.
         test: a split to measure after every epoch, or None.
-        optimizer: the backend's own optimizer in place of SGD (JAX: an optax ``GradientTransformation``; PyTorch: a
-            function of the weights that gives one of ``torch.optim``).
+        optimizer: the backend's own optimizer in place of SGD. JAX: an optax ``GradientTransformation``, whose update
+            needs gradient, state and weights alone. PyTorch: a function of the weights, a list in the order of
+            ``wc.nn.parameter_shapes``, that gives an optimizer of ``torch.optim`` over them or some of them; it is
+            called anew for each epoch, and what the optimizer remembers must be in its ``state_dict``. Each network
+            has its own, over weights of their own shapes, as the network is computed: compacted where
+            ``config.compaction`` is.
         on_epoch: called after each epoch.
         resume: the same training after some of its epochs; it goes on from there. It is the same where network, data
             and key are, and the configuration but for epochs, learning rate and schedule: they may be others that
