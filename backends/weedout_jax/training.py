@@ -3,14 +3,13 @@
 SGD is written out as a function of its state, so that its velocities are those of every backend.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Hashable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax import lax
 from jax.sharding import Mesh
 
@@ -21,18 +20,19 @@ from weedout_core.backend import (
     TrainPlan,
     TrainState,
     decayed_paths,
+    holdings,
     learning_rates,
     negative_cross_entropy,
     predictions,
     sgd_step,
 )
-from weedout_core.errors import BackendError
 from weedout_core.nn import BatchNorm, every_layer
 from weedout_jax.batch_norm import running
 from weedout_jax.batches import crop_images
 from weedout_jax.devices import everywhere, gather, platform, put, share
 from weedout_jax.layers import Arithmetic, products_of
 from weedout_jax.network import each_network, forward
+from weedout_jax.optimizers import Update, check_holds, first_state, of_users
 
 
 class Learner(NamedTuple):
@@ -54,16 +54,7 @@ def init_optimizer(plan: TrainPlan, params: Any) -> Any:
     """Velocities 0, or the state of the user's optimizer."""
     if plan.optimizer is None:
         return jax.tree.map(jnp.zeros_like, params)
-    return jax.vmap(checked_optimizer(plan.optimizer).init)(params)
-
-
-def checked_optimizer(given: Any) -> optax.GradientTransformation:
-    """The user's optimizer, or BackendError where it is none of optax's."""
-    if not callable(getattr(given, "init", None)) or not callable(getattr(given, "update", None)):
-        raise BackendError(
-            f"the jax backend trains with an optax GradientTransformation, such as optax.adam(1e-3); got {given!r}."
-        )
-    return given
+    return first_state(plan.optimizer, params)
 
 
 def train_epoch(
@@ -76,11 +67,14 @@ def train_epoch(
     learner = Learner(state.params, state.statistics, state.optimizer)
     # Bound to the same devices in each epoch: else the second would compile again.
     placed = put((learner, masks, x, y, batches, rates), everywhere(mesh))
-    learner, result = epoch(*placed, mesh=mesh, net=net, plan=plan)
+    holds = () if plan.optimizer is None else holdings(plan.optimizer)
+    learner, result = epoch(*placed, mesh=mesh, net=net, plan=plan, holds=holds)
+    if plan.optimizer is not None:
+        check_holds(plan.optimizer, holds)
     return TrainState(state.keys, state.epoch + 1, *learner), result
 
 
-@partial(jax.jit, static_argnames=("mesh", "net", "plan"))
+@partial(jax.jit, static_argnames=("mesh", "net", "plan", "holds"))
 def epoch(
     learner: Learner,
     masks: Any,
@@ -92,9 +86,14 @@ def epoch(
     mesh: Mesh,
     net: Network,
     plan: TrainPlan,
+    holds: tuple[Hashable, ...] = (),
 ) -> tuple[Learner, EpochResult]:
-    """The program. Learner, masks and batches have a leading axis R."""
-    update = _sgd(net, plan.config) if plan.optimizer is None else _theirs(checked_optimizer(plan.optimizer))
+    """The program. Learner, masks and batches have a leading axis R.
+
+    ``holds``: all that the user's optimizer holds, so that one which was changed is compiled anew.
+    """
+    del holds
+    update = _sgd(net, plan.config) if plan.optimizer is None else of_users(plan.optimizer)
 
     def one(learner: Learner, masks: Any, batches: Batches) -> Any:
         def step(learner: Learner, shown: tuple[Batches, jax.Array]) -> tuple[Learner, EpochResult]:
@@ -134,22 +133,10 @@ def _moved(net: Network, before: Mapping[str, Any], taken: Mapping[str, Any]) ->
     return after
 
 
-Update = Callable[[Any, Any, Any, jax.Array], tuple[Any, Any]]
-
-
 def _sgd(net: Network, config: TrainConfig) -> Update:
     decayed = decayed_paths(net, config)
 
     def update(params: Any, velocity: Any, gradient: Any, rate: jax.Array) -> Any:
         return sgd_step(params, velocity, gradient, rate, decayed, config)
-
-    return update
-
-
-def _theirs(transformation: optax.GradientTransformation) -> Update:
-    def update(params: Any, state: Any, gradient: Any, rate: Any) -> Any:
-        del rate  # it has its own
-        updates, state = transformation.update(gradient, state, params)
-        return optax.apply_updates(params, updates), state
 
     return update

@@ -1,0 +1,241 @@
+"""A user's own optax optimizers: each sees one network's weights, and acts as it is when an epoch begins."""
+
+import inspect
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import pytest
+
+import weedout_core as wc
+from tests.conformance.connected import connected
+
+jax = pytest.importorskip("jax", reason="JAX is not installed: pip install 'weedout-core[jax]'")
+optax = pytest.importorskip("optax", reason="optax is not installed: pip install 'weedout-core[jax]'")
+
+NET = wc.mlp(8, (8,), 4)
+CONFIG = wc.TrainConfig(epochs=2, batch_size=8)
+KEYS = list(wc.random.split(wc.key(0), 2))
+
+#: What stands for an argument that has no default.
+GIVEN: dict[str, Any] = {
+    "learning_rate": 0.01, "step_size": 0.01, "clipping": 0.1, "max_norm": 0.5, "max_delta": 0.01, "threshold": 0.01,
+    "decay": 0.9, "eta": 0.01, "gamma": 0.55, "key": 0, "seed": 0, "max_consecutive_errors": 2, "sync_period": 2,
+    "slow_step_size": 0.5, "step_size_fn": lambda count: 0.1 / (count + 1), "f": lambda updates, params: updates,
+    "l2_norm_clip": 1.0, "noise_multiplier": 1.0, "measure_name": "norm", "measure": optax.global_norm, "measures": {},
+    "should_transform_fn": lambda step: step == 0, "mask": {path: path.endswith("kernel") for path in
+    wc.nn.parameter_shapes(NET)}, "freeze_mask": {path: path.endswith("bias") for path in wc.nn.parameter_shapes(NET)},
+    "param_labels": {path: path.rpartition("/")[2] for path in wc.nn.parameter_shapes(NET)},
+    "transforms": {"kernel": optax.adam(0.01), "bias": optax.sgd(0.01)},
+    "max_backtracking_steps": 3, "max_linesearch_steps": 3,
+}  # fmt: skip
+GIVEN |= dict.fromkeys(
+    ("inner", "optimizer", "adv_optimizer", "base_optimizer", "fast_optimizer", "tx", "opt"), optax.adam(0.01)
+)
+
+
+def constructors() -> dict[str, Callable[..., Any]]:
+    """Every public function of optax that gives a transformation."""
+    found: dict[str, Callable[..., Any]] = {}
+    for module in (optax, import_module("optax.contrib")):
+        for name, one in vars(module).items():
+            if inspect.isfunction(one) and not name.startswith("_"):
+                given = inspect.signature(one).return_annotation
+                if inspect.isclass(given) and issubclass(given, optax.GradientTransformation):
+                    found[f"{module.__name__}.{name}"] = one
+    return found
+
+
+CONSTRUCTORS = constructors()
+
+
+def made(name: str) -> Any:
+    constructor = CONSTRUCTORS[name]
+    needed = [
+        one.name
+        for one in inspect.signature(constructor).parameters.values()
+        if one.default is one.empty and one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
+    ]
+    parts = {"optax.named_chain": (("one", optax.adam(0.01)),), "optax.chain": (optax.adam(0.01),)}.get(name, ())
+    needed += {*inspect.signature(constructor).parameters} & {"key"} - {*needed}
+    return constructor(*parts, **{one: GIVEN[one] for one in needed})
+
+
+def trees(seed: int, count: int) -> Any:
+    rng = np.random.default_rng(seed)
+    shapes = wc.nn.parameter_shapes(NET)
+    return {path: rng.standard_normal((count, *shape)).astype(np.float32) for path, shape in shapes.items()}
+
+
+def plan(optimizer: Any) -> wc.backend.TrainPlan:
+    return wc.backend.train_plan(CONFIG, 16, optimizer)
+
+
+def begun(optimizer: Any, params: Any) -> Any:
+    backend = connected("jax")
+    params = {path: backend.asarray(value) for path, value in params.items()}
+    return backend.train_init(NET, plan(optimizer), np.stack(KEYS), params, {}).optimizer
+
+
+def trained(optimizer: Any, *which: int, **more: Any) -> Any:
+    backend = connected("jax")
+    drawn = [backend.initialise(NET, key) for key in KEYS]
+    networks = [wc.Subnetwork(NET, {path: backend.to_numpy(value) for path, value in one.items()}) for one in drawn]
+    rng = np.random.default_rng(0)
+    data = rng.standard_normal((16, 8)).astype(np.float32), rng.integers(0, 4, 16)
+    return wc.train_together(
+        [networks[r] for r in which], data, backend=backend, keys=[KEYS[r] for r in which], config=CONFIG,
+        optimizer=optimizer, **more,
+    )  # fmt: skip
+
+
+def test_the_list_is_of_optimizers() -> None:
+    assert {"optax.adam", "optax.lars", "optax.lamb", "optax.adafactor", "optax.contrib.muon"} <= {*CONSTRUCTORS}
+    assert len(CONSTRUCTORS) > 80
+
+
+@pytest.mark.parametrize("name", sorted(CONSTRUCTORS))
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_each_network_learns_as_it_does_with_optax_alone_or_is_refused_before_any_work(name: str) -> None:
+    """Side by side, as on an accelerator: rules that look at all weights look at one network's."""
+    of_users = import_module("weedout_jax.optimizers").of_users
+    transformation = made(name)
+    params, gradients = trees(0, 2), [trees(seed, 2) for seed in (1, 2)]
+    alone: list[Any] = []
+    try:
+        for r in range(2):
+            mine = {path: jax.numpy.asarray(value[r]) for path, value in params.items()}
+            state = transformation.init(mine)
+            for gradient in gradients:
+                one = {path: jax.numpy.asarray(value[r]) for path, value in gradient.items()}
+                updates, state = transformation.update(one, state, mine)
+                assert all(updates[path].shape == value.shape for path, value in mine.items())
+                mine = optax.apply_updates(mine, updates)
+            alone.append(mine)
+    except Exception:
+        with pytest.raises(wc.errors.BackendError, match=r"optimizer must (take a step|give an update)"):
+            begun(transformation, params)
+        return
+    state, step, together = begun(transformation, params), jax.jit(jax.vmap(of_users(transformation))), params
+    for gradient in gradients:
+        together, state = step(together, state, gradient, np.zeros(2, np.float32))
+    for path, value in together.items():
+        for r in range(2):
+            # Two steps, compiled and not, of up to a hundred roundings each where a matrix is made orthogonal. A norm
+            # over both networks would be another by a factor of about √2.
+            np.testing.assert_allclose(value[r], alone[r][path], rtol=1e-3, atol=1e-5, err_msg=f"{path} of {r}")
+
+
+@pytest.mark.parametrize("name", ["adafactor", "lamb", "lars", "adam with the norm of all"])
+def test_together_is_alone(name: str) -> None:
+    clipped = optax.chain(optax.clip_by_global_norm(0.1), optax.adam(0.01))
+    optimizer = clipped if " " in name else getattr(optax, name)(0.01)
+    together = trained(optimizer, 0, 1)
+    for r in range(2):
+        (alone,) = trained(optimizer, r)
+        np.testing.assert_array_equal(together[r].losses, alone.losses)
+        for path, value in alone.network.params.items():
+            np.testing.assert_array_equal(together[r].network.params[path], value, err_msg=f"{path} of network {r}")
+
+
+RATE = {"of the module": 0.1}
+
+
+class Mine:
+    """An optimizer of somebody's, who changes it."""
+
+    rate = 0.1
+
+    def __init__(self) -> None:
+        self.schedule = {"rate": 0.1}
+        self.factor = np.ones(3)
+
+    def init(self, params: Any) -> Any:
+        return ()
+
+    def update(self, updates: Any, state: Any, params: Any = None) -> Any:
+        rate = -self.rate * self.schedule["rate"] * float(self.factor[0]) * RATE["of the module"]
+        return jax.tree.map(lambda update: rate * update, updates), state
+
+
+def spoil_attribute(mine: Mine) -> None:
+    mine.rate = 2.0
+
+
+def spoil_inside(mine: Mine) -> None:
+    mine.schedule["rate"] = 2.0
+
+
+def spoil_array(mine: Mine) -> None:
+    mine.factor[0] = 20.0
+
+
+def spoil_module(_: Mine) -> None:
+    RATE["of the module"] = 2.0
+
+
+def spoil_class(_: Mine) -> None:
+    Mine.rate = 2.0
+
+
+@pytest.mark.parametrize("closed", [False, True])
+@pytest.mark.parametrize("spoil", [spoil_attribute, spoil_inside, spoil_array, spoil_module, spoil_class])
+def test_an_optimizer_that_was_changed_acts_as_it_is(spoil: Callable[[Mine], None], closed: bool) -> None:
+    mine = Mine()
+    # A record of functions that close over the object, as optax's do.
+    optimizer = optax.chain(optax.GradientTransformation(mine.init, lambda *all: mine.update(*all))) if closed else mine
+    (before,), (again,) = trained(optimizer, 0), trained(optimizer, 0)
+    try:
+        spoil(mine)
+        (after,), (midway,) = trained(optimizer, 0), trained(optimizer, 0)
+    finally:
+        RATE["of the module"], Mine.rate = 0.1, 0.1
+    np.testing.assert_array_equal(before.losses, again.losses)
+    np.testing.assert_array_equal(after.losses, midway.losses)
+    assert before.losses[0] == after.losses[0]
+    assert (before.losses[1:] != after.losses[1:]).all(), "the change has no effect"
+
+
+class Counting(Mine):
+    """Counts its steps where no state looks: once, when they are compiled."""
+
+    def update(self, updates: Any, state: Any, params: Any = None) -> Any:
+        self.schedule["rate"] /= 2
+        return super().update(updates, state, params)
+
+
+class Growing(Mine):
+    def update(self, updates: Any, state: Any, params: Any = None) -> Any:
+        return updates, (*state, jax.numpy.zeros(()))
+
+
+class Spread(Mine):
+    def update(self, updates: Any, state: Any, params: Any = None) -> Any:
+        return jax.tree.map(lambda update: update.sum(axis=0), updates), state
+
+
+class Bare(Mine):
+    def init(self, params: Any) -> Any:
+        raise RuntimeError("no start.")
+
+
+BEFORE: dict[str, tuple[Any, str]] = {
+    "constructor": (optax.adam, r"such as optax.adam\(1e-3\); got <function adam"),
+    "number": (3, "got 3"),
+    "counts": (Counting(), "Counting changed itself while its step was compiled"),
+    "grows": (Growing(), "leave the structure of its state; this one fails: "),
+    "spreads": (Spread(), r"an update of each weight's shape; for .* of shape \(.*\) it gives \("),
+    "no start": (Bare(), "this one fails: no start"),
+    "line search": (optax.lbfgs(), "missing 3 required keyword-only arguments: 'value', 'grad', and 'value_fn'"),
+    "plateau": (
+        import_module("optax.contrib").reduce_on_plateau(),
+        "missing 1 required keyword-only argument: 'value'",
+    ),
+}
+
+
+@pytest.mark.parametrize(("optimizer", "text"), BEFORE.values(), ids=BEFORE)
+def test_what_cannot_train_is_refused_before_any_work(optimizer: Any, text: str) -> None:
+    with pytest.raises(wc.errors.BackendError, match=text):
+        begun(optimizer, trees(0, 2))
