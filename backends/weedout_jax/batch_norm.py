@@ -30,17 +30,22 @@ def batch_norm(
     scale, bias = params[f"{layer.name}/scale"], params[f"{layer.name}/bias"]
     if not isinstance(source, int):
         mean, variance = source[f"{layer.name}/mean"], source[f"{layer.name}/variance"]
-        return _normalised(h - mean, variance, scale, bias, layer.epsilon), {}
+        return _normalised(h - mean, _sound(variance, mean), scale, bias, layer.epsilon), {}
     grouped = h.reshape(source, -1, *h.shape[1:])
     axes = tuple(range(1, grouped.ndim - 1))
     mean = jnp.mean(grouped, axes, keepdims=True)
     centred = grouped - mean
     variance = jnp.mean(lax.square(centred), axes, keepdims=True)
-    y = _normalised(centred, variance, scale, bias, layer.epsilon)
+    y = _normalised(centred, _sound(variance, mean), scale, bias, layer.epsilon)
     taken = {"mean": mean, "variance": variance}
     return y.reshape(h.shape), {
         f"{layer.name}/{name}": jnp.mean(value.reshape(source, -1), axis=0) for name, value in taken.items()
     }
+
+
+def _sound(variance: jax.Array, mean: jax.Array) -> jax.Array:
+    """The variance; NaN where it is none, or the mean is not finite: 1/√∞ = 0, and a ReLU, would hide it."""
+    return jnp.where((variance >= 0) & jnp.isfinite(variance) & jnp.isfinite(mean), variance, jnp.nan)
 
 
 def _normalised(centred: jax.Array, variance: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float) -> Any:

@@ -35,9 +35,14 @@ def batch_norm(
     return y, {f"{layer.name}/mean": mean.detach(), f"{layer.name}/variance": variance.detach()}
 
 
+def _sound(variance: Tensor, mean: Tensor) -> Tensor:
+    """The variance; NaN where it is none, or the mean is not finite: 1/√∞ = 0, and a ReLU, would hide it."""
+    return torch.where((variance >= 0) & variance.isfinite() & mean.isfinite(), variance, torch.nan)
+
+
 def _normalised(h: Tensor, mean: Tensor, variance: Tensor, scale: Tensor, bias: Tensor, epsilon: float) -> Tensor:
     """With statistics, γ and β ``(channels,)`` or ``(R, channels)``."""
-    factor = scale / torch.sqrt(variance + epsilon)
+    factor = scale / torch.sqrt(_sound(variance, mean) + epsilon)
     return torch.addcmul(_beside(bias - mean * factor, h), h, _beside(factor, h))
 
 
@@ -50,7 +55,8 @@ def _all_groups(h: Tensor, groups: int, scale: Tensor, bias: Tensor, epsilon: fl
     grouped = h.reshape(len(h), groups, -1, *h.shape[2:])
     axes = tuple(range(2, grouped.ndim - 1))
     variance, mean = torch.var_mean(grouped, dim=axes, correction=0, keepdim=True)
-    y = (grouped - mean) * (_beside(scale, grouped) / torch.sqrt(variance + epsilon)) + _beside(bias, grouped)
+    factor = _beside(scale, grouped) / torch.sqrt(_sound(variance, mean) + epsilon)
+    y = (grouped - mean) * factor + _beside(bias, grouped)
     of_groups = (len(h), groups, h.shape[-1])
     return y.reshape(h.shape), mean.reshape(of_groups).mean(dim=1), variance.reshape(of_groups).mean(dim=1)
 
@@ -81,7 +87,10 @@ def _by_kernel(x: Tensor, scale: Tensor, bias: Tensor, epsilon: float) -> tuple[
     values = x.numel() // x.shape[-1]
     # The kernel gives the unbiased variance, of which there is none for a single value.
     biased = variance * ((values - 1) / values) if values > 1 else torch.zeros_like(variance)
-    return y.movedim(1, -1), mean, biased
+    finite = (mean + biased).isfinite()
+    # The kernel divides by an infinite deviation too, and gives 0.
+    y = y.movedim(1, -1) if finite.all() else y.movedim(1, -1) * torch.where(finite, 1.0, torch.nan)
+    return y, mean, biased
 
 
 class _ByProducts(torch.autograd.Function):
@@ -92,7 +101,7 @@ class _ByProducts(torch.autograd.Function):
         mean = _mean(x)
         centred = x - mean
         variance = _mean(centred * centred)
-        inverse = torch.rsqrt(variance + epsilon)
+        inverse = torch.rsqrt(_sound(variance, mean) + epsilon)
         ctx.save_for_backward(centred, scale, inverse)
         ctx.mark_non_differentiable(mean, variance)
         return torch.addcmul(bias, centred, scale * inverse), mean, variance

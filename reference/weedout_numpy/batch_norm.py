@@ -24,9 +24,15 @@ def moments(x: Batch) -> tuple[Channels, Channels]:
     return mean, ((x - mean) ** 2).mean(axis=over)
 
 
+def deviation(mean: Channels, variance: Channels, epsilon: float) -> Channels:
+    """√(σ² + ε); NaN where σ² is no variance or μ is not finite: divided by √∞ all is 0, and looks like a number."""
+    sound = (variance >= 0) & np.isfinite(variance) & np.isfinite(mean)
+    return np.sqrt(np.where(sound, variance, np.nan) + epsilon)
+
+
 def normalise(x: Batch, mean: Channels, variance: Channels, scale: Channels, bias: Channels, epsilon: float) -> Batch:
     """x̂ = (x − μ) / √(σ² + ε), y = γ x̂ + β (algorithm 1)."""
-    return scale * ((x - mean) / np.sqrt(variance + epsilon)) + bias
+    return scale * ((x - mean) / deviation(mean, variance, epsilon)) + bias
 
 
 def batch_norm(x: Batch, scale: Channels, bias: Channels, epsilon: float, groups: int) -> Batch:
@@ -57,15 +63,13 @@ def group_norm_gradient(x: Batch, scale: Channels, epsilon: float, gradient: Bat
     over = tuple(range(x.ndim - 1))
     n = x.size // len(scale)
     mean, variance = moments(x)
-    deviation = np.sqrt(variance + epsilon)
-    normal = (x - mean) / deviation  # x̂
+    sigma = deviation(mean, variance, epsilon)
+    normal = (x - mean) / sigma  # x̂
 
     normal_gradient = gradient * scale  # ∂L/∂x̂ = ∂L/∂y γ
-    variance_gradient = (normal_gradient * (x - mean)).sum(axis=over) * (-1 / 2) * deviation**-3  # ∂L/∂σ²
-    mean_gradient = -normal_gradient.sum(axis=over) / deviation + variance_gradient * (-2 / n) * (x - mean).sum(
-        axis=over
-    )
-    x_gradient = normal_gradient / deviation + variance_gradient * 2 * (x - mean) / n + mean_gradient / n
+    variance_gradient = (normal_gradient * (x - mean)).sum(axis=over) * (-1 / 2) * sigma**-3  # ∂L/∂σ²
+    mean_gradient = -normal_gradient.sum(axis=over) / sigma + variance_gradient * (-2 / n) * (x - mean).sum(axis=over)
+    x_gradient = normal_gradient / sigma + variance_gradient * 2 * (x - mean) / n + mean_gradient / n
     return x_gradient, (gradient * normal).sum(axis=over), gradient.sum(axis=over)
 
 

@@ -88,7 +88,7 @@ def relu_gradient(x: Batch, gradient: Batch) -> Batch:
 
 
 def max_pool(x: Images, window: int) -> Images:
-    """y[i, j] = max_{p,q} x[w·i + p, w·j + q], channel by channel: the largest in windows side by side."""
+    """y[i, j] = max_{p,q} x[w·i + p, w·j + q], channel by channel: the largest in windows side by side; NaN is."""
     y = x[:, ::window, ::window]
     for _, _, rows, columns in window_positions(window, window, y):
         y = np.maximum(y, x[:, rows, columns])
@@ -100,7 +100,8 @@ def max_pool_gradient(x: Images, window: int, gradient: Images) -> Images:
     y = max_pool(x, window)
     x_gradient, found = np.zeros(x.shape), np.zeros(y.shape, dtype=bool)
     for _, _, rows, columns in window_positions(window, window, y):
-        largest = (x[:, rows, columns] == y) & ~found
+        seen = x[:, rows, columns]
+        largest = ((seen == y) | np.isnan(seen)) & ~found
         x_gradient[:, rows, columns] = np.where(largest, gradient, 0.0)
         found |= largest
     return x_gradient

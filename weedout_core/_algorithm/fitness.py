@@ -59,11 +59,13 @@ def accuracy(logits: Floats, labels: Integers, axis: ClassAxis = -1) -> Any:
 def predictions(logits: Floats, axis: ClassAxis = -1) -> Any:
     """The lowest class with the largest logit: float ``(*batch, classes)`` → int32 ``(*batch,)``; ``axis`` as above.
 
-    Written out because ``argmax`` of ties and NaN differs between libraries. A row of NaN gives ``classes``.
+    Written out because ``argmax`` of ties and NaN differs between libraries, and so does the maximum where there is a
+    NaN. A row with a NaN gives ``classes``.
     """
     xp = array_namespace(logits)
     classes = _classes(logits, axis, xp.int32)
-    best = logits == xp.max(logits, axis=axis, keepdims=True)
+    numbers = xp.logical_not(xp.any(xp.isnan(logits), axis=axis, keepdims=True))
+    best = (logits == xp.max(logits, axis=axis, keepdims=True)) & numbers
     return xp.min(xp.where(best, classes, xp.full_like(classes, logits.shape[axis])), axis=axis)
 
 
