@@ -81,6 +81,30 @@ def test_what_does_not_fit_is_refused_when_it_is_made(
         wc.Subnetwork(**{"net": MLP, "params": drawn(MLP).params, **change})
 
 
+def test_a_negative_variance_is_refused_wherever_statistics_are_handed_in(tmp_path: Path) -> None:
+    network, backend = drawn(NORMED), wc.load_backend("numpy")
+    path = next(path for path in network.moving if path.endswith("/variance"))
+    for value in (-1e-6, -np.inf):
+        wrong = np.array(network.moving[path])
+        wrong[-1] = value
+        statistics, x, y = {**network.moving, path: wrong}, np.zeros((2, 4, 4, 3)), np.arange(2)
+        masks = {site: mask[None] for site, mask in (network.mask or {}).items()}
+        calls: list[Callable[[], Any]] = [
+            lambda: wc.Subnetwork(NORMED, network.params, network.mask, statistics),  # noqa: B023
+            lambda: backend.apply(NORMED, network.params, x, network.mask, statistics),  # noqa: B023
+            lambda: backend.score(NORMED, network.params, masks, x, y, statistics=statistics),  # noqa: B023
+        ]
+        for call in calls:
+            with pytest.raises(
+                wc.errors.ConfigError, match=rf"^statistics must have variances of at least 0; .*'{path}'"
+            ):
+                call()
+    whole = np.where(np.arange(len(wrong)) > 0, 0.0, -0.0).astype(wrong.dtype)
+    network = wc.Subnetwork(NORMED, network.params, network.mask, {**network.moving, path: whole})
+    network.save(tmp_path / "one.safetensors")
+    assert_same(wc.Subnetwork.load(tmp_path / "one.safetensors"), network)
+
+
 def test_it_is_read_only_and_leaves_what_it_was_handed_writeable() -> None:
     params = {path: np.array(value) for path, value in drawn(MLP).params.items()}
     network = wc.Subnetwork(MLP, params)

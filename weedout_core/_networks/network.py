@@ -170,6 +170,7 @@ def checked_parameters(net: Network, params: Any, name: str = "params", *leading
 def checked_statistics(net: Network, statistics: Any, *leading: int) -> None:
     """Raise ConfigError unless statistics are {path: array} with the network's paths, and leading axes and shapes.
 
+    In NumPy, their variances are looked at too: none is negative.
     None is for networks without batch normalisation: what a trained network computes is nothing without its own.
     """
     wanted = {path: (*leading, *value.shape) for path, value in initial_statistics(net).items()}
@@ -179,6 +180,14 @@ def checked_statistics(net: Network, statistics: Any, *leading: int) -> None:
             "(trained.network.statistics), or wc.nn.initial_statistics(net) for weights that are not trained."
         )
     _check_tree("statistics", wanted, {} if statistics is None else statistics)
+    for path, value in cast(Mapping[str, Any], statistics or {}).items():
+        # What lies on a device is not fetched; there a negative variance gives NaN.
+        lowest = np.min(value) if path.endswith("/variance") and type(value) is np.ndarray else 0
+        if lowest < 0:
+            raise ConfigError(
+                f"statistics must have variances of at least 0; got {lowest:.3g} in {path!r}. Hand in those that "
+                "training gave."
+            )
 
 
 def _check_tree(name: str, shapes: Mapping[str, Shape], tree: Any) -> None:
