@@ -47,6 +47,67 @@ def test_inputs_that_are_not_finite_are_an_error_that_names_the_example(bad: flo
         checked_inputs(NET, x)
 
 
+BEYOND = r"inputs must be within float32's range, ±3\.4e38; example 1 has a value beyond it\. Scale them"
+INEXACT = r"integer inputs must be exact in float32, .* ±2\^24 are; example 1 has one that is not\. Scale them"
+ALL_ZERO = r"inputs must not all be 0 in float32; the largest here is 5\.0e-60\. Scale them"
+#: By what they say, inputs that would be others in float32: the last one is.
+OTHERS_IN_FLOAT32 = [
+    (BEYOND, np.array(1e39)),
+    (BEYOND, np.array(-1e300)),
+    (BEYOND, np.array(1e39, np.longdouble)),
+    (INEXACT, np.array(2**24 + 1)),
+    (INEXACT, np.array(-(2**24) - 1, np.int32)),
+    (INEXACT, np.array(2**24 + 1, np.uint32)),
+    (INEXACT, np.array(2**63 - 1, np.int64)),
+    (INEXACT, np.array(2**64 - 1, np.uint64)),
+]
+
+
+def with_last(value: np.ndarray) -> np.ndarray:
+    x = X.astype(value.dtype)
+    x[-1, -1] = value
+    return x
+
+
+@pytest.mark.parametrize(
+    ("said", "x"),
+    [*((said, with_last(value)) for said, value in OTHERS_IN_FLOAT32), (ALL_ZERO, 1e-60 * X)],
+)
+def test_inputs_that_would_be_others_in_float32_are_an_error_wherever_they_are_taken(said: str, x: np.ndarray) -> None:
+    backend, key = wc.load_backend("numpy"), wc.key(0)
+    network = wc.draw_control(NET, sparsity=0.5, backend=backend, key=key).network
+    masks = {site: mask[None] for site, mask in (network.mask or {}).items()}
+    for call in (
+        lambda: wc.search(NET, (x, Y), sparsity=0.5, backend=backend, key=key),
+        lambda: wc.train(network, (x, Y), backend=backend, key=key),
+        lambda: wc.train(network, (X, Y), backend=backend, key=key, test=(x, Y)),
+        lambda: wc.evaluate(network, (x, Y), backend=backend),
+        lambda: backend.apply(NET, network.params, x, network.mask),
+        lambda: backend.score(NET, network.params, masks, x, Y),
+    ):
+        with pytest.raises(wc.errors.DataError, match=said):
+            call()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(np.array(value, dtype) for dtype in ("int32", "int64", "uint64") for value in (2**24, 2**25, 2**30)),
+        np.array(-(2**63)), np.array(3e38), np.array(1e-60), np.array(255, np.uint8), np.array(65504, np.float16),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_inputs_that_are_the_same_in_float32_are_taken(value: np.ndarray) -> None:
+    """One that is too small among others is 0."""
+    x = with_last(value)
+    taken = checked_inputs(NET, x)
+    np.testing.assert_array_equal(taken.astype(np.longdouble), x.astype(np.longdouble))
+
+
+def test_inputs_of_zeros_are_taken() -> None:
+    assert not checked_inputs(NET, np.zeros((2, 3))).any()
+
+
 @pytest.mark.parametrize("y", [[0], [0, 1, 1], [[0], [1]], [0.0, 1.0], [True, False], ["0", "1"]])
 def test_labels_that_are_not_one_integer_an_example_are_an_error(y: list[object]) -> None:
     with pytest.raises(wc.errors.DataError, match=r"labels must be integers of shape \(2,\), one an example; got "):

@@ -27,7 +27,7 @@ def kept(examples: Examples) -> Examples:
 
 
 def checked_inputs(net: Network, x: Any) -> np.ndarray:
-    """Inputs as a NumPy array, or DataError if their shape does not fit or a value is not finite."""
+    """Inputs as a NumPy array, or DataError if their shape does not fit or a value is none in float32."""
     x = _NUMBERS("inputs", x)
     if x.shape[1:] != net.input_shape or len(x) == 0:
         channels = " They look channels first: move the channels to the end." if _channels_first(net, x) else ""
@@ -37,9 +37,37 @@ def checked_inputs(net: Network, x: Any) -> np.ndarray:
     if x.dtype.kind not in "fiu":
         raise DataError(f"inputs must be real numbers; got dtype {x.dtype}.")
     if not np.isfinite(x).all():
-        bad = int(np.flatnonzero(~np.isfinite(x).reshape(len(x), -1).all(axis=1))[0])
-        raise DataError(f"inputs must be finite; example {bad} has NaN or infinity.")
-    return x if x.dtype.kind == "f" else x.astype(np.float32)
+        raise DataError(f"inputs must be finite; example {_first(~np.isfinite(x))} has NaN or infinity.")
+    narrow = _in_float32(x)
+    return x if x.dtype.kind == "f" else narrow
+
+
+def _in_float32(x: np.ndarray) -> np.ndarray:
+    """Inputs as backends compute with them, or DataError where they would be others there."""
+    narrow = x.astype(np.float32, copy=False)
+    if x.dtype.kind == "f" and x.itemsize > narrow.itemsize:
+        beyond = ~np.isfinite(narrow)
+        if beyond.any():
+            raise DataError(
+                f"inputs must be within float32's range, ±3.4e38; example {_first(beyond)} has a value beyond it. "
+                "Scale them, for example to mean 0 and variance 1."
+            )
+        if x.any() and not narrow.any():
+            raise DataError(
+                f"inputs must not all be 0 in float32; the largest here is {np.abs(x).max():.1e}. Scale them, for "
+                "example to mean 0 and variance 1."
+            )
+    if x.dtype.kind in "iu" and x.itemsize > 2 and (inexact := narrow.astype(x.dtype) != x).any():
+        raise DataError(
+            f"integer inputs must be exact in float32, as all within ±2^24 are; example {_first(inexact)} has one that "
+            "is not. Scale them, for example to mean 0 and variance 1."
+        )
+    return narrow
+
+
+def _first(bad: np.ndarray) -> int:
+    """The first example with a value that is bad: bool ``(examples, ...)``."""
+    return int(np.flatnonzero(bad.reshape(len(bad), -1).any(axis=1))[0])
 
 
 def _channels_first(net: Network, x: np.ndarray) -> bool:
