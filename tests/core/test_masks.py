@@ -4,6 +4,7 @@ import math
 import warnings
 import zlib
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -93,18 +94,44 @@ def test_the_removed_count_is_the_sparsity_rounded_half_up(sparsity: float, node
     ("nodes", "sparsity", "kept"),
     [
         (10, 0.0, 10),
-        (10, 0.04, 10),
         (10, 0.05, 9),  # floor(0.5 + 0.5) = 1 is removed: a half goes up
         (10, 0.25, 7),
         (512, 0.8, 102),  # floor(409.6 + 0.5) = 410 are removed
         (64, 0.2, 51),
         (1, 0.0, 1),
-        (1, 0.49, 1),
         (2, 0.5, 1),
     ],
 )
 def test_counts_by_hand(nodes: int, sparsity: float, kept: int) -> None:
     assert wc.mask_plan({"a": (nodes,)}, sparsity).kept == {"a": kept}
+
+
+NONE_REMOVED = r"^sparsity .* removes none of the {} nodes: .* 0 at each\. Raise it, or take larger layers\.$"
+
+
+@pytest.mark.parametrize(("nodes", "sparsity"), [(10, 0.04), (1, 0.49), (10, {"a": 0.04})])
+def test_a_sparsity_that_removes_nothing_is_warned_of(nodes: int, sparsity: Any) -> None:
+    with pytest.warns(wc.WeedoutWarning, match=NONE_REMOVED.format(nodes)) as said:
+        plan = wc.mask_plan({"a": (nodes,)}, sparsity)
+    assert plan.kept == {"a": nodes}
+    assert len(said) == 1
+
+
+def test_a_search_and_a_control_warn_of_it_once() -> None:
+    net = wc.mlp(2, (10, 8), 2)
+    asked: Any = {"sparsity": 0.04, "backend": "numpy", "key": wc.key(0)}
+    for call in (lambda: wc.search(net, (np.eye(2), np.arange(2)), **asked), lambda: wc.draw_control(net, **asked)):
+        with pytest.warns(wc.WeedoutWarning, match=NONE_REMOVED.format(18)) as said:
+            call()
+        assert len(said) == 1
+
+
+@pytest.mark.parametrize("sparsity", [0.0, {"a": 0.0, "b": 0.0}, {"a": 0.0, "b": 0.5}, {"a": 0.04, "b": 0.5}, 0.05])
+def test_one_that_removes_a_node_or_is_0_is_not(sparsity: Any) -> None:
+    """A warning is an error here. Under Bernoulli sampling candidates differ, and some may lose a node."""
+    for sampling in ("exact", "bernoulli"):
+        wc.mask_plan({"a": (10,), "b": (10,)}, sparsity, sampling)
+    wc.mask_plan({"a": (10,)}, 0.04, "bernoulli")
 
 
 @pytest.mark.parametrize("sampling", ["exact", "bernoulli"])

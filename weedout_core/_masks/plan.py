@@ -108,17 +108,28 @@ def mask_plan(space: Space, sparsity: Sparsity, sampling: Sampling = "exact") ->
         sampling: "exact" or "bernoulli".
     Raises:
         ConfigError: a sparsity is out of range, a site has none or is unknown, or two sites share a CRC-32.
+    Warns:
+        WeedoutWarning: all nodes of a site would be removed; or a sparsity above 0 removes no node at all.
     """
     per_site = dict(sparsity) if isinstance(sparsity, Mapping) else dict.fromkeys(space, sparsity)
     if set(per_site) != set(space):
         raise ConfigError(f"per-site sparsity must name the sites {sorted(space)}; got {sorted(per_site)}.")
     check_codes(tuple(space))
-    return MaskPlan(tuple(_site_plan(site, shape, per_site[site], sampling) for site, shape in space.items()))
+    plan = MaskPlan(tuple(_site_plan(site, shape, per_site[site], sampling) for site, shape in space.items()))
+    nothing = not any(_removed(per_site[site.site], site.nodes) for site in plan.sites)
+    if nothing and any(per_site.values()) and sampling == "exact":
+        warnings.warn(
+            f"sparsity {shown(sparsity)} removes none of the {plan.nodes} nodes: of n nodes of a site "
+            "floor(sparsity × n + 1/2) are removed, which is 0 at each. Raise it, or take larger layers.",
+            WeedoutWarning,
+            stacklevel=3,
+        )
+    return plan
 
 
 def _site_plan(site: str, shape: tuple[int, ...], sparsity: float, sampling: Sampling) -> SitePlan:
     nodes = math.prod(shape)
-    kept = nodes - math.floor(sparsity * nodes + 0.5)
+    kept = nodes - _removed(sparsity, nodes)
     if kept < 1:
         warnings.warn(
             f"sparsity {sparsity} would remove all {nodes} nodes of site {site!r}; one is kept.",
@@ -127,6 +138,10 @@ def _site_plan(site: str, shape: tuple[int, ...], sparsity: float, sampling: Sam
         )
     bound = None if sampling == "exact" else min(max(math.floor((1 - sparsity) * 2**32 + 0.5), 1), 2**32) - 1
     return SitePlan(site, shape, path_code(site), max(kept, 1), bound)
+
+
+def _removed(sparsity: float, nodes: int) -> int:
+    return math.floor(sparsity * nodes + 0.5)
 
 
 def site_mask(bits: Any, site: SitePlan) -> Any:
