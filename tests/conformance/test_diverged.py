@@ -70,6 +70,8 @@ def with_value(network: wc.Subnetwork, tree: str, path: str, value: float, chann
 def test_no_weight_and_no_statistic_hides(name: str, value: float) -> None:
     """Each array, with one channel that is not finite: no accuracy, no loss, no prediction."""
     trees = [("params", path) for path in START.params] + [("statistics", path) for path in START.moving]
+    if value == -math.inf:  # as a variance it is refused
+        trees = [(tree, path) for tree, path in trees if not path.endswith("/variance")]
     broken = [with_value(START, tree, path, value) for tree, path in trees]
     *found, whole = wc.evaluate_together([*broken, START], TEST, backend=connected(name))
     assert whole.not_finite == 0, "beside them"
@@ -147,7 +149,38 @@ def test_a_last_step_that_diverges_shows_in_what_follows_it(name: str) -> None:
     (epoch,) = trained.history
     assert (epoch.not_finite, math.isfinite(epoch.loss), math.isnan(epoch.test_accuracy)) == (0, True, True)
     assert trained.diverged
-    assert wc.evaluate(trained.network, data, backend=backend).not_finite == 12
+    assert epoch.test_not_finite == wc.evaluate(trained.network, data, backend=backend).not_finite == 12
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_weights_that_are_finite_and_give_no_finite_logits_show_in_a_test_split(name: str) -> None:
+    """Without one nothing was computed with them yet: an evaluation shows it."""
+    backend, net = connected(name), wc.mlp(2, (32, 32), 2)
+    config = dataclasses.replace(ONE_STEP, learning_rate=1e140 if name == "numpy" else 1e20)
+    start, data = wc.Subnetwork(net, initial(net)), (X[:, 0, 0], Y % 2)
+    tested = wc.train(start, data, backend=backend, key=KEY, config=config, test=data)
+    alone = wc.train(start, data, backend=backend, key=KEY, config=config)
+    assert all(np.isfinite(value).all() for value in tested.network.params.values())
+    assert math.isfinite(tested.losses[0])
+    found = wc.evaluate(tested.network, data, backend=backend).not_finite
+    assert found > 0
+    assert (tested.diverged, tested.history[0].test_not_finite) == (True, found)
+    assert math.isnan(tested.history[0].test_accuracy)
+    assert (alone.diverged, alone.history[0].test_not_finite) == (False, 0)
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_an_infinite_weight_behind_a_relu_is_no_test_accuracy(name: str) -> None:
+    """Loss and logits are finite; an evaluation and an epoch say the same of it."""
+    backend, net = connected(name), wc.mlp(2, (8,), 2)
+    broken = with_value(wc.Subnetwork(net, initial(net)), "params", "dense_0/bias", -math.inf)
+    data = (X[:, 0, 0], Y % 2)
+    trained = wc.train(broken, data, backend=backend, key=KEY, config=ONE_STEP, test=data)
+    (epoch,) = trained.history
+    assert math.isfinite(epoch.loss)
+    assert math.isnan(epoch.test_accuracy)
+    assert epoch.test_not_finite == wc.evaluate(trained.network, data, backend=backend).not_finite == 12
+    assert trained.diverged
 
 
 @pytest.mark.parametrize("name", BACKENDS)

@@ -25,7 +25,8 @@ def trained(epochs: int) -> wc.Trained:
         {path: value + 1 for path, value in wc.nn.initial_statistics(NET).items()},
     )
     history = tuple(
-        wc.Epoch(epoch + 1, rng.random(), rng.random(), np.nan if epoch else 0.5, epoch) for epoch in range(epochs)
+        wc.Epoch(epoch + 1, rng.random(), rng.random(), np.nan if epoch else 0.5, epoch, 2 * epoch)
+        for epoch in range(epochs)
     )
     config = wc.TrainConfig(epochs=9, schedule="step", step_epochs=(2, epochs + 2), learning_rate=1 / 3)
     began = wc.Beginning("net", "params", "mask", "statistics", "x", "y", (2**32 - 1, epochs), False, config)
@@ -173,10 +174,10 @@ def test_a_checkpoint_of_another_version_is_named_so(tmp_path: Path) -> None:
     store, warnings = checkpoints(tmp_path), list[str]()
     store.offer(lambda: progress(1), None)
     file = store.path / "000001.json"
-    file.write_bytes(file.read_bytes().replace(b'"format": 4', b'"format": 3'))
+    file.write_bytes(file.read_bytes().replace(b'"format": 5', b'"format": 4'))
     assert checkpoints(tmp_path, warnings).latest() is NOTHING
     assert len(warnings) == 1
-    assert "must have format 4; got 3: another version wrote it" in warnings[0]
+    assert "must have format 5; got 4: another version wrote it" in warnings[0]
 
 
 def test_a_damaged_checkpoint_that_cannot_be_deleted_is_one_sentence(

@@ -177,29 +177,30 @@ def _epoch(task: _Training, state: TrainState, result: EpochResult) -> list[tupl
     losses = task.backend.to_numpy(result.loss).astype(np.float64)
     right = task.backend.to_numpy(result.correct).astype(np.float64).mean(axis=1) / task.plan.batch_size
     return [
-        (loss, _record(state.epoch, loss, float(train_accuracy), float(test_accuracy)))
-        for loss, train_accuracy, test_accuracy in zip(losses, right, _tested(task, state), strict=True)
+        (loss, _record(state.epoch, loss, float(train_accuracy), *tested))
+        for loss, train_accuracy, tested in zip(losses, right, _tested(task, state), strict=True)
     ]
 
 
-def _record(epoch: int, losses: np.ndarray, train_accuracy: float, test_accuracy: float) -> Epoch:
+def _record(epoch: int, losses: np.ndarray, train_accuracy: float, test_accuracy: float, lost: int) -> Epoch:
     """What an epoch showed of a network. Steps whose loss is not finite are counted, and are in no mean."""
     not_finite = int(np.count_nonzero(~np.isfinite(losses)))
     loss, train_accuracy = (math.nan, math.nan) if not_finite else (float(losses.mean()), train_accuracy)
-    return Epoch(epoch, loss, train_accuracy, test_accuracy, not_finite)
+    return Epoch(epoch, loss, train_accuracy, test_accuracy, not_finite, lost)
 
 
-def _tested(task: _Training, state: TrainState) -> np.ndarray:
-    """The test accuracy of each network; NaN without a test split, and where what it is measured by is not finite."""
+def _tested(task: _Training, state: TrainState) -> list[tuple[float, int]]:
+    """Of each network the test accuracy, and the examples that are not finite; NaN and 0 without a test split."""
     if task.test is None:
-        return np.full(len(task.keys), math.nan)
-    backend = task.backend
+        return [(math.nan, 0)] * len(task.keys)
+    backend, y = task.backend, task.test.y
     logits = backend.predict(task.sparse.net, state.params, state.statistics, task.sparse.masks, task.test.x)
     logits = backend.to_numpy(logits)
-    # An infinite variance makes every activation that it divides 0, and the logits look fine.
-    finite = np.array([all_finite(tree) for tree in task.sparse.kept(backend, state.statistics)])
-    right = np.mean(predictions(logits) == task.test.y, axis=-1)
-    return np.where(finite & np.isfinite(logits).all(axis=(1, 2)), right, math.nan)
+    # What is not finite in a weight or a statistic, a ReLU may keep from the logits.
+    kept = task.sparse.kept(backend, {**state.params, **state.statistics})
+    finite = np.isfinite(logits).all(axis=-1) & np.array([[all_finite(tree)] for tree in kept])
+    right, lost = np.mean(predictions(logits) == y, axis=-1), np.count_nonzero(~finite, axis=-1)
+    return [(math.nan if out else float(part), int(out)) for part, out in zip(right, lost, strict=True)]
 
 
 def _fetched(task: _Training, state: TrainState, shown: Sequence[_Shown]) -> tuple[Trained, ...]:

@@ -19,9 +19,10 @@ class Epoch(NamedTuple):
         loss: mean cross-entropy over the epoch's batches, each before its update, nats; NaN where ``not_finite`` is
             above 0.
         train_accuracy: over the same batches, in [0, 1]; NaN where ``loss`` is.
-        test_accuracy: after the epoch, in [0, 1]; NaN without a test split, and where a logit of it or a running
-            statistic is not finite.
+        test_accuracy: after the epoch, in [0, 1]; NaN without a test split, and where ``test_not_finite`` is above 0.
         not_finite: the steps of the epoch whose loss is NaN or infinite.
+        test_not_finite: after the epoch, the examples of the test split that are not finite, counted as those of an
+            ``Evaluation`` are; 0 without a test split.
     """
 
     epoch: NonNegative
@@ -29,6 +30,7 @@ class Epoch(NamedTuple):
     train_accuracy: Number
     test_accuracy: Number
     not_finite: NonNegative
+    test_not_finite: NonNegative = 0
 
 
 @by_content
@@ -53,6 +55,11 @@ class Trained(NamedTuple):
     def diverged(self) -> bool:
         """Whether a step's loss was not finite, or a weight or running statistic that its mask leaves is not.
 
-        Such a network has learnt nothing that an accuracy could measure. Lower the learning rate.
+        Or, where there was a test split, a logit of it after the last epoch. Such a network has learnt nothing that an
+        accuracy could measure. Lower the learning rate.
+
+        A loss is from before its step's update. Without a test split nothing was computed after the last one, and the
+        weights may be finite that no longer give finite logits: ``Evaluation.not_finite`` shows that.
         """
-        return not (np.isfinite(self.losses).all() and is_finite(self.network))
+        lost = self.history[-1].test_not_finite if self.history else 0
+        return bool(lost or not np.isfinite(self.losses).all() or not is_finite(self.network))

@@ -181,7 +181,10 @@ def result_row(sparsity: float, cell: Cell, trained: Trained, train: Evaluation,
 
 def curve_row(sparsity: float, cell: Cell, epoch: Epoch) -> CurveRow:
     """The cell's row of an epoch in curves.csv."""
-    return CurveRow(sparsity, cell.arm, cell.repeat, *epoch)
+    return CurveRow(
+        sparsity, cell.arm, cell.repeat, epoch.epoch, epoch.loss, epoch.train_accuracy, epoch.test_accuracy,
+        epoch.not_finite,
+    )  # fmt: skip
 
 
 def search_row(sparsity: float, repeat: int, found: Generation) -> SearchRow:

@@ -22,7 +22,7 @@ from weedout_core.lab.experiment.so_far import NOTHING, Fetch, GroupProgress
 from weedout_core.lab.files import make_folder, read_file, remove_folder, write_file
 from weedout_core.nn import network_from_json, network_to_json
 
-_FORMAT = 4
+_FORMAT = 5
 
 
 _KEPT = 2
