@@ -15,7 +15,7 @@ from weedout_core._networks.architectures import mlp, vgg, wide_resnet
 from weedout_core._networks.cost import Costs, costs
 from weedout_core._networks.network import Network, mask_space
 from weedout_core._phases.ask_tell import Generation
-from weedout_core._phases.beginning import Beginning
+from weedout_core._phases.beginning import Beginning, SearchBeginning
 from weedout_core._phases.control import RandomControl, draw_control
 from weedout_core._phases.evaluation import Evaluation, evaluate, evaluate_together
 from weedout_core._phases.learning_phase import train, train_together
@@ -37,6 +37,7 @@ __all__ = [
     "Generation",
     "Network",
     "RandomControl",
+    "SearchBeginning",
     "SearchConfig",
     "SearchResult",
     "Subnetwork",

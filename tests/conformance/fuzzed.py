@@ -45,8 +45,9 @@ def library(backend: wc.backend.Backend) -> dict[str, Call]:
     params = {path: backend.to_numpy(value) for path, value in backend.initialise(NET, KEY).items()}
     network = wc.Subnetwork(NET, params, masks)
     state = wc.ask_tell.init(KEY, SPACE, 0.5, SEARCH)
-    after, generation = wc.ask_tell.tell(state, np.arange(3.0))
-    trained = wc.train(network, (X, Y), backend=backend, key=KEY, config=TRAIN)
+    after, _ = wc.ask_tell.tell(state, np.arange(3.0))
+    searched = wc.search(NET, (X, Y), sparsity=0.5, backend=backend, key=KEY, config=SEARCH)
+    trained = wc.train(network, (X, Y), backend=backend, key=KEY, config=TRAIN, test=(X, Y))
     words, logits = wc.random.bits(KEY, 5), np.random.default_rng(1).normal(size=(2, 12, 3))
     small = wc.compact(NET, {"hidden_0": 3})
     learned = {path: np.ones((2, 2)) for path in ("a/kernel", "a/bias")}
@@ -70,7 +71,7 @@ def library(backend: wc.backend.Backend) -> dict[str, Call]:
         "wc.search": Call(
             wc.search,
             {"net": NET, **on_split, "sparsity": 0.5, "key": KEY, "config": SEARCH, "on_generation": do_nothing,
-             "scored": (generation.fitness,)},
+             "scored": searched.history[:1]},
         ),
         "wc.train": Call(
             wc.train,

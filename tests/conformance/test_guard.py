@@ -96,7 +96,7 @@ TAKEN = {
 }
 #: Made by the library alone, or a part of one that is taken.
 GIVEN_ONLY = {"Choice", "Evaluation", "RandomControl", "SearchResult", "EpochResult", "Examples"}
-PARTS = {"Generation", "Epoch", "Origin", "Beginning", "ProcessSetting"}
+PARTS = {"Generation", "Epoch", "Origin", "Beginning", "SearchBeginning", "ProcessSetting"}
 #: Fields that only the backend or the user knows.
 OPAQUE = {("TrainPlan", "optimizer"), ("TrainState", "optimizer")}
 

@@ -146,6 +146,7 @@ OTHERS: dict[str, tuple[str, dict[str, Any]]] = {
     "x": ("x", {"data": (X_MOVED, Y)}),
     "y": ("y", {"data": (X, np.where(np.arange(30) == 29, 1 - Y, Y))}),
     "order of the data": ("x", {"data": (X[ORDER], Y[ORDER])}),
+    "test split": ("test", {"test": (X, Y)}),
     "fewer data": ("x", {"data": (X[:-1], Y[:-1])}),
     "key": ("key", {"key": wc.key(24)}),
     "high word of the key": ("key", {"key": wc.key(23 + 2**32)}),
@@ -158,7 +159,7 @@ def test_the_resume_of_another_training_is_refused_by_name(what: str) -> None:
     was = cut().began
     began = train(**other, config=dataclasses.replace(CONFIG, **IDLE)).began
     shown = [
-        f"({', '.join(map(str, value))})" if name == "key" else f"SHA-256 {value[:12]}…"
+        f"SHA-256 {value[:12]}…" if isinstance(value, str) else repr(value)
         for value in (getattr(was, name), getattr(began, name))
     ]
     assert shown[0] != shown[1]
@@ -238,6 +239,39 @@ def test_a_cosine_is_not_prolonged() -> None:
     assert str(caught.value) == said("epochs", 2, 4)
     nothing_done = train(config=prolonged(cosine, 0))
     assert_same(train(nothing_done, config=prolonged(cosine, 4)), train(config=prolonged(cosine, 4)))
+
+
+@pytest.mark.parametrize("name", ["learning_rate", "schedule", "warmup_epochs"])
+def test_what_changed_the_rates_is_named_where_the_epochs_are_others_too(name: str) -> None:
+    """More epochs alone would be the same training."""
+    other = dataclasses.replace(CONFIG, epochs=5, **OTHER_CONFIG[name])
+    assert refused(config=other) == said(name, repr(getattr(CONFIG, name)), repr(getattr(other, name)))
+
+
+def changed(trained: wc.Trained) -> dict[str, wc.Trained]:
+    """A training with each of its parts another one."""
+    network, history, began = trained.network, trained.history, trained.began
+    other_mask = dataclasses.replace(network, mask={"hidden": np.arange(6) % 3 != 1})
+    networks = {name: dataclasses.replace(network, **{name: moved(getattr(network, name))}) for name in NUMBERS}
+    return {name: trained._replace(network=one) for name, one in {**networks, "mask": other_mask}.items()} | {
+        "velocity": trained._replace(velocity=moved(trained.velocity)),
+        "losses": trained._replace(losses=trained.losses + 1),
+        "history": trained._replace(history=(history[0]._replace(test_accuracy=0.5), *history[1:])),
+        "began": trained._replace(began=began._replace(config=dataclasses.replace(began.config, epochs=5))),
+        "seal": trained._replace(seal="another"),
+    }
+
+
+NUMBERS = ("params", "statistics")
+
+
+@pytest.mark.parametrize("name", [*NUMBERS, "mask", *wc.Trained._fields[1:]])
+def test_what_was_changed_since_is_not_resumed(name: str) -> None:
+    """Nothing was: what is put together again from the same parts."""
+    trained = cut()
+    assert_same(train(trained._replace(network=dataclasses.replace(trained.network))), train())
+    with pytest.raises(wc.errors.ConfigError, match=r"^resume must be (as training gave it; its network,|this tr)"):
+        train(changed(trained)[name])
 
 
 @pytest.mark.parametrize("place", [0, 1])

@@ -72,7 +72,7 @@ def test_a_search_goes_on_from_every_cut(backend: wc.backend.Backend, name: str)
     for cut in range(len(whole.history) + 1):
         sizes.clear()
         seen: list[wc.Generation] = []
-        scored = [generation.fitness for generation in whole.history[:cut]]
+        scored = whole.history[:cut]
         resumed = wc.search(
             net, (X, Y), sparsity=0.5, backend=counting(backend, sizes), key=KEY, config=options, scored=scored,
             on_generation=seen.append,
@@ -83,26 +83,136 @@ def test_a_search_goes_on_from_every_cut(backend: wc.backend.Backend, name: str)
         assert [generation.generation for generation in seen] == list(range(cut, len(whole.history)))
 
 
-def test_generations_that_were_scored_decide_what_comes(backend: wc.backend.Backend) -> None:
-    """What is handed in is believed: another fitness elects another elite."""
-    first = np.asarray([0.0, 0.0, 0.0, 0.0, 0.0, 1.0])
-    result = wc.search(NET, (X, Y), sparsity=0.5, backend=backend, key=KEY, config=config(), scored=[first])
-    assert result.history[0].elite == wc.backend.Origin(0, 5)
-    assert result.history[0].best == 1.0
+def found(**other: Any) -> wc.SearchResult:
+    """A search; one thing of what it is handed may be another."""
+    given: dict[str, Any] = GIVEN | other
+    return wc.search(given.pop("net"), given.pop("data"), backend=given.pop("backend", "numpy"), **given)
 
 
-@pytest.mark.parametrize("size", [0, 5, 7])
-def test_scored_generations_of_another_population_are_an_error(backend: wc.backend.Backend, size: int) -> None:
-    message = rf"tell needs one fitness for each of 6 candidates; got shape \({size},\)\."
-    with pytest.raises(wc.errors.ConfigError, match=message):
-        wc.search(NET, (X, Y), sparsity=0.5, backend=backend, key=KEY, config=config(), scored=[np.zeros(size)])
+#: What wc.search is handed that decides a fitness.
+GIVEN: dict[str, Any] = {
+    "net": NORMED, "data": (X, Y), "sparsity": 0.5, "key": KEY, "config": config(batch_policy="fixed"),
+}  # fmt: skip
+NO_RELU = wc.Network(tuple(layer for layer in NORMED.layers if not isinstance(layer, wc.nn.Relu)), (5,))
+MOVED = np.where(np.arange(200).reshape(40, 5) == 199, np.nextafter(X, np.inf), X)
+#: Another one of each thing, and the name of what is found to differ.
+OTHERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "net": ("net", {"net": NO_RELU}),
+    "x": ("x", {"data": (MOVED, Y)}),
+    "y": ("y", {"data": (X, np.where(np.arange(40) == 39, (Y + 1) % 3, Y))}),
+    "key": ("key", {"key": wc.key(18)}),
+    "high word of the key": ("key", {"key": wc.key(17 + 2**32)}),
+    "sparsity": ("sparsity", {"sparsity": 0.6}),
+    "sparsity of a site": ("sparsity", {"sparsity": {"hidden_0": 0.5, "hidden_1": 0.51}}),
+}
+#: Another value of every field of the configuration, with what it needs of the others.
+OTHER_CONFIG: dict[str, dict[str, Any]] = {
+    "population": {"population": 7},
+    "reading": {"reading": "section3", "fitness": "negative_cross_entropy", "winner": "last_generation"},
+    "fitness": {"fitness": "accuracy"},
+    "validation_batch": {"validation_batch": 17},
+    "batch_policy": {"batch_policy": "fresh"},
+    "elite": {"elite": "cache"},
+    "sampling": {"sampling": "bernoulli"},
+    "weights": {"weights": "per_candidate"},
+    "fan": {"fan": "fan_out"},
+    "fan_counts": {"fan_counts": "kept"},
+    "batch_norm": {"batch_norm": "running"},
+    "precision": {"precision": "default"},
+}
+#: What no fitness depends on.
+THE_END: dict[str, dict[str, Any]] = {
+    "generations": {"generations": 5}, "patience": {"patience": 4}, "budget": {"budget": 1000},
+    "winner": {"winner": "best_overall"}, "chunk": {"chunk": 1},
+}  # fmt: skip
 
 
-def test_more_scored_generations_than_the_search_has_are_an_error(backend: wc.backend.Backend) -> None:
-    fitness = np.arange(6.0)
-    with pytest.raises(
-        wc.errors.ConfigError, match=r"generations of this very search, which ends before \(generations\)"
+def test_all_that_a_search_begins_with_is_tested() -> None:
+    names = {item.name for item in dataclasses.fields(wc.SearchConfig)}
+    of_one_value = {"strategy", "winner_keeps", "ties", "not_finite"}
+    assert names == {*OTHER_CONFIG, *THE_END} | of_one_value
+    assert {name for name, _ in OTHERS.values()} | {"config"} == {*wc.SearchBeginning._fields}
+
+
+def refused(scored: Any, **other: Any) -> str:
+    def never(*args: Any) -> Any:
+        raise AssertionError("work began before everything was checked")
+
+    idle = dataclasses.replace(wc.load_backend("numpy"), score_population=never, draw_parameters=never)
+    with pytest.raises(wc.errors.ConfigError) as caught:
+        found(scored=scored, backend=idle, **other)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("what", OTHERS)
+def test_generations_of_another_search_are_refused_by_name(what: str) -> None:
+    name, other = OTHERS[what]
+    history = found().history
+    message = refused(history[:2], **other)
+    assert message.startswith(f"scored[0] must be of this very search, but it began with {name} ")
+    assert message.endswith("Hand in what it began with, or leave scored out.")
+
+
+@pytest.mark.parametrize("name", OTHER_CONFIG)
+def test_generations_of_another_configuration_are_refused_by_name(name: str) -> None:
+    was, now = GIVEN["config"], config(**{"batch_policy": "fixed", **OTHER_CONFIG[name]})
+    assert refused(found().history[:1], config=now) == (
+        f"scored[0] must be of this very search, but it began with {name} {getattr(was, name)!r}, and the search has "
+        f"{getattr(now, name)!r}. Hand in what it began with, or leave scored out."
+    )
+
+
+@pytest.mark.parametrize("name", THE_END)
+def test_the_end_of_a_search_may_be_another(name: str) -> None:
+    other = {"config": config(batch_policy="fixed", **THE_END[name])}
+    assert_same(found(scored=found().history[:2], **other), found(**other))
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_the_same_in_another_form_is_the_same_search() -> None:
+    history = found().history[:2]
+    for other in (
+        {"data": [X.tolist(), Y.tolist()]},
+        {"data": (np.asfortranarray(X), Y.astype(np.uint8))},
+        {"key": KEY.tolist()},
+        {"sparsity": {"hidden_1": 0.5, "hidden_0": np.float32(0.5)}},
+        {"backend": "numpy"},
     ):
-        wc.search(
-            NET, (X, Y), sparsity=0.5, backend=backend, key=KEY, config=config(generations=2), scored=[fitness] * 3
-        )
+        assert_same(found(scored=history, **other), found())
+
+
+def test_another_backend_goes_on_with_the_same_search() -> None:
+    history = found().history
+    assert found(scored=history[:3], backend="jax").history[:3] == history[:3]
+
+
+def test_generations_that_were_changed_are_refused() -> None:
+    """Also those of this search in another order, or with a gap."""
+    first, second = found().history[:2]
+    for place, scored in (
+        (0, [first._replace(fitness=first.fitness + 1)]),
+        (0, [first._replace(fitness=first.fitness[:-1])]),
+        (0, [first._replace(elite=wc.backend.Origin(0, (first.elite.candidate + 1) % 6))]),
+        (0, [first._replace(best=first.best + 1)]),
+        (0, [second]),
+        (1, [first, first]),
+    ):
+        assert refused(scored).startswith(f"scored[{place}] must be generation {place} of this very search, as it was")
+
+
+def test_generations_of_a_search_by_hand_do_not_say_what_they_are_of() -> None:
+    state = wc.ask_tell.init(KEY, wc.mask_space(NORMED), 0.5, GIVEN["config"])
+    _, generation = wc.ask_tell.tell(state, np.arange(6.0))
+    assert refused([generation]) == "scored[0] must be a generation that wc.search gave; got one of a search by hand."
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_fitness_alone_does_not_say_what_it_is_of() -> None:
+    message = refused([found().history[0].fitness])
+    assert message == "scored[0] must be a Generation; got ndarray of float64 (6,)."
+
+
+def test_more_scored_generations_than_the_search_has_are_an_error() -> None:
+    history = found().history[:3]
+    message = refused(history, config=config(generations=2, batch_policy="fixed"))
+    assert message == "scored must be generations of this very search, which ends before (generations)."

@@ -29,21 +29,29 @@ def trained(epochs: int) -> wc.Trained:
         for epoch in range(epochs)
     )
     config = wc.TrainConfig(epochs=9, schedule="step", step_epochs=(2, epochs + 2), learning_rate=1 / 3)
-    began = wc.Beginning("net", "params", "mask", "statistics", "x", "y", (2**32 - 1, epochs), False, config)
+    began = wc.Beginning("net", "params", "mask", "statistics", "x", "y", None, (2**32 - 1, epochs), False, config)
     velocity = {path: -value for path, value in params.items()}
-    return wc.Trained(network, velocity, rng.random(5 * epochs), history, began)
+    return wc.Trained(network, velocity, rng.random(5 * epochs), history, began, "seal")
 
 
 def plain(found: GroupProgress) -> Any:
     """As what NumPy compares element by element."""
-    return found.scored, [
+    return [
         (one.network.net, dict(one.network.params), one.network.mask, one.network.statistics, *one[1:])
         for one in found.trained
     ]
 
 
+def generation(number: int, fitness: list[float]) -> wc.Generation:
+    began = wc.SearchBeginning(
+        "net", "x", "y", (7, 2**32 - 1), (("site", 1 / 3),), wc.SearchConfig(population=2, reading="section3", budget=9)
+    )
+    origin = wc.backend.Origin(number, 1)
+    return wc.Generation(number, -1 / 3, -2 / 3, -4.0, origin, number, 2, np.array(fitness), began)
+
+
 def progress(epochs: int) -> GroupProgress:
-    scored = ((np.array([-1.0, np.nan]), np.array([-2.0, -3.0])), (np.array([-4.0, -np.inf]),))
+    scored = ((generation(0, [-1.0, np.nan]), generation(1, [-2.0, -3.0])), (generation(0, [-4.0, -np.inf]),))
     return GroupProgress(scored, (trained(epochs),) if epochs else ())
 
 
@@ -63,6 +71,7 @@ def checkpoints(path: Path, warnings: list[str] | None = None, pace: Pace = EVER
 
 
 def assert_same(found: GroupProgress, wanted: GroupProgress) -> None:
+    assert found.scored == wanted.scored, "to the bit, NaN to NaN"
     np.testing.assert_equal(plain(found), plain(wanted))  # NaN equals NaN, and tuples are compared element by element
 
 

@@ -111,9 +111,7 @@ def mask_plan(space: Space, sparsity: Sparsity, sampling: Sampling = "exact") ->
     Warns:
         WeedoutWarning: all nodes of a site would be removed; or a sparsity above 0 removes no node at all.
     """
-    per_site = dict(sparsity) if isinstance(sparsity, Mapping) else dict.fromkeys(space, sparsity)
-    if set(per_site) != set(space):
-        raise ConfigError(f"per-site sparsity must name the sites {sorted(space)}; got {sorted(per_site)}.")
+    per_site = by_site(space, sparsity)
     check_codes(tuple(space))
     plan = MaskPlan(tuple(_site_plan(site, shape, per_site[site], sampling) for site, shape in space.items()))
     nothing = not any(_removed(per_site[site.site], site.nodes) for site in plan.sites)
@@ -125,6 +123,15 @@ def mask_plan(space: Space, sparsity: Sparsity, sampling: Sampling = "exact") ->
             stacklevel=3,
         )
     return plan
+
+
+def by_site(space: Space, sparsity: Sparsity) -> dict[str, float]:
+    """The fraction removed at each site of a space, in its order. Raises ConfigError for other sites."""
+    if not isinstance(sparsity, Mapping):
+        return dict.fromkeys(space, sparsity)
+    if set(sparsity) != set(space):
+        raise ConfigError(f"per-site sparsity must name the sites {sorted(space)}; got {sorted(sparsity)}.")
+    return {site: sparsity[site] for site in space}
 
 
 def _site_plan(site: str, shape: tuple[int, ...], sparsity: float, sampling: Sampling) -> SitePlan:

@@ -17,6 +17,7 @@ from weedout_core._guard.composed import several
 from weedout_core._guard.guarded import guarded, kind_of
 from weedout_core._guard.kinds import Hosted, NonNegative, Numbers, Positive
 from weedout_core._masks.plan import MaskPlan, Space, Sparsity, mask_plan
+from weedout_core._phases.beginning import SearchBeginning
 from weedout_core._random.annotations import Key
 from weedout_core._random.keys import of_calibration_batch, of_selection, of_validation_batch
 from weedout_core._random.smallest import keep_smallest
@@ -35,6 +36,8 @@ class Generation(NamedTuple):
         not_finite: candidates whose fitness is NaN or infinite; they are never selected.
         evaluations: candidates scored for it.
         fitness: float64 ``(m,)``, as scored.
+        began: what its search began with: ``scored`` of a search takes the generations of that search and no other.
+            None where a search by hand was told.
     """
 
     generation: NonNegative
@@ -45,6 +48,7 @@ class Generation(NamedTuple):
     not_finite: NonNegative
     evaluations: NonNegative
     fitness: Hosted
+    began: SearchBeginning | None = None
 
 
 @by_content
@@ -127,7 +131,9 @@ def tell(state: SearchState, fitness: Numbers) -> tuple[SearchState, Generation]
     return told(state, fitness)
 
 
-def told(state: SearchState, fitness: np.ndarray) -> tuple[SearchState, Generation]:
+def told(
+    state: SearchState, fitness: np.ndarray, began: SearchBeginning | None = None
+) -> tuple[SearchState, Generation]:
     scored = fitness.astype(np.float64)
     wanted = len(state.origins) - state.remembered
     if scored.shape != (wanted,):
@@ -153,6 +159,7 @@ def told(state: SearchState, fitness: np.ndarray) -> tuple[SearchState, Generati
         not_finite=scored.size - finite.size,
         evaluations=wanted,
         fitness=scored,
+        began=began,
     )
     fresh = tuple(Origin(generation + 1, index) for index in range(len(survivors), config.population))
     origins = tuple(state.origins[index] for index in survivors) + fresh

@@ -1,4 +1,4 @@
-"""What a training began with: by that a trained network knows which training it is a part of."""
+"""What a training or a search began with: by that what it gives knows which one it is a part of."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -6,10 +6,12 @@ from typing import NamedTuple
 import numpy as np
 
 from weedout_core._algorithm.schedule import TrainPlan
+from weedout_core._configs.search_config import SearchConfig
 from weedout_core._configs.train_config import TrainConfig
-from weedout_core._guard.kinds import Word
+from weedout_core._guard.kinds import Eta, Name, Word
+from weedout_core._masks.plan import Sparsity, by_site
 from weedout_core._networks.examples import Examples
-from weedout_core._networks.network import network_to_json
+from weedout_core._networks.network import Network, mask_space, network_to_json
 from weedout_core._phases.digests import digest
 from weedout_core._phases.subnetwork import Subnetwork
 from weedout_core._random.annotations import Key
@@ -24,6 +26,7 @@ class Beginning(NamedTuple):
         net: the layers and the input shape, as JSON.
         params, mask, statistics: those of the network as it was handed in.
         x, y: the training split, in its order.
+        test: the split that is measured after each epoch; None: there is none.
         key: the two words of the key.
         optimizer: whether an optimizer of the user's takes the place of the built-in SGD. Which one is not known.
         config: the configuration.
@@ -35,24 +38,59 @@ class Beginning(NamedTuple):
     statistics: str
     x: str
     y: str
+    test: str | None
     key: tuple[Word, Word]
     optimizer: bool
     config: TrainConfig
 
 
+class SearchBeginning(NamedTuple):
+    """What a search began with, which decides the fitness of every generation on a backend.
+
+    Attributes:
+        net: the layers and the input shape, as JSON, by its SHA-256 in hexadecimal, as are x and y.
+        x, y: the validation split, in its order.
+        key: the two words of the key.
+        sparsity: the fraction removed at each site, (site, η).
+        config: the configuration.
+    """
+
+    net: str
+    x: str
+    y: str
+    key: tuple[Word, Word]
+    sparsity: tuple[tuple[Name, Eta], ...]
+    config: SearchConfig
+
+
 def beginnings(
-    networks: Sequence[Subnetwork], examples: Examples, keys: Sequence[Key], plan: TrainPlan
+    networks: Sequence[Subnetwork], examples: Examples, tested: Examples | None, keys: Sequence[Key], plan: TrainPlan
 ) -> list[Beginning]:
     """What the training of each of some networks of one parent begins with."""
     x, y = digest({"x": examples.x}), digest({"y": examples.y})
-    net = digest({"net": np.frombuffer(network_to_json(networks[0].net).encode(), np.uint8)})
+    test = None if tested is None else digest(tested._asdict())
+    net = _of_network(networks[0].net)
     return [
         Beginning(
-            net, digest(one.params), digest(one.mask or {}), digest(one.moving), x, y,
+            net, digest(one.params), digest(one.mask or {}), digest(one.moving), x, y, test,
             _words(key), plan.optimizer is not None, plan.config,
         )
         for one, key in zip(networks, keys, strict=True)
     ]  # fmt: skip
+
+
+def search_beginning(
+    net: Network, examples: Examples, key: Key, sparsity: Sparsity, config: SearchConfig
+) -> SearchBeginning:
+    """What a search begins with."""
+    x, y = digest({"x": examples.x}), digest({"y": examples.y})
+    return SearchBeginning(
+        _of_network(net), x, y, _words(key), tuple(by_site(mask_space(net), sparsity).items()), config
+    )
+
+
+def _of_network(net: Network) -> str:
+    return digest({"net": np.frombuffer(network_to_json(net).encode(), np.uint8)})
 
 
 def _words(key: Key) -> tuple[int, int]:

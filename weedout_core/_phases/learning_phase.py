@@ -23,7 +23,7 @@ from weedout_core._phases.beginning import Beginning, beginnings
 from weedout_core._phases.resuming import check_resumed
 from weedout_core._phases.subnetwork import Subnetwork
 from weedout_core._phases.together import SparseNetworks, all_finite, common_parent, sparse_networks
-from weedout_core._phases.trained import Epoch, Trained
+from weedout_core._phases.trained import Epoch, Trained, sealed
 from weedout_core._random.annotations import Key
 from weedout_core.errors import ConfigError
 
@@ -60,7 +60,7 @@ def train(
         resume: the same training after some of its epochs; it goes on from there. It is the same where network, data
             and key are, and the configuration but for epochs, learning rate and schedule: they may be others that
             give the steps that are done the learning rates they had, such as more epochs of a constant rate. The
-            backend may be another.
+            backend may be another, the test split not: its accuracies are one history.
     Raises:
         ConfigError, DataError, BackendError: before any work starts.
     """
@@ -103,7 +103,7 @@ def train_together(
         raise ConfigError(f"keys must be one for each of {len(networks)} networks; got {len(keys)}.")
     plan = train_plan(config, len(examples.y), optimizer)
     check_plan(net, plan)
-    began = beginnings(networks, examples, keys, plan)
+    began = beginnings(networks, examples, tested, keys, plan)
     if resume is not None:
         check_resumed(networks, plan, began, resume)
     backend = load_backend(backend)
@@ -218,4 +218,4 @@ def _fetched(task: _Training, state: TrainState, shown: Sequence[_Shown]) -> tup
         Subnetwork(one.net, mine, one.mask, its or None)
         for one, mine, its in zip(task.networks, params, statistics, strict=True)
     ]
-    return tuple(Trained(*one) for one in zip(networks, moving, *zip(*shown, strict=True), task.began, strict=True))
+    return tuple(sealed(*one) for one in zip(networks, moving, *zip(*shown, strict=True), task.began, strict=True))

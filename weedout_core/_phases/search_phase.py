@@ -14,7 +14,6 @@ from weedout_core._contract.fence import fenced_phase
 from weedout_core._contract.loading import load_backend
 from weedout_core._contract.record import Backend, check_layers, map_tree
 from weedout_core._guard.guarded import guarded
-from weedout_core._guard.kinds import Hosted
 from weedout_core._masks.plan import Sparsity
 from weedout_core._networks.examples import Examples, checked_examples, kept
 from weedout_core._networks.network import Network, check_normalised, initial_statistics, mask_space
@@ -29,10 +28,11 @@ from weedout_core._phases.ask_tell import (
     told,
     validation_batch,
 )
+from weedout_core._phases.beginning import search_beginning
+from weedout_core._phases.continuing import continued
 from weedout_core._phases.drawing import Drawing, check_parent, drawing, materialise
 from weedout_core._phases.subnetwork import Subnetwork
 from weedout_core._random.annotations import Key
-from weedout_core.errors import ConfigError
 
 
 class SearchResult(NamedTuple):
@@ -80,7 +80,7 @@ def search(
     key: Key,
     config: SearchConfig = SearchConfig(),
     on_generation: Callable[[Generation], None] | None = None,
-    scored: Sequence[Hosted] = (),
+    scored: Sequence[Generation] = (),
 ) -> SearchResult:
     """Find the fittest sparse sub-network by Random Search (paper, Algorithm 1, lines 1–11).
 
@@ -92,8 +92,10 @@ def search(
         key: from ``wc.key``.
         config: the configuration.
         on_generation: called with each generation as it is scored.
-        scored: the fitness of the first generations of this very search (``Generation.fitness``), scored before: it
-            goes on from there.
+        scored: the first generations of this very search, scored before, as ``on_generation`` was handed them or
+            ``history`` has them: it goes on from there. It is the same where network, data, sparsity and key are, and
+            the configuration but for what decides when it ends, which winner is taken (generations, patience, budget,
+            winner), and chunk. The backend may be another.
     Returns:
         the winner and the history.
     Raises:
@@ -104,15 +106,13 @@ def search(
     examples = kept(checked_examples(net, data))
     check_scoring(net, config, len(examples.y))
     state = init(key, mask_space(net), sparsity, config)
+    began = search_beginning(net, examples, key, sparsity, config)
+    state = continued(state, began, scored)
     backend = load_backend(backend)
     check_layers(backend, net)
     task = _Task(net, examples, config, key, drawing(net, state.plan, config, backend, key))
-    for fitness in scored:
-        if (stopped := ended(state)) is not None:
-            raise ConfigError(f"scored must be generations of this very search, which ends before ({stopped}).")
-        state, _ = told(state, np.atleast_1d(fitness)[state.remembered :])
     while (stopped := ended(state)) is None:
-        state, generation = told(state, _score(task, asked(state), state.generation))
+        state, generation = told(state, _score(task, asked(state), state.generation), began)
         if on_generation is not None:
             on_generation(generation)
     origin, fitness, extra = _winner(task, state)

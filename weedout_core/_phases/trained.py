@@ -1,12 +1,16 @@
 """What training gives: a network, what its epochs showed, and which training it is a part of."""
 
-from typing import NamedTuple
+import json
+from dataclasses import asdict
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from weedout_core._guard.by_content import by_content
 from weedout_core._guard.kinds import Hosted, NonNegative, Number
+from weedout_core._networks.network import network_to_json
 from weedout_core._phases.beginning import Beginning
+from weedout_core._phases.digests import digest
 from weedout_core._phases.subnetwork import Subnetwork
 from weedout_core._phases.together import is_finite
 
@@ -43,6 +47,7 @@ class Trained(NamedTuple):
         losses: the cross-entropy of every step before its update, float64 ``(steps,)``, nats.
         history: what each epoch showed.
         began: what its training began with: ``resume`` goes on with that training and no other.
+        seal: SHA-256 of all of these as training gave them: what was changed since is not resumed.
     """
 
     network: Subnetwork
@@ -50,6 +55,7 @@ class Trained(NamedTuple):
     losses: Hosted
     history: tuple[Epoch, ...]
     began: Beginning
+    seal: str
 
     @property
     def diverged(self) -> bool:
@@ -63,3 +69,29 @@ class Trained(NamedTuple):
         """
         lost = self.history[-1].test_not_finite if self.history else 0
         return bool(lost or not np.isfinite(self.losses).all() or not is_finite(self.network))
+
+
+def sealed(network: Subnetwork, velocity: Any, losses: np.ndarray, history: Any, began: Beginning) -> Trained:
+    """What training gives, with its seal."""
+    trained = Trained(network, velocity, losses, history, began, "")
+    return trained._replace(seal=_seal(trained))
+
+
+def is_sealed(trained: Trained) -> bool:
+    """Whether nothing of it was changed since training gave it."""
+    return _seal(trained) == trained.seal
+
+
+def _seal(trained: Trained) -> str:
+    network, began = trained.network, trained.began
+    trees = {
+        "params": network.params,
+        "mask": network.mask or {},
+        "statistics": network.moving,
+        "velocity": trained.velocity,
+        "shown": {"losses": trained.losses},
+    }
+    arrays = {f"{name}/{path}": value for name, tree in trees.items() for path, value in tree.items()}
+    plain = began._asdict() | {"config": asdict(began.config)}
+    facts = json.dumps([network_to_json(network.net), trained.history, plain])
+    return digest({**arrays, "facts": np.frombuffer(facts.encode(), np.uint8)})

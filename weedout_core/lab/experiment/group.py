@@ -136,7 +136,7 @@ def run_group(
 
 
 def _scored(searches: Sequence[SearchResult]) -> Scored:
-    return tuple(tuple(generation.fitness for generation in found.history) for found in searches)
+    return tuple(found.history for found in searches)
 
 
 def _search(task: _Group, key: Key, repeat: int, before: Scored) -> SearchResult:
@@ -145,7 +145,7 @@ def _search(task: _Group, key: Key, repeat: int, before: Scored) -> SearchResult
     scored = list(earlier)
 
     def on_generation(generation: Generation) -> None:
-        scored.append(generation.fitness)
+        scored.append(generation)
         progress = GroupProgress((*before, tuple(scored)), ())
         task.offer(lambda: progress, None)
         task.on_event(GenerationScored(task.sparsity, repeat, generation))

@@ -3,19 +3,17 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-import numpy as np
+from weedout_core import Generation, Trained
 
-from weedout_core import Trained
-
-#: The fitness of every generation of some searches.
-Scored = tuple[tuple[np.ndarray, ...], ...]
+#: The generations of some searches.
+Scored = tuple[tuple[Generation, ...], ...]
 
 
 class GroupProgress(NamedTuple):
     """How far a group has come.
 
     Attributes:
-        scored: for each repeat whose search has begun, the fitness of its generations so far.
+        scored: for each repeat whose search has begun, its generations so far.
         trained: its networks in order: those that are trained, and those of the slice in work after some epochs; ()
             before the first epoch has ended.
     """

@@ -16,7 +16,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from safetensors.numpy import load, save
 
-from weedout_core import Beginning, Epoch, Network, Subnetwork, TrainConfig, Trained
+from weedout_core import (
+    Beginning,
+    Epoch,
+    Generation,
+    Network,
+    SearchBeginning,
+    SearchConfig,
+    Subnetwork,
+    TrainConfig,
+    Trained,
+)
+from weedout_core.backend import Origin
 from weedout_core.errors import RunError
 from weedout_core.lab.experiment.so_far import NOTHING, Fetch, GroupProgress
 from weedout_core.lab.files import make_folder, read_file, remove_folder, write_file
@@ -157,13 +168,14 @@ def _digest(content: bytes, facts: Mapping[str, Any]) -> str:
 
 def _plain(progress: GroupProgress) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Progress as arrays by name, and what tells how to read them."""
-    arrays = {f"scored/{r}/{g}": fitness for r, found in enumerate(progress.scored) for g, fitness in enumerate(found)}
+    arrays = {f"scored/{r}/{g}": one.fitness for r, found in enumerate(progress.scored) for g, one in enumerate(found)}
     for number, trained in enumerate(progress.trained):
         arrays |= {f"trained/{number}/{name}": value for name, value in _arrays_of(trained).items()}
     return arrays, {
-        "generations": [len(found) for found in progress.scored],
+        "searches": [[_facts_of_generation(one) for one in found] for found in progress.scored],
         "epochs": [len(trained.history) for trained in progress.trained],
         "began": [_facts_of(trained.began) for trained in progress.trained],
+        "seals": [trained.seal for trained in progress.trained],
         "networks": [network_to_json(trained.network.net) for trained in progress.trained[:1]],  # all have this one
     }
 
@@ -171,11 +183,12 @@ def _plain(progress: GroupProgress) -> tuple[dict[str, np.ndarray], dict[str, An
 def _progress(arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> GroupProgress:
     """The way back."""
     scored = tuple(
-        tuple(arrays[f"scored/{r}/{g}"] for g in range(count)) for r, count in enumerate(facts["generations"])
+        tuple(_generation(one, arrays[f"scored/{r}/{g}"]) for g, one in enumerate(found))
+        for r, found in enumerate(facts["searches"])
     )
     nets = [network_from_json(text) for text in facts["networks"]]
     trained = tuple(
-        _trained(_tree(arrays, f"trained/{i}"), nets[0], epochs, _began(facts["began"][i]))
+        _trained(_tree(arrays, f"trained/{i}"), nets[0], epochs, _began(facts["began"][i]), facts["seals"][i])
         for i, epochs in enumerate(facts["epochs"])
     )
     return GroupProgress(scored, trained)
@@ -194,15 +207,32 @@ def _arrays_of(trained: Trained) -> dict[str, np.ndarray]:
     return {**arrays, "losses": trained.losses, **shown}
 
 
-def _trained(arrays: Mapping[str, np.ndarray], net: Network, epochs: int, began: Beginning) -> Trained:
+def _trained(arrays: Mapping[str, np.ndarray], net: Network, epochs: int, began: Beginning, seal: str) -> Trained:
     params, mask, statistics, velocity = (_tree(arrays, name) for name in ("params", "mask", "statistics", "velocity"))
     shown = [arrays[f"history/{name}"] for name in _SHOWN]
     history = tuple(Epoch(epoch + 1, *(values[epoch].item() for values in shown)) for epoch in range(epochs))
     network = Subnetwork(net, params, mask or None, statistics or None)
-    return Trained(network, velocity, arrays["losses"], history, began)
+    return Trained(network, velocity, arrays["losses"], history, began, seal)
 
 
-def _facts_of(began: Beginning) -> dict[str, Any]:
+def _facts_of_generation(one: Generation) -> dict[str, Any]:
+    return one._asdict() | {"fitness": None, "began": None if one.began is None else _facts_of(one.began)}
+
+
+def _generation(facts: Mapping[str, Any], fitness: np.ndarray) -> Generation:
+    began = None if facts["began"] is None else _search_began(facts["began"])
+    return Generation(**{**facts, "elite": Origin(*facts["elite"]), "fitness": fitness, "began": began})
+
+
+def _search_began(facts: Mapping[str, Any]) -> SearchBeginning:
+    high, low = facts["key"]
+    sparsity = tuple((site, eta) for site, eta in facts["sparsity"])
+    return SearchBeginning(
+        **{**facts, "key": (high, low), "sparsity": sparsity, "config": SearchConfig(**facts["config"])}
+    )
+
+
+def _facts_of(began: Beginning | SearchBeginning) -> dict[str, Any]:
     return began._asdict() | {"config": asdict(began.config)}
 
 

@@ -1,0 +1,50 @@
+"""A search that goes on from generations scored before: whether they are its own, checked before any work."""
+
+from collections.abc import Sequence
+
+from weedout_core._phases.ask_tell import Generation, SearchState, ended, told
+from weedout_core._phases.beginning import SearchBeginning
+from weedout_core._phases.differences import another, differences
+from weedout_core.errors import ConfigError
+
+#: Fields of the configuration that no fitness depends on: when the search ends, who wins, how much is in memory.
+_OF_THE_END = ("generations", "patience", "budget", "winner", "chunk")
+_REMEDY = "Hand in what it began with, or leave scored out."
+
+
+def continued(state: SearchState, began: SearchBeginning, scored: Sequence[Generation]) -> SearchState:
+    """The state of a search after generations that were scored before.
+
+    Args:
+        state: before generation 0.
+        began: what the search begins with.
+        scored: its first generations, in order.
+    Raises:
+        ConfigError: they are of another search, or not as it gave them.
+    """
+    for place, one in enumerate(scored):
+        name = f"scored[{place}]"
+        _check_began(name, one, began)
+        if (stopped := ended(state)) is not None:
+            raise ConfigError(f"scored must be generations of this very search, which ends before ({stopped}).")
+        state = _after(state, one, began, name)
+    return state
+
+
+def _check_began(name: str, one: Generation, began: SearchBeginning) -> None:
+    if one.began is None:
+        raise ConfigError(f"{name} must be a generation that wc.search gave; got one of a search by hand.")
+    if differing := [fact for fact in differences(one.began, began) if fact not in _OF_THE_END]:
+        raise ConfigError(f"{another(name, 'search', differing[0], one.began, began)}. {_REMEDY}")
+
+
+def _after(state: SearchState, one: Generation, began: SearchBeginning, name: str) -> SearchState:
+    """The state after a generation, which must be what its fitness makes of it."""
+    if one.fitness.shape == (len(state.origins),):
+        after, again = told(state, one.fitness[state.remembered :], began)
+        if again == one._replace(began=began):
+            return after
+    raise ConfigError(
+        f"{name} must be generation {state.generation} of this very search, as it was scored; got generation "
+        f"{one.generation}, or one that was changed since."
+    )
