@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import FrozenInstanceError, asdict
+from dataclasses import FrozenInstanceError, asdict, fields, replace
 from typing import Any, cast, get_args
 
 import numpy as np
@@ -11,7 +11,7 @@ from hypothesis import given
 
 import weedout_core as wc
 from tests.core.random_networks import networks
-from weedout_core._networks.layers import walk
+from weedout_core._networks.layers import LAYERS, walk
 from weedout_core._networks.network import checked_parameters, checked_statistics
 
 MLP = wc.mlp(inputs=6, hidden=(4, 3), classes=2)
@@ -312,9 +312,48 @@ def test_layers_that_do_not_fit_together_are_an_error(
         wc.Network(layers, input_shape)
 
 
-def test_two_masks_of_one_name_are_an_error() -> None:
-    with pytest.raises(wc.errors.ConfigError, match="'m' and 'm' have the same CRC-32"):
-        wc.Network((wc.nn.Mask("m"), wc.nn.Mask("m"), wc.nn.Dense("a", 2)), (3,))
+#: Every kind of layer that has a name, by what is handed in under it: parameters, or masks and indices.
+NAMED: dict[str, list[Any]] = {
+    "parameters": [wc.nn.Dense("a", 3), wc.nn.Conv("a", 3), wc.nn.BatchNorm("a")],
+    "masks": [wc.nn.Mask("a"), wc.nn.Gather("a", 2), wc.nn.Gather("a", 1)],
+}
+
+
+def test_every_layer_with_a_name_is_here() -> None:
+    named = {type(layer) for layers in NAMED.values() for layer in layers}
+    assert named == {kind for kind in LAYERS.values() if {"name", "site"} & {item.name for item in fields(kind)}}
+
+
+#: Two of them in an order in which their shapes fit.
+PAIRS = [
+    (first, second)
+    for layers in NAMED.values()
+    for first in layers
+    for second in layers
+    if not (isinstance(first, wc.nn.Dense) and isinstance(second, wc.nn.Conv))
+    and not (first == second and isinstance(first, wc.nn.Gather))
+]
+
+
+@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize(("first", "second"), PAIRS)
+def test_two_layers_of_one_name_are_an_error(first: Any, second: Any, inside: bool) -> None:
+    """Of any kinds, one after the other or one in a branch."""
+    images = isinstance(first, wc.nn.Conv) or isinstance(second, wc.nn.Conv)
+    other = replace(second, **({"site": "b"} if isinstance(second, wc.nn.Mask) else {"name": "b"}))
+    flat = (wc.nn.Flatten(),) if isinstance(second, wc.nn.Dense) else ()
+    later = wc.nn.Residual((second,), (other,)) if inside else second
+    layers = (first, *flat, later, wc.nn.Flatten(), wc.nn.Dense("logits", 2))
+    with pytest.raises(wc.errors.ConfigError, match=r"^two layers are named 'a'; each needs its own name\.$"):
+        wc.Network(layers, (3, 3, 3) if images else (3,))
+
+
+def test_gather_layers_of_one_name_share_their_indices() -> None:
+    """As compaction leaves them in the branches of a residual."""
+    both = wc.nn.Residual((wc.nn.Gather("a", 2),), (wc.nn.Gather("a", 2),))
+    net = wc.Network((both, wc.nn.Dense("logits", 2)), (3,))
+    with pytest.raises(wc.errors.ConfigError, match="two layers are named 'a'"):
+        replace(net, layers=(both, wc.nn.Gather("a", 2), *net.layers[1:]))  # of two nodes, not of three
 
 
 def test_networks_are_frozen() -> None:

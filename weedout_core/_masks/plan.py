@@ -18,7 +18,7 @@ from weedout_core._guard.guarded import convert_fields, guarded, kind_of
 from weedout_core._guard.kinds import ARRAY, BOOLEANS, Eta, Kind, Name, Positive, Word
 from weedout_core._guard.shown import shown
 from weedout_core._random.annotations import TracedKeys
-from weedout_core._random.keys import check_codes, of_site, path_code
+from weedout_core._random.keys import check_codes, check_names, of_site, path_code
 from weedout_core._random.smallest import keep_smallest
 from weedout_core._random.stream import bits
 from weedout_core.errors import ConfigError, MaskError, WeedoutWarning
@@ -77,6 +77,7 @@ class MaskPlan:
 
     def __post_init__(self) -> None:
         convert_fields(self)
+        check_names([site.site for site in self.sites])
 
     @property
     def nodes(self) -> int:

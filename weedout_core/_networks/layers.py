@@ -119,7 +119,8 @@ class Gather(_Checked):
     """Some nodes or channels of an activation, ``x[..., indices]``: what is read of it where compaction left no mask.
 
     Attributes:
-        name: under which its indices, int32 ``(count,)``, are handed in where masks are.
+        name: under which its indices, int32 ``(count,)``, are handed in where masks are. Layers of one name take the
+            same indices, of as many nodes.
         count: how many, ≥ 1.
     """
 

@@ -33,7 +33,7 @@ from weedout_core._networks.layers import (
     run_shape,
     walk,
 )
-from weedout_core._random.keys import check_codes
+from weedout_core._random.keys import check_codes, check_names
 from weedout_core.errors import ConfigError, MaskError, WeedoutWarning
 
 
@@ -53,7 +53,9 @@ class Network:
         if not self.layers or not isinstance(self.layers[-1], Dense):
             raise ConfigError("a network must end in a Dense layer: the logits are never masked.")
         _warn_of_channels_first(self.input_shape)
-        check_codes(tuple(layer.site for layer, _ in self.walked if isinstance(layer, Mask)))
+        check_names([layer.name for layer, _ in self.walked if isinstance(layer, Dense | Conv | BatchNorm)])
+        check_names([name for name, _ in _takers(self)])
+        check_codes(tuple(mask_space(self)))
         check_codes(tuple(parameter_shapes(self)))
 
     @cached_property
@@ -76,6 +78,15 @@ def mask_space(net: Network) -> dict[str, Shape]:
     """The shape of each site's mask, in the order of the layers: {site: shape}."""
     layers = net.walked
     return {layer.site: mask_shape(layer, shape) for layer, shape in layers if isinstance(layer, Mask)}
+
+
+def _takers(net: Network) -> set[tuple[str, Any]]:
+    """What is handed in side by side as masks, by name: of each Mask its own, and of Gather layers what they share.
+
+    Gather layers of one name take the same indices, so they must be alike.
+    """
+    masks = {(layer.site, place) for place, (layer, _) in enumerate(net.walked) if isinstance(layer, Mask)}
+    return masks | {(layer.name, (layer.count, shape[-1])) for layer, shape in net.walked if isinstance(layer, Gather)}
 
 
 def _warn_of_channels_first(shape: Shape) -> None:
@@ -130,10 +141,7 @@ def parameter_shapes(net: Network) -> dict[str, Shape]:
     shapes: dict[str, Shape] = {}
     for layer, shape in net.walked:
         for name, length in _parameters(layer, shape):
-            path = f"{cast(Any, layer).name}/{name}"
-            if path in shapes:
-                raise ConfigError(f"two layers are named {cast(Any, layer).name!r}; each needs its own name.")
-            shapes[path] = length
+            shapes[f"{cast(Any, layer).name}/{name}"] = length
     return shapes
 
 

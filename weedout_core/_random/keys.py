@@ -23,7 +23,8 @@ in it. From generation 1 on fresh candidates are numbers 1 … m−1: place 0 is
 """
 
 import zlib
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from typing import Any
 
@@ -107,8 +108,14 @@ def path_code(path: str) -> int:
     return zlib.crc32(path.encode())
 
 
+def check_names(names: Iterable[str]) -> None:
+    """Raise ConfigError if two names are equal: what is handed in by them would be one thing for both."""
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise ConfigError(f"two layers are named {twice[0]!r}; each needs its own name.")
+
+
 def check_codes(paths: tuple[str, ...]) -> None:
-    """Raise ConfigError if two paths are equal or have one CRC-32: they would share their random numbers."""
+    """Raise ConfigError if two paths have one CRC-32: they would share their random numbers."""
     seen: dict[int, str] = {}
     for path in paths:
         code = path_code(path)
