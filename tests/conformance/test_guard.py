@@ -17,6 +17,7 @@ from tests.conformance import fuzzed
 from tests.conformance.connected import connected
 from tests.conformance.test_fuzz import FACES
 from weedout_core._contract.checked_call import CALLS
+from weedout_core._networks.layers import LAYERS
 from weedout_core.lab.commands.options import ProbeOptions, RunOptions
 from weedout_core.lab.experiment.configuration import ExperimentConfig
 
@@ -128,6 +129,54 @@ def spoilt_fields(one: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[
         if isinstance(value, tuple) and value and hasattr(value[0], "_fields"):
             for inside, first in spoilt_fields(value[0], (*path, name)):
                 yield inside, one._replace(**{name: (first, *value[1:])})
+
+
+def derived(one: Any) -> Any:
+    """The same, of a class that is derived from its own, has its name, and overrides what it likes."""
+    kind: Any = type(type(one).__name__, (type(one),), {"units": -1, "epochs": -1, "population": -1})
+    if isinstance(one, tuple):
+        return kind(*one)
+    made = object.__new__(kind)
+    made.__dict__.update(vars(one))
+    return made
+
+
+DERIVED = r"must be a \w+ itself; got one of the class tests\."
+
+
+def is_record(one: Any) -> bool:
+    return hasattr(one, "_fields") or (is_dataclass(one) and not isinstance(one, type))
+
+
+def derived_within(given: Any) -> Iterator[Any]:
+    """What is handed in, with itself or an item of it of a derived class."""
+    if is_record(given):
+        yield derived(given)
+    elif isinstance(given, list | tuple) and given and is_record(given[0]):
+        yield type(given)([derived(given[0]), *given[1:]])
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_record_of_a_derived_class_is_refused_wherever_it_is_handed_in() -> None:
+    backend, tried = connected("numpy"), set[str]()
+    calls = fuzzed.library(backend) | {f"Backend.{name}": call for name, call in fuzzed.methods(backend).items()}
+    del calls["wc.choices"]  # those of any dataclass
+    for name, call in calls.items():
+        for argument, given in call.given.items():
+            for other in derived_within(given):
+                with pytest.raises(wc.WeedoutError, match=DERIVED) as caught:
+                    call.function(**{**call.given, argument: other})
+                tried.add(str(caught.value).split(" itself")[0].rpartition(" ")[2])
+                assert argument in str(caught.value) or name == "nn.every_layer"
+    assert tried >= {"SearchConfig", "TrainConfig", "Network", "Subnetwork", "Dense", "Backend", "Trained", "Origin"}
+
+
+@pytest.mark.parametrize("layer", [one for one in MADE if type(one) in LAYERS.values()], ids=IDS)
+@pytest.mark.usefixtures("unchecked")
+def test_a_layer_that_no_backend_knows_makes_no_network(layer: Any) -> None:
+    layers = (derived(layer), wc.nn.Dense("logits", 2))
+    with pytest.raises(wc.errors.ConfigError, match=r"^layers\[0\] must be a \w+ itself; got one of the class tests\."):
+        wc.Network(layers, (3,))
 
 
 # What means the same

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import pickle
 from typing import Any, cast, get_args
 
 import pytest
@@ -73,6 +74,25 @@ def test_a_given_field_overrides_the_reading(reading: str, field: str, value: st
     others = {"fitness", "winner", "weights"} - {field}
     plain = search_config(reading=reading)
     assert all(getattr(config, other) == getattr(plain, other) for other in others)
+
+
+@pytest.mark.parametrize("given", [{}, {"fitness": "accuracy"}, {"winner": "rescored", "weights": "shared"}])
+def test_replacing_the_reading_is_refused_where_the_old_one_had_set_a_field(given: dict[str, str]) -> None:
+    """Also of a copy, and where it was replaced before; what was written out stays."""
+    read = {"fitness": "negative_cross_entropy", "winner": "last_generation", "weights": "shared"}
+    config = search_config(**given)
+    for one in (config, pickle.loads(pickle.dumps(config)), dataclasses.replace(config, population=7)):
+        name = next(name for name in read if name not in given)
+        with pytest.raises(wc.errors.ConfigError) as caught:
+            dataclasses.replace(one, reading="section3")
+        section3 = getattr(search_config(reading="section3"), name)
+        assert str(caught.value) == (
+            f"reading='section3' is for {name}={section3!r}; got {name}={read[name]!r}, which another reading had set. "
+            f"Make a new SearchConfig for another reading, and write {name} out to keep it."
+        )
+        written = read | given
+        kept = dataclasses.replace(one, reading="section3", **written)
+        assert dataclasses.replace(kept, population=100) == search_config(reading="section3", **written)
 
 
 def test_replacing_a_field_keeps_what_the_reading_set() -> None:

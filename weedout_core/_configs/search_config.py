@@ -30,6 +30,12 @@ READINGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
 )
 
 
+class _AsRead(str):
+    """What a reading set, and nobody wrote: ``dataclasses.replace`` hands it on, beside another reading as well."""
+
+    __slots__ = ()
+
+
 _POPULATION = integer(2, note=" (one elite and one fresh candidate)", remedy="Raise SearchConfig.population.")
 
 
@@ -43,8 +49,8 @@ class SearchConfig:
         patience: stop after this many generations without a better best fitness, ≥ 1; None never stops so.
         budget: start no generation that takes the evaluations above this, ≥ population; None sets no budget.
         reading: "algorithm1" or "section3": sets fitness, winner and weights where they are not given. They are
-            set when the configuration is made: for another reading make a new one, since
-            ``dataclasses.replace`` would keep them.
+            set when the configuration is made: for another reading make a new one. ``dataclasses.replace`` would
+            keep them, and is refused.
         strategy: the random search heuristic.
         fitness: "negative_cross_entropy" or "accuracy".
         validation_batch: examples a generation, ≥ 1; all of the validation split when it has fewer.
@@ -88,10 +94,9 @@ class SearchConfig:
     chunk: Positive | None = None
 
     def __post_init__(self) -> None:
+        before = {name: getattr(self, name) for name in READINGS["algorithm1"]}
         convert_fields(self)
-        for name, value in READINGS[self.reading].items():
-            if getattr(self, name) == AS_READ:
-                object.__setattr__(self, name, value)
+        self._read(before)
         check_options(self)
         if self.budget is not None and self.budget < self.population:
             raise ConfigError(f"budget must be at least the population, {self.population}; got {self.budget}.")
@@ -103,3 +108,14 @@ class SearchConfig:
             )
         drawn = self.batch_policy != "whole" or self.batch_norm == "recalibrated"
         check_effects(self, {"validation_batch": (drawn, 'batch_policy="fresh" or "fixed"')})
+
+    def _read(self, given: Mapping[str, str]) -> None:
+        """Take what the reading says for what was not given. Raise ConfigError where another reading gave it."""
+        for name, read in READINGS[self.reading].items():
+            if isinstance(given[name], _AsRead) and given[name] != read:
+                raise ConfigError(
+                    f"reading={self.reading!r} is for {name}={read!r}; got {name}={given[name]!r}, which another "
+                    f"reading had set. Make a new SearchConfig for another reading, and write {name} out to keep it."
+                )
+            if given[name] == AS_READ or isinstance(given[name], _AsRead):
+                object.__setattr__(self, name, _AsRead(read))

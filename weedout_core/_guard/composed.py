@@ -72,13 +72,30 @@ def instance(*classes: type[Any]) -> Kind:
     return Kind(f"a {' or '.join(one.__name__ for one in classes)}", convert)
 
 
+def exactly(*classes: type[Any]) -> Kind:
+    """A value of one of a few classes, and of none that is derived from them: nobody would know what that changes."""
+
+    def convert(name: str, value: Any) -> Any:
+        if type(value) not in classes:
+            require(isinstance(value, classes))
+            derived, base = cast(type[Any], type(value)), next(one for one in classes if isinstance(value, one))
+            raise ConfigError(
+                f"{name} must be a {base.__name__} itself; got one of the class {derived.__module__}."
+                f"{derived.__qualname__}, which is derived from it: what that changes is not known here."
+            )
+        return value
+
+    return Kind(instance(*classes).wanted, convert)
+
+
 def record(kind: type[Any], fields: Callable[[], Mapping[str, Kind]]) -> Kind:
     """A NamedTuple, each field of the kind that it is annotated as: what no constructor has checked."""
 
     def convert(name: str, value: Any) -> Any:
-        require(isinstance(value, kind))
+        itself(name, value)
         found = tuple(one(f"{name}.{field}", item) for (field, one), item in zip(fields().items(), value, strict=True))
         same = all(new is old for new, old in zip(found, value, strict=True))
         return value if same else kind(*found)
 
+    itself = exactly(kind).convert
     return Kind(f"a {kind.__name__}", convert)

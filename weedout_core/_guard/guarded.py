@@ -12,7 +12,7 @@ from itertools import zip_longest
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, ParamSpec, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-from weedout_core._guard.composed import either, fixed, instance, mapping, record, several
+from weedout_core._guard.composed import either, exactly, fixed, instance, mapping, record, several
 from weedout_core._guard.kinds import ANYTHING, CALLBACK, FINITE, FLAG, INTEGER, NONE, TEXT, Kind, option
 
 P = ParamSpec("P")
@@ -40,7 +40,7 @@ def kind_of(annotation: Any) -> Kind:
     if origin is Literal:
         return option(*inside)
     if origin in (Union, UnionType):
-        return instance(*inside) if all(map(is_dataclass, inside)) else either(*map(kind_of, inside))
+        return exactly(*inside) if all(map(is_dataclass, inside)) else either(*map(kind_of, inside))
     if origin is Callable or getattr(annotation, "_is_protocol", False):
         return CALLBACK
     if origin is tuple and ... not in inside:
@@ -51,6 +51,8 @@ def kind_of(annotation: Any) -> Kind:
         return mapping(kind_of(inside[1]))
     if hasattr(annotation, "_fields"):
         return record(annotation, lambda: _fields(annotation))
+    if is_dataclass(annotation):
+        return exactly(cast(type[Any], annotation))
     return instance(cast(type[Any], origin or annotation))
 
 
