@@ -1,7 +1,7 @@
 """What the caller has set neither changes a result nor is changed: every setting that is fenced, on every backend."""
 
 from collections.abc import Generator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from functools import cache
 from importlib import import_module
@@ -22,7 +22,7 @@ from tests.conformance.callers import (
 )
 from tests.conformance.connected import connected
 from weedout_core._contract.checked_call import CALLS, CheckedCall
-from weedout_core._contract.fence import NUMPY
+from weedout_core._contract.fence import CALLBACKS, NUMPY
 from weedout_core.backend import Backend
 
 BACKENDS = ("numpy", "jax", "torch", "torch_xla")
@@ -244,6 +244,53 @@ def test_callbacks_have_the_callers_settings(name: str) -> None:
             on_epoch=lambda _: seen.append(np.geterr()),
         )  # fmt: skip
     assert seen == [before] * 4
+
+
+class _EnoughError(Exception):
+    """A callback has seen enough."""
+
+
+def phases_with_callbacks(callback: Any) -> dict[str, Any]:
+    """Each phase that has a callback, by the callback's name."""
+    backend, net = connected("numpy"), NETWORKS["mlp"]
+    given: dict[str, Any] = {"backend": backend, "key": wc.key(0)}
+    found = wc.search(net, split(net), sparsity=0.5, config=SEARCH, **given).network
+    together: dict[str, Any] = {"backend": backend, "keys": [wc.key(0)], "config": TRAIN["learns"]}
+    return {
+        "on_generation": lambda: wc.search(
+            net, split(net), sparsity=0.5, config=SEARCH, on_generation=callback, **given
+        ),
+        "on_epoch": lambda: wc.train(found, split(net), config=TRAIN["learns"], on_epoch=callback, **given),
+        "on_epochs": lambda: wc.train_together([found], split(net), on_epoch=callback, **together),
+        "checkpoint": lambda: wc.train_together([found], split(net), checkpoint=callback, **together),
+    }
+
+
+def test_every_callback_is_here() -> None:
+    assert set(CALLBACKS) == {*phases_with_callbacks(None)} - {"on_epochs"}
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("which", ["on_generation", "on_epoch", "on_epochs", "checkpoint"])
+def test_what_a_callback_sets_in_numpy_stays_set(which: str, fails: bool) -> None:
+    """From the callback on, in later ones too, and where it fails."""
+    seen: list[Any] = []
+
+    def callback(*_: Any) -> None:
+        seen.append((np.geterr()["divide"], np.getbufsize()))
+        np.seterr(divide="raise")
+        np.setbufsize(16)
+        if fails:
+            raise _EnoughError
+
+    with np.errstate(divide="print"):  # which puts back the size of the buffer too
+        before = np.geterr(), np.getbufsize()
+        with suppress(_EnoughError):
+            phases_with_callbacks(callback)[which]()
+        assert seen[0] == ("print", before[1])
+        assert set(seen[1:]) <= {("raise", 16)}
+        assert np.geterr() == before[0] | {"divide": "raise"}
+        assert np.getbufsize() == 16
 
 
 @pytest.mark.parametrize("name", BACKENDS)

@@ -333,9 +333,85 @@ def test_results_can_be_pickled_copied_compared_and_hashed(name: str) -> None:
     assert again["evaluation"] != again["evaluation"]._replace(predictions=np.zeros(12, np.int32))
 
 
-def test_what_is_unpickled_cannot_be_written_to() -> None:
-    network = pickle.loads(pickle.dumps(SUBNETWORK))
-    assert not any(array.flags.writeable for array in network.params.values())
+#: Records that hold functions, and are no results.
+OF_FUNCTIONS = {"Backend", "ProcessSetting"}
+
+
+def public_records() -> set[type[Any]]:
+    public = {value for module in FACES.values() for value in vars(module).values() if inspect.isclass(value)}
+    return {kind for kind in public if is_dataclass(kind) or hasattr(kind, "_fields")}
+
+
+def records(one: Any) -> Iterator[Any]:
+    """The records in what is handed in or given, themselves first."""
+    if is_record(one):
+        yield one
+        names = one._fields if isinstance(one, tuple) else [item.name for item in fields(one)]
+        one = [getattr(one, name) for name in names]
+    if isinstance(one, dict | list | tuple):
+        for item in one.values() if isinstance(one, dict) else one:
+            yield from records(item)
+
+
+def every_record(backend: wc.backend.Backend) -> dict[str, Any]:
+    """One of each public kind, by its name: from what every public function takes and gives, the latter first."""
+    calls = [*fuzzed.library(backend).values(), *fuzzed.methods(backend).values()]
+    given = [call.function(**call.given) for call in calls]
+    found = [one for many in (given, [call.given for call in calls]) for one in records(many)]
+    found += [*MADE, wc.backend.Examples(fuzzed.X, fuzzed.Y)]
+    found.append(wc.backend.ProcessSetting("one", lambda: 1, fuzzed.do_nothing, (1,)))
+    return {type(one).__name__: one for one in reversed(found)}
+
+
+def again(value: Any) -> Any:
+    """The same from other parts: arrays copied, NaN another NaN."""
+    if isinstance(value, np.ndarray):
+        return value.copy()
+    if isinstance(value, float) and value != value:
+        return float("nan")
+    if isinstance(value, dict):
+        return {name: again(value[name]) for name in reversed(value)}
+    if type(value) in (tuple, list):
+        return type(value)(map(again, value))
+    if not is_record(value):
+        return value
+    names = value._fields if isinstance(value, tuple) else [item.name for item in fields(value)]
+    return type(value)(*(again(getattr(value, name)) for name in names))
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("name", ["numpy", "jax", "torch"])
+def test_every_record_is_what_it_holds(name: str) -> None:
+    """Compared, hashed, pickled and copied: arrays on the device too, and NaN, which is itself."""
+    found = every_record(connected(name))
+    assert set(found) >= {kind.__name__ for kind in public_records()}
+    for what, one in found.items():
+        if what in OF_FUNCTIONS:
+            continue
+        numbers = [item for item in getattr(one, "_fields", ()) if isinstance(getattr(one, item), float)]
+        for record in (one, *(one._replace(**{item: float("nan")}) for item in numbers)):
+            for other in (again(record), pickle.loads(pickle.dumps(record)), copy.copy(record), copy.deepcopy(record)):
+                assert other == record, what
+                assert not other != record, what  # noqa: SIM202
+                assert hash(other) == hash(record), what
+        for item in numbers:
+            assert one._replace(**{item: float("nan")}) != one, what
+
+
+@pytest.mark.parametrize("name", ["numpy", "jax", "torch"])
+def test_no_array_of_a_result_can_be_written_to(name: str) -> None:
+    """Nor of one that was pickled."""
+    backend = connected(name)
+    given = results(name) | {
+        "population": wc.ask_tell.ask(wc.ask_tell.init(fuzzed.KEY, fuzzed.SPACE, 0.5, fuzzed.SEARCH)),
+        "batches": wc.backend.epoch_batches([fuzzed.KEY], 0, fuzzed.FIXED),
+        "not trained": wc.train(
+            SUBNETWORK, (fuzzed.X, fuzzed.Y), backend=backend, key=fuzzed.KEY, config=replace(fuzzed.TRAIN, epochs=0)
+        ),
+    }
+    found = [place for one in (given, pickle.loads(pickle.dumps(given))) for place in arrays(one)]
+    assert len(found) > 40
+    assert [path for path, array in found if array.flags.writeable] == []
 
 
 @pytest.mark.parametrize("name", ["numpy", "jax", "torch", "torch_xla"])

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Annotated, NamedTuple
 
 from weedout_core._configs.search_config import SearchConfig
+from weedout_core._guard.by_content import by_content, read_only
 from weedout_core._guard.composed import several
 from weedout_core._guard.guarded import guarded, kind_of
 from weedout_core._guard.kinds import NonNegative, Positive
@@ -29,6 +30,7 @@ class Origin(NamedTuple):
 Origins = Annotated[Sequence[Origin], several(kind_of(Origin), least=1)]
 
 
+@by_content
 class Population(NamedTuple):
     """Candidates to score.
 
@@ -66,8 +68,8 @@ def draw_population(
 def population_of(key: Key, plan: MaskPlan, config: SearchConfig, origins: Sequence[Origin]) -> Population:
     """:func:`draw_population` of what is checked already."""
     own = config.weights == "per_candidate"
-    weight_keys = of_candidates(key, Stream.WEIGHTS, origins) if own else None
-    return Population(len(origins), plan, of_candidates(key, Stream.MASKS, origins), weight_keys, None)
+    weight_keys = read_only(of_candidates(key, Stream.WEIGHTS, origins)) if own else None
+    return Population(len(origins), plan, read_only(of_candidates(key, Stream.MASKS, origins)), weight_keys, None)
 
 
 @guarded

@@ -10,6 +10,7 @@ import numpy as np
 
 from weedout_core._configs.checks import check_effects
 from weedout_core._configs.train_config import TrainConfig
+from weedout_core._guard.by_content import by_content, read_only
 from weedout_core._guard.composed import several
 from weedout_core._guard.guarded import guarded
 from weedout_core._guard.kinds import NonNegative, Positive
@@ -86,6 +87,7 @@ _OF_SGD = (
 )  # fmt: skip
 
 
+@by_content
 class Batches(NamedTuple):
     """What an epoch shows R networks, drawn by the core, in NumPy.
 
@@ -164,6 +166,6 @@ def epoch_batches(
     keys: Annotated[Sequence[Key], several(KEY, least=1)], epoch: NonNegative, plan: TrainPlan
 ) -> Batches:
     """What an epoch shows R networks, each in the order of its own key."""
-    order = np.stack([epoch_order(key, epoch, plan) for key in keys])
-    crops = [epoch_crops(key, epoch, plan) for key in keys]
-    return Batches(order, None if crops[0] is None else np.stack([crop for crop in crops if crop is not None]))
+    order = read_only(np.stack([epoch_order(key, epoch, plan) for key in keys]))
+    crops = [crop for key in keys if (crop := epoch_crops(key, epoch, plan)) is not None]
+    return Batches(order, read_only(np.stack(crops)) if crops else None)

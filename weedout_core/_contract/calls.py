@@ -13,6 +13,7 @@ from weedout_core._algorithm.schedule import Batches, TrainPlan
 from weedout_core._configs.open_points import Precision
 from weedout_core._configs.search_config import FitnessName, SearchConfig
 from weedout_core._configs.train_config import TrainConfig
+from weedout_core._guard.by_content import by_content
 from weedout_core._guard.composed import mapping
 from weedout_core._guard.kinds import ARRAY, NonNegative, Positive
 from weedout_core._masks.plan import MaskPlan, Masks, Sparsity
@@ -25,6 +26,7 @@ Parameters = Annotated[Mapping[str, Any], mapping(ARRAY)]
 Specs = tuple[ParameterSpec, ...]
 
 
+@by_content
 class TrainState(NamedTuple):
     """What changes while training R networks of one shape together. All arrays have a leading axis R.
 
@@ -43,6 +45,7 @@ class TrainState(NamedTuple):
     optimizer: Any
 
 
+@by_content
 class EpochResult(NamedTuple):
     """Each step of an epoch, before its update: loss ``(R, steps)`` in nats, correct ``(R, steps)`` examples.
 
@@ -53,6 +56,7 @@ class EpochResult(NamedTuple):
     correct: Array
 
 
+@by_content
 class ScoredBatch(NamedTuple):
     """The examples that a population is scored on, and where batch normalisation takes its statistics.
 

@@ -36,27 +36,54 @@ def numpy_settings(errors: Mapping[str, Any], buffer: int) -> Generator[None]:
 
 
 def fenced_phase(phase: Callable[P, T]) -> Callable[P, T]:
-    """A function of the core that computes in NumPy's settings of ``NUMPY``, while its callbacks have the caller's."""
+    """A function of the core that computes in NumPy's settings of ``NUMPY``, while its callbacks have the caller's.
+
+    What a callback sets there is the caller's from then on.
+    """
 
     @wraps(phase)
     def in_our_settings(*args: P.args, **kwargs: P.kwargs) -> T:
-        callers = partial(numpy_settings, *(read() for _, read in NUMPY.values()))
+        callers = _Callers()
         for name, callback in kwargs.items():
             if name in CALLBACKS and callback is not None:
-                kwargs[name] = _inside(callers, cast(Callable[..., Any], callback))
-        with our_numpy():
-            return phase(*args, **kwargs)
+                kwargs[name] = callers.inside(cast(Callable[..., Any], callback))
+        try:
+            with our_numpy():
+                return phase(*args, **kwargs)
+        finally:
+            callers.leave()
 
     return in_our_settings
 
 
-def _inside(fence: Fence, function: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(function)
-    def inside(*args: Any, **kwargs: Any) -> Any:
-        with fence():
-            return function(*args, **kwargs)
+class _Callers:
+    """NumPy's settings as the caller has them while a phase is under way: its callbacks may change them."""
 
-    return inside
+    def __init__(self) -> None:
+        self._before = self._now = _read()
+
+    def inside(self, callback: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(callback)
+        def inside(*args: Any, **kwargs: Any) -> Any:
+            with numpy_settings(*self._now):
+                try:
+                    return callback(*args, **kwargs)
+                finally:
+                    self._now = _read()
+
+        return inside
+
+    def leave(self) -> None:
+        """After the phase, where NumPy has the settings of before."""
+        if self._now != self._before:
+            errors, buffer = self._now
+            np.seterr(**errors)
+            np.setbufsize(buffer)
+
+
+def _read() -> tuple[Any, Any]:
+    errors, buffer = (read() for _, read in NUMPY.values())
+    return errors, buffer
 
 
 our_numpy = partial(numpy_settings, *(ours for ours, _ in NUMPY.values()))

@@ -1,16 +1,23 @@
-"""Records with arrays in them, compared and hashed by what they hold: Python's own ways stop at an array."""
+"""Records with arrays in them, compared, hashed and pickled by what they hold: Python's own ways stop at an array."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar, cast
 
 import numpy as np
+from array_api_compat import is_array_api_obj  # pyright: ignore[reportUnknownVariableType]
+
+from weedout_core._guard.hosted import frozen, hosted
 
 C = TypeVar("C")
 
 
 def by_content(kind: type[C]) -> type[C]:
-    """A record whose values are equal, and have one hash, where their fields are: arrays to the bit, NaN to NaN."""
+    """A record whose values are equal, and have one hash, where their fields are: arrays to the bit, NaN to NaN.
+
+    Arrays of any framework are, by what they hold. What is pickled or copied is made anew, of arrays that nobody can
+    write to.
+    """
     names = [item.name for item in fields(kind)] if is_dataclass(kind) else cast(Any, kind)._fields
 
     def contents(one: Any) -> Any:
@@ -25,21 +32,44 @@ def by_content(kind: type[C]) -> type[C]:
     def hashed(one: Any) -> int:
         return hash((kind.__name__, contents(one)))
 
-    for name, method in {"__eq__": equal, "__ne__": differ, "__hash__": hashed}.items():
+    def reduced(one: Any) -> Any:
+        values = (getattr(one, name) for name in names)
+        return _made, (kind, tuple(dict(value) if isinstance(value, Mapping) else value for value in values))
+
+    methods = {"__eq__": equal, "__ne__": differ, "__hash__": hashed, "__reduce__": reduced}
+    for name, method in methods.items():
         setattr(kind, name, method)
     return kind
 
 
+def read_only(array: np.ndarray) -> np.ndarray:
+    """An array that was made here and that nobody else holds, to which nobody can write from now on."""
+    array.flags.writeable = False
+    return array
+
+
+def _made(kind: Callable[..., Any], values: tuple[Any, ...]) -> Any:
+    """What was pickled: NumPy's arrays come out of it as ones that can be written to."""
+    return kind(*map(_frozen, values))
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, dict):
+        tree = cast(dict[str, Any], value)
+        return {name: _frozen(item) for name, item in tree.items()}
+    return frozen(value) if isinstance(value, np.ndarray) else value
+
+
 def _hashable(value: Any) -> Any:
     """What stands for a value, and is equal where values are."""
-    if isinstance(value, np.ndarray):
-        array = cast(Any, value)
-        return array.dtype.str, array.shape, array.tobytes()
-    if isinstance(value, float) and value != value:
-        return "NaN"
     if isinstance(value, Mapping):
         tree = cast(Mapping[str, Any], value)
         return tuple((name, _hashable(tree[name])) for name in sorted(tree))
-    if isinstance(value, tuple):
-        return tuple(_hashable(item) for item in cast(tuple[Any, ...], value))
+    if type(value).__eq__ in (tuple.__eq__, list.__eq__):
+        return tuple(_hashable(item) for item in cast(Sequence[Any], value))
+    if cast(Any, is_array_api_obj)(value):
+        array = hosted(value)
+        return array.dtype.str, array.shape, array.tobytes()
+    if isinstance(value, float) and value != value:
+        return "NaN"
     return value

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
+from weedout_core._guard.by_content import by_content
 from weedout_core._guard.hosted import hosted
 from weedout_core._guard.kinds import Kind
 from weedout_core._guard.shown import shown
@@ -14,6 +15,7 @@ from weedout_core.errors import DataError
 _NUMBERS = Kind("an array of numbers", lambda _, value: hosted(value), DataError)
 
 
+@by_content
 class Examples(NamedTuple):
     """A split: x float ``(examples, *input_shape)``, y int32 ``(examples,)`` in [0, classes)."""
 

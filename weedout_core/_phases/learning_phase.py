@@ -17,7 +17,9 @@ from weedout_core._contract.calls import EpochResult, Parameters, TrainState
 from weedout_core._contract.fence import fenced_phase
 from weedout_core._contract.loading import load_backend
 from weedout_core._contract.record import Backend, check_layers, map_tree
+from weedout_core._guard.by_content import read_only
 from weedout_core._guard.guarded import guarded
+from weedout_core._guard.hosted import frozen
 from weedout_core._networks.examples import Examples, checked_examples
 from weedout_core._phases.beginning import Beginning, beginnings
 from weedout_core._phases.resuming import check_resumed
@@ -114,7 +116,7 @@ def train_together(
         None if tested is None else Examples(backend.asarray(tested.x), tested.y),
     )  # fmt: skip
     state = _begin(task) if resume is None else _resumed(task, resume)
-    shown = [_Shown(one.losses, one.history) for one in resume] if resume else [_NOTHING] * len(networks)
+    shown = [_Shown(frozen(one.losses), one.history) for one in resume] if resume else [_NOTHING] * len(networks)
     while state.epoch < config.epochs:
         state, result = _next_epoch(task, state)
         shown = [one.after(*more) for one, more in zip(shown, _epoch(task, state, result), strict=True)]
@@ -145,10 +147,10 @@ class _Shown(NamedTuple):
     history: tuple[Epoch, ...]
 
     def after(self, losses: np.ndarray, epoch: Epoch) -> "_Shown":
-        return _Shown(np.concatenate([self.losses, losses]), (*self.history, epoch))
+        return _Shown(read_only(np.concatenate([self.losses, losses])), (*self.history, epoch))
 
 
-_NOTHING = _Shown(np.zeros(0), ())
+_NOTHING = _Shown(read_only(np.zeros(0)), ())
 
 
 def _begin(task: _Training) -> TrainState:
@@ -218,4 +220,5 @@ def _fetched(task: _Training, state: TrainState, shown: Sequence[_Shown]) -> tup
         Subnetwork(one.net, mine, one.mask, its or None)
         for one, mine, its in zip(task.networks, params, statistics, strict=True)
     ]
-    return tuple(sealed(*one) for one in zip(networks, moving, *zip(*shown, strict=True), task.began, strict=True))
+    velocities = [map_tree(frozen, tree) for tree in moving]
+    return tuple(sealed(*one) for one in zip(networks, velocities, *zip(*shown, strict=True), task.began, strict=True))

@@ -13,6 +13,7 @@ from weedout_core._contract.calls import ScoredBatch, Scoring
 from weedout_core._contract.fence import fenced_phase
 from weedout_core._contract.loading import load_backend
 from weedout_core._contract.record import Backend, check_layers, map_tree
+from weedout_core._guard.by_content import by_content
 from weedout_core._guard.guarded import guarded
 from weedout_core._masks.plan import Sparsity
 from weedout_core._networks.examples import Examples, checked_examples, kept
@@ -35,6 +36,7 @@ from weedout_core._phases.subnetwork import Subnetwork
 from weedout_core._random.annotations import Key
 
 
+@by_content
 class SearchResult(NamedTuple):
     """The winner of a search.
 

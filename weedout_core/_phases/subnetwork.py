@@ -80,11 +80,6 @@ class Subnetwork:
         for name, tree in self._trees.items():
             object.__setattr__(self, name, MappingProxyType(tree))
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """To be pickled and copied: made anew, so that nobody can write to its arrays there either."""
-        trees = {name: dict(tree) for name, tree in self._trees.items()}
-        return Subnetwork, (self.net, trees["params"], trees.get("mask"), trees.get("statistics"))
-
     @property
     def moving(self) -> Tree:
         """The running statistics; {} where there are none."""

@@ -15,6 +15,7 @@ from weedout_core._phases.subnetwork import Subnetwork
 from weedout_core._phases.together import is_finite
 
 
+@by_content
 class Epoch(NamedTuple):
     """What one epoch showed.
 
