@@ -4,10 +4,10 @@ PyTorch runs each operation as it is called, on a CPU, on CUDA and with torch_tp
 operations and runs them as one compiled graph at ``sync``. The rest of the backend is the same for all.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -46,14 +46,17 @@ class Place:
 
     def asarray(self, array: Any) -> Tensor:
         """A copy of an array on the device: floats as float32, integers as int32, words as uint32, bool."""
-        placed = self.placed(array)
-        return placed.clone() if placed is array else placed
+        there = self._there(array)
+        return there.clone() if there is array else there
 
-    def placed(self, array: Any) -> Tensor:
-        """The same for a call's own use: what is there already stays.
+    def placed(self, given: Any) -> Any:
+        """What a call was handed, an array, arrays by name or None, for its own use: what is there already stays."""
+        if isinstance(given, Mapping):
+            return {name: self.placed(value) for name, value in cast(Mapping[str, Any], given).items()}
+        return None if given is None else self._there(given)
 
-        What was made in inference mode is copied: nothing can be learnt with it.
-        """
+    def _there(self, array: Any) -> Tensor:
+        """What was made in inference mode is copied: nothing can be learnt with it."""
         there = isinstance(array, Tensor) and array.device == self.device and array.dtype in _DTYPES
         if there and not array.is_inference():
             return array

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from threading import RLock
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch.autograd.graph import saved_tensors_hooks
@@ -42,6 +42,24 @@ def _denormals() -> Generator[None]:
         yield
     finally:
         torch.set_flush_denormal(True)
+
+
+def _eager() -> bool:
+    import torch_xla  # here, because few have it
+
+    return cast(Any, torch_xla)._XLAC._get_use_eager_mode()
+
+
+@contextmanager
+def _not_eager() -> Generator[None]:
+    import torch_xla
+
+    set_eager = cast(Any, torch_xla)._XLAC._set_use_eager_mode
+    set_eager(False)
+    try:
+        yield
+    finally:
+        set_eager(True)
 
 
 def _hooked() -> bool:
@@ -77,6 +95,8 @@ THREAD: Mapping[str, ThreadSetting] = {
     ),
     # What a gradient needs, packed in fewer bits.
     "saved_tensors_hooks": ThreadSetting(lambda _: _hooked(), lambda _: saved_tensors_hooks(_same, _same)),
+    # PyTorch/XLA that runs each operation as it comes, and none of our programs. Of the process; see _XLA.
+    "eager_mode": ThreadSetting(lambda kind: kind == "xla" and _eager(), lambda _: _not_eager()),
     # Small numbers that are zero. PyTorch does not tell.
     "flush_denormal": ThreadSetting(lambda _: sys.float_info.min / 2 == 0.0, lambda _: _denormals()),
 }

@@ -109,6 +109,7 @@ def predict(place: Place, net: Network, params: Any, statistics: Any, masks: Any
 
     Networks with convolutions predict one after the other.
     """
+    params, statistics, masks, x = map(place.placed, (params, statistics, masks, x))
     networks = len(next(iter(params.values())))
     if networks > 1 and has_convolutions(net):
         trees = [(nth(params, r), nth(statistics, r), masks and nth(masks, r)) for r in range(networks)]

@@ -43,6 +43,7 @@ def score_population(
 ) -> Tensor:
     """The fitness of each candidate on one batch: float32 ``(m,)``."""
     own: tuple[ParameterSpec, ...] = params if population.weight_keys is not None else ()
+    params, batch = params if own else place.placed(params), ScoredBatch(*map(place.placed, batch))
     # With weights of their own, candidates have nothing in common but the batch.
     head, rest = ((), net) if own else split_at_first_mask(net)
     counts = {} if population.plan is None else population.plan.counts

@@ -25,7 +25,6 @@ from weedout_core.backend import (
     TrainState,
     decayed_paths,
     learning_rates,
-    map_tree,
     predictions,
     sgd_step,
 )
@@ -43,6 +42,7 @@ _FUSED = ("cpu", "cuda")  # where PyTorch has SGD as one kernel; without momentu
 
 def train_init(place: Place, net: Network, plan: TrainPlan, keys: Any, params: Any, statistics: Any) -> TrainState:
     """The state before epoch 0 of R networks; an optimizer of the user's has one ``Memory`` a network."""
+    params, statistics = place.placed(params), place.placed(statistics)
     if plan.optimizer is None:
         optimizer: Any = {path: torch.zeros_like(value) for path, value in params.items()}
     else:
@@ -65,8 +65,9 @@ def train_epoch(
     if plan.optimizer is not None:
         check_memories(state.optimizer, len(state.keys))
     # What was made in inference mode cannot be learnt, nor remembered for a gradient.
-    state = state._replace(params=map_tree(place.placed, state.params))
-    masks = None if masks is None else map_tree(place.placed, masks)
+    optimizer = place.placed(state.optimizer) if plan.optimizer is None else state.optimizer
+    params, statistics, masks, x, y = map(place.placed, (state.params, state.statistics, masks, x, y))
+    state = TrainState(state.keys, state.epoch, params, statistics, optimizer)
     if len(state.keys) == 1 or (plan.optimizer is None and not has_convolutions(net)):
         return _epoch(place, net, plan, state, masks, x, y, batches)
     epochs: list[tuple[TrainState, EpochResult]] = []

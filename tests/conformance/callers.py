@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -114,6 +114,14 @@ def torch_process_settings() -> tuple[ProcessSetting, ...]:
     return (*fence.PROCESS.settings, *precision.FULL.settings)
 
 
+def eager_mode() -> tuple[Callable[[], bool], Callable[[bool], None]]:
+    """Whether PyTorch/XLA runs each operation as it comes: read, and write."""
+    import torch_xla
+    from torch_xla.experimental import eager_mode
+
+    return cast(Any, torch_xla)._XLAC._get_use_eager_mode, eager_mode
+
+
 def torch_settings(kind: str) -> dict[str, list[Caller]]:
     """For a backend on this type of device."""
     import torch
@@ -156,6 +164,7 @@ def torch_settings(kind: str) -> dict[str, list[Caller]]:
         ],
         "autocast": [autocast(one) for one in sorted({"cpu", kind})],
         "saved_tensors_hooks": [Caller(partial(saved_tensors_hooks, pack, unpack), partial(in_stack, False))],
+        **({"eager_mode": [Caller(partial(written, *eager_mode(), True), eager_mode()[0])]} if kind == "xla" else {}),
         "flush_denormal": [Caller(partial(written, flushes, torch.set_flush_denormal, True), flushes)],
         **{setting.name: of_process(setting) for setting in torch_process_settings()},
     }

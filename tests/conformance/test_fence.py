@@ -92,7 +92,8 @@ def fenced_settings(name: str) -> set[str]:
     if name == "jax":
         fence = import_module("weedout_jax.fence")
         return {"mesh", *fence.THREAD, *(setting.name.removeprefix("jax_") for setting in fence.PROCESS.settings)}
-    return {*import_module("weedout_torch.fence").THREAD, *(setting.name for setting in torch_process_settings())}
+    found = {*import_module("weedout_torch.fence").THREAD, *(setting.name for setting in torch_process_settings())}
+    return found if name == "torch_xla" else found - {"eager_mode"}  # of PyTorch/XLA alone
 
 
 def callers(name: str) -> dict[str, list[Caller]]:
@@ -121,7 +122,7 @@ SETTINGS = {
         "cuBLASModule.allow_bf16_reduced_precision_reduction",
     ],
 }  # fmt: skip
-SETTINGS["torch_xla"] = SETTINGS["torch"]
+SETTINGS["torch_xla"] = [*SETTINGS["torch"], "eager_mode"]
 CASES = [(name, setting) for name in BACKENDS for setting in SETTINGS[name]]
 
 

@@ -342,12 +342,16 @@ def public_records() -> set[type[Any]]:
     return {kind for kind in public if is_dataclass(kind) or hasattr(kind, "_fields")}
 
 
+def parts(one: Any) -> list[Any]:
+    """The fields of a record."""
+    return list(one) if hasattr(one, "_fields") else [getattr(one, item.name) for item in fields(one)]
+
+
 def records(one: Any) -> Iterator[Any]:
     """The records in what is handed in or given, themselves first."""
     if is_record(one):
         yield one
-        names = one._fields if isinstance(one, tuple) else [item.name for item in fields(one)]
-        one = [getattr(one, name) for name in names]
+        one = parts(one)
     if isinstance(one, dict | list | tuple):
         for item in one.values() if isinstance(one, dict) else one:
             yield from records(item)
@@ -371,12 +375,13 @@ def again(value: Any) -> Any:
         return float("nan")
     if isinstance(value, dict):
         return {name: again(value[name]) for name in reversed(value)}
-    if type(value) in (tuple, list):
-        return type(value)(map(again, value))
+    if type(value) is tuple:
+        return tuple(map(again, value))
+    if type(value) is list:
+        return list(map(again, value))
     if not is_record(value):
         return value
-    names = value._fields if isinstance(value, tuple) else [item.name for item in fields(value)]
-    return type(value)(*(again(getattr(value, name)) for name in names))
+    return type(value)(*map(again, parts(value)))
 
 
 @pytest.mark.usefixtures("unchecked")

@@ -62,7 +62,7 @@ def test_statistics_cannot_be_left_out_where_there_is_batch_normalisation() -> N
         (
             {"params": [1]},
             wc.errors.ConfigError,
-            "params must be a mapping of names, each value an array of floats; got [1].",
+            "params must be a mapping of names, each value an array of floats of at most 64 bits; got [1].",
         ),
         ({"mask": {"hidden_0": np.ones(4, bool)}}, wc.errors.MaskError, "exactly the network's sites"),
         (
@@ -130,7 +130,7 @@ def test_what_numpy_cannot_read_is_named() -> None:
             raise TypeError("it is on a device")
 
     params = {**drawn(MLP).params, "logits/bias": Elsewhere()}
-    message = r"^params\['logits/bias'\] must be an array of floats; got "
+    message = r"^params\['logits/bias'\] must be an array of floats of at most 64 bits; got "
     with pytest.raises(wc.errors.ConfigError, match=message + r"Elsewhere of no dtype \(2,\)\.$") as caught:
         wc.Subnetwork(MLP, params)
     assert str(caught.value.__cause__) == "it is on a device", "the reason goes with it"

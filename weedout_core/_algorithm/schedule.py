@@ -13,7 +13,7 @@ from weedout_core._configs.train_config import TrainConfig
 from weedout_core._guard.by_content import by_content, read_only
 from weedout_core._guard.composed import several
 from weedout_core._guard.guarded import guarded
-from weedout_core._guard.kinds import NonNegative, Positive
+from weedout_core._guard.kinds import Hosted, NonNegative, Positive
 from weedout_core._networks.network import Network, check_normalised, initial_statistics, parameter_shapes
 from weedout_core._random.annotations import KEY, Key
 from weedout_core._random.keys import of_augmentation, of_data_order
@@ -98,8 +98,8 @@ class Batches(NamedTuple):
             mirrored left to right, 0 or 1.
     """
 
-    order: np.ndarray
-    crops: np.ndarray | None
+    order: Hosted
+    crops: Hosted | None
 
 
 #: Zeros around an image before it is cropped.

@@ -116,10 +116,13 @@ def _check_candidates(net: Network, population: Population) -> None:
             raise MaskError(f"the masks of a population must be those of its {size} candidates.")
         return _check_keys(population)
     checked_network_masks(net, None, leading=1)
-    if population.mask_keys is None or {site.site: site.shape for site in population.plan.sites} != space:
+    planned = {site.site: site.shape for site in population.plan.sites}
+    if population.mask_keys is None:
+        raise ConfigError("a population must have masks, or a plan and keys to draw them by; got a plan without keys.")
+    if planned != space:
         raise ConfigError(
-            f"a population must have masks, or a plan for the network's sites {sorted(space)} and keys; got a plan for "
-            f"{sorted(site.site for site in population.plan.sites)}."
+            f"a population must have masks, or a plan for the network's sites and their shapes {space}; got a plan for "
+            f"{planned}."
         )
     return _check_keys(population)
 

@@ -11,6 +11,9 @@ from weedout_core._guard.hosted import frozen, hosted
 
 C = TypeVar("C")
 
+#: How tuples compare, and records that say nothing else, and lists.
+_OF_PYTHON: tuple[Any, ...] = (cast(Any, tuple).__eq__, cast(Any, list).__eq__)
+
 
 def by_content(kind: type[C]) -> type[C]:
     """A record whose values are equal, and have one hash, where their fields are: arrays to the bit, NaN to NaN.
@@ -65,7 +68,7 @@ def _hashable(value: Any) -> Any:
     if isinstance(value, Mapping):
         tree = cast(Mapping[str, Any], value)
         return tuple((name, _hashable(tree[name])) for name in sorted(tree))
-    if type(value).__eq__ in (tuple.__eq__, list.__eq__):
+    if cast(Any, type(value)).__eq__ in _OF_PYTHON:
         return tuple(_hashable(item) for item in cast(Sequence[Any], value))
     if cast(Any, is_array_api_obj)(value):
         array = hosted(value)

@@ -24,6 +24,8 @@ def hosted(value: Any) -> np.ndarray:
     array = np.asarray(value)
     if array.dtype == object:
         raise TypeError("not an array of numbers")
+    if not array.dtype.isnative:  # of another machine: PyTorch does not read it, and nothing would be equal to it
+        array = array.astype(array.dtype.newbyteorder("="))
     return array.astype(np.float32) if array.dtype.kind == "V" and "float" in array.dtype.name else array
 
 

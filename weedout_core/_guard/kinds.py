@@ -7,9 +7,11 @@ checker, and a NumPy integer that is handed in becomes one.
 
 import math
 import operator
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Real
+from pathlib import Path
 from typing import Annotated, Any, cast
 
 import numpy as np
@@ -96,16 +98,25 @@ def _flag(_: str, value: Any) -> bool:
     return bool(value)
 
 
-def _text(_: str, value: Any) -> str:
+def _text(name: str, value: Any) -> str:
     require(isinstance(value, str))
-    str.encode(value)  # half of a surrogate pair has no bytes, of which numbers could be drawn
+    try:
+        str.encode(value)
+    except UnicodeEncodeError as error:  # it has no bytes, of which numbers could be drawn
+        raise ConfigError(f"{name} must be text; got {shown(value)}, which has half of a surrogate pair.") from error
     return str(value)
 
 
-def _name(_: str, value: Any) -> str:
-    text = _text(_, value)
+def _name(name: str, value: Any) -> str:
+    text = _text(name, value)
     require(bool(text))
     return text
+
+
+def _path(_: str, value: Any) -> Path:
+    text = str(Path(value))  # which takes text and what has a path as text
+    require(value != "" and "\0" not in text)
+    return Path(text)
 
 
 def _callback(_: str, value: Any) -> Any:
@@ -117,7 +128,7 @@ def _array(_: str, value: Any) -> Any:
     """As it is, wherever it lies or however it is traced; NumPy's of what is no array but holds numbers."""
     if isinstance(value, np.ma.MaskedArray) or not cast(Any, is_array_api_obj)(value):
         return _numbers(_, value)
-    return value
+    return value if getattr(value.dtype, "isnative", True) else _numbers(_, value)
 
 
 def _numbers(_: str, value: Any) -> np.ndarray:
@@ -179,6 +190,7 @@ def option(*names: Any) -> Kind:
 
 TEXT = Kind("text", _text)
 NAME = Kind("text that is not empty", _name)
+PATH = Kind("a path: text or a PathLike", _path)
 FLAG = Kind("True or False", _flag)
 INTEGER = Kind("an integer", _integer)
 CALLBACK = Kind("a function", _callback)
@@ -194,6 +206,7 @@ ODD = Kind("an odd number of at least 1", _odd)
 POSITIVE = integer(1)
 
 Name = Annotated[str, NAME]
+SomePath = Annotated[str | os.PathLike[str], PATH]
 Positive = Annotated[int, POSITIVE]
 NonNegative = Annotated[int, integer(0)]
 Word = Annotated[int, integer(0, 2**32 - 1)]

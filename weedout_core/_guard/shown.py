@@ -1,17 +1,30 @@
 """How a value stands in an error: short, and whatever it is."""
 
+import sys
 from typing import Any
 
 _MOST = 80
 
 
 def shown(value: Any) -> str:
-    """A value in words of its own, at most so long; an array by its dtype and shape."""
+    """A value in words of its own, at most so long; an array by its dtype and shape, and why it cannot be read."""
     kind = type(value).__name__
     try:
-        if getattr(value, "shape", ()):
-            return f"{kind} of {getattr(value, 'dtype', 'no dtype')} {tuple(value.shape)}"
+        if getattr(value, "shape", ()) or _unreadable(value):
+            described = f"{kind} of {getattr(value, 'dtype', 'no dtype')} {tuple(value.shape)}"
+            return f"{described}{_unreadable(value)}"
         text = repr(value)
     except Exception:  # of an integer with more digits than Python writes, or of anything that somebody made
         return f"{kind}, which has no text"
     return text if len(text) <= _MOST else f"{text[:_MOST]}…"
+
+
+def _unreadable(value: Any) -> str:
+    """Why an array of JAX has no values; "" where it has some."""
+    jax = sys.modules.get("jax")
+    if jax is None:
+        return ""
+    if isinstance(value, jax.core.Tracer):
+        return ", which is traced: inside jit, grad or vmap it has no values yet"
+    deleted = isinstance(value, jax.Array) and value.is_deleted()
+    return ", which is deleted: a program took its memory (donate_argnums), or delete() was called" if deleted else ""

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, is_torch_array
 
 from weedout_core._guard.composed import either
 from weedout_core._guard.kinds import ARRAY, FINITE, Kind, UnfitError
@@ -27,6 +27,16 @@ def namespace_of(*arrays: Any) -> Any:
     except TypeError as error:
         frameworks = ", ".join(type(array).__module__.split(".")[0] for array in arrays)
         raise ConfigError(f"arrays must be of one framework; got {frameworks}. Convert some.") from error
+
+
+def words_namespace(*words: Any) -> Any:
+    """:func:`namespace_of` of words of the random stream. Raises ConfigError for PyTorch's, which cannot be added."""
+    if any(is_torch_array(one) for one in words):
+        raise ConfigError(
+            "words must be of a framework with arithmetic of uint32, which PyTorch does not have. Hand in NumPy's "
+            "(wc.backend.host_view), or call random_bits, masks_from_keys and keep_smallest of a backend."
+        )
+    return namespace_of(*words)
 
 
 def _of_no_axes(name: str, value: Any) -> Any:

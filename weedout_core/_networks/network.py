@@ -208,6 +208,9 @@ def _check_tree(name: str, shapes: Mapping[str, Shape], tree: Any) -> None:
             raise ConfigError(
                 f"{name} must be those of the network: {path!r} must {wanted}; got {found.get(path, 'nothing')}."
             )
+    for path, value in cast(Mapping[str, Any], tree).items():
+        if "float" not in getattr(value.dtype, "name", str(value.dtype)):
+            raise ConfigError(f"{name} must be arrays of floats; got {value.dtype} for {path!r}.")
 
 
 @guarded

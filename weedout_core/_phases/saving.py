@@ -4,7 +4,6 @@ import json
 import os
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
-from os import PathLike
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,7 +18,7 @@ Tree = Mapping[str, np.ndarray]
 _FORMAT = "weedout subnetwork 1"
 
 
-def write(path: str | PathLike[str], net: Network, trees: Mapping[str, Tree]) -> None:
+def write(path: Path, net: Network, trees: Mapping[str, Tree]) -> None:
     """Write a network and trees of arrays, by their names: whole, or not at all.
 
     Raises:
@@ -32,10 +31,10 @@ def write(path: str | PathLike[str], net: Network, trees: Mapping[str, Tree]) ->
         f"{name}/{key}": np.ascontiguousarray(value) for name, tree in trees.items() for key, value in tree.items()
     }
     facts = {"network": network_to_json(net), "trees": list(trees), "sha256": digest(arrays)}
-    _write(Path(path), save(arrays, {"format": _FORMAT, "subnetwork": json.dumps(facts)}))
+    _write(path, save(arrays, {"format": _FORMAT, "subnetwork": json.dumps(facts)}))
 
 
-def read(path: str | PathLike[str]) -> tuple[Network, dict[str, Tree]]:
+def read(path: Path) -> tuple[Network, dict[str, Tree]]:
     """Read what :func:`write` wrote; nothing is unpickled.
 
     Raises:
@@ -54,7 +53,7 @@ def read(path: str | PathLike[str]) -> tuple[Network, dict[str, Tree]]:
     return net, {name: _tree(arrays, name) for name in names}
 
 
-def _read(path: str | PathLike[str]) -> tuple[dict[str, str], dict[str, np.ndarray]]:
+def _read(path: Path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
     with _needed():
         from safetensors import SafetensorError, safe_open
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from os import PathLike
+from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, cast
 
@@ -11,9 +11,9 @@ import numpy as np
 from weedout_core._compaction.compaction import compact, kept_indices
 from weedout_core._guard.by_content import by_content
 from weedout_core._guard.composed import mapping
-from weedout_core._guard.guarded import convert_fields
+from weedout_core._guard.guarded import convert_fields, guarded
 from weedout_core._guard.hosted import frozen
-from weedout_core._guard.kinds import Kind, UnfitError
+from weedout_core._guard.kinds import Kind, SomePath, UnfitError
 from weedout_core._masks.plan import achieved_sparsity
 from weedout_core._networks.cost import Costs, costs
 from weedout_core._networks.network import (
@@ -34,14 +34,14 @@ Given = Mapping[str, Any]  # arrays of any framework; what is kept is NumPy's, a
 def _of_kind(kinds: str) -> Any:
     def convert(_: str, value: Any) -> np.ndarray:
         array = frozen(value)
-        if array.dtype.kind not in kinds:
+        if array.dtype.kind not in kinds or array.dtype.itemsize > 8:
             raise UnfitError
         return array
 
     return convert
 
 
-_FLOATS = Kind("an array of floats", _of_kind("f"))
+_FLOATS = Kind("an array of floats of at most 64 bits", _of_kind("f"))
 _KEPT = Kind(
     "an array of booleans, True where a node is kept, or the indices of a Gather layer", _of_kind("biuf"), MaskError
 )
@@ -109,22 +109,26 @@ class Subnetwork:
         remaining = small.gather_masks(self.mask, indices)
         return Subnetwork(small.net, small.gather(self.params, indices), remaining or None, statistics)
 
-    def save(self, path: str | PathLike[str]) -> None:
+    @guarded
+    def save(self, path: SomePath) -> None:
         """Write it to a file of safetensors, its network as JSON in the header: whole, or not at all.
 
         Raises:
+            ConfigError: it is no path.
             RunError: the file cannot be written, or the package safetensors is missing (the extra ``lab``).
         """
-        saving.write(path, self.net, self._trees)
+        saving.write(Path(path), self.net, self._trees)
 
     @classmethod
-    def load(cls, path: str | PathLike[str]) -> "Subnetwork":
+    @guarded
+    def load(cls, path: SomePath) -> "Subnetwork":
         """Read what :meth:`save` wrote; nothing is unpickled.
 
         Raises:
+            ConfigError: it is no path.
             RunError: the file cannot be read, is not what was written, or the package safetensors is missing.
         """
-        net, trees = saving.read(path)
+        net, trees = saving.read(Path(path))
         try:
             return cls(net, **cast(dict[str, Any], trees))
         except (ConfigError, MaskError, TypeError) as error:

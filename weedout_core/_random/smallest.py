@@ -6,6 +6,7 @@ import numpy as np
 from array_api_compat import array_namespace, is_numpy_namespace
 
 from weedout_core._guard.guarded import guarded
+from weedout_core._guard.traced import words_namespace
 from weedout_core._random.annotations import Words
 from weedout_core._random.stream import BLOCK
 from weedout_core._random.threads import side_by_side
@@ -18,7 +19,7 @@ def order_keys(bits: Words) -> Any:
 
     For frameworks without uint32 arithmetic. Raises ConfigError for an array of another dtype, or without an axis.
     """
-    xp = array_namespace(bits)
+    xp = words_namespace(bits)
     return xp.astype(bits ^ xp.asarray(2**31, dtype=xp.uint32), xp.int32)
 
 
@@ -36,7 +37,7 @@ def keep_smallest(bits: Words, k: int) -> Any:
     """
     if not 1 <= k <= bits.shape[-1]:
         raise ConfigError(f"keep_smallest needs 1 ≤ k ≤ {bits.shape[-1]}, the number of nodes; got {k}.")
-    if is_numpy_namespace(array_namespace(bits)):
+    if is_numpy_namespace(words_namespace(bits)):
         return _keep_smallest_numpy(bits, k)
     return keep_smallest_ordered(order_keys(bits), k)
 

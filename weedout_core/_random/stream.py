@@ -14,11 +14,11 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace, is_numpy_namespace
+from array_api_compat import is_numpy_namespace
 
 from weedout_core._guard.guarded import guarded
 from weedout_core._guard.kinds import NonNegative, Seed
-from weedout_core._guard.traced import namespace_of
+from weedout_core._guard.traced import words_namespace
 from weedout_core._random.annotations import FoldedIn, Key, TracedKeys, WordCount, Words
 from weedout_core._random.threads import side_by_side
 from weedout_core.errors import ConfigError
@@ -95,7 +95,7 @@ def bits(key: TracedKeys, n: WordCount) -> Any:
     Raises:
         ConfigError: ``n`` is out of range, or the key is no array of uint32.
     """
-    xp = array_namespace(key)
+    xp = words_namespace(key)
     if is_numpy_namespace(xp):
         return _bits_numpy(key, n)
     return bits_at(key, xp.arange(n, dtype=xp.uint32))
@@ -129,7 +129,7 @@ def bits_at(key: TracedKeys, counters: Words) -> Any:
     Raises:
         ConfigError: they do not, or key or counters are no arrays of uint32.
     """
-    xp = namespace_of(key, counters)
+    xp = words_namespace(key, counters)
     _check_broadcast("counters", counters.shape, (*key.shape[:-1], 1))
     word0, word1 = threefry2x32(key[..., 0:1], key[..., 1:2], xp.zeros_like(counters), counters)
     return word0 ^ word1
@@ -147,9 +147,9 @@ def fold_in(key: TracedKeys, data: FoldedIn) -> Any:
     Raises:
         ConfigError: the number is out of range, the numbers do not broadcast, or keys or numbers are of another dtype.
     """
-    xp = array_namespace(key)
+    xp = words_namespace(key)
     if not isinstance(data, int):
-        namespace_of(key, data)
+        words_namespace(key, data)
     else:
         data = xp.asarray(data, dtype=xp.uint32)
     _check_broadcast("data", data.shape, key.shape[:-1])
@@ -169,7 +169,7 @@ def split(key: TracedKeys, n: WordCount) -> Any:
     Raises:
         ConfigError: ``n`` is out of range, or the key is no array of uint32.
     """
-    xp = array_namespace(key)
+    xp = words_namespace(key)
     return fold_in(key, xp.arange(n, dtype=xp.uint32))
 
 
