@@ -36,8 +36,7 @@ def by_content(kind: type[C]) -> type[C]:
         return hash((kind.__name__, contents(one)))
 
     def reduced(one: Any) -> Any:
-        values = (getattr(one, name) for name in names)
-        return _made, (kind, tuple(dict(value) if isinstance(value, Mapping) else value for value in values))
+        return _made, (kind, tuple(_picklable(getattr(one, name)) for name in names))
 
     methods = {"__eq__": equal, "__ne__": differ, "__hash__": hashed, "__reduce__": reduced}
     for name, method in methods.items():
@@ -49,6 +48,10 @@ def read_only(array: np.ndarray) -> np.ndarray:
     """An array that was made here and that nobody else holds, to which nobody can write from now on."""
     array.flags.writeable = False
     return array
+
+
+def _picklable(value: Any) -> Any:
+    return dict(cast(Mapping[str, Any], value)) if isinstance(value, Mapping) else value
 
 
 def _made(kind: Callable[..., Any], values: tuple[Any, ...]) -> Any:
