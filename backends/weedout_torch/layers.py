@@ -1,7 +1,6 @@
 """What single layers compute, on activations ``(R, examples, *shape)`` with the channels last."""
 
 import math
-from functools import reduce
 from typing import Any
 
 import torch
@@ -46,17 +45,13 @@ def _channels_last(y: Tensor, networks: int) -> Tensor:
 def max_pool(h: Tensor, window: int) -> Tensor:
     """The largest value of each channel in windows side by side, or NaN where there is one.
 
-    XLA's maximum over a window drops NaN: where PyTorch has no kernel of its own it is selected, place by place. The
-    gradient is that of the first of equals.
+    XLA's maximum over a window drops NaN: where the kernel is not PyTorch's own, it is multiplied in.
     """
+    y = _channels_last(F.max_pool2d(h.flatten(0, 1).movedim(-1, 1), window), len(h))
     if h.device.type in _POOLED_BY_PYTORCH:
-        return _channels_last(F.max_pool2d(h.flatten(0, 1).movedim(-1, 1), window), len(h))
-    places = h.unflatten(3, (-1, window)).unflatten(2, (-1, window))
-    return reduce(_larger, (places[:, :, :, p, :, q] for p in range(window) for q in range(window)))
-
-
-def _larger(one: Tensor, other: Tensor) -> Tensor:
-    return torch.where((other > one) | other.isnan(), other, one)
+        return y
+    lost = h.isnan().unflatten(3, (-1, window)).unflatten(2, (-1, window)).any(dim=5).any(dim=3)
+    return y * torch.where(lost, torch.nan, 1.0)
 
 
 def masked(h: Tensor, mask: Tensor, rescale: bool, in_place: bool = False) -> Tensor:
