@@ -14,6 +14,8 @@ from array_api_compat import array_namespace
 from weedout_core._algorithm.population import Population
 from weedout_core._algorithm.schedule import CROP_MARGIN, Batches, TrainPlan, check_plan
 from weedout_core._contract.calls import Parameters, ScoredBatch, Scoring, Specs, TrainState
+from weedout_core._guard.composed import mapping
+from weedout_core._guard.kinds import ARRAY
 from weedout_core._guard.shown import shown
 from weedout_core._masks.plan import Masks
 from weedout_core._networks.network import (
@@ -87,7 +89,7 @@ def train_epoch(
     networks = _check_training(net, plan, state.keys)
     _check_networks(net, networks, state.params, state.statistics, masks)
     if plan.optimizer is None:
-        checked_parameters(net, state.optimizer, "the velocities", networks)
+        checked_parameters(net, mapping(ARRAY)("the velocities", state.optimizer), "the velocities", networks)
     if state.epoch >= plan.config.epochs:
         raise ConfigError(f"training is over after {plan.config.epochs} epochs; the state has done {state.epoch}.")
     _check_inputs(net, "x", x)
