@@ -4,7 +4,7 @@ import copy
 import inspect
 import json
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -433,7 +433,7 @@ def arrays(one: Any, path: str = "") -> Iterator[tuple[str, np.ndarray]]:
     """The arrays of a result, each with where it stands."""
     if isinstance(one, np.ndarray):
         yield path, one
-    elif isinstance(one, dict):
+    elif isinstance(one, Mapping):
         for name, value in one.items():
             yield from arrays(value, f"{path}.{name}")
     elif isinstance(one, tuple):
