@@ -53,7 +53,7 @@ def host_array(value: Any) -> np.ndarray:
         return array
     if array.dtype.kind not in "iu":
         raise ConfigError(f"arrays must be of floats, integers or booleans; got {array.dtype}.")
-    if array.dtype.itemsize >= 4 and array.size and not -(2**31) <= int(array.min()) <= int(array.max()) < 2**31:
+    if array.dtype.itemsize > 4 and array.size and not -(2**31) <= int(array.min()) <= int(array.max()) < 2**31:
         raise ConfigError(f"integers must be in [-2^31, 2^31); got {array.min()} … {array.max()}.")
     return array.astype(np.int32, copy=False)
 
