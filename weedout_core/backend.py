@@ -41,7 +41,6 @@ from weedout_core._contract.memory import share_of_memory
 from weedout_core._contract.process_settings import ProcessSetting, ProcessSettings
 from weedout_core._contract.record import Backend, check_layers, map_tree
 from weedout_core._contract.sgd import sgd_step
-from weedout_core._guard.held import hold_alike, holdings
 from weedout_core._guard.hosted import host_array, host_view
 from weedout_core._masks.plan import (
     MaskPlan,
@@ -106,8 +105,6 @@ __all__ = [
     "decayed_paths",
     "draw_population",
     "epoch_batches",
-    "hold_alike",
-    "holdings",
     "host_array",
     "host_view",
     "keep_smallest",

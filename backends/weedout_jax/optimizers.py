@@ -1,18 +1,37 @@
 """The user's optimizer in place of SGD: a gradient transformation of optax."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import lax
+from jax.extend.core import ClosedJaxpr, Jaxpr
 
-from weedout_core.backend import holdings
 from weedout_core.errors import BackendError
 
 #: One step of one network: from weights, state, gradient and SGD's rate to new weights and a new state.
 Update = Callable[[Any, Any, Any, jax.Array], tuple[Any, Any]]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """The user's optimizer, known by what it computes: a program is compiled once for all that compute the same.
+
+    Attributes:
+        operations: as JAX reads them from its functions, in words.
+        arrays: the bytes of those that the functions close over, which the words leave out.
+        identity: of an optimizer that calls back into Python, whose functions the words do not tell apart; else None.
+        given: the optimizer.
+    """
+
+    operations: str
+    arrays: tuple[bytes, ...]
+    identity: int | None
+    given: Any = field(compare=False)
 
 
 def first_state(given: Any, params: Any) -> Any:
@@ -25,10 +44,9 @@ def first_state(given: Any, params: Any) -> Any:
         raise BackendError(
             f"the jax backend trains with an optax GradientTransformation, such as optax.adam(1e-3); got {given!r}."
         )
-    holds = holdings(given)
     try:
         state = jax.vmap(given.init)(params)
-        jax.eval_shape(jax.vmap(_two_steps(given)), params, state)
+        once, again = (rule_of(given, params, state) for _ in range(2))
     except BackendError:
         raise
     except Exception as error:
@@ -37,21 +55,31 @@ def first_state(given: Any, params: Any) -> Any:
             f"state; this one fails: {_said(error)}. Take one that needs no more (no value, no value_fn), such as "
             "optax.adam(1e-3)."
         ) from error
-    check_holds(given, holds)
+    if once != again:
+        raise BackendError(
+            f"optimizer must be a pure function of the gradient, its state and the weights; {type(given).__name__} "
+            "changes itself when it is traced, which happens once and not at each step. Keep what changes in its state."
+        )
     return state
 
 
-def check_holds(given: Any, holds: tuple[Hashable, ...]) -> None:
-    """Raise BackendError where an optimizer has changed itself since it held this."""
-    if holdings(given) != holds:
-        raise BackendError(
-            f"optimizer must be a pure function of the gradient, its state and the weights; {type(given).__name__} "
-            "changed itself while its step was compiled, which happens once and not at each step. Keep what changes in "
-            "its state."
-        )
+def rule_of(given: Any, params: Any, state: Any) -> Rule:
+    """The user's optimizer as it is now: it may be an object that somebody changes."""
+    program = jax.make_jaxpr(jax.vmap(_two_steps(given)))(params, state)
+    operations = str(program)
+    return Rule(operations, tuple(_arrays(program)), id(given) if "callback" in operations else None, given)
 
 
-def of_users(transformation: optax.GradientTransformation) -> Update:
+def _arrays(program: Any) -> Iterator[bytes]:
+    """The arrays in a program, and in those that are inside it: compiled parts, loops, branches."""
+    yield from (np.asarray(array).tobytes() for array in getattr(program, "consts", ()))
+    for operation in program.eqns:
+        for part in jax.tree.leaves(operation.params):
+            if isinstance(part, ClosedJaxpr | Jaxpr):
+                yield from _arrays(part)
+
+
+def update_of(transformation: optax.GradientTransformation) -> Update:
     """A step at the optimizer's own rate."""
 
     def update(params: Any, state: Any, gradient: Any, rate: Any) -> Any:
@@ -76,7 +104,7 @@ def _check_updates(updates: Any, params: Any) -> None:
 
 def _two_steps(transformation: Any) -> Callable[[Any, Any], Any]:
     """What an epoch does with one network's optimizer, without the network."""
-    update = of_users(transformation)
+    update = update_of(transformation)
 
     def steps(params: Any, state: Any) -> Any:
         return lax.scan(lambda one, _: (update(*one, params, jnp.zeros(())), None), (params, state), length=2)

@@ -3,7 +3,7 @@
 SGD is written out as a function of its state, so that its velocities are those of every backend.
 """
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -20,7 +20,6 @@ from weedout_core.backend import (
     TrainPlan,
     TrainState,
     decayed_paths,
-    holdings,
     learning_rates,
     negative_cross_entropy,
     predictions,
@@ -32,7 +31,7 @@ from weedout_jax.batches import crop_images
 from weedout_jax.devices import everywhere, gather, platform, put, share
 from weedout_jax.layers import Arithmetic, products_of
 from weedout_jax.network import each_network, forward
-from weedout_jax.optimizers import Update, check_holds, first_state, of_users
+from weedout_jax.optimizers import Rule, Update, first_state, rule_of, update_of
 
 
 class Learner(NamedTuple):
@@ -67,14 +66,12 @@ def train_epoch(
     learner = Learner(state.params, state.statistics, state.optimizer)
     # Bound to the same devices in each epoch: else the second would compile again.
     placed = put((learner, masks, x, y, batches, rates), everywhere(mesh))
-    holds = () if plan.optimizer is None else holdings(plan.optimizer)
-    learner, result = epoch(*placed, mesh=mesh, net=net, plan=plan, holds=holds)
-    if plan.optimizer is not None:
-        check_holds(plan.optimizer, holds)
+    rule = None if plan.optimizer is None else rule_of(plan.optimizer, state.params, state.optimizer)
+    learner, result = epoch(*placed, mesh=mesh, net=net, plan=plan._replace(optimizer=None), rule=rule)
     return TrainState(state.keys, state.epoch + 1, *learner), result
 
 
-@partial(jax.jit, static_argnames=("mesh", "net", "plan", "holds"))
+@partial(jax.jit, static_argnames=("mesh", "net", "plan", "rule"))
 def epoch(
     learner: Learner,
     masks: Any,
@@ -86,14 +83,10 @@ def epoch(
     mesh: Mesh,
     net: Network,
     plan: TrainPlan,
-    holds: tuple[Hashable, ...] = (),
+    rule: Rule | None = None,
 ) -> tuple[Learner, EpochResult]:
-    """The program. Learner, masks and batches have a leading axis R.
-
-    ``holds``: all that the user's optimizer holds, so that one which was changed is compiled anew.
-    """
-    del holds
-    update = _sgd(net, plan.config) if plan.optimizer is None else of_users(plan.optimizer)
+    """The program. Learner, masks and batches have a leading axis R. ``rule``: the user's, in place of SGD's."""
+    update = _sgd(net, plan.config) if rule is None else update_of(rule.given)
 
     def one(learner: Learner, masks: Any, batches: Batches) -> Any:
         def step(learner: Learner, shown: tuple[Batches, jax.Array]) -> tuple[Learner, EpochResult]:

@@ -7,15 +7,15 @@ refused.
 
 import copy
 import inspect
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
 
 from weedout_core import Network
-from weedout_core.backend import hold_alike, holdings
 from weedout_core.errors import BackendError
 from weedout_core.nn import parameter_shapes
+from weedout_torch.alike import alike
 from weedout_torch.devices import Tensor
 
 Parameters = Mapping[str, Tensor]
@@ -28,7 +28,7 @@ Update = Callable[[Parameters, Any, Parameters, float], tuple[dict[str, Tensor],
 class Memory(NamedTuple):
     """What one network's optimizer is between two epochs: the options it was made with, and its ``state_dict``."""
 
-    options: Hashable
+    options: str
     state: Any
 
 
@@ -76,7 +76,7 @@ class Learner:
         weights, again = self._again(self.params, state)
         known = [(self._optimizer, again), *zip(self._weights.values(), weights.values(), strict=True)]
         kept, found = _kept(self._optimizer), _kept(again)
-        if lost := [name for name in {**kept, **found} if not hold_alike(kept.get(name), found.get(name), known)]:
+        if lost := [name for name in {**kept, **found} if not alike(kept.get(name), found.get(name), known)]:
             raise BackendError(
                 f"{_named(self._optimizer)} keeps something in {', '.join(lost)} that is not in its state_dict(), and "
                 "would be lost from epoch to epoch (a scheduler, a counter, what a hook remembers). Keep it in the "
@@ -153,8 +153,10 @@ def _check_step(optimizer: Any) -> None:
         raise BackendError("differentiable=True is for gradients of the training itself, which nobody takes here.")
 
 
-def _options(optimizer: Any, weights: Parameters) -> Hashable:
-    return holdings(optimizer.param_groups, list(weights.values()))
+def _options(optimizer: Any, weights: Parameters) -> str:
+    """The options of each group, its weights by their places, in words: what changes later does not show in them."""
+    places = {id(weight): f"weight {place}" for place, weight in enumerate(weights.values())}
+    return repr(_mapped(optimizer.param_groups, lambda tensor: places.get(id(tensor), tensor.tolist())))
 
 
 def _kept(optimizer: Any) -> dict[str, Any]:
@@ -163,16 +165,22 @@ def _kept(optimizer: Any) -> dict[str, Any]:
     attributes = {name: value for name, value in vars(optimizer).items() if name not in torchs}
     # Hooks have other numbers each time.
     hooks = {name: list(value.values()) for name, value in vars(optimizer).items() if name.endswith("_hooks")}
-    return {**attributes, **hooks, "state": _kinds(vars(optimizer).get("state"))}
+    return {**attributes, **hooks, "state": _mapped(vars(optimizer).get("state"), _kind)}
 
 
-def _kinds(state: Any) -> Any:
-    """A tree with the types of tensors in the place of tensors."""
-    if isinstance(state, Tensor) and not isinstance(state, torch.nn.Parameter):
-        return (str(state.dtype), tuple(state.shape), str(state.device))
-    if isinstance(state, Mapping):
-        return {name: _kinds(value) for name, value in state.items()}
-    return [_kinds(value) for value in state] if isinstance(state, list | tuple) else state
+def _kind(tensor: Tensor) -> Any:
+    """The type of a tensor in its place; a weight stays."""
+    whole = isinstance(tensor, torch.nn.Parameter)
+    return tensor if whole else (str(tensor.dtype), tuple(tensor.shape), str(tensor.device))
+
+
+def _mapped(tree: Any, change: Callable[[Tensor], Any]) -> Any:
+    """A tree of mappings and lists, its tensors changed."""
+    if isinstance(tree, Tensor):
+        return change(tree)
+    if isinstance(tree, Mapping):
+        return {name: _mapped(value, change) for name, value in tree.items()}
+    return [_mapped(value, change) for value in tree] if isinstance(tree, list | tuple) else tree
 
 
 def _names_of_torch(kind: type) -> set[str]:

@@ -130,8 +130,6 @@ def library(backend: wc.backend.Backend) -> dict[str, Call]:
             wc.backend.draw_population, {"key": KEY, "plan": PLAN, "config": SEARCH, "origins": after.origins}
         ),
         "backend.epoch_batches": Call(wc.backend.epoch_batches, {"keys": [KEY], "epoch": 1, "plan": FIXED}),
-        "backend.hold_alike": Call(wc.backend.hold_alike, {"one": params, "other": params, "known": [(X, Y)]}),
-        "backend.holdings": Call(wc.backend.holdings, {"value": params, "known": [X]}),
         "backend.host_array": Call(wc.backend.host_array, {"value": X}),
         "backend.host_view": Call(wc.backend.host_view, {"value": X}),
         "backend.keep_smallest": Call(wc.backend.keep_smallest, {"bits": words, "k": 2}),

@@ -37,7 +37,7 @@ def test_every_public_argument_says_what_it_is() -> None:
         if one.annotation in (Any, inspect.Parameter.empty)
     }
     assert {parameter for _, parameter in whatever} == {
-        "configs", "data", "key", "one", "optimizer", "options", "other", "test", "value",
+        "configs", "data", "key", "optimizer", "options", "test", "value",
     }  # fmt: skip
     assert {name for name, parameter in whatever if parameter == "key"} == {"ask_tell.random_search"}
 

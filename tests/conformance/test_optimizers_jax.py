@@ -99,7 +99,7 @@ def test_the_list_is_of_optimizers() -> None:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_each_network_learns_as_it_does_with_optax_alone_or_is_refused_before_any_work(name: str) -> None:
     """Side by side, as on an accelerator: rules that look at all weights look at one network's."""
-    of_users = import_module("weedout_jax.optimizers").of_users
+    update_of = import_module("weedout_jax.optimizers").update_of
     transformation = made(name)
     params, gradients = trees(0, 2), [trees(seed, 2) for seed in (1, 2)]
     alone: list[Any] = []
@@ -117,7 +117,7 @@ def test_each_network_learns_as_it_does_with_optax_alone_or_is_refused_before_an
         with pytest.raises(wc.errors.BackendError, match=r"optimizer must (take a step|give an update)"):
             begun(transformation, params)
         return
-    state, step, together = begun(transformation, params), jax.jit(jax.vmap(of_users(transformation))), params
+    state, step, together = begun(transformation, params), jax.jit(jax.vmap(update_of(transformation))), params
     for gradient in gradients:
         together, state = step(together, state, gradient, np.zeros(2, np.float32))
     for path, value in together.items():
@@ -223,7 +223,7 @@ class Bare(Mine):
 BEFORE: dict[str, tuple[Any, str]] = {
     "constructor": (optax.adam, r"such as optax.adam\(1e-3\); got <function adam"),
     "number": (3, "got 3"),
-    "counts": (Counting(), "Counting changed itself while its step was compiled"),
+    "counts": (Counting(), "Counting changes itself when it is traced"),
     "grows": (Growing(), "leave the structure of its state; this one fails: "),
     "spreads": (Spread(), r"an update of each weight's shape; for .* of shape \(.*\) it gives \("),
     "no start": (Bare(), "this one fails: no start"),
@@ -239,3 +239,61 @@ BEFORE: dict[str, tuple[Any, str]] = {
 def test_what_cannot_train_is_refused_before_any_work(optimizer: Any, text: str) -> None:
     with pytest.raises(wc.errors.BackendError, match=text):
         begun(optimizer, trees(0, 2))
+
+
+def _calling(numbers: Any, update: Any) -> Any:
+    shape = jax.ShapeDtypeStruct(update.shape, update.dtype)
+    return jax.pure_callback(lambda one: np.float32(one * numbers[0]), shape, update, vmap_method="sequential")
+
+
+def _derived(numbers: Any) -> Any:
+    function = jax.custom_jvp(lambda update: update * numbers[0])
+    function.defjvp(lambda primals, tangents: (function(*primals), tangents[0]))
+    return function
+
+
+#: Where a number may stand in a program.
+PLACES: dict[str, Callable[[Any, Any], Any]] = {
+    "operation": lambda numbers, update: update * float(numbers[0]),
+    "array": lambda numbers, update: update * jax.numpy.asarray(numbers)[0],
+    "compiled": lambda numbers, update: jax.jit(lambda one: one * jax.numpy.asarray(numbers)[0])(update),
+    "compiled inside": lambda numbers, update: jax.jit(lambda one: jax.jit(lambda two: two * numbers[0])(one))(update),
+    "loop": lambda numbers, update: jax.lax.fori_loop(0, 2, lambda _, one: one * jax.numpy.asarray(numbers)[0], update),
+    "scan": lambda numbers, update: jax.lax.scan(lambda one, by: (one * by, None), update, numbers)[0],
+    "branch": lambda numbers, update: jax.lax.cond(
+        update.sum() > 9, lambda one: one, lambda one: one * jax.numpy.asarray(numbers)[0], update
+    ),
+    "checkpoint": lambda numbers, update: jax.checkpoint(lambda one: one * jax.numpy.asarray(numbers)[0])(update),
+    "derivative": lambda numbers, update: _derived(numbers)(update),
+    "callback": _calling,
+}
+
+
+def scaling(place: str, number: float) -> Any:
+    numbers = np.full(3, number, np.float32)
+    return optax.stateless(lambda updates, _: jax.tree.map(lambda update: PLACES[place](numbers, update), updates))
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_an_optimizer_is_known_by_every_number_in_it(place: str) -> None:
+    rule_of = import_module("weedout_jax.optimizers").rule_of
+    params = trees(0, 2)
+    one, same, other = (scaling(place, number) for number in (0.5, 0.5, 0.25))
+    rules = [rule_of(optimizer, params, optax.EmptyState()) for optimizer in (one, one, same, other)]
+    assert rules[0] == rules[1]
+    assert hash(rules[0]) == hash(rules[1])
+    assert (rules[0] == rules[2]) is (place != "callback"), "of a function in Python nothing is known but which it is"
+    assert rules[0] != rules[3]
+
+
+def test_optimizers_that_compute_the_same_are_compiled_once() -> None:
+    """A new one is made for each training, as one does."""
+    seconds = connected("jax").compile_seconds
+    assert seconds is not None
+    spent: list[float] = []
+    for rate in (0.03, 0.03, 0.02):
+        before = seconds()
+        trained(optax.adam(rate), 0)
+        spent.append(seconds() - before)
+    assert spent[1] < 0.5 * spent[0], spent
+    assert spent[2] > 0.5 * spent[0], "another rate is another program"
