@@ -1,5 +1,6 @@
 """Networks as data: layers, their shapes and arrays, JSON."""
 
+from weedout_core._networks.as_json import network_from_json, network_to_json
 from weedout_core._networks.initial import ParameterSpec, he_normal
 from weedout_core._networks.layers import (
     BatchNorm,
@@ -23,8 +24,6 @@ from weedout_core._networks.network import (
     activation_shapes,
     initial_statistics,
     mask_space,
-    network_from_json,
-    network_to_json,
     parameter_shapes,
 )
 

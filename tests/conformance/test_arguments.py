@@ -75,9 +75,8 @@ def test_weights_are_taken_in_the_backends_precision(name: str, kind: str) -> No
         np.testing.assert_array_equal(one, wanted)
 
 
-@pytest.mark.parametrize("name", BACKENDS)
-def test_what_is_on_the_device_is_not_copied(name: str) -> None:
-    backend = connected(name)
+def test_what_is_on_the_device_and_cannot_be_written_to_is_not_copied() -> None:
+    backend = connected("jax")
     for value in (np.ones((2, 3)), np.arange(3), np.ones(2, bool), np.ones(2, np.uint32)):
         there = backend.asarray(value)
         assert backend.asarray(there) is there, value.dtype

@@ -4,11 +4,10 @@ A backend interprets the layers; the core reads them for shapes, mask space, ini
 running anything. Parameter paths are joined by ``/`` and the same in every backend.
 """
 
-import json
 import math
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
 
@@ -18,7 +17,6 @@ from weedout_core._guard.guarded import convert_fields, guarded
 from weedout_core._masks.checks import Gathered, checked_masks
 from weedout_core._masks.plan import Masks
 from weedout_core._networks.layers import (
-    LAYERS,
     BatchNorm,
     Conv,
     Dense,
@@ -26,7 +24,6 @@ from weedout_core._networks.layers import (
     InputShape,
     Layer,
     Mask,
-    Residual,
     Shape,
     mask_shape,
     output_shape,
@@ -222,35 +219,3 @@ def check_normalised(net: Network, examples: int) -> None:
                 f"batch normalisation {layer.name!r} takes its statistics over at least two values of a channel, and "
                 "a group of one example has one: its output would not depend on its input. Take more examples."
             )
-
-
-@guarded
-def network_to_json(net: Network) -> str:
-    """A network as JSON text; :func:`network_from_json` gives back an equal network."""
-    return json.dumps({"input_shape": list(net.input_shape), "layers": [_to_data(layer) for layer in net.layers]})
-
-
-def _to_data(layer: Layer) -> dict[str, Any]:
-    if isinstance(layer, Residual):
-        branches = {"main": layer.main, "shortcut": layer.shortcut}
-        return {"layer": "Residual", **{name: [_to_data(one) for one in branch] for name, branch in branches.items()}}
-    return {"layer": type(layer).__name__, **asdict(layer)}
-
-
-@guarded
-def network_from_json(text: str) -> Network:
-    """A network from :func:`network_to_json`. Raises ConfigError for text that is not one."""
-    try:
-        data = json.loads(text)
-        return Network(tuple(_from_data(fields) for fields in data["layers"]), tuple(data["input_shape"]))
-    except ConfigError:
-        raise
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise ConfigError(f"not a network written by network_to_json: {error!r}.") from error
-
-
-def _from_data(data: dict[str, Any]) -> Layer:
-    fields: dict[str, Any] = {name: value for name, value in data.items() if name != "layer"}
-    if data["layer"] == "Residual":
-        fields = {name: tuple(_from_data(one) for one in branch) for name, branch in fields.items()}
-    return LAYERS[data["layer"]](**fields)

@@ -10,8 +10,9 @@ from weedout_core._configs.search_config import SearchConfig
 from weedout_core._configs.train_config import TrainConfig
 from weedout_core._guard.kinds import Eta, Name, Word
 from weedout_core._masks.plan import Sparsity, by_site
+from weedout_core._networks.as_json import network_to_json
 from weedout_core._networks.examples import Examples
-from weedout_core._networks.network import Network, mask_space, network_to_json
+from weedout_core._networks.network import Network, mask_space
 from weedout_core._phases.digests import digest
 from weedout_core._phases.subnetwork import Subnetwork
 from weedout_core._random.annotations import Key

@@ -9,7 +9,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from weedout_core._networks.network import Network, network_from_json, network_to_json
+from weedout_core._networks.as_json import network_from_json, network_to_json
+from weedout_core._networks.network import Network
 from weedout_core._phases.digests import digest
 from weedout_core.errors import ConfigError, RunError
 

@@ -52,6 +52,8 @@ _KEPT = Kind(
 class Subnetwork:
     """A network, the nodes it keeps, its weights and its running statistics: in NumPy, read-only, for any backend.
 
+    Its mappings cannot be changed either: ``dict(network.params)`` is one that can, for another ``Subnetwork``.
+
     A search finds one, training takes one and gives one, and an evaluation measures one.
 
     Attributes:

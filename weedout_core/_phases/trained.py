@@ -8,7 +8,7 @@ import numpy as np
 
 from weedout_core._guard.by_content import by_content
 from weedout_core._guard.kinds import Hosted, NonNegative, Number
-from weedout_core._networks.network import network_to_json
+from weedout_core._networks.as_json import network_to_json
 from weedout_core._phases.beginning import Beginning
 from weedout_core._phases.digests import digest
 from weedout_core._phases.subnetwork import Subnetwork
