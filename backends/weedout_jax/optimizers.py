@@ -72,7 +72,9 @@ def rule_of(given: Any, params: Any, state: Any) -> Rule:
 
 def _arrays(program: Any) -> Iterator[bytes]:
     """The arrays in a program, and in those that are inside it: compiled parts, loops, branches."""
-    yield from (np.asarray(array).tobytes() for array in getattr(program, "consts", ()))
+    for array in getattr(program, "consts", ()):
+        typed = jnp.issubdtype(array.dtype, jax.dtypes.prng_key)
+        yield np.asarray(jax.random.key_data(array) if typed else array).tobytes()
     for operation in program.eqns:
         for part in jax.tree.leaves(operation.params):
             if isinstance(part, ClosedJaxpr | Jaxpr):

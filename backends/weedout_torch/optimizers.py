@@ -61,7 +61,8 @@ class Learner:
     def update(self, _params: Parameters, state: Any, gradient: Parameters, _rate: float) -> Any:
         """A step, at the optimizer's own rate."""
         for path, weight in self._weights.items():
-            weight.grad = _laid_out_as(weight, gradient[path].squeeze(0))
+            if weight.requires_grad:  # else the user has frozen it
+                weight.grad = _laid_out_as(weight, gradient[path].squeeze(0))
         try:
             self._optimizer.step()
         except Exception as error:
@@ -75,7 +76,7 @@ class Learner:
         state = copy.deepcopy(self._optimizer.state_dict())
         weights, again = self._again(self.params, state)
         known = [(self._optimizer, again), *zip(self._weights.values(), weights.values(), strict=True)]
-        kept, found = _kept(self._optimizer), _kept(again)
+        kept, found = _kept(self._optimizer, self._weights), _kept(again, weights)
         if lost := [name for name in {**kept, **found} if not alike(kept.get(name), found.get(name), known)]:
             raise BackendError(
                 f"{_named(self._optimizer)} keeps something in {', '.join(lost)} that is not in its state_dict(), and "
@@ -124,11 +125,18 @@ def _made(factory: Any, weights: Parameters) -> Any:
     trained = [weight for group in optimizer.param_groups for weight in group["params"]]
     if not trained or not {*map(id, trained)} <= {*map(id, weights.values())}:
         raise BackendError(f"{_NEEDED}; the {_named(optimizer)} that the function gives is over other tensors.")
+    if any(getattr(weight, name) for weight in weights.values() for name in _WEIGHTS_HOOKS):
+        raise BackendError(
+            "optimizer must leave the gradients of its weights alone: hooks of a weight are not called here. Change "
+            "gradients in a hook of the optimizer, register_step_pre_hook."
+        )
     _check_step(optimizer)
     if any(not torch.equal(_bits(weight), _bits(before[path])) for path, weight in weights.items()):
         raise BackendError("optimizer must be a function that leaves the weights it is handed as they are.")
     return optimizer
 
+
+_WEIGHTS_HOOKS = ("_backward_hooks", "_post_accumulate_grad_hooks")
 
 _NEEDED = (
     "the torch backends train with an optimizer that a function of the weights gives, such as lambda weights: "
@@ -159,13 +167,17 @@ def _options(optimizer: Any, weights: Parameters) -> str:
     return repr(_mapped(optimizer.param_groups, lambda tensor: places.get(id(tensor), tensor.tolist())))
 
 
-def _kept(optimizer: Any) -> dict[str, Any]:
-    """All that an optimizer holds, by attribute: of its state the kinds alone, as ``state_dict`` has the numbers."""
+def _kept(optimizer: Any, weights: Parameters) -> dict[str, Any]:
+    """All that an optimizer holds, by attribute, and what it has hung on its weights.
+
+    Of its state the kinds alone, as ``state_dict`` has the numbers.
+    """
     torchs = _names_of_torch(type(optimizer))
     attributes = {name: value for name, value in vars(optimizer).items() if name not in torchs}
     # Hooks have other numbers each time.
     hooks = {name: list(value.values()) for name, value in vars(optimizer).items() if name.endswith("_hooks")}
-    return {**attributes, **hooks, "state": _mapped(vars(optimizer).get("state"), _kind)}
+    hung = {f"weight {place}": vars(weight) for place, weight in enumerate(weights.values())}
+    return {**attributes, **hooks, **hung, "state": _mapped(vars(optimizer).get("state"), _kind)}
 
 
 def _kind(tensor: Tensor) -> Any:

@@ -25,6 +25,7 @@ from weedout_core.backend import (
     TrainState,
     decayed_paths,
     learning_rates,
+    map_tree,
     predictions,
     sgd_step,
 )
@@ -42,7 +43,7 @@ _FUSED = ("cpu", "cuda")  # where PyTorch has SGD as one kernel; without momentu
 
 def train_init(place: Place, net: Network, plan: TrainPlan, keys: Any, params: Any, statistics: Any) -> TrainState:
     """The state before epoch 0 of R networks; an optimizer of the user's has one ``Memory`` a network."""
-    params, statistics = place.placed(params), place.placed(statistics)
+    params, statistics = map_tree(place.asarray, params), map_tree(place.asarray, statistics)
     if plan.optimizer is None:
         optimizer: Any = {path: torch.zeros_like(value) for path, value in params.items()}
     else:

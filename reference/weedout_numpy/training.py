@@ -71,6 +71,7 @@ def train_init(net: Network, plan: TrainPlan, keys: Keys, params: Parameters, st
             f"the numpy backend trains with its own SGD only, optimizer=None; got {plan.optimizer!r}. "
             "Set momentum, nesterov and weight_decay in TrainConfig, or use another backend."
         )
+    params, statistics = ({path: np.array(value) for path, value in tree.items()} for tree in (params, statistics))
     velocity = {path: np.zeros_like(value) for path, value in params.items()}
     return TrainState(keys, 0, params, statistics, velocity)
 

@@ -286,6 +286,18 @@ def test_an_optimizer_is_known_by_every_number_in_it(place: str) -> None:
     assert rules[0] != rules[3]
 
 
+def test_an_optimizer_may_hold_a_typed_key() -> None:
+    def noisy(seed: int) -> Any:
+        key = jax.random.key(seed)
+        return optax.stateless(
+            lambda updates, _: jax.tree.map(lambda one: -0.1 * one + jax.random.normal(key, one.shape), updates)
+        )
+
+    (one,), (same,), (other,) = (trained(noisy(seed), 0) for seed in (3, 3, 4))
+    np.testing.assert_array_equal(one.losses, same.losses)
+    assert (one.losses[1:] != other.losses[1:]).all()
+
+
 def test_optimizers_that_compute_the_same_are_compiled_once() -> None:
     """A new one is made for each training, as one does."""
     seconds = connected("jax").compile_seconds

@@ -161,6 +161,17 @@ def test_weights_come_as_parameters_in_the_networks_order() -> None:
 ELSEWHERE = torch.nn.Parameter(torch.zeros(3))
 
 
+def clamped(weights: list[Any]) -> Any:
+    for weight in weights:
+        weight.register_hook(lambda gradient: gradient.clamp(-0.001, 0.001))
+    return torch.optim.SGD(weights)
+
+
+def noting(weights: list[Any]) -> Any:
+    weights[0].register_post_accumulate_grad_hook(lambda weight: None)
+    return torch.optim.SGD(weights)
+
+
 def scheduler(weights: list[Any]) -> Any:
     return torch.optim.lr_scheduler.StepLR(torch.optim.SGD(weights), 1)
 
@@ -187,6 +198,8 @@ BEFORE: dict[str, tuple[Any, str]] = {
     "SparseAdam": (torch.optim.SparseAdam, "SparseAdam takes sparse gradients alone"),
     "Muon": (torch.optim.Muon, "the function given fails: Muon only supports 2D parameters"),
     "differentiable": (lambda weights: torch.optim.Adam(weights, differentiable=True), "differentiable=True is for"),
+    "hooks of weights": (clamped, "hooks of a weight are not called here"),
+    "hooks of gradients": (noting, "hooks of a weight are not called here"),
     "resets": (reset, "leaves the weights it is handed as they are"),
 }
 
@@ -218,6 +231,15 @@ class Anchored(torch.optim.SGD):
     def __init__(self, weights: Any) -> None:
         super().__init__(weights, lr=0.1)
         self._slow = [one.detach().clone() for one in weights]
+
+
+class Hung(torch.optim.SGD):
+    """Keeps what it remembers on the weights."""
+
+    def step(self, closure: Any = None) -> Any:
+        for weight in self.param_groups[0]["params"]:
+            weight.average = weight.detach().clone()
+        return super().step(closure)
 
 
 class Typed(torch.optim.SGD):
@@ -271,6 +293,7 @@ def unfreezing(weights: list[Any]) -> Any:
 LOST: dict[str, tuple[Any, str]] = {
     "counter": (Counting, r"Counting keeps something in count that is not in its state_dict\(\)"),
     "slow weights": (Anchored, "Anchored keeps something in _slow"),
+    "on the weights": (Hung, "Hung keeps something in weight 0, weight 1"),
     "scheduler": (scheduled, "SGD keeps something in .*_optimizer_step_post_hooks"),
     "closure": (counted_by_a_hook, "keeps something in _optimizer_step_post_hooks"),
     "generator": (generated, "keeps something in _optimizer_step_pre_hooks"),
@@ -337,6 +360,19 @@ def test_some_weights_alone_and_options_of_their_own() -> None:
     )
     for path, value in one.network.params.items():
         np.testing.assert_array_equal(other.network.params[path], value)
+
+
+def test_weights_that_the_user_has_frozen_stay() -> None:
+    net = NETS["dense"]
+
+    def factory(weights: list[Any]) -> Any:
+        for weight in weights[:-2]:
+            weight.requires_grad_(False)
+        return torch.optim.AdamW(weights, lr=0.1, weight_decay=1.0)
+
+    (before,), (one,) = networks(net, 1), trained(factory)
+    moved = [path for path, value in one.network.params.items() if not np.array_equal(before.params[path], value)]
+    assert set(moved) == {*list(wc.nn.parameter_shapes(net))[-2:]}
 
 
 def test_an_error_of_a_step_is_one_of_the_librarys() -> None:

@@ -100,3 +100,15 @@ def test_a_call_that_has_returned_is_done_with_its_arrays(backend: Backend, kind
 
     for changed, quiet in zip(results(True), results(False), strict=True):
         np.testing.assert_array_equal(changed, quiet)
+
+
+@pytest.mark.parametrize("name", ["numpy", "torch"])
+def test_a_training_that_has_begun_is_done_with_its_weights(name: str) -> None:
+    backend = connected(name)
+    params = {
+        path: backend.asarray(backend.to_numpy(value)[None]) for path, value in backend.initialise(NET, KEY).items()
+    }
+    state = backend.train_init(NET, wc.backend.train_plan(wc.TrainConfig(batch_size=8), 16), KEY[None], params, {})
+    overwrite(*params.values())
+    for path, value in backend.initialise(NET, KEY).items():
+        np.testing.assert_array_equal(backend.to_numpy(state.params[path])[0], backend.to_numpy(value))

@@ -125,3 +125,14 @@ def test_labels_outside_the_classes_are_an_error(y: list[int]) -> None:
 def test_what_is_no_pair_is_an_error(data: object) -> None:
     with pytest.raises(wc.errors.DataError, match=r"a split must be a pair \(x, y\)"):
         checked_examples(NET, data)
+
+
+@pytest.mark.filterwarnings("ignore:ComplexHalf support is experimental")
+@pytest.mark.parametrize("dtype", ["complex32", "complex64", "complex128"])
+def test_numbers_that_are_not_real_are_refused(dtype: str) -> None:
+    torch = pytest.importorskip("torch")
+    x = torch.zeros(2, 3, dtype=getattr(torch, dtype))
+    with pytest.raises(wc.errors.DataError, match="inputs must be "):
+        wc.search(
+            wc.mlp(3, (4,), 2), (x, np.zeros(2, int)), sparsity=0.5, backend="numpy", key=wc.key(0),
+        )  # fmt: skip

@@ -121,6 +121,17 @@ def test_a_label_that_is_no_class_makes_the_fitness_nan(function: Callable[..., 
     assert np.isnan(function(logits, own, axis=axis)).tolist() == [False, True, False]
 
 
+@pytest.mark.parametrize("framework", ["numpy", "jax.numpy", "torch"])
+@pytest.mark.parametrize("function", FITNESS.values(), ids=list(FITNESS))
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "int32"])
+def test_labels_of_few_bits_are_those_of_many(function: Callable[..., Any], framework: str, dtype: str) -> None:
+    xp = pytest.importorskip(framework)
+    rng = np.random.default_rng(0)
+    logits, labels = xp.asarray(rng.standard_normal((20, 300)).astype(np.float32)), rng.integers(0, 100, 20)
+    wanted = function(logits, xp.asarray(labels.astype(np.int32)))
+    assert float(function(logits, xp.asarray(labels.astype(dtype)))) == float(wanted)
+
+
 def test_a_row_of_nan_predicts_no_class() -> None:
     assert wc.backend.predictions(np.full((1, 4), np.nan)).tolist() == [4]
 

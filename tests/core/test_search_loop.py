@@ -159,6 +159,15 @@ def test_rescored_elites_meet_on_one_more_batch(backend: wc.backend.Backend) -> 
     assert result.evaluations == 6 * 4 + 2
 
 
+def test_elites_that_are_not_finite_when_they_are_rescored_elect_nobody(backend: wc.backend.Backend) -> None:
+    def fitness(call: int, size: int) -> list[float]:
+        """A new elite in the second generation; after the last, nothing that is finite."""
+        return [math.nan] * size if call == 4 else [1.0 * (call != 1), 0.5 + call, *[0.0] * (size - 2)]
+
+    with pytest.raises(wc.errors.SearchError, match="elites have a fitness that is NaN or infinite when"):
+        run(with_fitness(backend, fitness), winner="rescored")
+
+
 def test_a_single_elite_needs_no_rescoring(backend: wc.backend.Backend) -> None:
     result = run(with_fitness(backend, lambda call, size: [1.0] * size), winner="rescored")
     assert (result.origin, result.evaluations) == (wc.backend.Origin(0, 0), 6 * 4)

@@ -31,6 +31,7 @@ def negative_cross_entropy(logits: Floats, labels: Integers, axis: ClassAxis = -
     """
     xp = namespace_of(logits, labels)
     _check_labels(logits, labels, axis)
+    labels = _wide(labels)
     finite = xp.isfinite(logits)
     usable = xp.where(finite, logits, xp.zeros_like(logits))
     shifted = usable - xp.max(usable, axis=axis, keepdims=True)
@@ -51,6 +52,7 @@ def accuracy(logits: Floats, labels: Integers, axis: ClassAxis = -1) -> Any:
     """
     xp = namespace_of(logits, labels)
     _check_labels(logits, labels, axis)
+    labels = _wide(labels)
     correct = xp.mean(xp.astype(predictions(logits, axis) == labels, logits.dtype), axis=-1)
     return _nan_unless_sound(correct, xp.isfinite(logits), labels, axis)
 
@@ -78,6 +80,12 @@ def _check_labels(logits: Any, labels: Any, axis: int) -> None:
             "logits must be (*batch, examples, classes), or the last two the other way round with axis=-2, and labels "
             f"(examples,) or (*batch, examples); got {shape} and {tuple(labels.shape)} with axis={axis}."
         )
+
+
+def _wide(labels: Any) -> Any:
+    """Labels in a type that holds the number of every class: in 8 bits 261 would be 5."""
+    xp = array_namespace(labels)
+    return xp.astype(labels, xp.int32) if xp.iinfo(labels.dtype).bits < 32 else labels
 
 
 def _nan_unless_sound(value: Any, finite: Any, labels: Any, axis: int) -> Any:

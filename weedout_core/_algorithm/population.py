@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from typing import Annotated, NamedTuple
 
 from weedout_core._configs.search_config import SearchConfig
-from weedout_core._guard.by_content import by_content, read_only
+from weedout_core._guard.by_content import by_content
 from weedout_core._guard.composed import several
 from weedout_core._guard.guarded import guarded, kind_of
+from weedout_core._guard.hosted import frozen
 from weedout_core._guard.kinds import NonNegative, Positive
 from weedout_core._masks.plan import MaskPlan, Masks
 from weedout_core._random.annotations import Key, Keys
@@ -68,8 +69,8 @@ def draw_population(
 def population_of(key: Key, plan: MaskPlan, config: SearchConfig, origins: Sequence[Origin]) -> Population:
     """:func:`draw_population` of what is checked already."""
     own = config.weights == "per_candidate"
-    weight_keys = read_only(of_candidates(key, Stream.WEIGHTS, origins)) if own else None
-    return Population(len(origins), plan, read_only(of_candidates(key, Stream.MASKS, origins)), weight_keys, None)
+    weight_keys = frozen(of_candidates(key, Stream.WEIGHTS, origins)) if own else None
+    return Population(len(origins), plan, frozen(of_candidates(key, Stream.MASKS, origins)), weight_keys, None)
 
 
 @guarded

@@ -10,9 +10,10 @@ import numpy as np
 
 from weedout_core._configs.checks import check_effects
 from weedout_core._configs.train_config import TrainConfig
-from weedout_core._guard.by_content import by_content, read_only
+from weedout_core._guard.by_content import by_content
 from weedout_core._guard.composed import several
 from weedout_core._guard.guarded import guarded
+from weedout_core._guard.hosted import frozen
 from weedout_core._guard.kinds import Hosted, NonNegative, Positive
 from weedout_core._networks.network import Network, check_normalised, initial_statistics, parameter_shapes
 from weedout_core._random.annotations import KEY, Key
@@ -166,6 +167,6 @@ def epoch_batches(
     keys: Annotated[Sequence[Key], several(KEY, least=1)], epoch: NonNegative, plan: TrainPlan
 ) -> Batches:
     """What an epoch shows R networks, each in the order of its own key."""
-    order = read_only(np.stack([epoch_order(key, epoch, plan) for key in keys]))
+    order = frozen(np.stack([epoch_order(key, epoch, plan) for key in keys]))
     crops = [crop for key in keys if (crop := epoch_crops(key, epoch, plan)) is not None]
-    return Batches(order, read_only(np.stack(crops)) if crops else None)
+    return Batches(order, frozen(np.stack(crops)) if crops else None)

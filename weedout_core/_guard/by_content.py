@@ -44,12 +44,6 @@ def by_content(kind: type[C]) -> type[C]:
     return kind
 
 
-def read_only(array: np.ndarray) -> np.ndarray:
-    """An array that was made here and that nobody else holds, to which nobody can write from now on."""
-    array.flags.writeable = False
-    return array
-
-
 def _picklable(value: Any) -> Any:
     return dict(cast(Mapping[str, Any], value)) if isinstance(value, Mapping) else value
 

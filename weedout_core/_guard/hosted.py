@@ -69,6 +69,8 @@ def _torch_hosted(tensor: Any) -> np.ndarray:
     try:
         return tensor.numpy(force=True)
     except TypeError:
+        if tensor.is_complex():
+            raise
         return tensor.float().numpy(force=True)
 
 

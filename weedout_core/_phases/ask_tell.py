@@ -15,6 +15,7 @@ from weedout_core._contract.fence import fenced_phase
 from weedout_core._guard.by_content import by_content
 from weedout_core._guard.composed import several
 from weedout_core._guard.guarded import guarded, kind_of
+from weedout_core._guard.hosted import frozen
 from weedout_core._guard.kinds import Hosted, NonNegative, Numbers, Positive
 from weedout_core._masks.plan import MaskPlan, Space, Sparsity, mask_plan
 from weedout_core._phases.beginning import SearchBeginning
@@ -134,13 +135,12 @@ def tell(state: SearchState, fitness: Numbers) -> tuple[SearchState, Generation]
 def told(
     state: SearchState, fitness: np.ndarray, began: SearchBeginning | None = None
 ) -> tuple[SearchState, Generation]:
-    scored = fitness.astype(np.float64)
+    scored = frozen(fitness.astype(np.float64))
     wanted = len(state.origins) - state.remembered
     if scored.shape != (wanted,):
         raise ConfigError(f"tell needs one fitness for each of {wanted} candidates; got shape {scored.shape}.")
     if state.remembered:
         scored = np.concatenate([[state.history[-1].best], scored])
-    scored.flags.writeable = False  # it is kept in the history
     finite = scored[np.isfinite(scored)]
     if finite.size == 0:
         raise SearchError(

@@ -10,8 +10,9 @@ from weedout_core._algorithm.fitness import negative_cross_entropy, predictions
 from weedout_core._contract.fence import fenced_phase
 from weedout_core._contract.loading import load_backend
 from weedout_core._contract.record import Backend, check_layers
-from weedout_core._guard.by_content import by_content, read_only
+from weedout_core._guard.by_content import by_content
 from weedout_core._guard.guarded import guarded
+from weedout_core._guard.hosted import frozen
 from weedout_core._networks.examples import Examples, checked_examples
 from weedout_core._phases.subnetwork import Subnetwork
 from weedout_core._phases.together import common_parent, is_finite, sparse_networks
@@ -70,7 +71,7 @@ def _evaluation(network: Subnetwork, logits: np.ndarray, examples: Examples) -> 
     finite = np.isfinite(logits).all(axis=-1) & is_finite(network)
     predicted: np.ndarray = predictions(logits)
     predicted[~finite] = logits.shape[-1]
-    predicted = read_only(predicted)
+    predicted = frozen(predicted)
     if not finite.all():
         return Evaluation(math.nan, math.nan, predicted, int(np.count_nonzero(~finite)))
     right = int(np.count_nonzero(predicted == examples.y))

@@ -17,7 +17,6 @@ from weedout_core._contract.calls import EpochResult, Parameters, TrainState
 from weedout_core._contract.fence import fenced_phase
 from weedout_core._contract.loading import load_backend
 from weedout_core._contract.record import Backend, check_layers, map_tree
-from weedout_core._guard.by_content import read_only
 from weedout_core._guard.guarded import guarded
 from weedout_core._guard.hosted import frozen
 from weedout_core._networks.examples import Examples, checked_examples
@@ -147,10 +146,10 @@ class _Shown(NamedTuple):
     history: tuple[Epoch, ...]
 
     def after(self, losses: np.ndarray, epoch: Epoch) -> "_Shown":
-        return _Shown(read_only(np.concatenate([self.losses, losses])), (*self.history, epoch))
+        return _Shown(frozen(np.concatenate([self.losses, losses])), (*self.history, epoch))
 
 
-_NOTHING = _Shown(read_only(np.zeros(0)), ())
+_NOTHING = _Shown(frozen(np.zeros(0)), ())
 
 
 def _begin(task: _Training) -> TrainState:

@@ -34,6 +34,7 @@ from weedout_core._phases.continuing import continued
 from weedout_core._phases.drawing import Drawing, check_parent, drawing, materialise
 from weedout_core._phases.subnetwork import Subnetwork
 from weedout_core._random.annotations import Key
+from weedout_core.errors import SearchError
 
 
 @by_content
@@ -177,5 +178,10 @@ def _winner(task: _Task, state: SearchState) -> tuple[Origin, float, int]:
     if task.config.winner == "best_overall" or len(elites) == 1:
         return best.elite, best.best, 0
     fitness = _score(task, draw_population(task.key, task.drawn.plan, task.config, elites), state.generation)
+    if not np.isfinite(fitness).any():
+        raise SearchError(
+            f"all {len(elites)} elites have a fitness that is NaN or infinite when they are scored again. "
+            "Check the inputs and the scale of the weights."
+        )
     chosen = int(select(fitness))
     return elites[chosen], float(fitness[chosen]), len(elites)
