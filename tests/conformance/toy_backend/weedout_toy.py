@@ -46,7 +46,7 @@ def connect(device: str | None = None, devices: int = 1) -> wc.backend.Backend:
 def asarray(value: Any) -> np.ndarray:
     array = np.asarray(value)
     kinds = {"f": np.float32, "i": np.int32}  # uint32 words and bool stay
-    return array.astype(kinds.get(array.dtype.kind, array.dtype), copy=False)
+    return array.astype(kinds.get(array.dtype.kind, array.dtype))  # a copy: the caller may write to his
 
 
 def draw_parameters(key: Any, specs: Any) -> dict[str, np.ndarray]:
