@@ -12,6 +12,16 @@ from weedout_core.errors import BackendNotInstalledError
 REQUIRED = [name for name in os.environ.get("WEEDOUT_REQUIRE", "").split(",") if name]
 
 
+def imported(package: str, backend: str) -> Any:
+    """A package, or a skip that says why it is not here; a failure where WEEDOUT_REQUIRE names its backend."""
+    try:
+        return pytest.importorskip(package, reason=f"{package} is not installed: pip install 'weedout-core[{backend}]'")
+    except pytest.skip.Exception as absent:
+        if backend in REQUIRED:
+            pytest.fail(f"WEEDOUT_REQUIRE names {backend!r}, but {absent}")
+        raise
+
+
 def connected(name: str, **options: Any) -> Backend:
     """The backend, or a skip that says why it is not here; a failure where WEEDOUT_REQUIRE names it."""
     try:

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'weedout-core[torch]'")
+from tests.conformance.connected import imported
 
-from weedout_torch.alike import alike
+alike = imported("weedout_torch.alike", "torch").alike
 
 
 class Slotted:

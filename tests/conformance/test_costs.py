@@ -1,13 +1,13 @@
 """Multiply-adds against the counters of the frameworks: those of the weight layers of a Wide ResNet and a VGG."""
 
 import math
-import os
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 import weedout_core as wc
+from tests.conformance.connected import imported
 from weedout_core._networks.layers import walk
 
 NETWORKS = {
@@ -18,23 +18,13 @@ NETWORKS = {
 }
 
 
-def framework(package: str, backend: str) -> Any:
-    """A framework, or a skip that says that it is not here; a failure where WEEDOUT_REQUIRE names its backend."""
-    try:
-        return pytest.importorskip(package, reason=f"{package} counts the operations, and cannot be imported")
-    except pytest.skip.Exception as absent:
-        if backend in os.environ.get("WEEDOUT_REQUIRE", "").split(","):
-            pytest.fail(f"WEEDOUT_REQUIRE names {backend!r}, but {absent}")
-        raise
-
-
 @pytest.mark.parametrize("name", NETWORKS)
 def test_macs_are_half_the_operations_that_pytorch_counts(name: str) -> None:
     """FlopCounterMode counts two for each multiply-add of a convolution or a matrix product, padding included.
 
     It counts nothing else, so that only those need be right here; on meta tensors nothing is computed.
     """
-    torch = framework("torch", "torch")
+    torch = imported("torch", "torch")
     from torch.utils.flop_counter import FlopCounterMode
 
     net = NETWORKS[name]
@@ -72,7 +62,7 @@ def test_macs_are_half_the_operations_that_xla_counts_and_those_with_the_padding
 
     It also counts element-wise work; a program of one convolution or one matrix product alone has none.
     """
-    jax = framework("jax", "jax")
+    jax = imported("jax", "jax")
     net = NETWORKS[name]
     total = padding = 0
     for layer, shape in walk(net.layers, net.input_shape):

@@ -9,7 +9,7 @@ import pytest
 
 import weedout_core as wc
 from tests.conformance import fuzzed
-from tests.conformance.connected import connected
+from tests.conformance.connected import connected, imported
 from weedout_core._guard.hosted import hosted
 
 pytestmark = pytest.mark.usefixtures("unchecked")
@@ -112,7 +112,7 @@ def test_what_is_no_path_is_refused(path: Any) -> None:
 
 
 def test_words_of_pytorch_are_refused_where_they_would_be_added() -> None:
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'weedout-core[torch]'")
+    torch = imported("torch", "torch")
     key, words = torch.tensor([1, 2], dtype=torch.uint32), torch.arange(3).to(torch.uint32)
     for call in (
         lambda: wc.random.bits(key, 3),
@@ -129,7 +129,7 @@ def test_words_of_pytorch_are_refused_where_they_would_be_added() -> None:
 
 
 def test_arrays_of_jax_that_have_no_values_say_why() -> None:
-    jax = pytest.importorskip("jax", reason="JAX is not installed: pip install 'weedout-core[jax]'")
+    jax = imported("jax", "jax")
     network = subnetwork("f4")
 
     def evaluated(x: Any) -> Any:

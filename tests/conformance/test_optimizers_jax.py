@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import weedout_core as wc
-from tests.conformance.connected import connected
+from tests.conformance.connected import connected, imported
 
-jax = pytest.importorskip("jax", reason="JAX is not installed: pip install 'weedout-core[jax]'")
-optax = pytest.importorskip("optax", reason="optax is not installed: pip install 'weedout-core[jax]'")
+jax = imported("jax", "jax")
+optax = imported("optax", "jax")
 
 NET = wc.mlp(8, (8,), 4)
 CONFIG = wc.TrainConfig(epochs=2, batch_size=8)

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import weedout_core as wc
-from tests.conformance.connected import connected
+from tests.conformance.connected import connected, imported
 
-torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'weedout-core[torch]'")
+torch = imported("torch", "torch")
 
 NETS = {"dense": wc.mlp(8, (32, 16), 4), "images": wc.vgg(2, 4, (4, 4, 3))}
 CONFIG = wc.TrainConfig(epochs=2, batch_size=8)

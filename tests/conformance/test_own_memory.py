@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import weedout_core as wc
-from tests.conformance.connected import connected
+from tests.conformance.connected import connected, imported
 from weedout_core.backend import Backend
 
 NET = wc.mlp(inputs=64, hidden=(32,), classes=10)
@@ -29,7 +29,7 @@ def aligned(array: np.ndarray) -> np.ndarray:
 
 
 def a_torch_tensor(array: np.ndarray) -> Any:
-    return pytest.importorskip("torch").from_numpy(aligned(array))
+    return imported("torch", "torch").from_numpy(aligned(array))
 
 
 KINDS = {"NumPy": aligned, "PyTorch": a_torch_tensor}

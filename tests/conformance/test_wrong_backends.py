@@ -13,6 +13,7 @@ from tests.conformance import wrong_compaction as compaction
 from tests.conformance import wrong_draws as draws
 from tests.conformance import wrong_scores as scores
 from tests.conformance import wrong_training as training
+from tests.conformance.connected import imported
 from tests.conformance.wrappers import Wrong, on_host
 from weedout_core import load_backend
 from weedout_core.backend import Backend
@@ -159,8 +160,8 @@ def test_the_reference_agrees_with_itself() -> None:
 def test_a_backend_that_computes_on_its_callers_memory_is_caught(name: str) -> None:
     shares = {
         "numpy": np.asarray,
-        "jax": lambda array: pytest.importorskip("jax").device_put(array),
-        "torch": lambda array: pytest.importorskip("torch").as_tensor(array),
+        "jax": lambda array: imported("jax", "jax").device_put(array),
+        "torch": lambda array: imported("torch", "torch").as_tensor(array),
     }[name]
     with pytest.raises(AssertionError, match="shares the memory that it was given"):
         CHECKS["pure"](replace(load_backend(name), asarray=shares), load_backend("numpy"))

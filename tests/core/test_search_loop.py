@@ -392,6 +392,9 @@ def test_where_the_batch_stays_a_cached_elite_is_as_good_as_a_rescored_one(
     )
     for one, other in zip(cached.history, again.history, strict=True):
         np.testing.assert_array_equal(one.fitness, other.fitness)
+        for kept in (one.fitness, other.fitness):
+            with pytest.raises(ValueError, match="WRITEABLE"):
+                kept.flags.writeable = True
 
 
 def test_what_batch_norm_takes_decides_the_fitness(backend: wc.backend.Backend) -> None:

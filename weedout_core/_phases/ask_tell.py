@@ -135,12 +135,13 @@ def tell(state: SearchState, fitness: Numbers) -> tuple[SearchState, Generation]
 def told(
     state: SearchState, fitness: np.ndarray, began: SearchBeginning | None = None
 ) -> tuple[SearchState, Generation]:
-    scored = frozen(fitness.astype(np.float64))
+    scored = fitness.astype(np.float64)
     wanted = len(state.origins) - state.remembered
     if scored.shape != (wanted,):
         raise ConfigError(f"tell needs one fitness for each of {wanted} candidates; got shape {scored.shape}.")
     if state.remembered:
         scored = np.concatenate([[state.history[-1].best], scored])
+    scored = frozen(scored)  # it is kept in the history
     finite = scored[np.isfinite(scored)]
     if finite.size == 0:
         raise SearchError(

@@ -79,8 +79,14 @@ class Subnetwork:
         checked_parameters(self.net, self.params)
         checked_network_masks(self.net, self.mask, leading=0)
         checked_statistics(self.net, self.statistics)
-        for name, tree in self._trees.items():
+        for name, tree in self.trees.items():
             object.__setattr__(self, name, MappingProxyType(tree))
+
+    @property
+    def trees(self) -> dict[str, Tree]:
+        """The mappings of arrays that it has, by the names of their fields: "params", and "mask" and "statistics"."""
+        trees = {"params": self.params, "mask": self.mask, "statistics": self.statistics}
+        return {name: tree for name, tree in trees.items() if tree is not None}
 
     @property
     def moving(self) -> Tree:
@@ -119,7 +125,7 @@ class Subnetwork:
             ConfigError: it is no path.
             RunError: the file cannot be written, or the package safetensors is missing (the extra ``lab``).
         """
-        saving.write(Path(path), self.net, self._trees)
+        saving.write(Path(path), self.net, self.trees)
 
     @classmethod
     @guarded
@@ -135,12 +141,6 @@ class Subnetwork:
             return cls(net, **cast(dict[str, Any], trees))
         except (ConfigError, MaskError, TypeError) as error:
             raise RunError(f"{path} is damaged: its arrays are not those of its network ({error}).") from error
-
-    @property
-    def _trees(self) -> dict[str, Tree]:
-        """The arrays that it has, by field."""
-        trees = {"params": self.params, "mask": self.mask, "statistics": self.statistics}
-        return {name: tree for name, tree in trees.items() if tree is not None}
 
     @property
     def _sites(self) -> dict[str, np.ndarray]:

@@ -85,13 +85,7 @@ def is_sealed(trained: Trained) -> bool:
 
 def _seal(trained: Trained) -> str:
     network, began = trained.network, trained.began
-    trees = {
-        "params": network.params,
-        "mask": network.mask or {},
-        "statistics": network.moving,
-        "velocity": trained.velocity,
-        "shown": {"losses": trained.losses},
-    }
+    trees = {**network.trees, "velocity": trained.velocity, "shown": {"losses": trained.losses}}
     arrays = {f"{name}/{path}": value for name, tree in trees.items() for path, value in tree.items()}
     plain = began._asdict() | {"config": asdict(began.config)}
     facts = json.dumps([network_to_json(network.net), trained.history, plain])

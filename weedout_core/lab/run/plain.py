@@ -51,13 +51,7 @@ def as_progress(arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> G
 
 
 def _arrays_of(trained: Trained) -> dict[str, np.ndarray]:
-    network = trained.network
-    trees = {
-        "params": network.params,
-        "mask": network.mask or {},
-        "statistics": network.moving,
-        "velocity": trained.velocity,
-    }
+    trees = {**trained.network.trees, "velocity": trained.velocity}
     arrays = {f"{name}/{path}": value for name, tree in trees.items() for path, value in tree.items()}
     shown = {f"history/{name}": np.array([getattr(epoch, name) for epoch in trained.history]) for name in _SHOWN}
     return {**arrays, "losses": trained.losses, **shown}
