@@ -17,6 +17,9 @@ from weedout_core.errors import BackendError
 from weedout_torch import host
 from weedout_torch.integers import Tensor
 
+#: The types of devices that PyTorch computes on with kernels of its own, and as its documentation says.
+BY_PYTORCH = ("cpu", "cuda")
+
 
 @dataclass(frozen=True)
 class Place:

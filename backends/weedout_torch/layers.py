@@ -6,9 +6,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from weedout_torch.devices import Tensor
-
-_POOLED_BY_PYTORCH = ("cpu", "cuda")
+from weedout_torch.devices import BY_PYTORCH, Tensor
 
 
 def dense(h: Tensor, kernel: Tensor, bias: Tensor, compute: torch.dtype) -> Tensor:
@@ -48,7 +46,7 @@ def max_pool(h: Tensor, window: int) -> Tensor:
     XLA's maximum over a window drops NaN: where the kernel is not PyTorch's own, it is multiplied in.
     """
     y = _channels_last(F.max_pool2d(h.flatten(0, 1).movedim(-1, 1), window), len(h))
-    if h.device.type in _POOLED_BY_PYTORCH:
+    if h.device.type in BY_PYTORCH:
         return y
     lost = h.isnan().unflatten(3, (-1, window)).unflatten(2, (-1, window)).any(dim=5).any(dim=3)
     return y * torch.where(lost, torch.nan, 1.0)

@@ -31,14 +31,12 @@ from weedout_core.backend import (
 )
 from weedout_core.nn import BatchNorm, every_layer
 from weedout_torch.batches import crop_images
-from weedout_torch.devices import Place, Tensor
+from weedout_torch.devices import BY_PYTORCH, Place, Tensor
 from weedout_torch.network import forward, has_convolutions, nth
 from weedout_torch.optimizers import Learner, Update, check_memories, first_memory
 from weedout_torch.precision import precise
 
 Parameters = Mapping[str, Tensor]
-
-_FUSED = ("cpu", "cuda")  # where PyTorch has SGD as one kernel; without momentum that keeps no velocities
 
 
 def train_init(place: Place, net: Network, plan: TrainPlan, keys: Any, params: Any, statistics: Any) -> TrainState:
@@ -108,7 +106,7 @@ def _epoch(
     theirs = None if plan.optimizer is None else Learner(plan.optimizer, net, params, optimizer[0])
     if theirs is not None:
         params, update = theirs.params, theirs.update
-    elif place.device.type in _FUSED and plan.config.momentum:
+    elif place.device.type in BY_PYTORCH and plan.config.momentum:  # without, its kernel keeps no velocities
         params, optimizer = _owned(params), _owned(optimizer)
         update = _fused_sgd(net, plan.config, params, optimizer)
     else:
@@ -176,8 +174,16 @@ def _gradient(
         # A network's loss depends on its own weights alone, so the gradient of the sum holds each one's.
         gradient = torch.autograd.grad(loss.sum(), list(leaves.values()))
     logits = logits.detach()
-    correct = (predictions(logits) == y).sum(dim=-1, dtype=torch.int32)
+    correct = (_predictions(logits) == y).sum(dim=-1, dtype=torch.int32)
     return dict(zip(leaves, gradient, strict=True)), taken, loss.detach(), correct, logits.amin(dim=(1, 2))
+
+
+def _predictions(logits: Tensor) -> Tensor:
+    """``wc.backend.predictions``: PyTorch's own kernels give the first of the largest, or NaN, in one operation."""
+    if logits.device.type not in BY_PYTORCH:
+        return predictions(logits)
+    largest, first = logits.max(dim=-1)
+    return torch.where(largest.isnan(), logits.shape[-1], first)
 
 
 def _moved(running: Parameters, taken: Parameters, momentum: Mapping[str, float]) -> dict[str, Tensor]:

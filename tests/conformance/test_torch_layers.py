@@ -1,5 +1,6 @@
 """PyTorch's layers against PyTorch's own modules, in float64, so that only the last bits of that may differ."""
 
+import math
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
@@ -12,8 +13,9 @@ import weedout_core as wc
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'weedout-core[torch]'")
 
 F = torch.nn.functional
-layers, norms, batches, network, precision = (
-    import_module(f"weedout_torch.{name}") for name in ("layers", "batch_norm", "batches", "network", "precision")
+layers, norms, batches, network, precision, training = (
+    import_module(f"weedout_torch.{name}")
+    for name in ("layers", "batch_norm", "batches", "network", "precision", "training")
 )
 CLOSE = {"rtol": 1e-10, "atol": 1e-10}  # float64: sums of at most some thousand values of order 1, their gradients
 
@@ -215,6 +217,18 @@ class WideResNet(torch.nn.Module):
         for group in (self.group_0, self.group_1, self.group_2):
             h = group["block_0"](h)
         return self.logits(F.relu(self.norm(h)).mean((2, 3)))
+
+
+@pytest.mark.parametrize("classes", [1, 2, 3, 10, 100, 1000])
+def test_a_prediction_is_the_references(classes: int) -> None:
+    """In ties the first of the largest, with a NaN none: along sizes beyond those that a kernel reads at once."""
+    seeded = np.random.default_rng(classes)
+    logits = seeded.choice(np.array([0, -0.0, 1, math.inf, -math.inf, -1], np.float32), size=(2, 600, classes))
+    logits[:, ::3][seeded.random(logits[:, ::3].shape) < 1 / classes] = math.nan
+    wanted = wc.backend.predictions(logits)
+    assert {0, classes} <= set(wanted.ravel())
+    got = training._predictions(torch.from_numpy(logits))
+    np.testing.assert_array_equal(got.numpy(), wanted)
 
 
 def test_a_wide_resnet_is_pytorchs() -> None:
