@@ -9,7 +9,7 @@ is cached, logged and shown, or about what is checked of JAX itself.
 """
 
 from collections.abc import Generator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 import jax
@@ -17,6 +17,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from weedout_core.backend import ProcessSetting, ProcessSettings
+from weedout_core.errors import BackendError
 
 _JAX: Any = jax  # names that older versions have elsewhere
 
@@ -60,11 +61,21 @@ _no_mesh = Mesh(np.empty((), dtype=object), ())
 @contextmanager
 def our_settings() -> Generator[None]:
     """All of these, in no mesh: in one with explicit axes, arrays of other meshes are errors."""
-    with PROCESS, _set_mesh(_no_mesh), ExitStack() as stack:
+    with PROCESS, _outside_meshes(), ExitStack() as stack:
         for name, ours in THREAD.items():
             if getattr(jax.config, f"jax_{name}") not in ours:
                 stack.enter_context(_context(name)(ours[0]))
         yield
+
+
+def _outside_meshes() -> AbstractContextManager[object]:
+    try:
+        return _set_mesh(_no_mesh)
+    except ValueError as error:  # what JAX says where it traces
+        raise BackendError(
+            "a call of the backend compiles and runs programs of its own, and cannot be part of another: make it "
+            "outside of jax.jit."
+        ) from error
 
 
 def _context(name: str) -> Any:

@@ -505,6 +505,15 @@ def test_a_mesh_or_a_device_of_the_caller_changes_nothing() -> None:
     assert printed.split() == ["True"] * 12
 
 
+def test_a_call_inside_of_jit_says_what_to_do() -> None:
+    """Though its data are none of the program's."""
+    net, backend = wc.mlp(4, (3,), 2), wc.load_backend("jax")
+    data = np.ones((4, 4), np.float32), np.arange(4) % 2
+    found = wc.Subnetwork(net, backend.initialise(net, wc.key(0)))
+    with pytest.raises(wc.WeedoutError, match=r"outside of jax\.jit"):
+        jax.jit(lambda added: wc.evaluate(found, data, backend=backend).loss + added)(0.0)
+
+
 def test_default_precision_is_the_callers() -> None:
     from importlib import import_module
 

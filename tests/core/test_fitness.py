@@ -123,8 +123,8 @@ def test_a_label_that_is_no_class_makes_the_fitness_nan(function: Callable[..., 
 
 @pytest.mark.parametrize("framework", ["numpy", "jax.numpy", "torch"])
 @pytest.mark.parametrize("function", FITNESS.values(), ids=list(FITNESS))
-@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "int32"])
-def test_labels_of_few_bits_are_those_of_many(function: Callable[..., Any], framework: str, dtype: str) -> None:
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint16", "int32", "uint32"])
+def test_labels_of_any_integers_are_those_of_32_bits(function: Callable[..., Any], framework: str, dtype: str) -> None:
     xp = pytest.importorskip(framework)
     rng = np.random.default_rng(0)
     logits, labels = xp.asarray(rng.standard_normal((20, 300)).astype(np.float32)), rng.integers(0, 100, 20)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Literal
 
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, is_torch_array
 from array_api_compat import device as device_of  # pyright: ignore[reportUnknownVariableType]
 
 from weedout_core._guard.guarded import guarded
@@ -83,9 +83,12 @@ def _check_labels(logits: Any, labels: Any, axis: int) -> None:
 
 
 def _wide(labels: Any) -> Any:
-    """Labels in a type that holds the number of every class: in 8 bits 261 would be 5."""
+    """Labels in a type that holds the number of every class, in 8 bits 261 would be 5, and that can be compared."""
     xp = array_namespace(labels)
-    return xp.astype(labels, xp.int32) if xp.iinfo(labels.dtype).bits < 32 else labels
+    if xp.iinfo(labels.dtype).bits < 32:
+        return xp.astype(labels, xp.int32)
+    unsigned = is_torch_array(labels) and xp.isdtype(labels.dtype, "unsigned integer")  # PyTorch only stores them
+    return xp.astype(labels, xp.int64) if unsigned else labels
 
 
 def _nan_unless_sound(value: Any, finite: Any, labels: Any, axis: int) -> Any:
