@@ -1,6 +1,7 @@
 """The user's optimizer in place of SGD: a gradient transformation of optax."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,21 +41,10 @@ def first_state(given: Any, params: Any) -> Any:
     Raises:
         BackendError: it is none of optax's, or cannot take a step: one is traced, on shapes alone.
     """
-    if not callable(getattr(given, "init", None)) or not callable(getattr(given, "update", None)):
-        raise BackendError(
-            f"the jax backend trains with an optax GradientTransformation, such as optax.adam(1e-3); got {given!r}."
-        )
-    try:
+    _check(given)
+    with _taking_a_step():
         state = jax.vmap(given.init)(params)
-        once, again = (rule_of(given, params, state) for _ in range(2))
-    except BackendError:
-        raise
-    except Exception as error:
-        raise BackendError(
-            "optimizer must take a step from update(gradient, state, params) alone, and leave the structure of its "
-            f"state; this one fails: {_said(error)}. Take one that needs no more (no value, no value_fn), such as "
-            "optax.adam(1e-3)."
-        ) from error
+    once, again = (rule_of(given, params, state) for _ in range(2))
     if once != again:
         raise BackendError(
             f"optimizer must be a pure function of the gradient, its state and the weights; {type(given).__name__} "
@@ -64,10 +54,38 @@ def first_state(given: Any, params: Any) -> Any:
 
 
 def rule_of(given: Any, params: Any, state: Any) -> Rule:
-    """The user's optimizer as it is now: it may be an object that somebody changes."""
-    program = jax.make_jaxpr(jax.vmap(_two_steps(given)))(params, state)
+    """The user's optimizer as it is now: it may be an object that somebody changes.
+
+    Raises:
+        BackendError: it is none of optax's, or cannot take a step from this state.
+    """
+    _check(given)
+    with _taking_a_step():
+        program = jax.make_jaxpr(jax.vmap(_two_steps(given)))(params, state)
     operations = str(program)
     return Rule(operations, tuple(_arrays(program)), id(given) if "callback" in operations else None, given)
+
+
+def _check(given: Any) -> None:
+    if not callable(getattr(given, "init", None)) or not callable(getattr(given, "update", None)):
+        raise BackendError(
+            f"the jax backend trains with an optax GradientTransformation, such as optax.adam(1e-3); got {given!r}."
+        )
+
+
+@contextmanager
+def _taking_a_step() -> Generator[None]:
+    """What fails in the user's functions is a BackendError that says so."""
+    try:
+        yield
+    except BackendError:
+        raise
+    except Exception as error:
+        raise BackendError(
+            "optimizer must take a step from update(gradient, state, params) alone, and leave the structure of its "
+            f"state; this one fails: {_said(error)}. Take one that needs no more (no value, no value_fn), such as "
+            "optax.adam(1e-3)."
+        ) from error
 
 
 def _arrays(program: Any) -> Iterator[bytes]:

@@ -61,7 +61,7 @@ class Place:
     def _there(self, array: Any) -> Tensor:
         """What was made in inference mode is copied: nothing can be learnt with it."""
         there = isinstance(array, Tensor) and array.device == self.device and array.dtype in _DTYPES
-        if there and not array.is_inference():
+        if there and _is_plain(array) and not array.is_inference():
             return array
         host = host_array(array)
         # A copy: PyTorch shares memory with NumPy, and complains of arrays that are read-only.
@@ -90,6 +90,12 @@ def rows(array: Any, some: slice) -> Any:
     return array[torch.from_numpy(index).to(array.device) if isinstance(array, Tensor) else index]
 
 
+def _is_plain(tensor: Tensor) -> bool:
+    """Neither sparse nor nested, nor of a class of its own."""
+    return type(tensor) in _PLAIN and tensor.layout == torch.strided and not tensor.is_nested
+
+
+_PLAIN = (torch.Tensor, torch.nn.Parameter)
 _DTYPES = {torch.float32, torch.int32, torch.uint32, torch.bool}
 
 

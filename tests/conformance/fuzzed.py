@@ -15,6 +15,7 @@ from fractions import Fraction
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
+from warnings import catch_warnings, simplefilter
 
 import numpy as np
 
@@ -236,6 +237,7 @@ def values() -> list[Any]:
         X.astype(complex), np.full_like(X, np.nan), X[0], X.T, Y, Y[:5], Y - 9, Y.astype(np.uint8), Y + 10**6, Y > 0,
         Y.astype(np.int64) + 2**40, KEY, KEY.astype(np.int64), KEY.astype(float), KEY[None], np.zeros((2, 6), bool),
         np.zeros((2, 5), bool), np.array(3), np.array(0.5), np.array(None), np.ma.masked_array(X, X > 0),
+        [np.ma.masked_array(X, X > 0)], X.view(np.matrix),
         np.zeros(3, [("a", int)]), np.arange(3.0), np.array([np.nan, -np.inf, 1.0]), np.zeros((0, 2), np.uint32),
     ]  # fmt: skip
     return [*plain, *arrays, *_jax(), *_torch()]
@@ -262,12 +264,23 @@ def _torch() -> list[Any]:
         x,
         x.bfloat16(),
         x.to("meta"),
-        x.to_sparse(),
         x.requires_grad_(),
         torch.tensor(Y),
         torch.tensor(3),
         torch.Size([3]),
+        *torn(x.detach()),
     ]
+
+
+def torn(x: Any) -> list[Any]:
+    """Tensors of PyTorch that hold not all of the values of their shape, or not in their place."""
+    import torch
+
+    with catch_warnings():
+        simplefilter("ignore")  # they are in its beta
+        masked = torch.masked.masked_tensor(x, x > 0)
+        kinds = [x.to_sparse(), x.to_sparse_csr(), x.to_mkldnn(), torch.quantize_per_tensor(x, 0.1, 0, torch.qint8)]
+        return [*kinds, masked, [masked], torch.nested.nested_tensor([x[0], x[1, :2]])]
 
 
 def spoilt(value: Any, other: Any, random: Random) -> Any:

@@ -111,6 +111,31 @@ def test_what_is_no_path_is_refused(path: Any) -> None:
             function(path)
 
 
+@pytest.mark.parametrize("which", range(8))
+@pytest.mark.parametrize("name", NAMES)
+def test_arrays_that_do_not_hold_all_of_their_values_are_refused(name: str, which: int) -> None:
+    """Sparse, nested, packed, or with a mask of their own: what is not there would be 0, or what lies beneath."""
+    torch, backend = imported("torch", "torch"), connected(name)
+    masked = np.ma.masked_array(fuzzed.X, fuzzed.X > 0)
+    value = [*fuzzed.torn(torch.tensor(fuzzed.X)), masked][which]
+    for given in (value, [value]):
+        for call in (
+            lambda given=given: backend.asarray(given),
+            lambda given=given: wc.ask_tell.select(given),
+            lambda given=given: wc.backend.accuracy(given, fuzzed.Y),
+            lambda given=given: wc.evaluate(subnetwork("f4"), (given, fuzzed.Y), backend=backend),
+        ):
+            with pytest.raises(wc.WeedoutError, match=r"of its own, and that would|is sparse, nested, qu|; got \["):
+                call()
+
+
+def test_numpys_matrix_is_an_array_of_its_numbers() -> None:
+    """Its products and sums are others: ``any`` over an axis has two axes still."""
+    matrix = fuzzed.X.view(np.matrix)
+    for function in (wc.ask_tell.select, wc.backend.predictions, lambda x: wc.backend.accuracy(x, fuzzed.Y)):
+        np.testing.assert_array_equal(function(matrix), function(fuzzed.X), strict=True)
+
+
 def test_words_of_pytorch_are_refused_where_they_would_be_added() -> None:
     torch = imported("torch", "torch")
     key, words = torch.tensor([1, 2], dtype=torch.uint32), torch.arange(3).to(torch.uint32)

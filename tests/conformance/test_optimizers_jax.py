@@ -127,6 +127,17 @@ def test_each_network_learns_as_it_does_with_optax_alone_or_is_refused_before_an
             np.testing.assert_allclose(value[r], alone[r][path], rtol=1e-3, atol=1e-5, err_msg=f"{path} of {r}")
 
 
+@pytest.mark.parametrize("other", [3, optax.adam(0.01)])
+def test_an_epoch_needs_the_state_of_its_own_optimizer(other: Any) -> None:
+    backend, params = connected("jax"), trees(0, 2)
+    params = {path: backend.asarray(value) for path, value in params.items()}
+    state = backend.train_init(NET, plan(None), np.stack(KEYS), params, {})
+    x, y = backend.asarray(np.ones((16, 8), np.float32)), backend.asarray(np.arange(16, dtype=np.int32) % 4)
+    batches = wc.backend.Batches(np.zeros((2, 2, 8), np.int32), None)
+    with pytest.raises(wc.errors.BackendError, match=r"optax GradientTransformation|must take a step from"):
+        backend.train_epoch(NET, plan(other), state, None, x, y, batches)
+
+
 @pytest.mark.parametrize("name", ["adafactor", "lamb", "lars", "adam with the norm of all"])
 def test_together_is_alone(name: str) -> None:
     clipped = optax.chain(optax.clip_by_global_norm(0.1), optax.adam(0.01))

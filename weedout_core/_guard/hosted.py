@@ -1,11 +1,12 @@
 """Arrays of any framework as NumPy's: read where they are handed in, copied and frozen where they are kept."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast
 
 import numpy as np
 from array_api_compat import is_torch_array
 
-from weedout_core._guard.shown import shown
+from weedout_core._guard.shown import shown, torn
 from weedout_core.errors import ConfigError
 
 
@@ -17,11 +18,10 @@ def hosted(value: Any) -> np.ndarray:
     Raises:
         TypeError, ValueError, RuntimeError: it is no array, has no one shape, or has a mask of its own.
     """
-    if is_torch_array(value):
-        value = _torch_hosted(value)
-    if isinstance(value, np.ma.MaskedArray):
-        raise TypeError("a masked array, whose mask would be lost")
-    array = np.asarray(value)
+    for one in _together(value):
+        if why := torn(one):
+            raise TypeError(why)
+    array = np.asarray(_torch_hosted(value) if is_torch_array(value) else value)
     if array.dtype == object:
         raise TypeError("not an array of numbers")
     if not array.dtype.isnative:  # of another machine: PyTorch does not read it, and nothing would be equal to it
@@ -56,6 +56,11 @@ def host_array(value: Any) -> np.ndarray:
     if array.dtype.itemsize > 4 and array.size and not -(2**31) <= int(array.min()) <= int(array.max()) < 2**31:
         raise ConfigError(f"integers must be in [-2^31, 2^31); got {array.min()} … {array.max()}.")
     return array.astype(np.int32, copy=False)
+
+
+def _together(value: Any) -> Sequence[Any]:
+    """The arrays that are put together to one, or the one that there is."""
+    return cast(Sequence[Any], value) if isinstance(value, list | tuple) else (value,)
 
 
 def _read(value: Any) -> np.ndarray:

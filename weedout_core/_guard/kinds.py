@@ -18,7 +18,7 @@ import numpy as np
 from array_api_compat import is_array_api_obj  # pyright: ignore[reportUnknownVariableType]
 
 from weedout_core._guard.hosted import hosted
-from weedout_core._guard.shown import shown
+from weedout_core._guard.shown import shown, torn
 from weedout_core.errors import ConfigError, MaskError, WeedoutError
 
 #: Integers are indices, sizes and counts, which backends hold as int32.
@@ -124,11 +124,15 @@ def _callback(_: str, value: Any) -> Any:
     return value
 
 
-def _array(_: str, value: Any) -> Any:
+def _array(name: str, value: Any) -> Any:
     """As it is, wherever it lies or however it is traced; NumPy's of what is no array but holds numbers."""
-    if isinstance(value, np.ma.MaskedArray) or not cast(Any, is_array_api_obj)(value):
-        return _numbers(_, value)
-    return value if getattr(value.dtype, "isnative", True) else _numbers(_, value)
+    whole = cast(Any, is_array_api_obj)(value) and not torn(value) and getattr(value.dtype, "isnative", True)
+    return value if whole and not _is_numpys_own(value) else _numbers(name, value)
+
+
+def _is_numpys_own(value: Any) -> bool:
+    """Of a class made from NumPy's array: its matrix computes otherwise."""
+    return isinstance(value, np.ndarray) and type(cast(Any, value)) is not np.ndarray
 
 
 def _numbers(_: str, value: Any) -> np.ndarray:

@@ -3,6 +3,8 @@
 import sys
 from typing import Any
 
+import numpy as np
+
 _MOST = 80
 
 
@@ -10,13 +12,28 @@ def shown(value: Any) -> str:
     """A value in words of its own, at most so long; an array by its dtype and shape, and why it cannot be read."""
     kind = type(value).__name__
     try:
+        if why := torn(value):
+            return f"{kind}{why}"
         if getattr(value, "shape", ()) or _unreadable(value):
             described = f"{kind} of {getattr(value, 'dtype', 'no dtype')} {tuple(value.shape)}"
             return f"{described}{_unreadable(value)}"
-        text = repr(value)
+        text = " ".join(repr(value).split())
     except Exception:  # of an integer with more digits than Python writes, or of anything that somebody made
         return f"{kind}, which has no text"
     return text if len(text) <= _MOST else f"{text[:_MOST]}…"
+
+
+def torn(value: Any) -> str:
+    """Why the values of an array do not lie in it as its shape says; "" where they do."""
+    torch = sys.modules.get("torch")
+    if isinstance(value, np.ma.MaskedArray) or type(value).__name__ == "MaskedTensor":
+        return ", which has a mask of its own, and that would be lost"
+    if torch is None or not isinstance(value, torch.Tensor):
+        return ""
+    dense = value.layout == torch.strided and not value.is_nested and not value.is_quantized
+    return (
+        "" if dense else ", which is sparse, nested, quantized or packed: hand in dense values (to_dense, dequantize)"
+    )
 
 
 def _unreadable(value: Any) -> str:
