@@ -51,6 +51,7 @@ class Learner:
 
     def __init__(self, factory: Factory, net: Network, params: Parameters, memory: Memory) -> None:
         self._factory, self._net, self._options = factory, net, memory.options
+        self._shapes = parameter_shapes(net)
         self._weights, self._optimizer = self._again(params, memory.state)
 
     @property
@@ -60,22 +61,30 @@ class Learner:
 
     def update(self, _params: Parameters, state: Any, gradient: Parameters, _rate: float) -> Any:
         """A step, at the optimizer's own rate."""
-        for path, weight in self._weights.items():
-            if weight.requires_grad:  # else the user has frozen it
-                weight.grad = _laid_out_as(weight, gradient[path].squeeze(0))
         try:
+            self._optimizer.zero_grad()
+            for path, weight in self._weights.items():
+                if weight.requires_grad:  # else the user has frozen it
+                    weight.grad = _laid_out_as(weight, gradient[path].squeeze(0))
             self._optimizer.step()
         except Exception as error:
             raise BackendError(f"{_named(self._optimizer)} cannot take a step: {_said(error)}.") from error
-        for weight in self._weights.values():
+        for path, weight in self._weights.items():
             weight.grad = None
+            if weight.dtype != torch.float32 or weight.shape != self._shapes[path]:
+                raise BackendError(
+                    f"optimizer must leave a weight its shape and type; {_named(self._optimizer)} makes {path} one of "
+                    f"{weight.dtype} {tuple(weight.shape)}."
+                )
         return self.params, state
 
     def memory(self) -> Memory:
         """What is remembered. Raises BackendError where the optimizer keeps something else."""
+        self._check_own_memory()
         state = copy.deepcopy(self._optimizer.state_dict())
         weights, again = self._again(self.params, state)
-        known = [(self._optimizer, again), *zip(self._weights.values(), weights.values(), strict=True)]
+        kinds = zip(type(self._optimizer).__mro__, type(again).__mro__, strict=False)
+        known = [(self._optimizer, again), *zip(self._weights.values(), weights.values(), strict=True), *kinds]
         kept, found = _kept(self._optimizer, self._weights), _kept(again, weights)
         if lost := [name for name in {**kept, **found} if not alike(kept.get(name), found.get(name), known)]:
             raise BackendError(
@@ -84,6 +93,17 @@ class Learner:
                 "optimizer's state or param_groups."
             )
         return Memory(self._options, state)
+
+    def _check_own_memory(self) -> None:
+        """Raise BackendError where the state holds the weights themselves: those of the next epoch are copies."""
+        lent = {_address(weight) for weight in self._weights.values()}
+        remembered: list[Tensor] = []
+        _mapped(self._optimizer.state_dict(), remembered.append)
+        if lent & {*map(_address, remembered)}:
+            raise BackendError(
+                f"{_named(self._optimizer)} keeps a weight's own memory in its state, and would not follow it from "
+                "epoch to epoch. Keep a clone()."
+            )
 
     def _again(self, params: Parameters, state: Any) -> tuple[dict[str, Tensor], Any]:
         """The optimizer as it remembers itself, over copies of the weights."""
@@ -120,7 +140,7 @@ def _made(factory: Any, weights: Parameters) -> Any:
         optimizer: Any = factory(list(weights.values()))
     except Exception as error:
         raise BackendError(f"{_NEEDED}; the function given fails: {_said(error)}.") from error
-    if not all(hasattr(optimizer, name) for name in ("step", "state_dict", "load_state_dict", "param_groups")):
+    if not all(hasattr(optimizer, name) for name in _OF_OPTIMIZERS):
         raise BackendError(f"{_NEEDED}; the function given gives {optimizer!r}.")
     trained = [weight for group in optimizer.param_groups for weight in group["params"]]
     if not trained or not {*map(id, trained)} <= {*map(id, weights.values())}:
@@ -136,6 +156,7 @@ def _made(factory: Any, weights: Parameters) -> Any:
     return optimizer
 
 
+_OF_OPTIMIZERS = ("zero_grad", "step", "state_dict", "load_state_dict", "param_groups")
 _WEIGHTS_HOOKS = ("_backward_hooks", "_post_accumulate_grad_hooks")
 
 _NEEDED = (
@@ -174,10 +195,16 @@ def _kept(optimizer: Any, weights: Parameters) -> dict[str, Any]:
     """
     torchs = _names_of_torch(type(optimizer))
     attributes = {name: value for name, value in vars(optimizer).items() if name not in torchs}
+    # One that the user's function makes has variables of its own each time.
+    classes = {
+        f"class {kind.__name__}": {name: value for name, value in vars(kind).items() if not name.startswith("__")}
+        for kind in type(optimizer).__mro__
+        if not kind.__module__.startswith(("torch.", "builtins"))
+    }
     # Hooks have other numbers each time.
     hooks = {name: list(value.values()) for name, value in vars(optimizer).items() if name.endswith("_hooks")}
     hung = {f"weight {place}": vars(weight) for place, weight in enumerate(weights.values())}
-    return {**attributes, **hooks, **hung, "state": _mapped(vars(optimizer).get("state"), _kind)}
+    return {**attributes, **classes, **hooks, **hung, "state": _mapped(vars(optimizer).get("state"), _kind)}
 
 
 def _kind(tensor: Tensor) -> Any:
@@ -213,6 +240,11 @@ def _laid_out_as(weight: Tensor, gradient: Tensor) -> Tensor:
     if gradient.stride() == weight.stride():
         return gradient
     return torch.empty_like(weight, requires_grad=False).copy_(gradient)
+
+
+def _address(tensor: Tensor) -> int:
+    """Of the memory behind it; 0 where there is none."""
+    return tensor.untyped_storage().data_ptr()
 
 
 def _bits(weight: Tensor) -> Tensor:

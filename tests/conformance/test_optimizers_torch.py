@@ -275,6 +275,55 @@ def generated(weights: list[Any]) -> Any:
     return optimizer
 
 
+def classed(weights: list[Any]) -> Any:
+    """Of a class of its own, whose method counts in the function's variable."""
+    steps = 0
+
+    class Own(torch.optim.SGD):
+        def step(self, closure: Any = None) -> Any:
+            nonlocal steps
+            steps += 1
+            return super().step(closure)
+
+    return Own(weights, lr=0.1)
+
+
+def attributed(weights: list[Any]) -> Any:
+    """Of a class of its own, which counts."""
+
+    class Own(torch.optim.SGD):
+        steps = 0
+
+        def step(self, closure: Any = None) -> Any:
+            type(self).steps += 1
+            return super().step(closure)
+
+    return Own(weights, lr=0.1)
+
+
+class Aliased(torch.optim.SGD):
+    """Remembers the weights themselves."""
+
+    def step(self, closure: Any = None) -> Any:
+        for weight in self.param_groups[0]["params"]:
+            self.state[weight]["slow"] = weight.detach()[:1]
+        return super().step(closure)
+
+
+class Halving(torch.optim.SGD):
+    def step(self, closure: Any = None) -> Any:
+        super().step(closure)
+        for weight in self.param_groups[0]["params"]:
+            weight.data = weight.data.half()
+
+
+class Shrinking(torch.optim.SGD):
+    def step(self, closure: Any = None) -> Any:
+        super().step(closure)
+        for weight in self.param_groups[0]["params"]:
+            weight.data = weight.data[:1]
+
+
 def stale(weights: list[Any]) -> Any:
     """A hook that changes options which the optimizer has no more."""
     optimizer = torch.optim.SGD(weights, lr=0.1)
@@ -297,6 +346,11 @@ LOST: dict[str, tuple[Any, str]] = {
     "scheduler": (scheduled, "SGD keeps something in .*_optimizer_step_post_hooks"),
     "closure": (counted_by_a_hook, "keeps something in _optimizer_step_post_hooks"),
     "generator": (generated, "keeps something in _optimizer_step_pre_hooks"),
+    "a method's variable": (classed, "Own keeps something in class Own that"),
+    "a class's attribute": (attributed, "Own keeps something in class Own that"),
+    "the weights' memory": (Aliased, "Aliased keeps a weight's own memory in its state"),
+    "types of weights": (Halving, r"Halving makes dense_0/kernel one of torch.float16 \(8, 32\)"),
+    "shapes of weights": (Shrinking, r"Shrinking makes dense_0/kernel one of torch.float32 \(1, 32\)"),
     "stale options": (stale, "keeps something in _optimizer_step_pre_hooks"),
     "types": (Typed, "keeps something in state"),
     "groups": (unfreezing, r"a new SGD cannot take the state_dict\(\) of the one before it"),
@@ -373,6 +427,40 @@ def test_weights_that_the_user_has_frozen_stay() -> None:
     (before,), (one,) = networks(net, 1), trained(factory)
     moved = [path for path, value in one.network.params.items() if not np.array_equal(before.params[path], value)]
     assert set(moved) == {*list(wc.nn.parameter_shapes(net))[-2:]}
+
+
+def test_a_class_made_for_each_optimizer_trains() -> None:
+    def factory(weights: list[Any]) -> Any:
+        class Scaled(torch.optim.SGD):
+            factor = torch.tensor(0.5)
+
+            def step(self, closure: Any = None) -> Any:
+                for weight in self.param_groups[0]["params"]:
+                    weight.grad.mul_(self.factor)
+                return super().step(closure)
+
+        return Scaled(weights, lr=0.2)
+
+    (ours,), (same,) = trained(factory), trained(lambda weights: torch.optim.SGD(weights, lr=0.1))
+    for path, value in ours.network.params.items():
+        np.testing.assert_array_equal(value, same.network.params[path], "a power of 2 rounds nothing")
+
+
+def test_gradients_are_cleared_by_the_optimizer_itself() -> None:
+    """As in a loop of PyTorch's: once before each step."""
+    calls: list[str] = []
+
+    class Noting(torch.optim.SGD):
+        def zero_grad(self, set_to_none: bool = True) -> None:
+            calls.append("zero_grad")
+            super().zero_grad(set_to_none)
+
+        def step(self, closure: Any = None) -> Any:
+            calls.append("step")
+            return super().step(closure)
+
+    trained(Noting)
+    assert calls == ["zero_grad", "step"] * 4
 
 
 def test_an_error_of_a_step_is_one_of_the_librarys() -> None:
