@@ -19,7 +19,7 @@ def test_every_part_is_done_once(monkeypatch: pytest.MonkeyPatch, cores: int, pa
 
 def test_parts_are_shared_out_over_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_threads, "_cores", lambda: 3)
-    together = threading.Barrier(3, timeout=30)  # broken, and an error, unless three threads come to it
+    together = threading.Barrier(3, timeout=600)  # broken, and an error, unless three threads come to it
 
     def meet(_: int) -> None:
         together.wait()

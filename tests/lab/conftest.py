@@ -52,13 +52,14 @@ def weedout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., in
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """The command as a process of its own, run in an empty folder."""
+    """The command as a process of its own, run in an empty folder. It ends with its test, however that ends."""
     # Tests begun in the background ignore interrupts, and so would what they start.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    started: list[subprocess.Popen[str]] = []
 
     def run(*arguments: object) -> subprocess.Popen[str]:
         path = [str(ROOT), str(ROOT / "reference"), str(ROOT / "backends"), *sys.path]
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "weedout_core", *map(str, arguments)],
             cwd=tmp_path,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))},
@@ -66,9 +67,14 @@ def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
             stderr=subprocess.PIPE,
             text=True,
         )
+        started.append(process)
+        return process
 
     yield run
     signal.signal(signal.SIGINT, before)
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 @pytest.fixture

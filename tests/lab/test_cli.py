@@ -226,7 +226,7 @@ def test_an_interrupt_before_any_work(monkeypatch: pytest.MonkeyPatch, capfd: py
 
 def test_the_module_is_the_command(start: Callable[..., subprocess.Popen[str]]) -> None:
     process = start("paper", "--population", "1")
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=600)
     assert process.returncode == 2
     assert err.startswith("weedout: population must be an integer of at least 2")
 

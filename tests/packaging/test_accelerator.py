@@ -114,7 +114,7 @@ def test_what_a_process_has_started_ends_with_it(tmp_path: Path) -> None:
     assert said == f"{bounded.LATE} of 3 s"
     assert len(polls) > 5, "what it writes is read while it runs"
     state = Path(f"/proc/{path.read_text()}/stat")
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while state.exists() and state.read_text().rpartition(")")[2].split()[0] != "Z" and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"

@@ -104,7 +104,8 @@ def test_importing_the_core_imports_no_framework() -> None:
 
 
 def test_importing_the_core_takes_at_most_0_15_s_beyond_numpy() -> None:
-    code = "import numpy, time; start = time.perf_counter(); import weedout_core; print(time.perf_counter() - start)"
+    # Of the processor: what else runs on the machine is not counted. An import reads files that are in memory.
+    code = "import numpy, time; start = time.process_time(); import weedout_core; print(time.process_time() - start)"
     python(code)  # the first run may write bytecode
     seconds = statistics.median(float(python(code)) for _ in range(7))
     assert seconds <= 0.15, (
