@@ -31,6 +31,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fuzz", type=int, default=500, help="calls of public functions with wrong arguments")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """JAX keeps its compiled programs in pytest's cache folder: a second run compiles few. --cache-clear removes them.
+
+    Of the environment, so that the processes that tests start have them too.
+    """
+    if config.pluginmanager.hasplugin("cacheprovider"):
+        os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(config.cache.mkdir("jax-programs")))
+        os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+
+
 @pytest.fixture
 def unchecked() -> Iterator[None]:
     """For tests that hand in what only users without a type checker hand in: annotations are not checked."""
