@@ -26,7 +26,7 @@ from weedout_core.nn import (
 from weedout_torch.batch_norm import Source, batch_norm
 from weedout_torch.devices import Place, Tensor
 from weedout_torch.layers import convolve, dense, gather, masked, max_pool
-from weedout_torch.precision import precise
+from weedout_torch.precision import in_its_program, precise
 
 FLOATS = 2**26  # activations and own weights that may exist at once: 256 MiB
 _CHUNK = 4096  # examples in flight while predicting, at most
@@ -56,6 +56,7 @@ def forward(
         the activations, and the statistics that batch normalisation took from the batch, {path: ``(R, channels)``}.
     """
     taken: dict[str, Tensor] = {}
+    h = in_its_program(h)
     ours = False  # whether h was made here and is held by nobody else, nor wanted by a gradient: it may be changed
     for layer in layers:
         match layer:

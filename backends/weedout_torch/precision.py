@@ -1,5 +1,6 @@
 """In how many bits products are computed: at "highest" in all of float32, in the whole process while a call runs."""
 
+import sys
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -53,9 +54,41 @@ def _of_all_products() -> list[ProcessSetting]:
     ]
 
 
+def _of_xla() -> ProcessSetting:
+    """Of PyTorch/XLA, where the process has it: there the others say nothing.
+
+    Its gradients of convolutions ask for no precision, whatever is set: on a TPU they are of bfloat16 products.
+    """
+
+    def read() -> str:
+        xla: Any = sys.modules.get("torch_xla")
+        return "highest" if xla is None else xla._XLAC._xla_get_mat_mul_precision()
+
+    def write(value: str) -> None:
+        xla: Any = sys.modules["torch_xla"]
+        xla._XLAC._xla_set_mat_mul_precision(value)
+
+    return ProcessSetting("xla.mat_mul_precision", read, write, ("highest",))
+
+
+_XLA = _of_xla()
+
+
+def in_its_program(h: torch.Tensor) -> torch.Tensor:
+    """Activations, in a program of their own for each precision of PyTorch/XLA's products.
+
+    It knows a program by its operations, of which the precision is none, and would run the one that it compiled first.
+    """
+    added = {"default": 1, "high": 2}.get(_XLA.read(), 0) if h.device.type == "xla" else 0
+    for _ in range(added):
+        h = h + 0.0
+    return h
+
+
 _PER_OPERATION = hasattr(_BACKENDS.cuda.matmul, "fp32_precision") and hasattr(_BACKENDS.cudnn, "conv")
 
 FULL = ProcessSettings(
     *(_of_operations() if _PER_OPERATION else _of_all_products()),
+    _XLA,
     attribute(_BACKENDS.cuda.matmul, "allow_bf16_reduced_precision_reduction", False),  # sums of products in bfloat16
 )

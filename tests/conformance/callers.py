@@ -105,8 +105,13 @@ _TORCH: Mapping[str, Any] = {
     "mkldnn.conv.fp32_precision": "bf16",
     "float32_matmul_precision": "medium",
     "torch.backends.cudnn.allow_tf32": True,
+    "xla.mat_mul_precision": "high",
     "cuBLASModule.allow_bf16_reduced_precision_reduction": True,
 }
+
+
+#: Those of PyTorch/XLA alone.
+OF_XLA = ("eager_mode", "xla.mat_mul_precision")
 
 
 def torch_process_settings() -> tuple[ProcessSetting, ...]:
@@ -166,5 +171,5 @@ def torch_settings(kind: str) -> dict[str, list[Caller]]:
         "saved_tensors_hooks": [Caller(partial(saved_tensors_hooks, pack, unpack), partial(in_stack, False))],
         **({"eager_mode": [Caller(partial(written, *eager_mode(), True), eager_mode()[0])]} if kind == "xla" else {}),
         "flush_denormal": [Caller(partial(written, flushes, torch.set_flush_denormal, True), flushes)],
-        **{setting.name: of_process(setting) for setting in torch_process_settings()},
+        **{one.name: of_process(one) for one in torch_process_settings() if kind == "xla" or one.name not in OF_XLA},
     }

@@ -13,6 +13,7 @@ import pytest
 
 import weedout_core as wc
 from tests.conformance.callers import (
+    OF_XLA,
     Caller,
     jax_settings,
     numpy_settings,
@@ -93,7 +94,7 @@ def fenced_settings(name: str) -> set[str]:
         fence = import_module("weedout_jax.fence")
         return {"mesh", *fence.THREAD, *(setting.name.removeprefix("jax_") for setting in fence.PROCESS.settings)}
     found = {*import_module("weedout_torch.fence").THREAD, *(setting.name for setting in torch_process_settings())}
-    return found if name == "torch_xla" else found - {"eager_mode"}  # of PyTorch/XLA alone
+    return found if name == "torch_xla" else found - {*OF_XLA}
 
 
 def callers(name: str) -> dict[str, list[Caller]]:
@@ -122,7 +123,7 @@ SETTINGS = {
         "cuBLASModule.allow_bf16_reduced_precision_reduction",
     ],
 }  # fmt: skip
-SETTINGS["torch_xla"] = [*SETTINGS["torch"], "eager_mode"]
+SETTINGS["torch_xla"] = [*SETTINGS["torch"], *OF_XLA]
 CASES = [(name, setting) for name in BACKENDS for setting in SETTINGS[name]]
 
 

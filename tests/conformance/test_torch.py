@@ -65,6 +65,52 @@ def test_xla_compiles_one_generation_and_fetches_its_fitness_only(metrics: Any) 
     assert fetches.tolist() == [1, 1, 1], f"each generation fetches its fitness and nothing else; got {fetches}"
 
 
+_PRECISION = """
+import numpy as np, torch_xla
+import weedout_core as wc
+backend, x, y = wc.load_backend("torch_xla"), np.ones((8, 4, 4, 2), np.float32), np.arange(8) % 3
+for net, data in ((wc.vgg(2, 3, (4, 4, 2)), (x, y)), (wc.mlp(32, (4,), 3), (x.reshape(8, 32), y))):
+    config = wc.SearchConfig(population=2, generations=1, precision=precision)
+    found = wc.search(net, data, sparsity=0.5, backend=backend, key=wc.key(0), config=config)
+    wc.evaluate(found.network, data, backend=backend)
+config = wc.TrainConfig(epochs=1, batch_size=8, precision=precision)
+wc.train(found.network, data, backend=backend, key=wc.key(0), config=config)
+assert torch_xla._XLAC._xla_get_mat_mul_precision() == "default"
+"""
+
+
+def test_xla_is_told_in_how_many_bits_products_are_computed(tmp_path: Path) -> None:
+    """On a CPU it makes no difference: so what is read is the programs that it is handed."""
+    pytest.importorskip("torch_xla", reason="PyTorch/XLA is not installed: pip install 'weedout-core[torch-xla]'")
+    told: dict[str, list[bool]] = {}
+    for precision in ("highest", "default"):
+        dumped = tmp_path / precision
+        script = f"precision = {precision!r}\n{_PRECISION}"
+        run_alone(script, XLA_SAVE_TENSORS_FILE=str(dumped), XLA_SAVE_TENSORS_FMT="hlo")
+        lines = [line for path in tmp_path.glob(f"{precision}*") for line in path.read_text().splitlines()]
+        products = [line for line in lines if " dot(" in line or " convolution(" in line]
+        assert any(" dot(" in line for line in products)
+        assert any(" convolution(" in line for line in products)
+        told[precision] = ["operand_precision={highest,highest}" in line for line in products]
+    assert all(told["highest"])
+    assert not all(told["default"]), "training leaves it to the user"
+    assert any(told["default"]), "an evaluation never does"
+
+
+def test_xla_compiles_for_each_precision(metrics: Any) -> None:
+    """It knows a program by its operations alone."""
+    backend = wc.load_backend("torch_xla")
+    network, batch = untrained(backend="torch_xla"), examples(37)
+    masks = {site: np.ones((2, *shape), bool) for site, shape in wc.mask_space(NET).items()}
+    compiled: list[int] = []
+    for precision in ("highest", "default", "highest", "default"):
+        backend.score(NET, dict(network.params), masks, *batch, precision=precision)
+        compiled.append(recorded(metrics)[0])
+    first, second, *again = compiled
+    assert first < second, "the programs of another precision are others"
+    assert again == [second] * 2
+
+
 def test_xla_compiles_the_masks_of_one_shape_once(metrics: Any) -> None:
     # Numbers that no other test of this process has: XLA keeps what it has compiled.
     backend, keys, shape = wc.load_backend("torch_xla"), wc.random.split(wc.key(0), 11), (31, 37)
