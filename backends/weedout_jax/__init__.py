@@ -33,7 +33,8 @@ def connect(
         device: "cpu", "gpu" or "tpu"; None takes JAX's default.
         devices: how many of them a population, and a training batch, is shared over.
         engine: how candidates follow each other, one of ``engines.ENGINES``; None takes the fastest, as measured.
-        cache: a folder that keeps compiled programs for later processes; None leaves JAX's own setting.
+        cache: a folder that keeps compiled programs for later processes, in the place of JAX's own setting and for
+            all programs of this process; None leaves that setting.
     Raises:
         BackendError: there are no such devices, or fewer of them, or no such engine, or the folder is not writable.
     """

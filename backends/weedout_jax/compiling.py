@@ -27,10 +27,12 @@ def compile_seconds() -> float:
 
 
 def keep_programs(folder: str | os.PathLike[str]) -> None:
-    """Keep every compiled program in a folder, and take those that are there. It holds for the process.
+    """Keep every compiled program in a folder, and take those that are there: all of the process, not only ours.
 
     Raises BackendError where the folder cannot be written.
     """
+    if not str(folder):
+        raise BackendError(f"cache must be a folder that can be written; got {folder!r}.")
     path = Path(folder).absolute()
     try:
         path.mkdir(parents=True, exist_ok=True)

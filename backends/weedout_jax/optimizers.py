@@ -1,5 +1,6 @@
 """The user's optimizer in place of SGD: a gradient transformation of optax."""
 
+import itertools
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,12 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import lax
-from jax.extend.core import ClosedJaxpr, Jaxpr
+from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
 from weedout_core.errors import BackendError
 
 #: One step of one network: from weights, state, gradient and SGD's rate to new weights and a new state.
 Update = Callable[[Any, Any, Any, jax.Array], tuple[Any, Any]]
+
+_TURNS = itertools.count()
 
 
 @dataclass(frozen=True)
@@ -25,14 +28,20 @@ class Rule:
     Attributes:
         operations: as JAX reads them from its functions, in words.
         arrays: the bytes of those that the functions close over, which the words leave out.
-        identity: of an optimizer that calls back into Python, whose functions the words do not tell apart; else None.
+        turn: of an optimizer that calls back into Python, whose functions the words do not tell apart, another number
+            each time; else None.
         given: the optimizer.
     """
 
     operations: str
     arrays: tuple[bytes, ...]
-    identity: int | None
+    turn: int | None
     given: Any = field(compare=False)
+
+    @property
+    def computes(self) -> tuple[str, tuple[bytes, ...]]:
+        """All that can be read of it."""
+        return self.operations, self.arrays
 
 
 def first_state(given: Any, params: Any) -> Any:
@@ -42,10 +51,10 @@ def first_state(given: Any, params: Any) -> Any:
         BackendError: it is none of optax's, or cannot take a step: one is traced, on shapes alone.
     """
     _check(given)
-    with _taking_a_step():
+    with taking_a_step():
         state = jax.vmap(given.init)(params)
     once, again = (rule_of(given, params, state) for _ in range(2))
-    if once != again:
+    if once.computes != again.computes:
         raise BackendError(
             f"optimizer must be a pure function of the gradient, its state and the weights; {type(given).__name__} "
             "changes itself when it is traced, which happens once and not at each step. Keep what changes in its state."
@@ -60,10 +69,10 @@ def rule_of(given: Any, params: Any, state: Any) -> Rule:
         BackendError: it is none of optax's, or cannot take a step from this state.
     """
     _check(given)
-    with _taking_a_step():
+    with taking_a_step():
         program = jax.make_jaxpr(jax.vmap(_two_steps(given)))(params, state)
     operations = str(program)
-    return Rule(operations, tuple(_arrays(program)), id(given) if "callback" in operations else None, given)
+    return Rule(operations, tuple(_arrays(program)), next(_TURNS) if "callback" in operations else None, given)
 
 
 def _check(given: Any) -> None:
@@ -74,7 +83,7 @@ def _check(given: Any) -> None:
 
 
 @contextmanager
-def _taking_a_step() -> Generator[None]:
+def taking_a_step() -> Generator[None]:
     """What fails in the user's functions is a BackendError that says so."""
     try:
         yield
@@ -94,6 +103,9 @@ def _arrays(program: Any) -> Iterator[bytes]:
         typed = jnp.issubdtype(array.dtype, jax.dtypes.prng_key)
         yield np.asarray(jax.random.key_data(array) if typed else array).tobytes()
     for operation in program.eqns:
+        for given in operation.invars:
+            if isinstance(given, Literal) and np.ndim(given.val):
+                yield np.asarray(given.val).tobytes()
         for part in jax.tree.leaves(operation.params):
             if isinstance(part, ClosedJaxpr | Jaxpr):
                 yield from _arrays(part)

@@ -4,6 +4,7 @@ SGD is written out as a function of its state, so that its velocities are those 
 """
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -31,7 +32,7 @@ from weedout_jax.batches import crop_images
 from weedout_jax.devices import everywhere, gather, platform, put, share
 from weedout_jax.layers import Arithmetic, products_of
 from weedout_jax.network import each_network, forward
-from weedout_jax.optimizers import Rule, Update, first_state, rule_of, update_of
+from weedout_jax.optimizers import Rule, Update, first_state, rule_of, taking_a_step, update_of
 
 
 class Learner(NamedTuple):
@@ -67,7 +68,8 @@ def train_epoch(
     # Bound to the same devices in each epoch: else the second would compile again.
     placed = put((learner, masks, x, y, batches, rates), everywhere(mesh))
     rule = None if plan.optimizer is None else rule_of(plan.optimizer, state.params, state.optimizer)
-    learner, result = epoch(*placed, mesh=mesh, net=net, plan=plan._replace(optimizer=None), rule=rule)
+    with nullcontext() if rule is None else taking_a_step():
+        learner, result = epoch(*placed, mesh=mesh, net=net, plan=plan._replace(optimizer=None), rule=rule)
     return TrainState(state.keys, state.epoch + 1, *learner), result
 
 

@@ -120,14 +120,14 @@ def xla_place(device: str | None, devices: int) -> Place:
     import torch_xla
     import torch_xla.runtime as runtime
 
-    kind = runtime.device_type()
+    try:
+        kind, place = runtime.device_type(), torch_xla.device()
+    except RuntimeError as error:  # of a word in PJRT_DEVICE that it does not know, too
+        raise BackendError(f"PyTorch/XLA finds no device ({str(error).splitlines()[0]}). {_PJRT}") from error
     if kind is None or (device is not None and device.upper() != kind):
-        raise BackendError(
-            f"PyTorch/XLA runs on {kind} in this process; got device={device!r}. "
-            "Choose with the environment variable PJRT_DEVICE (CPU or TPU) before Python starts."
-        )
+        raise BackendError(f"PyTorch/XLA runs on {kind} in this process; got device={device!r}. {_PJRT}")
     spread = _same if devices == 1 else _spmd(devices)
-    place = torch_xla.device()
+    _check_float32(place)
     _check_backward(place)
     libraries = ("torch", "torch_xla")
     return Place(
@@ -163,6 +163,20 @@ def _xla_compile_seconds() -> float:
 
     counted = metrics.metric_data("CompileTime")  # how often, the sum in nanoseconds, and samples
     return counted[1] / 1e9 if counted else 0.0
+
+
+_PJRT = "Choose with the environment variable PJRT_DEVICE (CPU or TPU) before Python starts."
+
+
+def _check_float32(device: torch.device) -> None:
+    """Raise BackendError where what is called float32 on the device has fewer bits."""
+    number = torch.tensor(1 + 2**-20)
+    if number.to(device).cpu() != number:
+        raise BackendError(
+            "PyTorch/XLA makes float32 bfloat16 in this process, and results would be others. Unset the environment "
+            "variables XLA_USE_BF16 and XLA_DOWNCAST_BF16 before Python starts; for products in bfloat16 there is "
+            "compute='bfloat16' of a TrainConfig."
+        )
 
 
 def _check_backward(device: torch.device) -> None:

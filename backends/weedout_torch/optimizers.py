@@ -7,7 +7,7 @@ refused.
 
 import copy
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -17,9 +17,7 @@ from weedout_core.errors import BackendError
 from weedout_core.nn import parameter_shapes
 from weedout_torch.alike import alike
 from weedout_torch.devices import Tensor
-
-Parameters = Mapping[str, Tensor]
-Factory = Callable[[list[Tensor]], Any]
+from weedout_torch.factories import Factory, Parameters, made, mapped, named, options_of, said, weights_of
 
 #: One step: from weights, the optimizer's state, the gradient and SGD's rate to new weights and a new state.
 Update = Callable[[Parameters, Any, Parameters, float], tuple[dict[str, Tensor], Any]]
@@ -34,9 +32,9 @@ class Memory(NamedTuple):
 
 def first_memory(factory: Any, net: Network, params: Parameters) -> Memory:
     """What the user's optimizer remembers before its first step. Raises BackendError where it cannot train."""
-    weights = _weights(net, params)
-    optimizer = _made(factory, weights)
-    return Memory(_options(optimizer, weights), copy.deepcopy(optimizer.state_dict()))
+    weights = weights_of(net, params)
+    optimizer = made(factory, weights)
+    return Memory(options_of(optimizer, weights), copy.deepcopy(optimizer.state_dict()))
 
 
 def check_memories(memories: Any, networks: int) -> None:
@@ -68,12 +66,12 @@ class Learner:
                     weight.grad = _laid_out_as(weight, gradient[path].squeeze(0))
             self._optimizer.step()
         except Exception as error:
-            raise BackendError(f"{_named(self._optimizer)} cannot take a step: {_said(error)}.") from error
+            raise BackendError(f"{named(self._optimizer)} cannot take a step: {said(error)}.") from error
         for path, weight in self._weights.items():
             weight.grad = None
             if weight.dtype != torch.float32 or weight.shape != self._shapes[path]:
                 raise BackendError(
-                    f"optimizer must leave a weight its shape and type; {_named(self._optimizer)} makes {path} one of "
+                    f"optimizer must leave a weight its shape and type; {named(self._optimizer)} makes {path} one of "
                     f"{weight.dtype} {tuple(weight.shape)}."
                 )
         return self.params, state
@@ -88,7 +86,7 @@ class Learner:
         kept, found = _kept(self._optimizer, self._weights), _kept(again, weights)
         if lost := [name for name in {**kept, **found} if not alike(kept.get(name), found.get(name), known)]:
             raise BackendError(
-                f"{_named(self._optimizer)} keeps something in {', '.join(lost)} that is not in its state_dict(), and "
+                f"{named(self._optimizer)} keeps something in {', '.join(lost)} that is not in its state_dict(), and "
                 "would be lost from epoch to epoch (a scheduler, a counter, what a hook remembers). Keep it in the "
                 "optimizer's state or param_groups."
             )
@@ -96,96 +94,42 @@ class Learner:
 
     def _check_own_memory(self) -> None:
         """Raise BackendError where the state holds the weights themselves: those of the next epoch are copies."""
-        lent = {_address(weight) for weight in self._weights.values()}
         remembered: list[Tensor] = []
-        _mapped(self._optimizer.state_dict(), remembered.append)
-        if lent & {*map(_address, remembered)}:
+        mapped(self._optimizer.state_dict(), remembered.append)
+        alias: Any = torch._C._is_alias_of  # pyright: ignore[reportAttributeAccessIssue]
+        if any(alias(weight, one) for weight in self._weights.values() for one in remembered):
             raise BackendError(
-                f"{_named(self._optimizer)} keeps a weight's own memory in its state, and would not follow it from "
+                f"{named(self._optimizer)} keeps a weight's own memory in its state, and would not follow it from "
                 "epoch to epoch. Keep a clone()."
             )
 
     def _again(self, params: Parameters, state: Any) -> tuple[dict[str, Tensor], Any]:
         """The optimizer as it remembers itself, over copies of the weights."""
-        weights = _weights(self._net, params)
-        optimizer = _made(self._factory, weights)
-        if _options(optimizer, weights) != self._options:
+        weights = weights_of(self._net, params)
+        optimizer = made(self._factory, weights)
+        if options_of(optimizer, weights) != self._options:
             raise BackendError(
                 f"optimizer must be a function that gives the same optimizer each time; the options of "
-                f"{_named(optimizer)} have changed since training began. Change them in its param_groups."
+                f"{named(optimizer)} have changed since training began. Change them in its param_groups."
             )
         try:
             optimizer.load_state_dict(copy.deepcopy(state))
+            if isinstance(optimizer, torch.optim.Optimizer):
+                _as_it_was(optimizer, state)
         except Exception as error:
             raise BackendError(
-                f"a new {_named(optimizer)} cannot take the state_dict() of the one before it: {_said(error)}."
+                f"a new {named(optimizer)} cannot take the state_dict() of the one before it: {said(error)}."
             ) from error
         return weights, optimizer
 
 
-def _weights(net: Network, params: Parameters) -> dict[str, Tensor]:
-    """One network's weights as it has them alone, in its own order: copies without the leading axis."""
-    return {
-        path: torch.nn.Parameter(params[path].detach().squeeze(0).clone(memory_format=torch.contiguous_format))
-        for path in parameter_shapes(net)
-    }
-
-
-def _made(factory: Any, weights: Parameters) -> Any:
-    """The user's optimizer over these weights, or BackendError where it cannot train them."""
-    before = {path: weight.detach().clone() for path, weight in weights.items()}
-    if not callable(factory):
-        raise BackendError(f"{_NEEDED}; got {factory!r}.")
-    try:
-        optimizer: Any = factory(list(weights.values()))
-    except Exception as error:
-        raise BackendError(f"{_NEEDED}; the function given fails: {_said(error)}.") from error
-    if not all(hasattr(optimizer, name) for name in _OF_OPTIMIZERS):
-        raise BackendError(f"{_NEEDED}; the function given gives {optimizer!r}.")
-    trained = [weight for group in optimizer.param_groups for weight in group["params"]]
-    if not trained or not {*map(id, trained)} <= {*map(id, weights.values())}:
-        raise BackendError(f"{_NEEDED}; the {_named(optimizer)} that the function gives is over other tensors.")
-    if any(getattr(weight, name) for weight in weights.values() for name in _WEIGHTS_HOOKS):
-        raise BackendError(
-            "optimizer must leave the gradients of its weights alone: hooks of a weight are not called here. Change "
-            "gradients in a hook of the optimizer, register_step_pre_hook."
-        )
-    _check_step(optimizer)
-    if any(not torch.equal(_bits(weight), _bits(before[path])) for path, weight in weights.items()):
-        raise BackendError("optimizer must be a function that leaves the weights it is handed as they are.")
-    return optimizer
-
-
-_OF_OPTIMIZERS = ("zero_grad", "step", "state_dict", "load_state_dict", "param_groups")
-_WEIGHTS_HOOKS = ("_backward_hooks", "_post_accumulate_grad_hooks")
-
-_NEEDED = (
-    "the torch backends train with an optimizer that a function of the weights gives, such as lambda weights: "
-    "torch.optim.Adam(weights)"
-)
-
-
-def _check_step(optimizer: Any) -> None:
-    """Raise BackendError where a step needs more than the gradient of each weight, as a dense tensor."""
-    step = inspect.signature(getattr(type(optimizer), "step", lambda self: None))  # an instance's own is a wrapper's
-    rest = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    parameters = [one for one in step.parameters.values() if one.kind not in rest]
-    needed = [one.name for one in parameters[1:] if one.default is one.empty]
-    if needed:
-        raise BackendError(
-            f"the step of {_named(optimizer)} needs {', '.join(needed)}, and training has gradients alone to give. "
-            "Take an optimizer whose step() needs nothing."
-        )
-    if isinstance(optimizer, torch.optim.SparseAdam):
-        raise BackendError("SparseAdam takes sparse gradients alone, and those here are dense. Take torch.optim.Adam.")
-    if any(group.get("differentiable") for group in optimizer.param_groups):
-        raise BackendError("differentiable=True is for gradients of the training itself, which nobody takes here.")
-
-
-def _options(optimizer: Any, weights: Parameters) -> str:
-    """The options of each group, its weights by their places, in words: what changes later does not show in them."""
-    places = {id(weight): f"weight {place}" for place, weight in enumerate(weights.values())}
-    return repr(_mapped(optimizer.param_groups, lambda tensor: places.get(id(tensor), tensor.tolist())))
+def _as_it_was(optimizer: Any, saved: Any) -> None:
+    """Give tensors of the state their own type and device again: PyTorch gives them those of the weights."""
+    for group, before in zip(optimizer.param_groups, saved["param_groups"], strict=True):
+        for weight, place in zip(group["params"], before["params"], strict=True):
+            for name, value in saved["state"].get(place, {}).items():
+                if isinstance(value, Tensor) and _kind(optimizer.state[weight][name]) != _kind(value):
+                    optimizer.state[weight][name] = value.clone()
 
 
 def _kept(optimizer: Any, weights: Parameters) -> dict[str, Any]:
@@ -204,22 +148,13 @@ def _kept(optimizer: Any, weights: Parameters) -> dict[str, Any]:
     # Hooks have other numbers each time.
     hooks = {name: list(value.values()) for name, value in vars(optimizer).items() if name.endswith("_hooks")}
     hung = {f"weight {place}": vars(weight) for place, weight in enumerate(weights.values())}
-    return {**attributes, **classes, **hooks, **hung, "state": _mapped(vars(optimizer).get("state"), _kind)}
+    return {**attributes, **classes, **hooks, **hung, "state": mapped(vars(optimizer).get("state"), _kind)}
 
 
 def _kind(tensor: Tensor) -> Any:
     """The type of a tensor in its place; a weight stays."""
     whole = isinstance(tensor, torch.nn.Parameter)
     return tensor if whole else (str(tensor.dtype), tuple(tensor.shape), str(tensor.device))
-
-
-def _mapped(tree: Any, change: Callable[[Tensor], Any]) -> Any:
-    """A tree of mappings and lists, its tensors changed."""
-    if isinstance(tree, Tensor):
-        return change(tree)
-    if isinstance(tree, Mapping):
-        return {name: _mapped(value, change) for name, value in tree.items()}
-    return [_mapped(value, change) for value in tree] if isinstance(tree, list | tuple) else tree
 
 
 def _names_of_torch(kind: type) -> set[str]:
@@ -240,22 +175,3 @@ def _laid_out_as(weight: Tensor, gradient: Tensor) -> Tensor:
     if gradient.stride() == weight.stride():
         return gradient
     return torch.empty_like(weight, requires_grad=False).copy_(gradient)
-
-
-def _address(tensor: Tensor) -> int:
-    """Of the memory behind it; 0 where there is none."""
-    return tensor.untyped_storage().data_ptr()
-
-
-def _bits(weight: Tensor) -> Tensor:
-    return weight.detach().view(torch.int32)
-
-
-def _named(optimizer: Any) -> str:
-    return type(optimizer).__name__
-
-
-def _said(error: Exception) -> str:
-    """What an error says, as a part of a sentence."""
-    lines: Sequence[str] = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0].rstrip(".")

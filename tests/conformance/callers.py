@@ -59,6 +59,8 @@ _JAX: Mapping[str, Any] = {
     "error_checking_behavior_nan": "raise",
     "error_checking_behavior_divide": "raise",
     "error_checking_behavior_oob": "raise",
+    "scan3": True,
+    "use_simplified_jaxpr_constants": True,
 }
 
 
@@ -72,11 +74,16 @@ def jax_settings() -> dict[str, list[Caller]]:
         context: Any = getattr(jax, name, None)
         return ways if context is None else [Caller(partial(context, value), read), *ways]
 
+    def folding() -> bool:
+        return jax.config.eager_constant_folding  # pyright: ignore[reportAttributeAccessIssue]
+
     def explicit() -> Any:
         return jax.make_mesh((1,), ("elsewhere",), axis_types=(jax.sharding.AxisType.Explicit,))
 
     found = {name: in_config(name, value) for name, value in _JAX.items()}
     found["default_device"] = in_config("default_device", jax.devices("cpu")[-1])
+    fold = partial(jax.config.update, "eager_constant_folding")
+    found["eager_constant_folding"] = [Caller(partial(written, folding, fold, True), folding)]
     found["mesh"] = [
         Caller(lambda: jax.set_mesh(explicit()), jax.sharding.get_abstract_mesh),
         Caller(lambda: jax.sharding.use_abstract_mesh(explicit().abstract_mesh), jax.sharding.get_abstract_mesh),

@@ -112,6 +112,7 @@ SETTINGS = {
         "disable_jit", "check_tracer_leaks", "no_tracing", "no_execution", "default_device",
         "transfer_guard_host_to_device", "transfer_guard_device_to_device", "transfer_guard_device_to_host",
         "error_checking_behavior_nan", "error_checking_behavior_divide", "error_checking_behavior_oob",
+        "eager_constant_folding", "scan3", "use_simplified_jaxpr_constants",
     ],
     "torch": [
         "inference_mode", "grad_mode", "torch_function", "autocast", "saved_tensors_hooks", "flush_denormal",

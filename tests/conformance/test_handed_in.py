@@ -153,6 +153,21 @@ def test_words_of_pytorch_are_refused_where_they_would_be_added() -> None:
             call()
 
 
+def test_typed_keys_of_jax_are_keys_in_one_array_too() -> None:
+    jax = imported("jax", "jax")
+    network, typed = subnetwork("f4"), jax.random.split(jax.random.key(5), 2)
+    found = [
+        wc.train_together([network] * 2, (fuzzed.X, fuzzed.Y), backend="numpy", keys=keys, config=wc.TrainConfig(1))
+        for keys in (
+            typed,
+            list(typed),
+            jax.random.key_data(typed),
+            [np.asarray(jax.random.key_data(k)) for k in typed],
+        )
+    ]
+    assert all(one == found[0] for one in found)
+
+
 def test_arrays_of_jax_that_have_no_values_say_why() -> None:
     jax = imported("jax", "jax")
     network = subnetwork("f4")

@@ -464,8 +464,8 @@ def test_programs_are_kept_for_the_next_process(tmp_path: Path) -> None:
 def test_a_cache_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("")
-    for path in (file, file / "below"):
-        with pytest.raises(wc.errors.BackendError, match=r"^cache must be a folder that can be written; got .*file"):
+    for path, shown in ((file, ".*file"), (file / "below", ".*file"), ("", "''")):
+        with pytest.raises(wc.errors.BackendError, match=rf"^cache must be a folder that can be written; got {shown}"):
             wc.load_backend("jax", cache=path)
 
 

@@ -208,6 +208,63 @@ def test_an_optimizer_that_was_changed_acts_as_it_is(spoil: Callable[[Mine], Non
     assert (before.losses[1:] != after.losses[1:]).all(), "the change has no effect"
 
 
+class CallingBack(Mine):
+    """Computes in Python, which the words of its program do not show."""
+
+    def update(self, updates: Any, state: Any, params: Any = None) -> Any:
+        rate = np.float32(self.rate)
+
+        def one(value: Any) -> Any:
+            shape = jax.ShapeDtypeStruct(value.shape, value.dtype)
+            return jax.pure_callback(lambda array: -rate * np.asarray(array), shape, value, vmap_method="sequential")
+
+        return jax.tree.map(one, updates), state
+
+
+def test_what_fails_while_an_epoch_runs_is_the_optimizers() -> None:
+    with pytest.raises(wc.errors.BackendError, match=r"optimizer must take a step from .*; this one fails: "):
+        trained(Failing(), 0)
+
+
+def test_an_optimizer_that_calls_back_and_was_changed_acts_as_it_is() -> None:
+    mine = CallingBack()
+    (before,), (again,) = trained(mine, 0), trained(mine, 0)
+    mine.rate = 2.0
+    (after,) = trained(mine, 0)
+    np.testing.assert_array_equal(before.losses, again.losses)
+    assert (before.losses[1:] != after.losses[1:]).all()
+
+
+@pytest.mark.parametrize("simplified", [False, True])
+def test_optimizers_with_other_tables_are_others(simplified: bool) -> None:
+    """In whichever form JAX has the arrays that a function closes over: constants, or a part of its operations."""
+    rule_of = import_module("weedout_jax.optimizers").rule_of
+    params = {"w": np.ones((1, 3), np.float32)}
+
+    def rule(rate: float) -> Any:
+        table = np.full(3, rate, np.float32)
+        optimizer = optax.stateless(lambda updates, _: jax.tree.map(lambda one: -table * one, updates))
+        return rule_of(optimizer, params, optax.EmptyState())
+
+    jax.config.update("jax_use_simplified_jaxpr_constants", simplified)
+    try:
+        assert rule(0.1) == rule(0.1)
+        assert rule(0.1) != rule(0.2)
+    finally:
+        jax.config.update("jax_use_simplified_jaxpr_constants", False)
+
+
+class Failing(Mine):
+    """Fails while it runs."""
+
+    def update(self, updates: Any, state: Any, params: Any = None) -> Any:
+        def one(value: Any) -> Any:
+            shape = jax.ShapeDtypeStruct(value.shape, value.dtype)
+            return jax.pure_callback(lambda array: 1 / 0, shape, value, vmap_method="sequential")
+
+        return jax.tree.map(one, updates), state
+
+
 class Counting(Mine):
     """Counts its steps where no state looks: once, when they are compiled."""
 

@@ -79,6 +79,34 @@ assert torch_xla._XLAC._xla_get_mat_mul_precision() == "default"
 """
 
 
+CONNECTS = """
+import weedout_core as wc
+try:
+    wc.load_backend("torch_xla")
+except wc.errors.BackendError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("XLA_USE_BF16", "1", "PyTorch/XLA makes float32 bfloat16 in this process"),
+        ("XLA_DOWNCAST_BF16", "1", "PyTorch/XLA makes float32 bfloat16 in this process"),
+        ("PJRT_DEVICE", "NOWHERE", "PyTorch/XLA finds no device"),
+    ],
+)
+def test_xla_that_cannot_compute_in_float32_says_so(variable: str, value: str, said: str) -> None:
+    pytest.importorskip("torch_xla", reason="PyTorch/XLA is not installed: pip install 'weedout-core[torch-xla]'")
+    assert said in run_alone(CONNECTS, **{variable: value})
+
+
+def test_connecting_is_done_in_settings_of_its_own() -> None:
+    """Numbers of the random stream go around: no warning of that, which a filter could make an error."""
+    script = 'import numpy, weedout_core as wc; numpy.seterr(all="raise"); print(wc.load_backend("torch").name)'
+    assert run_alone(script, NUMBA_DISABLE_JIT="1").strip() == "torch"
+
+
 def test_xla_is_told_in_how_many_bits_products_are_computed(tmp_path: Path) -> None:
     """On a CPU it makes no difference: so what is read is the programs that it is handed."""
     pytest.importorskip("torch_xla", reason="PyTorch/XLA is not installed: pip install 'weedout-core[torch-xla]'")

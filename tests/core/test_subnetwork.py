@@ -6,6 +6,7 @@ import pickle
 import re
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -227,6 +228,24 @@ def test_what_is_not_what_was_written_is_refused(damage: Callable[[Path], None],
     damage(path)
     with pytest.raises(wc.errors.RunError, match=said):
         wc.Subnetwork.load(path)
+
+
+def test_two_that_are_saved_to_one_file_leave_one_of_them_whole(tmp_path: Path) -> None:
+    path = tmp_path / "network"
+    (tmp_path / "network.partial").write_text("somebody's own")
+    networks = [wc.draw_control(wc.mlp(12, (256,), 4), sparsity=0.5, backend="numpy", key=wc.key(k)).network
+                for k in (0, 1)]  # fmt: skip
+    networks[0].save(path)
+
+    def save(which: int) -> None:
+        for _ in range(20):
+            networks[which % 2].save(path)
+            assert wc.Subnetwork.load(path) in networks
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(save, range(4)))
+    assert {one.name for one in tmp_path.iterdir()} == {"network", "network.partial"}
+    assert (tmp_path / "network.partial").read_text() == "somebody's own"
 
 
 def test_without_safetensors_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from inspect import signature
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from weedout_core._contract.fence import our_numpy
 from weedout_core._contract.record import Backend
 from weedout_core._guard.guarded import guarded
 from weedout_core._guard.kinds import Positive
@@ -60,7 +61,8 @@ def load_backend(backend: str | Backend, device: str | None = None, devices: Pos
         connect = _connector(backend)
         if unknown := set(options) - set(signature(connect).parameters):
             raise BackendError(f"the {backend} backend takes no option {min(unknown)!r}. Leave it out.")
-        return connect(device=device, devices=devices, **options)
+        with our_numpy():
+            return connect(device=device, devices=devices, **options)
     except ImportError as error:
         extra = _BUILT_IN[backend].extra if backend in _BUILT_IN else ""
         remedy = f"pip install 'weedout-core[{extra}]'" if extra else "install what is missing"

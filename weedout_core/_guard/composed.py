@@ -31,12 +31,17 @@ def several(kind: Kind, least: int = 0) -> Kind:
     def convert(name: str, value: Any) -> tuple[Any, ...]:
         kinds = isinstance(value, Sized), isinstance(value, str | bytes | Mapping | Set)
         require(kinds == (True, False))
-        items = list[Any](hosted(value) if is_array(value) else value)
+        items = list[Any](hosted(value) if is_array(value) and _holds_numbers(value) else value)
         require(len(items) >= least)
         return tuple(kind(f"{name}[{place}]", item) for place, item in enumerate(items))
 
     size = f" of at least {least}" if least else ""
     return Kind(f"a sequence{size}, each item {kind.wanted}", convert)
+
+
+def _holds_numbers(array: Any) -> bool:
+    """Not so JAX's typed keys, each of which is read for itself."""
+    return not str(getattr(array, "dtype", "")).startswith("key<")
 
 
 def fixed(*kinds: Kind) -> Kind:

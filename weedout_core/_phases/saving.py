@@ -2,6 +2,7 @@
 
 import json
 import os
+import uuid
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -81,9 +82,9 @@ def _tree(arrays: Tree, name: str) -> dict[str, np.ndarray]:
 
 
 def _write(path: Path, content: bytes) -> None:
-    partial = path.parent / f"{path.name}.partial"
+    partial = path.parent / f"{path.name}.{uuid.uuid4().hex}.partial"  # another one's may be under way
     try:
-        with partial.open("wb") as file:
+        with partial.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

@@ -88,9 +88,11 @@ def sparse_networks(networks: Sequence[Subnetwork], backend: Backend, compaction
 
 
 def is_finite(network: Subnetwork) -> bool:
-    """Whether every weight and running statistic is finite that the network's mask leaves."""
+    """Whether every weight and running statistic is finite, in float32, that the network's mask leaves."""
     small, indices = _compaction(network)
-    return all_finite(small.gather({**network.params, **network.moving}, indices))
+    kept = small.gather({**network.params, **network.moving}, indices)
+    with np.errstate(over="ignore"):
+        return all_finite({path: np.asarray(value, np.float32) for path, value in kept.items()})
 
 
 def all_finite(tree: Tree) -> bool:
