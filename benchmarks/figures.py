@@ -1,4 +1,4 @@
-"""Lines over one quantity, the way all figures of the results look."""
+"""Lines over one quantity, and bars of one quantity: the way all figures of the results look."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from benchmarks.section import number
 
 #: Okabe and Ito's colours and some of Tol's, which stay apart for colour-blind readers.
 _PALETTE = (
@@ -60,8 +62,36 @@ def draw(title: str, panels: Sequence[Panel]) -> bytes:
     }
     figure.legend(handles.values(), handles.keys(), loc="outside right center", frameon=False, fontsize=9)
     figure.suptitle(title, fontsize=11)
+    return _png(figure)
+
+
+def bars(title: str, values: Mapping[str, float], ours: str, dark: bool = False) -> bytes:
+    """Horizontal bars from the top down, each with its value, as PNG. The values stand in its description too.
+
+    Args:
+        values: {name: value}.
+        ours: names that begin so are drawn in a colour, the others in grey.
+        dark: for a page with a dark background.
+    """
+    back, ink = ("#0d1117", "#e6edf3") if dark else ("#ffffff", "#1f2328")
+    figure = Figure(figsize=(5.8, 0.5 + 0.28 * len(values)), layout="constrained", facecolor=back)
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    colours = [_PALETTE[5 if dark else 0] if name.startswith(ours) else "#8b949e" for name in values]
+    drawn = axes.barh(list(values), list(values.values()), color=colours, height=0.7)
+    axes.bar_label(drawn, [number(value) for value in values.values()], padding=4, color=ink)
+    axes.invert_yaxis()
+    axes.margins(x=0.12)
+    axes.set(xticks=[], facecolor=back)
+    axes.tick_params(left=False, labelcolor=ink)
+    axes.spines[:].set_visible(False)
+    figure.suptitle(title, fontsize=11, color=ink)
+    return _png(figure, "; ".join(f"{name}: {number(value)}" for name, value in values.items()))
+
+
+def _png(figure: Figure, description: str | None = None) -> bytes:
     image = io.BytesIO()
-    figure.savefig(image, format="png", dpi=120)
+    figure.savefig(image, format="png", dpi=120, metadata={"Description": description})
     return image.getvalue()
 
 

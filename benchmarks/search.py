@@ -7,6 +7,7 @@ import numpy as np
 
 import weedout_core as wc
 from benchmarks import machine
+from benchmarks.chart import charts
 from benchmarks.figures import Panel, draw
 from benchmarks.ours import our_search
 from benchmarks.peers_search import LOOP, search_peers
@@ -81,7 +82,8 @@ def run_mlp(quick: bool, say: Say) -> Section:
     ]
     what = f"{_layers(net)}, {size} candidates, batch {batch:,}; float32."
     text = _text(what, [_part("", compared)], accepted, compared.values())
-    return Section("Search, MLP", text, {"search-mlp.png": _figure("Search, MLP", {"": compared})})
+    figure = _figure("Search, MLP", {"": compared})
+    return Section("Search, MLP", text, {"search-mlp.png": figure, **charts(text)})
 
 
 def run_wide_resnet(quick: bool, say: Say) -> Section:
