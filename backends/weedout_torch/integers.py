@@ -28,11 +28,11 @@ def signed(word: int) -> int:
 
 
 def integer(word: int, device: torch.device) -> Tensor | int:
-    """A constant of a program: the int32 with the bits of a word in [0, 2^32), a number but on PyTorch/XLA.
+    """A constant of a program: the int32 with the bits of a word in [0, 2^32); a Python number, except on PyTorch/XLA.
 
-    That makes an argument of each number in Python but 0 and 1, lest another one compile anew; and a loop of
-    shifts by arguments takes eight times as long as one by constants. What is computed from ones is folded to a
-    constant by the compiler.
+    PyTorch/XLA turns each Python number other than 0 and 1 into an argument, so that another number needs no new
+    compilation. But a loop of shifts by arguments takes eight times as long as a loop of shifts by constants. What is
+    computed from ones, the compiler folds to a constant.
     """
     if device.type != "xla":
         return signed(word)

@@ -57,7 +57,7 @@ def forward(
     """
     taken: dict[str, Tensor] = {}
     h = in_its_program(h)
-    ours = False  # whether h was made here and is held by nobody else, nor wanted by a gradient: it may be changed
+    ours = False  # whether h may be changed in place: it was made here, and no one else and no gradient needs it
     for layer in layers:
         match layer:
             case Dense(name):
@@ -117,7 +117,7 @@ def predict(place: Place, net: Network, params: Any, statistics: Any, masks: Any
         return torch.cat([predict(place, net, *one, x) for one in trees])
     with torch.no_grad(), precise("highest"):
         chunks = x.split(max(1, min(_CHUNK, FLOATS // (networks * alive(net)))))
-        place.sync()  # else where a chunk begins would be part of its graph, and each would compile anew
+        place.sync()  # otherwise each chunk's graph would contain its offset, and each would be compiled
         logits: list[Tensor] = []
         for chunk in chunks:
             logits.append(forward(net.layers, params, chunk.unsqueeze(0), masks, statistics)[0])

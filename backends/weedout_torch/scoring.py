@@ -58,7 +58,7 @@ def score_population(
     parts = [torch.empty(together, dtype=torch.float32, device=place.device) for _ in range(padded // together)]
     with torch.no_grad(), precise(scoring.precision):
         start = _start(head, {} if own else params, batch)
-        place.sync()  # else it would be part of the first chunk's graph, and the second would compile anew
+        place.sync()  # otherwise it would be part of the first chunk's graph, and the second would be compiled too
         for some in _slices(padded, chunk):
             masks = _masks(place, population, some)
             indices = {site: kept_indices(masks[site], counts[site]) for site in small.sites}

@@ -7,7 +7,7 @@ sparsity ratio η is the fraction of inactive nodes. Two ways to draw a mask of 
 * Bernoulli: decide on each node alone, kept with probability 1 − η.
 
 Each node gets a random word of 32 bits, and integers are compared with integers: no rounding of a float can move a
-mask. In both ways one node of a site always stays, the one with the smallest word: a layer without any is no layer.
+mask. In both ways at least one node of a site stays, the one with the smallest word, so that no layer is empty.
 """
 
 import math

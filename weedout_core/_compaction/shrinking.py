@@ -136,7 +136,7 @@ def shrink(
 def _entrance(carried: Kept | None, asked: Sites | None, nodes: int, counts: Counts) -> Shrunk:
     """What layers that ask for a part of an activation take of what it keeps."""
     within = carried.sites if carried else ()
-    # What is asked for and not kept is that of a mask behind another one, with no weights between.
+    # A site that is asked for and not kept belongs to a mask that follows another mask, with no weights between them.
     if asked is None or set(within) == set(asked) or (within and not set(asked) <= set(within)):
         return Shrunk((), {}, {}, {}, carried)
     name = "+".join(asked) + (f" of {'+'.join(within)}" if within else "")
@@ -185,7 +185,7 @@ def _on(axis: int, kept: Kept | None) -> tuple[Kept, ...]:
 
 
 def _asked(layers: Sequence[Layer], shape: Shape, counts: Counts, wanted: Sites | None) -> Sites | None:
-    """The sites of which alone these layers read the nodes or channels of their input; None: they read all.
+    """The sites whose kept nodes or channels are all that these layers read of their input; None: they read everything.
 
     Args:
         shape: of their input.
@@ -214,9 +214,10 @@ def _asked(layers: Sequence[Layer], shape: Shape, counts: Counts, wanted: Sites 
 
 
 def _only_weights_read(layers: Sequence[Layer]) -> bool:
-    """Whether the zeros of a mask end in weight layers, where they are as good as absent.
+    """Whether the zeros of a mask are read by weight layers alone, which compute the same without these inputs.
 
-    The sum of a residual has a place for every node, and batch normalisation moves a zero.
+    They may not reach the sum of a residual, which needs a value for every node, nor batch normalisation, which does
+    not leave a zero 0.
     """
     for layer in layers:
         match layer:

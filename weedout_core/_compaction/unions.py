@@ -1,8 +1,9 @@
 """What an activation keeps for several readers, of which each has a mask of its own.
 
-How many nodes masks have in common differs from candidate to candidate, and a compacted network is one for all: so an
-activation keeps as many nodes as its readers do together, each once, and in the place of those that several read the
-first that none does. These cost what they would have cost twice, and change no output: nobody reads them.
+How many nodes several masks have in common differs between candidates, but all candidates share one compacted network.
+So an activation keeps as many nodes as its readers keep in total. A node that several readers keep is stored once, and
+the places that this leaves free are filled with the first nodes that no reader keeps. These change no output, because
+no reader takes them.
 """
 
 from collections.abc import Sequence
@@ -13,10 +14,10 @@ from array_api_compat import device as device_of  # pyright: ignore[reportUnknow
 
 
 def union(parts: Sequence[Any], nodes: int) -> Any:
-    """The nodes that all parts have together, and the first others in place of those that several have.
+    """The nodes that any part has, and the first nodes that no part has, as many together as the parts have in total.
 
-    That of some of the parts lies in that of all: where these have nodes in common, so do all, at least as many, and
-    the indices that fill up come in the same order.
+    The union of some of the parts is a subset of the union of all parts: the more parts there are, the more nodes they
+    have in common, and the nodes that fill up are always taken in the same order.
 
     Args:
         parts: integers ``(n,)`` each, ascending and distinct, of a dtype and a framework of the array API; the sum of
@@ -31,7 +32,7 @@ def union(parts: Sequence[Any], nodes: int) -> Any:
     kept = xp.concat(parts)
     every = xp.arange(nodes, dtype=kept.dtype, device=device_of(kept))
     read = xp.any(every[:, None] == kept[None, :], axis=1)
-    unread = xp.cumulative_sum(xp.astype(~read, kept.dtype))  # the how-manieth that none reads
+    unread = xp.cumulative_sum(xp.astype(~read, kept.dtype))  # numbers the nodes that no part reads, from 1
     missing = kept.shape[0] - xp.sum(xp.astype(read, kept.dtype))
     chosen = read | (unread <= missing)
     return xp.sort(every + nodes * xp.astype(~chosen, kept.dtype))[: kept.shape[0]]

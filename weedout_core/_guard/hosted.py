@@ -80,10 +80,10 @@ def _torch_hosted(tensor: Any) -> np.ndarray:
 
 
 def frozen(value: Any) -> np.ndarray:
-    """:func:`hosted`, for keeping: a copy in bytes of Python's, to which nobody can ever write; such a one stays.
+    """:func:`hosted`, for keeping: a copy whose memory is a ``bytes`` object, which can never be written to.
 
-    An array that is merely read-only is another's memory, which can change: its flag can be set again, and a file, a
-    buffer or another framework may lie behind it.
+    An array whose memory is one already is returned as it is. An array that is merely read-only is not: its flag can be
+    set again, and its memory may belong to a file, a buffer or another framework that changes it.
     """
     array = hosted(value)
     return array if _in_bytes(array) else np.ndarray(array.shape, array.dtype, buffer=array.tobytes())

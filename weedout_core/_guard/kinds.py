@@ -83,11 +83,11 @@ def _odd(_: str, value: Any) -> int:
 
 
 def _real(_: str, value: Any) -> float:
-    """Numbers of fewer digits than a float are what their text says: float32(0.7) is 0.7, and not 0.699999988."""
+    """A number of lower precision than a float is read as it is printed: float32(0.7) is 0.7, and not 0.699999988."""
     require(not _is_flag(value) and not is_array(value) and not isinstance(value, str | bytes))
     if isinstance(value, Real) and not isinstance(value, np.generic):
         return float(value)
-    require("bfloat16" not in str(getattr(value, "dtype", "")))  # of which nobody can tell what it was meant to be
+    require("bfloat16" not in str(getattr(value, "dtype", "")))  # its text does not say which number was meant
     scalar = hosted(value)
     require(scalar.dtype.kind in "fiu")
     return float(str(scalar)) if scalar.dtype.kind == "f" and scalar.itemsize < 8 else float(scalar)

@@ -29,7 +29,7 @@ def kept(examples: Examples) -> Examples:
 
 
 def checked_inputs(net: Network, x: Any) -> np.ndarray:
-    """Inputs as a NumPy array, or DataError if their shape does not fit or a value is none in float32."""
+    """Inputs as a NumPy array, or DataError if their shape does not fit or float32 cannot hold a value."""
     x = _NUMBERS("inputs", x)
     if x.shape[1:] != net.input_shape or len(x) == 0:
         channels = " They look channels first: move the channels to the end." if _channels_first(net, x) else ""

@@ -107,7 +107,7 @@ NETWORKS = (
 )  # fmt: skip
 
 
-#: Without batch normalisation, whose division by a small deviation makes anything of the roundings of bfloat16.
+#: Without batch normalisation, whose division by a small deviation enlarges the roundings of bfloat16 without bound.
 PLAIN = (
     NETWORKS[0],
     Network(

@@ -33,7 +33,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 #: The fields that some network brings.
 BROUGHT = frozenset(name for fields in RECIPES.values() for name in fields)
 
-_ONLY_ON_CIFAR = {"augmentation"}  # a mirrored digit is none
+_ONLY_ON_CIFAR = {"augmentation"}  # a mirrored digit is not a digit
 
 
 def recipe(network: str, dataset: str, given: Mapping[str, Any]) -> dict[str, Any]:
