@@ -101,8 +101,20 @@ def test_the_source_distribution_holds_what_it_takes_to_build_and_test(sdist: Pa
         "CHANGELOG.md",
     }
     assert wanted <= top
-    allowed = {"benchmarks", "docs", "examples", ".ci", "PKG-INFO", ".gitignore", ".pre-commit-config.yaml"}
-    allowed |= {"CONTRIBUTING.md"}
+    allowed = {
+        "benchmarks",
+        "docs",
+        "examples",
+        ".ci",
+        ".github",
+        ".gitignore",
+        ".pre-commit-config.yaml",
+        "CITATION.cff",
+        "CONTRIBUTING.md",
+        "PKG-INFO",
+        "RELEASING.md",
+        "SECURITY.md",
+    }
     assert top <= wanted | allowed, "nothing else may slip in"
     assert not [name for name in names if "__pycache__" in name or ".venv" in name]
     for package, folder in PACKAGES.items():
@@ -123,6 +135,7 @@ def test_the_metadata_says_who_and_what(metadata: email.message.Message) -> None
     assert metadata["Version"] == wc.__version__, "the version stands once, in weedout_core/__init__.py"
     assert metadata["License-Expression"] == "Apache-2.0"
     assert metadata["Requires-Python"] == ">=3.11"
+    assert metadata.get_all("Project-URL") == ["Paper, https://arxiv.org/abs/2403.08265"]
     assert set(metadata.get_all("Provides-Extra", [])) == {"bench", "jax", "lab", "test", "torch", "torch-xla", "tpu"}
 
 
