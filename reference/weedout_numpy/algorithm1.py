@@ -1,78 +1,51 @@
-"""Algorithm 1 of the paper, WEEDOUT, as one loop. Lay it beside the paper's: the numbers are its line numbers.
+"""Algorithm 1 of the paper, WEEDOUT (arXiv:2403.08265). Lay it beside the paper's: the numbers are its line numbers.
 
-A candidate is written down as its *origin*, the generation and the index in which it was drawn: with the seed, that
-says everything about it, and its mask and weights are drawn whenever they are needed.
+The words that the loop needs, before the files that it calls by name:
+
+* The *parent* is the paper's 𝔑, the large, fully connected network, with its initial weights.
+* A *node* is one unit of a layer. A *mask* says of each node whether it is kept, and *sparsity* η is the fraction of
+  the nodes that are removed. The paper multiplies the outputs of a layer by a mask of 0 and 1 (section 3).
+* A *candidate* is one of the paper's sub-networks nⁱ: a mask, initial weights, and a fitness once it is measured.
+* A *population* is m candidates. A *generation* is one round of the loop of line 4, numbered from 0.
+* A candidate's *origin* says where it was drawn, as (generation, index i). With the seed that settles every random
+  number of it, so that anybody can draw it again.
+* The *elite* of a generation is its fittest candidate.
 """
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
-import numpy as np
-from jaxtyping import Float64
-
 from weedout_core import Network, SearchConfig, TrainConfig
-from weedout_core.backend import Batches, MaskPlan, Origin, ScoredBatch
-from weedout_core.errors import ConfigError, SearchError
-from weedout_core.nn import ParameterSpec
-from weedout_numpy.batches import data_crops, data_order, train_plan
-from weedout_numpy.fitness import count_correct
-from weedout_numpy.initial import draw_parameters, he_normal, initial_statistics
-from weedout_numpy.masks import draw_masks, mask_plan
-from weedout_numpy.network import Parameters, nth, predict
-from weedout_numpy.randomness import MASKS, WEIGHTS, Key, fold_in, key
-from weedout_numpy.scoring import score, validation_batch
-from weedout_numpy.selection import select
-from weedout_numpy.shapes import mask_space
-from weedout_numpy.training import train_epoch, train_init
-
-Split = tuple[np.ndarray, np.ndarray]
-
-# The choices that the loop below spells out. The others of SearchConfig are variations of it, in weedout_core.search.
-SPELLED_OUT: Mapping[str, tuple[object, ...]] = {
-    "strategy": ("random_search",),
-    "patience": (None,),
-    "budget": (None,),
-    "batch_policy": ("fresh",),
-    "elite": ("rescore",),
-    "winner": ("last_generation", "best_overall"),
-    "fan": ("fan_in",),
-    "fan_counts": ("parent",),
-    "batch_norm": ("batch",),
-}
+from weedout_core.backend import Origin
+from weedout_numpy.batches import Split, validation_batch
+from weedout_numpy.candidates import Candidate, initialised, random_sub_network
+from weedout_numpy.choices import check_spelled_out
+from weedout_numpy.evaluation import evaluate
+from weedout_numpy.fitness import fitness_of
+from weedout_numpy.randomness import key
+from weedout_numpy.selection import fittest
+from weedout_numpy.training import Trained, train
 
 
-class Elite(NamedTuple):
-    """The fittest candidate of a generation: where it was drawn, and its fitness there."""
+class Generation(NamedTuple):
+    """What one generation showed: its fittest candidate, and the fitness of each of its m candidates."""
 
-    origin: Origin
-    fitness: float
+    elite: Candidate
+    fitness: tuple[float, ...]
 
 
 class Result(NamedTuple):
     """What the algorithm found.
 
     Attributes:
-        origin: where the winner was drawn.
-        mask: its mask, {site: bool ``shape``}.
-        params: its initial weights, {path: float64 ``shape``}.
-        fitness: the fitness it was chosen for.
-        elites: the fittest of each generation.
-        scores: every fitness, float64 ``(generations, m)``.
-        trained: its weights after SGD, {path: float64 ``shape``}.
-        statistics: its running statistics after SGD, {path: float64 ``(channels,)``}.
-        losses: the cross-entropy of every step before its update, float64 ``(steps,)``, nats.
-        accuracy: on the test split, in [0, 1].
+        winner: the candidate n* of line 11, as it was before training.
+        history: what each generation showed.
+        trained: the winner after line 12: its weights, and the loss of each step.
+        accuracy: what line 13 measured, the fraction of the test split that is classified correctly.
     """
 
-    origin: Origin
-    mask: dict[str, np.ndarray]
-    params: dict[str, np.ndarray]
-    fitness: float
-    elites: tuple[Elite, ...]
-    scores: Float64[np.ndarray, "generations m"]
-    trained: dict[str, np.ndarray]
-    statistics: dict[str, np.ndarray]
-    losses: Float64[np.ndarray, " steps"]
+    winner: Candidate
+    history: tuple[Generation, ...]
+    trained: Trained
     accuracy: float
 
 
@@ -86,120 +59,46 @@ def weedout(
     train_config: TrainConfig,
     seed: int,
 ) -> Result:
-    """Algorithm 1, both phases, in the reading of Algorithm 1 or of section 3 (``config.reading``).
+    """Find a sparse sub-network by Random Search, and train it.
 
     Args:
-        net: the architecture of the paper's fully connected network, or of a convolutional one.
-        data_validation, data_train, data_test: the splits ``(x, y)``, x ``(examples, *input_shape)``, y integers.
-        sparsity: η, the fraction of nodes removed.
-        config: m is its ``population``.
-        train_config: of the learning phase.
-        seed: of all that is random.
+        net: the layers of the parent, in order. Its weights are drawn here.
+        data_validation, data_train, data_test: the data splits ``(x, y)``: x ``(examples, ...)``, y the class of each.
+        sparsity: η in [0, 1).
+        config: the choices of lines 1–11; its ``population`` is m. Where Algorithm 1 and the text of section 3 differ,
+            ``reading`` says which of the two is followed.
+        train_config: the choices of line 12, such as the learning rate.
+        seed: of all random numbers.
     Raises:
         ConfigError: the configuration makes a choice that is not spelled out here.
         SearchError: no candidate of a generation has a finite fitness.
     """
     check_spelled_out(config)
-    x_validation, y_validation = as_float64(data_validation)
-    root, m = key(seed), config.population
-    plan, specs = mask_plan(mask_space(net), sparsity, config.sampling), he_normal(net)
-    parent = draw_parameters(fold_in(root, WEIGHTS), specs)  # Data: the weight-initialised fully connected network
-    if config.weights == "per_candidate":
-        parent = specs  # section 3: "each randomly created sparse network is initialized"
+    root, m = key(seed), config.population  # the root of every random number (see ``randomness``)
+    parent = initialised(net, root)  # Data: the weight initialised fully connected network 𝔑
 
-    population: list[Origin] = []
-    for i in range(m):  # 1   for i ← 1 to m do
-        population.append(Origin(0, i))  # 2       nⁱ ← RandomSubNetwork(N, η)
-    elites: list[Elite] = []
-    scores: list[list[float]] = []
-    generation = 0
-    while generation != config.generations:  # 4   while ¬ TerminationCriteria do
-        batch = validation_batch(
-            root, generation, len(y_validation), config.validation_batch
-        )  # 5   batch ~ D_validation
-        shown = ScoredBatch(x_validation[batch], y_validation[batch])
-        fitness: list[float] = []
-        for i in range(m):  # 6       for i ← 1 to m do
-            mask, params = random_sub_network(root, population[i], plan, parent)
-            fitness.append(score(net, params, mask, shown, config.fitness))  # 7   fitnessⁱ ← −Cost(nⁱ, batch)
-        best = select(fitness)
-        if not np.isfinite(fitness[best]):
-            raise SearchError(
-                f"no candidate of generation {generation} has a finite fitness. Check inputs and weights."
-            )
-        elites.append(Elite(population[best], fitness[best]))
-        scores.append(fitness)
-        generation += 1
-        fresh = [Origin(generation, i) for i in range(1, m)]
-        population = [population[best], *fresh]  # 9       n ← RSH_selection(n)
-    # Section 3: "the fittest sparse network solution over all generations is selected".
-    finalists = elites if config.winner == "best_overall" else elites[-1:]
-    winner = finalists[select([elite.fitness for elite in finalists])]  # 11  n* ← argmax fitness
-    mask, params = random_sub_network(root, winner.origin, plan, parent)
-
-    # 12  TrainAndUpdateWeights(n*, D_train)
-    trained, statistics, losses = train(net, params, mask, as_float64(data_train), train_config, root)
-    # 13  EvaluateGeneralizationPerformance(n*, D_test)
-    accuracy = evaluate(net, trained, statistics, mask, as_float64(data_test))
-    return Result(
-        winner.origin, mask, params, winner.fitness, tuple(elites), np.array(scores),
-        trained, statistics, losses, accuracy,
-    )  # fmt: skip
-
-
-def random_sub_network(
-    root: Key, origin: Origin, plan: MaskPlan, parent: dict[str, np.ndarray] | tuple[ParameterSpec, ...]
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """A candidate's mask and initial weights (line 2): the parent's weights or, given specs, its own."""
-    mask = draw_masks(candidate_key(root, MASKS, origin), plan)
-    params = parent if isinstance(parent, dict) else draw_parameters(candidate_key(root, WEIGHTS, origin), parent)
-    return mask, params
-
-
-def candidate_key(root: Key, stream: int, origin: Origin) -> Key:
-    """The path from the seed to a candidate: seed / stream / generation / index."""
-    return fold_in(fold_in(fold_in(root, stream), origin.generation), origin.candidate)
-
-
-def train(
-    net: Network, params: Parameters, mask: Parameters, data: Split, config: TrainConfig, root: Key
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], Float64[np.ndarray, " steps"]]:
-    """The learning phase (line 12): the trained weights, the running statistics, and the loss of every step."""
-    x, y = data
-    plan, masks = train_plan(config, len(y)), alone(mask)
-    state = train_init(net, plan, root[None], alone(params), alone(initial_statistics(net)))
-    losses: list[np.ndarray] = []
-    for epoch in range(config.epochs):
-        crops = data_crops(root, epoch, plan)
-        batches = Batches(data_order(root, epoch, plan)[None], None if crops is None else crops[None])
-        state, result = train_epoch(net, plan, state, masks, x, y, batches)
-        losses.append(result.loss[0])
-    return nth(state.params, 0), nth(state.statistics, 0), np.concatenate([np.zeros(0), *losses])
-
-
-def evaluate(net: Network, params: Parameters, statistics: Parameters, mask: Parameters, data: Split) -> float:
-    """The fraction of a split that a network predicts right (line 13), in [0, 1]."""
-    x, y = data
-    (logits,) = predict(net, alone(params), alone(statistics), alone(mask), x)
-    return count_correct(logits, y) / len(y)
-
-
-def alone(tree: Parameters) -> dict[str, np.ndarray]:
-    """One network as R = 1 networks side by side."""
-    return {path: value[None] for path, value in tree.items()}
-
-
-def as_float64(data: Split) -> Split:
-    """A split with its inputs in float64."""
-    x, y = data
-    return np.asarray(x, dtype=np.float64), np.asarray(y)
-
-
-def check_spelled_out(config: SearchConfig) -> None:
-    """Raise ConfigError for a choice that the loop does not make."""
-    for name, values in SPELLED_OUT.items():
-        if (chosen := getattr(config, name)) not in values:
-            allowed = " or ".join(map(repr, values))
-            raise ConfigError(
-                f"the loop of Algorithm 1 spells out {name}={allowed} only; got {chosen!r}. Use weedout_core.search."
-            )
+    # 1     for i ← 1 to m do
+    # 2         nⁱ ← RandomSubNetwork(𝔑, η)
+    population = [random_sub_network(parent, sparsity, config, root, Origin(0, i)) for i in range(m)]
+    history: list[Generation] = []
+    # 4     while ¬ TerminationCriteria do: five generations in section 3
+    while len(history) != config.generations:
+        # 5         batch ~ D_validation: the same for all candidates, another one in each generation
+        batch = validation_batch(root, len(history), data_validation, config.validation_batch)
+        # 6         for i ← 1 to m do
+        # 7             nⁱ_fitness ← −Cost(nⁱ, batch): the elite, too, is measured again
+        population = [n._replace(fitness=fitness_of(net, n.params, n.mask, batch, config.fitness)) for n in population]
+        elite = fittest(population)
+        history.append(Generation(elite, tuple(n.fitness for n in population)))
+        # 9         n ← RSH_selection(n): Random Search keeps the fittest, and draws m − 1 new ones (section 3)
+        now = len(history)
+        fresh = [random_sub_network(parent, sparsity, config, root, Origin(now, i)) for i in range(1, m)]
+        population = [elite, *fresh]
+    # 11    n* ← argmax n_fitness: of those of line 9 only the elite has one; in section 3 "over all generations"
+    finalists = population if config.winner == "last_generation" else [generation.elite for generation in history]
+    winner = fittest(finalists)
+    # 12    TrainAndUpdateWeights(n*, D_train)
+    trained = train(net, winner.params, winner.mask, data_train, train_config, root)
+    # 13    EvaluateGeneralizationPerformance(n*, D_test)
+    accuracy = evaluate(net, trained.params, trained.statistics, winner.mask, data_test)
+    return Result(winner, tuple(history), trained, accuracy)

@@ -1,11 +1,13 @@
 """Batch normalisation: each channel shifted and scaled to mean 0 and variance 1, then to a mean and scale it learns.
 
-Ioffe, Szegedy, "Batch Normalization" (ICML 2015). A channel's mean and variance are *statistics*: no weights, and yet
-part of what a network computes. Where they come from is a choice:
+A layer of the paper's Wide ResNets, by Ioffe and Szegedy, "Batch Normalization" (ICML 2015); "there" is that article.
+The mean and the variance of a channel are *statistics*: no weights, and yet part of what a network computes. They come
 
-* in training, from the batch itself, or from each of several equal groups of its examples in order (algorithm 1);
-* after training, from running averages of those (section 3.1);
-* while searching, where nothing has been trained, from the batch again or from another batch.
+* in the search (line 7), where nothing has been trained, from the batch itself;
+* in training (line 12) from the batch too, cut into equal *groups* of examples in order, each with statistics of its
+  own. The paper trains on eight cores, "global batch size of 1024 (per-core batch size of 128)" (section 3), and a core
+  knows its own examples only: this is why ``TrainConfig.batch_norm_group`` is 128;
+* after training (line 13) from *running* averages of those that training took (section 3.1 there).
 
 x is ``(examples, ..., channels)``; a statistic, γ (scale) and β (bias) are ``(channels,)``.
 """
@@ -18,7 +20,7 @@ Channels = Float[np.ndarray, " channels"]
 
 
 def moments(x: Batch) -> tuple[Channels, Channels]:
-    """μ = (1/n) Σ x and σ² = (1/n) Σ (x − μ)² of each channel, over its n examples and pixels (algorithm 1)."""
+    """μ = (1/n) Σ x and σ² = (1/n) Σ (x − μ)² of each channel, over its n examples and pixels (algorithm 1 there)."""
     over = tuple(range(x.ndim - 1))
     mean = x.mean(axis=over)
     return mean, ((x - mean) ** 2).mean(axis=over)
@@ -31,7 +33,7 @@ def deviation(mean: Channels, variance: Channels, epsilon: float) -> Channels:
 
 
 def normalise(x: Batch, mean: Channels, variance: Channels, scale: Channels, bias: Channels, epsilon: float) -> Batch:
-    """x̂ = (x − μ) / √(σ² + ε), y = γ x̂ + β (algorithm 1)."""
+    """x̂ = (x − μ) / √(σ² + ε), y = γ x̂ + β (algorithm 1 there)."""
     return scale * ((x - mean) / deviation(mean, variance, epsilon)) + bias
 
 
@@ -55,10 +57,10 @@ def batch_norm_gradient(
 
 
 def group_norm_gradient(x: Batch, scale: Channels, epsilon: float, gradient: Batch) -> tuple[Batch, Channels, Channels]:
-    """∂L/∂x, ∂L/∂γ and ∂L/∂β of one group (the six equations of section 3).
+    """∂L/∂x, ∂L/∂γ and ∂L/∂β of one group (the six equations of section 3 there).
 
     x reaches the loss on three ways: through its own x̂, through σ² and through μ. The last two carry what an example
-    does to all the others of its group.
+    does to all other examples of its group.
     """
     over = tuple(range(x.ndim - 1))
     n = x.size // len(scale)

@@ -1,6 +1,8 @@
-"""What the caller may have set in SciPy, and what it is while a call of the reference runs.
+"""Fence: settings of the caller that a call must not depend on. Algorithm 1 does not need this file.
 
-NumPy's settings are fenced for every backend, by the record.
+NumPy and SciPy can be told to raise an error where a number underflows, and such a setting of the caller's would change
+what a backend does. While a call of a backend runs, its own settings hold. Those of NumPy are the same for all backends
+and stand in ``weedout_core``; those of SciPy, from which ``randomness`` has one function, stand here.
 """
 
 from collections.abc import Callable, Mapping
@@ -8,7 +10,7 @@ from contextlib import AbstractContextManager
 
 from scipy.special import errstate  # pyright: ignore[reportMissingTypeStubs]
 
-#: What is entered: an underflow in a special function is no error.
+#: Each setting, and what is entered to hold it: an underflow in a special function is no error.
 THREAD: Mapping[str, Callable[[], AbstractContextManager[object]]] = {"errors": lambda: errstate(all="ignore")}
 
 

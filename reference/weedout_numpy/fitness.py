@@ -1,10 +1,11 @@
 """Fitness: how good an untrained sparse network is on a batch. Higher is fitter. Paper, Algorithm 1, line 7.
 
-Section 2 and Algorithm 1 take the negative cost, here −cross-entropy; section 3 takes the accuracy. A network with a
-logit that is NaN or infinite has neither: its fitness is NaN, and it is never selected. Nor has one a fitness on labels
-that are no classes.
+Section 2 and Algorithm 1 take the negative cost. The paper does not name the cost; here it is the cross-entropy, the
+usual one of classification. Section 3 takes the accuracy. Both are computed from the *logits*, the outputs of the last
+layer, one for each class. Where a logit is NaN or infinite, or a label is not the number of a class, a network has no
+fitness: it is NaN, and the network is never selected.
 
-The cross-entropy is also the loss of the learning phase, so its gradient stands here too.
+The cross-entropy is also the loss of training (line 12), so its gradient stands here too.
 """
 
 import math
@@ -14,8 +15,31 @@ from types import MappingProxyType
 import numpy as np
 from jaxtyping import Float, Int, Int32
 
+from weedout_core import Network
+from weedout_numpy.batches import Split
+from weedout_numpy.masks import Masks
+from weedout_numpy.network import Parameters, forward
+
 Logits = Float[np.ndarray, "examples classes"]
 Labels = Int[np.ndarray, " examples"]
+
+
+def fitness_of(
+    net: Network, params: Parameters, mask: Masks, batch: Split, name: str, statistics: Parameters | None = None
+) -> float:
+    """−Cost(n, batch) (line 7): run the masked network on a batch, without any training, and measure.
+
+    Args:
+        net, params, mask: the network n: its layers, its weights, and the nodes it keeps.
+        batch: the examples.
+        name: "negative_cross_entropy" or "accuracy".
+        statistics: of batch normalisation; None for those of the batch itself (see ``batch_norm``).
+    """
+    x, y = batch
+    # Overflow is a finding, not a fault: the fitness is then NaN, and the network is never selected.
+    with np.errstate(over="ignore", invalid="ignore"):
+        logits, _ = forward(net.layers, params, mask, x, statistics)
+        return FITNESS[name](logits, y)
 
 
 def log_softmax(logits: Logits) -> Logits:

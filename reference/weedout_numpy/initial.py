@@ -1,4 +1,9 @@
-"""Initial weights: He's, drawn for the parent or for a single candidate. Paper, section 3."""
+"""Initial weights, drawn for the parent or for a single candidate. Paper, the data of Algorithm 1, and section 3.
+
+The weights of a network are a dict, from names to arrays. A name is a path, ``layer/kernel`` or ``layer/bias``: the
+*kernel* is the W and the *bias* the b of y = x W + b. He et al. say how far each weight is spread; :func:`he_normal`
+writes that down for each array, and :func:`draw_parameters` draws it.
+"""
 
 import math
 
@@ -16,6 +21,10 @@ def he_normal(net: Network) -> tuple[ParameterSpec, ...]:
     He, Zhang, Ren, Sun, "Delving deep into rectifiers" (ICCV 2015), equation 10: a ReLU halves the second moment of
     what goes through it; the 2 makes up for that, so that signals neither die out nor explode with depth. The inputs
     of one output are counted, in a convolution window² · channels; they are the parent's, whatever a mask removes.
+
+    Returns:
+        for each array of weights a ``ParameterSpec``: its path, its shape, the number that stands for the path in the
+        random stream (``code``), and its standard deviation (``std``), or the ``value`` that all of it begins with.
     """
     specs: list[ParameterSpec] = []
     for layer, shape in layer_inputs(net.layers, net.input_shape):
@@ -37,17 +46,17 @@ def he_normal(net: Network) -> tuple[ParameterSpec, ...]:
 
 
 def normal(path: str, shape: Shape, std: float) -> ParameterSpec:
-    """A parameter that is drawn from the normal distribution with mean 0."""
+    """An array that is drawn from the normal distribution with mean 0."""
     return ParameterSpec(path, shape, path_code(path), std)
 
 
 def constant(path: str, shape: Shape, value: float) -> ParameterSpec:
-    """A parameter that starts at one value everywhere."""
+    """An array that starts at one value everywhere."""
     return ParameterSpec(path, shape, path_code(path), 0.0, value)
 
 
 def draw_parameters(key: Key, specs: tuple[ParameterSpec, ...]) -> dict[str, np.ndarray]:
-    """Draw a network's weights, each parameter from a stream of its own: {path: float64 ``shape``}."""
+    """Draw a network's weights, each array with a key of its own: {path: float64 ``shape``}."""
     params: dict[str, np.ndarray] = {}
     for spec in specs:
         n = math.prod(spec.shape)
@@ -59,7 +68,7 @@ def draw_parameters(key: Key, specs: tuple[ParameterSpec, ...]) -> dict[str, np.
 
 
 def initial_statistics(net: Network) -> dict[str, np.ndarray]:
-    """The running statistics of batch norm before training: mean 0 and variance 1, {path: float64 ``(channels,)``}."""
+    """What ``batch_norm`` remembers before training: mean 0 and variance 1, {path: float64 ``(channels,)``}."""
     statistics: dict[str, np.ndarray] = {}
     for layer, shape in layer_inputs(net.layers, net.input_shape):
         if isinstance(layer, BatchNorm):

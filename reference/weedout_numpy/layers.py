@@ -1,4 +1,4 @@
-"""The layers, one by one: what each computes, and beside it, by the chain rule, how it passes a gradient back.
+"""Layers: what each computes, and beside it, by the chain rule, how it passes a gradient back. Paper, the network 𝔑.
 
 x is the input of a layer for a batch, ``(examples, ...)``, and y its output. A loss L depends on y, and ``gradient``
 is always ∂L/∂y; a function ``…_gradient`` turns it into ∂L/∂x, and where the layer has weights into ∂L/∂W.
@@ -8,7 +8,7 @@ Batch normalisation has a file of its own, ``batch_norm``.
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
 Batch = Float[np.ndarray, "examples ..."]
 Flat = Float[np.ndarray, "examples nodes"]
@@ -122,23 +122,10 @@ def apply_mask(x: Batch, mask: Bool[np.ndarray, "..."], rescale: bool) -> Batch:
     """x ⊙ M (paper, section 3: "a Hadamard product"): what a kept node says, and 0 for a removed one.
 
     A mask of the channels, ``(channels,)``, is the same at every pixel. A removed node is absent, so 0 is chosen and
-    not multiplied in: 0 · ∞ would be NaN. With ``rescale`` the result is divided by the fraction kept, as in inverted
-    dropout, so that the sum over the nodes keeps its size.
+    not multiplied in: 0 · ∞ would be NaN. With ``rescale`` the result is divided by the fraction kept, as is usual with
+    dropout, so that the sum over the nodes keeps its size; the paper does not mention it.
 
     The function is its own gradient: ∂L/∂x = ∂L/∂y ⊙ M.
     """
     kept = np.where(mask, x, 0.0)
     return kept * (mask.size / max(np.count_nonzero(mask), 1)) if rescale else kept
-
-
-def gather(x: Batch, indices: Int[np.ndarray, " count"]) -> Batch:
-    """The nodes or channels with these indices, in this order."""
-    return x[..., indices]
-
-
-def gather_gradient(x: Batch, indices: Int[np.ndarray, " count"], gradient: Batch) -> Batch:
-    """∂L/∂x = ∂L/∂y at the nodes that were taken, added up where one was taken twice, and 0 at every other node."""
-    x_gradient = np.zeros(x.shape)
-    for place, index in enumerate(indices):
-        x_gradient[..., index] += gradient[..., place]
-    return x_gradient

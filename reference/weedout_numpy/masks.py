@@ -1,13 +1,15 @@
 """Masks: which nodes a candidate keeps. Paper, Algorithm 1, line 2, RandomSubNetwork(N, η).
 
 "We induce sparsity … by randomly deactivating a number of nodes from each layer of the network" (section 3); the
-sparsity ratio η is the fraction of inactive nodes. Two ways to draw a mask of n nodes:
+sparsity ratio η is the fraction of inactive nodes. A *site* is a place in the network where the outputs of a layer are
+multiplied by a mask. It has a name, and a mask of its own. Two ways to draw the mask of a site with n nodes:
 
 * exact: remove a fixed number of nodes, η·n rounded, "a fixed portion of nodes … per each layer" (section 5);
 * Bernoulli: decide on each node alone, kept with probability 1 − η.
 
-Each node gets a random word of 32 bits, and integers are compared with integers: no rounding of a float can move a
-mask. In both ways at least one node of a site stays, the one with the smallest word, so that no layer is empty.
+Each node gets a *word*, a random integer of 32 bits, and the nodes with the smallest words stay. Integers are compared
+with integers, so that no rounding of a float can change a mask. In both ways at least one node of a site stays, the one
+with the smallest word: without any, nothing would go through the network.
 """
 
 import math
@@ -18,18 +20,21 @@ from jaxtyping import Bool, UInt32
 
 from weedout_core.backend import MaskPlan, SitePlan
 from weedout_core.errors import ConfigError
-from weedout_numpy.randomness import Key, Keys, fold_in, path_code, random_bits
+from weedout_numpy.randomness import Key, fold_in, path_code, random_bits
 
 Masks = Mapping[str, np.ndarray]
 
 
 def mask_plan(space: Mapping[str, tuple[int, ...]], sparsity: float | Mapping[str, float], sampling: str) -> MaskPlan:
-    """Turn sparsities into integers, once and in float64.
+    """Turn sparsities into integers.
 
     Args:
-        space: the shape of each site.
+        space: the shape of the mask at each site.
         sparsity: η in [0, 1), for all sites or one for each.
         sampling: "exact" or "bernoulli".
+    Returns:
+        what a mask is drawn by, a ``SitePlan`` for each site: its name, its shape, the number that stands for the name
+        (``code``), how many nodes are kept, and for Bernoulli the largest word that keeps one (``bound``), else None.
     """
     sites: list[SitePlan] = []
     for site, shape in space.items():
@@ -80,12 +85,3 @@ def draw_mask(key: Key, site: SitePlan) -> Bool[np.ndarray, "..."]:
 def draw_masks(key: Key, plan: MaskPlan) -> dict[str, np.ndarray]:
     """One candidate's masks: {site: bool ``shape``}."""
     return {site.site: draw_mask(key, site) for site in plan.sites}
-
-
-def masks_from_keys(keys: Keys, plan: MaskPlan) -> dict[str, np.ndarray]:
-    """The masks of m candidates, each from its key: {site: bool ``(m, *shape)``}."""
-    masks = {site.site: np.zeros((len(keys), *site.shape), dtype=bool) for site in plan.sites}
-    for i, key in enumerate(keys):
-        for site in plan.sites:
-            masks[site.site][i] = draw_mask(key, site)
-    return masks

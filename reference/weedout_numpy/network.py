@@ -1,11 +1,13 @@
 """The network: its layers run one after the other and, by the chain rule, one after the other backwards.
 
+Paper, Algorithm 1, lines 7 and 13 for the forward pass, and line 12 for both.
+
 Weights are {path: array}: a dense layer's W is at ``name/kernel`` and its b at ``name/bias``, a convolution's W at
 ``name/kernel``, batch normalisation's γ at ``name/scale`` and β at ``name/bias``. The statistics of batch
 normalisation are at ``name/mean`` and ``name/variance``.
 
-``masks=None`` is the parent: the dense network, every node kept. ``statistics=None`` takes them from the batch, cut
-into equal ``groups`` of examples in order, each with its own.
+``masks=None`` is the parent: every node is kept. ``statistics=None`` takes the statistics from the batch, which is cut
+into equal ``groups`` of examples in order, each with its own (see ``batch_norm``).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +16,6 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from weedout_core import Network
 from weedout_core.nn import (
     BatchNorm,
     Conv,
@@ -29,6 +30,7 @@ from weedout_core.nn import (
     Scale,
 )
 from weedout_numpy import batch_norm as bn
+from weedout_numpy import compacted
 from weedout_numpy import layers as nn
 from weedout_numpy.masks import Masks
 from weedout_numpy.shapes import Layer
@@ -65,13 +67,10 @@ def forward(
 ) -> tuple[Batch, Record]:
     """Run layers on a batch.
 
-    A compacted network has no masks where it gathers: there ``masks`` has the indices of the nodes to take.
-
     Returns:
         the output of the last, for a network the logits; and the record, a step for each layer, in order.
     """
     record: list[Step] = []
-    indices = masks or {}
     for layer in layers:
         main: Record = ()
         shortcut: Record = ()
@@ -98,10 +97,8 @@ def forward(
                 y = nn.global_average_pool(x)
             case Mask(site, rescale):
                 y = x if masks is None else nn.apply_mask(x, masks[site], rescale)
-            case Gather(name):
-                y = nn.gather(x, indices[name])
-            case Scale(factor):
-                y = factor * x
+            case Gather() | Scale():
+                y = compacted.output(layer, x, masks or {})
             case Residual():
                 # y = main(x) + shortcut(x), an empty branch being x itself: He, Zhang, Ren, Sun, "Deep Residual
                 # Learning" (CVPR 2016), equations 1 and 2.
@@ -129,7 +126,6 @@ def backward(
         {path: ∂L/∂weight}, and ∂L/∂x for the input of the first layer.
     """
     gradients: dict[str, np.ndarray] = {}
-    indices = masks or {}
     for layer, x, main, shortcut in reversed(record):
         match layer:
             case Dense(name):
@@ -152,10 +148,8 @@ def backward(
                 gradient = nn.global_average_pool_gradient(x, gradient)
             case Mask(site, rescale):
                 gradient = gradient if masks is None else nn.apply_mask(gradient, masks[site], rescale)
-            case Gather(name):
-                gradient = nn.gather_gradient(x, indices[name], gradient)
-            case Scale(factor):
-                gradient = factor * gradient
+            case Gather() | Scale():
+                gradient = compacted.gradient(layer, x, masks or {}, gradient)
             case Residual():
                 # A sum hands its gradient to both terms, and x, which went into both, gets back the sum of theirs.
                 of_main, left = backward(params, masks, main, gradient, groups)
@@ -190,21 +184,3 @@ def running_statistics(before: Parameters, record: Record, groups: int) -> dict[
         for path in (f"{layer.name}/mean", f"{layer.name}/variance"):
             after[path] = bn.running(before[path], seen[path], layer.momentum)
     return after
-
-
-def predict(
-    net: Network, params: Parameters, statistics: Parameters, masks: Masks | None, x: Batch
-) -> Float[np.ndarray, "R examples classes"]:
-    """The logits of R networks, one after the other. Weights, running statistics and masks have a leading axis R."""
-    logits: list[np.ndarray] = []
-    # Overflow is a finding, not a fault: it shows in the logits.
-    with np.errstate(over="ignore", invalid="ignore"):
-        for r in range(len(next(iter(params.values())))):
-            mask = None if masks is None else nth(masks, r)
-            logits.append(forward(net.layers, nth(params, r), mask, x, nth(statistics, r))[0])
-    return np.stack(logits)
-
-
-def nth(tree: Mapping[str, np.ndarray], r: int) -> dict[str, np.ndarray]:
-    """One of several networks side by side: {path: ``(R, *shape)``} → {path: ``shape``}."""
-    return {path: value[r] for path, value in tree.items()}

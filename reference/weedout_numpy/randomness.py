@@ -1,12 +1,13 @@
-"""The random stream: every random number is a pure function of a key and an index.
+"""Randomness: every random number is a pure function of a key and an index. Paper, Algorithm 1, wherever it draws.
 
 A usual generator hides a state, and the i-th number needs all numbers before it. A *counter-based* one encrypts the
 number i under a key, and the ciphertext is the random number: any element can be drawn alone, in any order, on any
 device. The cipher is Threefry-2x32 with 20 rounds (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as
 1, 2, 3", SC 2011, section 3.3). Keys and counters are laid out as in ``jax.random``.
 
-A key is two 32-bit words, uint32 ``(2,)``. New keys descend from old ones by :func:`fold_in`, like a path:
-seed / stream / generation / candidate / site. Two different paths never share numbers.
+A *word* is an integer of 32 bits, and a key is two words, uint32 ``(2,)``. New keys descend from old ones by
+:func:`fold_in`, like a path of folders: the mask of a candidate at a site is drawn with the key
+seed / purpose / generation / candidate / site. Keys of different paths have nothing in common.
 """
 
 import zlib
@@ -18,7 +19,7 @@ from scipy.special import erfinv  # pyright: ignore[reportMissingTypeStubs]
 Key = UInt32[np.ndarray, "2"]
 Keys = UInt32[np.ndarray, "m 2"]
 
-# The first step of every path from the seed: one stream for each purpose.
+# The first step of every path from the seed: what the numbers are for.
 WEIGHTS = 0
 MASKS = 1
 VALIDATION_BATCHES = 2
@@ -36,7 +37,7 @@ def key(seed: int) -> Key:
 
 
 def path_code(path: str) -> int:
-    """The number that stands for a named thing in the stream: the CRC-32 of its name."""
+    """The number that stands for a name in the path of a key: its CRC-32, a checksum of 32 bits."""
     return zlib.crc32(path.encode())
 
 

@@ -1,58 +1,34 @@
-"""Scoring: the fitness of every candidate of a population on one batch. Paper, Algorithm 1, lines 5–8.
+"""Scoring: m candidates in one call, as in a backend of ``weedout_core``. Algorithm 1 does not need this file.
 
-One candidate after the other: draw its mask, run the masked network, measure. A backend for an accelerator does the
-same for many candidates at once, and must find the same numbers.
+``algorithm1`` draws each candidate and measures it by itself. An accelerator is fast where it does the same for all
+candidates of a population in one program, so the calls of a backend take the population as a whole: a key for each
+candidate, from which its mask is drawn. Here they are loops over the functions that ``algorithm1`` calls.
 """
 
 from collections.abc import Mapping
 
 import numpy as np
-from jaxtyping import Float64, Int
+from jaxtyping import Float64
 
 from weedout_core import Network
-from weedout_core.backend import Population, ScoredBatch, Scoring
+from weedout_core.backend import MaskPlan, Population, ScoredBatch, Scoring
 from weedout_core.errors import ConfigError
 from weedout_core.nn import ParameterSpec
-from weedout_numpy.fitness import FITNESS
+from weedout_numpy.fitness import fitness_of
 from weedout_numpy.initial import draw_parameters
-from weedout_numpy.masks import Masks, draw_masks, keep_smallest
-from weedout_numpy.network import Parameters, batch_statistics, forward, nth
-from weedout_numpy.randomness import VALIDATION_BATCHES, Key, fold_in, random_bits
+from weedout_numpy.masks import Masks, draw_mask, draw_masks
+from weedout_numpy.network import Parameters, batch_statistics, forward
+from weedout_numpy.randomness import Keys
+from weedout_numpy.together import nth
 
 
-def validation_batch(root: Key, generation: int, examples: int, size: int) -> Int[np.ndarray, " batch"]:
-    """The validation examples of a generation (line 5), the same for all candidates: a random subset, in order.
-
-    All of them where the split has no more than ``size``.
-    """
-    if size >= examples:
-        return np.arange(examples)
-    bits = random_bits(fold_in(fold_in(root, VALIDATION_BATCHES), generation), examples)
-    return np.flatnonzero(keep_smallest(bits, size))
-
-
-def score(net: Network, params: Parameters, masks: Masks, batch: ScoredBatch, fitness: str) -> float:
-    """One candidate's fitness: run it on the batch, without any update, and measure (Algorithm 1, line 7)."""
-    # Overflow is a finding, not a fault: the candidate's fitness is not finite, and it is never selected.
-    with np.errstate(over="ignore", invalid="ignore"):
-        logits, _ = forward(net.layers, params, masks, batch.x, statistics_of(net, params, masks, batch))
-        return FITNESS[fitness](logits, batch.y)
-
-
-def statistics_of(net: Network, params: Parameters, masks: Masks, batch: ScoredBatch) -> Parameters | None:
-    """The statistics for a candidate, or None for those of the batch it is scored on.
-
-    The paper does not say where they come from before any training. Three ways:
-
-    * the batch's own;
-    * ``batch.statistics``, {path: ``(channels,)``}: these, for all candidates;
-    * ``batch.calibration``, other inputs: the candidate is run on them first, under its mask and with the statistics
-      of these inputs, and takes what each of its layers saw there.
-    """
-    if batch.calibration is None:
-        return batch.statistics
-    _, record = forward(net.layers, params, masks, batch.calibration)
-    return batch_statistics(record)
+def masks_from_keys(keys: Keys, plan: MaskPlan) -> dict[str, np.ndarray]:
+    """The masks of m candidates, each from its key: {site: bool ``(m, *shape)``}."""
+    masks = {site.site: np.zeros((len(keys), *site.shape), dtype=bool) for site in plan.sites}
+    for i, key in enumerate(keys):
+        for site in plan.sites:
+            masks[site.site][i] = draw_mask(key, site)
+    return masks
 
 
 def score_population(
@@ -64,14 +40,37 @@ def score_population(
 ) -> Float64[np.ndarray, " m"]:
     """The fitness of m candidates on one batch.
 
-    Precision and chunk change nothing: float64 is above any precision that can be asked for, and one candidate at a
-    time is the smallest chunk there is.
+    ``scoring.precision`` and ``scoring.chunk`` change nothing: float64 is above any precision that can be asked for,
+    and one candidate at a time is the smallest chunk there is.
     """
-    scores = np.zeros(population.size)
+    fitness = np.zeros(population.size)
     for i in range(population.size):
         weights = candidate_parameters(params, population, i)
-        scores[i] = score(net, weights, candidate_masks(population, i), batch, scoring.fitness)
-    return scores
+        fitness[i] = score(net, weights, candidate_masks(population, i), batch, scoring.fitness)
+    return fitness
+
+
+def score(net: Network, params: Parameters, masks: Masks, batch: ScoredBatch, fitness: str) -> float:
+    """One candidate's fitness."""
+    statistics = statistics_of(net, params, masks, batch)
+    return fitness_of(net, params, masks, (batch.x, batch.y), fitness, statistics)
+
+
+def statistics_of(net: Network, params: Parameters, masks: Masks, batch: ScoredBatch) -> Parameters | None:
+    """The statistics of batch normalisation for a candidate, or None for those of the batch it is scored on.
+
+    The paper does not say where they come from before any training. Three ways:
+
+    * the batch's own, as in ``algorithm1``;
+    * ``batch.statistics``, {path: ``(channels,)``}: these, for all candidates;
+    * ``batch.calibration``, other inputs: the candidate is run on them first, under its mask and with the statistics
+      of these inputs, and takes what each of its layers saw there.
+    """
+    if batch.calibration is None:
+        return batch.statistics
+    with np.errstate(over="ignore", invalid="ignore"):  # as in ``fitness_of``
+        _, record = forward(net.layers, params, masks, batch.calibration)
+        return batch_statistics(record)
 
 
 def candidate_parameters(params: Parameters | tuple[ParameterSpec, ...], population: Population, i: int) -> Parameters:

@@ -1,7 +1,9 @@
 """Shapes: what goes into each layer of a network, and what comes out. An image is ``(height, width, channels)``.
 
-A network is a list of layers. A residual is a layer that holds two lists of its own, its branches, so whoever walks
-over the layers walks into these too.
+A network is a tuple of layers, run one after the other (:class:`weedout_core.Network`); a layer is a small record such
+as ``Dense(name, units)``. ``Residual`` is a layer that holds two tuples of layers, its branches, so that going through
+all layers means going through these too. Where masks stand is written down in the same way: ``Mask(site)`` multiplies
+what comes to it by the mask of that name.
 """
 
 import math
@@ -21,6 +23,7 @@ from weedout_core.nn import (
     Residual,
     Scale,
 )
+from weedout_numpy import compacted
 
 Shape = tuple[int, ...]
 Layer = Dense | Conv | BatchNorm | Relu | Flatten | MaxPool | GlobalAveragePool | Mask | Gather | Scale | Residual
@@ -45,10 +48,10 @@ def output_shape(layer: Layer, shape: Shape) -> Shape:
             for inner in main:
                 shape = output_shape(inner, shape)
             return shape
-        case Gather(_, count):
-            return (*shape[:-1], count)
-        case BatchNorm() | Relu() | Mask() | Scale():
+        case BatchNorm() | Relu() | Mask():
             return shape
+        case Gather() | Scale():
+            return compacted.output_shape(layer, shape)
 
 
 def layer_inputs(layers: Sequence[Layer], shape: Shape) -> Iterator[tuple[Layer, Shape]]:
@@ -62,7 +65,7 @@ def layer_inputs(layers: Sequence[Layer], shape: Shape) -> Iterator[tuple[Layer,
 
 
 def mask_space(net: Network) -> dict[str, Shape]:
-    """The shape of the mask at each site, a bit for every node or for every channel: {site: shape}."""
+    """The shape of the mask at each site, for every node an entry, or one for every channel: {site: shape}."""
     space: dict[str, Shape] = {}
     for layer, shape in layer_inputs(net.layers, net.input_shape):
         if isinstance(layer, Mask):

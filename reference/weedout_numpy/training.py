@@ -1,122 +1,87 @@
 """Training: stochastic gradient descent on the winner. Paper, Algorithm 1, line 12, TrainAndUpdateWeights.
 
-The mask stays fixed ("fixed dropout nodes", section 3): a removed node lets neither values nor gradients through.
-The paper names SGD and gives no numbers; the rest is a :class:`weedout_core.TrainConfig`. All of it is computed in
-float64, whatever ``TrainConfig.compute`` and ``precision`` allow an accelerator.
+The mask stays as it is ("fixed dropout nodes", section 3): a removed node lets neither values nor gradients through.
+The paper names SGD and the size of a batch; every other number is a field of :class:`weedout_core.TrainConfig`.
 """
 
 import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float64, Int
 
 from weedout_core import Network, TrainConfig
-from weedout_core.backend import Batches, EpochResult, TrainPlan, TrainState
-from weedout_core.errors import BackendError
-from weedout_numpy.batches import crop_images
+from weedout_core.backend import TrainPlan
+from weedout_numpy.batches import Split, data_order, shown, train_plan
+from weedout_numpy.crops import data_crops
 from weedout_numpy.fitness import count_correct, cross_entropy_gradient, negative_cross_entropy
+from weedout_numpy.initial import initial_statistics
 from weedout_numpy.masks import Masks
-from weedout_numpy.network import Batch, Parameters, backward, forward, nth, running_statistics
-from weedout_numpy.randomness import Keys
+from weedout_numpy.network import Batch, Parameters, backward, forward, running_statistics
+from weedout_numpy.randomness import Key
 
 
-def learning_rates(config: TrainConfig, steps: int) -> Float64[np.ndarray, " total"]:
-    """The learning rate of every step t of T = epochs × steps, ``steps`` in an epoch.
+class Trained(NamedTuple):
+    """A network after training.
 
-    cosine: ``rate · (1 + cos(π t/T)) / 2`` (Loshchilov, Hutter, "SGDR", ICLR 2017, equation 5, without restarts);
-    step: ``rate · factor^k`` after k of the epochs in ``step_epochs`` have begun; constant: ``rate``. During the W
-    steps of the warm-up, the rate is multiplied by ``(t + 1)/W`` (Goyal et al., "Accurate, Large Minibatch SGD",
-    2017, section 2.2: gradual warmup).
+    Attributes:
+        params: its weights, {path: float64 array}. Those of a removed node act on nothing.
+        statistics: what batch normalisation takes from now on (see ``batch_norm``), {path: float64 ``(channels,)``}.
+        losses: the mean cross-entropy of each step's batch before the step, float64 ``(epochs · steps,)``.
     """
-    total, warming = config.epochs * steps, config.warmup_epochs * steps
-    rates = np.zeros(total)
-    for t in range(total):
-        match config.schedule:
-            case "cosine":
-                factor = (1 + math.cos(math.pi * t / total)) / 2
-            case "step":
-                epoch = t // steps
-                factor = config.step_factor ** sum(epoch >= begin for begin in config.step_epochs)
-            case "constant":
-                factor = 1.0
-        warmth = (t + 1) / warming if t < warming else 1.0
-        rates[t] = config.learning_rate * factor * warmth
-    return rates
 
-
-def sgd(
-    weight: np.ndarray, velocity: np.ndarray, gradient: np.ndarray, rate: float, decay: float, config: TrainConfig
-) -> tuple[np.ndarray, np.ndarray]:
-    """One update of one parameter: the new weight and the new velocity.
-
-    Momentum remembers the past gradients; Nesterov's looks one step ahead, where the velocity is about to carry the
-    weight (Sutskever, Martens, Dahl, Hinton, "On the importance of initialization and momentum", ICML 2013, section
-    2.1, in the variables of the point looked at).
-    """
-    g = gradient + decay * weight
-    v = config.momentum * velocity + g
-    return weight - rate * (g + config.momentum * v if config.nesterov else v), v
-
-
-def train_init(net: Network, plan: TrainPlan, keys: Keys, params: Parameters, statistics: Parameters) -> TrainState:
-    """The state of R networks before epoch 0: weights and running statistics as given, every velocity 0.
-
-    Raises:
-        BackendError: the plan asks for an optimizer other than SGD.
-    """
-    del net
-    if plan.optimizer is not None:
-        raise BackendError(
-            f"the numpy backend trains with its own SGD only, optimizer=None; got {plan.optimizer!r}. "
-            "Set momentum, nesterov and weight_decay in TrainConfig, or use another backend."
-        )
-    params, statistics = ({path: np.array(value) for path, value in tree.items()} for tree in (params, statistics))
-    velocity = {path: np.zeros_like(value) for path, value in params.items()}
-    return TrainState(keys, 0, params, statistics, velocity)
-
-
-def train_epoch(
-    net: Network,
-    plan: TrainPlan,
-    state: TrainState,
-    masks: Masks | None,
-    x: Batch,
-    y: Int[np.ndarray, " examples"],
-    batches: Batches,
-) -> tuple[TrainState, EpochResult]:
-    """One epoch of R networks, one after the other, step by step.
-
-    Loss and correct are ``(R, steps)``: the mean cross-entropy, and the examples predicted right, of each step's batch
-    *before* its update.
-    """
-    networks, steps, _ = batches.order.shape
-    rates = learning_rates(plan.config, plan.steps)[state.epoch * plan.steps :]
-    loss, correct = np.zeros((networks, steps)), np.zeros((networks, steps), dtype=np.int32)
-    trained: list[Parameters] = []
-    statistics: list[Parameters] = []
-    velocities: list[Parameters] = []
-    for r in range(networks):
-        mask = None if masks is None else nth(masks, r)
-        one = Learner(nth(state.params, r), nth(state.statistics, r), nth(state.optimizer, r))
-        for s in range(steps):
-            batch = batches.order[r, s]
-            images = x[batch] if batches.crops is None else crop_images(x[batch], batches.crops[r, s])
-            one, loss[r, s], correct[r, s] = train_step(net, plan, one, mask, images, y[batch], rates[s])
-        trained.append(one.params)
-        statistics.append(one.statistics)
-        velocities.append(one.velocity)
-    return TrainState(
-        state.keys, state.epoch + 1, side_by_side(trained), side_by_side(statistics), side_by_side(velocities)
-    ), EpochResult(loss, correct)
+    params: Parameters
+    statistics: Parameters
+    losses: Float64[np.ndarray, " total"]
 
 
 class Learner(NamedTuple):
-    """What changes while one network is trained: its weights, running statistics and velocities, {path: array}."""
+    """What changes while a network is trained: its weights, running statistics and velocities, {path: array}."""
 
     params: Parameters
     statistics: Parameters
     velocity: Parameters
+
+
+def train(net: Network, params: Parameters, mask: Masks, data: Split, config: TrainConfig, root: Key) -> Trained:
+    """Line 12: go through the training split ``config.epochs`` times, a batch and a step at a time."""
+    plan = train_plan(config, len(data[1]))
+    rates = learning_rates(config, plan.steps).reshape(config.epochs, plan.steps)
+    learner = at_rest(params, initial_statistics(net))
+    losses: list[float] = []
+    for epoch in range(config.epochs):
+        batches = shown(data, data_order(root, epoch, plan), data_crops(root, epoch, plan))
+        learner, loss, _ = train_for_an_epoch(net, plan, learner, mask, batches, rates[epoch])
+        losses += loss
+    return Trained(learner.params, learner.statistics, np.array(losses, dtype=np.float64))
+
+
+def at_rest(params: Parameters, statistics: Parameters) -> Learner:
+    """A network before its first step: every velocity is 0."""
+    return Learner(params, statistics, {path: np.zeros_like(value) for path, value in params.items()})
+
+
+def train_for_an_epoch(
+    net: Network,
+    plan: TrainPlan,
+    learner: Learner,
+    mask: Masks | None,
+    batches: Iterable[Split],
+    rates: Float64[np.ndarray, " steps"],
+) -> tuple[Learner, list[float], list[int]]:
+    """The steps of an epoch, one after the other, each with its batch and its learning rate.
+
+    Returns:
+        the network after them; of each step the loss, and how many examples were classified correctly, both before it.
+    """
+    losses: list[float] = []
+    correct: list[int] = []
+    for (x, y), rate in zip(batches, rates, strict=True):
+        learner, loss, right = train_step(net, plan, learner, mask, x, y, rate)
+        losses.append(loss)
+        correct.append(right)
+    return learner, losses, correct
 
 
 def train_step(
@@ -128,13 +93,10 @@ def train_step(
     y: Int[np.ndarray, " batch"],
     rate: float,
 ) -> tuple[Learner, float, int]:
-    """One step of one network: forward, backward, update.
-
-    Batch normalisation takes the statistics of the batch, of each of its groups; the running ones, which will replace
-    them after training, move towards what the batch showed.
+    """One step: the forward pass, the gradient of the loss by the backward pass, and a move against it.
 
     Returns:
-        the network after it; the loss of the batch and the examples predicted right, both before it.
+        the network after the step; the loss of the batch and the examples classified correctly, both before it.
     """
     # Divergence is a finding, not a fault: it shows in the loss, which is NaN where a logit is not finite.
     with np.errstate(over="ignore", invalid="ignore"):
@@ -159,6 +121,40 @@ def update(
     return new_params, new_velocity
 
 
-def side_by_side(trees: list[Parameters]) -> dict[str, np.ndarray]:
-    """R networks of one shape, [{path: ``shape``}] → {path: ``(R, *shape)``}."""
-    return {path: np.stack([tree[path] for tree in trees]) for path in trees[0]}
+def sgd(
+    weight: np.ndarray, velocity: np.ndarray, gradient: np.ndarray, rate: float, decay: float, config: TrainConfig
+) -> tuple[np.ndarray, np.ndarray]:
+    """One update of one parameter: the new weight and the new velocity.
+
+    Weight decay adds ``decay · weight`` to the gradient, which pulls the weight towards 0. Momentum goes along a
+    velocity, a sum in which the gradients of past steps fade. Nesterov's momentum takes the gradient where the velocity
+    is about to carry the weight (Sutskever, Martens, Dahl, Hinton, "On the importance of initialization and momentum",
+    ICML 2013, section 2.1); the weight that is stored here is that point ahead.
+    """
+    g = gradient + decay * weight
+    v = config.momentum * velocity + g
+    return weight - rate * (g + config.momentum * v if config.nesterov else v), v
+
+
+def learning_rates(config: TrainConfig, steps: int) -> Float64[np.ndarray, " total"]:
+    """The learning rate of every step t of T = epochs · steps, ``steps`` in an epoch.
+
+    cosine: ``rate · (1 + cos(π t/T)) / 2`` (Loshchilov, Hutter, "SGDR", ICLR 2017, equation 5, without restarts);
+    step: ``rate · factor^k`` after k of the epochs in ``step_epochs`` have begun; constant: ``rate``. During the W
+    steps of the warm-up, the rate is multiplied by ``(t + 1)/W`` (Goyal et al., "Accurate, Large Minibatch SGD",
+    2017, section 2.2: gradual warmup).
+    """
+    total, warming = config.epochs * steps, config.warmup_epochs * steps
+    rates = np.zeros(total)
+    for t in range(total):
+        match config.schedule:
+            case "cosine":
+                factor = (1 + math.cos(math.pi * t / total)) / 2
+            case "step":
+                epoch = t // steps
+                factor = config.step_factor ** sum(epoch >= begin for begin in config.step_epochs)
+            case "constant":
+                factor = 1.0
+        warmth = (t + 1) / warming if t < warming else 1.0
+        rates[t] = config.learning_rate * factor * warmth
+    return rates

@@ -250,9 +250,3 @@ def test_speeds_on_a_gpu_are_those_that_the_results_record(network: str, title: 
         next(row[5] for row in rows if row[0].startswith(f"weedout {backend}, ")) for backend in ("jax", "torch")
     )
     assert f"| {network} | {jax} | {torch} |" in PAGES["docs/benchmarks.md"]
-
-
-def test_the_map_of_the_reference_is_complete() -> None:
-    modules = {path.name for path in (ROOT / "reference" / "weedout_numpy").glob("*.py")} - {"__init__.py"}
-    modules -= {"fence.py"}  # nothing of the paper: docs/settings.md has it
-    assert modules <= set(re.findall(r"`(\w+\.py)`", README)), "the README's table names every file of the reference"

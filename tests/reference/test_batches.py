@@ -1,19 +1,36 @@
-"""Batches: the order of the examples, and crops by hand."""
-
-from typing import Any
+"""Batches: the examples of a generation, and those of each step of an epoch."""
 
 import numpy as np
 import pytest
 
 import weedout_core as wc
 from weedout_core import TrainConfig
-from weedout_core._algorithm.schedule import epoch_crops
 from weedout_core.backend import TrainPlan
-from weedout_core.errors import ConfigError
-from weedout_numpy.batches import crop_images, data_crops, data_order, train_plan
-from weedout_numpy.randomness import AUGMENTATION, DATA_ORDER, fold_in, key, permutation, random_bits
+from weedout_numpy.batches import data_order, shown, train_plan, validation_batch
+from weedout_numpy.crops import crop_images
+from weedout_numpy.randomness import DATA_ORDER, VALIDATION_BATCHES, fold_in, key, permutation, random_bits
 
-CROPPED = TrainPlan(TrainConfig(augmentation="crop_flip"), examples=11, batch_size=3, optimizer=None)
+SPLIT = np.arange(50, dtype=np.float32).reshape(50, 1), np.arange(50) % 3
+for array in SPLIT:
+    array.setflags(write=False)
+
+
+def test_a_validation_batch_is_the_examples_with_the_smallest_words() -> None:
+    words = random_bits(fold_in(fold_in(key(3), VALIDATION_BATCHES), 2), 50)
+    x, y = validation_batch(key(3), 2, SPLIT, 10)
+    np.testing.assert_array_equal(x[:, 0], np.sort(np.argsort(words)[:10]), "in order, without repeats")
+    np.testing.assert_array_equal(y, x[:, 0] % 3, "each with its own label")
+    assert x.dtype == np.float64, "everything that follows is computed in float64"
+    other, _ = validation_batch(key(3), 1, SPLIT, 10)
+    assert not np.array_equal(x, other), "each generation draws a fresh batch"
+
+
+@pytest.mark.parametrize("size", [50, 60])
+def test_a_small_split_is_used_whole(size: int) -> None:
+    x, y = validation_batch(key(3), 2, SPLIT, size)
+    np.testing.assert_array_equal(x, SPLIT[0])
+    np.testing.assert_array_equal(y, SPLIT[1])
+    assert x.dtype == np.float64
 
 
 def test_an_epoch_deals_a_fresh_permutation_into_full_batches() -> None:
@@ -25,68 +42,18 @@ def test_an_epoch_deals_a_fresh_permutation_into_full_batches() -> None:
     assert not np.array_equal(order, data_order(key(1), 5, plan)), "each epoch has an order of its own"
 
 
-def test_crops_take_three_words_a_place_from_a_stream_of_their_own() -> None:
-    crops = data_crops(key(1), 4, CROPPED)
-    assert crops is not None
-    assert (crops.shape, crops.dtype) == ((3, 3, 3), np.int32)
-    words = random_bits(fold_in(fold_in(key(1), AUGMENTATION), 4), 27)
-    row, column, mirrored = (int(word) for word in words[3 * 5 : 3 * 6])  # place 5: step 1, example 2
-    assert crops[1, 2].tolist() == [row * 9 // 2**32, column * 9 // 2**32, mirrored // 2**31]
-    assert not np.array_equal(crops, np.asarray(data_crops(key(1), 5, CROPPED))), "each epoch has crops of its own"
+def test_each_step_is_shown_its_batch() -> None:
+    first, second = shown(SPLIT, np.array([[7, 3], [0, 49]]), None)
+    assert (first[0][:, 0].tolist(), first[1].tolist()) == ([7, 3], [1, 0])
+    assert (second[0][:, 0].tolist(), second[1].tolist()) == ([0, 49], [0, 1])
+    assert first[0].dtype == np.float64
 
 
-def test_every_shift_is_drawn_and_half_the_images_are_mirrored() -> None:
-    """Of n = 9,000 fair draws a share p errs by √(p (1 − p)/n), as a standard deviation; 6 are allowed."""
-    n = 9000
-    crops = data_crops(key(2), 0, CROPPED._replace(examples=n, batch_size=n))
-    assert crops is not None
-    for j, count in enumerate((9, 9, 2)):
-        shares = np.bincount(crops[0, :, j]) / n
-        assert shares.shape == (count,), "from 0 to the last"
-        assert (abs(shares - 1 / count) < 6 * np.sqrt((1 / count) * (1 - 1 / count) / n)).all()
-
-
-@pytest.mark.parametrize("augmentation", ["none", "crop_flip"])
-def test_the_core_draws_the_same_crops(augmentation: Any) -> None:
-    plan = CROPPED._replace(config=TrainConfig(augmentation=augmentation))
-    found, expected = data_crops(key(3), 2, plan), epoch_crops(key(3), 2, plan)
-    assert (found is None) == (expected is None) == (augmentation == "none")
-    np.testing.assert_array_equal(np.array(found), np.array(expected))
-
-
-@pytest.mark.parametrize(
-    ("crop", "expected"),
-    [
-        ((4, 4, 0), [[1, 2, 3], [4, 5, 6], [7, 8, 9]]),
-        ((4, 4, 1), [[3, 2, 1], [6, 5, 4], [9, 8, 7]]),
-        ((3, 4, 0), [[0, 0, 0], [1, 2, 3], [4, 5, 6]]),
-        ((4, 6, 0), [[3, 0, 0], [6, 0, 0], [9, 0, 0]]),
-        ((4, 6, 1), [[0, 0, 3], [0, 0, 6], [0, 0, 9]]),
-        ((6, 3, 0), [[0, 7, 8], [0, 0, 0], [0, 0, 0]]),
-        ((0, 4, 0), [[0, 0, 0], [0, 0, 0], [0, 0, 0]]),
-        ((8, 8, 1), [[0, 0, 0], [0, 0, 0], [0, 0, 0]]),
-    ],
-    ids=["as it is", "mirrored", "down", "left by 2", "cut, then mirrored", "up by 2 and right", "above", "beyond"],
-)
-def test_crops_of_a_3_by_3_image_by_hand(crop: tuple[int, int, int], expected: list[list[int]]) -> None:
-    image = np.arange(1.0, 10.0).reshape(3, 3, 1)
-    x = np.stack([image + 100, image])
-    x.setflags(write=False)
-    shown = crop_images(x, np.array([(4, 4, 0), crop], dtype=np.int32))
-    np.testing.assert_array_equal(shown[1, :, :, 0], expected)
-    np.testing.assert_array_equal(shown[0], x[0], "each image has a crop of its own")
-
-
-def test_channels_and_lengths_stay_what_they_are() -> None:
-    x = np.random.default_rng(0).normal(size=(1, 5, 2, 3))
-    shown = crop_images(x, np.array([(5, 4, 1)]))
-    np.testing.assert_array_equal(shown[0, :4], x[0, 1:, ::-1], "one row up, and mirrored")
-    assert not shown[0, 4].any()
-
-
-def test_only_images_can_be_cropped() -> None:
-    with pytest.raises(ConfigError, match=r"needs images \(height, width, channels\); got examples of shape \(6,\)"):
-        crop_images(np.zeros((1, 6)), np.zeros((1, 3), dtype=np.int32))
+def test_images_are_shown_through_their_crops() -> None:
+    x, crops = np.arange(18.0).reshape(2, 3, 3, 1), np.array([[[4, 4, 1], [3, 4, 0]]])
+    ((images, labels),) = shown((x, np.array([5, 6])), np.array([[1, 0]]), crops)
+    np.testing.assert_array_equal(images, crop_images(x[[1, 0]], crops[0]))
+    assert labels.tolist() == [6, 5]
 
 
 @pytest.mark.parametrize(

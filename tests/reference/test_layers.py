@@ -155,18 +155,6 @@ def test_a_mask_of_channels_removes_whole_channels() -> None:
     np.testing.assert_array_equal(rescaled, 2 * y, "2 of 4 are kept: what is left is twice as large")
 
 
-@pytest.mark.parametrize("shape", [(2, 5), (2, 3, 4, 5)], ids=["flat", "image"])
-@pytest.mark.parametrize("indices", [[0], [1, 3, 4], [3, 3, 0, 3]], ids=repr)
-def test_gather_takes_nodes_or_channels_in_order(shape: tuple[int, ...], indices: list[int]) -> None:
-    """One taken twice gets the sum of both gradients."""
-    x, taken = integers(0, *shape), np.array(indices)
-    y = nn.gather(x, taken)
-    for place, index in enumerate(indices):
-        np.testing.assert_array_equal(y[..., place], x[..., index])
-    c = integers(1, *y.shape)
-    np.testing.assert_array_equal(nn.gather_gradient(x, taken, c), differences(lambda x: nn.gather(x, taken), x, c))
-
-
 def test_a_removed_channel_is_absent_whatever_it_says() -> None:
     x = np.array([1.0, np.inf, np.nan]).reshape(1, 1, 1, 3)
     y = nn.apply_mask(x, np.array([True, False, False]), rescale=False)

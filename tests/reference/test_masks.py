@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weedout_core.backend import SitePlan
+from weedout_core.backend import MaskPlan, SitePlan
 from weedout_core.errors import ConfigError
-from weedout_numpy.masks import bernoulli_bound, count_kept, draw_mask, keep_smallest, mask_plan, masks_from_keys
+from weedout_numpy.masks import bernoulli_bound, count_kept, draw_mask, draw_masks, keep_smallest, mask_plan
 from weedout_numpy.randomness import fold_in, key, path_code, random_bits, split
 
 
@@ -97,35 +97,25 @@ def test_bernoulli_keeps_the_smallest_word_where_none_is_below_the_bound() -> No
     np.testing.assert_array_equal(np.flatnonzero(mask), [words.argmin()], "one node stays, the one with the least word")
 
 
+def drawn(parent: np.ndarray, count: int, plan: MaskPlan) -> np.ndarray:
+    """The masks at site "a" of so many candidates, bool ``(count, nodes)``."""
+    return np.stack([draw_masks(one, plan)["a"] for one in split(parent, count)])
+
+
 def test_bernoulli_at_sparsity_zero_keeps_all() -> None:
     plan = mask_plan({"a": (1000,)}, 0.0, "bernoulli")
-    assert masks_from_keys(split(key(2), 5), plan)["a"].all(), "2^32 − 1 bounds every word"
+    assert drawn(key(2), 5, plan).all(), "2^32 − 1 bounds every word"
 
 
 def test_bernoulli_counts_are_binomial() -> None:
     """100 masks of 1000 nodes at η = 0.8: 20,000 kept ± 6 standard deviations of √(10^5 · 0.2 · 0.8) = 126."""
-    masks = masks_from_keys(split(key(3), 100), mask_plan({"a": (1000,)}, 0.8, "bernoulli"))["a"]
+    masks = drawn(key(3), 100, mask_plan({"a": (1000,)}, 0.8, "bernoulli"))
     assert abs(int(masks.sum()) - 20_000) < 6 * math.sqrt(1e5 * 0.2 * 0.8)
     assert len(set(masks.sum(axis=1).tolist())) > 1, "the count must differ from mask to mask"
 
 
 def test_every_node_is_kept_equally_often() -> None:
     """Each of 8 nodes is kept in 1/4 of 4,000 masks: 1,000 ± 6 standard deviations of √(4000 · 3/16) = 27."""
-    masks = masks_from_keys(split(key(4), 4000), mask_plan({"a": (8,)}, 0.75, "exact"))["a"]
+    masks = drawn(key(4), 4000, mask_plan({"a": (8,)}, 0.75, "exact"))
     assert (masks.sum(axis=1) == 2).all(), "an exact mask keeps the same number every time"
     assert (abs(masks.sum(axis=0) - 1000) < 6 * math.sqrt(4000 * 3 / 16)).all(), masks.sum(axis=0)
-
-
-def test_a_candidate_does_not_depend_on_the_others() -> None:
-    plan = mask_plan({"a": (5,), "b": (2, 2)}, 0.5, "exact")
-    keys = split(key(5), 6)
-    keys.setflags(write=False)
-    masks = masks_from_keys(keys, plan)
-    assert {site: mask.shape for site, mask in masks.items()} == {"a": (6, 5), "b": (6, 2, 2)}
-    for site, mask in masks_from_keys(keys[[4, 2]], plan).items():
-        np.testing.assert_array_equal(mask, masks[site][[4, 2]], f"site {site} depends on the other candidates")
-
-
-def test_no_candidates_and_no_sites_are_fine() -> None:
-    assert masks_from_keys(split(key(0), 0), mask_plan({"a": (5,)}, 0.5, "exact"))["a"].shape == (0, 5)
-    assert masks_from_keys(split(key(0), 2), mask_plan({}, 0.5, "exact")) == {}

@@ -22,8 +22,8 @@ from weedout_core.nn import (
 )
 from weedout_numpy.initial import draw_parameters, he_normal, initial_statistics
 from weedout_numpy.layers import max_pool, max_pool_gradient
-from weedout_numpy.network import Record, backward, batch_statistics, forward, predict, running_statistics
-from weedout_numpy.randomness import key, random_bits
+from weedout_numpy.network import Record, backward, batch_statistics, forward, running_statistics
+from weedout_numpy.randomness import key
 
 Loss = Callable[[dict[str, np.ndarray], np.ndarray], float]
 MASK = np.array([True, False, True])
@@ -292,40 +292,3 @@ def test_a_relu_at_zero_lets_no_gradient_through() -> None:
     _, record = forward(net.layers, params, None, np.array([[0.0, 1.0]]))
     _, gradient = backward(params, None, record, np.array([[1.0, 1.0]]))
     np.testing.assert_array_equal(gradient, [[0.0, 2.0]], "at 0 the slope is taken from the left")
-
-
-def test_predict_runs_each_network_with_its_own_weights_and_mask() -> None:
-    net = mlp(4, (3,), 2)
-    trees = [draw_parameters(key(seed), he_normal(net)) for seed in range(2)]
-    params = {path: np.stack([tree[path] for tree in trees]) for path in trees[0]}
-    masks = {"hidden_0": np.stack([MASK, ~MASK])}
-    x = random_bits(key(9), 20).reshape(5, 4) / 2**32
-    for array in (*params.values(), *masks.values(), x):
-        array.setflags(write=False)
-    logits = predict(net, params, {}, masks, x)
-    assert logits.shape == (2, 5, 2)
-    for r in range(2):
-        alone, _ = forward(net.layers, trees[r], {"hidden_0": masks["hidden_0"][r]}, x)
-        np.testing.assert_array_equal(logits[r], alone, f"network {r}")
-    np.testing.assert_array_equal(predict(net, params, {}, None, x)[1], forward(net.layers, trees[1], None, x)[0])
-
-
-def test_predict_takes_the_running_statistics_of_each_network() -> None:
-    trees = [draw_parameters(key(seed), he_normal(RESNET)) for seed in range(2)]
-    x = np.random.default_rng(0).normal(size=(3, *IMAGE))
-    moved = {path: value + 0.5 for path, value in initial_statistics(RESNET).items()}
-    statistics = {path: np.stack([value, moved[path]]) for path, value in initial_statistics(RESNET).items()}
-    params = {path: np.stack([tree[path] for tree in trees]) for path in trees[0]}
-    logits = predict(RESNET, params, statistics, None, x)
-    for r, running in enumerate((initial_statistics(RESNET), moved)):
-        np.testing.assert_array_equal(logits[r], forward(RESNET.layers, trees[r], None, x, running)[0])
-        alone = predict(RESNET, params, statistics, None, x[:1])
-        # One image less may be summed in another order: 1,000 roundings of the largest logit.
-        tolerance = 1000 * 2**-53 * abs(logits).max()
-        np.testing.assert_allclose(alone[r], logits[r, :1], rtol=0, atol=tolerance, err_msg="examples do not mix")
-
-
-def test_predict_shows_overflow_in_the_logits() -> None:
-    net = Network((Dense("logits", 2),), (1,))
-    params = {"logits/kernel": np.full((1, 1, 2), 1e300), "logits/bias": np.zeros((1, 2))}
-    assert np.isinf(predict(net, params, {}, None, np.array([[1e300]]))).all(), "no warning, an infinite logit"

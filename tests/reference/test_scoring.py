@@ -12,10 +12,10 @@ from weedout_core.errors import ConfigError
 from weedout_core.nn import BatchNorm, Dense, Mask, Relu
 from weedout_numpy.fitness import accuracy, negative_cross_entropy
 from weedout_numpy.initial import draw_parameters, he_normal, initial_statistics
-from weedout_numpy.masks import draw_masks, mask_plan, masks_from_keys
+from weedout_numpy.masks import draw_masks, mask_plan
 from weedout_numpy.network import forward
-from weedout_numpy.randomness import VALIDATION_BATCHES, fold_in, key, random_bits, split
-from weedout_numpy.scoring import score_population, validation_batch
+from weedout_numpy.randomness import key, split
+from weedout_numpy.scoring import masks_from_keys, score_population
 from weedout_numpy.shapes import mask_space
 
 NET = mlp(6, (8, 4), 3)
@@ -136,12 +136,16 @@ def test_running_statistics_are_taken_as_they_are_given() -> None:
         assert found[i] == negative_cross_entropy(logits, Y), f"candidate {i}"
 
 
-def test_a_validation_batch_is_the_examples_with_the_smallest_words() -> None:
-    words = random_bits(fold_in(fold_in(key(3), VALIDATION_BATCHES), 2), 50)
-    batch = validation_batch(key(3), 2, 50, 10)
-    np.testing.assert_array_equal(batch, np.sort(np.argsort(words)[:10]), "in order, without repeats")
-    assert not np.array_equal(batch, validation_batch(key(3), 1, 50, 10)), "each generation draws a fresh batch"
-    for size in (50, 60):
-        np.testing.assert_array_equal(
-            validation_batch(key(3), 2, 50, size), np.arange(50), "a small split is used whole"
-        )
+def test_a_candidate_does_not_depend_on_the_others() -> None:
+    plan = mask_plan({"a": (5,), "b": (2, 2)}, 0.5, "exact")
+    keys = split(key(5), 6)
+    keys.setflags(write=False)
+    masks = masks_from_keys(keys, plan)
+    assert {site: mask.shape for site, mask in masks.items()} == {"a": (6, 5), "b": (6, 2, 2)}
+    for site, mask in masks_from_keys(keys[[4, 2]], plan).items():
+        np.testing.assert_array_equal(mask, masks[site][[4, 2]], f"site {site} depends on the other candidates")
+
+
+def test_no_candidates_and_no_sites_are_fine() -> None:
+    assert masks_from_keys(split(key(0), 0), mask_plan({"a": (5,)}, 0.5, "exact"))["a"].shape == (0, 5)
+    assert masks_from_keys(split(key(0), 2), mask_plan({}, 0.5, "exact")) == {}
