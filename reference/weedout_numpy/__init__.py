@@ -21,8 +21,8 @@ functions of the files that follow it.
 13. ``training``    stochastic gradient descent on the winner               line 12, TrainAndUpdateWeights
 14. ``evaluation``  how often the trained network is right                  line 13
 
-The other files are not needed for Algorithm 1. They hold what the paper does not have, and what makes the reference one
-of the backends of ``weedout_core``, so that every other backend can be compared with it:
+Whoever reads for the paper can stop here. The other files hold what the paper does not have, and what makes the
+reference one of the backends of ``weedout_core``, so that every other backend can be compared with it:
 
 15. ``choices``     which configurations the loop follows
 16. ``crops``       images that are moved about while a network is trained

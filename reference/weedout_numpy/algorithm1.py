@@ -1,6 +1,7 @@
-"""Algorithm 1 of the paper, WEEDOUT (arXiv:2403.08265). Lay it beside the paper's: the numbers are its line numbers.
+"""Algorithm 1 of the paper, WEEDOUT (arXiv:2403.08265), line by line.
 
-The words that the loop needs, before the files that it calls by name:
+Lay :func:`weedout` beside the paper. A comment that begins with a number is the paper's line of that number; its lines
+3, 8 and 10 only close loops. The words:
 
 * The *parent* is the paper's 𝔑, the large, fully connected network, with its initial weights.
 * A *node* is one unit of a layer. A *mask* says of each node whether it is kept, and *sparsity* η is the fraction of

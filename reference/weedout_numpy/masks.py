@@ -1,15 +1,16 @@
-"""Masks: which nodes a candidate keeps. Paper, Algorithm 1, line 2, RandomSubNetwork(N, η).
+"""Masks: which nodes a candidate keeps. Paper, Algorithm 1, line 2, RandomSubNetwork(𝔑, η).
 
 "We induce sparsity … by randomly deactivating a number of nodes from each layer of the network" (section 3); the
 sparsity ratio η is the fraction of inactive nodes. A *site* is a place in the network where the outputs of a layer are
-multiplied by a mask. It has a name, and a mask of its own. Two ways to draw the mask of a site with n nodes:
+multiplied by a mask. It has a name, and a mask of its own. To draw the mask of a site with n nodes, each node gets a
+*word*, a random integer of 32 bits. Then there are two ways:
 
-* exact: remove a fixed number of nodes, η·n rounded, "a fixed portion of nodes … per each layer" (section 5);
-* Bernoulli: decide on each node alone, kept with probability 1 − η.
+* exact: remove a fixed number of nodes, η·n rounded, "a fixed portion of nodes … per each layer" (section 5). The nodes
+  with the smallest words stay;
+* Bernoulli: decide on each node alone. It stays with probability 1 − η, namely if its word is at most a bound.
 
-Each node gets a *word*, a random integer of 32 bits, and the nodes with the smallest words stay. Integers are compared
-with integers, so that no rounding of a float can change a mask. In both ways at least one node of a site stays, the one
-with the smallest word: without any, nothing would go through the network.
+Integers are compared with integers, so that no rounding of a float can change a mask. In both ways at least one node of
+a site stays, the one with the smallest word: without any, nothing would go through the network.
 """
 
 import math
@@ -58,9 +59,9 @@ def bernoulli_bound(sparsity: float) -> int:
 
 
 def keep_smallest(bits: UInt32[np.ndarray, " n"], k: int) -> Bool[np.ndarray, " n"]:
-    """Keep the k nodes with the smallest ``(word, index)``, 1 ≤ k ≤ n: sort, and take the first k.
+    """Keep the k nodes with the smallest words, 1 ≤ k ≤ n: sort, and take the first k.
 
-    A stable sort leaves equal words in the order of their indices. Since all words are equally likely, so are all
+    A stable sort leaves equal words in the order of their nodes. Since all words are equally likely, so are all
     sets of k nodes.
 
     Raises:

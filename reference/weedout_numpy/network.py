@@ -65,10 +65,11 @@ def forward(
     statistics: Parameters | None = None,
     groups: int = 1,
 ) -> tuple[Batch, Record]:
-    """Run layers on a batch.
+    """Run layers on a batch, each on the output of the one before it.
 
     Returns:
-        the output of the last, for a network the logits; and the record, a step for each layer, in order.
+        the output of the last, which for a network are the logits, a number for each class; and a record of what each
+        layer was given, for :func:`backward`.
     """
     record: list[Step] = []
     for layer in layers:

@@ -7,7 +7,7 @@ device. The cipher is Threefry-2x32 with 20 rounds (Salmon, Moraes, Dror, Shaw, 
 
 A *word* is an integer of 32 bits, and a key is two words, uint32 ``(2,)``. New keys descend from old ones by
 :func:`fold_in`, like a path of folders: the mask of a candidate at a site is drawn with the key
-seed / purpose / generation / candidate / site. Keys of different paths have nothing in common.
+seed / purpose / generation / candidate / site. Different paths give unrelated numbers.
 """
 
 import zlib
@@ -17,7 +17,7 @@ from jaxtyping import Float64, Int32, UInt32
 from scipy.special import erfinv  # pyright: ignore[reportMissingTypeStubs]
 
 Key = UInt32[np.ndarray, "2"]
-Keys = UInt32[np.ndarray, "m 2"]
+Keys = UInt32[np.ndarray, "m 2"]  # one for each of several candidates or networks
 
 # The first step of every path from the seed: what the numbers are for.
 WEIGHTS = 0
@@ -81,11 +81,6 @@ def fold_in(key: Key, number: int) -> Key:
     """The child of a key with this number, 0 ≤ number < 2^32: both output words for the counter ``(0, number)``."""
     counter = np.array([number], dtype=np.uint32)
     return np.concatenate(threefry2x32(key, np.zeros_like(counter), counter))
-
-
-def split(key: Key, n: int) -> UInt32[np.ndarray, "n 2"]:
-    """The first n children of a key: child i is ``fold_in(key, i)``."""
-    return np.array([fold_in(key, i) for i in range(n)], dtype=np.uint32).reshape(n, 2)
 
 
 def permutation(key: Key, n: int) -> Int32[np.ndarray, " n"]:

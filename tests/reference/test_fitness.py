@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 from scipy import special
 
+from weedout_core import Network
+from weedout_core.nn import Dense, Mask
 from weedout_numpy.fitness import (
     FITNESS,
     accuracy,
     count_correct,
     cross_entropy,
     cross_entropy_gradient,
+    fitness_of,
     log_softmax,
     negative_cross_entropy,
     predictions,
@@ -28,6 +31,24 @@ def test_log_softmax_is_scipys() -> None:
 
 def test_large_logits_do_not_overflow() -> None:
     assert cross_entropy(np.array([[1000.0, 0.0]]), np.array([1])) == 1000.0
+
+
+def test_a_network_is_measured_under_its_mask_without_any_training() -> None:
+    """The logits are x + (0, 1/2), where a removed node of x counts as 0."""
+    net = Network((Mask("in"), Dense("logits", 2)), (2,))
+    params = {"logits/kernel": np.eye(2), "logits/bias": np.array([0.0, 0.5])}
+    batch = np.array([[3.0, 7.0], [0.0, 1.0]]), np.array([1, 0])
+    for mask, logits in (([True, True], [[3, 7.5], [0, 1.5]]), ([True, False], [[3, 0.5], [0, 0.5]])):
+        for name, function in FITNESS.items():
+            found = fitness_of(net, params, {"in": np.array(mask)}, batch, name)
+            assert found == function(np.array(logits), batch[1]), f"{name} under {mask}"
+
+
+def test_a_network_that_overflows_has_no_fitness() -> None:
+    net = Network((Dense("logits", 2),), (1,))
+    params = {"logits/kernel": np.full((1, 2), 1e300), "logits/bias": np.zeros(2)}
+    batch = np.array([[1e300]]), np.array([0])
+    assert math.isnan(fitness_of(net, params, {}, batch, "accuracy")), "no warning and no error"
 
 
 def test_cross_entropy_by_hand() -> None:

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from weedout_core.backend import MaskPlan, SitePlan
 from weedout_core.errors import ConfigError
+from weedout_core.random import split
 from weedout_numpy.masks import bernoulli_bound, count_kept, draw_mask, draw_masks, keep_smallest, mask_plan
-from weedout_numpy.randomness import fold_in, key, path_code, random_bits, split
+from weedout_numpy.randomness import fold_in, key, path_code, random_bits
 
 
 @pytest.mark.parametrize(

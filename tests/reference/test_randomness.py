@@ -14,7 +14,6 @@ from weedout_numpy.randomness import (
     permutation,
     random_bits,
     rotate_left,
-    split,
     standard_normal,
     threefry2x32,
 )
@@ -63,11 +62,6 @@ def test_a_word_does_not_depend_on_how_many_are_drawn_with_it() -> None:
 def test_a_child_key_is_both_output_words_of_its_number() -> None:
     x0, x1 = threefry2x32(key(3), words(0), words(0xFFFFFFFF))
     np.testing.assert_array_equal(fold_in(key(3), 0xFFFFFFFF), words(int(x0[0]), int(x1[0])))
-
-
-def test_split_gives_the_first_children() -> None:
-    np.testing.assert_array_equal(split(key(3), 4), [fold_in(key(3), i) for i in range(4)])
-    assert split(key(3), 0).shape == (0, 2), "no children can be asked for"
 
 
 def test_a_path_is_known_by_its_crc32() -> None:
@@ -122,5 +116,5 @@ def test_a_word_of_zeros_gives_a_finite_normal(monkeypatch: pytest.MonkeyPatch) 
 def test_a_read_only_key_is_enough_and_stays_as_it_is() -> None:
     root = key(6)
     root.setflags(write=False)
-    for draw in (random_bits, split, permutation, standard_normal, fold_in):
+    for draw in (random_bits, permutation, standard_normal, fold_in):
         np.testing.assert_array_equal(draw(root, 5), draw(root, 5), f"{draw.__name__} must be a pure function")

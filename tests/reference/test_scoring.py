@@ -10,11 +10,12 @@ from weedout_core import Network, mlp
 from weedout_core.backend import Population, ScoredBatch, Scoring
 from weedout_core.errors import ConfigError
 from weedout_core.nn import BatchNorm, Dense, Mask, Relu
+from weedout_core.random import split
 from weedout_numpy.fitness import accuracy, negative_cross_entropy
 from weedout_numpy.initial import draw_parameters, he_normal, initial_statistics
 from weedout_numpy.masks import draw_masks, mask_plan
 from weedout_numpy.network import forward
-from weedout_numpy.randomness import key, split
+from weedout_numpy.randomness import key
 from weedout_numpy.scoring import masks_from_keys, score_population
 from weedout_numpy.shapes import mask_space
 
@@ -125,6 +126,11 @@ def test_the_statistics_of_the_batch_are_those_of_the_batch() -> None:
     ways: list[dict[str, Any]] = [{}, {"statistics": initial_statistics(NORMED)}, {"calibration": CALIBRATION}]
     by_three_ways = [normed(population, **norm) for norm in ways]
     assert len({scores.tobytes() for scores in by_three_ways}) == 3, "the three meanings differ"
+
+
+def test_a_calibration_that_overflows_leaves_no_fitness() -> None:
+    population = Population(5, NORMED_PLAN, MASK_KEYS, None, None)
+    assert np.isnan(normed(population, calibration=np.full((3, 6), 1e300))).all(), "no warning and no error"
 
 
 def test_running_statistics_are_taken_as_they_are_given() -> None:
