@@ -27,7 +27,10 @@ def moments(x: Batch) -> tuple[Channels, Channels]:
 
 
 def deviation(mean: Channels, variance: Channels, epsilon: float) -> Channels:
-    """√(σ² + ε); NaN where σ² is no variance or μ is not finite: divided by √∞ all is 0, and looks like a number."""
+    """√(σ² + ε), and NaN where σ² is negative or μ or σ² is not finite.
+
+    A quotient by √∞ would be 0, which looks like any other number and hides that something overflowed.
+    """
     sound = (variance >= 0) & np.isfinite(variance) & np.isfinite(mean)
     return np.sqrt(np.where(sound, variance, np.nan) + epsilon)
 
@@ -45,7 +48,7 @@ def batch_norm(x: Batch, scale: Channels, bias: Channels, epsilon: float, groups
 def batch_norm_gradient(
     x: Batch, scale: Channels, epsilon: float, groups: int, gradient: Batch
 ) -> tuple[Batch, Channels, Channels]:
-    """∂L/∂x, ∂L/∂γ and ∂L/∂β of :func:`batch_norm`: the groups do not know of each other, but share γ and β."""
+    """∂L/∂x, ∂L/∂γ and ∂L/∂β of :func:`batch_norm`: each group has its own statistics, and all share γ and β."""
     x_gradients: list[np.ndarray] = []
     scale_gradient, bias_gradient = np.zeros(scale.shape), np.zeros(scale.shape)
     for group, group_gradient in zip(np.split(x, groups), np.split(gradient, groups), strict=True):
@@ -59,7 +62,7 @@ def batch_norm_gradient(
 def group_norm_gradient(x: Batch, scale: Channels, epsilon: float, gradient: Batch) -> tuple[Batch, Channels, Channels]:
     """∂L/∂x, ∂L/∂γ and ∂L/∂β of one group (the six equations of section 3 there).
 
-    x reaches the loss on three ways: through its own x̂, through σ² and through μ. The last two carry what an example
+    x reaches the loss in three ways: through its own x̂, through σ² and through μ. The last two carry what an example
     does to all other examples of its group.
     """
     over = tuple(range(x.ndim - 1))

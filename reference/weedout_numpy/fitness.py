@@ -64,7 +64,10 @@ def cross_entropy_gradient(logits: Logits, labels: Labels) -> Logits:
 
 
 def predictions(logits: Float[np.ndarray, "*batch examples classes"]) -> Int32[np.ndarray, "*batch examples"]:
-    """The class with the largest logit, the lowest of equals. A row with a NaN has none: the number of classes."""
+    """The class with the largest logit, the lowest of equals.
+
+    A row with a NaN has no class. It gets the number of classes, which is no label.
+    """
     predicted: np.ndarray = logits.argmax(axis=-1)
     return np.where(np.isnan(logits).any(axis=-1), logits.shape[-1], predicted).astype(np.int32)
 

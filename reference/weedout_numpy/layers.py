@@ -88,7 +88,10 @@ def relu_gradient(x: Batch, gradient: Batch) -> Batch:
 
 
 def max_pool(x: Images, window: int) -> Images:
-    """y[i, j] = max_{p,q} x[w·i + p, w·j + q], channel by channel: the largest in windows side by side; NaN is."""
+    """y[i, j] = max_{p,q} x[w·i + p, w·j + q], channel by channel: the largest in each of the windows side by side.
+
+    The paper's Wide ResNets have no such layer; VGG networks do. A window with a NaN gives NaN.
+    """
     y = x[:, ::window, ::window]
     for _, _, rows, columns in window_positions(window, window, y):
         y = np.maximum(y, x[:, rows, columns])
@@ -119,7 +122,7 @@ def global_average_pool_gradient(x: Images, gradient: Flat) -> Images:
 
 
 def apply_mask(x: Batch, mask: Bool[np.ndarray, "..."], rescale: bool) -> Batch:
-    """x ⊙ M (paper, section 3: "a Hadamard product"): what a kept node says, and 0 for a removed one.
+    """x ⊙ M (paper, section 3: "a Hadamard product"): the output of a kept node as it is, and 0 for a removed one.
 
     A mask of the channels, ``(channels,)``, is the same at every pixel. A removed node is absent, so 0 is chosen and
     not multiplied in: 0 · ∞ would be NaN. With ``rescale`` the result is divided by the fraction kept, as is usual with
