@@ -169,6 +169,11 @@ def test_the_same_seed_gives_the_same_result_and_another_seed_another() -> None:
     assert fitness_of(once) != fitness_of(other)
 
 
+def test_a_choice_that_the_loop_does_not_make_is_refused() -> None:
+    with pytest.raises(wc.errors.ConfigError, match=r"spells out patience=None only; got 2"):
+        run(wc.SearchConfig(population=2, patience=2))
+
+
 def test_a_generation_without_a_finite_fitness_is_an_error() -> None:
     huge = np.full((5, 64), 1e308), np.zeros(5, dtype=np.int32)
     with pytest.raises(wc.errors.SearchError, match="no candidate of generation 0 has a finite fitness"):

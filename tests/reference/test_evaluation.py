@@ -3,7 +3,7 @@
 import numpy as np
 
 from weedout_core import Network, wide_resnet
-from weedout_core.nn import Dense, Mask
+from weedout_core.nn import Dense, GlobalAveragePool, Mask
 from weedout_numpy.evaluation import evaluate, trained_logits
 from weedout_numpy.initial import draw_parameters, he_normal, initial_statistics
 from weedout_numpy.network import forward
@@ -22,9 +22,11 @@ def test_accuracy_by_hand() -> None:
 
 
 def test_inputs_are_taken_in_float64() -> None:
-    """In float32, 2^24 + 0.5 would be 2^24, and the first class would win."""
-    x = np.array([[2**24, 2**24]], dtype=np.float32)
-    assert evaluate(NET, PARAMS, {}, {"in": np.array([True, True])}, (x, np.array([1]))) == 1
+    """The mean of 2^24 and 1 is 8388608.5. In float32 it would be 8388608, and the second class would win."""
+    net = Network((GlobalAveragePool(), Dense("logits", 2)), (1, 2, 1))
+    params = {"logits/kernel": np.array([[1.0, 0.0]]), "logits/bias": np.array([0.0, 8388608.25])}
+    x = np.array([2**24, 1], dtype=np.float32).reshape(1, 1, 2, 1)
+    assert evaluate(net, params, {}, {}, (x, np.array([0]))) == 1
 
 
 def test_the_statistics_are_those_of_training_so_that_examples_do_not_mix() -> None:

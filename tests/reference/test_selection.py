@@ -38,5 +38,6 @@ def test_the_fittest_candidate_is_one_that_has_been_measured() -> None:
 
 
 def test_a_population_without_a_finite_fitness_is_an_error() -> None:
+    elite = Candidate(Origin(2, 7), {}, {}, math.nan)  # from an earlier generation, and measured again
     with pytest.raises(SearchError, match=r"no candidate of generation 4 has a finite fitness\. Check inputs and"):
-        fittest(population(math.nan, math.inf))
+        fittest([elite, *population(math.nan, math.inf)])

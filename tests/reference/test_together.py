@@ -54,6 +54,17 @@ def test_networks_trained_together_are_trained_as_if_alone() -> None:
         np.testing.assert_array_equal(np.asarray(state.params[path])[1:], np.asarray(alone.params[path]), path)
 
 
+def test_an_epoch_takes_the_rates_of_its_place_in_training() -> None:
+    """Of two epochs the second has a millionth of the rate: from the same weights it goes a millionth as far."""
+    config = TrainConfig(epochs=2, schedule="step", step_epochs=(1,), step_factor=1e-6, momentum=0.0, nesterov=False)
+    plan, before = PLAN._replace(config=config), train_init(NET, PLAN, KEYS, PARAMS, {})
+    moved: list[float] = []
+    for epoch in range(2):
+        after, _ = train_epoch(NET, plan, before._replace(epoch=epoch), MASKS, X, Y, Batches(ORDER, None))
+        moved.append(abs(after.params["dense_0/kernel"] - PARAMS["dense_0/kernel"]).max())
+    assert 0 < moved[1] < moved[0] / 1000
+
+
 def test_an_epoch_is_a_pure_function_of_its_state() -> None:
     before = train_init(NET, PLAN, KEYS, PARAMS, {})
     once, first = train_epoch(NET, PLAN, before, MASKS, X, Y, Batches(ORDER, None))
