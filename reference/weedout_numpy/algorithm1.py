@@ -60,7 +60,7 @@ def weedout(
     train_config: TrainConfig,
     seed: int,
 ) -> Result:
-    """Find a sparse sub-network by Random Search, and train it.
+    """Find a sparse sub-network by Random Search, and train it. Data are taken as they come: the core checks them.
 
     Args:
         net: the layers of the parent, in order. Its weights are drawn here.

@@ -1,5 +1,7 @@
 """Examples and labels are checked before any work starts."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 
@@ -102,6 +104,22 @@ def test_inputs_that_are_the_same_in_float32_are_taken(value: np.ndarray) -> Non
     x = with_last(value)
     taken = checked_inputs(NET, x)
     np.testing.assert_array_equal(taken.astype(np.longdouble), x.astype(np.longdouble))
+
+
+@pytest.mark.parametrize("kind", ["blurred", "sharp", "constant", "few", "float32"])
+def test_inputs_whose_differences_float32_rounds_away_are_warned_of(kind: str) -> None:
+    """Such as times in seconds: in float32 those of two minutes are one number."""
+    seconds = 1.7e9 + 20 * np.random.default_rng(0).normal(size=(20, 3))
+    x = {
+        "blurred": seconds,
+        "sharp": seconds - 1.7e9,
+        "constant": np.full((20, 3), 1.7e9),
+        "few": seconds[:7],
+        "float32": seconds.astype(np.float32),
+    }[kind]
+    warned = pytest.warns(wc.WeedoutWarning, match=r"inputs differ by too little for float32: at \(0,\) of an example")
+    with warned if kind == "blurred" else nullcontext():
+        assert checked_examples(NET, (x, np.arange(len(x)) % 2)).x.dtype == x.dtype
 
 
 def test_inputs_of_zeros_are_taken() -> None:

@@ -29,7 +29,6 @@ RUN_BY = {
     "WEEDOUT_REQUIRE=numpy,jax,torch,torch_xla .venv/bin/pytest -n 2 --dist worksteal": (
         "test_ci.py::test_the_readme_has_the_block"
     ),
-    ".venv/bin/python examples/verdict.py": "test_examples.py::test_the_search_is_judged_over_five_seeds",
     "weedout plan --dataset cifar10": "test_readme.py::test_the_papers_own_task_is_planned",
     "weedout paper --dataset cifar10": "test_readme.py::test_a_wide_resnet_learns_a_subset_of_cifar",
     "weedout conform toy": "../conformance/test_toy_backend.py::test_the_toy_backend_passes",

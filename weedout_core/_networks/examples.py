@@ -1,5 +1,6 @@
 """Examples and labels, checked once before any work starts."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
@@ -10,7 +11,7 @@ from weedout_core._guard.hosted import hosted
 from weedout_core._guard.kinds import Kind
 from weedout_core._guard.shown import shown
 from weedout_core._networks.network import Network
-from weedout_core.errors import DataError
+from weedout_core.errors import DataError, WeedoutWarning
 
 _NUMBERS = Kind("an array of numbers", lambda _, value: hosted(value), DataError)
 
@@ -67,6 +68,26 @@ def _in_float32(x: np.ndarray) -> np.ndarray:
     return narrow
 
 
+def _warn_where_blurred(x: np.ndarray) -> None:
+    """Warn of inputs whose differences float32 rounds away, by a thousandth of them and more."""
+    if len(x) < _FEW or x.dtype.kind != "f" or x.itemsize <= np.dtype(np.float32).itemsize:
+        return
+    low, high = x.min(axis=0), x.max(axis=0)
+    # Float32 rounds by up to 2⁻²⁴ of a number, which is 2⁻¹⁰ of these differences.
+    blurred = (low < high) & (high - low < 2.0**-14 * np.maximum(np.abs(low), np.abs(high)))
+    if blurred.any():
+        where = tuple(int(axis) for axis in np.argwhere(blurred)[0])
+        warnings.warn(
+            f"inputs differ by too little for float32: at {where} of an example they lie between {low[where]:.17g} and "
+            f"{high[where]:.17g}. Subtract the mean, and scale to variance 1.",
+            WeedoutWarning,
+            stacklevel=2,
+        )
+
+
+_FEW = 8  # of fewer examples, two may be close by chance
+
+
 def _first(bad: np.ndarray) -> int:
     """The first example with a value that is bad: bool ``(examples, ...)``."""
     return int(np.flatnonzero(bad.reshape(len(bad), -1).any(axis=1))[0])
@@ -82,6 +103,8 @@ def checked_examples(net: Network, data: Any) -> Examples:
     Args:
         net: the network.
         data: a pair ``(x, y)`` of arrays.
+    Warns:
+        WeedoutWarning: inputs differ by so little that float32 rounds their differences away.
     """
     pair = cast(Sequence[Any], data) if isinstance(data, tuple | list) else ()
     if len(pair) != 2:
@@ -91,4 +114,5 @@ def checked_examples(net: Network, data: Any) -> Examples:
         raise DataError(f"labels must be integers of shape ({len(x)},), one an example; got {y.dtype} {y.shape}.")
     if y.min() < 0 or y.max() >= net.classes:
         raise DataError(f"labels must be in [0, {net.classes}); got values from {y.min()} to {y.max()}.")
+    _warn_where_blurred(x)
     return Examples(x, y.astype(np.int32))

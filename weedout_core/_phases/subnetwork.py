@@ -106,6 +106,9 @@ class Subnetwork:
     def compact(self) -> "Subnetwork":
         """The smaller network that computes the same; this one where nothing can be removed.
 
+        Of masks that follow each other the later ones stay masks: how many nodes all of them keep is not in their
+        counts.
+
         Raises:
             ConfigError: a site keeps no node.
         """
