@@ -41,6 +41,20 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 
 
+#: Backends each of whose programs takes XLA a second to compile.
+COMPILED = frozenset({"jax", "torch_xla"})
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test of a backend that compiles is slow, unless it is marked quick."""
+    for item in items:
+        given = getattr(getattr(item, "callspec", None), "params", {}).values()
+        compiles = any(isinstance(value, str) and value in COMPILED for value in given)
+        if compiles and item.get_closest_marker("quick") is None:
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture
 def unchecked() -> Iterator[None]:
     """For tests that hand in what only users without a type checker hand in: annotations are not checked."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-TOOLS = "ruff pyright lint-imports"
+TOOLS = "pytest ruff pyright lint-imports"
 PASSING = f"""\
 mkdir -p .venv/bin
 for tool in {TOOLS}; do printf '#!/bin/sh\\necho "$(basename "$0") $*" >> steps\\n' > .venv/bin/$tool; done
@@ -31,10 +31,11 @@ def run(folder: Path, command: str | None, ci: str | None = None) -> subprocess.
     )
 
 
-def test_it_runs_the_readmes_command_then_every_check(tmp_path: Path) -> None:
+def test_it_runs_the_readmes_command_then_the_rest_and_every_check(tmp_path: Path) -> None:
     done = run(tmp_path, PASSING)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "steps").read_text().splitlines() == [
+        "pytest -m slow -n 2 --dist worksteal",
         "ruff format --check",
         "ruff check",
         "pyright ",
@@ -86,4 +87,4 @@ def test_the_readme_has_the_block_and_it_runs_pytest() -> None:
     assert text.count("\n<!-- test-command -->\n```bash\n") == 1
     block = text.split("\n<!-- test-command -->\n```bash\n")[1].split("```")[0]
     assert 'pip install -e ".[test]"' in block
-    assert "pytest" in block.splitlines()[-1], "the command ends with the tests"
+    assert 'pytest -m "not slow" ' in block.splitlines()[-1], "the command ends with the tests that .ci/run leaves out"

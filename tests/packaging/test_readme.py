@@ -26,7 +26,7 @@ RUN_BY = {
         "test_readme.py::test_the_first_command_writes_the_papers_experiment"
     ),
     'python3 -m venv .venv && .venv/bin/pip install -e ".[test]"': "test_ci.py::test_the_readme_has_the_block",
-    "WEEDOUT_REQUIRE=numpy,jax,torch,torch_xla .venv/bin/pytest -n 2 --dist worksteal": (
+    'WEEDOUT_REQUIRE=numpy,jax,torch,torch_xla .venv/bin/pytest -m "not slow" -n 2 --dist worksteal': (
         "test_ci.py::test_the_readme_has_the_block"
     ),
     "weedout plan --dataset cifar10": "test_readme.py::test_the_papers_own_task_is_planned",
