@@ -71,7 +71,8 @@ def costs(net: Network, masks: KeptOrMasks | None = None) -> Costs:
     Args:
         net: the parent.
         masks: {site: bool array} of one candidate, or {site: nodes kept} where a site has one axis; None, or a site
-            that is not named, keeps every node.
+            that is not named, keeps every node. Of a number the first nodes are kept: where sites meet in a sum, masks
+            that keep other nodes than each other leave more.
     Raises:
         ConfigError, MaskError: it is no network, a site is not the network's, or a mask does not fit it.
     """
