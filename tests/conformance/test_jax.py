@@ -1,7 +1,6 @@
 """What only the JAX backend promises: the user's settings, recompilation, devices, a TPU that is not here."""
 
 import os
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 
 import weedout_core as wc
+from tests.processes import run_python
 
 jax = pytest.importorskip("jax", reason="JAX is not installed: pip install 'weedout-core[jax]'")
 optax = pytest.importorskip("optax", reason="optax is not installed: pip install 'weedout-core[jax]'")
@@ -34,17 +34,8 @@ def untrained(net: wc.Network = NET) -> wc.Subnetwork:
 
 
 def in_a_process(program: str, **environment: str) -> str:
-    """Run a program with its own settings of JAX, and return what it printed."""
-    path = os.pathsep.join(str(ROOT / folder) for folder in (".", "reference", "backends"))
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env=os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": path} | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
+    """What a program prints that has its own settings of JAX."""
+    return run_python("-c", program, environment=environment)
 
 
 def test_words_are_those_of_jax_random() -> None:

@@ -1,7 +1,5 @@
 """What only the PyTorch backends promise: compilation on XLA, devices, the user's optimizers and settings."""
 
-import os
-import subprocess
 import sys
 from dataclasses import replace
 from itertools import product
@@ -12,6 +10,7 @@ import numpy as np
 import pytest
 
 import weedout_core as wc
+from tests.processes import run_python
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'weedout-core[torch]'")
 
@@ -289,16 +288,7 @@ print(shared.devices)
 def run_alone(script: str, **environment: str) -> str:
     """What a script prints in a process of its own."""
     pytest.importorskip("torch_xla", reason="PyTorch/XLA is not installed: pip install 'weedout-core[torch-xla]'")
-    path = os.pathsep.join(str(ROOT / folder) for folder in (".", "reference", "backends"))
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        env=os.environ | {"PJRT_DEVICE": "CPU", "PYTHONPATH": path} | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
+    return run_python("-c", script, environment=environment)
 
 
 def test_eight_xla_devices_share_a_population() -> None:

@@ -1,28 +1,14 @@
 """The examples run, are short, and show what they are for."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.processes import run_python
+
 ROOT = Path(__file__).parents[2]
 EXAMPLES = {path.stem: path for path in (ROOT / "examples").glob("*.py")}
-
-
-def run(example: str) -> str:
-    path = os.pathsep.join(str(ROOT / part) for part in (".", "reference", "backends"))
-    done = subprocess.run(
-        [sys.executable, str(EXAMPLES[example])],
-        env=os.environ | {"PYTHONPATH": path, "JAX_PLATFORMS": "cpu"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
@@ -38,7 +24,7 @@ def test_every_example_is_run_here() -> None:
 
 def test_the_search_is_judged_over_five_seeds() -> None:
     pytest.importorskip("jax")
-    printed = run("verdict")
+    printed = run_python(str(EXAMPLES["verdict"]))
     rows = re.findall(r"^ +(\d) +([\d.]+)% +([\d.]+)% +([+-][\d.]+) points$", printed, re.MULTILINE)
     assert [row[0] for row in rows] == list("01234"), printed
     assert all(min(float(row[1]), float(row[2])) > 80 for row in rows), "both arms learn digits"
@@ -47,7 +33,11 @@ def test_the_search_is_judged_over_five_seeds() -> None:
 
 def test_a_search_of_ones_own_finds_fitter_masks_and_no_better_networks() -> None:
     pytest.importorskip("jax")
-    rows = re.findall(r"^(\w[\w ]+\w) +validation loss .*? ([\d.]+), .* ([\d.]+)%$", run("own_search"), re.MULTILINE)
+    rows = re.findall(
+        r"^(\w[\w ]+\w) +validation loss .*? ([\d.]+), .* ([\d.]+)%$",
+        run_python(str(EXAMPLES["own_search"])),
+        re.MULTILINE,
+    )
     loss = {name: float(before) for name, before, _ in rows}
     assert list(loss) == ["hill climbing", "Random Search", "no search"]
     assert loss["hill climbing"] < loss["Random Search"] < loss["no search"], loss
@@ -57,7 +47,7 @@ def test_a_search_of_ones_own_finds_fitter_masks_and_no_better_networks() -> Non
 
 
 def test_one_seed_gives_the_same_masks_in_every_backend() -> None:
-    printed = run("one_seed")
+    printed = run_python(str(EXAMPLES["one_seed"]))
     digests = dict(re.findall(r"^  (\w+) +([0-9a-f]{40})$", printed, re.MULTILINE))
     assert "numpy" in digests, printed
     assert len(set(digests.values())) == 1, printed

@@ -2,15 +2,13 @@
 
 import inspect
 import json
-import os
 import statistics
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import weedout_core as wc
+from tests.processes import run_python
 
 ROOT = Path(__file__).parents[2]
 #: What importing the core must not import, although all of it may be installed.
@@ -30,17 +28,7 @@ HEAVY += [
 
 
 def python(code: str) -> str:
-    """What a fresh interpreter prints, with this tree on its path and none of the tests' hooks."""
-    path = os.pathsep.join(str(folder) for folder in (ROOT, ROOT / "reference", ROOT / "backends"))
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return run_python("-c", code)
 
 
 #: The library and its namespaces.

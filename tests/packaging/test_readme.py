@@ -4,12 +4,12 @@ import csv
 import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
+from tests.processes import run_python
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("WEEDOUT_DATA_DIR", ROOT.parent / "shared" / "data"))
@@ -61,20 +61,6 @@ def snippets(text: str) -> list[Snippet]:
 SNIPPETS = {f"{page}:{number}": one for page, text in PAGES.items() for number, one in enumerate(snippets(text))}
 
 
-def run(arguments: list[str], folder: Path) -> str:
-    path = os.pathsep.join(str(ROOT / part) for part in (".", "reference", "backends"))
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": path, "JAX_PLATFORMS": "cpu"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
-
-
 def agrees(shown: str, printed: str) -> bool:
     """Whether the same is printed: numbers with a decimal point within 2 %, everything else to the letter.
 
@@ -88,7 +74,7 @@ def agrees(shown: str, printed: str) -> bool:
 
 @pytest.mark.parametrize("snippet", SNIPPETS.values(), ids=SNIPPETS)
 def test_snippets_run_and_print_what_the_page_shows(snippet: Snippet, tmp_path: Path) -> None:
-    printed = run(["-c", snippet.code], tmp_path)
+    printed = run_python("-c", snippet.code, folder=tmp_path)
     assert printed, "a snippet should show something"
     if snippet.printed is not None:
         assert agrees(snippet.printed, printed), f"the page shows\n{snippet.printed}but it prints\n{printed}"
@@ -126,7 +112,7 @@ def test_every_command_on_the_pages_is_run_by_a_test() -> None:
 def test_the_first_command_writes_the_papers_experiment(tmp_path: Path) -> None:
     command = shlex.split(blocks("bash")[0].strip())
     assert command[-2:] == [".venv/bin/weedout", "paper"], f"the first command ends in {command[-2:]}"
-    printed = run(["-m", "weedout_core", "paper"], tmp_path)
+    printed = run_python("-m", "weedout_core", "paper", folder=tmp_path)
     (folder,) = (tmp_path / "runs").iterdir()
     with (folder / "results.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -141,7 +127,8 @@ def test_the_first_command_writes_the_papers_experiment(tmp_path: Path) -> None:
 def test_every_option_they_mention_exists(tmp_path: Path) -> None:
     text = "\n".join(PAGES.values())
     helped = {
-        command: run(["-m", "weedout_core", command, "--help"], tmp_path) for command in ("paper", "plan", "conform")
+        command: run_python("-m", "weedout_core", command, "--help", folder=tmp_path)
+        for command in ("paper", "plan", "conform")
     }
     for command, shown in helped.items():
         mentioned = re.findall(rf"weedout {command} [^`\n]*?(--[^`\n]*)", text)
@@ -150,13 +137,15 @@ def test_every_option_they_mention_exists(tmp_path: Path) -> None:
             assert option in shown, f"the pages mention {option} of weedout {command}"
     for option in set(re.findall(r"`(--[a-z][\w-]+)", text)) - OTHER_OPTIONS:
         assert option in "".join(helped.values()), f"the pages mention {option}"
-    assert "numpy" in run(["-m", "weedout_core", "doctor"], tmp_path)
+    assert "numpy" in run_python("-m", "weedout_core", "doctor", folder=tmp_path)
 
 
 @pytest.mark.skipif(not (DATA / "mnist").is_dir(), reason=f"MNIST is not at {DATA}: set WEEDOUT_DATA_DIR")
 def test_mnist_is_read_from_its_folder(tmp_path: Path) -> None:
     small = "--sparsity 0.8 --repeats 1 --population 2 --generations 1 --epochs 1 --hidden 32"
-    run(["-m", "weedout_core", "paper", "--dataset", "mnist", "--data-dir", str(DATA), *small.split()], tmp_path)
+    run_python(
+        "-m", "weedout_core", "paper", "--dataset", "mnist", "--data-dir", str(DATA), *small.split(), folder=tmp_path
+    )
 
 
 def wide_resnet_command(command: str) -> list[str]:
@@ -171,7 +160,9 @@ def wide_resnet_command(command: str) -> list[str]:
 def test_a_wide_resnet_learns_a_subset_of_cifar(tmp_path: Path) -> None:
     """The command shown, for fewer examples and epochs, which come later and win."""
     less = "--train-examples 512 --test-examples 256 --population 4 --epochs 3"
-    run(["-m", "weedout_core", *wide_resnet_command("paper"), "--data-dir", str(DATA), *less.split()], tmp_path)
+    run_python(
+        "-m", "weedout_core", *wide_resnet_command("paper"), "--data-dir", str(DATA), *less.split(), folder=tmp_path
+    )
     (folder,) = (tmp_path / "runs").iterdir()
     with (folder / "results.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -187,7 +178,7 @@ def test_a_wide_resnet_learns_a_subset_of_cifar(tmp_path: Path) -> None:
 def test_the_papers_own_task_is_planned(tmp_path: Path) -> None:
     """The command shown, for a narrow network of one preset with it."""
     here = ["--data-dir", str(DATA), "--network", "wrn-10-2"]
-    printed = run(["-m", "weedout_core", *wide_resnet_command("plan"), *here], tmp_path)
+    printed = run_python("-m", "weedout_core", *wide_resnet_command("plan"), *here, folder=tmp_path)
     for said in ("wrn-10-2 on cifar10", "45,000 training, 5,000 validation and 10,000 test", "1,024 examples each"):
         assert said in printed, said
 

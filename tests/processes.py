@@ -1,0 +1,25 @@
+"""Processes of Python's own, with this tree on their path and none of the tests' hooks."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def run_python(*arguments: str, folder: Path = ROOT, environment: Mapping[str, str] | None = None) -> str:
+    """What Python prints when it is run with these arguments; it must succeed."""
+    path = os.pathsep.join(str(ROOT / part) for part in (".", "reference", "backends"))
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env={**os.environ, "JAX_PLATFORMS": "cpu", "PJRT_DEVICE": "CPU", "PYTHONPATH": path, **(environment or {})},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
