@@ -97,8 +97,12 @@ def test_only_timings_tell_two_runs_apart(weedout: Weedout, small: list[str], tm
     one, two = contents(tmp_path / "one"), contents(tmp_path / "two")
     different = {name for name in one if one[name] != two[name]}
     assert one.keys() == two.keys()
-    assert {Path(name).name for name in different} <= {"timings.csv", "config.json"}
+    assert {Path(name).name for name in different} <= {"timings.csv", "manifest.json", "config.json"}
     assert one["config.json"].replace(b"--out one", b"--out two") == two["config.json"]
+    for name in (name for name in one if name.endswith("manifest.json")):
+        mine, theirs = json.loads(one[name]), json.loads(two[name])
+        del mine["sha256"]["timings.csv"], theirs["sha256"]["timings.csv"]
+        assert mine == theirs, "a manifest differs in the checksum of the clock times alone"
 
 
 def test_a_finished_run_is_shown_again_and_not_computed(
@@ -342,20 +346,106 @@ def test_a_folder_where_a_process_died_at_once_is_taken(weedout: Weedout, small:
     assert weedout(*small, "--out", "run") == 0
 
 
-def test_a_damaged_group_is_named(
+RESULTS = "results.csv"
+GROUP_FILES = {
+    *(RESULTS, "curves.csv", "search.csv", "timings.csv"),
+    *("masks.safetensors", "parameters.safetensors", "manifest.json"),
+}
+DAMAGES: list[tuple[str, Callable[[bytes], bytes | None]]] = [
+    *((name, lambda content: content[:50]) for name in sorted(GROUP_FILES)),
+    ("manifest.json", lambda content: None),
+    (RESULTS, lambda content: None),
+    (RESULTS, lambda content: b""),
+    (RESULTS, lambda content: content + b"\xff"),
+    (RESULTS, lambda content: content.replace(b"0.5", b"0.6")),
+    (RESULTS, lambda content: b"".join(content.splitlines(keepends=True)[:-1])),
+    (RESULTS, lambda content: content.replace(b"\n", b"\r\n")),
+]
+
+
+def test_a_damaged_group_is_refused_by_the_name_of_its_file(
     weedout: Weedout, small: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    weedout(*small, "--out", "run")
-    capfd.readouterr()
-    table = tmp_path / "run" / "groups" / "sparsity-0.5" / "results.csv"
-    whole = table.read_text()
-    for text, said in ((whole[:-20], "holds a row that cannot be read"), ("a,b\n", "must have the columns")):
-        table.write_text(text)
-        assert weedout(*small, "--out", "run") == 2
-        assert said in capfd.readouterr().err
-    table.unlink()
+    run = [*small, "--out", "run", "--save-parameters"]
+    assert weedout(*run) == 0
+    whole = contents(tmp_path / "run")
+    shown = Path("run", "groups", "sparsity-0.5")
+    group = tmp_path / shown
+    assert {path.name for path in group.iterdir()} == GROUP_FILES
+    for name, damage in DAMAGES:
+        before = (group / name).read_bytes()
+        after = damage(before)
+        (group / name).unlink() if after is None else (group / name).write_bytes(after)
+        said = refused(weedout, capfd, tmp_path / "run", *run)
+        assert str(shown / name) in said
+        assert said.endswith(f"Remove the folder {shown}, and the same command computes that sparsity again.\n")
+        (group / name).write_bytes(before)
+    shutil.rmtree(group)
+    assert weedout(*run) == 0, "the remedy is one"
+    again = contents(tmp_path / "run")
+    assert {Path(name).name for name in whole if again[name] != whole[name]} <= {"timings.csv", "manifest.json"}
+
+
+def test_a_damaged_group_is_refused_before_the_others_are_computed(
+    weedout: Weedout,
+    small: list[str],
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert weedout(*small, "--out", "run") == 0
+    groups = tmp_path / "run" / "groups"
+    shutil.rmtree(groups / "sparsity-0.5")
+    (groups / "sparsity-0.0" / RESULTS).write_bytes(b"")
+    monkeypatch.setattr("weedout_core.lab.commands.paper.run_group", lambda *_: pytest.fail("it began"))
+    assert f"sparsity-0.0/{RESULTS} is damaged" in refused(weedout, capfd, tmp_path / "run", *small, "--out", "run")
+
+
+def test_what_is_damaged_while_a_run_works_is_not_assembled(
+    weedout: Weedout,
+    small: list[str],
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compute = run_group
+
+    def damaging(config: ExperimentConfig, decided: Decided, sparsity: float, *rest: Any) -> GroupResult:
+        if sparsity == 0.5:
+            (tmp_path / "run" / "groups" / "sparsity-0.0" / "masks.safetensors").write_bytes(b"")
+        return compute(config, decided, sparsity, *rest)
+
+    monkeypatch.setattr("weedout_core.lab.commands.paper.run_group", damaging)
     assert weedout(*small, "--out", "run") == 2
-    assert "sparsity-0.5/results.csv cannot be read" in capfd.readouterr().err
+    assert "sparsity-0.0/masks.safetensors is damaged" in capfd.readouterr().err
+    assert (tmp_path / "run" / "masks" / "sparsity-0.0.safetensors").stat().st_size > 0, "what was whole is kept"
+
+
+def test_a_group_of_another_run_is_refused(
+    weedout: Weedout, small: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert weedout(*small, "--out", "run") == 0
+    assert weedout(*small, "--out", "other", "--seed", "1") == 0
+    groups, others = tmp_path / "run" / "groups", tmp_path / "other" / "groups"
+    shutil.rmtree(groups / "sparsity-0.5")
+    shutil.copytree(others / "sparsity-0.5", groups / "sparsity-0.5")
+    assert "manifest.json must have run " in refused(weedout, capfd, tmp_path / "run", *small, "--out", "run")
+    shutil.rmtree(groups / "sparsity-0.5")
+    shutil.copytree(groups / "sparsity-0.0", groups / "sparsity-0.5")
+    said = refused(weedout, capfd, tmp_path / "run", *small, "--out", "run")
+    assert "manifest.json must have group 'sparsity-0.5'; got 'sparsity-0.0'" in said
+
+
+def test_a_manifest_that_leaves_out_a_file_is_refused(
+    weedout: Weedout, small: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert weedout(*small, "--out", "run") == 0
+    path = tmp_path / "run" / "groups" / "sparsity-0.5" / "manifest.json"
+    described = json.loads(path.read_text())
+    del described["sha256"]["masks.safetensors"]
+    for damaged in (described, [], {**described, "sha256": None}):
+        path.write_text(json.dumps(damaged))
+        assert "is damaged" in refused(weedout, capfd, tmp_path / "run", *small, "--out", "run")
 
 
 def test_rows_survive_their_way_through_text() -> None:

@@ -1,5 +1,6 @@
 """Files that are there whole or not at all, whenever the process or the machine stops."""
 
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -50,6 +51,14 @@ def read_file(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise RunError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def sha256(*parts: bytes) -> str:
+    """The SHA-256 of bytes, one part after another, in hexadecimal."""
+    hashed = hashlib.sha256()
+    for part in parts:
+        hashed.update(part)
+    return hashed.hexdigest()
 
 
 @contextmanager

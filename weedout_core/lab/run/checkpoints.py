@@ -5,7 +5,6 @@ last: without it there is no checkpoint. The last two are kept; one that is dama
 before it is used.
 """
 
-import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -18,7 +17,7 @@ from safetensors.numpy import load, save
 
 from weedout_core.errors import RunError
 from weedout_core.lab.experiment.so_far import NOTHING, Fetch, GroupProgress
-from weedout_core.lab.files import make_folder, read_file, remove_folder, write_file
+from weedout_core.lab.files import make_folder, read_file, remove_folder, sha256, write_file
 from weedout_core.lab.run.plain import as_progress, plain
 
 _FORMAT = 5
@@ -149,6 +148,4 @@ class Checkpoints:
 
 
 def _digest(content: bytes, facts: Mapping[str, Any]) -> str:
-    hashed = hashlib.sha256(content)
-    hashed.update(json.dumps(facts, sort_keys=True).encode())
-    return hashed.hexdigest()
+    return sha256(content, json.dumps(facts, sort_keys=True).encode())

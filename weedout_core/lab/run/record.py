@@ -5,7 +5,6 @@ line, the folders and the library versions are recorded beside it. Versions and 
 last bits, so a run is continued under the same ones, unless the user says otherwise.
 """
 
-import hashlib
 import json
 import platform
 import shlex
@@ -21,6 +20,7 @@ from weedout_core.backend import Backend
 from weedout_core.errors import RunError
 from weedout_core.lab.data.datasets import Dataset
 from weedout_core.lab.experiment.configuration import ExperimentConfig, decide
+from weedout_core.lab.files import sha256
 from weedout_core.nn import network_to_json
 
 _FORMAT = 2
@@ -67,7 +67,7 @@ def new_record(
     decided = decide(config, net, backend, len(dataset.train.y) + len(dataset.test.y))
     return Record(
         format=_FORMAT,
-        digest=hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest(),
+        digest=_digest(identity),
         identity=identity,
         choices=[_plain(choice._asdict()) for choice in choices(config, config.search, config.train)],
         chunk=decided.chunk,
@@ -87,6 +87,10 @@ def _identity(config: ExperimentConfig, dataset: Dataset, net: Network) -> dict[
         "sampler_version": SAMPLER_VERSION,
     }
     return _plain(identity)
+
+
+def _digest(identity: dict[str, Any]) -> str:
+    return sha256(json.dumps(identity, sort_keys=True).encode())
 
 
 def _plain(value: Any) -> Any:
@@ -138,7 +142,7 @@ def record_from_json(text: str, path: Path) -> Record:
     try:
         fields = json.loads(text)
         record = Record(**fields)
-        whole = hashlib.sha256(json.dumps(record.identity, sort_keys=True).encode()).hexdigest() == record.digest
+        whole = _digest(record.identity) == record.digest
     except (ValueError, TypeError) as error:
         raise RunError(f"{damaged} ({error}). {remedy}") from error
     if record.format != _FORMAT:

@@ -1,7 +1,8 @@
 """The folder of a run. Groups are committed whole into ``groups/``; the tables above are assembled from them.
 
-A process that is killed loses what came after its last checkpoint, and the same command continues. ``timings.csv`` is
-the only file with clock times: every other file is equal for equal runs.
+A process that is killed loses what came after its last checkpoint, and the same command continues. A group has a
+manifest of its files, which is checked whenever it is read. ``timings.csv`` is the only file with clock times: every
+other file is equal for equal runs, but for its checksum in the manifests and the command line in ``config.json``.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,10 +18,12 @@ from weedout_core.errors import RunError
 from weedout_core.lab.experiment.group import GroupResult
 from weedout_core.lab.experiment.rows import AnyRow, CurveRow, ResultRow, Row, SearchRow, TimingRow, from_csv, to_csv
 from weedout_core.lab.files import PARTIAL, make_folder, read_file, remove_folder, write_file, write_folder
+from weedout_core.lab.run.manifest import check_group, read_committed, with_manifest
 from weedout_core.lab.run.record import Record, differences, record_from_json, record_to_json
 
 _CONFIG, _LOCK, _GROUPS, _MASKS, _CHECKPOINTS = "config.json", ".lock", "groups", "masks", "checkpoints"
 _PARAMETERS = "parameters"
+_GROUP_MASKS = f"{_MASKS}.safetensors"
 _TABLES: dict[str, type[AnyRow]] = {
     "results.csv": ResultRow,
     "curves.csv": CurveRow,
@@ -64,10 +67,11 @@ class RunFolder:
         """Keep a group, with its trained weights where asked, and bring the tables up to date."""
         rows = (group.results, group.curves, group.searches, timings)
         files = {name: to_csv(kind, rows[i]).encode() for i, (name, kind) in enumerate(_TABLES.items())}
-        arrays = {"masks": group.masks, **({_PARAMETERS: group.parameters} if save_parameters else {})}
+        arrays = {_MASKS: group.masks, **({_PARAMETERS: group.parameters} if save_parameters else {})}
         for name, tree in arrays.items():
             files[f"{name}.safetensors"] = save({path: np.ascontiguousarray(value) for path, value in tree.items()})
-        write_folder(self._group(group.sparsity), files)
+        path = self._group(group.sparsity)
+        write_folder(path, with_manifest(files, path.name, self.record.digest))
         remove_folder(self.checkpoints(group.sparsity))
         self.assemble()
 
@@ -79,13 +83,24 @@ class RunFolder:
             write_file(self.path / name, to_csv(kind, self.rows(name, kind)).encode())
         make_folder(self.path / _MASKS)
         for sparsity in self.committed:
-            group = self._group(sparsity)
-            write_file(self.path / _MASKS / f"{group.name}.safetensors", read_file(group / "masks.safetensors"))
+            name = f"{self._group(sparsity).name}.safetensors"
+            write_file(self.path / _MASKS / name, self._read(sparsity, _GROUP_MASKS))
 
     def rows(self, name: str, kind: type[Row]) -> list[Row]:
         """The rows of a table over all groups that are done, by sparsity."""
-        paths = [self._group(sparsity) / name for sparsity in self.committed]
-        return [row for path in paths for row in from_csv(kind, read_file(path).decode(), str(path))]
+        return [
+            row
+            for sparsity in self.committed
+            for row in from_csv(kind, self._read(sparsity, name).decode(), str(self._group(sparsity) / name))
+        ]
+
+    def check(self) -> None:
+        """Raise RunError unless all groups that are done are as they were committed."""
+        for sparsity in self.committed:
+            check_group(self._group(sparsity), self.record.digest, [*_TABLES, _GROUP_MASKS])
+
+    def _read(self, sparsity: float, name: str) -> bytes:
+        return read_committed(self._group(sparsity), self.record.digest, name)
 
     def _group(self, sparsity: float) -> Path:
         return self.path / _GROUPS / f"sparsity-{sparsity!r}"
@@ -100,8 +115,8 @@ def open_run(path: Path, record: Record, allow_other_versions: bool = False) -> 
         record: the run that is wanted. A run that is continued keeps its own: chunk and groups are not re-derived.
         allow_other_versions: continue under other library versions, which is then recorded.
     Raises:
-        RunError: the folder holds another run or something else, its ``config.json`` is damaged, the versions
-            differ, or another process works in it. Nothing is written then.
+        RunError: the folder holds another run or something else, its ``config.json`` or a group is damaged, the
+            versions differ, or another process works in it. Nothing is written then.
     """
     _agreed(path, record, allow_other_versions)  # before the lock, so that nothing is written into a stranger's folder
     make_folder(path)
@@ -115,10 +130,12 @@ def open_run(path: Path, record: Record, allow_other_versions: bool = False) -> 
     try:
         found = _agreed(path, record, allow_other_versions)
         kept = record if found is None else _with_environment(found, record.environment)
+        folder = RunFolder(path, kept)
+        folder.check()
         if kept != found:
             write_file(path / _CONFIG, record_to_json(kept).encode())
         make_folder(path / _GROUPS)
-        yield RunFolder(path, kept)
+        yield folder
     finally:
         lock.release()
 

@@ -1,0 +1,80 @@
+"""The manifest of a group: the SHA-256 of each of its files, so that what is damaged or half copied is noticed.
+
+It is written last, as a checkpoint's JSON is: without it there is no group.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from weedout_core.errors import RunError
+from weedout_core.lab.files import read_file, sha256
+
+MANIFEST = "manifest.json"
+_FORMAT = 1
+
+
+def with_manifest(files: Mapping[str, bytes], group: str, run: str) -> dict[str, bytes]:
+    """Files by name, and their manifest after them.
+
+    Args:
+        files: of the group.
+        group: the name of its folder.
+        run: the digest of the run that it belongs to.
+    """
+    digests = {name: sha256(content) for name, content in files.items()}
+    described = {**_belongs(group, run), "sha256": digests}
+    return {**files, MANIFEST: (json.dumps(described, indent=2) + "\n").encode()}
+
+
+def check_group(folder: Path, run: str, needed: Iterable[str]) -> None:
+    """Raise RunError unless all files of a group are as they were committed, those that are needed among them."""
+    for name in dict.fromkeys([*needed, *_digests(folder, run)]):
+        read_committed(folder, run, name)
+
+
+def read_committed(folder: Path, run: str, name: str) -> bytes:
+    """A file of a group as it was committed.
+
+    Args:
+        folder: the group's.
+        run: the digest of the run that it belongs to.
+        name: the file's.
+    Raises:
+        RunError: the file or the manifest is missing or damaged, or the group is one of another run.
+    """
+    wanted, content = _digests(folder, run).get(name), _read(folder, name)
+    if sha256(content) != wanted:
+        raise RunError(f"{folder / name} is damaged: it is not what {MANIFEST} describes. {_remedy(folder)}")
+    return content
+
+
+def _digests(folder: Path, run: str) -> dict[str, Any]:
+    """The SHA-256 of each file of a group, by name."""
+    path, content = folder / MANIFEST, _read(folder, MANIFEST)
+    try:
+        described = json.loads(content)
+        belongs = {name: described[name] for name in _belongs(folder.name, run)}
+        digests = dict(described["sha256"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise RunError(f"{path} is damaged ({error!r}). {_remedy(folder)}") from error
+    for name, wanted in _belongs(folder.name, run).items():
+        if belongs[name] != wanted:
+            raise RunError(f"{path} must have {name} {wanted!r}; got {belongs[name]!r}. {_remedy(folder)}")
+    return digests
+
+
+def _belongs(group: str, run: str) -> dict[str, Any]:
+    return {"format": _FORMAT, "run": run, "group": group}
+
+
+def _read(folder: Path, name: str) -> bytes:
+    try:
+        return read_file(folder / name)
+    except RunError as error:
+        raise RunError(f"{error} {_remedy(folder)}") from error
+
+
+def _remedy(folder: Path) -> str:
+    return f"Remove the folder {folder}, and the same command computes that sparsity again."
