@@ -159,6 +159,50 @@ def test_rescored_elites_meet_on_one_more_batch(backend: wc.backend.Backend) -> 
     assert result.evaluations == 6 * 4 + 2
 
 
+def test_a_result_says_by_how_much_its_winner_leads(backend: wc.backend.Backend) -> None:
+    """Two of the generations have one elite, so that the second of the best overall is another one's."""
+
+    def fitness(call: int, size: int) -> list[float]:
+        match call:
+            case 0:
+                return [0.0, 5.0, 1.0, 0.0, 0.0, 0.0]
+            case 1:
+                return [4.75, 4.5, 0.0, 0.0, 0.0, 0.0]  # the elite of before
+            case 2:
+                return [0.0, 0.0, 4.0, 0.0, math.nan, 0.0]
+            case 3:
+                return [0.0, 0.0, 0.0, 2.0, 1.875, math.inf]
+            case _:
+                return [-1.0, -3.0, -1.5]
+
+    def led(winner: str) -> tuple[wc.backend.Origin, float | None]:
+        result = run(with_fitness(backend, fitness), winner=winner)
+        assert [generation.margin for generation in result.history] == [4.0, 0.25, 4.0, 0.125]
+        return result.origin, result.margin
+
+    origin = wc.backend.Origin
+    assert led("last_generation") == (origin(3, 3), 0.125)
+    assert led("best_overall") == (origin(0, 1), 1.0)
+    assert led("rescored") == (origin(0, 1), 0.5)
+
+
+@pytest.mark.parametrize("winner", ["best_overall", "rescored"])
+def test_a_single_elite_leads_nobody(backend: wc.backend.Backend, winner: str) -> None:
+    assert run(with_fitness(backend, lambda call, size: [1.0] * size), winner=winner).margin is None
+
+
+@pytest.mark.parametrize("elite", ["rescore", "cache"])
+def test_the_margin_of_a_generation_is_over_the_elite_of_before_too(backend: wc.backend.Backend, elite: str) -> None:
+    """On a batch that stays the same the elite of before keeps its fitness, scored again or remembered."""
+
+    def fitness(call: int, size: int) -> list[float]:
+        elites = [2.0] if size == 6 and call else []
+        return [*elites, *([0.0] * 5 + [2.0] if call == 0 else [1.75, 1.0, 0.0, 0.0, 0.0])]
+
+    result = run(with_fitness(backend, fitness), batch_policy="fixed", elite=elite, generations=2)
+    assert [generation.margin for generation in result.history] == [2.0, 0.25]
+
+
 def test_elites_that_are_not_finite_when_they_are_rescored_elect_nobody(backend: wc.backend.Backend) -> None:
     def fitness(call: int, size: int) -> list[float]:
         """A new elite in the second generation; after the last, nothing that is finite."""

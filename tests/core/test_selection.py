@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import weedout_core as wc
+from weedout_core._algorithm.agreement import margin
 from weedout_core._algorithm.strategies import STRATEGIES
 
 VALUES = st.sampled_from([-1.0, 0.0, 0.5, 0.5, 1.0, math.nan, math.inf, -math.inf]) | st.floats(-10, 10)
@@ -50,6 +51,20 @@ def test_select_by_hand(fitness: list[float], index: int) -> None:
 @given(st.lists(st.lists(VALUES, min_size=3, max_size=3), min_size=1, max_size=5))
 def test_select_treats_each_row_alone(rows: list[list[float]]) -> None:
     np.testing.assert_array_equal(wc.ask_tell.select(np.asarray(rows)), [slowly(row) for row in rows])
+
+
+@pytest.mark.parametrize(
+    ("fitness", "wanted"),
+    [
+        ([-2.5, -2.0, -3.0], 0.5),
+        ([-2.0, np.nan, -2.25, np.inf], 0.25),
+        ([-2.0, -2.0], 0.0),
+        ([np.nan, -2.0, -np.inf], None),
+    ],
+    ids=["any order", "of the finite", "a tie", "one finite"],
+)
+def test_the_margin_is_best_minus_second_best(fitness: list[float], wanted: float | None) -> None:
+    assert margin(np.array(fitness)) == wanted
 
 
 def test_strategies_by_name() -> None:

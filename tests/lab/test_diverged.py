@@ -21,7 +21,8 @@ from weedout_core.lab.experiment.configuration import ExperimentConfig
 from weedout_core.lab.experiment.events import EpochTrained
 from weedout_core.lab.experiment.rows import ARMS, CurveRow, ResultRow, from_csv, to_csv
 from weedout_core.lab.report.figures import figure2
-from weedout_core.lab.report.tables import compare, diverged_cells, results_table
+from weedout_core.lab.report.sentences import diverged_cells
+from weedout_core.lab.report.tables import compare, results_table
 
 CONFIG = ExperimentConfig(sparsity=(0.0, 0.8), repeats=3, train=wc.TrainConfig(epochs=6))
 NAN = math.nan

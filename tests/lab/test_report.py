@@ -13,10 +13,11 @@ import weedout_core as wc
 from weedout_core.lab.commands.progress import progress, steps
 from weedout_core.lab.experiment.configuration import ExperimentConfig
 from weedout_core.lab.experiment.events import EpochTrained, Event, GenerationScored, GroupFinished, PhaseStarted
-from weedout_core.lab.experiment.rows import CurveRow, ResultRow, SearchRow, margin
+from weedout_core.lab.experiment.rows import CurveRow, ResultRow, SearchRow
 from weedout_core.lab.experiment.timings import Stopwatch, timing_line
 from weedout_core.lab.report.figures import figure2
-from weedout_core.lab.report.tables import close_calls, compare, results_table
+from weedout_core.lab.report.sentences import close_calls
+from weedout_core.lab.report.tables import compare, results_table
 
 CONFIG = ExperimentConfig(sparsity=(0.0, 0.8), repeats=3, train=wc.TrainConfig(epochs=10))
 
@@ -78,23 +79,9 @@ def test_fitness_that_was_not_measured_is_a_dash() -> None:
     assert text_of(CONFIG, rows).count("–") >= 2
 
 
-@pytest.mark.parametrize(
-    ("fitness", "wanted"),
-    [
-        ([-2.5, -2.0, -3.0], 0.5),
-        ([-2.0, np.nan, -2.25, np.inf], 0.25),
-        ([-2.0, -2.0], 0.0),
-        ([np.nan, -2.0, -np.inf], None),
-    ],
-    ids=["any order", "of the finite", "a tie", "one finite"],
-)
-def test_the_margin_is_best_minus_second_best(fitness: list[float], wanted: float | None) -> None:
-    assert margin(np.array(fitness)) == wanted
-
-
 def searches(margins: dict[tuple[float, int], tuple[float | None, ...]]) -> list[SearchRow]:
     return [
-        SearchRow(sparsity, repeat, generation, -2.0, -3.0, -4.0, margin, 0, 4)
+        SearchRow(sparsity, repeat, generation, -2.0, -3.0, -4.0, margin, 0, 4, None)
         for (sparsity, repeat), found in margins.items()
         for generation, margin in enumerate(found)
     ]
@@ -103,24 +90,52 @@ def searches(margins: dict[tuple[float, int], tuple[float | None, ...]]) -> list
 def test_searches_that_are_too_close_to_call_are_named() -> None:
     rows = searches({(0.0, 0): (0.0,), (0.2, 0): (1e-3, 1.9e-6), (0.2, 1): (2e-6, None), (0.8, 2): (0.0, 0.0)})
     assert close_calls(CONFIG, rows) == (
-        "2 of 4 searches have a generation whose two fittest differ by less than 2e-06: another backend may elect "
-        "another winner there (sparsity 0.2 repeat 0, sparsity 0.8 repeat 2; see margin in search.csv)."
+        "2 of 4 searches were decided by fitness that differs by less than 2e-06: another backend may elect another "
+        "winner there (sparsity 0.2 repeat 0, sparsity 0.8 repeat 2; see margin and final_margin in search.csv)."
     )
     own_weights = replace(CONFIG, search=wc.SearchConfig(weights="per_candidate"))
     sentence = close_calls(own_weights, rows)
     assert sentence is not None
-    assert sentence.startswith("3 of 4 searches have"), "without a common parent, nothing removed is no one network"
+    assert sentence.startswith("3 of 4 searches were"), "without a common parent, nothing removed is no one network"
 
 
 def test_of_many_close_searches_a_few_are_named() -> None:
     sentence = close_calls(CONFIG, searches({(0.8, repeat): (0.0,) for repeat in range(9)}))
     assert sentence is not None
-    assert sentence.startswith("9 of 9 searches have")
+    assert sentence.startswith("9 of 9 searches were")
     assert "(sparsity 0.8 repeat 0, sparsity 0.8 repeat 1, sparsity 0.8 repeat 2, …; see" in sentence
 
 
 def test_no_search_too_close_to_call_is_nothing_to_say() -> None:
     assert close_calls(CONFIG, searches({(0.0, 0): (0.0,), (0.8, 0): (1e-3, 2e-6, None)})) is None
+
+
+@pytest.mark.parametrize(("margin", "close"), [(1.9e-6, True), (2e-6, False), (None, False)])
+def test_the_election_of_the_winner_may_be_close(margin: float | None, close: bool) -> None:
+    *before, last = searches({(0.8, 0): (1.0, 1.0)})
+    sentence = close_calls(CONFIG, [*before, last._replace(final_margin=margin)])
+    assert (sentence is not None) == close
+    if sentence is not None:
+        assert sentence.startswith("1 of 1 searches was decided by")
+
+
+@pytest.mark.parametrize(
+    ("best", "close"),
+    [
+        ((-2.0, -1.999999), True),
+        ((-2.0, -2.000001), True),
+        ((-2.0, -3.0, -1.999999), True),
+        ((-2.0, -3.0, -2.999999), False),
+        ((-2.0, -2.0), False),
+        ((-2.0, -1.9, -1.8), False),
+    ],
+    ids=["better", "worse", "than the best before", "and not than another", "the same elite again", "clearly"],
+)
+def test_when_patience_stops_may_be_close(best: tuple[float, ...], close: bool) -> None:
+    rows = [row._replace(best=one) for row, one in zip(searches({(0.8, 0): (1.0,) * len(best)}), best, strict=True)]
+    patient = replace(CONFIG, search=wc.SearchConfig(patience=2))
+    assert (close_calls(patient, rows) is not None) == close
+    assert close_calls(CONFIG, rows) is None, "without patience nothing is decided by it"
 
 
 def test_accuracy_is_a_count_and_its_ties_are_decided() -> None:

@@ -55,14 +55,38 @@ def test_a_run_says_where_its_searches_were_close(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert weedout(*small, "--out", "run") == 0
-    assert "two fittest" not in capfd.readouterr().out
+    assert "decided by fitness" not in capfd.readouterr().out
     rows = from_csv(SearchRow, (tmp_path / "run" / "search.csv").read_text(), "")
     apart = [row.margin for row in rows if row.sparsity > 0 and row.margin is not None]
     assert len(apart) == 4, "two searches of two generations"
     assert all(0 < margin <= row.best - row.worst for margin, row in zip(apart, rows[4:], strict=True)), apart
-    monkeypatch.setattr("weedout_core.lab.report.tables.too_close", lambda fitness: math.inf)
+    assert [row.final_margin for row in rows] == [None if row.generation == 0 else row.margin for row in rows]
+    monkeypatch.setattr("weedout_core.lab.report.sentences.too_close", lambda fitness: math.inf)
     assert weedout(*small, "--out", "run") == 0
-    assert "2 of 4 searches have a generation whose two fittest differ by less than inf" in capfd.readouterr().out
+    assert "2 of 4 searches were decided by fitness that differs by less than inf" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("winner", ["best_overall", "rescored"])
+def test_a_run_says_that_the_election_of_its_winner_was_close(
+    weedout: Weedout, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, winner: str
+) -> None:
+    run = [
+        *("paper", "--backend", "numpy", "--hidden", "8", "--sparsity", "0.5", "--repeats", "1", "--epochs", "0"),
+        *("--population", "4", "--generations", "5", "--validation-batch", "16", "--winner", winner, "--out", "run"),
+    ]
+    assert weedout(*run) == 0
+    assert "decided by fitness" not in capfd.readouterr().out
+    rows = from_csv(SearchRow, (tmp_path / "run" / "search.csv").read_text(), "")
+    final = rows[-1].final_margin
+    assert final is not None
+    within = [row.margin for row in rows if row.margin is not None]
+    # Of the elections within a generation none counts, so that only the winner's can.
+    monkeypatch.setattr(SearchRow, "margin", None)
+    assert final not in within
+    for limit, said in ((final, False), (np.nextafter(final, 1), True)):
+        monkeypatch.setattr("weedout_core.lab.report.sentences.too_close", lambda fitness, limit=limit: limit)
+        assert weedout(*run) == 0
+        assert ("1 of 1 searches was decided by fitness" in capfd.readouterr().out) == said
 
 
 def test_config_holds_everything_that_was_chosen(weedout: Weedout, small: list[str], tmp_path: Path) -> None:
@@ -450,8 +474,8 @@ def test_a_manifest_that_leaves_out_a_file_is_refused(
 
 def test_rows_survive_their_way_through_text() -> None:
     rows = [
-        SearchRow(0.1 + 0.2, 0, 1, -1e-17, math.inf, -2.5, 1e-300, 3, 4),
-        SearchRow(0.0, 1, 1, 1 / 3, 2e300, 0.5, None, 0, 4),
+        SearchRow(0.1 + 0.2, 0, 1, -1e-17, math.inf, -2.5, 1e-300, 3, 4, None),
+        SearchRow(0.0, 1, 1, 1 / 3, 2e300, 0.5, None, 0, 4, 1e-7),
     ]
     assert from_csv(SearchRow, to_csv(SearchRow, rows), "") == rows
     timing = TimingRow(0.5, "train", None, 1.25, None)

@@ -7,9 +7,17 @@ What is seen in a search is far below them.
 from collections.abc import Mapping
 from types import MappingProxyType
 
+import numpy as np
+
 #: By fitness function. Cross-entropy, in nats: measured, initial weights and sums included. Accuracy counts
 #: examples, and its ties go to the lowest candidate in every backend.
 FITNESS_AGREEMENT: Mapping[str, float] = MappingProxyType({"negative_cross_entropy": 1e-6, "accuracy": 0.0})
+
+
+def margin(fitness: np.ndarray) -> float | None:
+    """By how much the fittest leads the second: fitness ``(m,)``; None where fewer than two are finite."""
+    ranked = np.sort(fitness[np.isfinite(fitness)])
+    return float(ranked[-1] - ranked[-2]) if len(ranked) > 1 else None
 
 
 def too_close(fitness: str) -> float:

@@ -8,6 +8,7 @@ from typing import Annotated, NamedTuple
 
 import numpy as np
 
+from weedout_core._algorithm.agreement import margin
 from weedout_core._algorithm.population import Origin, Population, population_of
 from weedout_core._algorithm.strategies import STRATEGIES
 from weedout_core._configs.search_config import SearchConfig
@@ -50,6 +51,11 @@ class Generation(NamedTuple):
     evaluations: NonNegative
     fitness: Hosted
     began: SearchBeginning | None = None
+
+    @property
+    def margin(self) -> float | None:
+        """By how much the fittest candidate leads the second; None where no other has a finite fitness."""
+        return margin(self.fitness)
 
 
 @by_content

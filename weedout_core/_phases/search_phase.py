@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from weedout_core._algorithm.agreement import margin
 from weedout_core._algorithm.population import Origin, Population, chunk_size, draw_population
 from weedout_core._algorithm.strategies import select
 from weedout_core._configs.checks import check_effects
@@ -44,6 +45,8 @@ class SearchResult(NamedTuple):
     Attributes:
         network: the winner, at its initial weights, in NumPy, readable by every backend.
         fitness: the fitness it was chosen for.
+        margin: by how much it leads the second in the election that decided, among the last generation or among the
+            elites of all generations; None where there is no second.
         origin: the generation and number with which it was drawn.
         history: what each generation showed.
         stopped: "generations", "patience" or "budget".
@@ -54,12 +57,22 @@ class SearchResult(NamedTuple):
 
     network: Subnetwork
     fitness: float
+    margin: float | None
     origin: Origin
     history: tuple[Generation, ...]
     stopped: str
     evaluations: int
     validation_batch: int
     config: SearchConfig
+
+
+class _Elected(NamedTuple):
+    """The outcome of the final argmax: see SearchResult. ``evaluations`` is what it took."""
+
+    origin: Origin
+    fitness: float
+    margin: float | None
+    evaluations: int
 
 
 class _Task(NamedTuple):
@@ -118,14 +131,15 @@ def search(
         state, generation = told(state, _score(task, asked(state), state.generation), began)
         if on_generation is not None:
             on_generation(generation)
-    origin, fitness, extra = _winner(task, state)
+    winner = _winner(task, state)
     return SearchResult(
-        network=materialise(task.drawn, key, origin),
-        fitness=fitness,
-        origin=origin,
+        network=materialise(task.drawn, key, winner.origin),
+        fitness=winner.fitness,
+        margin=winner.margin,
+        origin=winner.origin,
         history=state.history,
         stopped=stopped,
-        evaluations=state.evaluations + extra,
+        evaluations=state.evaluations + winner.evaluations,
         validation_batch=len(validation_batch(key, 0, len(examples.y), config)),
         config=config,
     )
@@ -168,15 +182,16 @@ def _batch(task: _Task, generation: int) -> ScoredBatch:
             return batch._replace(calibration=asarray(task.data.x[others]))
 
 
-def _winner(task: _Task, state: SearchState) -> tuple[Origin, float, int]:
-    """The final argmax (Algorithm 1, line 11): the winner, its fitness, and the evaluations this took."""
+def _winner(task: _Task, state: SearchState) -> _Elected:
+    """The final argmax (Algorithm 1, line 11)."""
     last = state.history[-1]
     if task.config.winner == "last_generation":
-        return last.elite, last.best, 0
-    best = best_overall(state.history)
+        return _Elected(last.elite, last.best, last.margin, 0)
     elites = tuple(dict.fromkeys(generation.elite for generation in state.history))
     if task.config.winner == "best_overall" or len(elites) == 1:
-        return best.elite, best.best, 0
+        best = best_overall(state.history)
+        others = [generation.best for generation in state.history if generation.elite != best.elite]
+        return _Elected(best.elite, best.best, best.best - max(others) if others else None, 0)
     fitness = _score(task, draw_population(task.key, task.drawn.plan, task.config, elites), state.generation)
     if not np.isfinite(fitness).any():
         raise SearchError(
@@ -184,4 +199,4 @@ def _winner(task: _Task, state: SearchState) -> tuple[Origin, float, int]:
             "Check the inputs and the scale of the weights."
         )
     chosen = int(select(fitness))
-    return elites[chosen], float(fitness[chosen]), len(elites)
+    return _Elected(elites[chosen], float(fitness[chosen]), margin(fitness), len(elites))

@@ -21,7 +21,8 @@ from weedout_core.lab.experiment.so_far import NOTHING
 from weedout_core.lab.experiment.timings import Stopwatch, timing_line
 from weedout_core.lab.files import write_file
 from weedout_core.lab.report.figures import figure2
-from weedout_core.lab.report.tables import close_calls, diverged_cells, results_table
+from weedout_core.lab.report.sentences import close_calls, diverged_cells
+from weedout_core.lab.report.tables import results_table
 from weedout_core.lab.run.checkpoints import Checkpoints, Pace
 from weedout_core.lab.run.record import new_record
 from weedout_core.lab.run.run_folder import RunFolder, open_run

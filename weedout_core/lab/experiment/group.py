@@ -30,7 +30,7 @@ from weedout_core.lab.experiment.rows import (
     SearchRow,
     curve_row,
     result_row,
-    search_row,
+    search_rows,
 )
 from weedout_core.lab.experiment.slices import Checkpoint, slices, train_slices
 from weedout_core.lab.experiment.so_far import NOTHING, Fetch, GroupProgress, Scored
@@ -121,7 +121,7 @@ def run_group(
         tuple(
             curve_row(sparsity, cell, epoch) for cell, one in zip(cells, trained, strict=True) for epoch in one.history
         ),
-        tuple(search_row(sparsity, repeat, item) for repeat, found in enumerate(searches) for item in found.history),
+        tuple(row for repeat, found in enumerate(searches) for row in search_rows(sparsity, repeat, found)),
         {
             f"{cell.arm}/{cell.repeat}/{site}": mask
             for cell in cells

@@ -10,12 +10,10 @@ import math
 from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple, TypeVar, get_type_hints
 
-import numpy as np
-
 from weedout_core import (
     Epoch,
     Evaluation,
-    Generation,
+    SearchResult,
     Subnetwork,
     Trained,
 )
@@ -99,6 +97,7 @@ class SearchRow(NamedTuple):
     """One generation of one search: see ``wc.Generation``.
 
     ``margin`` is by how much the fittest candidate leads the second; None where no other has a finite fitness.
+    ``final_margin`` stands in a search's last row: the margin of the election of its winner, see ``wc.SearchResult``.
     """
 
     sparsity: float
@@ -110,6 +109,7 @@ class SearchRow(NamedTuple):
     margin: float | None
     not_finite: int
     evaluations: int
+    final_margin: float | None
 
 
 class TimingRow(NamedTuple):
@@ -187,18 +187,16 @@ def curve_row(sparsity: float, cell: Cell, epoch: Epoch) -> CurveRow:
     )  # fmt: skip
 
 
-def search_row(sparsity: float, repeat: int, found: Generation) -> SearchRow:
-    """A generation's row in search.csv."""
-    return SearchRow(
-        sparsity, repeat, found.generation, found.best, found.mean, found.worst, margin(found.fitness),
-        found.not_finite, found.evaluations,
-    )  # fmt: skip
-
-
-def margin(fitness: np.ndarray) -> float | None:
-    """Best minus second best of the finite fitness ``(m,)``; None where fewer than two are finite."""
-    ranked = np.sort(fitness[np.isfinite(fitness)])
-    return float(ranked[-1] - ranked[-2]) if len(ranked) > 1 else None
+def search_rows(sparsity: float, repeat: int, found: SearchResult) -> list[SearchRow]:
+    """The rows of a search in search.csv, one for each generation."""
+    last = len(found.history) - 1
+    return [
+        SearchRow(
+            sparsity, repeat, one.generation, one.best, one.mean, one.worst, one.margin,
+            one.not_finite, one.evaluations, found.margin if number == last else None,
+        )
+        for number, one in enumerate(found.history)
+    ]  # fmt: skip
 
 
 def to_csv(kind: type[Row], rows: Iterable[Row]) -> str:

@@ -7,15 +7,13 @@ from typing import NamedTuple
 from rich import box
 from rich.table import Table
 
-from weedout_core._algorithm.agreement import too_close
 from weedout_core._random.keys import of_intervals
 from weedout_core.lab.experiment.configuration import ExperimentConfig
-from weedout_core.lab.experiment.rows import ResultRow, SearchRow
+from weedout_core.lab.experiment.rows import ResultRow
 from weedout_core.lab.statistics import Interval, mean_interval, paired_difference
 from weedout_core.random import Key
 
 _METHODS = {"student_t": "Student t", "normal": "normal", "bootstrap": "bootstrap"}
-_NAMED = 3  # of searches too close to call, and of cells that diverged, that are named; the tables have all
 
 
 class Mean(NamedTuple):
@@ -124,41 +122,6 @@ def results_table(config: ExperimentConfig, rows: Sequence[ResultRow]) -> Table:
             _number(row.population_fitness),
         )
     return table
-
-
-def close_calls(config: ExperimentConfig, rows: Sequence[SearchRow]) -> str | None:
-    """A sentence on the searches in which another backend may elect another winner, or None where there are none."""
-    limit = too_close(config.search.fitness)
-    close = {
-        (row.sparsity, row.repeat)
-        for row in rows
-        if row.margin is not None and row.margin < limit and not identical(config, row.sparsity)
-    }
-    if not close:
-        return None
-    searches = len({(row.sparsity, row.repeat) for row in rows})
-    named = [f"sparsity {sparsity:g} repeat {repeat}" for sparsity, repeat in sorted(close)]
-    return (
-        f"{len(close)} of {searches} searches {'has' if len(close) == 1 else 'have'} a generation whose two fittest "
-        f"differ by less than {limit:g}: another backend may elect another winner there "
-        f"({_first(named)}; see margin in search.csv)."
-    )
-
-
-def diverged_cells(rows: Sequence[ResultRow]) -> str | None:
-    """A sentence on the cells whose training diverged and what to do, or None where there are none."""
-    diverged = [row for row in rows if row.diverged]
-    if not diverged:
-        return None
-    named = [f"{row.arm} sparsity {row.sparsity:g} repeat {row.repeat}" for row in diverged]
-    return (
-        f"{len(diverged)} of {len(rows)} trainings diverged: a loss, a logit, a weight or a statistic became NaN or "
-        f"infinite. What diverged is in no mean. Lower --learning-rate ({_first(named)}; see nan in results.csv)."
-    )
-
-
-def _first(named: Sequence[str]) -> str:
-    return f"{', '.join(named[:_NAMED])}{', …' if len(named) > _NAMED else ''}"
 
 
 def _accuracy(mean: Mean) -> str:
