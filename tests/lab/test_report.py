@@ -65,6 +65,22 @@ def test_identical_arms_are_called_so_and_not_tested() -> None:
     assert compare(own_weights, ROWS)[0].difference is not None
 
 
+def test_arms_are_identical_wherever_no_node_is_removed() -> None:
+    rows = [row._replace(sparsity=1e-9 if row.sparsity == 0 else row.sparsity) for row in ROWS]
+    close = searches({(1e-9, 0): (0.0,)})
+    config = replace(CONFIG, sparsity=(1e-9, 0.8))
+    assert compare(config, rows)[0].difference is None
+    assert compare(config, rows)[1].difference is not None
+    assert close_calls(config, close, rows) is None
+    by_chance = replace(config, search=wc.SearchConfig(sampling="bernoulli"))
+    assert compare(by_chance, rows)[0].difference is not None
+    assert close_calls(by_chance, close, rows) is not None, "another candidate may lose a node"
+    assert compare(by_chance, ROWS)[0].difference is None, "at 0 there is no chance"
+    assert close_calls(by_chance, searches({(0.0, 0): (0.0,)}), ROWS) is None
+    removed = [row._replace(achieved_sparsity=0.1) for row in rows]
+    assert compare(config, removed)[0].difference is not None
+
+
 def test_one_run_shows_no_interval() -> None:
     config = replace(CONFIG, repeats=1)
     text = text_of(config, [row for row in ROWS if row.repeat == 0])
@@ -89,31 +105,31 @@ def searches(margins: dict[tuple[float, int], tuple[float | None, ...]]) -> list
 
 def test_searches_that_are_too_close_to_call_are_named() -> None:
     rows = searches({(0.0, 0): (0.0,), (0.2, 0): (1e-3, 1.9e-6), (0.2, 1): (2e-6, None), (0.8, 2): (0.0, 0.0)})
-    assert close_calls(CONFIG, rows) == (
+    assert close_calls(CONFIG, rows, ROWS) == (
         "2 of 4 searches were decided by fitness that differs by less than 2e-06: another backend may elect another "
         "winner there (sparsity 0.2 repeat 0, sparsity 0.8 repeat 2; see margin and final_margin in search.csv)."
     )
     own_weights = replace(CONFIG, search=wc.SearchConfig(weights="per_candidate"))
-    sentence = close_calls(own_weights, rows)
+    sentence = close_calls(own_weights, rows, ROWS)
     assert sentence is not None
     assert sentence.startswith("3 of 4 searches were"), "without a common parent, nothing removed is no one network"
 
 
 def test_of_many_close_searches_a_few_are_named() -> None:
-    sentence = close_calls(CONFIG, searches({(0.8, repeat): (0.0,) for repeat in range(9)}))
+    sentence = close_calls(CONFIG, searches({(0.8, repeat): (0.0,) for repeat in range(9)}), ROWS)
     assert sentence is not None
     assert sentence.startswith("9 of 9 searches were")
     assert "(sparsity 0.8 repeat 0, sparsity 0.8 repeat 1, sparsity 0.8 repeat 2, …; see" in sentence
 
 
 def test_no_search_too_close_to_call_is_nothing_to_say() -> None:
-    assert close_calls(CONFIG, searches({(0.0, 0): (0.0,), (0.8, 0): (1e-3, 2e-6, None)})) is None
+    assert close_calls(CONFIG, searches({(0.0, 0): (0.0,), (0.8, 0): (1e-3, 2e-6, None)}), ROWS) is None
 
 
 @pytest.mark.parametrize(("margin", "close"), [(1.9e-6, True), (2e-6, False), (None, False)])
 def test_the_election_of_the_winner_may_be_close(margin: float | None, close: bool) -> None:
     *before, last = searches({(0.8, 0): (1.0, 1.0)})
-    sentence = close_calls(CONFIG, [*before, last._replace(final_margin=margin)])
+    sentence = close_calls(CONFIG, [*before, last._replace(final_margin=margin)], ROWS)
     assert (sentence is not None) == close
     if sentence is not None:
         assert sentence.startswith("1 of 1 searches was decided by")
@@ -134,13 +150,13 @@ def test_the_election_of_the_winner_may_be_close(margin: float | None, close: bo
 def test_when_patience_stops_may_be_close(best: tuple[float, ...], close: bool) -> None:
     rows = [row._replace(best=one) for row, one in zip(searches({(0.8, 0): (1.0,) * len(best)}), best, strict=True)]
     patient = replace(CONFIG, search=wc.SearchConfig(patience=2))
-    assert (close_calls(patient, rows) is not None) == close
-    assert close_calls(CONFIG, rows) is None, "without patience nothing is decided by it"
+    assert (close_calls(patient, rows, ROWS) is not None) == close
+    assert close_calls(CONFIG, rows, ROWS) is None, "without patience nothing is decided by it"
 
 
 def test_accuracy_is_a_count_and_its_ties_are_decided() -> None:
     config = replace(CONFIG, search=wc.SearchConfig(fitness="accuracy"))
-    assert close_calls(config, searches({(0.8, 0): (0.0,)})) is None
+    assert close_calls(config, searches({(0.8, 0): (0.0,)}), ROWS) is None
 
 
 def curves(epochs: int, repeats: int = 3, sparsities: tuple[float, ...] = (0.0, 0.8)) -> list[CurveRow]:

@@ -124,7 +124,7 @@ def _finish(config: ExperimentConfig, folder: RunFolder, out: Console) -> None:
     folder.assemble()  # a process may have been killed between a commit and the tables
     results, curves = folder.rows("results.csv", ResultRow), folder.rows("curves.csv", CurveRow)
     out.print(results_table(config, results))
-    for sentence in (diverged_cells(results), close_calls(config, folder.rows("search.csv", SearchRow))):
+    for sentence in (diverged_cells(results), close_calls(config, folder.rows("search.csv", SearchRow), results)):
         if sentence is not None:
             write_line(out, sentence)
     if curves:

@@ -6,21 +6,21 @@ from itertools import accumulate
 from weedout_core._algorithm.agreement import too_close
 from weedout_core.lab.experiment.configuration import ExperimentConfig
 from weedout_core.lab.experiment.rows import ResultRow, SearchRow
-from weedout_core.lab.report.tables import identical
+from weedout_core.lab.report.tables import identical_sparsities
 
 _NAMED = 3  # of searches and of cells, at most so many are named; the tables have all
 
 
-def close_calls(config: ExperimentConfig, rows: Sequence[SearchRow]) -> str | None:
+def close_calls(config: ExperimentConfig, rows: Sequence[SearchRow], results: Sequence[ResultRow]) -> str | None:
     """A sentence on the searches in which another backend may elect another winner, or None where there are none."""
-    limit = too_close(config.search.fitness)
+    limit, same = too_close(config.search.fitness), identical_sparsities(config, results)
     searches: dict[tuple[float, int], list[SearchRow]] = {}
     for row in rows:
         searches.setdefault((row.sparsity, row.repeat), []).append(row)
     close = [
         search
         for search, generations in searches.items()
-        if not identical(config, search[0]) and any(gap < limit for gap in _gaps(config, generations))
+        if search[0] not in same and any(gap < limit for gap in _gaps(config, generations))
     ]
     if not close:
         return None

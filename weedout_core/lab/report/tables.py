@@ -66,11 +66,12 @@ def _comparison(config: ExperimentConfig, sparsity: float, rows: Sequence[Result
     winners = [row for row in rows if row.arm == "weedout"]
     partners = {row.repeat: row for row in rows if row.arm == "control"}
     pairs = [(row.test_accuracy, partners[row.repeat].test_accuracy) for row in winners]
+    same = sparsity in identical_sparsities(config, rows)
     return Comparison(
         sparsity,
         _finite_mean(config, [control for _, control in pairs]),
         _finite_mean(config, [weedout for weedout, _ in pairs]),
-        None if identical(config, sparsity) else _finite_difference(config, pairs),
+        None if same else _finite_difference(config, pairs),
         _mean([row.fitness for row in winners]),
         _mean([row.population_mean_fitness for row in winners]),
     )
@@ -89,9 +90,15 @@ def _finite_difference(config: ExperimentConfig, pairs: Sequence[tuple[float, fl
     return Mean(interval, len(pairs), len(pairs) - len(known))
 
 
-def identical(config: ExperimentConfig, sparsity: float) -> bool:
-    """Whether both arms are the same network whatever the search finds: nothing removed, one parent."""
-    return sparsity == 0 and config.search.weights == "shared"
+def identical_sparsities(config: ExperimentConfig, rows: Sequence[ResultRow]) -> set[float]:
+    """Those at which both arms are the same network whatever the search finds: nothing removed, one parent.
+
+    An exact count may round to nothing above 0 too. Bernoulli sampling removes nothing by chance there, if at all.
+    """
+    if config.search.weights != "shared":
+        return set()
+    possible = {row.sparsity for row in rows if row.sparsity == 0 or config.search.sampling == "exact"}
+    return possible - {row.sparsity for row in rows if row.achieved_sparsity > 0}
 
 
 def _mean(values: Sequence[float | None]) -> float:
