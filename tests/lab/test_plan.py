@@ -379,3 +379,14 @@ def test_the_plan_is_printed_and_nothing_is_written(
         assert said in out, said
     assert "measuring numpy on cpu at sparsity 0.5" in err
     assert not list(tmp_path.iterdir())
+
+
+def test_sparsities_that_differ_are_told_apart(
+    weedout: Weedout, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(plan, "measure", lambda backend, net, sparsity, *_, **__: seconds(sparsity))
+    assert weedout("plan", "--backend", "numpy", "--hidden", "8", "--sparsity", "0.3234567", "0.3234568") == 0
+    out = capfd.readouterr().out
+    for name in ("0.3234567", "0.3234568"):
+        assert any(line.split()[:1] == [name] for line in out.splitlines()), "a row of its own"
+    assert "for sparsity 0.3234567, 0.3234568: " in out

@@ -10,13 +10,15 @@ import pytest
 from rich.console import Console
 
 import weedout_core as wc
-from weedout_core.lab.commands.progress import progress, steps
+from weedout_core.lab.commands.progress import describe, progress, steps
 from weedout_core.lab.experiment.configuration import ExperimentConfig
 from weedout_core.lab.experiment.events import EpochTrained, Event, GenerationScored, GroupFinished, PhaseStarted
+from weedout_core.lab.experiment.names import named
 from weedout_core.lab.experiment.rows import CurveRow, ResultRow, SearchRow
 from weedout_core.lab.experiment.timings import Stopwatch, timing_line
+from weedout_core.lab.report import figures
 from weedout_core.lab.report.figures import figure2
-from weedout_core.lab.report.sentences import close_calls
+from weedout_core.lab.report.sentences import close_calls, diverged_cells
 from weedout_core.lab.report.tables import compare, results_table
 
 CONFIG = ExperimentConfig(sparsity=(0.0, 0.8), repeats=3, train=wc.TrainConfig(epochs=10))
@@ -79,6 +81,32 @@ def test_arms_are_identical_wherever_no_node_is_removed() -> None:
     assert close_calls(by_chance, searches({(0.0, 0): (0.0,)}), ROWS) is None
     removed = [row._replace(achieved_sparsity=0.1) for row in rows]
     assert compare(config, removed)[0].difference is not None
+
+
+@pytest.mark.parametrize(
+    ("sparsity", "name"), [(0.0, "0"), (0.8, "0.8"), (1e-9, "1e-09"), (0.1 + 0.2, "0.30000000000000004")]
+)
+def test_a_sparsity_is_called_by_the_shortest_text_that_is_it(sparsity: float, name: str) -> None:
+    assert named(sparsity) == name
+    assert float(name) == sparsity
+
+
+def test_sparsities_that_differ_are_told_apart_wherever_they_are_shown() -> None:
+    one, other = (0.1234567, 0.1234568)
+    config = replace(CONFIG, sparsity=(one, other))
+    rows = [row._replace(sparsity=one if row.sparsity == 0 else other, achieved_sparsity=0.1) for row in ROWS]
+    cells = [line.split()[:1] for line in text_of(config, rows).splitlines()]
+    assert [str(one)] in cells
+    assert [str(other)] in cells
+    close = close_calls(config, searches({(one, 0): (0.0,), (other, 0): (0.0,)}), rows)
+    assert f"(sparsity {one} repeat 0, sparsity {other} repeat 0;" in str(close)
+    diverged = diverged_cells([row._replace(test_accuracy=math.nan) for row in rows])
+    assert f"weedout sparsity {one} repeat 0, " in str(diverged)
+    assert [describe(config, GroupFinished(sparsity)) for sparsity in (one, other)] == [
+        *(f"sparsity {sparsity} · done" for sparsity in (one, other))
+    ]
+    labels = [line.get_label() for line in figures._legend((one, other), ("red", "blue"), 0)]
+    assert labels[:2] == [f"sparsity {one}", f"sparsity {other}"]
 
 
 def test_one_run_shows_no_interval() -> None:

@@ -16,6 +16,7 @@ from weedout_core.lab.data.datasets import Dataset, load_dataset
 from weedout_core.lab.experiment.configuration import Decided, ExperimentConfig, checked_network
 from weedout_core.lab.experiment.events import Event
 from weedout_core.lab.experiment.group import run_group
+from weedout_core.lab.experiment.names import named
 from weedout_core.lab.experiment.rows import CurveRow, ResultRow, SearchRow, TimingRow
 from weedout_core.lab.experiment.so_far import NOTHING
 from weedout_core.lab.experiment.timings import Stopwatch, timing_line
@@ -78,8 +79,8 @@ def _without_parameters(folder: RunFolder) -> str | None:
     if not missing:
         return None
     return (
-        f"sparsity {', '.join(f'{sparsity:g}' for sparsity in missing)} was computed without --save-parameters, and "
-        "its weights are not kept. To have them, give another --out, where all of it is computed again."
+        f"sparsity {', '.join(map(named, missing))} was computed without --save-parameters, and its "
+        "weights are not kept. To have them, give another --out, where all of it is computed again."
     )
 
 

@@ -23,6 +23,7 @@ from weedout_core.lab.experiment.configuration import (
     checked_network,
     decide,
 )
+from weedout_core.lab.experiment.names import named
 
 _ALIKE = 1.1  # multiply-adds that differ by less take about the same time
 
@@ -84,7 +85,7 @@ def run_plan(options: PlanOptions, out: Console, err: Console) -> int:
         write_line(out, line)
     measured: list[Measured] = []
     for sparsities in alike(config, net):
-        write_line(err, f"measuring {backend.name} on {backend.device} at sparsity {sparsities[0]:g} …")
+        write_line(err, f"measuring {backend.name} on {backend.device} at sparsity {named(sparsities[0])} …")
         measured.append(Measured(sparsities, _measure(backend, net, config, amount, sparsities[0])))
     for line in _hours(amount, measured, backend):
         write_line(out, line)
@@ -162,7 +163,7 @@ def _sparsities(config: ExperimentConfig, net: Network) -> Table:
         masks = numpy.sample_masks(key(config.seed), mask_space(net), sparsity, 1, config.search.sampling)
         cost = costs(net, {site: numpy.to_numpy(mask)[0] for site, mask in masks.items()})
         table.add_row(
-            f"{sparsity:g}",
+            named(sparsity),
             _part(cost.active_parameters, cost.parameters),
             _part(cost.active_macs, cost.macs),
             _part(costs(_compacted(config, net, sparsity)).macs, cost.macs),
@@ -202,7 +203,7 @@ def _memory(
     found = backend.compiled_memory(net, least, config.search, config.train, examples, amount.networks, topology)
     where = topology or backend.device
     for program, size in found.items():
-        yield f"memory of {program} at sparsity {least:g}, a device of {where}: {size / 2**30:.2f} GiB"
+        yield f"memory of {program} at sparsity {named(least)}, a device of {where}: {size / 2**30:.2f} GiB"
 
 
 def _measure(backend: Backend, net: Network, config: ExperimentConfig, amount: Work, sparsity: float) -> Probe:
@@ -215,7 +216,7 @@ def _measure(backend: Backend, net: Network, config: ExperimentConfig, amount: W
 def _hours(amount: Work, measured: Sequence[Measured], backend: Backend) -> Iterator[str]:
     for sparsities, probe in measured:
         yield (
-            f"measured on {backend.device} for sparsity {', '.join(f'{one:g}' for one in sorted(sparsities))}: "
+            f"measured on {backend.device} for sparsity {', '.join(map(named, sorted(sparsities)))}: "
             f"{_time(probe.candidate)} a candidate, {_time(probe.step)} a step, "
             f"{_time(probe.thousand)} an evaluation on 1,000 examples, {_time(probe.compiling)} compiling"
         )

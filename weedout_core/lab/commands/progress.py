@@ -14,13 +14,14 @@ from weedout_core.errors import WeedoutWarning
 from weedout_core.lab.experiment.configuration import ExperimentConfig
 from weedout_core.lab.experiment.events import EpochTrained, Event, GenerationScored, GroupFinished, PhaseStarted
 from weedout_core.lab.experiment.group import OnEvent
+from weedout_core.lab.experiment.names import named
 
 _PLAIN_EPOCHS = 5  # about so many of a group's epochs get a line of their own where lines stay
 
 
 def describe(config: ExperimentConfig, event: Event) -> str:
     """One line that says what is going on."""
-    prefix = f"sparsity {event.sparsity:g}"
+    prefix = f"sparsity {named(event.sparsity)}"
     match event:
         case PhaseStarted(_, phase, repeat):
             return f"{prefix} · {phase}" + ("" if repeat is None else f" {repeat + 1}/{config.repeats}")

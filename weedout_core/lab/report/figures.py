@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from weedout_core.lab.experiment.configuration import ExperimentConfig
+from weedout_core.lab.experiment.names import named
 from weedout_core.lab.experiment.rows import ARMS, CurveRow
 from weedout_core.lab.report.tables import interval_key
 from weedout_core.lab.statistics import mean_interval
@@ -103,7 +104,7 @@ def _zoom(panel: Any, rows: Sequence[CurveRow], field: str) -> None:
 
 def _legend(sparsities: Sequence[float], colours: Sequence[Any], diverged: int) -> list[Line2D]:
     by_colour = [
-        Line2D([], [], color=colour, label=f"sparsity {sparsity:g}")
+        Line2D([], [], color=colour, label=f"sparsity {named(sparsity)}")
         for sparsity, colour in zip(sparsities, colours, strict=True)
     ]
     by_style = [Line2D([], [], color="#555555", linestyle=_STYLES[arm], label=arm) for arm in ARMS]

@@ -5,6 +5,7 @@ from itertools import accumulate
 
 from weedout_core._algorithm.agreement import too_close
 from weedout_core.lab.experiment.configuration import ExperimentConfig
+from weedout_core.lab.experiment.names import named
 from weedout_core.lab.experiment.rows import ResultRow, SearchRow
 from weedout_core.lab.report.tables import identical_sparsities
 
@@ -24,11 +25,11 @@ def close_calls(config: ExperimentConfig, rows: Sequence[SearchRow], results: Se
     ]
     if not close:
         return None
-    named = [f"sparsity {sparsity:g} repeat {repeat}" for sparsity, repeat in sorted(close)]
+    which = [f"sparsity {named(sparsity)} repeat {repeat}" for sparsity, repeat in sorted(close)]
     return (
         f"{len(close)} of {len(searches)} searches {'was' if len(close) == 1 else 'were'} decided by fitness that "
         f"differs by less than {limit:g}: another backend may elect another winner there "
-        f"({_first(named)}; see margin and final_margin in search.csv)."
+        f"({_first(which)}; see margin and final_margin in search.csv)."
     )
 
 
@@ -54,12 +55,12 @@ def diverged_cells(rows: Sequence[ResultRow]) -> str | None:
     diverged = [row for row in rows if row.diverged]
     if not diverged:
         return None
-    named = [f"{row.arm} sparsity {row.sparsity:g} repeat {row.repeat}" for row in diverged]
+    which = [f"{row.arm} sparsity {named(row.sparsity)} repeat {row.repeat}" for row in diverged]
     return (
         f"{len(diverged)} of {len(rows)} trainings diverged: a loss, a logit, a weight or a statistic became NaN or "
-        f"infinite. What diverged is in no mean. Lower --learning-rate ({_first(named)}; see nan in results.csv)."
+        f"infinite. What diverged is in no mean. Lower --learning-rate ({_first(which)}; see nan in results.csv)."
     )
 
 
-def _first(named: Sequence[str]) -> str:
-    return f"{', '.join(named[:_NAMED])}{', …' if len(named) > _NAMED else ''}"
+def _first(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:_NAMED])}{', …' if len(names) > _NAMED else ''}"

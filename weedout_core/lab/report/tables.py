@@ -9,6 +9,7 @@ from rich.table import Table
 
 from weedout_core._random.keys import of_intervals
 from weedout_core.lab.experiment.configuration import ExperimentConfig
+from weedout_core.lab.experiment.names import named
 from weedout_core.lab.experiment.rows import ResultRow
 from weedout_core.lab.statistics import Interval, mean_interval, paired_difference
 from weedout_core.random import Key
@@ -121,7 +122,7 @@ def results_table(config: ExperimentConfig, rows: Sequence[ResultRow]) -> Table:
         table.add_column(name, justify="right", overflow="fold")
     for row in compare(config, rows):
         table.add_row(
-            f"{row.sparsity:g}",
+            named(row.sparsity),
             _accuracy(row.control),
             _accuracy(row.weedout),
             _difference(row.difference),
