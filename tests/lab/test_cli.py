@@ -65,7 +65,8 @@ def test_a_mistake_is_one_sentence(
     weedout: Weedout, tmp_path: Path, capfd: pytest.CaptureFixture[str], mistake: list[str], said: str
 ) -> None:
     (tmp_path / "empty").mkdir()
-    assert weedout("paper", "--backend", "numpy", *mistake, "--out", "run") == 2
+    backend = [] if "--backend" in mistake else ["--backend", "numpy"]
+    assert weedout("paper", *backend, *mistake, "--out", "run") == 2
     out, err = capfd.readouterr()
     assert out == ""
     assert err.startswith("weedout: ")
@@ -90,6 +91,30 @@ def test_what_cannot_be_read_is_named(
     assert weedout(*arguments) == 2
     assert said in capfd.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["paper", "plan"])
+@pytest.mark.parametrize(
+    ("twice", "said"),
+    [
+        ("--sparsity 0.5 --sparsity 0.6", "--sparsity must be given once; got it 2 times"),
+        ("--epochs 1 --epochs 1", "--epochs must be given once; got it 2 times"),
+        ("--batch-size 8 --batch_size=9 --batch-size=10", "--batch-size must be given once; got it 3 times"),
+        ("--rescale --no-rescale", "--rescale must be given once; got it 2 times"),
+        ("--data-dir here --data-dir there", "--data-dir must be given once; got it 2 times"),
+    ],
+)
+def test_an_option_given_twice_is_refused(
+    weedout: Weedout, tmp_path: Path, capfd: pytest.CaptureFixture[str], command: str, twice: str, said: str
+) -> None:
+    assert weedout(command, "--backend", "numpy", *twice.split()) == 2
+    assert capfd.readouterr() == ("", f"weedout: {said}. Give it once, with all of its values behind it.\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_option_of_conform_given_twice_is_refused(weedout: Weedout, capfd: pytest.CaptureFixture[str]) -> None:
+    assert weedout("conform", "numpy", "--examples", "1", "--examples", "2") == 2
+    assert "--examples must be given once; got it 2 times" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("damage", ["truncated", "magic", "labels"])

@@ -5,6 +5,7 @@ configurations, so that a mistake gets the same sentence from the command line a
 """
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, make_dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from weedout_core._configs.checks import named_options
 from weedout_core._configs.open_points import AS_READ
 from weedout_core._guard.guarded import convert_fields
 from weedout_core._guard.kinds import AtLeastZero, Name, Positive
+from weedout_core.errors import ConfigError
 from weedout_core.lab.experiment.configuration import ExperimentConfig
 from weedout_core.lab.experiment.recipes import BROUGHT, recipe, recipe_text
 
@@ -105,7 +107,7 @@ def parse(arguments: list[str]) -> PaperOptions | PlanOptions | ConformOptions |
     Returns:
         the options of ``weedout paper``, ``weedout plan`` or ``weedout conform``, or None for ``weedout doctor``.
     Raises:
-        ConfigError: a value is out of its range.
+        ConfigError: a value is out of its range, or an option is given twice.
         SystemExit: the command line cannot be read, or asks for help; the message is written.
     """
     paper, plan = _command("Paper", _PAPER, {"run": RunOptions}), _command("Plan", _PLAN, {"probe": ProbeOptions})
@@ -113,6 +115,7 @@ def parse(arguments: list[str]) -> PaperOptions | PlanOptions | ConformOptions |
     parsed = tyro.extras.subcommand_cli_from_dict(
         commands, args=arguments, prog="weedout", description=_DESCRIPTION, config=(tyro.conf.OmitArgPrefixes,)
     )
+    _check_once(arguments)
     if isinstance(parsed, _DOCTOR):
         return None
     if isinstance(parsed, ConformOptions):
@@ -124,6 +127,17 @@ def parse(arguments: list[str]) -> PaperOptions | PlanOptions | ConformOptions |
     if isinstance(parsed, plan):
         return PlanOptions(ProbeOptions(**_values(ProbeOptions, parsed.probe)), config)
     return PaperOptions(RunOptions(**_values(RunOptions, parsed.run)), config)
+
+
+def _check_once(arguments: list[str]) -> None:
+    """Raise ConfigError where an option is given twice, in any of its spellings: the parser takes the last of them."""
+    options = [word.partition("=")[0] for word in arguments if word.startswith("--")]
+    given = Counter("--" + option.removeprefix("--").replace("_", "-").removeprefix("no-") for option in options)
+    for option, times in given.items():
+        if times > 1:
+            raise ConfigError(
+                f"{option} must be given once; got it {times} times. Give it once, with all of its values behind it."
+            )
 
 
 _DESCRIPTION = "Weedout: Random Search over sparse sub-networks, the neutral baseline for sparsity searches."
