@@ -4,6 +4,7 @@ import json
 import math
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -103,6 +104,18 @@ def test_config_holds_everything_that_was_chosen(weedout: Weedout, small: list[s
     ]
     assert {"python", "numpy", "weedout-core", "device"} <= set(record["environment"])
     assert {"row": 17, "point": "control", "field": "ExperimentConfig.control", "value": "member"} in record["choices"]
+
+
+@pytest.mark.skipif(sys.platform in ("darwin", "win32"), reason="a name must be text here")
+def test_a_path_of_bytes_that_are_no_text_is_recorded(
+    weedout: Weedout, small: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    name = os.fsdecode(b"run\xff")
+    assert weedout(*small, "--out", name) == 0
+    assert r"run\udcff: every cell in results.csv" in capfd.readouterr().out
+    record = json.loads((tmp_path / name / "config.json").read_bytes())
+    assert name in record["command"]
+    assert weedout(*small, "--out", name) == 0, "it is the same run"
 
 
 def test_without_out_the_folder_is_named_by_the_digest(weedout: Weedout, small: list[str], tmp_path: Path) -> None:

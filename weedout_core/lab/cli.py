@@ -2,10 +2,12 @@
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from weedout_core.errors import WeedoutError
+from weedout_core.lab.streams import StreamError, standard_streams
 
-_WRONG, _INTERRUPTED = 2, 130
+_UNWRITTEN, _WRONG, _INTERRUPTED = 1, 2, 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -14,10 +16,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: the arguments; None takes those of the process.
     Returns:
-        0; 1 if no backend works (doctor) or a check failed (conform); 2 if something is wrong with what was
-        asked; 130 if the user interrupted.
+        0; 1 if no backend works (doctor), a check failed (conform), or standard output cannot be written; 2 if
+        something is wrong with what was asked; 130 if the user interrupted.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    with standard_streams():
+        try:
+            code = _exit_code(arguments)
+            sys.stdout.flush()  # what cannot be written must show before the process ends
+        except StreamError as error:
+            with suppress(StreamError):
+                _say(str(error), _UNWRITTEN)
+            code = _UNWRITTEN
+    return code
+
+
+def _exit_code(arguments: list[str]) -> int:
     try:
         return _run(arguments)
     except WeedoutError as error:

@@ -122,15 +122,17 @@ def _run_groups(
 
 
 def _finish(config: ExperimentConfig, folder: RunFolder, out: Console) -> None:
+    """Write all there is to write, then print: what stops the printing stops nothing else."""
     folder.assemble()  # a process may have been killed between a commit and the tables
     results, curves = folder.rows("results.csv", ResultRow), folder.rows("curves.csv", CurveRow)
-    out.print(results_table(config, results))
-    for sentence in (diverged_cells(results), close_calls(config, folder.rows("search.csv", SearchRow), results)):
-        if sentence is not None:
-            write_line(out, sentence)
+    searches, timings = folder.rows("search.csv", SearchRow), folder.rows("timings.csv", TimingRow)
     if curves:
         write_file(folder.path / "figure2.png", figure2(config, curves))
+    out.print(results_table(config, results))
+    for sentence in (diverged_cells(results), close_calls(config, searches, results)):
+        if sentence is not None:
+            write_line(out, sentence)
     figure = "Figure 2 in figure2.png" if curves else "no figure, for no epoch was trained"
-    if timings := folder.rows("timings.csv", TimingRow):
+    if timings:
         write_line(out, f"{timing_line(timings)}.")
     write_line(out, f"{folder.path}: every cell in results.csv, {figure}.")

@@ -130,9 +130,10 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def record_to_json(record: Record) -> str:
-    """The text of ``config.json``."""
-    return json.dumps(record._asdict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+def record_to_json(record: Record) -> bytes:
+    """The content of ``config.json``. Bytes of a path that are no text are in it as JSON escapes them."""
+    text = json.dumps(record._asdict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return text.encode(errors="backslashreplace")
 
 
 def record_from_json(text: str, path: Path) -> Record:

@@ -133,7 +133,7 @@ def open_run(path: Path, record: Record, allow_other_versions: bool = False) -> 
         folder = RunFolder(path, kept)
         folder.check()
         if kept != found:
-            write_file(path / _CONFIG, record_to_json(kept).encode())
+            write_file(path / _CONFIG, record_to_json(kept))
         make_folder(path / _GROUPS)
         yield folder
     finally:

@@ -1,0 +1,155 @@
+"""Standard output and standard error: what they cannot show, and what becomes of a run where they take nothing."""
+
+import ast
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import weedout_core
+from weedout_core.lab.cli import main
+from weedout_core.lab.streams import PLAIN, StreamError, standard_streams
+
+FULL = Path("/dev/full")
+UNWRITTEN = "weedout: standard output cannot be written: "
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"),
+    [
+        ("utf-8", "−1 ± 2 · 3 … – ≥ η 字"),
+        ("ascii", r"-1 +/- 2 - 3 ... - >= eta \u5b57"),
+        ("latin-1", r"-1 ± 2 · 3 ... - >= eta \u5b57"),
+        ("cp1252", r"-1 ± 2 · 3 … – >= eta \u5b57"),
+    ],
+)
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+def test_what_an_encoding_lacks_is_written_in_plain_characters(
+    monkeypatch: pytest.MonkeyPatch, name: str, encoding: str, shown: str
+) -> None:
+    file = io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors="strict")
+    monkeypatch.setattr(sys, name, file)
+    with standard_streams():
+        getattr(sys, name).write("−1 ± 2 · 3 … – ≥ η 字")
+        getattr(sys, name).flush()
+        assert getattr(sys, name).encoding == encoding
+    assert file.buffer.getvalue() == shown.encode(encoding)  # pyright: ignore[reportAttributeAccessIssue]
+    assert getattr(sys, name) is file, "it is the caller's again"
+
+
+def test_a_path_of_bytes_that_are_no_text_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    monkeypatch.setattr(sys, "stdout", file)
+    with standard_streams():
+        sys.stdout.write("run\udcff")
+        sys.stdout.flush()
+    assert file.buffer.getvalue() == rb"run\udcff"  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_every_character_of_the_package_has_a_plain_one() -> None:
+    assert "".join(PLAIN.values()).isascii()
+    (folder,) = weedout_core.__path__
+    used = {
+        character
+        for path in Path(folder).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        for character in node.value
+        if not character.isascii()
+    }
+    assert used <= PLAIN.keys()
+
+
+def test_a_process_without_standard_streams_writes_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", None)
+    assert main(["paper", "--population", "1"]) == 2
+
+
+def test_a_stream_that_fails_is_one_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(io.StringIO):
+        def flush(self) -> None:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(sys, "stdout", Full())
+    with standard_streams(), pytest.raises(StreamError, match="standard output cannot be written: No space left"):
+        sys.stdout.flush()
+
+
+Command = Callable[..., subprocess.CompletedProcess[bytes]]
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Command:
+    """The command as a process of its own, run in an empty folder."""
+
+    def run(
+        *arguments: str, stdout: int = subprocess.PIPE, stderr: int = subprocess.PIPE
+    ) -> subprocess.CompletedProcess[bytes]:
+        path = os.pathsep.join(filter(None, sys.path))
+        return subprocess.run(
+            [sys.executable, "-m", "weedout_core", *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": path, "COLUMNS": "80", "PYTHONIOENCODING": "ascii"},
+            stdout=stdout,
+            stderr=stderr,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture(params=["a full disk", "a closed pipe"])
+def broken(request: pytest.FixtureRequest) -> Iterator[int]:
+    """A descriptor that can be opened and not be written."""
+    if request.param == "a closed pipe":
+        read, write = os.pipe()
+        os.close(read)
+    elif FULL.exists():
+        write = os.open(FULL, os.O_WRONLY)
+    else:
+        pytest.skip("this system has no /dev/full")
+    yield write
+    os.close(write)
+
+
+def test_a_run_is_shown_where_there_is_ascii_alone(command: Command, small: list[str], tmp_path: Path) -> None:
+    ran = command(*small, "--out", "run")
+    assert ran.returncode == 0, ran.stderr
+    assert b"mean of 2 runs +/- 95 % interval" in ran.stdout
+    assert b"Difference: Weedout - control" in ran.stdout
+    assert b"sparsity 0.5 - search 2/2 - generation 2/2" in ran.stderr
+    assert (tmp_path / "run" / "figure2.png").exists()
+
+
+def test_where_nothing_can_be_printed_everything_is_written(
+    command: Command, small: list[str], tmp_path: Path, broken: int
+) -> None:
+    assert command(*small, "--out", "whole").returncode == 0
+    ran = command(*small, "--out", "run", stdout=broken)
+    assert ran.returncode == 1
+    *progress, last = ran.stderr.decode().splitlines()
+    assert last.startswith(UNWRITTEN)
+    assert last.endswith(". What is in files is kept.")
+    assert all(line.startswith(("run: 0 of 2 groups", "sparsity ")) for line in progress), "no traceback"
+    names = {path.relative_to(tmp_path / "whole") for path in (tmp_path / "whole").rglob("*")}
+    assert {path.relative_to(tmp_path / "run") for path in (tmp_path / "run").rglob("*")} == names
+    for name in ("results.csv", "curves.csv", "search.csv", "figure2.png", "masks/sparsity-0.5.safetensors"):
+        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["paper", "--help"], ["conform", "numpy", "--examples", "1"]])
+def test_every_command_says_that_it_cannot_print(command: Command, arguments: list[str], broken: int) -> None:
+    ran = command(*arguments, stdout=broken)
+    assert ran.returncode == 1
+    assert ran.stderr.decode().startswith(UNWRITTEN)
+    assert ran.stderr.count(b"\n") == 1
+
+
+def test_where_nothing_can_be_said_the_exit_code_says_it(command: Command, broken: int) -> None:
+    assert command("paper", "--help", stdout=broken, stderr=broken).returncode == 1
+    assert command("paper", "--population", "1", stderr=broken).returncode == 1

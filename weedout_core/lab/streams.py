@@ -1,0 +1,87 @@
+"""Standard output and standard error as the command writes to them, whatever they can show and whether they take it."""
+
+import codecs
+import io
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+#: What stands for a character that a stream's encoding lacks; any other is written as Python escapes it.
+PLAIN = {
+    "−": "-", "–": "-", "·": "-", "…": "...", "±": "+/-", "×": "x", "≥": ">=", "≤": "<=", "≠": "!=", "→": "->",
+    "←": "<-", "√": "sqrt", "²": "^2", "ₙ": "_n", "∞": "inf", "β": "beta", "γ": "gamma", "δ": "delta",
+    "ε": "epsilon", "η": "eta", "π": "pi", "Σ": "sum", "ü": "ue",
+    "─": "-", "│": "|", "╭": "+", "╮": "+", "╰": "+", "╯": "+", "├": "+", "└": "+", "┬": "+",
+}  # fmt: skip
+_ERRORS = "weedout-plain"
+
+
+class StreamError(Exception):
+    """A standard stream cannot be written: the disk is full, or nobody reads the pipe any more."""
+
+
+class _Stream:
+    """A text stream that shows what its encoding lacks by plain characters, and fails with a StreamError."""
+
+    def __init__(self, stream: Any, name: str) -> None:
+        self._stream, self._name = stream, name
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        encoding = self._stream.encoding or "utf-8"
+        shown = text.encode(encoding, _ERRORS).decode(encoding)
+        with self._explained():
+            self._stream.write(shown)
+        return len(text)
+
+    def flush(self) -> None:
+        with self._explained():
+            self._stream.flush()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self._discard()
+            raise StreamError(f"{self._name} cannot be written: {error.strerror}. What is in files is kept.") from error
+
+    def _discard(self) -> None:
+        """Let what is still to be written go nowhere: the interpreter writes it as it ends, and would fail again."""
+        with suppress(OSError, ValueError):  # a stream in memory has no descriptor
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
+
+
+@contextmanager
+def standard_streams() -> Iterator[None]:
+    """Within, ``sys.stdout`` and ``sys.stderr`` show every text, and raise StreamError where they take none.
+
+    A process that was started without one of them has None there: what is written to it goes nowhere.
+    """
+    before = sys.stdout, sys.stderr
+    sys.stdout = _Stream(sys.stdout or io.StringIO(), "standard output")
+    sys.stderr = _Stream(sys.stderr or io.StringIO(), "standard error")
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    return "".join(PLAIN.get(character) or _escaped(character) for character in lacking), error.end
+
+
+def _escaped(character: str) -> str:
+    return character.encode("ascii", "backslashreplace").decode()
+
+
+codecs.register_error(_ERRORS, _plain)
