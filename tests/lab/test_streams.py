@@ -80,6 +80,20 @@ def test_a_stream_that_fails_is_one_error(monkeypatch: pytest.MonkeyPatch) -> No
         sys.stdout.flush()
 
 
+def test_where_progress_cannot_be_shown_it_is_kept(
+    small: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Gone(io.StringIO):
+        def write(self, text: str, /) -> int:
+            if "epoch 1/2" in text:
+                raise BrokenPipeError(32, "Broken pipe")
+            return super().write(text)
+
+    monkeypatch.setattr(sys, "stderr", Gone())
+    assert main([*small, "--out", str(tmp_path / "run")]) == 1
+    assert list((tmp_path / "run" / "checkpoints" / "sparsity-0.0").glob("*.json")), "the search need not be repeated"
+
+
 Command = Callable[..., subprocess.CompletedProcess[bytes]]
 
 

@@ -27,6 +27,7 @@ from weedout_core.lab.report.tables import results_table
 from weedout_core.lab.run.checkpoints import Checkpoints, Pace
 from weedout_core.lab.run.record import new_record
 from weedout_core.lab.run.run_folder import RunFolder, open_run
+from weedout_core.lab.streams import StreamError
 
 INTERRUPTED = 130
 
@@ -107,7 +108,7 @@ def _run_groups(
             decided, resume = Decided(folder.record.chunk, together[sparsity]), kept.latest()
             try:
                 group = run_group(config, decided, sparsity, dataset, backend, on_event, resume, kept.offer)
-            except KeyboardInterrupt:
+            except (KeyboardInterrupt, StreamError):
                 kept.flush()
                 raise
             except ConfigError as error:
