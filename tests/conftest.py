@@ -8,6 +8,8 @@ from pathlib import Path
 # Before anything imports JAX: the tests are about the numbers, which are the same on every device.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("PJRT_DEVICE", "CPU")  # PyTorch/XLA's word for it
+if "PYTEST_XDIST_WORKER" in os.environ:  # PyTorch's threads of several workers would wait for one another, spinning
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import jaxtyping
 import pytest

@@ -1,6 +1,7 @@
 """Every backend that is here does what the reference does: the kit, check by check."""
 
 from collections.abc import Mapping
+from itertools import product
 from typing import Any
 
 import pytest
@@ -13,25 +14,33 @@ from weedout_core.testing.tolerances import CHECKED, DEVIATIONS, TOLERANCES
 BACKENDS = ("numpy", "jax", "torch", "torch_xla")
 
 
+#: Of the kit on backends that compile, the checks that are not slow: one of each kind, with few programs.
+QUICK = {
+    ("jax", "random_bits"), ("jax", "apply_agrees"), ("jax", "predict_compacted"), ("jax", "bfloat16_step_agrees"),
+    ("torch_xla", "signatures"), ("torch_xla", "apply_agrees"),
+}  # fmt: skip
+
+
 def test_required_backends_are_known() -> None:
     assert set(REQUIRED) <= set(BACKENDS), f"WEEDOUT_REQUIRE={','.join(REQUIRED)} names a backend no test knows"
 
 
 def cases(deviations: Mapping[tuple[str, str], str]) -> list[Any]:
     """Every backend with every check; those that are known to be different must fail."""
-    return [
-        pytest.param(name, check, marks=[pytest.mark.xfail(reason=deviations[name, check], strict=True)])
-        if (name, check) in deviations
-        else pytest.param(name, check)
-        for name in BACKENDS
-        for check in CHECKS
-    ]
+    found: list[Any] = []
+    for name, check in product(BACKENDS, CHECKS):
+        marks = [pytest.mark.quick] if (name, check) in QUICK else []
+        if (name, check) in deviations:
+            marks.append(pytest.mark.xfail(reason=deviations[name, check], strict=True))
+        found.append(pytest.param(name, check, marks=marks))
+    return found
 
 
 def test_a_deviation_must_fail() -> None:
-    (marked,) = [case for case in cases({("jax", "pure"): "why"}) if case.marks]
-    assert marked.values == ("jax", "pure")
-    assert [(mark.name, mark.kwargs) for mark in marked.marks] == [("xfail", {"reason": "why", "strict": True})]
+    marked = [(case, mark) for case in cases({("jax", "pure"): "why"}) for mark in case.marks if mark.name != "quick"]
+    assert [(case.values, mark.name, mark.kwargs) for case, mark in marked] == [
+        (("jax", "pure"), "xfail", {"reason": "why", "strict": True})
+    ]
 
 
 def test_deviations_are_of_known_backends_and_checks() -> None:

@@ -17,6 +17,8 @@ from tests.conformance.test_backends import BACKENDS
 from weedout_core._compaction.compacted_network import kept_part
 from weedout_core.testing.tolerances import bound
 
+pytestmark = pytest.mark.slow
+
 IMAGE, BATCH, STEPS = (8, 8, 3), 8, 10
 
 

@@ -221,14 +221,15 @@ def test_without_the_fence_it_would_do_harm(name: str, setting: str) -> None:
 
 @pytest.mark.parametrize("setting", SETTINGS["jax"])
 def test_each_setting_of_jax_is_ours_inside(setting: str) -> None:
-    backend, ours = connected("jax"), import_module("weedout_jax.fence").THREAD
+    backend, fence = connected("jax"), import_module("weedout_jax.fence")
+    ours = {**fence.THREAD, **{one.name.removeprefix("jax_"): one.ours for one in fence.PROCESS.settings}}
     for caller in callers("jax")[setting]:
         with caller.set(), backend.fence():
             inside = caller.read()
             if setting == "mesh":
                 assert inside.empty
             else:
-                assert inside in ours.get(setting, ("ignore",))
+                assert inside in ours[setting]
 
 
 @pytest.mark.parametrize("name", BACKENDS)

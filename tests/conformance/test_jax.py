@@ -13,6 +13,8 @@ import pytest
 import weedout_core as wc
 from tests.processes import run_python
 
+pytestmark = pytest.mark.slow
+
 jax = pytest.importorskip("jax", reason="JAX is not installed: pip install 'weedout-core[jax]'")
 optax = pytest.importorskip("optax", reason="optax is not installed: pip install 'weedout-core[jax]'")
 

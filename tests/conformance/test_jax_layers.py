@@ -9,6 +9,8 @@ import pytest
 import weedout_core as wc
 from weedout_core.testing.precision import gamma
 
+pytestmark = pytest.mark.slow
+
 jax = pytest.importorskip("jax", reason="JAX is not installed: pip install 'weedout-core[jax]'")
 weedout_jax = pytest.importorskip("weedout_jax", reason="optax is not installed: pip install 'weedout-core[jax]'")
 jnp, layers, network = jax.numpy, weedout_jax.layers, weedout_jax.network

@@ -14,6 +14,8 @@ from tests.conformance.connected import connected, imported
 jax = imported("jax", "jax")
 optax = imported("optax", "jax")
 
+pytestmark = pytest.mark.slow
+
 NET = wc.mlp(8, (8,), 4)
 CONFIG = wc.TrainConfig(epochs=2, batch_size=8)
 KEYS = list(wc.random.split(wc.key(0), 2))

@@ -85,6 +85,7 @@ def recording(factory: Factory, seen: list[tuple[Any, list[Any]]]) -> Factory:
 
 @pytest.mark.parametrize(("name", "switches", "net"), CASES)
 @pytest.mark.filterwarnings("ignore:lr as a Tensor")
+@pytest.mark.slow
 def test_each_network_learns_as_plain_parameters_do(name: str, switches: dict[str, Any], net: wc.Network) -> None:
     factory = made(name, switches)
     seen: list[tuple[Any, list[Any]]] = []
@@ -452,6 +453,7 @@ def test_a_state_of_another_type_than_the_weights_stays_what_it_is() -> None:
 
 
 @pytest.mark.parametrize("name", sorted({*KINDS} - REFUSED - {"Muon"}))
+@pytest.mark.slow
 def test_what_trains_on_pytorch_trains_on_xla(name: str) -> None:
     """Where an optimizer keeps some of its state on the host."""
     data = np.ones((8, 4), np.float32), np.arange(8) % 2

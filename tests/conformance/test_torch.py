@@ -46,6 +46,7 @@ def recorded(metrics: Any) -> tuple[int, int]:
     return (compiled[0] if compiled else 0), (fetched[0] if fetched else 0)
 
 
+@pytest.mark.slow
 def test_xla_compiles_one_generation_and_fetches_its_fitness_only(metrics: Any) -> None:
     seen: list[tuple[int, int]] = []
     config = wc.SearchConfig(population=17, generations=4, validation_batch=32)
@@ -95,17 +96,20 @@ except wc.errors.BackendError as error:
         ("PJRT_DEVICE", "NOWHERE", "PyTorch/XLA finds no device"),
     ],
 )
+@pytest.mark.slow
 def test_xla_that_cannot_compute_in_float32_says_so(variable: str, value: str, said: str) -> None:
     pytest.importorskip("torch_xla", reason="PyTorch/XLA is not installed: pip install 'weedout-core[torch-xla]'")
     assert said in run_alone(CONNECTS, **{variable: value})
 
 
+@pytest.mark.slow
 def test_connecting_is_done_in_settings_of_its_own() -> None:
     """Numbers of the random stream go around: no warning of that, which a filter could make an error."""
     script = 'import numpy, weedout_core as wc; numpy.seterr(all="raise"); print(wc.load_backend("torch").name)'
     assert run_alone(script, NUMBA_DISABLE_JIT="1").strip() == "torch"
 
 
+@pytest.mark.slow
 def test_xla_is_told_in_how_many_bits_products_are_computed(tmp_path: Path) -> None:
     """On a CPU it makes no difference: so what is read is the programs that it is handed."""
     pytest.importorskip("torch_xla", reason="PyTorch/XLA is not installed: pip install 'weedout-core[torch-xla]'")
@@ -124,6 +128,7 @@ def test_xla_is_told_in_how_many_bits_products_are_computed(tmp_path: Path) -> N
     assert any(told["default"]), "an evaluation never does"
 
 
+@pytest.mark.slow
 def test_xla_compiles_for_each_precision(metrics: Any) -> None:
     """It knows a program by its operations alone."""
     backend = wc.load_backend("torch_xla")
@@ -138,6 +143,7 @@ def test_xla_compiles_for_each_precision(metrics: Any) -> None:
     assert again == [second] * 2
 
 
+@pytest.mark.slow
 def test_xla_compiles_the_masks_of_one_shape_once(metrics: Any) -> None:
     # Numbers that no other test of this process has: XLA keeps what it has compiled.
     backend, keys, shape = wc.load_backend("torch_xla"), wc.random.split(wc.key(0), 11), (31, 37)
@@ -148,6 +154,7 @@ def test_xla_compiles_the_masks_of_one_shape_once(metrics: Any) -> None:
     assert seen[0] == seen[1] == 2, f"words and their selection, for every site: {seen} compilations"
 
 
+@pytest.mark.slow
 def test_xla_compiles_one_epoch(metrics: Any) -> None:
     network = untrained(backend="torch_xla")
     seen: list[int] = []
@@ -159,6 +166,7 @@ def test_xla_compiles_one_epoch(metrics: Any) -> None:
     assert seen[1:] == [seen[0]] * 3, f"compilations after each epoch: {seen}"
 
 
+@pytest.mark.slow
 def test_xla_compiles_a_step_with_convolutions_once(metrics: Any) -> None:
     backend = wc.load_backend("torch_xla")
     config = wc.TrainConfig(epochs=3, batch_size=8, batch_norm_group=4, augmentation="crop_flip")
@@ -291,6 +299,7 @@ def run_alone(script: str, **environment: str) -> str:
     return run_python("-c", script, environment=environment)
 
 
+@pytest.mark.slow
 def test_eight_xla_devices_share_a_population() -> None:
     assert run_alone(SPMD, CPU_NUM_DEVICES="8").split() == ["8"]
 
@@ -331,6 +340,7 @@ print(shardings)
 """
 
 
+@pytest.mark.slow
 def test_eight_xla_devices_share_a_training_batch() -> None:
     shown = run_alone(SHARED_BATCH, CPU_NUM_DEVICES="8").strip()
     assert shown == "{'{devices=[1,8,1,1,1]0,1,2,3,4,5,6,7}'}", "the examples are the axis that is shared"
@@ -352,12 +362,14 @@ except wc.errors.BackendError as error:
 """
 
 
+@pytest.mark.slow
 def test_xla_after_training_with_torch_says_what_to_do() -> None:
     shown = run_alone('CONNECTED, TRAINED = [], ["torch", "torch_xla"]' + TRAIN).splitlines()
     assert shown[0] == "torch"
     assert "Connect to torch_xla before training with torch in the same process" in shown[1], shown
 
 
+@pytest.mark.slow
 def test_xla_connected_before_training_with_torch_trains() -> None:
     names = 'CONNECTED, TRAINED = ["torch_xla"], ["torch", "torch_xla", "torch"]'
     assert run_alone(names + TRAIN).split() == ["torch", "torch_xla", "torch"]

@@ -118,7 +118,7 @@ def _no_shrinking() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: wrong.__name__)
-@pytest.mark.parametrize("name", ["numpy", "jax", "torch"])
+@pytest.mark.parametrize("name", ["numpy", "jax", pytest.param("torch", marks=pytest.mark.slow)])
 def test_is_caught_by_its_check(name: str, wrong: Wrong) -> None:
     broken = wrong(load_backend(name))
     # A backend that writes to a read-only input is stopped by NumPy itself; any other must be caught by an assertion.
@@ -152,6 +152,7 @@ def test_a_wrong_backend_is_caught_by_the_whole_kit() -> None:
     assert any("conformance check 'score_masks'" in note for note in caught.value.__notes__)
 
 
+@pytest.mark.slow
 def test_the_reference_agrees_with_itself() -> None:
     assert_agrees("numpy")
 
@@ -183,6 +184,7 @@ def _rounds_where_it_may(backend: Backend) -> Backend:
 
 
 @pytest.mark.parametrize("check", ["epoch_agrees", "compacted_epoch_agrees", "networks_are_independent"])
+@pytest.mark.slow
 def test_a_device_may_round_products_where_it_is_not_told_otherwise(check: str) -> None:
     CHECKS[check](_rounds_where_it_may(load_backend("numpy")), load_backend("numpy"))
 

@@ -8,6 +8,8 @@ from safetensors.numpy import load_file
 
 from weedout_core.lab.experiment.rows import CurveRow, ResultRow, from_csv
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("reading", ["algorithm1", "section3"])
 def test_the_same_winners(

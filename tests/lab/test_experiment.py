@@ -194,6 +194,7 @@ def test_networks_trained_some_at_a_time_are_those_trained_together(together: in
     assert {event.cells for event in trained} == {4}
 
 
+@pytest.mark.slow
 def test_each_slice_is_trained_as_if_alone() -> None:
     pytest.importorskip("weedout_jax")
     config = replace(CONFIG, backend="jax", together=3)

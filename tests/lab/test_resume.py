@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 Start = Callable[..., subprocess.Popen[str]]
 
 _PATIENCE = 600  # seconds until a run that shows nothing counts as stuck, on a machine that does much else

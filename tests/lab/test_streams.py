@@ -140,6 +140,7 @@ def test_a_run_is_shown_where_there_is_ascii_alone(command: Command, small: list
     assert (tmp_path / "run" / "figure2.png").exists()
 
 
+@pytest.mark.slow
 def test_where_nothing_can_be_printed_everything_is_written(
     command: Command, small: list[str], tmp_path: Path, broken: int
 ) -> None:

@@ -12,6 +12,8 @@ import pytest
 import weedout_core as wc
 from benchmarks import alone, results, section, timing
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 #: What the small mode of each group writes: its title, rows, and a line for each thing that was to be reached.

@@ -13,6 +13,8 @@ import pytest
 
 import weedout_core as wc
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 #: Each import package, and the folder of the tree that holds it.
 PACKAGES = {

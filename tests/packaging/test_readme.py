@@ -73,6 +73,7 @@ def agrees(shown: str, printed: str) -> bool:
 
 
 @pytest.mark.parametrize("snippet", SNIPPETS.values(), ids=SNIPPETS)
+@pytest.mark.slow
 def test_snippets_run_and_print_what_the_page_shows(snippet: Snippet, tmp_path: Path) -> None:
     printed = run_python("-c", snippet.code, folder=tmp_path)
     assert printed, "a snippet should show something"
@@ -109,6 +110,7 @@ def test_every_command_on_the_pages_is_run_by_a_test() -> None:
         assert f"def {test}" in (Path(__file__).parent / file).read_text(encoding="utf-8"), place
 
 
+@pytest.mark.slow
 def test_the_first_command_writes_the_papers_experiment(tmp_path: Path) -> None:
     command = shlex.split(blocks("bash")[0].strip())
     assert command[-2:] == [".venv/bin/weedout", "paper"], f"the first command ends in {command[-2:]}"
@@ -124,6 +126,7 @@ def test_the_first_command_writes_the_papers_experiment(tmp_path: Path) -> None:
     assert "identical by" in printed, "at sparsity 0 both arms are one network, and the table says so"
 
 
+@pytest.mark.slow
 def test_every_option_they_mention_exists(tmp_path: Path) -> None:
     text = "\n".join(PAGES.values())
     helped = {
@@ -141,6 +144,7 @@ def test_every_option_they_mention_exists(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not (DATA / "mnist").is_dir(), reason=f"MNIST is not at {DATA}: set WEEDOUT_DATA_DIR")
+@pytest.mark.slow
 def test_mnist_is_read_from_its_folder(tmp_path: Path) -> None:
     small = "--sparsity 0.8 --repeats 1 --population 2 --generations 1 --epochs 1 --hidden 32"
     run_python(
@@ -157,6 +161,7 @@ def wide_resnet_command(command: str) -> list[str]:
 @pytest.mark.skipif(
     not (DATA / "cifar-10-batches-bin").is_dir(), reason=f"CIFAR-10 is not at {DATA}: set WEEDOUT_DATA_DIR"
 )
+@pytest.mark.slow
 def test_a_wide_resnet_learns_a_subset_of_cifar(tmp_path: Path) -> None:
     """The command shown, for fewer examples and epochs, which come later and win."""
     less = "--train-examples 512 --test-examples 256 --population 4 --epochs 3"
@@ -175,6 +180,7 @@ def test_a_wide_resnet_learns_a_subset_of_cifar(tmp_path: Path) -> None:
 @pytest.mark.skipif(
     not (DATA / "cifar-10-batches-bin").is_dir(), reason=f"CIFAR-10 is not at {DATA}: set WEEDOUT_DATA_DIR"
 )
+@pytest.mark.slow
 def test_the_papers_own_task_is_planned(tmp_path: Path) -> None:
     """The command shown, for a narrow network of one preset with it."""
     here = ["--data-dir", str(DATA), "--network", "wrn-10-2"]

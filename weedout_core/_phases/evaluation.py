@@ -15,7 +15,7 @@ from weedout_core._guard.guarded import guarded
 from weedout_core._guard.hosted import frozen
 from weedout_core._networks.examples import Examples, checked_examples
 from weedout_core._phases.subnetwork import Subnetwork
-from weedout_core._phases.together import common_parent, is_finite, sparse_networks
+from weedout_core._phases.together import common_parent, sparse_networks
 
 
 @by_content
@@ -64,11 +64,11 @@ def evaluate_together(networks: Sequence[Subnetwork], data: Any, *, backend: str
     statistics = sparse.smaller(backend, [network.moving for network in networks])
     logits = backend.predict(sparse.net, params, statistics, sparse.masks, backend.asarray(examples.x))
     logits = backend.to_numpy(logits).astype(np.float64)
-    return [_evaluation(network, one, examples) for network, one in zip(networks, logits, strict=True)]
+    finite = sparse.finite(backend, {**params, **statistics}, logits)
+    return [_evaluation(*one, examples) for one in zip(logits, finite, strict=True)]
 
 
-def _evaluation(network: Subnetwork, logits: np.ndarray, examples: Examples) -> Evaluation:
-    finite = np.isfinite(logits).all(axis=-1) & is_finite(network)
+def _evaluation(logits: np.ndarray, finite: np.ndarray, examples: Examples) -> Evaluation:
     predicted: np.ndarray = predictions(logits)
     predicted[~finite] = logits.shape[-1]
     predicted = frozen(predicted)

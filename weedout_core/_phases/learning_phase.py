@@ -23,7 +23,7 @@ from weedout_core._networks.examples import Examples, checked_examples
 from weedout_core._phases.beginning import Beginning, beginnings
 from weedout_core._phases.resuming import check_resumed
 from weedout_core._phases.subnetwork import Subnetwork
-from weedout_core._phases.together import SparseNetworks, all_finite, common_parent, sparse_networks
+from weedout_core._phases.together import SparseNetworks, common_parent, sparse_networks
 from weedout_core._phases.trained import Epoch, Trained, sealed
 from weedout_core._random.annotations import Key
 from weedout_core.errors import ConfigError
@@ -197,9 +197,7 @@ def _tested(task: _Training, state: TrainState) -> list[tuple[float, int]]:
     backend, y = task.backend, task.test.y
     logits = backend.predict(task.sparse.net, state.params, state.statistics, task.sparse.masks, task.test.x)
     logits = backend.to_numpy(logits)
-    # What is not finite in a weight or a statistic, a ReLU may keep from the logits.
-    kept = task.sparse.kept(backend, {**state.params, **state.statistics})
-    finite = np.isfinite(logits).all(axis=-1) & np.array([[all_finite(tree)] for tree in kept])
+    finite = task.sparse.finite(backend, {**state.params, **state.statistics}, logits)
     right, lost = np.mean(predictions(logits) == y, axis=-1), np.count_nonzero(~finite, axis=-1)
     return [(math.nan if out else float(part), int(out)) for part, out in zip(right, lost, strict=True)]
 

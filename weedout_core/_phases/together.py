@@ -41,6 +41,19 @@ class SparseNetworks(NamedTuple):
         each = [{path: value[r] for path, value in fetched.items()} for r in range(len(self.compactions))]
         return each if self._compacted else self._gathered(each)
 
+    def finite(self, backend: Backend, held: Tree, logits: np.ndarray) -> np.ndarray:
+        """Where networks have numbers to predict by: bool ``(R, examples)``.
+
+        What is not finite in a weight or a running statistic, a ReLU may keep from the logits: not there either.
+
+        Args:
+            held: weights and statistics as ``net`` takes them, on the device: in its own type of float, in which one
+                that is finite in another may be infinite.
+            logits: ``(R, examples, classes)``.
+        """
+        sound = [[all_finite(tree)] for tree in self.kept(backend, held)]
+        return np.isfinite(logits).all(axis=-1) & np.array(sound)
+
     def parents(self, backend: Backend, tree: Tree, onto: Sequence[Tree]) -> list[dict[str, np.ndarray]]:
         """The way back, in NumPy: each network's {path: ``shape``}; what a mask removed is as ``onto`` has it."""
         networks = zip(self.compactions, self.kept(backend, tree), self.indices, onto, strict=True)
@@ -88,11 +101,9 @@ def sparse_networks(networks: Sequence[Subnetwork], backend: Backend, compaction
 
 
 def is_finite(network: Subnetwork) -> bool:
-    """Whether every weight and running statistic is finite, in float32, that the network's mask leaves."""
+    """Whether every weight and running statistic is finite that the network's mask leaves."""
     small, indices = _compaction(network)
-    kept = small.gather({**network.params, **network.moving}, indices)
-    with np.errstate(over="ignore"):
-        return all_finite({path: np.asarray(value, np.float32) for path, value in kept.items()})
+    return all_finite(small.gather({**network.params, **network.moving}, indices))
 
 
 def all_finite(tree: Tree) -> bool:
