@@ -174,7 +174,8 @@ def test_weights_that_are_finite_and_give_no_finite_logits_show_in_a_test_split(
 def test_an_infinite_weight_behind_a_relu_is_no_test_accuracy(name: str, value: float) -> None:
     """Loss and logits are finite; an evaluation and an epoch say the same of it. In float32, −10³⁰⁰ is infinite."""
     backend, net = connected(name), wc.mlp(2, (8,), 2)
-    broken = with_value(wc.Subnetwork(net, initial(net)), "params", "dense_0/bias", value)
+    wide = {path: value.astype(np.float64) for path, value in initial(net).items()}
+    broken = with_value(wc.Subnetwork(net, wide), "params", "dense_0/bias", value)
     data = (X[:, 0, 0], Y % 2)
     trained = wc.train(broken, data, backend=backend, key=KEY, config=ONE_STEP, test=data)
     (epoch,) = trained.history
