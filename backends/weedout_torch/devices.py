@@ -4,7 +4,8 @@ PyTorch runs each operation as it is called, on a CPU, on CUDA and with torch_tp
 operations and runs them as one compiled graph at ``sync``. The rest of the backend is the same for all.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, cast
@@ -120,13 +121,13 @@ def xla_place(device: str | None, devices: int) -> Place:
     import torch_xla
     import torch_xla.runtime as runtime
 
-    try:
-        kind, place = runtime.device_type(), torch_xla.device()
-    except RuntimeError as error:  # of a word in PJRT_DEVICE that it does not know, too
-        raise BackendError(f"PyTorch/XLA finds no device ({str(error).splitlines()[0]}). {_PJRT}") from error
+    with _finding_a_device():
+        kind = runtime.device_type()
     if kind is None or (device is not None and device.upper() != kind):
         raise BackendError(f"PyTorch/XLA runs on {kind} in this process; got device={device!r}. {_PJRT}")
-    spread = _same if devices == 1 else _spmd(devices)
+    with _finding_a_device():
+        spread = _same if devices == 1 else _spmd(devices)
+        place = torch_xla.device()
     _check_float32(place)
     _check_backward(place)
     libraries = ("torch", "torch_xla")
@@ -166,6 +167,15 @@ def _xla_compile_seconds() -> float:
 
 
 _PJRT = "Choose with the environment variable PJRT_DEVICE (CPU or TPU) before Python starts."
+
+
+@contextmanager
+def _finding_a_device() -> Generator[None]:
+    """What PyTorch/XLA raises there, of a word in PJRT_DEVICE that it does not know too, is a BackendError."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise BackendError(f"PyTorch/XLA finds no device ({str(error).splitlines()[0]}). {_PJRT}") from error
 
 
 def _check_float32(device: torch.device) -> None:

@@ -191,7 +191,7 @@ HARMLESS = {
     ("jax", "disable_jit"),
     ("jax", "default_device"), ("jax", "numpy_dtype_promotion"), ("jax", "enable_x64"), ("jax", "check_tracer_leaks"),
     ("jax", "transfer_guard_device_to_host"), ("jax", "transfer_guard_device_to_device"),
-    ("jax", "error_checking_behavior_oob"),
+    ("jax", "error_checking_behavior_oob"), ("jax", "use_simplified_jaxpr_constants"),
     ("torch", "grad_mode"), ("torch", "flush_denormal"), ("torch", "default_dtype"),
     ("torch", "deterministic_algorithms"),
 }  # fmt: skip

@@ -350,9 +350,10 @@ def test_an_optimizer_is_known_by_every_number_in_it(place: str) -> None:
     params = trees(0, 2)
     one, same, other = (scaling(place, number) for number in (0.5, 0.5, 0.25))
     rules = [rule_of(optimizer, params, optax.EmptyState()) for optimizer in (one, one, same, other)]
-    assert rules[0] == rules[1]
-    assert hash(rules[0]) == hash(rules[1])
-    assert (rules[0] == rules[2]) is (place != "callback"), "of a function in Python nothing is known but which it is"
+    readable = place != "callback"  # of a function in Python nothing is known, not even that it is the same
+    assert (rules[0] == rules[1]) is readable
+    assert (hash(rules[0]) == hash(rules[1])) is readable
+    assert (rules[0] == rules[2]) is readable
     assert rules[0] != rules[3]
 
 

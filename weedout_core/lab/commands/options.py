@@ -107,7 +107,7 @@ def parse(arguments: list[str]) -> PaperOptions | PlanOptions | ConformOptions |
     Returns:
         the options of ``weedout paper``, ``weedout plan`` or ``weedout conform``, or None for ``weedout doctor``.
     Raises:
-        ConfigError: a value is out of its range, or an option is given twice.
+        ConfigError: a value is out of its range, or an option that takes several values is given twice.
         SystemExit: the command line cannot be read, or asks for help; the message is written.
     """
     paper, plan = _command("Paper", _PAPER, {"run": RunOptions}), _command("Plan", _PLAN, {"probe": ProbeOptions})
@@ -115,11 +115,11 @@ def parse(arguments: list[str]) -> PaperOptions | PlanOptions | ConformOptions |
     parsed = tyro.extras.subcommand_cli_from_dict(
         commands, args=arguments, prog="weedout", description=_DESCRIPTION, config=(tyro.conf.OmitArgPrefixes,)
     )
-    _check_once(arguments)
     if isinstance(parsed, _DOCTOR):
         return None
     if isinstance(parsed, ConformOptions):
         return parsed
+    _check_once(arguments, parsed)
     search = SearchConfig(**_values(SearchConfig, parsed.search))
     given = _values(TrainConfig, parsed.train)
     train = TrainConfig(**recipe(parsed.experiment.network, parsed.experiment.dataset, given))
@@ -129,14 +129,18 @@ def parse(arguments: list[str]) -> PaperOptions | PlanOptions | ConformOptions |
     return PaperOptions(RunOptions(**_values(RunOptions, parsed.run)), config)
 
 
-def _check_once(arguments: list[str]) -> None:
-    """Raise ConfigError where an option is given twice, in any of its spellings: the parser takes the last of them."""
-    options = [word.partition("=")[0] for word in arguments if word.startswith("--")]
-    given = Counter("--" + option.removeprefix("--").replace("_", "-").removeprefix("no-") for option in options)
-    for option, times in given.items():
-        if times > 1:
+def _check_once(arguments: list[str], parsed: Any) -> None:
+    """Raise ConfigError where an option that takes several values is given twice.
+
+    The parser takes the last one. Of a single value that is what is expected; of several, they might be meant together.
+    """
+    parts = [vars(part) for part in vars(parsed).values()]
+    several = {name.replace("_", "-") for part in parts for name, value in part.items() if isinstance(value, tuple)}
+    options = [word.partition("=")[0].removeprefix("--").replace("_", "-") for word in arguments if word[:2] == "--"]
+    for option, times in Counter(options).items():
+        if times > 1 and option in several:
             raise ConfigError(
-                f"{option} must be given once; got it {times} times. Give it once, with all of its values behind it."
+                f"--{option} must be given once; got it {times} times. Give it once, with all of its values behind it."
             )
 
 
