@@ -11,17 +11,21 @@ from weedout_torch.devices import Tensor
 Tree = Mapping[str, Tensor]
 
 
-def gather_each(small: CompactedNetwork, tree: Tree, indices: Tree) -> dict[str, Tensor]:
-    """The kept part of each candidate: {path: ``shape``}, {site: int32 ``(R, kept)``} → {path: ``(R, *smaller)``}.
+def kept_axes(small: CompactedNetwork, shared: Tree, indices: Tree) -> dict[str, dict[int, Tensor]]:
+    """What candidates keep of the arrays that they share, by axis, counted from the last.
+
+    {path: ``shape``}, {site: int32 ``(R, kept)``} → {path: {axis: int32 ``(R, n)``}}, where they do not keep all.
+    """
+    thinned = [path for path, _ in small.arrays if path in shared]
+    return each(lambda one: {path: small.axes(path, shared[path].shape, one) for path in thinned}, indices)
+
+
+def gather_each(shared: Tree, axes: Mapping[str, Mapping[int, Tensor]]) -> dict[str, Tensor]:
+    """The kept part of each candidate: {path: ``shape``}, ``kept_axes`` → {path: ``(R, *smaller)``}.
 
     What all candidates keep whole stays as it is.
     """
-    smaller = {
-        path: _gather(tree[path], each(lambda one, path=path: small.axes(path, tree[path].shape, one), indices))
-        for path, _ in small.arrays
-        if path in tree
-    }
-    return dict(tree) | smaller
+    return dict(shared) | {path: _gather(shared[path], kept) for path, kept in axes.items() if path in shared}
 
 
 def _gather(array: Tensor, kept: Mapping[int, Tensor]) -> Tensor:
@@ -54,5 +58,9 @@ def each(one: Callable[..., Any], *trees: Tree) -> Any:
     if not leaves or len(leaves[0]) > 1:
         return torch.func.vmap(one)(*trees) if leaves else one(*trees)
     # A single one goes without the detour, which costs more than what it does.
-    found = one(*({name: leaf[0] for name, leaf in tree.items()} for tree in trees))
-    return {name: leaf.unsqueeze(0) for name, leaf in found.items()}
+    return some_of(one(*(some_of(tree, 0) for tree in trees)), None)
+
+
+def some_of(tree: Any, index: slice | int | None) -> Any:
+    """Candidates of a tree of tensors with a leading axis R, the trees in it included; None: a new leading axis."""
+    return {name: some_of(of, index) for name, of in tree.items()} if isinstance(tree, Mapping) else tree[index]

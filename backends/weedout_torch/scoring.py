@@ -21,7 +21,7 @@ from weedout_core.backend import (
     split_at_first_mask,
 )
 from weedout_core.nn import Layer, ParameterSpec, parameter_shapes
-from weedout_torch.compaction import gather_each, gather_masks
+from weedout_torch.compaction import gather_each, gather_masks, kept_axes, some_of
 from weedout_torch.devices import Place, Tensor, rows
 from weedout_torch.engines import fastest_engine
 from weedout_torch.masks import draw_masks, kept_indices
@@ -57,15 +57,18 @@ def score_population(
     # Before what is large and passing: between that, these few floats would leave gaps too small to be used again.
     parts = [torch.empty(together, dtype=torch.float32, device=place.device) for _ in range(padded // together)]
     with torch.no_grad(), precise(scoring.precision):
-        start = _start(head, {} if own else params, batch)
+        shared = {} if own else params
+        start = _start(head, shared, batch)
         place.sync()  # otherwise it would be part of the first chunk's graph, and the second would be compiled too
         for some in _slices(padded, chunk):
             masks = _masks(place, population, some)
             indices = {site: kept_indices(masks[site], counts[site]) for site in small.sites}
+            axes = kept_axes(small, {**shared, **(start.statistics or {})}, indices)
+            kept = _Kept(indices, axes, gather_masks(small, masks, indices))
             for few in _slices(some.stop - some.start, together):
                 candidates = slice(some.start + few.start, some.start + few.stop)
-                keep = _pick(masks, few), _pick(indices, few)
-                logits = _logits(place, small, start, params, population.weight_keys, candidates, *keep)
+                of_few = _Kept(*(some_of(tree, few) for tree in kept))
+                logits = _logits(place, small, start, params, population.weight_keys, candidates, of_few)
                 parts[candidates.start // together].copy_(FITNESS[scoring.fitness](logits, batch.y))
             place.sync()
     return torch.cat(parts)[: population.size]
@@ -123,32 +126,39 @@ def _start(head: Sequence[Layer], params: Mapping[str, Tensor], batch: ScoredBat
     return _Start(_nodes_first(h), calibration, batch.statistics)
 
 
+class _Kept(NamedTuple):
+    """What candidates keep, known as soon as their masks are.
+
+    Attributes:
+        indices: of the nodes of each site.
+        axes: of the arrays that they share, see ``kept_axes``.
+        inputs: what the smaller network takes for masks.
+    """
+
+    indices: Mapping[str, Tensor]
+    axes: Mapping[str, Mapping[int, Tensor]]
+    inputs: Mapping[str, Tensor]
+
+
 def _nodes_first(h: Tensor) -> Tensor:
     """Flat activations, in memory a row for each node: candidates take some of these."""
     return h.mT.contiguous().mT if h.ndim == 3 else h
 
 
 def _logits(
-    place: Place,
-    small: CompactedNetwork,
-    start: _Start,
-    params: Any,
-    keys: Any,
-    candidates: slice,
-    masks: Mapping[str, Tensor],
-    indices: Mapping[str, Tensor],
+    place: Place, small: CompactedNetwork, start: _Start, params: Any, keys: Any, candidates: slice, kept: _Kept
 ) -> Tensor:
     """Candidates' logits ``(R, examples, classes)``. Keys: of their own weights, uint32 ``(m, 2)``."""
     if keys is not None:
-        weights = kept_normals(place.keys(keys, candidates), params, small, indices)
+        weights = kept_normals(place.keys(keys, candidates), params, small, kept.indices)
     else:
-        weights = gather_each(small, params, indices)
-    layers, inputs, taken = small.net.layers, gather_masks(small, masks, indices), 1
+        weights = gather_each(params, kept.axes)
+    layers, taken = small.net.layers, 1
     if start.calibration is not None:
-        _, taken = forward(layers, weights, start.calibration, inputs, 1)
+        _, taken = forward(layers, weights, start.calibration, kept.inputs, 1)
     elif start.statistics is not None:
-        taken = gather_each(small, start.statistics, indices)
-    logits, _ = forward(layers, weights, start.h, inputs, taken)
+        taken = gather_each(start.statistics, kept.axes)
+    logits, _ = forward(layers, weights, start.h, kept.inputs, taken)
     # Where nothing is removed and weights are shared, candidates are one network.
     return logits.expand(candidates.stop - candidates.start, *logits.shape[1:])
 
@@ -158,10 +168,6 @@ def _masks(place: Place, population: Population, some: slice) -> dict[str, Tenso
         return draw_masks(place, place.keys(population.mask_keys, some), population.plan)
     given: Mapping[str, Any] = population.masks or {}
     return {site: place.spread(place.placed(rows(mask, some))) for site, mask in given.items()}
-
-
-def _pick(tree: Mapping[str, Tensor], few: slice) -> dict[str, Tensor]:
-    return {path: value[few] for path, value in tree.items()}
 
 
 def _slices(length: int, step: int) -> Iterator[slice]:
