@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Literal
 
+import numpy as np
 from array_api_compat import array_namespace, is_torch_array
 from array_api_compat import device as device_of  # pyright: ignore[reportUnknownVariableType]
 
@@ -17,8 +18,11 @@ from weedout_core.errors import DataError
 
 ClassAxis = Literal[-1, -2]
 
+_QUIET = np.errstate(over="ignore", invalid="ignore")  # NumPy would warn of what becomes NaN
+
 
 @guarded
+@_QUIET
 def negative_cross_entropy(logits: Floats, labels: Integers, axis: ClassAxis = -1) -> Any:
     """The mean log-probability of the true class, in nats, at most 0.
 
@@ -32,16 +36,15 @@ def negative_cross_entropy(logits: Floats, labels: Integers, axis: ClassAxis = -
     xp = namespace_of(logits, labels)
     _check_labels(logits, labels, axis)
     labels = _wide(labels)
-    finite = xp.isfinite(logits)
-    usable = xp.where(finite, logits, xp.zeros_like(logits))
-    shifted = usable - xp.max(usable, axis=axis, keepdims=True)
+    shifted = logits - xp.max(logits, axis=axis, keepdims=True)
     log_normaliser = xp.log(xp.sum(xp.exp(shifted), axis=axis))
     true = xp.expand_dims(labels, axis=axis) == _classes(logits, axis, labels.dtype)
     chosen = xp.sum(xp.where(true, shifted, xp.zeros_like(shifted)), axis=axis)
-    return _nan_unless_sound(xp.mean(chosen - log_normaliser, axis=-1), finite, labels, axis)
+    return xp.mean(chosen - log_normaliser, axis=-1) * _one_if_sound(logits, labels, axis)
 
 
 @guarded
+@_QUIET
 def accuracy(logits: Floats, labels: Integers, axis: ClassAxis = -1) -> Any:
     """The fraction of examples whose largest logit is the true class, in [0, 1]. Ties go to the lowest class.
 
@@ -54,7 +57,7 @@ def accuracy(logits: Floats, labels: Integers, axis: ClassAxis = -1) -> Any:
     _check_labels(logits, labels, axis)
     labels = _wide(labels)
     correct = xp.mean(xp.astype(predictions(logits, axis) == labels, logits.dtype), axis=-1)
-    return _nan_unless_sound(correct, xp.isfinite(logits), labels, axis)
+    return correct * _one_if_sound(logits, labels, axis)
 
 
 @guarded
@@ -91,16 +94,16 @@ def _wide(labels: Any) -> Any:
     return xp.astype(labels, xp.int64) if unsigned else labels
 
 
-def _nan_unless_sound(value: Any, finite: Any, labels: Any, axis: int) -> Any:
-    """A value ``(*batch,)``, or NaN where a logit is not finite or a label is no class.
+def _one_if_sound(logits: Any, labels: Any, axis: int) -> Any:
+    """A factor of fitness, ``(*batch,)``: 1, or NaN where a logit is not finite or a label is no class.
 
-    NaN is multiplied in, not selected: the gradient of what is not selected is 0, and training would go on as if there
-    had been no such step.
+    A factor, for the gradient of what is not selected is 0, and training would go on as if there had been no such step.
+    Zeros are added up, and what is not finite times 0 is NaN: it is one pass, and takes half as long as to ask.
     """
-    xp = array_namespace(value)
-    classes = xp.all((labels >= 0) & (labels < finite.shape[axis]), axis=-1)
-    sound = xp.all(finite, axis=(-2, -1)) & classes
-    return value * xp.where(sound, xp.ones_like(value), xp.full_like(value, xp.nan))
+    xp = array_namespace(logits)
+    one = 1 + xp.sum(logits * 0, axis=(-2, -1))
+    classes = xp.all((labels >= 0) & (labels < logits.shape[axis]), axis=-1)
+    return xp.where(classes, one, xp.full_like(one, xp.nan))
 
 
 def _classes(logits: Any, axis: int, dtype: Any) -> Any:
