@@ -139,6 +139,18 @@ def compilations(caplog: pytest.LogCaptureFixture) -> int:
     return sum(record.getMessage().startswith("Finished XLA compilation") for record in caplog.records)
 
 
+def test_what_lies_on_the_devices_is_not_put_there_again() -> None:
+    from weedout_jax.devices import everywhere, find_mesh, put
+
+    where, host = everywhere(find_mesh(None, 1)), np.arange(3)
+    placed = put({"host": host, "elsewhere": jax.numpy.arange(3)}, where)
+    host[0] = 9
+    assert placed["host"][0] == 0, "NumPy's memory is copied"
+    assert {one.sharding for one in placed.values()} == {where}
+    again = put(placed, where)
+    assert all(again[name] is placed[name] for name in placed)
+
+
 def test_a_large_split_is_predicted_in_parts() -> None:
     backend = wc.load_backend("jax")
     params, (x, _) = backend.initialise(NET, wc.key(0)), examples(9001)

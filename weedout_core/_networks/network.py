@@ -8,7 +8,7 @@ import math
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, cast
 
 import numpy as np
@@ -206,8 +206,14 @@ def _check_tree(name: str, shapes: Mapping[str, Shape], tree: Any) -> None:
                 f"{name} must be those of the network: {path!r} must {wanted}; got {found.get(path, 'nothing')}."
             )
     for path, value in cast(Mapping[str, Any], tree).items():
-        if "float" not in getattr(value.dtype, "name", str(value.dtype)):
+        if not _of_floats(value.dtype):
             raise ConfigError(f"{name} must be arrays of floats; got {value.dtype} for {path!r}.")
+
+
+@cache
+def _of_floats(dtype: Any) -> bool:
+    """Of any framework. Asked for each array of each epoch: NumPy takes microseconds to spell its types."""
+    return "float" in getattr(dtype, "name", str(dtype))
 
 
 @guarded
