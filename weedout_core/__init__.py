@@ -11,6 +11,7 @@ from weedout_core._configs.search_config import SearchConfig
 from weedout_core._configs.train_config import TrainConfig
 from weedout_core._contract.loading import backend_names, load_backend
 from weedout_core._masks.plan import mask_plan
+from weedout_core._masks.scored import masks_from_scores, near_threshold
 from weedout_core._networks.architectures import mlp, vgg, wide_resnet
 from weedout_core._networks.cost import Costs, costs
 from weedout_core._networks.network import Network, mask_space
@@ -59,7 +60,9 @@ __all__ = [
     "load_backend",
     "mask_plan",
     "mask_space",
+    "masks_from_scores",
     "mlp",
+    "near_threshold",
     "nn",
     "random",
     "search",

@@ -68,6 +68,12 @@ def library(backend: wc.backend.Backend) -> dict[str, Call]:
         "wc.load_backend": Call(wc.load_backend, {"backend": "numpy", "device": "cpu", "devices": 1}),
         "wc.mask_plan": Call(wc.mask_plan, {"space": SPACE, "sparsity": {"hidden_0": 0.5}, "sampling": "bernoulli"}),
         "wc.mask_space": Call(wc.mask_space, {"net": NET}),
+        "wc.masks_from_scores": Call(
+            wc.masks_from_scores, {"scores": {"hidden_0": np.arange(6.0)}, "plan": PLAN, "key": KEY}
+        ),
+        "wc.near_threshold": Call(
+            wc.near_threshold, {"scores": {"hidden_0": np.arange(6.0)}, "plan": PLAN, "bound": 0.5}
+        ),
         "wc.mlp": Call(wc.mlp, {"inputs": (4,), "hidden": (6,), "classes": 3, "rescale": True}),
         "wc.search": Call(
             wc.search,
