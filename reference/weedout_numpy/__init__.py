@@ -21,8 +21,9 @@ functions of the files that follow it.
 13. ``training``    stochastic gradient descent on the winner               line 12, TrainAndUpdateWeights
 14. ``evaluation``  how often the trained network is right                  line 13
 
-Whoever reads for the paper can stop here. The other files hold what the paper does not have, and what makes the
-reference one of the backends of ``weedout_core``, so that every other backend can be compared with it:
+Whoever reads for the paper can stop here. The other files hold what the paper does not have (the files above call
+``choices``, ``crops`` and ``compacted`` for it), and what makes the reference one of the backends of ``weedout_core``,
+so that every other backend can be compared with it:
 
 15. ``choices``     which configurations the loop follows
 16. ``crops``       images that are moved about while a network is trained
@@ -33,7 +34,9 @@ reference one of the backends of ``weedout_core``, so that every other backend c
 21. ``backend``     the record of all of these
 
 Nothing here calls the core's mathematics: only its data types (layers, configurations, plans) are shared, so that
-agreement between the two means something.
+agreement between the two means something. Annotations say what an array holds and name its axes:
+``Float[np.ndarray, "examples classes"]`` is an array of floats with these two axes; ``*name`` stands for any number of
+axes, and the blank before a single name has no meaning.
 """
 
 from weedout_numpy.algorithm1 import Generation, Result, weedout

@@ -1,6 +1,6 @@
 """Backend: the reference as one of the backends of ``weedout_core``. Algorithm 1 does not need this file.
 
-Every backend is a record of the same ten functions, under the same names. With this record the library searches and
+Every backend is a record of the same functions, under the same names. With this record the library searches and
 trains on the reference, and the conformance tests hold every other backend to it.
 """
 

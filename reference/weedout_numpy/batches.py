@@ -36,9 +36,10 @@ def train_plan(config: TrainConfig, examples: int) -> TrainPlan:
     """What is settled before training begins: the configuration, and how many examples there are and a step takes.
 
     A step takes no more examples than there are. From the plan follow ``plan.steps``, the steps of an epoch (one pass
-    over the split), and ``plan.groups``, into how many parts batch normalisation cuts a batch (see ``batch_norm``).
+    over the split): ⌊examples / batch size⌋; and ``plan.groups``, into how many parts batch normalisation cuts a batch
+    (see ``batch_norm``): ⌊batch size / group size⌋ and at least one, where the core refuses groups that leave a rest.
     """
-    return TrainPlan(config, examples, min(config.batch_size, examples), None)
+    return TrainPlan(config, examples, min(config.batch_size, examples), optimizer=None)
 
 
 def data_order(root: Key, epoch: int, plan: TrainPlan) -> Int32[np.ndarray, "steps batch"]:

@@ -1,8 +1,8 @@
 """Choices: which configurations the loop of ``algorithm1`` follows, and which it refuses. Not in the paper.
 
-The paper leaves points open, and each is a field of :class:`weedout_core.SearchConfig`. The loop spells out the paper's
-side of them. The other sides, such as an end of the search after some generations without progress, are variations of
-the same loop, which ``weedout_core.search`` has on every backend, this one included.
+The paper leaves points open, and each is a field of :class:`weedout_core.SearchConfig`. Where another value of a field
+would need another loop, this one follows the values in the table below. The others, such as an end of the search after
+some generations without progress, are in ``weedout_core.search``, which runs on every backend, this one included.
 """
 
 from collections.abc import Mapping
@@ -12,15 +12,15 @@ from weedout_core.errors import ConfigError
 
 #: The fields whose other values would need another loop, and the values that this one follows.
 SPELLED_OUT: Mapping[str, tuple[object, ...]] = {
-    "strategy": ("random_search",),
-    "patience": (None,),
-    "budget": (None,),
-    "batch_policy": ("fresh",),
-    "elite": ("rescore",),
-    "winner": ("last_generation", "best_overall"),
-    "fan": ("fan_in",),
-    "fan_counts": ("parent",),
-    "batch_norm": ("batch",),
+    "strategy": ("random_search",),  # line 9: section 3's Random Search
+    "patience": (None,),  # line 4: no end after some generations without a better fitness
+    "budget": (None,),  # line 4: no end after a number of evaluations
+    "batch_policy": ("fresh",),  # line 5: another batch in each generation
+    "elite": ("rescore",),  # line 7: the elite is measured again on it
+    "winner": ("last_generation", "best_overall"),  # line 11
+    "fan": ("fan_in",),  # initial weights: their deviation follows from the inputs of a node
+    "fan_counts": ("parent",),  # and these are the parent's, whatever a mask removes
+    "batch_norm": ("batch",),  # line 7: statistics are those of the batch
 }
 
 

@@ -7,7 +7,7 @@ one. It is made of the layers in ``layers`` and of these two:
 
 * ``Gather`` takes some nodes or channels of its input. It has no mask: the indices of what it takes
   are handed in under its name, among the masks.
-* ``Scale`` multiplies by a number.
+* ``Scale`` multiplies by a number: the factor that a mask with ``rescale`` had, where the mask itself is gone.
 """
 
 from collections.abc import Mapping

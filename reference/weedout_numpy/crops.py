@@ -1,6 +1,7 @@
 """Crops: images that are moved about a little each time they are shown in training. Not in the paper.
 
-Wide ResNets, the paper's networks, are trained so: see ``TrainConfig.augmentation``, which is "none" by default.
+Wide ResNets, the paper's networks, are usually trained in this way: see ``TrainConfig.augmentation``, which is "none"
+by default.
 """
 
 import numpy as np
@@ -14,7 +15,7 @@ CROP_MARGIN = 4  # zeros around an image before it is cropped
 
 
 def data_crops(root: Key, epoch: int, plan: TrainPlan) -> Int32[np.ndarray, "steps batch 3"] | None:
-    """For each example that an epoch shows a row and a column in 0 … 8, and mirrored, 0 or 1.
+    """Draw for each example of an epoch a row and a column in 0 … 8, and whether it is mirrored, 0 or 1.
 
     A random word w in [0, 2^32) makes ``⌊w · n / 2^32⌋``, a number in 0 … n − 1, in integers only. Example i in the
     order of the epoch takes the words 3i, 3i + 1 and 3i + 2.

@@ -25,7 +25,7 @@ def trained_logits(
     Batch normalisation takes the statistics that were gathered during training, so that the logits of an example do
     not depend on the examples beside it (see ``batch_norm``).
     """
-    # Overflow is a finding, not a fault: it shows in the logits.
+    # An overflow is a result to report, not an error to stop at: it shows in the logits.
     with np.errstate(over="ignore", invalid="ignore"):
         logits, _ = forward(net.layers, params, mask, x, statistics)
     return logits

@@ -10,10 +10,10 @@ from contextlib import AbstractContextManager
 
 from scipy.special import errstate  # pyright: ignore[reportMissingTypeStubs]
 
-#: Each setting, and what is entered to hold it: an underflow in a special function is no error.
+#: Each setting of the thread, and the context that holds it: an underflow in a special function is no error.
 THREAD: Mapping[str, Callable[[], AbstractContextManager[object]]] = {"errors": lambda: errstate(all="ignore")}
 
 
 def our_settings() -> AbstractContextManager[object]:
-    """All of these."""
+    """The context in which a call runs: it holds the settings of ``THREAD``."""
     return THREAD["errors"]()

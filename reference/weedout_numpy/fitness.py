@@ -27,7 +27,9 @@ Labels = Int[np.ndarray, " examples"]
 def fitness_of(
     net: Network, params: Parameters, mask: Masks, batch: Split, name: str, statistics: Parameters | None = None
 ) -> float:
-    """−Cost(n, batch) (line 7): run the masked network on a batch, without any training, and measure.
+    """The fitness of line 7: run the masked network on a batch, without any training, and measure.
+
+    It is −Cost(n, batch), the negative cross-entropy, or in the reading of section 3 the accuracy.
 
     Args:
         net, params, mask: the network n: its layers, its weights, and the nodes it keeps.
@@ -36,7 +38,7 @@ def fitness_of(
         statistics: of batch normalisation; None for those of the batch itself (see ``batch_norm``).
     """
     x, y = batch
-    # Overflow is a finding, not a fault: the fitness is then NaN, and the network is never selected.
+    # An overflow is a result to report, not an error to stop at: the fitness is NaN, and the network is never selected.
     with np.errstate(over="ignore", invalid="ignore"):
         logits, _ = forward(net.layers, params, mask, x, statistics)
         return FITNESS[name](logits, y)
@@ -73,7 +75,7 @@ def predictions(logits: Float[np.ndarray, "*batch examples classes"]) -> Int32[n
 
 
 def count_correct(logits: Logits, labels: Labels) -> int:
-    """How many examples are predicted right."""
+    """How many examples are classified correctly."""
     return int(np.count_nonzero(predictions(logits) == labels))
 
 

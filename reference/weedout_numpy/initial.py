@@ -19,8 +19,9 @@ def he_normal(net: Network) -> tuple[ParameterSpec, ...]:
     """He-normal initial weights (paper, section 3): W ~ N(0, 2/inputs), b = 0; batch norm starts at γ = 1, β = 0.
 
     He, Zhang, Ren, Sun, "Delving deep into rectifiers" (ICCV 2015), equation 10: a ReLU halves the second moment of
-    what goes through it; the 2 makes up for that, so that signals neither die out nor explode with depth. The inputs
-    of one output are counted, in a convolution window² · channels; they are the parent's, whatever a mask removes.
+    an input that is symmetric about 0; the 2 makes up for that, so that signals neither die out nor explode with depth.
+    The inputs of one output are counted, in a convolution window² · channels; they are the parent's, whatever a mask
+    removes. A convolution has no bias: the β of the batch normalisation after it is one.
 
     Returns:
         for each array of weights a ``ParameterSpec``: its path, its shape, the number that stands for the path in the

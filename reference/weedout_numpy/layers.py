@@ -30,8 +30,8 @@ def conv(x: Images, kernel: Kernel, stride: int) -> Images:
     """y[i, j] = Σ_{p,q} x[s·i + p, s·j + q] W[p, q], where x has a border of zeros and s is the stride.
 
     A convolution in the field's words, a cross-correlation in those of signal processing: the window is not turned
-    over. The border is (window − 1)/2 wide on each side, whatever the stride, so that the window is centred on
-    pixel (s·i, s·j), and stride 1 keeps the size of the image.
+    over. The window is odd. The border is (window − 1)/2 wide on each side, whatever the stride, so that the window is
+    centred on pixel (s·i, s·j), and stride 1 keeps the size of the image.
 
     The sum goes over the positions (p, q) of the window. At each, all pixels that it meets go through one matrix,
     W[p, q] of shape ``(channels, features)``.
@@ -90,7 +90,8 @@ def relu_gradient(x: Batch, gradient: Batch) -> Batch:
 def max_pool(x: Images, window: int) -> Images:
     """y[i, j] = max_{p,q} x[w·i + p, w·j + q], channel by channel: the largest in each of the windows side by side.
 
-    The paper's Wide ResNets have no such layer; VGG networks do. A window with a NaN gives NaN.
+    Height and width are multiples of the window. The paper's Wide ResNets have no such layer; VGG networks do. A window
+    with a NaN gives NaN.
     """
     y = x[:, ::window, ::window]
     for _, _, rows, columns in window_positions(window, window, y):
@@ -128,7 +129,7 @@ def apply_mask(x: Batch, mask: Bool[np.ndarray, "..."], rescale: bool) -> Batch:
     not multiplied in: 0 · ∞ would be NaN. With ``rescale`` the result is divided by the fraction kept, as is usual with
     dropout, so that the sum over the nodes keeps its size; the paper does not mention it.
 
-    The function is its own gradient: ∂L/∂x = ∂L/∂y ⊙ M.
+    The function is its own gradient: ∂L/∂x = ∂L/∂y ⊙ M, with ``rescale`` times the same factor.
     """
     kept = np.where(mask, x, 0.0)
     return kept * (mask.size / max(np.count_nonzero(mask), 1)) if rescale else kept

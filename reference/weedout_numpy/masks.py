@@ -7,10 +7,12 @@ multiplied by a mask. It has a name, and a mask of its own. To draw the mask of 
 
 * exact: remove a fixed number of nodes, η·n rounded, "a fixed portion of nodes … per each layer" (section 5). The nodes
   with the smallest words stay;
-* Bernoulli: decide on each node alone. It stays with probability 1 − η, namely if its word is at most a bound.
+* Bernoulli: decide on each node alone, "a random 0/1 mask distributed randomly based on η" (section 3). It stays with
+  probability 1 − η, namely if its word is at most a bound.
 
-Integers are compared with integers, so that no rounding of a float can change a mask. In both ways at least one node of
-a site stays, the one with the smallest word: without any, nothing would go through the network.
+The paper supports both; exact is the default. Integers are compared with integers, so that no rounding of a float,
+which hardware and libraries do differently, can change a mask. In both ways at least one node of a site stays, the one
+with the smallest word: without any, nothing would go through the network.
 """
 
 import math
@@ -61,8 +63,8 @@ def bernoulli_bound(sparsity: float) -> int:
 def keep_smallest(bits: UInt32[np.ndarray, " n"], k: int) -> Bool[np.ndarray, " n"]:
     """Keep the k nodes with the smallest words, 1 ≤ k ≤ n: sort, and take the first k.
 
-    A stable sort leaves equal words in the order of their nodes. Since all words are equally likely, so are all
-    sets of k nodes.
+    All sets of k nodes are equally likely, but for the rare equal words (about n²/2³³ pairs among n nodes), of which a
+    stable sort puts the earlier node first.
 
     Raises:
         ConfigError: k is out of range.

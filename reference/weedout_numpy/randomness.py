@@ -7,7 +7,8 @@ device. The cipher is Threefry-2x32 with 20 rounds (Salmon, Moraes, Dror, Shaw, 
 
 A *word* is an integer of 32 bits, and a key is two words, uint32 ``(2,)``. New keys descend from old ones by
 :func:`fold_in`, like a path of folders: the mask of a candidate at a site is drawn with the key
-seed / purpose / generation / candidate / site. Different paths give unrelated numbers.
+seed / purpose / generation / candidate / site, and an array of the parent's weights with seed / purpose / the array's
+path. Different paths give unrelated numbers.
 """
 
 import zlib
@@ -27,7 +28,7 @@ DATA_ORDER = 3
 AUGMENTATION = 4
 
 ROUNDS = 20
-ROTATIONS = (13, 15, 26, 6, 17, 29, 16, 24)  # Salmon et al., table 2, R32x2
+ROTATIONS = (13, 15, 26, 6, 17, 29, 16, 24)  # of Threefry-2x32, in Salmon et al. and their Random123 library
 PARITY = 0x1BD11BDA  # the constant C240 of the third key word, in its 32-bit form
 
 
@@ -93,7 +94,7 @@ def standard_normal(key: Key, n: int) -> Float64[np.ndarray, " n"]:
 
     The 23 high bits of a word make f in [0, 1), and f a number u in (−1, 1); then x = √2 · erf⁻¹(u) is normal, since
     P(X ≤ x) = (1 + erf(x/√2)) / 2. u is rounded to float32, as on an accelerator; −1 itself, where erf⁻¹ is −∞, is
-    left out by starting one float above it.
+    left out by starting one float above it. The maximum changes nothing; it stands in ``jax.random`` too.
     """
     f = (random_bits(key, n) >> 9).astype(np.float32) * np.float32(2**-23)
     lowest = np.nextafter(np.float32(-1), np.float32(0))

@@ -2,8 +2,16 @@
 
 A network is a tuple of layers, run one after the other (:class:`weedout_core.Network`); a layer is a small record such
 as ``Dense(name, units)``. ``Residual`` is a layer that holds two tuples of layers, its branches, so that going through
-all layers means going through these too. Where masks stand is written down in the same way: ``Mask(site)`` multiplies
-what comes to it by the mask of that name.
+all layers means going through these too. A mask is a layer too: ``Mask(site)`` multiplies what comes to it by the mask
+of that name. The records, with the fields that are used here:
+
+* ``Dense(name, units)``; ``Conv(name, features, kernel_size, stride)``, whose window is odd and which has no bias;
+* ``BatchNorm(name, momentum, epsilon)``; ``Relu()``; ``Flatten()``; ``GlobalAveragePool()``;
+* ``MaxPool(window)``, where height and width are multiples of the window;
+* ``Mask(site, rescale, granularity)``; ``Residual(main, shortcut)``.
+
+``Gather`` and ``Scale`` occur only in a network whose removed nodes have been taken out (see ``compacted``). The paper
+has no such network: skip these lines on a first reading.
 """
 
 import math
@@ -65,7 +73,7 @@ def layer_inputs(layers: Sequence[Layer], shape: Shape) -> Iterator[tuple[Layer,
 
 
 def mask_space(net: Network) -> dict[str, Shape]:
-    """The shape of the mask at each site, for every node an entry, or one for every channel: {site: shape}."""
+    """The shape of the mask at each site: {site: shape}. It has one entry for each node, or one for each channel."""
     space: dict[str, Shape] = {}
     for layer, shape in layer_inputs(net.layers, net.input_shape):
         if isinstance(layer, Mask):

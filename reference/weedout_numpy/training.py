@@ -1,6 +1,7 @@
 """Training: stochastic gradient descent on the winner. Paper, Algorithm 1, line 12, TrainAndUpdateWeights.
 
-The mask stays as it is ("fixed dropout nodes", section 3): a removed node lets neither values nor gradients through.
+The mask stays as it is: a removed node lets neither values nor gradients through, "the same effect … as in removing
+connections or nodes from the actual network compute graph" (section 3).
 The paper names SGD and the size of a batch; every other number is a field of :class:`weedout_core.TrainConfig`.
 """
 
@@ -98,7 +99,7 @@ def train_step(
     Returns:
         the network after the step; the loss of the batch and the examples classified correctly, both before it.
     """
-    # Divergence is a finding, not a fault: it shows in the loss, which is NaN where a logit is not finite.
+    # Divergence is a result to report, not an error to stop at. It shows in the loss, NaN where a logit is not finite.
     with np.errstate(over="ignore", invalid="ignore"):
         logits, record = forward(net.layers, before.params, mask, x, groups=plan.groups)
         loss, correct = -negative_cross_entropy(logits, y), count_correct(logits, y)
@@ -126,10 +127,12 @@ def sgd(
 ) -> tuple[np.ndarray, np.ndarray]:
     """One update of one parameter: the new weight and the new velocity.
 
-    Weight decay adds ``decay · weight`` to the gradient, which pulls the weight towards 0. Momentum goes along a
-    velocity, a sum in which the gradients of past steps fade. Nesterov's momentum takes the gradient where the velocity
-    is about to carry the weight (Sutskever, Martens, Dahl, Hinton, "On the importance of initialization and momentum",
-    ICML 2013, section 2.1); the weight that is stored here is that point ahead.
+    Weight decay adds ``decay · weight`` to the gradient g, which pulls the weight w towards 0. Momentum goes along a
+    velocity, a sum in which the gradients of past steps fade: v ← momentum · v + g, w ← w − rate · v. Nesterov's
+    momentum takes the gradient where the velocity is about to carry the weight (Sutskever, Martens, Dahl, Hinton, "On
+    the importance of initialization and momentum", ICML 2013, section 2.1); the weight that is stored here is that
+    point ahead: w ← w − rate · (g + momentum · v), as in PyTorch. The article has the rate inside v, which is the same
+    as long as the rate does not change.
     """
     g = gradient + decay * weight
     v = config.momentum * velocity + g
