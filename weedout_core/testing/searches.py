@@ -54,7 +54,7 @@ def elite_never_worsens(backend: Backend, reference: Backend) -> None:
 
     @across(problems(backend), [st.integers(0, 2**32 - 1)])
     def holds(problem: Problem, seed: int) -> None:
-        config = SearchConfig(population=4, generations=4, batch_policy="fixed", validation_batch=16)
+        config = SearchConfig(population=6, generations=4, batch_policy="fixed", validation_batch=16)
         bounds: list[float] = []
         measured = _measuring(backend, bounds, drawn=False)
         history = search(
