@@ -21,7 +21,7 @@ class Arithmetic(NamedTuple):
     Attributes:
         platform: "cpu", "gpu" or "tpu".
         precision: "highest"; None leaves it to the caller's ``default_matmul_precision``.
-        compute: the type of the operands, "float32" or "bfloat16".
+        compute: the type of the operands, "float32", "bfloat16" or "float64".
     """
 
     platform: str
@@ -71,9 +71,13 @@ def _larger(one: jax.Array, other: jax.Array) -> jax.Array:
 
 
 def masked(h: jax.Array, mask: jax.Array, rescale: bool) -> jax.Array:
-    """A mask of every node, or of the channels. A removed node is absent: zero is selected, not multiplied in."""
-    kept = jnp.where(mask if h.ndim > 2 else mask[:, None], h, 0)
-    return kept * (mask.size / jnp.maximum(jnp.sum(mask, dtype=h.dtype), 1)) if rescale else kept
+    """A mask of every node, or of the channels. A removed node is absent: zero is selected, not multiplied in.
+
+    Factors in the mask's place, of a type of float, are multiplied in: their gradient is asked for.
+    """
+    of_nodes = mask if h.ndim > 2 else mask[:, None]
+    kept = jnp.where(of_nodes, h, 0) if mask.dtype == jnp.bool_ else h * of_nodes
+    return kept * (mask.size / jnp.maximum(jnp.sum(mask != 0, dtype=h.dtype), 1)) if rescale else kept
 
 
 def gather_nodes(h: jax.Array, indices: jax.Array) -> jax.Array:

@@ -9,7 +9,7 @@ from functools import partial
 from weedout_core.backend import Backend, host_view
 from weedout_core.errors import BackendError
 from weedout_torch import devices as _devices
-from weedout_torch import engines, masks, network, randomness, scoring, training
+from weedout_torch import engines, masks, network, randomness, scoring, sensitivity, training
 from weedout_torch.fence import our_settings
 
 
@@ -52,6 +52,7 @@ def _backend(place: _devices.Place, engine: str | None) -> Backend:
         predict=partial(network.predict, place),
         train_init=partial(training.train_init, place),
         train_epoch=partial(training.train_epoch, place),
+        mask_gradient=partial(sensitivity.mask_gradient, place),
         compile_seconds=place.compile_seconds,
         memory=_devices.memory(place),
         fence=partial(our_settings, place.device.type),

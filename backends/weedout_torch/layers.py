@@ -55,17 +55,20 @@ def max_pool(h: Tensor, window: int) -> Tensor:
 def masked(h: Tensor, mask: Tensor, rescale: bool, in_place: bool = False) -> Tensor:
     """Masks ``(R, *shape)`` or ``(R, channels)``. A removed node is absent: zero is selected, not multiplied in.
 
+    Factors in the mask's place, of a type of float, are multiplied in: their gradient is asked for.
     ``in_place``: h may be changed.
     """
     mask = mask.reshape(len(mask), *[1] * (h.ndim - mask.ndim), *mask.shape[1:])
     kept: Any
-    if h.device.type != "cpu":
+    if mask.is_floating_point():
+        kept = h * mask
+    elif h.device.type != "cpu":
         kept = torch.where(mask, h, torch.zeros((), device=h.device))
     elif in_place and len(h) >= len(mask):
         kept = h.view(torch.int32).bitwise_and_(_bits(mask)).view(torch.float32)
     else:
         kept = _Select.apply(h, mask)
-    return kept * _inverse_kept(mask) if rescale else kept
+    return kept * _inverse_kept(mask, kept.dtype) if rescale else kept
 
 
 class _Select(torch.autograd.Function):
@@ -88,11 +91,11 @@ def _bits(mask: Tensor) -> Tensor:
     return -mask.to(torch.int32)
 
 
-def _inverse_kept(mask: Tensor) -> Tensor:
+def _inverse_kept(mask: Tensor, dtype: torch.dtype) -> Tensor:
     """One over the fraction kept, for each network; for no node kept, the number of nodes."""
     axes = tuple(range(1, mask.ndim))
-    kept = mask.sum(dim=axes, keepdim=True, dtype=torch.int32)
-    return math.prod(mask.shape[1:]) / kept.clamp(min=1)
+    kept = (mask != 0).sum(dim=axes, keepdim=True, dtype=torch.int32)
+    return math.prod(mask.shape[1:]) / kept.clamp(min=1).to(dtype)
 
 
 def gather(h: Tensor, indices: Tensor) -> Tensor:

@@ -34,7 +34,7 @@ _ALIVE = 3  # activations at once without a gradient: a layer's input, its outpu
 
 _MAKES = (Dense, Conv, BatchNorm, Relu, Residual)  # what these give is a tensor of its own
 
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
 
 
 def forward(

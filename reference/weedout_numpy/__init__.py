@@ -28,10 +28,11 @@ so that every other backend can be compared with it:
 15. ``choices``     which configurations the loop follows
 16. ``crops``       images that are moved about while a network is trained
 17. ``compacted``   the layers of a network whose removed nodes are taken out
-18. ``scoring``     the fitness of m candidates in one call
-19. ``together``    training and running R networks in one call
-20. ``fence``       the caller's settings, kept out
-21. ``backend``     the record of all of these
+18. ``sensitivity`` how a loss changes with the numbers of the masks
+19. ``scoring``     the fitness of m candidates in one call
+20. ``together``    training and running R networks in one call
+21. ``fence``       the caller's settings, kept out
+22. ``backend``     the record of all of these
 
 Nothing here calls the core's mathematics: only its data types (layers, configurations, plans) are shared, so that
 agreement between the two means something. Annotations say what an array holds and name its axes:

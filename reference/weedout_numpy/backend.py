@@ -15,6 +15,7 @@ from weedout_numpy.initial import draw_parameters
 from weedout_numpy.masks import keep_smallest
 from weedout_numpy.randomness import random_bits
 from weedout_numpy.scoring import masks_from_keys, score_population
+from weedout_numpy.sensitivity import mask_gradient
 from weedout_numpy.together import predict, train_epoch, train_init
 
 
@@ -56,5 +57,6 @@ def connect(device: str | None = None, devices: int = 1) -> Backend:
         predict=predict,
         train_init=train_init,
         train_epoch=train_epoch,
+        mask_gradient=mask_gradient,
         fence=our_settings,
     )

@@ -46,6 +46,15 @@ def normalise(x: Batch, mean: Channels, variance: Channels, scale: Channels, bia
     return scale * ((x - mean) / deviation(mean, variance, epsilon)) + bias
 
 
+def normalise_gradient(
+    x: Batch, mean: Channels, variance: Channels, scale: Channels, epsilon: float, gradient: Batch
+) -> tuple[Batch, Channels, Channels]:
+    """∂L/∂x, ∂L/∂γ and ∂L/∂β of :func:`normalise`, whose statistics are given and do not depend on x."""
+    over, sigma = tuple(range(x.ndim - 1)), deviation(mean, variance, epsilon)
+    of_scale = (gradient * (x - mean) / sigma).sum(axis=over)
+    return gradient * scale / sigma, of_scale, gradient.sum(axis=over)
+
+
 def batch_norm(x: Batch, scale: Channels, bias: Channels, epsilon: float, groups: int) -> Batch:
     """Normalise each group of examples with its own mean and variance."""
     return np.concatenate([normalise(group, *moments(group), scale, bias, epsilon) for group in np.split(x, groups)])

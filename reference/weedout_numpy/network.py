@@ -111,22 +111,41 @@ def forward(
     return x, tuple(record)
 
 
+class Gradients(NamedTuple):
+    """What :func:`backward` gives.
+
+    Attributes:
+        weights: {path: ∂L/∂weight}.
+        masked: {site: Σ_examples ∂L/∂y · x, for each node that comes to the mask}, from which ``sensitivity`` makes the
+            gradient of the mask's numbers. Algorithm 1 does not need it.
+        x: ∂L/∂x for the input of the first layer.
+    """
+
+    weights: dict[str, np.ndarray]
+    masked: dict[str, np.ndarray]
+    x: Batch
+
+
 def backward(
-    params: Parameters, masks: Masks | None, record: Record, gradient: Batch, groups: int = 1
-) -> tuple[dict[str, np.ndarray], Batch]:
+    params: Parameters,
+    masks: Masks | None,
+    record: Record,
+    gradient: Batch,
+    groups: int = 1,
+    statistics: Parameters | None = None,
+) -> Gradients:
     """Carry the gradient of a loss L from the output back to every weight, last layer first.
 
     Rumelhart, Hinton, Williams, "Learning representations by back-propagating errors" (Nature, 1986). On the way
     ``gradient`` is always ∂L/∂y for the output y of the layer at hand; the layer turns it into ∂L/∂x for its input x.
 
     Args:
-        params, masks, groups: of the forward pass, whose statistics were those of the batch.
+        params, masks, groups, statistics: of the forward pass.
         record: of the forward pass.
         gradient: ∂L/∂output, for a network ∂L/∂logits.
-    Returns:
-        {path: ∂L/∂weight}, and ∂L/∂x for the input of the first layer.
     """
     gradients: dict[str, np.ndarray] = {}
+    masked: dict[str, np.ndarray] = {}
     for layer, x, main, shortcut in reversed(record):
         match layer:
             case Dense(name):
@@ -136,9 +155,13 @@ def backward(
             case Conv(name, _, _, stride):
                 gradient, gradients[f"{name}/kernel"] = nn.conv_gradient(x, params[f"{name}/kernel"], stride, gradient)
             case BatchNorm(name, _, epsilon):
-                gradient, gradients[f"{name}/scale"], gradients[f"{name}/bias"] = bn.batch_norm_gradient(
-                    x, params[f"{name}/scale"], epsilon, groups, gradient
-                )
+                scale = params[f"{name}/scale"]
+                if statistics is None:
+                    of_layer = bn.batch_norm_gradient(x, scale, epsilon, groups, gradient)
+                else:
+                    mean, variance = statistics[f"{name}/mean"], statistics[f"{name}/variance"]
+                    of_layer = bn.normalise_gradient(x, mean, variance, scale, epsilon, gradient)
+                gradient, gradients[f"{name}/scale"], gradients[f"{name}/bias"] = of_layer
             case Relu():
                 gradient = nn.relu_gradient(x, gradient)
             case Flatten():
@@ -148,16 +171,19 @@ def backward(
             case GlobalAveragePool():
                 gradient = nn.global_average_pool_gradient(x, gradient)
             case Mask(site, rescale):
-                gradient = gradient if masks is None else nn.apply_mask(gradient, masks[site], rescale)
+                if masks is not None:
+                    masked[site] = (gradient * x).sum(axis=0)
+                    gradient = nn.apply_mask(gradient, masks[site], rescale)
             case Gather() | Scale():
                 gradient = compacted.gradient(layer, x, masks or {}, gradient)
             case Residual():
                 # A sum hands its gradient to both terms, and x, which went into both, gets back the sum of theirs.
-                of_main, left = backward(params, masks, main, gradient, groups)
-                of_shortcut, right = backward(params, masks, shortcut, gradient, groups)
-                gradients |= of_main | of_shortcut
-                gradient = left + right
-    return gradients, gradient
+                left = backward(params, masks, main, gradient, groups, statistics)
+                right = backward(params, masks, shortcut, gradient, groups, statistics)
+                gradients |= left.weights | right.weights
+                masked |= left.masked | right.masked
+                gradient = left.x + right.x
+    return Gradients(gradients, masked, gradient)
 
 
 def batch_norm_steps(record: Record) -> Iterator[tuple[BatchNorm, np.ndarray]]:

@@ -103,7 +103,7 @@ def train_step(
     with np.errstate(over="ignore", invalid="ignore"):
         logits, record = forward(net.layers, before.params, mask, x, groups=plan.groups)
         loss, correct = -negative_cross_entropy(logits, y), count_correct(logits, y)
-        gradients, _ = backward(before.params, mask, record, cross_entropy_gradient(logits, y), plan.groups)
+        gradients = backward(before.params, mask, record, cross_entropy_gradient(logits, y), plan.groups).weights
         statistics = running_statistics(before.statistics, record, plan.groups)
         params, velocity = update(before.params, before.velocity, gradients, rate, plan.config)
     return Learner(params, statistics, velocity), loss, correct

@@ -199,6 +199,10 @@ def methods(backend: wc.backend.Backend) -> dict[str, Call]:
         },
         "predict": {"net": IMAGES, "params": two, "statistics": moving, "masks": masks, "x": x},
         "train_init": {"net": IMAGES, "plan": fixed, "keys": keys, "params": two, "statistics": moving},
+        "mask_gradient": {
+            "net": IMAGES, "params": params, "statistics": statistics,
+            "masks": {site: mask[0] for site, mask in masks.items()}, "x": x, "y": y,
+        },
         "train_epoch": {
             "net": IMAGES, "plan": fixed, "state": state, "masks": masks, "x": x, "y": y,
             "batches": wc.backend.epoch_batches(list(keys), 0, fixed),

@@ -42,7 +42,7 @@ def swapped(array: np.ndarray) -> np.ndarray:
 
 
 #: Calls that take arrays of the backend's own.
-CALLS = ["apply", "score", "score_population", "predict", "train_init", "train_epoch"]
+CALLS = ["apply", "score", "score_population", "predict", "train_init", "train_epoch", "mask_gradient"]
 
 
 @pytest.mark.parametrize("change", [np.asarray, in_float64, swapped])

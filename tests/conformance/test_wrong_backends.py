@@ -12,6 +12,7 @@ from hypothesis import Phase, settings
 from tests.conformance import wrong_compaction as compaction
 from tests.conformance import wrong_draws as draws
 from tests.conformance import wrong_scores as scores
+from tests.conformance import wrong_sensitivities as sensitivities
 from tests.conformance import wrong_training as training
 from tests.conformance.connected import imported
 from tests.conformance.wrappers import Wrong, on_host
@@ -66,6 +67,13 @@ WRONG: dict[Wrong, str] = {
     scores.writes_to_its_input: "pure",
     scores.highest_class_of_ties: "tied_logits",
     scores.scores_with_shared_weights: "score_own_weights",
+    sensitivities.mean_of_examples: "mask_gradient_agrees",
+    sensitivities.nothing_for_removed_nodes: "mask_gradient_agrees",
+    sensitivities.every_node_kept: "mask_gradient_agrees",
+    sensitivities.statistics_ignored: "mask_gradient_agrees",
+    sensitivities.labels_ignored: "mask_gradient_agrees",
+    sensitivities.in_single_precision: "mask_gradient_agrees",
+    sensitivities.one_site_forgotten: "mask_gradient_agrees",
     compaction.gathers_off_by_one: "predict_compacted",
     compaction.gathers_what_the_first_network_does: "predict_compacted",
     compaction.forgets_scale: "predict_compacted",
@@ -120,7 +128,7 @@ def _no_shrinking() -> Iterator[None]:
 @pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: wrong.__name__)
 @pytest.mark.parametrize("name", ["numpy", pytest.param("torch", marks=pytest.mark.slow)])
 def test_is_caught_by_its_check(name: str, wrong: Wrong) -> None:
-    """In float64, where agreement is close, and in float32. One backend that rounds stands for all: the kit is tried."""
+    """In float64, where agreement is close, and in float32: one backend that rounds stands for all."""
     broken = wrong(load_backend(name))
     # A backend that writes to a read-only input is stopped by NumPy itself; any other must be caught by an assertion.
     stopped = wrong is scores.writes_to_its_input

@@ -238,7 +238,8 @@ def gradients(
 ) -> tuple[dict[str, np.ndarray], np.ndarray, Any]:
     """∂L/∂weights and ∂L/∂x for L = Σ c ⊙ logits, and the record."""
     _, record = forward(layers, params, masks, x, groups=groups)
-    return *backward(params, masks, record, c, groups), record
+    found = backward(params, masks, record, c, groups)
+    return found.weights, found.x, record
 
 
 @given(integer_pairs())

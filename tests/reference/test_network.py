@@ -155,7 +155,7 @@ def test_gradients_agree_with_finite_differences(net: Network, masks: dict[str, 
     loss = piecewise(net, masks, x, c)
 
     _, record = forward(net.layers, params, masks, x)
-    gradients, input_gradient = backward(params, masks, record, c)
+    gradients, _, input_gradient = backward(params, masks, record, c)
     assert set(gradients) == set(params), "every weight has a gradient"
     for path, weight in params.items():
         slope = central_difference(lambda w, path=path: loss({**params, path: w}, x), weight, h)
@@ -194,7 +194,8 @@ def test_gradients_through_batch_norm_agree_with_finite_differences(groups: int)
     loss = piecewise(net, masks, x, c, groups=groups)
 
     logits, record = forward(net.layers, params, masks, x, groups=groups)
-    gradients, gradients["x"] = backward(params, masks, record, c, groups)
+    found = backward(params, masks, record, c, groups)
+    gradients = {**found.weights, "x": found.x}
     assert set(gradients) == {*params, "x"}, "every weight has a gradient"
     size = float((abs(c) * abs(logits)).sum())
     for path, at in {**params, "x": x}.items():
@@ -275,8 +276,8 @@ def test_nothing_handed_in_is_changed() -> None:
         array.setflags(write=False)
     first, record = forward(RESNET.layers, params, RESNET_MASKS, x, groups=2)
     inputs = [step.x.copy() for step in record]
-    once, gradient = backward(params, RESNET_MASKS, record, c, groups=2)
-    again, same = backward(params, RESNET_MASKS, record, c, groups=2)
+    once, _, gradient = backward(params, RESNET_MASKS, record, c, groups=2)
+    again, _, same = backward(params, RESNET_MASKS, record, c, groups=2)
     running_statistics(statistics, record, groups=2)
     for step, before in zip(record, inputs, strict=True):
         np.testing.assert_array_equal(step.x, before, "the record stays as it was")
@@ -290,5 +291,5 @@ def test_a_relu_at_zero_lets_no_gradient_through() -> None:
     net = Network((Relu(), Dense("logits", 2)), (2,))
     params = {"logits/kernel": np.ones((2, 2)), "logits/bias": np.zeros(2)}
     _, record = forward(net.layers, params, None, np.array([[0.0, 1.0]]))
-    _, gradient = backward(params, None, record, np.array([[1.0, 1.0]]))
+    _, _, gradient = backward(params, None, record, np.array([[1.0, 1.0]]))
     np.testing.assert_array_equal(gradient, [[0.0, 2.0]], "at 0 the slope is taken from the left")

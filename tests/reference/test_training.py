@@ -225,7 +225,7 @@ def test_a_step_normalises_in_groups_and_goes_down_their_gradient() -> None:
     after, loss, _ = train_step(CONVOLUTIONAL, plan, at_rest(IMAGE_PARAMS, IMAGE_STATISTICS), None, x, y, 0.5)
     logits, record = forward(CONVOLUTIONAL.layers, IMAGE_PARAMS, None, x, groups=2)
     assert loss == cross_entropy(logits, y)
-    gradients, _ = backward(IMAGE_PARAMS, None, record, cross_entropy_gradient(logits, y), groups=2)
+    gradients = backward(IMAGE_PARAMS, None, record, cross_entropy_gradient(logits, y), groups=2).weights
     for path, value in after.params.items():
         np.testing.assert_array_equal(value, IMAGE_PARAMS[path] - 0.5 * gradients[path], path)
 

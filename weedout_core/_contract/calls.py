@@ -204,6 +204,21 @@ class TrainEpoch(Protocol):
 
 
 @runtime_checkable
+class MaskGradient(Protocol):
+    def __call__(
+        self, net: Network, params: Parameters, statistics: Parameters, masks: Masks, x: Array, y: Array | None
+    ) -> Parameters:
+        """∂L/∂m of one network: {site: float64 ``shape``}. All of it is computed in float64.
+
+        m are its masks as factors, 0 and 1, of what comes to a site; the gradient is there for the factors that are 0
+        too. The factor of a mask with ``rescale`` is held constant. L is the sum over the examples of the cross-entropy
+        with the labels y, in nats, or where y is None the sum of all logits. Batch normalisation takes the running
+        statistics.
+        """
+        ...
+
+
+@runtime_checkable
 class CompiledMemory(Protocol):
     def __call__(
         self,

@@ -24,6 +24,7 @@ CALLS: Mapping[str, type[Any]] = MappingProxyType(
         "predict": calls.Predict,
         "train_init": calls.TrainInit,
         "train_epoch": calls.TrainEpoch,
+        "mask_gradient": calls.MaskGradient,
         "compiled_memory": calls.CompiledMemory,
     }
 )

@@ -105,10 +105,29 @@ def train_epoch(
         _check_integers("mirrored", batches.crops[..., 2:], (*wanted, 1), 2)
 
 
+def mask_gradient(
+    net: Network, params: Parameters, statistics: Parameters, masks: Masks, x: Any, y: Any | None
+) -> None:
+    """Weights, statistics, masks and examples are the network's, which has masks of its own alone."""
+    if gather_space(net):
+        raise ConfigError("a gradient of masks is one of the parent's: hand in the network that was compacted.")
+    checked_parameters(net, params)
+    checked_statistics(net, statistics)
+    checked_network_masks(net, masks, leading=0)
+    _check_inputs(net, "x", x)
+    if y is not None:
+        _check_labels(x, y)
+
+
 #: By the name of the call.
 FITTING: Mapping[str, Callable[..., None]] = MappingProxyType(
-    {one.__name__: one for one in (keep_smallest, masks_from_keys, score_population, predict, train_init, train_epoch)}
-)
+    {
+        one.__name__: one
+        for one in (
+            keep_smallest, masks_from_keys, score_population, predict, train_init, train_epoch, mask_gradient,
+        )
+    }
+)  # fmt: skip
 
 
 def _check_candidates(net: Network, population: Population) -> None:

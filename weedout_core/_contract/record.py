@@ -22,6 +22,7 @@ from weedout_core._contract.calls import (
     CompileSeconds,
     DrawParameters,
     KeepSmallest,
+    MaskGradient,
     MasksFromKeys,
     Parameters,
     Predict,
@@ -62,6 +63,7 @@ class Backend:
         device: the device's name, as the framework prints it.
         devices: how many devices a population, and a training batch, is shared over.
         libraries: the distributions whose versions may move its floats in the last bits, such as "jaxlib".
+        mask_gradient: None where it has none: methods that need the gradient (``wc.scores``) are refused there.
         compiled_memory: None where the framework has no compiler that could tell.
         compile_seconds: None where nothing is compiled.
         layers: the kinds of layers that it computes.
@@ -84,6 +86,7 @@ class Backend:
     predict: Predict
     train_init: TrainInit
     train_epoch: TrainEpoch
+    mask_gradient: MaskGradient | None = None
     compiled_memory: CompiledMemory | None = None
     compile_seconds: CompileSeconds | None = None
     layers: tuple[type[Layer], ...] = tuple(LAYERS.values())

@@ -19,7 +19,7 @@ from types import MappingProxyType
 
 from weedout_core._contract.loading import load_backend
 from weedout_core._contract.record import Backend
-from weedout_core.testing import compacted, draws, scores, searches, training
+from weedout_core.testing import compacted, draws, scores, searches, sensitivities, training
 from weedout_core.testing.examples import keys, plans, spaces, sparsities, tied_words
 from weedout_core.testing.problems import problems
 
@@ -58,6 +58,7 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
             compacted.compacted_epoch_agrees,
             training.bfloat16_step_agrees,
             training.networks_are_independent,
+            sensitivities.mask_gradient_agrees,
             searches.search_agrees,
             searches.elite_never_worsens,
         )

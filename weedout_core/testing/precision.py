@@ -8,10 +8,13 @@ float64, is 2^-29 of this and not counted.
 
 UNIT_ROUNDOFF = 2.0**-24
 
+#: That of float64.
+DOUBLE = 2.0**-53
+
 #: That of bfloat16, which has 8 significant bits.
 BFLOAT16 = 2.0**-8
 
 
-def gamma(terms: int) -> float:
-    """γₙ, the relative error bound of a float32 sum of n products."""
-    return terms * UNIT_ROUNDOFF / (1 - terms * UNIT_ROUNDOFF)
+def gamma(terms: int, roundoff: float = UNIT_ROUNDOFF) -> float:
+    """γₙ, the relative error bound of a sum of n products, in float32 unless another unit roundoff is given."""
+    return terms * roundoff / (1 - terms * roundoff)

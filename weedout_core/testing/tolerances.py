@@ -17,7 +17,7 @@ import numpy as np
 
 from weedout_core._networks.network import Network
 from weedout_core.testing.carried import Carried, Pass, carry, exact
-from weedout_core.testing.precision import BFLOAT16, UNIT_ROUNDOFF, gamma
+from weedout_core.testing.precision import BFLOAT16, DOUBLE, UNIT_ROUNDOFF, gamma
 
 #: Initial weights, relative: erfinv differs between libraries by up to 91 ulp (measured), 91 · 2^-23 ≈ 1.1e-5
 #: at the worst place of an ulp's range and half of it on average; the rest of the formula adds 4 roundings.
@@ -92,6 +92,18 @@ def trained_error(moved: float, largest: float, terms: int, steps: int) -> float
     return 64 * gamma(terms) * moved + steps * UNIT_ROUNDOFF * largest
 
 
+def gradient_error(largest: float, terms: int) -> float:
+    """The most that a gradient in float64 may be off, on both sides together.
+
+    Args:
+        largest: the largest number of the gradient's array.
+        terms: products behind one of them.
+
+    As in ``trained_error``: a sum of products that cancel by a factor taken as 64, here computed twice.
+    """
+    return 2 * 64 * gamma(terms, DOUBLE) * largest
+
+
 def step_error(
     net: Network,
     params: Mapping[str, np.ndarray],
@@ -147,6 +159,9 @@ TOLERANCES: Mapping[tuple[str, str], Tolerance] = MappingProxyType(
         ("train weights", "float32"): Tolerance(
             "64 γ of the way", trained_error, "each update is a sum of products that cancel"
         ),
+        ("mask_gradient", "float64"): Tolerance(
+            "128 γ of the largest", gradient_error, "a sum of products that cancel, in float64 on both sides"
+        ),
         ("train losses", "float32"): Tolerance(
             "such weights' loss", step_error, "the weights' error, carried to the logits, the loss and the statistics"
         ),
@@ -187,6 +202,7 @@ CHECKED: Mapping[str, tuple[tuple[str, str], ...]] = MappingProxyType(
         "compacted_epoch_agrees": (("train weights", "float32"), ("train losses", "float32")),
         "bfloat16_step_agrees": (("train losses", "bfloat16"),),
         "networks_are_independent": (("train weights", "float32"),),
+        "mask_gradient_agrees": (("mask_gradient", "float64"),),
         "search_agrees": (("draw_parameters", "float32"), ("negative_cross_entropy", "float32")),
         "elite_never_worsens": (("negative_cross_entropy", "float32"),),
     }

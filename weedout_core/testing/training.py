@@ -71,14 +71,14 @@ def _off(problem: Problem, steps: int, trained: Mapping[str, np.ndarray]) -> dic
     """The most that each parameter may be off after training: {path: bound}."""
     return {
         path: bound("train weights")(
-            float(np.abs(value - problem.params[path]).max()), float(np.abs(value).max()), _terms(problem), steps
+            float(np.abs(value - problem.params[path]).max()), float(np.abs(value).max()), terms(problem), steps
         )
         for path, value in trained.items()
     }
 
 
-def _terms(problem: Problem) -> int:
-    """Products behind one gradient."""
+def terms(problem: Problem) -> int:
+    """Products behind one number of a gradient, at most."""
     places = max(math.prod(shape[:-1]) for shape in activation_shapes(problem.net))
     return 8 * places + sum(value.shape[-1] for value in problem.params.values())
 
@@ -187,7 +187,7 @@ def epochs_agree(backend: Backend, reference: Backend, problem: Problem, config:
         true = reference.to_numpy(value)
         # A velocity is a sum of the gradients, as the way of the weights is.
         most = bound("train weights")(
-            losses.shape[1] * np.abs(true).max(), np.abs(true).max(), _terms(problem), losses.shape[1]
+            losses.shape[1] * np.abs(true).max(), np.abs(true).max(), terms(problem), losses.shape[1]
         )
         within(f"velocity of {path}", backend.to_numpy(got.optimizer[path]), true, most + UNIT_ROUNDOFF)
 

@@ -1,0 +1,47 @@
+"""The check of the gradient of masks."""
+
+import numpy as np
+
+from weedout_core._contract.record import Backend
+from weedout_core.testing.draws import across, each
+from weedout_core.testing.problems import Problem, problems
+from weedout_core.testing.scored import on_device, within
+from weedout_core.testing.tolerances import bound
+from weedout_core.testing.training import terms
+
+
+def mask_gradient_agrees(backend: Backend, reference: Backend) -> None:
+    """The gradient of the masks agrees, of the loss and of the logits, for kept and removed nodes.
+
+    The call is optional: a backend that has none has nothing to agree.
+    """
+    if backend.mask_gradient is None:
+        return
+
+    @across(problems(backend), each(True, False))
+    def agree(problem: Problem, labelled: bool) -> None:
+        full = {site: np.ones_like(mask) for site, mask in problem.one().items()}
+        for masks in (problem.one(), full):
+            got, wanted = (_gradient(by, problem, masks, labelled) for by in (backend, reference))
+            assert set(got) == set(wanted), f"sites {sorted(got)}"
+            for site, true in wanted.items():
+                assert got[site].dtype == np.float64, f"the gradient of {site!r} is in {got[site].dtype}, not float64"
+                most = bound("mask_gradient", "float64")(float(np.abs(true).max()), terms(problem))
+                within(f"the gradient of {site!r}", got[site], true, most)
+
+    agree()
+
+
+def _gradient(
+    backend: Backend, problem: Problem, masks: dict[str, np.ndarray], labelled: bool
+) -> dict[str, np.ndarray]:
+    assert backend.mask_gradient is not None
+    found = backend.mask_gradient(
+        problem.net,
+        on_device(backend, problem.params),
+        on_device(backend, problem.statistics),
+        on_device(backend, masks),
+        backend.asarray(problem.x),
+        backend.asarray(problem.y) if labelled else None,
+    )
+    return {site: backend.to_numpy(value) for site, value in found.items()}
