@@ -87,8 +87,8 @@ def test_replacing_the_reading_is_refused_where_the_old_one_had_set_a_field(give
             dataclasses.replace(one, reading="section3")
         section3 = getattr(search_config(reading="section3"), name)
         assert str(caught.value) == (
-            f"reading='section3' is for {name}={section3!r}; got {name}={read[name]!r}, which another reading had set. "
-            f"Make a new SearchConfig for another reading, and write {name} out to keep it."
+            f"reading='section3' sets {name}={section3!r}; got {name}={read[name]!r}, which another reading had set. "
+            f"Make a new SearchConfig for another reading, and pass {name} to keep its value."
         )
         written = read | given
         kept = dataclasses.replace(one, reading="section3", **written)

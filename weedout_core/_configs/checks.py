@@ -15,10 +15,10 @@ def check_options(config: Any) -> None:
 
 
 def check_effects(config: Any, needs: Mapping[str, tuple[bool, str]]) -> None:
-    """Raise ConfigError for a field that is set, and without effect: it would be recorded all the same.
+    """Raise ConfigError if a field is set but has no effect: results would record it all the same.
 
     Args:
-        config: the configuration; a field is set where it has another value than the field's default.
+        config: the configuration; a field counts as set if its value differs from its default.
         needs: {field: (whether it has an effect, what it needs to have one)}.
     """
     for item in fields(config):

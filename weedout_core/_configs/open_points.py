@@ -1,4 +1,4 @@
-"""The points that the paper leaves open: the fields of configurations that settle them, and what they settle.
+"""The points that the paper leaves open, and the fields of configurations that settle them.
 
 Each field carries its row of docs/choices.md. Fields with one allowed value are points on which this library takes one
 side: they are here so that every result says so.
@@ -10,10 +10,11 @@ from typing import Any, Literal, NamedTuple
 from weedout_core._guard.shown import shown
 from weedout_core.errors import ConfigError
 
+#: The precision of matrix products: "highest" is float32, "default" lets the device round their factors for speed.
 Precision = Literal["highest", "default"]
 
 
-#: The value of a field that the reading decides.
+#: The value of a field that is left to ``SearchConfig.reading``.
 AS_READ = ""
 
 
@@ -21,15 +22,22 @@ def choice(row: int, point: str, default: Any, options: tuple[str, ...] = ()) ->
     """A field of a configuration that settles a point the paper leaves open.
 
     Args:
-        row, point: of docs/choices.md.
-        default: the field's default; ``AS_READ`` where the reading decides.
-        options: the names allowed, where the annotation does not say so.
+        row, point: the row of docs/choices.md, and the name of the point there.
+        default: the field's default; ``AS_READ`` if the reading decides.
+        options: the names allowed, if the annotation does not say so.
     """
     return field(default=default, metadata={"row": row, "point": point, "options": options})
 
 
 class Choice(NamedTuple):
-    """One point the paper leaves open, and the side a configuration takes."""
+    """One point that the paper leaves open, and what a configuration chooses.
+
+    Attributes:
+        row: the row of docs/choices.md.
+        point: the name of the point there.
+        field: the field that settles the point, such as "SearchConfig.elite".
+        value: the value of the field.
+    """
 
     row: int
     point: str
@@ -38,12 +46,12 @@ class Choice(NamedTuple):
 
 
 def choices(*configs: Any) -> list[Choice]:
-    """The choices that configurations make where the paper leaves one, by row.
+    """List what configurations choose on the points that the paper leaves open, sorted by row of docs/choices.md.
 
-    Raises ConfigError for what is no configuration.
+    Raises ConfigError if an argument is not a configuration, such as a SearchConfig or a TrainConfig.
     """
     if wrong := [config for config in configs if not is_dataclass(config) or isinstance(config, type)]:
-        raise ConfigError(f"choices are those of configurations, such as wc.SearchConfig(); got {shown(wrong[0])}.")
+        raise ConfigError(f"choices needs configurations, such as wc.SearchConfig(); got {shown(wrong[0])}.")
     found: list[Choice] = []
     for config in configs:
         for item in fields(config):

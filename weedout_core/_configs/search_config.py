@@ -1,4 +1,4 @@
-"""The search phase: its configuration. Frozen, checked when made, stored with every result."""
+"""The configuration of the search phase: frozen, checked when it is made, and stored with every result."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ READINGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
 
 
 class _AsRead(str):
-    """What a reading set, and nobody wrote: ``dataclasses.replace`` hands it on, beside another reading as well."""
+    """A value that a reading set, not the user. ``dataclasses.replace`` copies it, even beside another reading."""
 
     __slots__ = ()
 
@@ -44,29 +44,36 @@ class SearchConfig:
     """The search phase (paper, Algorithm 1, lines 1–11).
 
     Attributes:
-        population: m ≥ 2 candidates a generation: one elite and at least one fresh.
-        generations: at most this many, ≥ 1; None leaves it to patience or budget.
-        patience: stop after this many generations without a better best fitness, ≥ 1; None never stops so.
-        budget: start no generation that takes the evaluations above this, ≥ population; None sets no budget.
-        reading: "algorithm1" or "section3": sets fitness, winner and weights where they are not given. They are
-            set when the configuration is made: for another reading make a new one. ``dataclasses.replace`` would
-            keep them, and is refused.
-        strategy: the random search heuristic.
-        fitness: "negative_cross_entropy" or "accuracy".
-        validation_batch: examples a generation, ≥ 1; all of the validation split when it has fewer.
-        batch_policy: draw a fresh batch each generation, keep a fixed one, or take the whole split.
-        elite: score it again on each batch, or remember its fitness (where the batch stays the same).
-        winner: the elite of the last generation, the best stored fitness, or the best of all generations'
-            elites scored again on one more batch.
-        sampling: remove an exact count at each site, or decide each node alone.
-        weights: candidates share the parent's initial weights, or each draws its own.
-        fan: the fan of He-normal weights.
-        fan_counts: count the parent's nodes in the fan, or the kept ones.
-        batch_norm: while scoring, batch normalisation takes the statistics of the batch, the running ones as they are
-            before training (mean 0, variance 1), or a candidate's own on another batch of the same split.
-        winner_keeps, ties, not_finite: fixed points, rows 10 and 18 of docs/choices.md.
-        precision: of matrix products while scoring. "default" lets TPUs and GPUs round them; winners may differ.
-        chunk: candidates whose masks exist at once, ≥ 1; None decides from the space. It changes no draw.
+        population: m, the candidates in each generation, ≥ 2: the elite (the fittest of the generation before) and at
+            least one fresh candidate.
+        generations: the most generations to run, ≥ 1; None sets no limit, and patience or budget ends the search.
+        patience: stop after this many generations in a row without a higher best fitness, ≥ 1; None sets no limit.
+        budget: the most candidates to score, ≥ population: no generation starts that would exceed it; None sets no
+            limit.
+        reading: which text of the paper to follow where its two descriptions differ, "algorithm1" or "section3". It
+            sets fitness, winner and weights where they are not given. For another reading make a new configuration:
+            ``dataclasses.replace`` would keep the values of the old one, and is refused.
+        strategy: the random search heuristic (RSH).
+        fitness: how candidates are scored: "negative_cross_entropy" (in nats) or "accuracy" (in [0, 1]).
+        validation_batch: examples on which each generation is scored, ≥ 1; the whole validation split if it has fewer.
+        batch_policy: "fresh" draws a validation batch for each generation, "fixed" keeps the first one, "whole" takes
+            the whole validation split.
+        elite: "rescore" scores the elite again on each batch; "cache" keeps its fitness, and needs a batch that stays
+            the same.
+        winner: "last_generation" takes the elite of the last generation, "best_overall" the elite with the highest
+            fitness of all generations, "rescored" the fittest when all elites are scored again on one more batch.
+        sampling: "exact" keeps the same number of nodes at a site in every candidate; "bernoulli" decides each node by
+            itself.
+        weights: "shared" gives all candidates the parent's initial weights; with "per_candidate" each draws its own.
+        fan: the fan of He-normal weights: "fan_in", a layer's inputs, or "fan_out", its outputs.
+        fan_counts: whether the fan counts all nodes of the "parent" or only the "kept" ones.
+        batch_norm: the statistics of batch normalisation while scoring: "batch", those of the batch; "running", those
+            before training (mean 0, variance 1); "recalibrated", each candidate's own on another batch of the split.
+        winner_keeps, ties, not_finite: points with one allowed value, rows 10 and 18 of docs/choices.md.
+        precision: the precision of matrix products while scoring: "highest" is float32; "default" lets TPUs and GPUs
+            round for speed, and another candidate may win.
+        chunk: candidates whose masks are in memory at once, ≥ 1; None decides by the size of the masks. It changes no
+            draw.
     Raises:
         ConfigError: a field is out of its range, or two fields contradict each other.
     """
@@ -110,12 +117,12 @@ class SearchConfig:
         check_effects(self, {"validation_batch": (drawn, 'batch_policy="fresh" or "fixed"')})
 
     def _read(self, given: Mapping[str, str]) -> None:
-        """Take what the reading says for what was not given. Raise ConfigError where another reading gave it."""
+        """Set what was not given as the reading says. Raise ConfigError for a value that another reading had set."""
         for name, read in READINGS[self.reading].items():
             if isinstance(given[name], _AsRead) and given[name] != read:
                 raise ConfigError(
-                    f"reading={self.reading!r} is for {name}={read!r}; got {name}={given[name]!r}, which another "
-                    f"reading had set. Make a new SearchConfig for another reading, and write {name} out to keep it."
+                    f"reading={self.reading!r} sets {name}={read!r}; got {name}={given[name]!r}, which another "
+                    f"reading had set. Make a new SearchConfig for another reading, and pass {name} to keep its value."
                 )
             if given[name] == AS_READ or isinstance(given[name], _AsRead):
                 object.__setattr__(self, name, _AsRead(read))

@@ -1,4 +1,4 @@
-"""How a sparse network is trained. Frozen, checked when made, stored with every result."""
+"""The configuration of the learning phase: frozen, checked when it is made, and stored with every result."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -14,30 +14,34 @@ from weedout_core.errors import ConfigError
 class TrainConfig:
     """The learning phase: SGD on the training split (paper, Algorithm 1, line 12).
 
-    The paper gives one number, a batch of 1,024 over eight cores; these are ours.
+    The paper gives one number, a batch of 1,024 over eight cores; all other defaults are this library's.
 
     Attributes:
-        epochs: ≥ 0.
-        batch_size: examples a step, ≥ 1, on all devices together; all of the split when it has fewer. Each epoch is
-            a fresh permutation cut into full batches; what is left over waits for another epoch.
-        learning_rate: the highest, > 0.
-        momentum: in [0, 1).
-        nesterov: whether the momentum looks ahead.
+        epochs: passes over the training split, ≥ 0.
+        batch_size: examples in each step, ≥ 1, on all devices together; the whole split if it has fewer. Each epoch
+            shuffles the split and cuts it into full batches; examples that fill no batch are left out of that epoch.
+        learning_rate: the highest learning rate of the schedule, > 0.
+        momentum: the momentum of SGD, in [0, 1).
+        nesterov: whether the momentum is Nesterov's.
         weight_decay: added to the gradient as ``weight_decay × weight``, ≥ 0.
-        decayed: what it touches: the kernels of dense and convolutional layers, or all parameters.
-        schedule: "cosine" to 0 over all steps, "step", or "constant".
-        step_epochs: for "step" alone: the epochs at whose start the rate is multiplied by ``step_factor``.
-        step_factor: > 0.
-        warmup_epochs: over these the rate grows linearly from 0 to the schedule's, ≥ 0.
-        augmentation: "crop_flip": each image padded by 4 zeros, cut to its size at a random place, and mirrored left
-            to right with probability 1/2; "none".
+        decayed: what weight decay applies to: "weights", the kernels of dense and convolutional layers, or "all"
+            parameters.
+        schedule: the learning rate over time: "cosine" falls to 0 over all steps, "step" is multiplied by
+            ``step_factor`` at each of ``step_epochs``, "constant" stays the same.
+        step_epochs: with schedule "step", the numbers of epochs after which the rate is multiplied by ``step_factor``.
+        step_factor: with schedule "step", the factor of the rate, > 0.
+        warmup_epochs: the first epochs, in which the rate grows linearly from 0 to that of the schedule, ≥ 0.
+        augmentation: "crop_flip" pads each image with 4 zeros on each side, crops it to its size at a random place, and
+            mirrors it left to right with probability 1/2; "none" changes nothing.
         batch_norm_group: examples over which batch normalisation takes its statistics, whatever the number of
             devices, ≥ 1: with batch normalisation a larger batch must be a multiple of it. None is the whole batch.
-        compaction: train the smaller network that a mask leaves (exact masks), rather than the parent under its mask.
-        compute: what weight layers multiply in: "bfloat16" where the device has it. Weights, statistics, logits and
-            the loss stay float32.
-        mask_in_testing: a fixed point, row 16 of docs/choices.md.
-        precision: of matrix products while training. "default" is what the device does at full speed.
+        compaction: whether to train the smaller network that an exact mask leaves, rather than the parent under its
+            mask. Both compute the same.
+        compute: the dtype in which dense and convolutional layers multiply: "float32", or "bfloat16" where the device
+            has it. Weights, statistics, logits and the loss stay float32.
+        mask_in_testing: a point with one allowed value, row 16 of docs/choices.md.
+        precision: the precision of matrix products while training: "highest" is float32, "default" is what the device
+            does at full speed.
     Raises:
         ConfigError: a field is out of its range, or has no effect beside the others.
     """
