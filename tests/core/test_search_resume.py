@@ -215,4 +215,4 @@ def test_a_fitness_alone_does_not_say_what_it_is_of() -> None:
 def test_more_scored_generations_than_the_search_has_are_an_error() -> None:
     history = found().history[:3]
     message = refused(history, config=config(generations=2, batch_policy="fixed"))
-    assert message == "scored must be generations of this very search, which ends before (generations)."
+    assert message == "scored must end with the search (generations); got scored[2] after it. Leave it out."

@@ -1,7 +1,7 @@
 """The search phase as pure functions: ``init``, ``ask``, ``tell``. Paper, Algorithm 1, lines 1–10.
 
 The state is the configuration, the plan of the masks, the key, the candidates to score next, and the history. What a
-step decides depends on the state and the fitness handed in, and on nothing else.
+step decides depends only on the state and on the fitness that is handed in.
 """
 
 from typing import Annotated, NamedTuple
@@ -29,17 +29,17 @@ from weedout_core.errors import ConfigError, SearchError
 
 @by_content
 class Generation(NamedTuple):
-    """What one generation showed.
+    """The results of one generation.
 
     Attributes:
         generation: its number, from 0.
         best, mean, worst: fitness over the candidates whose fitness is finite.
         elite: the origin of the fittest candidate.
         not_finite: candidates whose fitness is NaN or infinite; they are never selected.
-        evaluations: candidates scored for it.
-        fitness: float64 ``(m,)``, as scored.
-        began: what its search began with: ``scored`` of a search takes the generations of that search and no other.
-            None where a search by hand was told.
+        evaluations: how many candidates were scored in it: m, or m − 1 if the elite kept its fitness.
+        fitness: the fitness of each candidate, float64 ``(m,)``.
+        began: what its search began with. ``wc.search(..., scored=...)`` takes only generations of the same search.
+            None in a search driven by hand.
     """
 
     generation: NonNegative
@@ -54,7 +54,7 @@ class Generation(NamedTuple):
 
     @property
     def margin(self) -> float | None:
-        """By how much the fittest candidate leads the second; None where no other has a finite fitness."""
+        """By how much the fittest candidate leads the second; None if no other candidate has a finite fitness."""
         return margin(self.fitness)
 
 
@@ -66,7 +66,7 @@ class SearchState(NamedTuple):
         config: the configuration.
         plan: how masks are drawn.
         key: uint32 ``(2,)``, the root of all draws.
-        origins: the candidates of the generation to come, survivors first.
+        origins: the origins of the candidates of the generation to come, survivors first.
         history: the generations scored so far.
     """
 
@@ -88,14 +88,14 @@ class SearchState(NamedTuple):
 
     @property
     def remembered(self) -> int:
-        """How many survivors at the head of the population keep the fitness they have."""
+        """How many survivors, at the head of the population, keep their fitness and are not scored again: 0 or 1."""
         return 1 if self.history and self.config.elite == "cache" else 0
 
 
 @guarded
 @fenced_phase
 def init(key: Key, space: Space, sparsity: Sparsity, config: SearchConfig = SearchConfig()) -> SearchState:
-    """Begin a search: generation 0 is the candidates 0 … m−1.
+    """Begin a search. Generation 0 consists of the candidates 0 … m−1.
 
     Args:
         key: uint32 ``(2,)``, from ``wc.key``.
@@ -114,25 +114,31 @@ def init(key: Key, space: Space, sparsity: Sparsity, config: SearchConfig = Sear
 @guarded
 @fenced_phase
 def ask(state: SearchState) -> Population:
-    """The candidates to score now. With a cached elite they are the fresh ones only. ConfigError: it is no state."""
+    """The candidates to score now. With ``elite="cache"`` an elite that was scored before is not among them.
+
+    Raises:
+        ConfigError: ``state`` is not a SearchState.
+    """
     return asked(state)
 
 
 def asked(state: SearchState) -> Population:
-    """:func:`ask` of what is checked already, as are ``told`` and ``ended`` below."""
+    """:func:`ask` for a state that is checked already, as ``told`` and ``ended`` below are for theirs."""
     return population_of(state.key, state.plan, state.config, state.origins[state.remembered :])
 
 
 @guarded
 @fenced_phase
 def tell(state: SearchState, fitness: Numbers) -> tuple[SearchState, Generation]:
-    """Take the fitness of the candidates asked for, and decide the next generation (RSH selection).
+    """Take the fitness of the candidates asked for, and decide the next generation (Algorithm 1, line 9).
 
     Args:
-        state: the state that was asked.
-        fitness: float, one for each candidate of ``ask(state)``.
+        state: the state that was handed to ``ask``.
+        fitness: floats ``(candidates,)``, one for each candidate of ``ask(state)``; NaN is never selected.
+    Returns:
+        the state before the next generation, and the results of this one.
     Raises:
-        ConfigError: the number of values differs, or they are no numbers.
+        ConfigError: ``fitness`` is not one number for each candidate.
         SearchError: no candidate has a finite fitness.
     """
     return told(state, fitness)
@@ -196,21 +202,21 @@ def ended(state: SearchState) -> str | None:
 
 @guarded
 def best_overall(history: Annotated[tuple[Generation, ...], several(kind_of(Generation), least=1)]) -> Generation:
-    """The generation with the best fitness; the earliest of equals."""
+    """The generation with the best fitness; of equal ones the earliest. ``history`` has at least one."""
     return max(history, key=lambda generation: generation.best)
 
 
 @guarded
 def validation_batch(key: Key, generation: NonNegative, examples: Positive, config: SearchConfig) -> np.ndarray:
-    """The validation examples of a generation: those with the smallest bits, in order. Algorithm 1, line 5.
+    """The validation examples of a generation: those with the smallest random words. Algorithm 1, line 5.
 
     Args:
-        key: uint32 ``(2,)``, the root.
-        generation: its number.
+        key: the root key of the search, uint32 ``(2,)``.
+        generation: the number of the generation, from 0.
         examples: the size of the validation split.
-        config: its validation_batch and batch_policy.
+        config: its ``validation_batch`` and ``batch_policy`` are used.
     Returns:
-        int64 ``(min(batch, examples),)`` indices, without repeats; the same for all candidates.
+        indices of examples, int64 ``(min(batch, examples),)``, ascending; the same for all candidates.
     """
     if config.batch_policy == "whole" or config.validation_batch >= examples:
         return np.arange(examples)
@@ -220,9 +226,9 @@ def validation_batch(key: Key, generation: NonNegative, examples: Positive, conf
 
 @guarded
 def calibration_batch(key: Key, generation: NonNegative, examples: Positive, config: SearchConfig) -> np.ndarray:
-    """The examples on which candidates take their statistics under ``batch_norm="recalibrated"``.
+    """The examples from which candidates compute their statistics with ``batch_norm="recalibrated"``.
 
-    Drawn as :func:`validation_batch` is, from ``fold_in(its key, 1)``.
+    They are drawn as those of :func:`validation_batch`, from ``fold_in(its key, 1)``.
     """
     if config.validation_batch >= examples:
         return np.arange(examples)

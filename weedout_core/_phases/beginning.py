@@ -1,4 +1,4 @@
-"""What a training or a search began with: by that what it gives knows which one it is a part of."""
+"""What a training or a search began with. Results carry it, so that they can be matched with their run."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -19,17 +19,18 @@ from weedout_core._random.annotations import Key
 
 
 class Beginning(NamedTuple):
-    """What a training began with, which decides all that it gives on a backend.
+    """What a training began with. On a given backend it determines all results.
 
-    A network and a split are here as SHA-256, in hexadecimal; that of arrays counts their names, dtypes and shapes.
+    Networks and splits are stored as SHA-256 digests, in hexadecimal. A digest of arrays covers their names, dtypes and
+    shapes too.
 
     Attributes:
-        net: the layers and the input shape, as JSON.
-        params, mask, statistics: those of the network as it was handed in.
-        x, y: the training split, in its order.
-        test: the split that is measured after each epoch; None: there is none.
+        net: digest of the layers and the input shape, as JSON.
+        params, mask, statistics: digests of the network's arrays as they were handed in.
+        x, y: digests of the training split, in its order.
+        test: digest of the split that is measured after each epoch; None without one.
         key: the two words of the key.
-        optimizer: whether an optimizer of the user's takes the place of the built-in SGD. Which one is not known.
+        optimizer: whether an optimizer of the user's took the place of the built-in SGD. Which one is not recorded.
         config: the configuration.
     """
 
@@ -46,13 +47,13 @@ class Beginning(NamedTuple):
 
 
 class SearchBeginning(NamedTuple):
-    """What a search began with, which decides the fitness of every generation on a backend.
+    """What a search began with. On a given backend it determines the fitness of every generation.
 
     Attributes:
-        net: the layers and the input shape, as JSON, by its SHA-256 in hexadecimal, as are x and y.
-        x, y: the validation split, in its order.
+        net: the SHA-256 digest, in hexadecimal, of the layers and the input shape as JSON.
+        x, y: the SHA-256 digests of the validation split, in its order.
         key: the two words of the key.
-        sparsity: the fraction removed at each site, (site, η).
+        sparsity: (site, η) for each site; η is the fraction of nodes removed.
         config: the configuration.
     """
 
@@ -67,7 +68,7 @@ class SearchBeginning(NamedTuple):
 def beginnings(
     networks: Sequence[Subnetwork], examples: Examples, tested: Examples | None, keys: Sequence[Key], plan: TrainPlan
 ) -> list[Beginning]:
-    """What the training of each of some networks of one parent begins with."""
+    """What the training of each network begins with. All networks have one parent."""
     x, y = digest({"x": examples.x}), digest({"y": examples.y})
     test = None if tested is None else digest(tested._asdict())
     net = _of_network(networks[0].net)

@@ -1,4 +1,4 @@
-"""A search that goes on from generations scored before: whether they are its own, checked before any work."""
+"""Going on with a search from generations that were scored before, which are first checked to be its own."""
 
 from collections.abc import Sequence
 
@@ -20,13 +20,13 @@ def continued(state: SearchState, began: SearchBeginning, scored: Sequence[Gener
         began: what the search begins with.
         scored: its first generations, in order.
     Raises:
-        ConfigError: they are of another search, or not as it gave them.
+        ConfigError: a generation is of another search, or was changed since it was scored.
     """
     for place, one in enumerate(scored):
         name = f"scored[{place}]"
         _check_began(name, one, began)
         if (stopped := ended(state)) is not None:
-            raise ConfigError(f"scored must be generations of this very search, which ends before ({stopped}).")
+            raise ConfigError(f"scored must end with the search ({stopped}); got {name} after it. Leave it out.")
         state = _after(state, one, began, name)
     return state
 
@@ -39,7 +39,7 @@ def _check_began(name: str, one: Generation, began: SearchBeginning) -> None:
 
 
 def _after(state: SearchState, one: Generation, began: SearchBeginning, name: str) -> SearchState:
-    """The state after a generation, which must be what its fitness makes of it."""
+    """The state after a generation. Raises ConfigError if the generation does not follow from its fitness."""
     if one.fitness.shape == (len(state.origins),):
         after, again = told(state, one.fitness[state.remembered :], began)
         if again == one._replace(began=began):

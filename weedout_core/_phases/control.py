@@ -22,7 +22,7 @@ class RandomControl(NamedTuple):
 
     Attributes:
         network: the network.
-        origin: the generation and number with which it was drawn; None where it is no candidate of the search.
+        origin: where it was drawn; None for an independent control, which is not a candidate of the search.
     """
 
     network: Subnetwork
@@ -44,8 +44,8 @@ def draw_control(
 
     Args:
         net, sparsity, backend, key, config: those of the search.
-        control: "member": one of the search's first generation, at most once in m the winner itself;
-            "independent": drawn from a stream of its own.
+        control: "member" takes a random candidate of the search's first generation, which is the winner itself with a
+            probability of at most 1/m; "independent" draws a network from a stream of its own.
     Raises:
         ConfigError, BackendError: before any work starts.
     """

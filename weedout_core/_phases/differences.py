@@ -1,4 +1,4 @@
-"""What two beginnings differ in, by name: what is handed in to go on with must be a part of the work at hand."""
+"""How two beginnings differ, by name: a run can go on only from results of its own."""
 
 from dataclasses import asdict
 from typing import Any
@@ -11,13 +11,13 @@ def differences(was: Any, now: Any) -> list[str]:
 
 
 def another(argument: str, work: str, name: str, was: Any, now: Any) -> str:
-    """What an error says of a fact that differs, without its end.
+    """The text of an error about a fact that differs, without its end.
 
     Args:
-        argument: what was handed in.
-        work: what goes on, in a word.
-        name: of the fact.
-        was, now: what the argument began with, and the work at hand.
+        argument: the name of the argument that was handed in.
+        work: "search" or "training".
+        name: the name of the fact.
+        was, now: what the argument began with, and what the present search or training begins with.
     """
     before, given = _facts(was)[name], _facts(now)[name]
     return (
@@ -33,5 +33,5 @@ def _facts(began: Any) -> dict[str, Any]:
 
 
 def _shown(value: Any) -> str:
-    """A value for a message; of a SHA-256 its first digits."""
+    """A value for a message; a SHA-256 is cut to its first digits."""
     return f"SHA-256 {value[:12]}…" if isinstance(value, str) and len(value) == 64 else repr(value)

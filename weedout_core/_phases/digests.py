@@ -1,4 +1,4 @@
-"""Arrays by a fingerprint: what tells whether they are the same, to the bit."""
+"""Fingerprints of arrays, which tell whether arrays are equal bit by bit."""
 
 from collections.abc import Mapping
 

@@ -21,8 +21,8 @@ class Drawing(NamedTuple):
 
     Attributes:
         net: the parent.
-        backend: on which they are drawn.
-        plan: of their masks.
+        backend: the backend that draws them.
+        plan: how their masks are drawn.
         weights: the weights that they share or, under ``per_candidate``, how each draws its own.
     """
 
@@ -42,7 +42,7 @@ def check_parent(net: Network) -> None:
 
 
 def drawing(net: Network, plan: MaskPlan, config: SearchConfig, backend: Backend, key: Key) -> Drawing:
-    """Draw what the candidates of a network share."""
+    """Make a Drawing, and draw the weights if candidates share them."""
     specs = he_normal(net, config.fan, plan.kept if config.fan_counts == "kept" else None)
     shared = config.weights == "shared"
     return Drawing(net, backend, plan, backend.draw_parameters(of_parent(key), specs) if shared else specs)

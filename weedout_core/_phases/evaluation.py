@@ -20,15 +20,15 @@ from weedout_core._phases.together import common_parent, sparse_networks
 
 @by_content
 class Evaluation(NamedTuple):
-    """How a network does on a split.
+    """How well a network does on a split.
 
     Attributes:
         accuracy: in [0, 1]; NaN where ``not_finite`` is above 0.
         loss: mean cross-entropy, nats; NaN where ``accuracy`` is.
-        predictions: the class predicted for each example, int32 ``(examples,)``; for one that is not finite, none: the
-            number of classes.
-        not_finite: examples with a logit that is NaN or infinite; all of them where a weight or running statistic is
-            that the network's mask leaves, which a logit may not show (1/√∞ is 0).
+        predictions: the class predicted for each example, int32 ``(examples,)``. An example counted in ``not_finite``
+            has the number of classes, which is no class.
+        not_finite: how many examples have a logit that is NaN or infinite. If a weight or running statistic that the
+            mask keeps is NaN or infinite, all examples count, although logits may be finite (1/√∞ is 0).
     """
 
     accuracy: float
@@ -42,11 +42,11 @@ def evaluate(network: Subnetwork, data: Any, *, backend: str | Backend) -> Evalu
     """Measure one network on a split (paper, Algorithm 1, line 13).
 
     Args:
-        network: as training, a search or :class:`Subnetwork` gave it.
-        data: the split ``(x, y)``.
+        network: from a training, a search or :class:`Subnetwork`.
+        data: the split ``(x, y)``: x ``(examples, *input_shape)``, y integers ``(examples,)`` in [0, classes).
         backend: a name or a Backend.
     Raises:
-        ConfigError, DataError, BackendError: before any work starts.
+        ConfigError, DataError, BackendError: an argument does not fit; raised before any work starts.
     """
     return evaluate_together([network], data, backend=backend)[0]
 
@@ -54,7 +54,7 @@ def evaluate(network: Subnetwork, data: Any, *, backend: str | Backend) -> Evalu
 @guarded
 @fenced_phase
 def evaluate_together(networks: Sequence[Subnetwork], data: Any, *, backend: str | Backend) -> list[Evaluation]:
-    """Measure R networks of one parent on one split. Args and errors: as :func:`evaluate`."""
+    """Measure R networks of one parent on one split. Arguments and errors are those of :func:`evaluate`."""
     net = common_parent(networks)
     examples = checked_examples(net, data)
     backend = load_backend(backend)

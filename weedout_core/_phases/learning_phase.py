@@ -45,25 +45,25 @@ def train(
     """Train one sparse network with SGD (paper, Algorithm 1, line 12).
 
     Args:
-        network: as a search found it, or any other; without a mask it is trained as it is.
-        data: the training split ``(x, y)``.
+        network: the network to train, from a search or any other. Without a mask all of it is trained.
+        data: the training split ``(x, y)``: x ``(examples, *input_shape)``, y integers in [0, classes).
         backend: a name or a Backend.
-        key: from ``wc.key``; it decides the order of the data.
+        key: from ``wc.key``; it decides the order of the data, and the augmentation.
         config: the configuration.
         test: a split to measure after every epoch, or None.
-        optimizer: the backend's own optimizer in place of SGD. JAX: an optax ``GradientTransformation``, whose update
-            needs gradient, state and weights alone. PyTorch: a function of the weights, a list in the order of
-            ``wc.nn.parameter_shapes``, that gives an optimizer of ``torch.optim`` over them or some of them; it is
-            called anew for each epoch, and what the optimizer remembers must be in its ``state_dict``. Each network
-            has its own, over weights of their own shapes, as the network is computed: compacted where
-            ``config.compaction`` is.
-        on_epoch: called after each epoch.
-        resume: the same training after some of its epochs; it goes on from there. It is the same where network, data
-            and key are, and the configuration but for epochs, learning rate and schedule: they may be others that
-            give the steps that are done the learning rates they had, such as more epochs of a constant rate. The
-            backend may be another, the test split not: its accuracies are one history.
+        optimizer: an optimizer of the backend's framework in place of SGD, or None. JAX: an optax
+            ``GradientTransformation`` whose update needs only gradients, state and weights. PyTorch: a function that
+            takes the weights, a list in the order of ``wc.nn.parameter_shapes``, and returns an optimizer of
+            ``torch.optim`` for all or some of them. It is called again for each epoch, so what the optimizer remembers
+            must be in its ``state_dict``. Each network has an optimizer of its own, and its weights have the shapes
+            in which the network is computed: smaller ones with ``config.compaction``.
+        on_epoch: called with the results of each epoch.
+        resume: the result of this same training after some of its epochs; training goes on from there. Network, data,
+            key, test split and configuration must be those that it began with. Epochs, learning rate and schedule may
+            differ if the steps already done keep their learning rates, as with more epochs of a constant rate. The
+            backend may differ.
     Raises:
-        ConfigError, DataError, BackendError: before any work starts.
+        ConfigError, DataError, BackendError: an argument does not fit; raised before any work starts.
     """
     (trained,) = train_together(
         [network], data, backend=backend, keys=[key], config=config, test=test, optimizer=optimizer,
@@ -90,12 +90,12 @@ def train_together(
 ) -> tuple[Trained, ...]:
     """Train R sparse networks of one parent together, each with its own weights, mask and data order.
 
-    Arguments and errors are those of :func:`train`, but ``networks``, ``keys``, ``resume`` and what ``on_epoch`` is
-    handed have one entry a network.
+    Arguments and errors are those of :func:`train`, but ``networks``, ``keys``, ``resume`` and the argument of
+    ``on_epoch`` have one entry for each network.
 
     Args:
-        checkpoint: called after each epoch but the last, with the epochs done and a function that copies what can be
-            resumed off the device.
+        checkpoint: called after each epoch but the last with the number of epochs done, and with a function that copies
+            the training so far from the device and returns it, for ``resume``.
     """
     net = common_parent(networks)
     examples = checked_examples(net, data)
@@ -140,7 +140,7 @@ class _Training(NamedTuple):
 
 
 class _Shown(NamedTuple):
-    """What a network has shown so far: ``losses`` and ``history`` of :class:`Trained`."""
+    """The results of a network so far: ``losses`` and ``history`` of :class:`Trained`."""
 
     losses: np.ndarray
     history: tuple[Epoch, ...]
@@ -174,7 +174,7 @@ def _next_epoch(task: _Training, state: TrainState) -> tuple[TrainState, EpochRe
 
 
 def _epoch(task: _Training, state: TrainState, result: EpochResult) -> list[tuple[np.ndarray, Epoch]]:
-    """Of each network the losses of the epoch's steps, and what it showed."""
+    """For each network the losses of the epoch's steps, and the results of the epoch."""
     losses = task.backend.to_numpy(result.loss).astype(np.float64)
     right = task.backend.to_numpy(result.correct).astype(np.float64).mean(axis=1) / task.plan.batch_size
     return [
@@ -184,14 +184,14 @@ def _epoch(task: _Training, state: TrainState, result: EpochResult) -> list[tupl
 
 
 def _record(epoch: int, losses: np.ndarray, train_accuracy: float, test_accuracy: float, lost: int) -> Epoch:
-    """What an epoch showed of a network. Steps whose loss is not finite are counted, and are in no mean."""
+    """The results of an epoch of a network. Steps whose loss is not finite are counted, and are in no mean."""
     not_finite = int(np.count_nonzero(~np.isfinite(losses)))
     loss, train_accuracy = (math.nan, math.nan) if not_finite else (float(losses.mean()), train_accuracy)
     return Epoch(epoch, loss, train_accuracy, test_accuracy, not_finite, lost)
 
 
 def _tested(task: _Training, state: TrainState) -> list[tuple[float, int]]:
-    """Of each network the test accuracy, and the examples that are not finite; NaN and 0 without a test split."""
+    """For each network the test accuracy, and how many examples are not finite; NaN and 0 without a test split."""
     if task.test is None:
         return [(math.nan, 0)] * len(task.keys)
     backend, y = task.backend, task.test.y

@@ -1,4 +1,4 @@
-"""Whether what is resumed is the training that it is handed to: checked before any work."""
+"""Checks, before any work, that a training is resumed from a result of its own."""
 
 from collections.abc import Sequence
 
@@ -21,9 +21,9 @@ def check_resumed(
 
     Args:
         networks: as they are handed in.
-        plan: of the training.
-        began: what the training of each begins with.
-        resume: each after as many epochs.
+        plan: the plan of the training.
+        began: what the training of each network begins with.
+        resume: the result to resume for each network, all after the same number of epochs.
     """
     if plan.optimizer is not None:
         raise ConfigError("resume needs the built-in SGD: the state of another optimizer is not in a Trained.")
@@ -58,7 +58,7 @@ def _check_rates(was: Beginning, now: Beginning, plan: TrainPlan, done: int) -> 
     """Raise ConfigError where the steps that are done would have had other learning rates."""
     one, other = (learning_rates(began.config, plan.steps)[:done] for began in (was, now))
     if not np.array_equal(one, other):
-        # The number of epochs last: it alone changes the rates of a cosine only.
+        # Name the number of epochs last: by itself it changes only the rates of a cosine schedule.
         name = min(differences(was, now), key=lambda name: name == "epochs")
         raise ConfigError(
             f"{another('resume', 'training', name, was, now)}, by which the {done} steps that are done would have had "
@@ -66,7 +66,7 @@ def _check_rates(was: Beginning, now: Beginning, plan: TrainPlan, done: int) -> 
         )
 
 
-#: Fields of the configuration that matter by the learning rate of each step alone.
+#: Fields of the configuration that matter only through the learning rate of each step.
 _OF_RATES = ("epochs", "learning_rate", "schedule", "step_epochs", "step_factor", "warmup_epochs")
 _REMEDY = "Hand in what it began with, or leave resume out."
 

@@ -1,4 +1,4 @@
-"""A network and its arrays in a file of safetensors, the network as JSON in its header: the core's one file effect."""
+"""A network and its arrays in a safetensors file, with the network as JSON in its header: the only file of the core."""
 
 import json
 import os
@@ -21,7 +21,7 @@ _FORMAT = "weedout subnetwork 1"
 
 
 def write(path: Path, net: Network, trees: Mapping[str, Tree]) -> None:
-    """Write a network and trees of arrays, by their names: whole, or not at all.
+    """Write a network and trees of arrays, by their names. The file is written whole or not at all.
 
     Raises:
         RunError: the file cannot be written.
@@ -73,7 +73,7 @@ def _needed() -> Generator[None]:
         yield
     except ModuleNotFoundError as error:
         raise RunError(
-            f"to save and load networks needs {error.name}: pip install safetensors, or 'weedout-core[lab]'."
+            f"saving and loading networks needs {error.name}: pip install safetensors, or 'weedout-core[lab]'."
         ) from error
 
 
@@ -82,7 +82,7 @@ def _tree(arrays: Tree, name: str) -> dict[str, np.ndarray]:
 
 
 def _write(path: Path, content: bytes) -> None:
-    partial = path.parent / f"{path.name}.{uuid.uuid4().hex}.partial"  # another one's may be under way
+    partial = path.parent / f"{path.name}.{uuid.uuid4().hex}.partial"  # another process may be writing to path too
     try:
         with partial.open("xb") as file:
             file.write(content)

@@ -40,18 +40,18 @@ from weedout_core.errors import SearchError
 
 @by_content
 class SearchResult(NamedTuple):
-    """The winner of a search.
+    """The winner of a search, and how it was found.
 
     Attributes:
         network: the winner, at its initial weights, in NumPy, readable by every backend.
         fitness: the fitness it was chosen for.
-        margin: by how much it leads the second in the election that decided, among the last generation or among the
-            elites of all generations; None where there is no second.
-        origin: the generation and number with which it was drawn.
-        history: what each generation showed.
-        stopped: "generations", "patience" or "budget".
-        evaluations: candidates scored in all.
-        validation_batch: examples used in a generation.
+        margin: by how much its fitness leads that of the second, among the last generation or among the elites of all
+            generations, whichever it was chosen from (``config.winner``); None if there is no second.
+        origin: the generation in which it was drawn, and its number there.
+        history: the results of each generation.
+        stopped: why the search stopped: "generations", "patience" or "budget".
+        evaluations: how many candidates were scored in all.
+        validation_batch: the number of examples on which each generation was scored.
         config: the configuration.
     """
 
@@ -67,7 +67,7 @@ class SearchResult(NamedTuple):
 
 
 class _Elected(NamedTuple):
-    """The outcome of the final argmax: see SearchResult. ``evaluations`` is what it took."""
+    """The outcome of the final argmax: see SearchResult. ``evaluations`` counts the candidates scored for it."""
 
     origin: Origin
     fitness: float
@@ -108,14 +108,13 @@ def search(
         key: from ``wc.key``.
         config: the configuration.
         on_generation: called with each generation as it is scored.
-        scored: the first generations of this very search, scored before, as ``on_generation`` was handed them or
-            ``history`` has them: it goes on from there. It is the same where network, data, sparsity and key are, and
-            the configuration but for what decides when it ends, which winner is taken (generations, patience, budget,
-            winner), and chunk. The backend may be another.
+        scored: the first generations of this same search, which ``on_generation`` was called with or a ``history``
+            has; the search goes on after them. Network, data, sparsity, key and configuration must be those that they
+            were scored with. Only generations, patience, budget, winner and chunk may differ, and the backend.
     Returns:
         the winner and the history.
     Raises:
-        ConfigError, DataError, BackendError: before any candidate is scored.
+        ConfigError, DataError, BackendError: an argument does not fit; raised before any candidate is scored.
         SearchError: no candidate of a generation has a finite fitness.
     """
     check_parent(net)
@@ -146,12 +145,12 @@ def search(
 
 
 def check_scoring(net: Network, config: SearchConfig, examples: int) -> None:
-    """Raise ConfigError where batch normalisation cannot be had as it is asked for.
+    """Raise ConfigError if ``config.batch_norm`` has no effect, or if a batch is too small for batch normalisation.
 
     Args:
         net: the parent.
-        config: of the search.
-        examples: of the validation split.
+        config: the configuration of the search.
+        examples: the number of examples in the validation split.
     """
     if not initial_statistics(net):
         check_effects(config, {"batch_norm": (False, "batch normalisation in the network")})

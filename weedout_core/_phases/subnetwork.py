@@ -52,18 +52,18 @@ _KEPT = Kind(
 class Subnetwork:
     """A network, the nodes it keeps, its weights and its running statistics: in NumPy, read-only, for any backend.
 
-    Its mappings cannot be changed either: ``dict(network.params)`` is one that can, for another ``Subnetwork``.
+    Its mappings are read-only too. To change weights, copy ``dict(network.params)``, and make another ``Subnetwork``.
 
-    A search finds one, training takes one and gives one, and an evaluation measures one.
+    A search finds one, training takes one and returns one, and an evaluation measures one.
 
     Attributes:
         net: the parent, or a compacted network.
         params: {path: float ``shape``}.
         mask: {site: bool ``shape``}, True where a node is kept, and of a compacted network the indices of its Gather
             layers, {name: int ``(count,)``}; None keeps every node.
-        statistics: the running statistics of batch normalisation, {path: float ``(channels,)``}: after training those
-            that it gave, before it ``wc.nn.initial_statistics(net)``; None exactly where the network has no batch
-            normalisation.
+        statistics: the running statistics of batch normalisation, {path: float ``(channels,)``}: those that training
+            returned, or ``wc.nn.initial_statistics(net)`` before training. None if and only if the network has no
+            batch normalisation.
     Raises:
         ConfigError: params or statistics are not those of the network, or statistics are missing.
         MaskError: the mask does not fit the network.
@@ -84,7 +84,7 @@ class Subnetwork:
 
     @property
     def trees(self) -> dict[str, Tree]:
-        """The mappings of arrays that it has, by the names of their fields: "params", and "mask" and "statistics"."""
+        """Its mappings of arrays by the names of their fields: "params", and "mask" and "statistics" if it has them."""
         trees = {"params": self.params, "mask": self.mask, "statistics": self.statistics}
         return {name: tree for name, tree in trees.items() if tree is not None}
 
@@ -100,14 +100,14 @@ class Subnetwork:
 
     @property
     def costs(self) -> Costs:
-        """Parameters and multiply-adds, of the whole network and of what is kept."""
+        """Parameters and multiply-adds of the whole network, and of the part that the mask keeps."""
         return costs(self.net, self._sites)
 
     def compact(self) -> "Subnetwork":
-        """The smaller network that computes the same; this one where nothing can be removed.
+        """The smaller network that computes the same; itself if it has no mask, or is compacted already.
 
-        Of masks that follow each other the later ones stay masks: how many nodes all of them keep is not in their
-        counts.
+        Where masks follow each other, the later ones stay masks: how many nodes all of them keep cannot be told from
+        how many each of them keeps.
 
         Raises:
             ConfigError: a site keeps no node.
@@ -122,10 +122,10 @@ class Subnetwork:
 
     @guarded
     def save(self, path: SomePath) -> None:
-        """Write it to a file of safetensors, its network as JSON in the header: whole, or not at all.
+        """Write it to a safetensors file, with its network as JSON in the header. It is written whole or not at all.
 
         Raises:
-            ConfigError: it is no path.
+            ConfigError: ``path`` is not a path.
             RunError: the file cannot be written, or the package safetensors is missing (the extra ``lab``).
         """
         saving.write(Path(path), self.net, self.trees)
@@ -136,7 +136,7 @@ class Subnetwork:
         """Read what :meth:`save` wrote; nothing is unpickled.
 
         Raises:
-            ConfigError: it is no path.
+            ConfigError: ``path`` is not a path.
             RunError: the file cannot be read, is not what was written, or the package safetensors is missing.
         """
         net, trees = saving.read(Path(path))

@@ -1,4 +1,4 @@
-"""Sparse networks of one parent side by side: smaller networks, wherever all masks keep the same number of nodes."""
+"""Sparse networks of one parent, computed together; as smaller networks if all masks keep the same number of nodes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -20,10 +20,10 @@ class SparseNetworks(NamedTuple):
     """R sparse networks of one parent.
 
     Attributes:
-        net: the network that they are computed as.
-        compactions: the compaction by each network's own mask; they are used only where all are equal.
-        indices: the nodes that each keeps, {site: int32 ``(kept,)``}.
-        masks: what ``net`` takes for masks, on the device with a leading axis R; None: no masks.
+        net: the network as which all of them are computed, the parent or a smaller one.
+        compactions: the compaction by each network's own mask; they are used only if all are equal.
+        indices: the nodes that each network keeps, {site: int32 ``(kept,)``}.
+        masks: the masks for ``net``, on the device, with a leading axis R; None for no masks.
     """
 
     net: Network
@@ -32,30 +32,30 @@ class SparseNetworks(NamedTuple):
     masks: dict[str, Array] | None
 
     def smaller(self, backend: Backend, trees: Sequence[Tree]) -> dict[str, Array]:
-        """The parameters or statistics that ``net`` takes of each parent's, on the device: {path: ``(R, *shape)``}."""
+        """The parameters or statistics for ``net``, from each parent's, on the device: {path: ``(R, *shape)``}."""
         return stack(backend, self._gathered(trees) if self._compacted else trees)
 
     def kept(self, backend: Backend, tree: Tree) -> list[dict[str, np.ndarray]]:
-        """Of what ``net`` takes, each network's part that its own mask leaves, in NumPy."""
+        """For each network, the part of arrays of ``net`` that the network's own mask keeps, in NumPy."""
         fetched = map_tree(backend.to_numpy, tree)
         each = [{path: value[r] for path, value in fetched.items()} for r in range(len(self.compactions))]
         return each if self._compacted else self._gathered(each)
 
     def finite(self, backend: Backend, held: Tree, logits: np.ndarray) -> np.ndarray:
-        """Where networks have numbers to predict by: bool ``(R, examples)``.
+        """Where predictions come from finite numbers alone: bool ``(R, examples)``.
 
-        What is not finite in a weight or a running statistic, a ReLU may keep from the logits: not there either.
+        If a weight or running statistic is not finite, no example is: a ReLU may hide such a number from the logits.
 
         Args:
-            held: weights and statistics as ``net`` takes them, on the device: in its own type of float, in which one
-                that is finite in another may be infinite.
+            held: weights and statistics of ``net``, on the device. They are read there, because a number that is finite
+                in another dtype may be infinite in the device's.
             logits: ``(R, examples, classes)``.
         """
         sound = [[all_finite(tree)] for tree in self.kept(backend, held)]
         return np.isfinite(logits).all(axis=-1) & np.array(sound)
 
     def parents(self, backend: Backend, tree: Tree, onto: Sequence[Tree]) -> list[dict[str, np.ndarray]]:
-        """The way back, in NumPy: each network's {path: ``shape``}; what a mask removed is as ``onto`` has it."""
+        """The reverse of ``smaller``, in NumPy: each network's {path: ``shape``}; what masks removed is ``onto``'s."""
         networks = zip(self.compactions, self.kept(backend, tree), self.indices, onto, strict=True)
         return [small.expand(kept, indices, base) for small, kept, indices, base in networks]
 
@@ -69,7 +69,7 @@ class SparseNetworks(NamedTuple):
 
 
 def common_parent(networks: Sequence[Subnetwork]) -> Network:
-    """The parent of networks that are computed side by side. Raises ConfigError where they have several, or none."""
+    """The parent of networks that are computed together. Raises ConfigError if they have several, or there is none."""
     if not networks:
         raise ConfigError("networks must be one or more; got none.")
     first = networks[0]
@@ -84,8 +84,8 @@ def sparse_networks(networks: Sequence[Subnetwork], backend: Backend, compaction
     """Networks of one parent, compacted where all masks keep the same number of nodes and the backend has the layers.
 
     Args:
-        networks: of one parent; one with Gather layers, as compaction leaves them, stays as it is.
-        backend: on which they are computed.
+        networks: networks of one parent. A parent with Gather layers is compacted already, and stays as it is.
+        backend: the backend that computes them.
         compaction: False leaves them as large as the parent.
     """
     net = networks[0].net
@@ -101,7 +101,7 @@ def sparse_networks(networks: Sequence[Subnetwork], backend: Backend, compaction
 
 
 def is_finite(network: Subnetwork) -> bool:
-    """Whether every weight and running statistic is finite that the network's mask leaves."""
+    """Whether every weight and running statistic that the network's mask keeps is finite."""
     small, indices = _compaction(network)
     return all_finite(small.gather({**network.params, **network.moving}, indices))
 
@@ -112,7 +112,7 @@ def all_finite(tree: Tree) -> bool:
 
 
 def _compaction(network: Subnetwork) -> tuple[CompactedNetwork, dict[str, np.ndarray]]:
-    """The compaction by a network's own mask, and the indices that it takes."""
+    """The compaction by a network's own mask, and the indices of the nodes that the mask keeps."""
     mask = network.mask or {}
     small = compact(network.net, {} if gather_space(network.net) else _counts(mask))
     return small, kept_indices({site: mask[site] for site in small.sites})

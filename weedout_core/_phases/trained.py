@@ -1,4 +1,4 @@
-"""What training gives: a network, what its epochs showed, and which training it is a part of."""
+"""The result of training: a network, the results of its epochs, and which training it is a part of."""
 
 import json
 from dataclasses import asdict
@@ -17,7 +17,7 @@ from weedout_core._phases.together import is_finite
 
 @by_content
 class Epoch(NamedTuple):
-    """What one epoch showed.
+    """The results of one epoch.
 
     Attributes:
         epoch: epochs done, from 1; 0 is before training.
@@ -26,8 +26,8 @@ class Epoch(NamedTuple):
         train_accuracy: over the same batches, in [0, 1]; NaN where ``loss`` is.
         test_accuracy: after the epoch, in [0, 1]; NaN without a test split, and where ``test_not_finite`` is above 0.
         not_finite: the steps of the epoch whose loss is NaN or infinite.
-        test_not_finite: after the epoch, the examples of the test split that are not finite, counted as those of an
-            ``Evaluation`` are; 0 without a test split.
+        test_not_finite: how many examples of the test split are not finite after the epoch, counted as in
+            ``Evaluation.not_finite``; 0 without a test split.
     """
 
     epoch: NonNegative
@@ -43,12 +43,12 @@ class Trained(NamedTuple):
     """A network after some epochs: a result, and all that is needed to train on, with any backend.
 
     Attributes:
-        network: the network, of the parent's shape; what its mask removed is as it was handed in.
-        velocity: what the momentum remembers, {path: float ``shape``}; {} with an optimizer of the user's.
+        network: the network, in the parent's shape. Weights that its mask removes are as they were handed in.
+        velocity: the velocity of SGD with momentum, {path: float ``shape``}; {} with an optimizer of the user's.
         losses: the cross-entropy of every step before its update, float64 ``(steps,)``, nats.
-        history: what each epoch showed.
-        began: what its training began with: ``resume`` goes on with that training and no other.
-        seal: SHA-256 of all of these as training gave them: what was changed since is not resumed.
+        history: the results of each epoch.
+        began: what its training began with. ``wc.train(..., resume=...)`` goes on only with the same training.
+        seal: SHA-256 of all other fields as training returned them. If they were changed since, it cannot be resumed.
     """
 
     network: Subnetwork
@@ -60,26 +60,27 @@ class Trained(NamedTuple):
 
     @property
     def diverged(self) -> bool:
-        """Whether a step's loss was not finite, or a weight or running statistic that its mask leaves is not.
+        """Whether one of its numbers is NaN or infinite.
 
-        Or, where there was a test split, a logit of it after the last epoch. Such a network has learnt nothing that an
-        accuracy could measure. Lower the learning rate.
+        These are the loss of each step, each weight and running statistic that the mask keeps and, with a test split,
+        each logit of it after the last epoch. Such a network has learnt nothing that an accuracy could measure. Lower
+        the learning rate.
 
-        A loss is from before its step's update. Without a test split nothing was computed after the last one, and the
-        weights may be finite that no longer give finite logits: ``Evaluation.not_finite`` shows that.
+        The loss of a step is from before its update. Without a test split nothing is computed after the last update, so
+        the weights may be finite and their logits not: ``Evaluation.not_finite`` shows that.
         """
         lost = self.history[-1].test_not_finite if self.history else 0
         return bool(lost or not np.isfinite(self.losses).all() or not is_finite(self.network))
 
 
 def sealed(network: Subnetwork, velocity: Any, losses: np.ndarray, history: Any, began: Beginning) -> Trained:
-    """What training gives, with its seal."""
+    """The result of training, with its seal."""
     trained = Trained(network, velocity, losses, history, began, "")
     return trained._replace(seal=_seal(trained))
 
 
 def is_sealed(trained: Trained) -> bool:
-    """Whether nothing of it was changed since training gave it."""
+    """Whether nothing in it was changed since training returned it."""
     return _seal(trained) == trained.seal
 
 
