@@ -10,7 +10,7 @@ class ConfigError(WeedoutError, ValueError):
 
 
 class MaskError(WeedoutError, ValueError):
-    """A mask does not fit the network: an unknown or missing site, a wrong shape or dtype."""
+    """A mask does not fit the network: its site (Mask layer) is unknown or missing, or its shape or dtype is wrong."""
 
 
 class DataError(WeedoutError, ValueError):
@@ -34,7 +34,7 @@ class RunError(WeedoutError):
 
 
 class WeedoutWarning(UserWarning):
-    """Something was done that the caller may not expect, such as keeping a site's last node."""
+    """Something was done that the caller may not expect, such as keeping one node where all would be removed."""
 
 
 __all__ = [

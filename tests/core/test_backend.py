@@ -392,8 +392,8 @@ def test_a_subnetwork_is_compacted_as_its_parts_are(weights: Any, smaller: Any) 
     [
         (
             None,
-            "masks must have the indices of the network's Gather layers ['inside']; got none. Give what gather_masks "
-            "of its CompactedNetwork gives.",
+            "masks must have the indices of the network's Gather layers ['inside']; got none. Pass what gather_masks "
+            "of its CompactedNetwork returns.",
         ),
         (
             {"out": OUT[0]},
@@ -403,7 +403,7 @@ def test_a_subnetwork_is_compacted_as_its_parts_are(weights: Any, smaller: Any) 
         (
             {**GATHERED, "inside": INSIDE},
             "the indices of Gather layer 'inside' must have shape (*nodes) with nodes (3,), and as many candidates as "
-            "the others; got (5,).",
+            "the other masks; got (5,).",
         ),
         (
             {**GATHERED, "inside": np.asarray([True, False, True])},

@@ -45,7 +45,8 @@ def test_a_mask_on_the_inputs_counts() -> None:
 
 def test_an_unknown_site_is_an_error() -> None:
     with pytest.raises(
-        wc.errors.MaskError, match=r"the network has the sites \['hidden_0', 'hidden_1'\]; got \['hidden_2'\]"
+        wc.errors.MaskError,
+        match=r"masks must name sites of the network, \['hidden_0', 'hidden_1'\]; got \['hidden_2'\]",
     ):
         wc.costs(NET, {"hidden_2": 1})
 
@@ -296,7 +297,7 @@ def test_removing_nodes_never_adds_costs(net: wc.Network, data: st.DataObject) -
 @pytest.mark.parametrize(
     ("count", "message"),
     [
-        (5, "site 'hidden_0' has 4 nodes; got 5 kept"),
+        (5, "site 'hidden_0' must keep at most its 4 nodes; got 5"),
         (-1, r"masks\['hidden_0'\] must be an array of booleans or an integer of at least 0; got -1"),
     ],
 )

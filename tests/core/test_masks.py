@@ -106,7 +106,7 @@ def test_counts_by_hand(nodes: int, sparsity: float, kept: int) -> None:
     assert wc.mask_plan({"a": (nodes,)}, sparsity).kept == {"a": kept}
 
 
-NONE_REMOVED = r"^sparsity .* removes none of the {} nodes: .* 0 at each\. Raise it, or take larger layers\.$"
+NONE_REMOVED = r"^sparsity .* removes none of the {} nodes: .* 0 at each\. Raise the sparsity, or use larger layers\.$"
 
 
 @pytest.mark.parametrize(("nodes", "sparsity"), [(10, 0.04), (1, 0.49), (10, {"a": 0.04})])

@@ -11,7 +11,7 @@ from weedout_core.errors import MaskError
 
 
 class Gathered(NamedTuple):
-    """What a Gather layer takes: so many indices, ≥ 1, of so many nodes or channels."""
+    """What a Gather layer reads: a number of indices, ≥ 1, out of the nodes or channels of its input."""
 
     indices: int
     nodes: int
@@ -27,14 +27,15 @@ def checked_masks(
     """Check that masks fit a space and return their common leading shape.
 
     Args:
-        masks: {site: bool ``(*leading, *shape)``} and {name: integers ``(*leading, count)``}, of any framework.
+        masks: {site: bool ``(*leading, *shape)``} and, for Gather layers, {name: integers ``(*leading, count)``}; of
+            any framework.
         space: the shape of each site.
         leading: how many leading axes the masks must have (0: one candidate, 1: a population).
-        gathers: the indices that stand among the masks, by the name of their Gather layer.
-        fetched: look at the indices themselves, wherever they lie; False looks at dtype and shape alone.
+        gathers: the indices that must be among the masks, by the name of their Gather layer.
+        fetched: whether the values of indices are checked too, even on a device; False checks dtype and shape alone.
     Raises:
-        MaskError: a site is missing or unknown, a shape differs, a mask is not of booleans, or indices are not of
-            integers or lie outside of what they are taken from.
+        MaskError: a site is missing or unknown, a shape differs, a mask is not of booleans, or indices are not
+            integers or are out of range.
     """
     if set(masks) != {*space, *gathers}:
         indices = f" and the indices of its Gather layers {sorted(gathers)}" if gathers else ""
@@ -50,7 +51,7 @@ def checked_masks(
             axes = "(candidates, *nodes)" if leading else "(*nodes)"
             raise MaskError(
                 f"{what} must have shape {axes} with nodes {wanted[len(lead) :]}, and as many candidates as the "
-                f"others; got {tuple(mask.shape)}."
+                f"other masks; got {tuple(mask.shape)}."
             )
         if one is not None:
             _check_indices(site, mask, one.nodes, fetched)

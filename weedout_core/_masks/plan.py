@@ -1,7 +1,8 @@
 """Masks: which nodes a candidate keeps.
 
-A *space* maps each site to its shape. A *plan* adds, per site, the integer that decides the draw, computed
-once, on the host, in float64. Backends receive plans, never sparsities, so no float can move a mask.
+A *site* is the name of a Mask layer. A *space* maps each site to the shape of its mask. A *plan* adds the integer by
+which each mask is drawn: how many nodes are kept, or a threshold for their random words. It is computed once, on the
+host, in float64. Backends receive plans, never sparsities, so no rounding of floats can change a mask.
 """
 
 import math
@@ -23,21 +24,24 @@ from weedout_core._random.smallest import keep_smallest
 from weedout_core._random.stream import bits
 from weedout_core.errors import ConfigError, MaskError, WeedoutWarning
 
+#: {site: the shape of its mask}, from :func:`mask_space`.
 Space = Mapping[str, tuple[Positive, ...]]
 
 
-#: Of any framework; what fits a network is checked where there is one.
+#: {site: bool array}, of any framework. Whether masks fit a network is checked where the network is known.
 Masks = Annotated[Mapping[str, Any], mapping(ARRAY, MaskError)]
 
 
-#: In NumPy, of one candidate.
+#: The masks of one candidate, in NumPy.
 HostedMasks = Annotated[Mapping[str, np.ndarray], mapping(BOOLEANS, MaskError)]
 
 
 _ETA = either(kind_of(Eta), mapping(kind_of(Eta)))
+#: η, the fraction of nodes removed, in [0, 1): one number for all sites, or {site: η}.
 Sparsity = Annotated[float | Mapping[str, float], Kind("the fraction removed, in [0, 1), or one by site", _ETA.convert)]
 
 
+#: Whether a site keeps an exact number of nodes, or each node is kept by a draw of its own.
 Sampling = Literal["exact", "bernoulli"]
 
 
@@ -46,11 +50,11 @@ class SitePlan:
     """How one site's mask is drawn.
 
     Attributes:
-        site: its name.
+        site: the name of the site.
         shape: the shape of the mask.
-        code: the number folded into the key, the CRC-32 of the name.
-        kept: the nodes kept (exact), or expected to be (Bernoulli): 1 … nodes.
-        bound: None for exact; for Bernoulli, a node is kept where its bits are at most this.
+        code: the number that is folded into a candidate's key for this site: the CRC-32 of the name.
+        kept: how many nodes are kept (exact sampling), or expected to be (Bernoulli), in [1, nodes].
+        bound: None for exact sampling. For Bernoulli sampling, a node is kept if its random word is at most this.
     """
 
     site: Name
@@ -66,12 +70,17 @@ class SitePlan:
 
     @property
     def nodes(self) -> int:
+        """Nodes of the site."""
         return math.prod(self.shape)
 
 
 @dataclass(frozen=True)
 class MaskPlan:
-    """How a candidate's masks are drawn: hashable, so that a compiled program can be kept for it."""
+    """How a candidate's masks are drawn. Hashable, so that a program that is compiled for it can be cached.
+
+    Attributes:
+        sites: how the mask of each site is drawn, in the order of the layers.
+    """
 
     sites: tuple[SitePlan, ...]
 
@@ -97,20 +106,20 @@ class MaskPlan:
 
 @guarded
 def mask_plan(space: Space, sparsity: Sparsity, sampling: Sampling = "exact") -> MaskPlan:
-    """Decide the counts (exact) or thresholds (Bernoulli) of every site.
+    """Decide how many nodes each site keeps (exact), or the threshold for its random words (Bernoulli).
 
     Paper, section 3: η, "the ratio of inactive nodes".
     Exact: of n nodes, ``floor(η·n + 1/2)`` are removed. Bernoulli: a node is kept with probability 1 − η,
-    that is, where its bits are below ``round((1 − η)·2^32)``. In both at least one node stays.
+    that is, if its random word is below ``round((1 − η)·2^32)``. In both at least one node stays.
 
     Args:
-        space: the shape of each site.
-        sparsity: the fraction removed, in [0, 1), for all sites or one for each.
+        space: {site: the shape of its mask}, from :func:`mask_space`.
+        sparsity: η, the fraction of nodes removed, in [0, 1), for all sites or {site: η}.
         sampling: "exact" or "bernoulli".
     Raises:
-        ConfigError: a sparsity is out of range, a site has none or is unknown, or two sites share a CRC-32.
+        ConfigError: a sparsity is out of range, a site has no sparsity or is unknown, or two sites share a CRC-32.
     Warns:
-        WeedoutWarning: all nodes of a site would be removed; or a sparsity above 0 removes no node at all.
+        WeedoutWarning: all nodes of a site would be removed, and one is kept; or a sparsity above 0 removes no node.
     """
     per_site = by_site(space, sparsity)
     check_codes(tuple(space))
@@ -119,7 +128,7 @@ def mask_plan(space: Space, sparsity: Sparsity, sampling: Sampling = "exact") ->
     if nothing and any(per_site.values()) and sampling == "exact":
         warnings.warn(
             f"sparsity {shown(sparsity)} removes none of the {plan.nodes} nodes: of n nodes of a site "
-            "floor(sparsity × n + 1/2) are removed, which is 0 at each. Raise it, or take larger layers.",
+            "floor(sparsity × n + 1/2) are removed, which is 0 at each. Raise the sparsity, or use larger layers.",
             WeedoutWarning,
             stacklevel=3,
         )
@@ -127,7 +136,7 @@ def mask_plan(space: Space, sparsity: Sparsity, sampling: Sampling = "exact") ->
 
 
 def by_site(space: Space, sparsity: Sparsity) -> dict[str, float]:
-    """The fraction removed at each site of a space, in its order. Raises ConfigError for other sites."""
+    """{site: η} in the order of the space. Raises ConfigError unless a mapping names exactly the sites of the space."""
     if not isinstance(sparsity, Mapping):
         return dict.fromkeys(space, sparsity)
     if set(sparsity) != set(space):
@@ -176,17 +185,19 @@ def masks_from_keys(keys: TracedKeys, plan: MaskPlan) -> dict[str, Any]:
     Returns:
         {site: bool ``(*batch, *shape)``}, True where a node is kept.
     Raises:
-        ConfigError: the keys are no array of uint32, or the plan is none.
+        ConfigError: ``keys`` is not an array of uint32, or ``plan`` is not a MaskPlan.
     """
     return {site.site: site_mask(bits(of_site(keys, site.code), site.nodes), site) for site in plan.sites}
 
 
 @guarded
 def achieved_sparsity(masks: HostedMasks) -> float:
-    """The fraction removed over all sites of one candidate's masks, in [0, 1]. No sites: 0.
+    """The fraction of nodes removed over all sites of one candidate's masks, in [0, 1]; 0 if there is no site.
 
+    Args:
+        masks: {site: bool array}, True where a node is kept.
     Raises:
-        MaskError: they are no arrays of booleans.
+        MaskError: a mask is not an array of booleans.
     """
     nodes = sum(mask.size for mask in masks.values())
     return 1 - sum(int(np.count_nonzero(mask)) for mask in masks.values()) / nodes if nodes else 0.0

@@ -24,7 +24,7 @@ from weedout_core.errors import ConfigError
 Classes = Annotated[int, integer(2)]
 
 _IMAGE = (32, 32, 3)
-_VGG_WIDTHS = (1, 2, 4, 8, 8)  # of each group, in units of its width (Simonyan, Zisserman, ICLR 2015, table 1)
+_VGG_WIDTHS = (1, 2, 4, 8, 8)  # features of a group, in units of ``width`` (Simonyan, Zisserman, ICLR 2015, table 1)
 
 
 @guarded
@@ -34,9 +34,9 @@ def mlp(
     """A multilayer perceptron with a mask after every hidden ReLU.
 
     Args:
-        inputs: features of one example, or the shape of one, which is flattened.
-        hidden: units of each hidden layer; sites are named ``hidden_0``, ``hidden_1``, …
-        classes: logits, at least 2. They are never masked.
+        inputs: the number of features of one example, or the shape of one example, which is then flattened.
+        hidden: the units of each hidden layer. Their masks are named ``hidden_0``, ``hidden_1``, …
+        classes: the number of classes, at least 2. Logits are never masked.
         rescale: whether masked activations are divided by the fraction kept.
     Raises:
         ConfigError: a number is out of its range.
@@ -59,18 +59,18 @@ def wide_resnet(
 ) -> Network:
     """A Wide ResNet WRN-depth-width with basic pre-activation blocks (Zagoruyko, Komodakis, BMVC 2016, table 1).
 
-    Three groups of n blocks with 16·width, 32·width and 64·width features, of which the second and third halve the
-    image. Masks stand after every batch norm and ReLU in the blocks, and on the pooled features before the logits.
+    Three groups of n blocks have 16·width, 32·width and 64·width features; the second and the third group halve height
+    and width. Masks stand after every batch norm and ReLU in the blocks, and on the pooled features before the logits.
 
     Args:
-        depth: weight layers, 6·n + 4 with n ≥ 1.
+        depth: the number of weight layers, 6·n + 4 with n ≥ 1.
         width: the widening factor k ≥ 1.
-        classes: logits, at least 2.
-        input_shape: of one image, (height, width, channels).
-        granularity: of the masks: every unit of an activation, or its channels.
+        classes: the number of classes, at least 2.
+        input_shape: the shape of one image, (height, width, channels).
+        granularity: "node" masks each unit of an activation by itself, "channel" masks whole channels.
         rescale: whether masked activations are divided by the fraction kept.
-        mask_residual: mask the sums of the blocks too.
-        hidden: units of extra fully connected layers before the logits, each masked (the paper's "last
+        mask_residual: whether the sums at the end of the blocks are masked too.
+        hidden: the units of extra fully connected layers before the logits, each masked (the paper's "last
             fully-connected layers" in the plural; a Wide ResNet has one).
     Raises:
         ConfigError: depth is not 6·n + 4, or a number is below 1.
@@ -114,14 +114,15 @@ def vgg(
     rescale: bool = False,
     hidden: tuple[Positive, ...] = (),
 ) -> Network:
-    """A small VGG with batch norm: a 3 × 3 convolution and a pooling a group, 1, 2, 4, 8, 8 times ``width`` features.
+    """A small VGG with batch norm: up to five groups, each of a 3 × 3 convolution and a max pooling.
 
-    Simonyan, Zisserman, "Very deep convolutional networks" (ICLR 2015), configuration A without its doubled layers;
-    64 is its width. Groups end where the image cannot be halved any more. Masks stand after every ReLU.
+    The groups have 1, 2, 4, 8 and 8 times ``width`` features. With width 64 this is configuration A of Simonyan,
+    Zisserman, "Very deep convolutional networks" (ICLR 2015), without its doubled layers. There are no more groups once
+    the image cannot be halved. Masks stand after every ReLU.
 
     Args:
-        width: features of the first group, ≥ 1.
-        hidden: units of fully connected layers before the logits, each masked.
+        width: the features of the first group, ≥ 1.
+        hidden: the units of fully connected layers before the logits, each masked.
         classes, input_shape, granularity, rescale: as for :func:`wide_resnet`.
     Raises:
         ConfigError: a number is out of its range, or the input is no image.

@@ -36,18 +36,21 @@ from weedout_core.errors import MaskError
 
 _BYTES_PER_PARAMETER = 4  # float32
 
-#: By site, the mask of one candidate, or how many nodes it keeps.
+#: {site: the mask of one candidate, or how many nodes it keeps}.
 KeptOrMasks = Annotated[Mapping[str, Any], mapping(either(BOOLEANS, integer(0)), MaskError)]
 
 
 @dataclass(frozen=True)
 class Costs:
-    """Counts for one network. MACs are for the forward pass of one example, zeros and padding included in both.
+    """The costs of one network. An active parameter or product is one that can change a logit under the masks.
+
+    MACs are for the forward pass of one example. Products with padding, and with activations that ReLU sets to 0, are
+    counted in ``macs`` and in ``active_macs``.
 
     Attributes:
-        parameters, active_parameters: numbers stored, and those that act on something.
-        macs, active_macs: multiply-adds of the weight layers, of the parent and of what is kept.
-        bytes, active_bytes: parameters × 4, float32.
+        parameters, active_parameters: the number of trainable values, and how many of them are active.
+        macs, active_macs: the multiply-adds of dense and convolutional layers, and how many of them are active.
+        bytes, active_bytes: the memory of these parameters in float32, 4 bytes each.
     """
 
     parameters: int
@@ -57,10 +60,12 @@ class Costs:
 
     @property
     def bytes(self) -> int:
+        """Bytes of all parameters in float32."""
         return self.parameters * _BYTES_PER_PARAMETER
 
     @property
     def active_bytes(self) -> int:
+        """Bytes of the active parameters in float32."""
         return self.active_parameters * _BYTES_PER_PARAMETER
 
 
@@ -70,11 +75,12 @@ def costs(net: Network, masks: KeptOrMasks | None = None) -> Costs:
 
     Args:
         net: the parent.
-        masks: {site: bool array} of one candidate, or {site: nodes kept} where a site has one axis; None, or a site
-            that is not named, keeps every node. Of a number the first nodes are kept: where sites meet in a sum, masks
-            that keep other nodes than each other leave more.
+        masks: {site: bool array} of one candidate, or {site: number of nodes kept} for sites with one axis. A site that
+            is not named keeps every node; None keeps all nodes of all sites. A number keeps the first nodes of its
+            site: where sites meet in a sum, masks that keep different nodes leave more than that.
     Raises:
-        ConfigError, MaskError: it is no network, a site is not the network's, or a mask does not fit it.
+        ConfigError: ``net`` is not a Network.
+        MaskError: a site is not one of the network's, or a mask does not fit its site.
     """
     kept = _as_masks(mask_space(net), {} if masks is None else masks)
     parameters, macs = _count(net, {})
@@ -84,12 +90,12 @@ def costs(net: Network, masks: KeptOrMasks | None = None) -> Costs:
 
 def _as_masks(space: Mapping[str, Shape], masks: Mapping[str, Any]) -> dict[str, np.ndarray]:
     if unknown := set(masks) - set(space):
-        raise MaskError(f"the network has the sites {sorted(space)}; got {sorted(unknown)}.")
+        raise MaskError(f"masks must name sites of the network, {sorted(space)}; got {sorted(unknown)}.")
     found: dict[str, np.ndarray] = {}
     for site, mask in masks.items():
         if isinstance(mask, int) and len(space[site]) == 1:
             if mask > space[site][0]:
-                raise MaskError(f"site {site!r} has {space[site][0]} nodes; got {mask} kept.")
+                raise MaskError(f"site {site!r} must keep at most its {space[site][0]} nodes; got {mask}.")
             mask = np.arange(space[site][0]) < mask
         found[site] = np.asarray(mask)
         if found[site].shape != space[site]:
@@ -129,7 +135,7 @@ def _links(alive: np.ndarray, conv: Conv) -> np.ndarray:
 
 
 def _channels(nodes: np.ndarray) -> int:
-    """The channels with at least one such node."""
+    """How many channels have at least one of these nodes: bool ``(..., channels)``."""
     return int(np.count_nonzero(nodes.reshape(-1, nodes.shape[-1]).any(axis=0)))
 
 
@@ -158,7 +164,7 @@ def _alive(
                 height, width, channels = nodes.shape
                 windows = nodes.reshape(height // window, window, width // window, window, channels)
                 nodes = np.logical_or.reduce(windows, axis=(1, 3))
-            case Dense() | Conv() | BatchNorm() | Gather():  # a bias makes a node of nothing
+            case Dense() | Conv() | BatchNorm() | Gather():  # a bias gives a value even without inputs
                 nodes = np.ones(output_shape(layer, nodes.shape), dtype=bool)
     return found, nodes
 
@@ -169,8 +175,8 @@ def _needed(
     """Which nodes after each layer have a way to the logits, in the order of ``walk``, and which before the first.
 
     Args:
-        shape: of the input of the first layer.
-        nodes: those after the last.
+        shape: the shape of the input of the first layer.
+        nodes: the nodes after the last layer that have one.
     """
     shapes = [shape]
     for layer in layers:

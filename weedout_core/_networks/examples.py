@@ -25,7 +25,7 @@ class Examples(NamedTuple):
 
 
 def kept(examples: Examples) -> Examples:
-    """A copy, for a phase that reads them again after the caller's callbacks have run."""
+    """Examples with copied inputs, for a phase that reads them again after callbacks of the caller have run."""
     return Examples(examples.x.copy(), examples.y)
 
 
@@ -46,7 +46,7 @@ def checked_inputs(net: Network, x: Any) -> np.ndarray:
 
 
 def _in_float32(x: np.ndarray) -> np.ndarray:
-    """Inputs as backends compute with them, or DataError where they would be others there."""
+    """Inputs in float32, in which backends compute, or DataError if float32 cannot hold their values."""
     narrow = x.astype(np.float32, copy=False)
     if x.dtype.kind == "f" and x.itemsize > narrow.itemsize:
         beyond = ~np.isfinite(narrow)
@@ -69,7 +69,7 @@ def _in_float32(x: np.ndarray) -> np.ndarray:
 
 
 def _warn_where_blurred(x: np.ndarray) -> None:
-    """Warn of inputs whose differences float32 rounds away, by a thousandth of them and more."""
+    """Warn if rounding inputs to float32 changes the differences between examples by a thousandth or more."""
     if len(x) < _FEW or x.dtype.kind != "f" or x.itemsize <= np.dtype(np.float32).itemsize:
         return
     low, high = x.min(axis=0), x.max(axis=0)

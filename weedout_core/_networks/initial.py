@@ -36,11 +36,11 @@ class ParameterSpec:
     """How one parameter is drawn: ``std`` times a standard normal or, where ``std`` is 0, ``value`` everywhere.
 
     Attributes:
-        path: its path.
-        shape: its shape.
-        code: the number folded into the key, the CRC-32 of the path.
-        std: standard deviation, computed on the host in float64.
-        value: the constant where nothing is drawn.
+        path: the path of the parameter, such as "logits/kernel".
+        shape: the shape of the parameter.
+        code: the number that is folded into the key for this parameter: the CRC-32 of the path.
+        std: the standard deviation, ≥ 0, computed on the host in float64.
+        value: the constant value of the parameter where ``std`` is 0.
     """
 
     path: Name
@@ -64,13 +64,15 @@ def he_normal(
     Args:
         net: the parent.
         fan: count a layer's inputs ("fan_in") or its outputs ("fan_out").
-        kept: nodes kept per site, 1 … its nodes, to count only that part of the fan; None counts the parent's.
+        kept: {site: nodes kept}, in [1, the nodes of the site]: the fan counts only these. None counts all nodes.
+    Returns:
+        a specification of each parameter, in the order of :func:`parameter_shapes`.
     Raises:
-        ConfigError: an option is unknown, or a site is, or it keeps more nodes than it has.
+        ConfigError: ``fan`` or a site is unknown, or a site would keep more nodes than it has.
     """
     nodes = {site: math.prod(shape) for site, shape in mask_space(net).items()}
-    if wrong := [site for site, count in (kept or {}).items() if count > nodes.get(site, 0)]:
-        raise ConfigError(f"kept must be at most the nodes of the network's sites, {nodes}; got {wrong[0]!r}.")
+    if wrong := [f"{count} for {site!r}" for site, count in (kept or {}).items() if count > nodes.get(site, 0)]:
+        raise ConfigError(f"kept must be at most the nodes of the network's sites, {nodes}; got {wrong[0]}.")
     share = {site: count / nodes[site] for site, count in (kept or {}).items()}
     std: dict[str, float] = {}
     for layer in weight_layers(net):
@@ -87,8 +89,8 @@ class WeightLayer(NamedTuple):
 
     Attributes:
         name: the layer's name.
-        fan_in, fan_out: links to each output, and from each input (of stride 1, away from the border).
-        site_before, site_after: the mask on its inputs and on its outputs, None where there is none.
+        fan_in, fan_out: the links to each output, and from each input (at stride 1, away from the border).
+        site_before, site_after: the sites that mask its inputs and its outputs; None where there is no mask.
     """
 
     name: str
@@ -124,7 +126,7 @@ def _fans(layers: Sequence[Layer], shape: Shape) -> dict[str, tuple[int, int]]:
 
 
 def _sites_before(layers: Sequence[Layer], site: str | None) -> tuple[dict[str, str | None], str | None]:
-    """For each weight layer the mask that its inputs come through, and the one that the output comes through."""
+    """For each weight layer the site that masks its inputs, and the site that masks the output of the last layer."""
     found: dict[str, str | None] = {}
     for layer in layers:
         match layer:
@@ -143,7 +145,7 @@ def _sites_before(layers: Sequence[Layer], site: str | None) -> tuple[dict[str, 
 
 
 def _sites_after(layers: Sequence[Layer], site: str | None) -> tuple[dict[str, str | None], str | None]:
-    """For each weight layer the mask that its outputs go through, and the one that the input goes through."""
+    """For each weight layer the site that masks its outputs, and the site that masks the input of the first layer."""
     found: dict[str, str | None] = {}
     for layer in reversed(layers):
         match layer:

@@ -1,4 +1,4 @@
-"""Layers as data: what they are, and the shape of what comes out of them.
+"""Layers as data, and the shapes of their outputs.
 
 Activations are ``(height, width, channels)`` or flat, ``(nodes,)``; layouts are NHWC and HWIO in every backend.
 """
@@ -14,8 +14,10 @@ from weedout_core._guard.guarded import convert_fields, guarded
 from weedout_core._guard.kinds import POSITIVE, AboveZero, Fraction, Name, Odd, Positive
 from weedout_core.errors import ConfigError
 
+#: A shape without the axis of examples.
 Shape = tuple[Positive, ...]
 InputShape = Annotated[Shape, several(POSITIVE, least=1)]
+#: What a mask keeps or removes: each unit of an activation by itself, or whole channels.
 Granularity = Literal["node", "channel"]
 
 _DEEPEST = 100
@@ -26,13 +28,16 @@ class _Checked:
     """What all layers have in common: their fields are checked when they are made."""
 
     def __post_init__(self) -> None:
-        """Raise ConfigError for a field that is of another kind, or out of its range."""
+        """Raise ConfigError for a field that has a wrong type, or is out of its range."""
         convert_fields(self, f" of {type(self).__name__}")
 
 
 @dataclass(frozen=True)
 class Dense(_Checked):
-    """Fully connected: ``y = x·W + b``, ``x`` of shape ``(inputs,)``, W ``(inputs, units)``, b ``(units,)``."""
+    """Fully connected: ``y = x·W + b``, ``x`` of shape ``(inputs,)``, W ``(inputs, units)``, b ``(units,)``.
+
+    ``name`` is the name of the layer, with parameters ``kernel`` W and ``bias`` b; ``units`` ≥ 1 counts its outputs.
+    """
 
     name: Name
     units: Positive
@@ -46,10 +51,10 @@ class Conv(_Checked):
     ``(kernel_size, kernel_size, channels, features)``.
 
     Attributes:
-        name: the layer's.
-        features: channels of its output, ≥ 1.
+        name: the name of the layer; its parameter is ``kernel`` W.
+        features: channels of the output, ≥ 1.
         kernel_size: side of the square window, odd, ≥ 1.
-        stride: ≥ 1.
+        stride: step of the window, ≥ 1.
     """
 
     name: Name
@@ -63,12 +68,12 @@ class BatchNorm(_Checked):
     """Batch normalisation of each channel: ``y = γ·(x − mean) / √(variance + epsilon) + β``.
 
     Ioffe, Szegedy, "Batch Normalization" (ICML 2015), algorithms 1 and 2. In training, mean and (biased) variance
-    are those of a group of examples; after it, the running ones. After each step
+    are those of a group of examples; after training they are the running ones. After each training step
     ``running ← momentum·running + (1 − momentum)·mean over the groups``.
 
     Attributes:
-        name: the layer's; parameters ``scale`` γ and ``bias`` β, statistics ``mean`` and ``variance``.
-        momentum: in [0, 1).
+        name: the name of the layer; parameters ``scale`` γ and ``bias`` β, statistics ``mean`` and ``variance``.
+        momentum: the momentum of the running statistics, in [0, 1).
         epsilon: > 0.
     """
 
@@ -89,7 +94,7 @@ class Flatten(_Checked):
 
 @dataclass(frozen=True)
 class MaxPool(_Checked):
-    """The largest value of each channel in windows side by side, ``window`` × ``window``, which divides the image."""
+    """The largest value of each channel in adjacent ``window`` × ``window`` parts, which must tile the image."""
 
     window: Positive = 2
 
@@ -101,10 +106,10 @@ class GlobalAveragePool(_Checked):
 
 @dataclass(frozen=True)
 class Mask(_Checked):
-    """The site where an activation is multiplied by a mask (paper, section 3: the Hadamard product).
+    """A site: a place where an activation is multiplied by a mask (paper, section 3: the Hadamard product).
 
     Attributes:
-        site: its name.
+        site: the name of the site, by which its mask is drawn and handed in.
         rescale: divide by the fraction kept, as inverted dropout does; the paper does not mention it.
         granularity: "node", a bit for every unit of the activation (the paper), or "channel", one for each channel.
     """
@@ -116,12 +121,12 @@ class Mask(_Checked):
 
 @dataclass(frozen=True)
 class Gather(_Checked):
-    """Some nodes or channels of an activation, ``x[..., indices]``: what is read of it where compaction left no mask.
+    """Some nodes or channels of an activation, ``x[..., indices]``. Compaction puts it in the place of a mask.
 
     Attributes:
-        name: under which its indices, int32 ``(count,)``, are handed in where masks are. Layers of one name take the
-            same indices, of as many nodes.
-        count: how many, ≥ 1.
+        name: the name by which its indices, int32 ``(count,)``, are handed in, among the masks. Gather layers with the
+            same name take the same indices, and their inputs must have the same number of nodes or channels.
+        count: the number of indices, ≥ 1.
     """
 
     name: Name
@@ -130,7 +135,7 @@ class Gather(_Checked):
 
 @dataclass(frozen=True)
 class Scale(_Checked):
-    """``factor · x``: the factor that a rescaling mask would have, where compaction removed the mask."""
+    """``factor · x``. Compaction puts it in the place of a rescaling mask, whose factor it has."""
 
     factor: float
 
@@ -151,7 +156,7 @@ class Residual(_Checked):
             raise ConfigError(f"residuals must be nested at most {_DEEPEST} deep; got one deeper.")
 
 
-#: What a network is made of.
+#: Any layer of a network.
 Layer = Dense | Conv | BatchNorm | Relu | Flatten | MaxPool | GlobalAveragePool | Mask | Gather | Scale | Residual
 
 #: The layers by name, as they are written in JSON.
@@ -199,7 +204,7 @@ def run_shape(layers: Sequence[Layer], shape: Shape) -> Shape:
 def every_layer(layers: Sequence[Layer]) -> Iterator[Layer]:
     """Each layer, depth first: a residual comes before the layers of its branches.
 
-    Raises ConfigError for what are no layers.
+    Raises ConfigError if an item is not a layer.
     """
     return _every(layers)
 
@@ -227,7 +232,7 @@ def mask_shape(mask: Mask, shape: Shape) -> Shape:
 
 
 def _depth(layer: Layer) -> int:
-    """How many residuals are nested in each other, from this one on."""
+    """How many residuals are nested in each other, counted from this layer on."""
     inside = (*layer.main, *layer.shortcut) if isinstance(layer, Residual) else ()
     return 1 + max(map(_depth, inside), default=0) if isinstance(layer, Residual) else 0
 

@@ -1,7 +1,7 @@
 """Networks as data: a network is a tuple of layers with an input shape, and everything else is inferred from it.
 
 A backend interprets the layers; the core reads them for shapes, mask space, initial weights and costs without
-running anything. Parameter paths are joined by ``/`` and the same in every backend.
+running anything. The path of a parameter, ``layer/parameter``, is the same in every backend.
 """
 
 import math
@@ -36,13 +36,19 @@ from weedout_core.errors import ConfigError, MaskError, WeedoutWarning
 
 @dataclass(frozen=True)
 class Network:
-    """A network: its layers in order, and the shape of one input. Hashable; equal networks are the same network."""
+    """A network: its layers in order, and the shape of one input. Hashable, and compared by value.
+
+    Attributes:
+        layers: the layers in order, the last of them a Dense layer that gives the logits.
+        input_shape: the shape of one input, ``(height, width, channels)`` or ``(features,)``.
+    Raises:
+        ConfigError: the layers do not fit together, or two names are equal or have the same CRC-32.
+    """
 
     layers: tuple[Layer, ...]
     input_shape: InputShape
 
     def __post_init__(self) -> None:
-        """Raise ConfigError if the layers do not fit together, or two names would share random numbers."""
         convert_fields(self)
         shape = self.output_shape
         if len(shape) != 1 or shape[0] < 2:
@@ -57,7 +63,7 @@ class Network:
 
     @cached_property
     def walked(self) -> tuple[tuple[Layer, Shape], ...]:
-        """Each layer with the shape of its input. Made once: everything that is inferred begins with it."""
+        """Each layer with the shape of its input. Cached, because everything that is inferred starts from it."""
         return tuple(walk(self.layers, self.input_shape))
 
     @property
@@ -67,6 +73,7 @@ class Network:
 
     @property
     def classes(self) -> int:
+        """The number of logits."""
         return self.output_shape[0]
 
 
@@ -78,50 +85,51 @@ def mask_space(net: Network) -> dict[str, Shape]:
 
 
 def _takers(net: Network) -> set[tuple[str, Any]]:
-    """What is handed in side by side as masks, by name: of each Mask its own, and of Gather layers what they share.
+    """The arrays that are handed in as masks, by name: one for each Mask, and one for all Gather layers of a name.
 
-    Gather layers of one name take the same indices, so they must be alike.
+    Gather layers with the same name take the same indices, so they must be alike.
     """
     masks = {(layer.site, place) for place, (layer, _) in enumerate(net.walked) if isinstance(layer, Mask)}
     return masks | {(layer.name, (layer.count, shape[-1])) for layer, shape in net.walked if isinstance(layer, Gather)}
 
 
 def _warn_of_channels_first(shape: Shape) -> None:
-    """Images of one or three channels are square more often than images of one or three rows are as wide as deep."""
+    """Warn of a shape that looks like (channels, height, width): 1 or 3, and then two equal numbers."""
     if len(shape) == 3 and shape[0] in (1, 3) and shape[1] == shape[2] > 4:
         warnings.warn(
-            f"input_shape {shape} is (height, width, channels): images of {shape[0]} × {shape[1]} with {shape[2]} "
-            f"channels. If the channels come first in your data, move them to the end: {(*shape[1:], shape[0])}.",
+            f"input_shape {shape} is read as (height, width, channels): images of {shape[0]} × {shape[1]} with "
+            f"{shape[2]} channels. If the channels come first in your data, move them to the end: "
+            f"{(*shape[1:], shape[0])}.",
             WeedoutWarning,
             stacklevel=4,
         )
 
 
 def gather_space(net: Network) -> dict[str, Gathered]:
-    """The indices that a network takes where it takes masks, in the order of its Gather layers, by their names."""
+    """What each Gather layer reads, by its name, in the order of the layers."""
     layers = net.walked
     return {layer.name: Gathered(layer.count, shape[-1]) for layer, shape in layers if isinstance(layer, Gather)}
 
 
 def checked_network_masks(net: Network, masks: Masks | None, leading: int, fetched: bool = True) -> tuple[int, ...]:
-    """Check what a network takes beside its inputs, and return its common leading shape.
+    """Check the masks and the Gather indices that a network takes, and return their common leading shape.
 
     Args:
         net: the network.
-        masks: {site: bool ``(*leading, *shape)``} and, of its Gather layers, {name: integers ``(*leading, count)``}.
-            None: neither, for networks without Gather layers alone.
+        masks: {site: bool ``(*leading, *shape)``} and, for Gather layers, {name: integers ``(*leading, count)``}. None
+            masks nothing; a network with Gather layers does not allow it.
         leading: how many leading axes there must be (0: one candidate, 1: a population).
         fetched: as for :func:`checked_masks`.
     Raises:
-        MaskError: as :func:`checked_masks`; there are none, and a Gather layer needs its indices.
+        MaskError: as :func:`checked_masks`, or masks are None and a Gather layer needs its indices.
     """
     gathers = gather_space(net)
     if masks is not None:
         return checked_masks(masks, mask_space(net), leading, gathers, fetched)
     if gathers:
         raise MaskError(
-            f"masks must have the indices of the network's Gather layers {sorted(gathers)}; got none. Give what "
-            "gather_masks of its CompactedNetwork gives."
+            f"masks must have the indices of the network's Gather layers {sorted(gathers)}; got none. Pass "
+            "what gather_masks of its CompactedNetwork returns."
         )
     return ()
 
@@ -175,8 +183,8 @@ def checked_parameters(net: Network, params: Any, name: str = "params", *leading
 def checked_statistics(net: Network, statistics: Any, *leading: int) -> None:
     """Raise ConfigError unless statistics are {path: array} with the network's paths, and leading axes and shapes.
 
-    In NumPy, their variances are looked at too: none is negative.
-    None is for networks without batch normalisation: what a trained network computes is nothing without its own.
+    Variances in NumPy arrays must not be negative either. None is allowed only for networks without batch
+    normalisation: with it, what a trained network computes depends on its statistics.
     """
     wanted = {path: (*leading, *value.shape) for path, value in initial_statistics(net).items()}
     if statistics is None and wanted:
@@ -212,7 +220,7 @@ def _check_tree(name: str, shapes: Mapping[str, Shape], tree: Any) -> None:
 
 @cache
 def _of_floats(dtype: Any) -> bool:
-    """Of any framework. Asked for each array of each epoch: NumPy takes microseconds to spell its types."""
+    """Whether a dtype of any framework is a float. Cached: NumPy takes microseconds to name a dtype, each epoch."""
     return "float" in getattr(dtype, "name", str(dtype))
 
 
