@@ -443,13 +443,13 @@ def test_indices_must_be_those_of_what_is_kept(wrong: Any, got: str) -> None:
         with pytest.raises(wc.errors.MaskError) as caught:
             use()
         assert str(caught.value) == (
-            "the indices of site 'hidden_1' must be of the nodes that it keeps, of shape (3,); got "
-            f"{got}. Take kept_indices of a mask that keeps so many."
+            "the indices of site 'hidden_1' must be those of the nodes that it keeps, of shape (3,); got "
+            f"{got}. Use kept_indices of a mask that keeps as many nodes."
         )
 
 
 def test_counters_need_indices() -> None:
-    with pytest.raises(wc.errors.MaskError, match=r"the indices, which must be of one site at least; got none\.$"):
+    with pytest.raises(wc.errors.MaskError, match=r"^indices must be given for at least one site, .*; got none\.$"):
         wc.compact(MLP, {"hidden_0": 5, "hidden_1": 4}).counters("logits/kernel", (4, 2), {})
 
 

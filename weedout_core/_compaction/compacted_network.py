@@ -1,4 +1,4 @@
-"""A smaller network and its arrays: what each keeps of the parent's, and the way there and back."""
+"""A smaller network and its arrays: what each keeps of the parent's, and how arrays are taken from it and put back."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -27,16 +27,16 @@ Tree = Annotated[Mapping[str, Any], mapping(ARRAY)]
 class CompactedNetwork:
     """A smaller network, and what its arrays keep of the parent's. Hashable.
 
-    The methods check shapes, which are known while a program is traced, and no values; ``axes``, ``counters`` and
-    ``gather_masks``, which backends call for each array of each candidate, nothing but shapes.
+    The methods check shapes, which are known while a program is traced, but no values. ``axes``, ``counters`` and
+    ``gather_masks`` check nothing but shapes, because backends call them for each array of each candidate.
 
     Attributes:
-        parent: the network that it was made of.
-        net: the smaller network. Where it takes masks it takes the indices of its :class:`Gather` layers too.
-        counts: how many nodes the sites keep whose indices are needed.
-        arrays: what each parameter and statistic keeps, by path; one that is not named keeps all.
-        masks: what each mask that remains keeps, by site; the indices of the parent's own Gather layers remain too.
-        gathers: what each Gather layer takes, by name.
+        parent: the network from which it was made.
+        net: the smaller network. Its masks include the indices of its :class:`Gather` layers.
+        counts: (site, nodes kept) for the sites whose indices are needed.
+        arrays: (path, what its axes keep) for parameters and statistics; one that is not named keeps everything.
+        masks: (site, what its axes keep) for the masks that remain; the indices of the parent's own Gather layers do.
+        gathers: (name, what it takes) for each Gather layer.
     """
 
     parent: Network
@@ -51,7 +51,7 @@ class CompactedNetwork:
 
     @property
     def sites(self) -> Sites:
-        """Those whose indices are needed."""
+        """The sites whose indices are needed."""
         return tuple(site for site, _ in self.counts)
 
     @guarded
@@ -59,12 +59,12 @@ class CompactedNetwork:
         """The part of parameters or statistics that is kept.
 
         Args:
-            tree: the parent's, {path: array}, of any framework of the array API. What the parent does not have stays
-                as it is: it is of layers before it.
-            indices: {site: int ``(kept,)``} of ``sites``, ascending.
+            tree: the parent's, {path: array}, of any framework of the array API. An array whose path the parent does
+                not have belongs to layers before it, and is returned as it is.
+            indices: {site: int ``(kept,)``}, ascending, for each of ``sites``: see :func:`kept_indices`.
         Raises:
-            ConfigError: an array has another shape than the parent's.
-            MaskError: the indices of a site are missing, or are not as many as it keeps.
+            ConfigError: an array does not have the parent's shape.
+            MaskError: the indices of a site are missing, or their number is not that of the nodes it keeps.
         """
         return {
             path: _take(array, self.axes(path, array.shape, indices)) if path in self._shapes else array
@@ -72,13 +72,13 @@ class CompactedNetwork:
         }
 
     def axes(self, path: str, shape: Sequence[int], indices: Tree) -> dict[int, Any]:
-        """What the thinned out axes of a parameter or statistic keep: {axis, counted from the last, −1: int ``(n,)``}.
+        """What the shortened axes of a parameter or statistic keep: {axis: int ``(n,)``}, the last axis being −1.
 
         Args:
             path, shape: the parameter or statistic, and its shape in the parent.
             indices: as for :meth:`gather`.
         Raises:
-            ConfigError, MaskError: as :meth:`gather`, and the parent does not have the path.
+            ConfigError, MaskError: as :meth:`gather`, or the parent does not have the path.
         """
         if path not in self._shapes:
             raise ConfigError(
@@ -89,18 +89,19 @@ class CompactedNetwork:
         return self._axes(self._kept.get(path, ()), shape, indices)
 
     def counters(self, path: str, shape: Sequence[int], indices: Tree) -> Any:
-        """Where the kept part of a parameter lies in the parent's, row-major: of the dtype of the indices, its shape.
+        """The row-major positions of the kept part of a parameter in the parent's parameter.
 
-        These are the counters of its random words: what is kept can be drawn alone (``bits_at``).
+        They are the counters of its random words, so that the kept part can be drawn alone (:func:`bits_at`). They
+        have the shape of the kept part, and the dtype of the indices.
 
         Args:
             path, shape: the parameter, and its shape in the parent.
-            indices: as for :meth:`gather`, of one site at least.
+            indices: as for :meth:`gather`, for at least one site.
         Raises:
             ConfigError, MaskError: as :meth:`axes`.
         """
         if not indices:
-            raise MaskError("counters are of the dtype of the indices, which must be of one site at least; got none.")
+            raise MaskError("indices must be given for at least one site, because counters have their dtype; got none.")
         xp = array_namespace(*indices.values())
         one = next(iter(indices.values()))
         like: Any = {"dtype": one.dtype, "device": device_of(one)}
@@ -113,10 +114,10 @@ class CompactedNetwork:
         return counters
 
     def gather_masks(self, masks: Masks, indices: Tree) -> dict[str, Any]:
-        """What the smaller network takes for masks: those that remain, and the indices of its Gather layers.
+        """The masks of the smaller network: those that remain, and the indices of its Gather layers.
 
         Args:
-            masks: the parent's, {site: bool ``shape``}; those that remain are enough.
+            masks: the parent's, {site: bool ``shape``}; only those that remain are needed.
             indices: as for :meth:`gather`.
         Raises:
             MaskError: a mask that remains is missing or has another shape, or as :meth:`gather`.
@@ -131,12 +132,12 @@ class CompactedNetwork:
 
     @guarded
     def expand(self, tree: Tree, indices: Tree, onto: Tree) -> dict[str, np.ndarray]:
-        """The way back, in NumPy: what is kept, written over a copy of the parent's parameters or statistics.
+        """The reverse of :meth:`gather`, in NumPy: write what is kept into a copy of the parent's arrays.
 
         Args:
-            tree: the smaller network's, {path: array}.
+            tree: the smaller network's parameters or statistics, {path: array}.
             indices: as for :meth:`gather`.
-            onto: the parent's, of the same paths.
+            onto: the parent's parameters or statistics, with the same paths.
         Raises:
             ConfigError: an array does not fit the smaller network or the parent.
             MaskError: as :meth:`gather`.
@@ -166,7 +167,7 @@ class CompactedNetwork:
         return xp.reshape(starts[:, None] + nodes, (-1,))
 
     def _taken(self, part: Part, indices: Tree) -> Any:
-        """The indices of what a Gather takes, in what it takes them of: int ``(nodes,)``."""
+        """The indices that a Gather takes, counted in what its input keeps: int ``(nodes,)``."""
         nodes = self._union(part.sites, part.nodes, indices)
         return positions(nodes, self._union(part.within, part.nodes, indices)) if part.within else nodes
 
@@ -177,23 +178,23 @@ class CompactedNetwork:
         wanted, shape = (self._counts[site],), _shape(indices.get(site))
         if shape != wanted:
             raise MaskError(
-                f"the indices of site {site!r} must be of the nodes that it keeps, of shape {wanted}; got "
-                f"{_word(shape)}. Take kept_indices of a mask that keeps so many."
+                f"the indices of site {site!r} must be those of the nodes that it keeps, of shape {wanted}; got "
+                f"{_word(shape)}. Use kept_indices of a mask that keeps as many nodes."
             )
         return indices[site]
 
-    # As mappings, made once: backends ask for each array of each candidate.
+    # The fields as mappings. They are cached, because backends ask for each array of each candidate.
 
     @cached_property
     def _shapes(self) -> dict[str, Shape]:
-        """Of the parent's parameters and statistics."""
+        """The shapes of the parent's parameters and statistics."""
         return parameter_shapes(self.parent) | {
             path: value.shape for path, value in initial_statistics(self.parent).items()
         }
 
     @cached_property
     def _mask_shapes(self) -> dict[str, Shape]:
-        """Of what the parent takes for masks."""
+        """The shapes of the parent's masks, and of the indices of its Gather layers."""
         return mask_space(self.parent) | {name: (one.indices,) for name, one in gather_space(self.parent).items()}
 
     @cached_property
@@ -206,12 +207,12 @@ class CompactedNetwork:
 
 
 def kept_part(shape: Shape, kept: Mapping[int, Any]) -> Any:
-    """Where what is kept lies in an array of this shape, in NumPy: an index of it, of ``axes``."""
+    """A NumPy index of the kept part of an array of this shape. ``kept`` is what ``axes`` returned."""
     return np.ix_(*(kept.get(axis - len(shape), np.arange(length)) for axis, length in enumerate(shape)))
 
 
 def _take(array: Any, kept: Mapping[int, Any]) -> Any:
-    """The last axis first: a compiler of whole programs, JAX's on a CPU, reads only what the other axes leave of it."""
+    """Take what each axis keeps, the last axis first: JAX's compiler on a CPU then reads only what is left of it."""
     xp = array_namespace(array)
     for axis in sorted(kept, reverse=True):
         array = xp.take(array, kept[axis], axis=axis)

@@ -1,4 +1,4 @@
-"""Compaction: sparsity made physical. A network and the nodes it keeps → a smaller network.
+"""Compaction: from a network, and the number of nodes that each site keeps, to a smaller network.
 
 Exact masks keep the same number of nodes in every candidate, so the smaller network is the same for all of them, and
 only the indices of what they keep differ. Masks of single nodes thin out a convolution's products and remove none of
@@ -20,21 +20,22 @@ from weedout_core._networks.layers import Gather, Layer, Mask, every_layer, run_
 from weedout_core._networks.network import Network, gather_space, mask_space
 from weedout_core.errors import ConfigError
 
-_OWN = (Mask, Gather)  # layers that take something of each candidate's own
+_OWN = (Mask, Gather)  # layers whose masks or indices differ between candidates
 
 
 @guarded
 def compact(net: Network, kept: Mapping[str, Positive]) -> CompactedNetwork:
-    """The smaller network that equals the parent under any masks that keep so many nodes.
+    """The smaller network that computes the same as the parent under any masks that keep these numbers of nodes.
 
-    Its logits, gradients and trained weights are those of the masked parent, on what is kept.
+    Its logits, and the gradients and trained weights of what is kept, are those of the masked parent.
 
     Args:
-        net: the parent. One that has Gather layers, as a compacted one may, stays as it is, with kept {}.
-        kept: {site: nodes kept}, of every site; {} where candidates differ in them: then every mask remains.
+        net: the parent. A network that has Gather layers, as a compacted one may, is allowed only with ``kept={}``.
+        kept: {site: number of nodes kept} for every site, at least 1 of each. Pass {} if the numbers differ between
+            candidates: then every mask remains.
     Raises:
-        ConfigError: a site is missing or unknown, a count is no integer or not 1 … the site's nodes, or the network is
-            compacted already.
+        ConfigError: a site is missing or unknown, a number is not an integer in [1, the site's nodes], or the network
+            is compacted already.
     """
     if kept and gather_space(net):
         raise ConfigError("the network has Gather layers: it is compacted already.")
@@ -44,7 +45,7 @@ def compact(net: Network, kept: Mapping[str, Positive]) -> CompactedNetwork:
     for site, count in kept.items():
         if count > math.prod(space[site]):
             raise ConfigError(
-                f"site {site!r} has {math.prod(space[site])} nodes, of which 1 or more stay; got {count}."
+                f"site {site!r} must keep at least 1 and at most its {math.prod(space[site])} nodes; got {count}."
             )
     return _compact(net, tuple((site, kept[site]) for site in space if kept))
 
@@ -55,7 +56,7 @@ def _compact(net: Network, kept: tuple[tuple[str, int], ...]) -> CompactedNetwor
     asked = {site for some in (*small.arrays.values(), *small.masks.values()) for one in some for site in one.sites}
     asked |= {site for part in small.gathers.values() for site in part.sites}
     if twice := set(small.masks) & set(small.gathers):
-        raise ConfigError(f"the site {min(twice)!r} has the name that joins others. Rename it.")
+        raise ConfigError(f"site {min(twice)!r} has the name that compaction gives to joined sites. Rename it.")
     return CompactedNetwork(
         net,
         Network(small.layers, net.input_shape),
@@ -78,6 +79,6 @@ def split_at_first_mask(net: Network) -> tuple[tuple[Layer, ...], Network]:
 def kept_indices(masks: HostedMasks) -> dict[str, np.ndarray]:
     """The nodes that one candidate's masks keep, in NumPy: {site: int32 ``(kept,)``}, ascending, images row-major.
 
-    Raises MaskError where they are no arrays of booleans.
+    Raises MaskError if a mask is not an array of booleans.
     """
     return {site: np.flatnonzero(mask).astype(np.int32) for site, mask in masks.items()}

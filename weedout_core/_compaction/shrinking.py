@@ -1,9 +1,9 @@
 """How layers become smaller under masks: what each array and each activation keeps.
 
 What is kept travels backwards through layers that treat each channel by itself (batch normalisation, ReLU, pooling)
-to the weights that lead to the nodes, and forwards to the weights that read them. An activation that several read, as
-the stream of a residual network is, keeps what all of them read together, where their parts are fewer than the
-channels; else it stays whole. Either way each reader gathers its part.
+to the weights that lead to the nodes, and forwards to the weights that read them. An activation that several layers
+read, such as the stream of a residual network, keeps all that they read, if their parts together have fewer nodes than
+the activation has channels. Otherwise it stays whole. Either way each reader gathers its part.
 """
 
 import math
@@ -39,8 +39,8 @@ class Kept(NamedTuple):
 
     Attributes:
         axis: counted from the end, −1 or −2.
-        sites: those whose kept nodes it keeps.
-        positions: how often these come, one after the other: an image of channels that was flattened.
+        sites: the sites whose kept nodes are what the axis keeps.
+        positions: how many times these nodes follow one another: once for each pixel if an image was flattened.
     """
 
     axis: int
@@ -52,9 +52,9 @@ class Part(NamedTuple):
     """What a Gather takes of an activation.
 
     Attributes:
-        sites: those whose kept nodes it takes.
-        within: those whose kept nodes the activation keeps; none: it is whole.
-        nodes: the activation's in the parent.
+        sites: the sites whose kept nodes it takes.
+        within: the sites whose kept nodes the activation keeps; () if the activation is whole.
+        nodes: the number of nodes or channels of the activation in the parent.
     """
 
     sites: Sites
@@ -83,7 +83,7 @@ class Shrunk(NamedTuple):
     """Layers made smaller.
 
     Attributes:
-        layers: they.
+        layers: the smaller layers.
         arrays: what their parameters and statistics keep, by path.
         masks: what their masks keep, by site.
         gathers: what each Gather takes, by name.
@@ -97,10 +97,10 @@ class Shrunk(NamedTuple):
     carried: Kept | None
 
     def then(self, other: "Shrunk") -> "Shrunk":
-        """Both, one after the other. Raises ConfigError where a Gather of each has one name for different parts."""
+        """Both, one after the other. Raises ConfigError if Gather layers of both have one name but different parts."""
         for name, part in self.gathers.items():
             if other.gathers.get(name, part) != part:
-                raise ConfigError(f"the name {name!r} of a site is that of others joined. Rename it.")
+                raise ConfigError(f"site {name!r} has the name that compaction gives to joined sites. Rename it.")
         return Shrunk(
             self.layers + other.layers,
             self.arrays | other.arrays,
@@ -116,10 +116,10 @@ def shrink(
     """Make layers smaller, one after the other.
 
     Args:
-        layers, shape: the parent's, and the shape of their input there.
+        layers, shape: layers of the parent, and the shape of their input in the parent.
         counts: how many nodes masks keep.
         carried: what their input keeps; None is all of it.
-        wanted: what their output is to keep; None is all of it.
+        wanted: the sites whose kept nodes are what their output is to keep; None is all of it.
     """
     found, rest = Shrunk((), {}, {}, {}, carried), tuple(layers)
     while True:
@@ -134,7 +134,7 @@ def shrink(
 
 
 def _entrance(carried: Kept | None, asked: Sites | None, nodes: int, counts: Counts) -> Shrunk:
-    """What layers that ask for a part of an activation take of what it keeps."""
+    """The Gather, if one is needed, by which layers take their part of an activation from what it keeps."""
     within = carried.sites if carried else ()
     # A site that is asked for and not kept belongs to a mask that follows another mask, with no weights between them.
     if asked is None or set(within) == set(asked) or (within and not set(asked) <= set(within)):
@@ -188,8 +188,8 @@ def _asked(layers: Sequence[Layer], shape: Shape, counts: Counts, wanted: Sites 
     """The sites whose kept nodes or channels are all that these layers read of their input; None: they read everything.
 
     Args:
-        shape: of their input.
-        wanted: what their output is to keep.
+        shape: the shape of their input.
+        wanted: the sites whose kept nodes are what their output is to keep.
     """
     if not layers:
         return wanted
@@ -233,7 +233,7 @@ def _only_weights_read(layers: Sequence[Layer]) -> bool:
 
 
 def _mask_after_flatten(layers: tuple[Layer, ...], counts: Counts) -> tuple[Layer, ...]:
-    """A mask of an image's nodes right before a Flatten, put behind it, where it selects inputs of a dense layer."""
+    """Move a mask of single nodes behind the Flatten that follows it, if it then selects inputs of a dense layer."""
     match layers:
         case (Mask(granularity="node") as mask, Flatten() as flatten, *rest):
             selects = mask.site in counts.kept and _only_weights_read(rest)

@@ -22,7 +22,7 @@ def union(parts: Sequence[Any], nodes: int) -> Any:
     Args:
         parts: integers ``(n,)`` each, ascending and distinct, of a dtype and a framework of the array API; the sum of
             their lengths is at most ``nodes``, or there is one part.
-        nodes: the activation's, from which indices are counted.
+        nodes: the number of nodes of the activation, in which indices are counted.
     Returns:
         as many as the parts have together, ascending and distinct, of their dtype.
     """
@@ -39,6 +39,6 @@ def union(parts: Sequence[Any], nodes: int) -> Any:
 
 
 def positions(part: Any, whole: Any) -> Any:
-    """Where nodes stand among others: integers ``(n,)`` of ``(m,)``, ascending and distinct; of their dtype."""
+    """The positions of the nodes ``part`` in ``whole``, integers ``(n,)`` and ``(m,)``, ascending and distinct."""
     xp = array_namespace(part, whole)
     return xp.astype(xp.sum(xp.astype(whole[None, :] < part[:, None], part.dtype), axis=1), part.dtype)
