@@ -1,4 +1,4 @@
-"""What an author of a backend needs: the record, its calls, and the core's own definitions to build on."""
+"""What the author of a backend needs: the record, the types of its functions, and definitions of the core to use."""
 
 from weedout_core._algorithm.fitness import FITNESS, accuracy, negative_cross_entropy, predictions
 from weedout_core._algorithm.population import Origin, Population, chunk_size, draw_population

@@ -1,6 +1,6 @@
-"""The calls of a backend: what a backend author writes, one type and its full text for each function.
+"""The functions that the author of a backend writes: a Protocol for each, whose docstring is its specification.
 
-Arrays of a backend are opaque here. Which words are drawn, and every index and learning rate, is specified by the core.
+Arrays of a backend are opaque to the core. The core specifies all random words, all indices and all learning rates.
 """
 
 from collections.abc import Mapping
@@ -21,8 +21,11 @@ from weedout_core._networks.initial import ParameterSpec
 from weedout_core._networks.network import Network
 from weedout_core._random.annotations import Key, Keys, WordCount, Words
 
+#: An array of any framework.
 Array = Annotated[Any, ARRAY]
+#: {path: array}, such as the weights of a network.
 Parameters = Annotated[Mapping[str, Any], mapping(ARRAY)]
+#: How each parameter of a network is drawn, from :func:`he_normal`.
 Specs = tuple[ParameterSpec, ...]
 
 
@@ -34,8 +37,9 @@ class TrainState(NamedTuple):
         keys: uint32 ``(R, 2)``: with ``epoch`` they decide the order of the next epoch's data.
         epoch: epochs done.
         params: {path: ``(R, *shape)``}.
-        statistics: what is not trained but changes, {path: ``(R, *shape)``}.
-        optimizer: the velocities, {path: ``(R, *shape)``}; with an optimizer of the user's, its own state, opaque here.
+        statistics: the running statistics of batch normalisation, {path: ``(R, *shape)``}.
+        optimizer: the velocities of SGD, {path: ``(R, *shape)``}; with an optimizer of the user's, the state of that
+            optimizer, which is opaque here.
     """
 
     keys: Keys
@@ -47,9 +51,11 @@ class TrainState(NamedTuple):
 
 @by_content
 class EpochResult(NamedTuple):
-    """Each step of an epoch, before its update: loss ``(R, steps)`` in nats, correct ``(R, steps)`` examples.
+    """What each step of an epoch computed before its update.
 
-    The loss of a step with a logit that is NaN or infinite is not finite.
+    Attributes:
+        loss: the mean cross-entropy of the batch, ``(R, steps)``, in nats; not finite if a logit is not.
+        correct: how many examples of the batch were classified correctly, ``(R, steps)``.
     """
 
     loss: Array
@@ -62,9 +68,9 @@ class ScoredBatch(NamedTuple):
 
     Attributes:
         x, y: inputs ``(examples, *input_shape)`` and labels, int32 ``(examples,)``, on the device.
-        statistics: one set that all candidates take, {path: ``(channels,)``}; None: those of the batch.
-        calibration: other inputs ``(others, *input_shape)``, on which each candidate takes statistics of its own; None:
-            there are none. Given only where ``statistics`` is not.
+        statistics: the statistics that all candidates use, {path: ``(channels,)``}; None uses those of the batch.
+        calibration: other inputs ``(others, *input_shape)``, from which each candidate computes its own statistics, or
+            None. ``statistics`` and ``calibration`` are never both given.
     """
 
     x: Array
@@ -78,8 +84,8 @@ class Scoring(NamedTuple):
 
     Attributes:
         fitness: the name of the fitness function.
-        precision: of matrix products.
-        chunk: candidates that may be worked on at a time, to bound memory. No draw depends on it.
+        precision: the precision of matrix products, "highest" or "default".
+        chunk: the most candidates to work on at a time, ≥ 1, which bounds memory. No draw depends on it.
     """
 
     fitness: FitnessName
@@ -90,9 +96,10 @@ class Scoring(NamedTuple):
 @runtime_checkable
 class AsArray(Protocol):
     def __call__(self, array: Any, /) -> Array:
-        """An array of any framework on the device: floats in the backend's precision, integers as int32, words, bool.
+        """Copy an array of any framework to the device.
 
-        In memory that is not the caller's: what is written to the caller's array later does not show here.
+        Floats get the backend's precision, integers become int32, booleans and random words (uint32) stay the same.
+        The copy shares no memory with the caller's array, so later writes to that array do not change it.
         """
         ...
 
@@ -100,38 +107,38 @@ class AsArray(Protocol):
 @runtime_checkable
 class ToNumpy(Protocol):
     def __call__(self, array: Any, /) -> np.ndarray:
-        """The way back: an array that nobody can write to. Words become uint32."""
+        """An array of the backend as a read-only NumPy array. Random words become uint32."""
         ...
 
 
 @runtime_checkable
 class RandomBits(Protocol):
     def __call__(self, key: Key, n: WordCount) -> Array:
-        """n words, equal to ``wc.random.bits`` to the bit; ``to_numpy`` of them is uint32 ``(n,)``."""
+        """Draw n random words, bit for bit those of ``wc.random.bits``; ``to_numpy`` makes them uint32 ``(n,)``."""
         ...
 
 
 @runtime_checkable
 class KeepSmallest(Protocol):
     def __call__(self, bits: Words, k: int) -> Array:
-        """``wc.backend.keep_smallest``: words as ``random_bits`` or NumPy has them, uint32 ``(n,)`` → bool ``(n,)``."""
+        """As ``wc.backend.keep_smallest``, for words of ``random_bits`` or NumPy: uint32 ``(n,)`` → bool ``(n,)``."""
         ...
 
 
 @runtime_checkable
 class MasksFromKeys(Protocol):
     def __call__(self, keys: Keys, plan: MaskPlan) -> Masks:
-        """Equal to ``wc.backend.masks_from_keys``, to the bit: uint32 ``(m, 2)`` → {site: bool ``(m, *shape)``}."""
+        """As ``wc.backend.masks_from_keys``, bit for bit: uint32 ``(m, 2)`` → {site: bool ``(m, *shape)``}."""
         ...
 
 
 @runtime_checkable
 class DrawParameters(Protocol):
     def __call__(self, key: Key, specs: Specs) -> Parameters:
-        """``spec.std`` times a standard normal from the stream ``fold_in(key, spec.code)``; ``value`` where std is 0.
+        """Draw each parameter: ``spec.std`` times standard normals, or ``spec.value`` everywhere where std is 0.
 
-        A word w gives f = (w >> 9) · 2^-23, u = max(lo, 2f + lo) in float32 with lo = nextafter(-1, 0), and the
-        normal √2 · erfinv(u).
+        The words of a parameter are ``bits(fold_in(key, spec.code), size)``. A word w gives f = (w >> 9) · 2^-23,
+        u = max(lo, 2f + lo) in float32 with lo = nextafter(-1, 0), and the normal √2 · erfinv(u).
         """
         ...
 
@@ -149,7 +156,7 @@ class ScorePopulation(Protocol):
         """The fitness of each candidate on one batch, ``(m,)``.
 
         ``params`` are the weights that all candidates share or, where the population has weight keys, the specs
-        from which each draws its own. Masks are drawn by the population's plan and keys, or are its ``masks``. The
+        from which each draws its own. Masks are drawn from the population's plan and keys, or are its ``masks``. The
         fitness is ``wc.backend.FITNESS[scoring.fitness]``, NaN where a logit is not finite.
         """
         ...
@@ -160,7 +167,7 @@ class Predict(Protocol):
     def __call__(
         self, net: Network, params: Parameters, statistics: Parameters, masks: Masks | None, x: Array
     ) -> Array:
-        """The logits ``(R, examples, classes)`` of R networks as they are used after training. None: no masks.
+        """The logits ``(R, examples, classes)`` of R networks after training. ``masks=None`` masks nothing.
 
         All trees have a leading axis R. Batch normalisation takes the running statistics, {path: ``(R, *shape)``}.
         """
@@ -194,7 +201,7 @@ class TrainEpoch(Protocol):
         """One epoch of SGD over ``x[batches.order]``, each image cropped and mirrored as ``batches.crops`` says.
 
         Batch normalisation takes the statistics of each of the ``plan.groups`` groups of a batch, in order; the
-        running ones move by the mean over the groups (``BatchNorm``).
+        running statistics are updated by the mean over the groups (see ``BatchNorm``).
 
         With gradient g of the mean cross-entropy, weight w, rate r of the step (``wc.backend.learning_rates``):
         g ← g + decay · w (where ``decayed``), v ← momentum · v + g, w ← w − r · v, or with Nesterov's momentum
@@ -233,8 +240,8 @@ class CompiledMemory(Protocol):
         """The most bytes that each compiled program holds on a device: {program: bytes}. Nothing is run.
 
         The programs are those of a search and the training after it, where networks are compacted at
-        ``sparsity``. ``examples`` are those of the training split, ``networks`` those trained together.
-        ``topology`` names devices that need not be there ("v5e:2x4"); None: those of the backend.
+        ``sparsity``. ``examples`` is the size of the training split, ``networks`` how many are trained together.
+        ``topology`` names devices that need not be there ("v5e:2x4"); None takes those of the backend.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""A function of a backend as it stands in the record: checked by the contract, and made inside the fence."""
+"""The functions in a backend's record: their arguments are checked, and they run inside the backend's fence."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -11,7 +11,7 @@ from weedout_core._contract.fence import Fence, our_numpy
 from weedout_core._contract.fitting import FITTING
 from weedout_core._guard.guarded import converter
 
-#: The calls of the contract: what stands in the record under these names, with the type that each is written to.
+#: The functions of the record by name, each with the Protocol that specifies it.
 CALLS: Mapping[str, type[Any]] = MappingProxyType(
     {
         "asarray": calls.AsArray,
@@ -30,12 +30,12 @@ CALLS: Mapping[str, type[Any]] = MappingProxyType(
 )
 
 
-#: They take anything, and say themselves what they cannot read.
+#: Functions that take any value, and raise errors of their own for what they cannot read.
 _OF_ANYTHING = ("asarray", "to_numpy")
 
 
 class CheckedCall:
-    """A call: what is handed in is what the contract says, or refused. Equal where functions and fences are."""
+    """A function of a backend that refuses arguments outside its contract. Equal if function and fence are equal."""
 
     def __init__(self, name: str, function: Callable[..., Any], fence: Fence) -> None:
         update_wrapper(self, function)  # its signature
@@ -58,22 +58,22 @@ class CheckedCall:
         return hash(self._made)
 
     def inside(self, fence: Fence) -> bool:
-        """Whether this is the fence that it is made in."""
+        """Whether it runs its function in this fence."""
         return self._made[1] == fence
 
 
 def checked_call(name: str, function: Callable[..., Any], fence: Fence) -> Callable[..., Any]:
-    """A function as it stands in the record; one that is in this fence already stays as it is."""
+    """Wrap a function for the record. One that runs in this fence already is returned as it is."""
     there = isinstance(function, CheckedCall) and function.inside(fence)
     return function if there else CheckedCall(name, function, fence)
 
 
 @cache
 def _contract(name: str) -> tuple[list[str], Callable[..., Any], Callable[..., None]]:
-    """What a call takes, in order; what converts it; and what looks whether its arguments fit each other."""
+    """The parameters of a function, the converter of its arguments, and the check that these fit each other."""
     like = CALLS[name].__call__
     return list(inspect.signature(like).parameters)[1:], converter(like, first=1), FITTING.get(name, _fits)
 
 
 def _fits(**given: Any) -> None:
-    """Nothing to look at: each argument stands for itself."""
+    """No check: the arguments of this function do not depend on each other."""

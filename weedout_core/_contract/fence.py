@@ -1,7 +1,7 @@
-"""The fence: what the caller has set neither changes what is computed inside, nor is changed by it.
+"""The fence: a context in which the caller's settings of a framework neither change a result nor are changed.
 
-A backend's calls are made inside its own fence, and what the core and a backend compute in NumPy inside the core's, in
-which NumPy has the settings of ``NUMPY``. A setting that is not in a fence's list cannot matter there.
+The functions of a backend run inside the backend's own fence. NumPy code of the core and of backends runs inside the
+core's fence, where NumPy has the settings of ``NUMPY``. Settings that a fence does not list cannot change a result.
 """
 
 from collections.abc import Callable, Generator, Mapping
@@ -16,29 +16,29 @@ T = TypeVar("T")
 
 Fence = Callable[[], AbstractContextManager[object]]
 
-#: What each of NumPy's settings is inside, and how the caller's is read.
+#: The value of each of NumPy's settings inside the fence, and the function that reads the caller's value.
 NUMPY: Mapping[str, tuple[Any, Callable[[], Any]]] = {
-    # An underflow in an exp is no error, and no warning that a filter could make one. What is not finite is counted.
+    # Underflow in exp must neither raise nor warn (a filter can turn warnings into errors). What is NaN is counted.
     "errors": (dict.fromkeys(("divide", "over", "under", "invalid"), "ignore"), np.geterr),
-    "buffer": (8192, np.getbufsize),  # so many numbers of another type are summed at a time; NumPy's default
+    "buffer": (8192, np.getbufsize),  # how many numbers NumPy converts at a time in a sum; its default
 }
 
-#: A phase's arguments that are the caller's own functions.
+#: The arguments of phases that are functions of the caller.
 CALLBACKS = ("on_generation", "on_epoch", "checkpoint")
 
 
 @contextmanager
 def numpy_settings(errors: Mapping[str, Any], buffer: int) -> Generator[None]:
-    """NumPy's settings in this thread (``np.errstate``, ``np.setbufsize``); what they were is put back."""
+    """Set NumPy's settings in this thread (``np.errstate``, ``np.setbufsize``), and restore them afterwards."""
     with np.errstate(**errors):
-        np.setbufsize(buffer)  # errstate puts it back too: both are one variable of the context
+        np.setbufsize(buffer)  # errstate restores it too: both are one variable of the context
         yield
 
 
 def fenced_phase(phase: Callable[P, T]) -> Callable[P, T]:
-    """A function of the core that computes in NumPy's settings of ``NUMPY``, while its callbacks have the caller's.
+    """Run a function of the core in the NumPy settings of ``NUMPY``, and its callbacks in the caller's settings.
 
-    What a callback sets there is the caller's from then on.
+    Settings that a callback changes are the caller's from then on.
     """
 
     @wraps(phase)
@@ -74,7 +74,7 @@ class _Callers:
         return inside
 
     def leave(self) -> None:
-        """After the phase, where NumPy has the settings of before."""
+        """After the phase, which restored the settings from before it, apply what callbacks changed."""
         if self._now != self._before:
             errors, buffer = self._now
             np.seterr(**errors)

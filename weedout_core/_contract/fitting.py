@@ -1,7 +1,7 @@
-"""Whether the arguments of a backend's call fit each other: what no kind of a single argument can tell.
+"""Whether the arguments of a backend's function fit each other, which no check of a single argument can tell.
 
-Shapes and dtypes are looked at, which every array tells without being fetched; the plans of an epoch lie on the host
-and are looked at in full.
+Arrays are checked by shape and dtype, which are known without a copy from the device. The batches of an epoch are on
+the host, and their values are checked too.
 """
 
 from collections.abc import Callable, Mapping
@@ -34,13 +34,13 @@ from weedout_core.errors import ConfigError, DataError, MaskError
 
 
 def keep_smallest(bits: Any, k: int) -> None:
-    """Words are in a row, and hold so many."""
+    """The words have one axis, and there are at least k of them."""
     if len(bits.shape) != 1 or not 1 <= k <= bits.shape[0]:
         raise ConfigError(f"keep_smallest needs words (n,) and 1 ≤ k ≤ n; got shape {tuple(bits.shape)} and k = {k}.")
 
 
 def masks_from_keys(keys: Keys, plan: Any) -> None:
-    """There is a candidate, and a key for each."""
+    """There is at least one candidate, and a key for each."""
     if keys.ndim != 2 or not len(keys):
         raise ConfigError(f"keys must be one for each candidate, (m, 2) with m ≥ 1; got shape {keys.shape}.")
 
@@ -48,7 +48,7 @@ def masks_from_keys(keys: Keys, plan: Any) -> None:
 def score_population(
     net: Network, params: Parameters | Specs, population: Population, batch: ScoredBatch, scoring: Scoring
 ) -> None:
-    """Weights, candidates and examples are the network's."""
+    """Weights, candidates and examples fit the network."""
     _check_candidates(net, population)
     if population.weight_keys is None:
         checked_parameters(net, params)
@@ -71,21 +71,21 @@ def score_population(
 
 
 def predict(net: Network, params: Parameters, statistics: Parameters, masks: Masks | None, x: Any) -> None:
-    """Trees of R networks are the network's, and so are the inputs."""
+    """The trees of R networks and the inputs fit the network."""
     networks = _networks(params)
     _check_networks(net, networks, params, statistics, masks)
     _check_inputs(net, "x", x)
 
 
 def train_init(net: Network, plan: TrainPlan, keys: Keys, params: Parameters, statistics: Parameters) -> None:
-    """The plan is one for the network; trees are those of as many networks as there are keys."""
+    """The plan fits the network, and there are as many networks in the trees as keys."""
     _check_networks(net, _check_training(net, plan, keys), params, statistics)
 
 
 def train_epoch(
     net: Network, plan: TrainPlan, state: TrainState, masks: Masks | None, x: Any, y: Any, batches: Batches
 ) -> None:
-    """The state, the masks and the batches are those of R networks under the plan; the examples are those it counts."""
+    """State, masks and batches fit R networks and the plan, and the examples are as many as it says."""
     networks = _check_training(net, plan, state.keys)
     _check_networks(net, networks, state.params, state.statistics, masks)
     if plan.optimizer is None:
@@ -99,7 +99,7 @@ def train_epoch(
     wanted = (networks, plan.steps, plan.batch_size)
     _check_integers("order", batches.order, wanted, plan.examples)
     if (batches.crops is None) != (plan.config.augmentation == "none"):
-        raise ConfigError(f"crops must be there exactly with augmentation; it is {plan.config.augmentation!r}.")
+        raise ConfigError(f"crops must be given with augmentation alone; it is {plan.config.augmentation!r}.")
     if batches.crops is not None:
         _check_integers("crops", batches.crops[..., :2], (*wanted, 2), 2 * CROP_MARGIN + 1)
         _check_integers("mirrored", batches.crops[..., 2:], (*wanted, 1), 2)
@@ -119,7 +119,7 @@ def mask_gradient(
         _check_labels(x, y)
 
 
-#: By the name of the call.
+#: The checks, by the name of the function.
 FITTING: Mapping[str, Callable[..., None]] = MappingProxyType(
     {
         one.__name__: one
@@ -133,8 +133,8 @@ FITTING: Mapping[str, Callable[..., None]] = MappingProxyType(
 def _check_candidates(net: Network, population: Population) -> None:
     size, space = population.size, mask_space(net)
     if population.plan is None:
-        if checked_network_masks(net, population.masks or {}, leading=1, fetched=False) != (size,):
-            raise MaskError(f"the masks of a population must be those of its {size} candidates.")
+        if (lead := checked_network_masks(net, population.masks or {}, leading=1, fetched=False)) != (size,):
+            raise MaskError(f"the masks of a population must be those of its {size} candidates; got {lead[0]}.")
         return _check_keys(population)
     checked_network_masks(net, None, leading=1)
     planned = {site.site: site.shape for site in population.plan.sites}
@@ -155,7 +155,7 @@ def _check_keys(population: Population) -> None:
 
 
 def _check_training(net: Network, plan: TrainPlan, keys: Keys) -> int:
-    """How many networks are trained."""
+    """Check the plan and the keys of a training, and return how many networks are trained."""
     check_plan(net, plan)
     try:
         hash(plan)
@@ -167,7 +167,7 @@ def _check_training(net: Network, plan: TrainPlan, keys: Keys) -> int:
 
 
 def _networks(params: Parameters) -> int:
-    """How many networks a tree is of."""
+    """How many networks a tree holds."""
     shape = next((tuple(value.shape) for value in params.values()), ())
     return shape[0] if shape and shape[0] else 1
 
@@ -179,8 +179,8 @@ def _check_networks(
     checked_statistics(net, statistics, networks)
     if masks is None or not (masks or mask_space(net) or gather_space(net)):
         return
-    if checked_network_masks(net, masks, leading=1, fetched=False) != (networks,):
-        raise MaskError(f"masks must have a leading axis of {networks} networks.")
+    if (lead := checked_network_masks(net, masks, leading=1, fetched=False)) != (networks,):
+        raise MaskError(f"masks must have a leading axis of {networks} networks; got {lead[0]}.")
 
 
 def _check_normalises(net: Network, name: str) -> None:

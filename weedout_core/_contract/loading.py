@@ -1,4 +1,4 @@
-"""How a backend is found: by its name, in the table of this project's own or among the entry points of others.
+"""How a backend is found by its name: in the table of this project's backends, or among entry points of other packages.
 
 A backend's package has a function ``connect(device, devices)`` that returns a :class:`Backend`.
 """
@@ -49,8 +49,8 @@ def load_backend(backend: str | Backend, device: str | None = None, devices: Pos
     Args:
         backend: a registered name; a Backend is returned as it is.
         device: the kind of device ("cpu", "gpu", "tpu"); None takes the framework's default.
-        devices: how many of them a population is shared over, ≥ 1.
-        options: what this backend takes besides, such as ``engine`` ("map", "vmap" or "loop" for "jax").
+        devices: the number of devices over which a population is shared, ≥ 1.
+        options: further options of this backend, such as ``engine`` ("map", "vmap" or "loop" for "jax").
     Raises:
         BackendError: the name or an option is unknown, or there is no such device.
         BackendNotInstalledError: what the backend needs cannot be imported; the message names the extra.

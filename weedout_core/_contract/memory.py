@@ -8,7 +8,7 @@ from weedout_core._guard.kinds import Positive
 
 @guarded
 def share_of_memory(devices: Positive) -> int | None:
-    """The physical memory that each of a CPU's virtual devices has, bytes; None where the machine does not tell."""
+    """The share of physical memory of each of a CPU's virtual devices, in bytes; None if the system does not say."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // devices
     except (AttributeError, ValueError, OSError):  # not on Windows, not by this name, not told

@@ -1,4 +1,4 @@
-"""Settings of the whole process, which a fence can only hold while somebody is inside."""
+"""Settings of the whole process, which a fence can hold only while a thread is inside it."""
 
 from collections.abc import Callable
 from threading import Lock
@@ -12,9 +12,9 @@ class ProcessSetting(NamedTuple):
     """A setting that all threads share.
 
     Attributes:
-        name: what it is called.
-        read, write: how it is read, and set to what ``read`` gives.
-        ours: the values that will do inside; the first of them is written where there is another.
+        name: the name of the setting.
+        read, write: functions that return its value, and that set it to a value that ``read`` returned.
+        ours: the values that are right inside the fence. The first of them is written if the setting has another value.
     """
 
     name: Name
@@ -24,10 +24,10 @@ class ProcessSetting(NamedTuple):
 
 
 class ProcessSettings:
-    """A context that holds settings of the process while any thread is inside; the last one out puts them back.
+    """A context that holds settings of the process while any thread is inside. The last thread to leave restores them.
 
-    Only what will not do is written, in order. So a setting that the framework takes from one before it in the list,
-    as long as it has none of its own, still takes it from there afterwards. What somebody else sets meanwhile stays.
+    Settings are written in order, and only where their value is not right. So a setting that has no value of its own,
+    and follows one before it in the list, still follows it afterwards. What other code sets in the meantime stays.
     """
 
     @guarded

@@ -1,7 +1,7 @@
 """The contract of a backend: a frozen record of pure functions bound to a device.
 
-The functions in the record are what a backend author writes, each to the contract at its type in ``calls``. The methods
-below are built on them, once, for all backends, and check what users hand in.
+The author of a backend writes the functions in the record; the docstring of each function's type, in ``calls``, is its
+specification. The methods below are built on them once, for all backends, and check what users hand in.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -56,20 +56,20 @@ from weedout_core.errors import BackendError
 
 @dataclass(frozen=True)
 class Backend:
-    """A record of pure functions bound to a device. The contract of each is its type's text, in ``calls``.
+    """A record of pure functions bound to a device. The docstring of each function's type is its specification.
 
     Attributes:
         name: the registered name.
         device: the device's name, as the framework prints it.
-        devices: how many devices a population, and a training batch, is shared over.
-        libraries: the distributions whose versions may move its floats in the last bits, such as "jaxlib".
-        mask_gradient: None where it has none: methods that need the gradient (``wc.scores``) are refused there.
-        compiled_memory: None where the framework has no compiler that could tell.
+        devices: the number of devices over which a population, or a training batch, is shared.
+        libraries: the packages whose versions may change the last bits of its floats, such as "jaxlib".
+        mask_gradient: None if it has none; then methods that need the gradient of the masks are refused.
+        compiled_memory: None if the framework has no compiler that could say.
         compile_seconds: None where nothing is compiled.
         layers: the kinds of layers that it computes.
-        memory: bytes that a device holds, for arrays and what is computed; None: not known.
-        fence: in which every call is made: a context where the caller's settings of the framework neither change a
-            result nor are changed. NumPy's are fenced for every backend.
+        memory: the memory of a device in bytes, for arrays and intermediate results; None if it is not known.
+        fence: makes the context in which every function runs, where the caller's settings of the framework neither
+            change a result nor are changed. NumPy's settings are fenced for every backend.
     """
 
     name: Name
@@ -109,7 +109,7 @@ class Backend:
         return self
 
     def __deepcopy__(self, memo: object) -> "Backend":
-        """Itself, as it is with everything that cannot change."""
+        """Itself, because a backend cannot change."""
         return self
 
     @guarded
@@ -122,17 +122,17 @@ class Backend:
         Returns:
             {site: bool ``(count, *shape)``}, True where a node is kept.
         Raises:
-            ConfigError: an argument is of another kind, or out of its range.
+            ConfigError: an argument has a wrong type, or is out of its range; as :func:`mask_plan`.
         """
         return self.masks_from_keys(split(key, count), mask_plan(space, sparsity, sampling))
 
     @guarded
     @fenced_phase
     def initialise(self, net: Network, key: Key, specs: Specs | None = None) -> Parameters:
-        """Draw initial weights: He-normal with the parent's fan-in, unless ``specs`` say otherwise.
+        """Draw initial weights {path: array}: He-normal with the parent's fan-in, unless ``specs`` say otherwise.
 
         Raises:
-            ConfigError: an argument is of another kind.
+            ConfigError: an argument has a wrong type.
         """
         return self.draw_parameters(key, he_normal(net) if specs is None else specs)
 
@@ -141,10 +141,10 @@ class Backend:
     def apply(
         self, net: Network, params: Parameters, x: Any, masks: Masks | None = None, statistics: Parameters | None = None
     ) -> Array:
-        """The logits ``(examples, classes)`` of one network; ``masks=None`` is the parent.
+        """The logits ``(examples, classes)`` of one network; ``masks=None`` masks nothing.
 
         A compacted network takes the indices of its Gather layers among its masks (``CompactedNetwork.gather_masks``).
-        Batch normalisation takes the running ``statistics``, which must be given where there is some.
+        A network with batch normalisation needs its running ``statistics``, {path: ``(channels,)``}.
 
         Raises:
             ConfigError, DataError, MaskError: weights, statistics, inputs or masks do not fit the network.
@@ -174,11 +174,11 @@ class Backend:
         statistics: Parameters | None = None,
         calibration: Any = None,
     ) -> Array:
-        """The fitness ``(m,)`` of candidates on one batch: masks {site: ``(m, *shape)``}, or a population.
+        """The fitness ``(m,)`` on one batch of candidates: masks {site: ``(m, *shape)``}, or a Population.
 
         A compacted network takes the indices of its Gather layers among its masks, {name: ``(m, count)``}.
-        Batch normalisation takes the statistics of the batch, unless it is given ``statistics``, or inputs for
-        ``calibration``, on which each candidate takes its own.
+        Batch normalisation uses the statistics of the batch, unless ``statistics`` are given, or inputs for
+        ``calibration``, from which each candidate computes its own. See :class:`Scoring` for the other arguments.
 
         Raises:
             ConfigError, DataError, MaskError: an argument does not fit.
@@ -194,7 +194,7 @@ class Backend:
 
 
 def _population(net: Network, candidates: Population | Masks) -> Population:
-    """Candidates as a population; masks that are handed in are looked at whole, wherever they lie."""
+    """Candidates as a population. Masks that are handed in are checked by value too, even on a device."""
     if not isinstance(candidates, Population):
         return explicit_population(candidates, *checked_network_masks(net, candidates, leading=1))
     if candidates.masks is not None:
@@ -233,7 +233,7 @@ def check_layers(backend: Backend, net: Network) -> None:
 
 @guarded
 def map_tree(change: Callable[[Any], Any], tree: Parameters) -> dict[str, Any]:
-    """Change each array of a tree {path: array}."""
+    """Apply ``change`` to each array of a tree {path: array}, and return a new tree."""
     return {path: change(value) for path, value in tree.items()}
 
 

@@ -26,17 +26,17 @@ def sgd_step(
 
     Args:
         params, velocity, gradient: {path: array}.
-        rate: of this step.
-        decayed: from :func:`decayed_paths`.
-        config: its momentum, Nesterov's or not, and decay.
+        rate: the learning rate of this step.
+        decayed: {path: bool}, from :func:`decayed_paths`.
+        config: its ``momentum``, ``nesterov`` and ``weight_decay`` are used.
     Raises:
-        ConfigError: the trees are not of the same paths and shapes.
+        ConfigError: the trees do not have the same paths and shapes.
     """
     shapes = {path: value.shape for path, value in params.items()}
     if set(decayed) != set(shapes) or any(
         {path: v.shape for path, v in tree.items()} != shapes for tree in (velocity, gradient)
     ):
-        raise ConfigError("params, velocity, gradient and decayed must be of the same paths, and arrays of one shape.")
+        raise ConfigError("params, velocity, gradient and decayed must have the same paths, and arrays of one shape.")
     namespace_of(*params.values(), *velocity.values(), *gradient.values(), *([] if isinstance(rate, float) else [rate]))
     new: dict[str, Any] = {}
     moving: dict[str, Any] = {}
