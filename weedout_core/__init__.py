@@ -1,7 +1,8 @@
 """Weedout: Random Search over sparse sub-networks, the neutral baseline for sparsity searches (arXiv:2403.08265).
 
-What a user calls, and what she gets, stands here. ``nn`` holds layers and networks, ``random`` the random stream,
-``ask_tell`` the search by hand, ``backend`` what an author of a backend needs, ``errors`` all errors.
+Here are the functions that a user calls and the records that they return. Five namespaces hold the rest: ``nn`` has
+layers and networks, ``random`` the random stream, ``ask_tell`` the search driven by hand, ``backend`` what the author
+of a backend needs, and ``errors`` all errors.
 """
 
 from weedout_core import ask_tell, backend, errors, nn, random

@@ -1,4 +1,4 @@
-"""The search by hand: ``init``, ``ask``, ``tell`` and ``finished``, and what they decide by."""
+"""The search driven by hand: ``init``, ``ask``, ``tell`` and ``finished``, and how batches and survivors are chosen."""
 
 from weedout_core._algorithm.strategies import random_search, select
 from weedout_core._phases.ask_tell import (

@@ -1,4 +1,4 @@
-"""Networks as data: layers, their shapes and arrays, JSON."""
+"""Networks as data: layers, the shapes of activations and parameters, initial weights, and networks as JSON."""
 
 from weedout_core._networks.as_json import network_from_json, network_to_json
 from weedout_core._networks.initial import ParameterSpec, he_normal

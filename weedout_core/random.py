@@ -1,4 +1,4 @@
-"""The random stream: keys, words, the streams that descend from one seed."""
+"""The random stream: keys, random words (uint32), and the named streams that descend from one seed."""
 
 from weedout_core._random.annotations import Key, Keys
 from weedout_core._random.keys import Stream

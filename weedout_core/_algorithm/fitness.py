@@ -29,9 +29,12 @@ def negative_cross_entropy(logits: Floats, labels: Integers, axis: ClassAxis = -
     Args:
         logits: float ``(*batch, examples, classes)``, or ``(*batch, classes, examples)``.
         labels: integer ``(examples,)``, or ``(*batch, examples)`` where they differ, in [0, classes).
-        axis: that of the classes, −1 or −2.
+        axis: the axis of the classes, −1 or −2.
     Returns:
-        float ``(*batch,)``; NaN, and so is its gradient, where a logit is not finite or a label is no class.
+        float ``(*batch,)``; NaN, with a NaN gradient, where a logit is not finite or a label is not a class.
+    Raises:
+        ConfigError: logits are not an array of floats, or labels not one of integers.
+        DataError: their shapes do not fit each other.
     """
     xp = namespace_of(logits, labels)
     _check_labels(logits, labels, axis)
@@ -49,9 +52,9 @@ def accuracy(logits: Floats, labels: Integers, axis: ClassAxis = -1) -> Any:
     """The fraction of examples whose largest logit is the true class, in [0, 1]. Ties go to the lowest class.
 
     Args:
-        logits, labels, axis: as for :func:`negative_cross_entropy`.
+        logits, labels, axis: as for :func:`negative_cross_entropy`, and so are the errors.
     Returns:
-        float ``(*batch,)``; NaN where a logit is not finite or a label is no class.
+        float ``(*batch,)``; NaN where a logit is not finite or a label is not a class.
     """
     xp = namespace_of(logits, labels)
     _check_labels(logits, labels, axis)
@@ -62,10 +65,11 @@ def accuracy(logits: Floats, labels: Integers, axis: ClassAxis = -1) -> Any:
 
 @guarded
 def predictions(logits: Floats, axis: ClassAxis = -1) -> Any:
-    """The lowest class with the largest logit: float ``(*batch, classes)`` → int32 ``(*batch,)``; ``axis`` as above.
+    """The lowest class with the largest logit: float ``(*batch, classes)`` → int32 ``(*batch,)``.
 
-    Written out because ``argmax`` of ties and NaN differs between libraries, and so does the maximum where there is a
-    NaN. A row with a NaN gives ``classes``.
+    A row with a NaN gives the number of classes, which is no class. ``axis`` is the axis of the classes, −1 or −2. The
+    function is written out because ``argmax`` of ties and of NaN differs between libraries, and so does the maximum of
+    numbers with a NaN.
     """
     xp = array_namespace(logits)
     classes = _classes(logits, axis, xp.int32)
@@ -75,7 +79,7 @@ def predictions(logits: Floats, axis: ClassAxis = -1) -> Any:
 
 
 def _check_labels(logits: Any, labels: Any, axis: int) -> None:
-    """Raise DataError unless there is a label for each example: fewer would be taken for several, in silence."""
+    """Raise DataError unless there is a label for each example: fewer labels would be broadcast in silence."""
     shape = tuple(logits.shape)
     examples = shape[:axis] + shape[len(shape) + axis + 1 :] if len(shape) > 1 else ()
     if not examples or 0 in shape or tuple(labels.shape) not in (examples[-1:], examples):
@@ -86,7 +90,7 @@ def _check_labels(logits: Any, labels: Any, axis: int) -> None:
 
 
 def _wide(labels: Any) -> Any:
-    """Labels in a type that holds the number of every class, in 8 bits 261 would be 5, and that can be compared."""
+    """Labels in a dtype that holds every class (in 8 bits, class 261 would be class 5) and that can be compared."""
     xp = array_namespace(labels)
     if xp.iinfo(labels.dtype).bits < 32:
         return xp.astype(labels, xp.int32)
@@ -95,10 +99,11 @@ def _wide(labels: Any) -> Any:
 
 
 def _one_if_sound(logits: Any, labels: Any, axis: int) -> Any:
-    """A factor of fitness, ``(*batch,)``: 1, or NaN where a logit is not finite or a label is no class.
+    """A factor for the fitness, ``(*batch,)``: 1, or NaN where a logit is not finite or a label is not a class.
 
-    A factor, for the gradient of what is not selected is 0, and training would go on as if there had been no such step.
-    Zeros are added up, and what is not finite times 0 is NaN: it is one pass, and takes half as long as to ask.
+    It is a factor because ``where`` gives a gradient of 0 to what it does not select: training would go on as if such a
+    step had not happened. The sum of ``logits * 0`` is NaN if any logit is not finite. This takes one pass, and half
+    the time of asking ``isfinite``.
     """
     xp = array_namespace(logits)
     one = 1 + xp.sum(logits * 0, axis=(-2, -1))

@@ -27,8 +27,8 @@ class TrainPlan(NamedTuple):
 
     Attributes:
         config: the configuration.
-        examples: in the training split.
-        batch_size: examples a step, at most ``examples``.
+        examples: the number of examples in the training split.
+        batch_size: examples in each step, at most ``examples``.
         optimizer: the backend's own optimizer in place of SGD (JAX: an optax ``GradientTransformation``), or None.
     """
 
@@ -44,16 +44,16 @@ class TrainPlan(NamedTuple):
 
     @property
     def groups(self) -> int:
-        """Groups of a batch, examples in order, over each of which batch normalisation takes its statistics."""
+        """How many groups of consecutive examples a batch has. Batch normalisation takes statistics over each."""
         return max(1, self.batch_size // (self.config.batch_norm_group or self.batch_size))
 
 
 @guarded
 def train_plan(config: TrainConfig, examples: Positive, optimizer: Any = None) -> TrainPlan:
-    """The plan for a split: a batch larger than the split becomes all of it.
+    """The plan for a split of ``examples`` examples. A batch that is larger than the split becomes the whole split.
 
     Raises:
-        ConfigError: the optimizer leaves a field of the configuration without effect.
+        ConfigError: an optimizer is given, and a field of the built-in SGD is set, which has no effect then.
     """
     if optimizer is not None:
         check_effects(config, dict.fromkeys(_OF_SGD, (False, "the built-in SGD, optimizer=None")))
@@ -64,8 +64,8 @@ def train_plan(config: TrainConfig, examples: Positive, optimizer: Any = None) -
 def check_plan(net: Network, plan: TrainPlan) -> None:
     """Raise ConfigError where a network cannot be trained by a plan.
 
-    Such as: batches of more examples than there are, crops of no images, groups that leave a rest, or groups of a
-    single value, whose variance is 0.
+    A batch may not have more examples than there are. Augmentation needs images. Batch normalisation needs batches of
+    whole groups, and more than one value in a group, because the variance of a single value is 0.
     """
     if plan.batch_size > plan.examples:
         raise ConfigError(f"batch_size must be at most the {plan.examples} examples; got {plan.batch_size}.")
@@ -90,13 +90,13 @@ _OF_SGD = (
 
 @by_content
 class Batches(NamedTuple):
-    """What an epoch shows R networks, drawn by the core, in NumPy.
+    """The batches of one epoch for R networks, drawn by the core, in NumPy.
 
     Attributes:
-        order: int32 ``(R, steps, batch_size)``, indices of examples.
-        crops: None, or int32 ``(R, steps, batch_size, 3)``: of the image padded by ``CROP_MARGIN`` zeros on each side,
-            the first row and the first column of the part that is shown, in [0, 2·margin], and whether it is then
-            mirrored left to right, 0 or 1.
+        order: the indices of the examples of each step, int32 ``(R, steps, batch_size)``.
+        crops: the augmentation of each example, int32 ``(R, steps, batch_size, 3)``, or None without augmentation. The
+            image is padded by ``CROP_MARGIN`` zeros on each side. The first two numbers are the first row and column of
+            the crop, in [0, 2·CROP_MARGIN]; the third is 1 if the crop is then mirrored left to right, else 0.
     """
 
     order: Hosted
@@ -114,7 +114,7 @@ def learning_rates(config: TrainConfig, steps: NonNegative) -> np.ndarray:
     Args:
         config: its schedule, "cosine": ``rate · (1 + cos(π t / T)) / 2`` at step t of T; "step"; "constant". In the
             first W steps, those of ``warmup_epochs``, it is multiplied by ``(t + 1) / W``.
-        steps: in an epoch.
+        steps: the number of steps in an epoch.
     """
     total = config.epochs * steps
     step = np.arange(total)
@@ -132,7 +132,7 @@ def learning_rates(config: TrainConfig, steps: NonNegative) -> np.ndarray:
 
 @guarded
 def decayed_paths(net: Network, config: TrainConfig) -> dict[str, bool]:
-    """Whether weight decay touches each parameter: the kernels, or all."""
+    """Whether weight decay applies to each parameter, {path: bool}: to the kernels, or to all parameters."""
     return {path: config.decayed == "all" or path.endswith("/kernel") for path in parameter_shapes(net)}
 
 
@@ -166,7 +166,7 @@ def epoch_crops(key: Key, epoch: int, plan: TrainPlan) -> np.ndarray | None:
 def epoch_batches(
     keys: Annotated[Sequence[Key], several(KEY, least=1)], epoch: NonNegative, plan: TrainPlan
 ) -> Batches:
-    """What an epoch shows R networks, each in the order of its own key."""
+    """The batches of an epoch for R networks, each drawn from its own key, uint32 ``(2,)``."""
     order = frozen(np.stack([epoch_order(key, epoch, plan) for key in keys]))
     crops = [crop for key in keys if (crop := epoch_crops(key, epoch, plan)) is not None]
     return Batches(order, frozen(np.stack(crops)) if crops else None)

@@ -17,7 +17,7 @@ from weedout_core.errors import ConfigError
 
 @guarded
 def select(fitness: Floats) -> Any:
-    """The index of the fittest candidate. Ties go to the lowest index; what is not finite is never fitter.
+    """The index of the fittest candidate. Ties go to the lowest index; NaN and infinities are never fitter.
 
     Written out because ``argmax`` of ties and NaN differs between libraries.
 
@@ -26,7 +26,7 @@ def select(fitness: Floats) -> Any:
     Returns:
         int32 ``(*batch,)``; 0 where no fitness is finite.
     Raises:
-        ConfigError: they are no array of floats, or there is no candidate.
+        ConfigError: fitness is not an array of floats, or there is no candidate.
     """
     xp = array_namespace(fitness)
     if 0 in fitness.shape:
@@ -39,13 +39,13 @@ def select(fitness: Floats) -> Any:
 
 @guarded
 def random_search(key: Any, fitness: Floats) -> Any:
-    """Keep the elite alone. Paper, section 3: pass the fittest on and create m − 1 new random solutions.
+    """Keep only the elite. Paper, section 3: pass the fittest on and create m − 1 new random solutions.
 
     Args:
-        key: uint32 ``(2,)``; Random Search makes no random choice among the scored.
+        key: uint32 ``(2,)``; not used, because Random Search makes no random choice among scored candidates.
         fitness: float ``(candidates,)``.
     Returns:
-        int32 ``(1,)``.
+        the index of the elite, int32 ``(1,)``.
     Raises:
         ConfigError: fitness is not one float for each candidate.
     """

@@ -1,1 +1,1 @@
-"""What is handed in: the kinds of values that there are, converted or refused once, where they come in."""
+"""Checks of arguments: the kinds of values that there are, and how they are converted or refused when handed in."""

@@ -1,4 +1,4 @@
-"""Records with arrays in them, compared, hashed and pickled by what they hold: Python's own ways stop at an array."""
+"""Records that hold arrays, compared, hashed and pickled by their contents, which Python cannot do by itself."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -11,15 +11,14 @@ from weedout_core._guard.hosted import frozen, hosted
 
 C = TypeVar("C")
 
-#: How tuples compare, and records that say nothing else, and lists.
+#: The comparisons of tuples, which NamedTuples inherit, and of lists.
 _OF_PYTHON: tuple[Any, ...] = (cast(Any, tuple).__eq__, cast(Any, list).__eq__)
 
 
 def by_content(kind: type[C]) -> type[C]:
-    """A record whose values are equal, and have one hash, where their fields are: arrays to the bit, NaN to NaN.
+    """Make a record class compare and hash by the contents of its fields: arrays bit by bit, NaN equal to NaN.
 
-    Arrays of any framework are, by what they hold. What is pickled or copied is made anew, of arrays that nobody can
-    write to.
+    Arrays may be of any framework. A record that is unpickled or copied has read-only arrays of its own.
     """
     names = [item.name for item in fields(kind)] if is_dataclass(kind) else cast(Any, kind)._fields
 
@@ -30,7 +29,7 @@ def by_content(kind: type[C]) -> type[C]:
         return one is other or (type(one) is type(other) and contents(one) == contents(other))
 
     def differ(one: Any, other: Any) -> bool:
-        return not equal(one, other)  # a tuple has its own
+        return not equal(one, other)  # needed because tuples have their own
 
     def hashed(one: Any) -> int:
         return hash((kind.__name__, contents(one)))
@@ -49,7 +48,7 @@ def _picklable(value: Any) -> Any:
 
 
 def _made(kind: Callable[..., Any], values: tuple[Any, ...]) -> Any:
-    """What was pickled: NumPy's arrays come out of it as ones that can be written to."""
+    """Rebuild a record that was pickled. Its arrays are frozen again, because NumPy unpickles writable ones."""
     return kind(*map(_frozen, values))
 
 
@@ -61,7 +60,7 @@ def _frozen(value: Any) -> Any:
 
 
 def _hashable(value: Any) -> Any:
-    """What stands for a value, and is equal where values are."""
+    """A hashable stand-in for a value. Two stand-ins are equal if the values are."""
     if isinstance(value, Mapping):
         tree = cast(Mapping[str, Any], value)
         return tuple((name, _hashable(tree[name])) for name in sorted(tree))

@@ -9,7 +9,7 @@ from weedout_core.errors import ConfigError, WeedoutError
 
 
 def either(*kinds: Kind) -> Kind:
-    """The first of several kinds that a value is of."""
+    """The first of several kinds that accepts a value."""
 
     def convert(name: str, value: Any) -> Any:
         for kind in kinds:
@@ -40,12 +40,12 @@ def several(kind: Kind, least: int = 0) -> Kind:
 
 
 def _holds_numbers(array: Any) -> bool:
-    """Not so JAX's typed keys, each of which is read for itself."""
+    """False for an array of JAX's typed keys, each of which is converted by itself."""
     return not str(getattr(array, "dtype", "")).startswith("key<")
 
 
 def fixed(*kinds: Kind) -> Kind:
-    """A tuple of so many values, each of its own kind."""
+    """A tuple with a fixed number of values, each of its own kind."""
 
     def convert(name: str, value: Any) -> tuple[Any, ...]:
         require(isinstance(value, tuple | list))
@@ -78,7 +78,7 @@ def instance(*classes: type[Any]) -> Kind:
 
 
 def exactly(*classes: type[Any]) -> Kind:
-    """A value of one of a few classes, and of none that is derived from them: nobody would know what that changes."""
+    """A value of one of a few classes, but not of a subclass: the library cannot know what a subclass changes."""
 
     def convert(name: str, value: Any) -> Any:
         if type(value) not in classes:
@@ -86,7 +86,7 @@ def exactly(*classes: type[Any]) -> Kind:
             derived, base = cast(type[Any], type(value)), next(one for one in classes if isinstance(value, one))
             raise ConfigError(
                 f"{name} must be a {base.__name__} itself; got one of the class {derived.__module__}."
-                f"{derived.__qualname__}, which is derived from it: what that changes is not known here."
+                f"{derived.__qualname__}, which is derived from it and may compute something else. Use {base.__name__}."
             )
         return value
 
@@ -94,7 +94,7 @@ def exactly(*classes: type[Any]) -> Kind:
 
 
 def record(kind: type[Any], fields: Callable[[], Mapping[str, Kind]]) -> Kind:
-    """A NamedTuple, each field of the kind that it is annotated as: what no constructor has checked."""
+    """A NamedTuple whose fields are converted as annotated, because its constructor does not check them."""
 
     def convert(name: str, value: Any) -> Any:
         itself(name, value)

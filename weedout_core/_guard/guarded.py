@@ -1,7 +1,7 @@
-"""The guard: what is handed in to a function or a record becomes of the kind that its annotation says, or is refused.
+"""The guard: arguments of functions and fields of records are converted to what their annotation says, or refused.
 
-Functions that run inside compiled programs too are guarded like all others: the kinds of their arrays look at dtype and
-shape alone, which are known of what is traced.
+Functions that also run inside compiled programs are guarded like all others: their arrays are checked by dtype and
+shape alone, which are known while a program is traced.
 """
 
 import inspect
@@ -63,22 +63,22 @@ def _fields(kind: type[Any]) -> dict[str, Kind]:
 
 
 def convert_fields(one: Any, of: str = "") -> None:
-    """Make the fields of a frozen dataclass what they are annotated as. For its ``__post_init__``.
+    """Convert the fields of a frozen dataclass to what their annotations say. Call it in ``__post_init__``.
 
     Args:
-        of: what the fields are of, where their names do not say it, such as " of Dense".
+        of: what errors add to the name of a field that does not say what it belongs to, such as " of Dense".
     Raises:
-        WeedoutError: a field is of another kind; the sentence names it.
+        WeedoutError: a field cannot be converted; the message names it.
     """
     for name, kind in _fields(cast(type[Any], type(one))).items():
         object.__setattr__(one, name, kind(f"{name}{of}", getattr(one, name)))
 
 
 def converter(like: Callable[..., Any], first: int = 0) -> Callable[[Any, Any], tuple[Any, dict[str, Any]]]:
-    """What makes the arguments of a call, in order and by name, what they are annotated as in a function like it.
+    """A function that converts positional and named arguments to what the annotations of ``like`` say.
 
     Args:
-        first: the parameter of that function which is the call's first.
+        first: how many parameters of ``like``, such as ``self``, come before those arguments.
     """
     parameters = [*inspect.signature(like).parameters.values()][first:]
     places = [one.name for one in parameters if one.kind is not one.VAR_POSITIONAL]
@@ -101,7 +101,7 @@ def converter(like: Callable[..., Any], first: int = 0) -> Callable[[Any, Any], 
 
 
 def guarded(function: Callable[P, R]) -> Callable[P, R]:
-    """A public function, whose arguments become what they are annotated as, or are refused in one sentence."""
+    """Make a public function convert its arguments to what their annotations say, or refuse them in one sentence."""
     converted = converter(function)
 
     @wraps(function)

@@ -1,4 +1,4 @@
-"""Arrays of any framework as NumPy's: read where they are handed in, copied and frozen where they are kept."""
+"""Arrays of any framework as NumPy arrays: read where they are handed in, copied and frozen where they are kept."""
 
 from collections.abc import Sequence
 from typing import Any, cast
@@ -11,12 +11,12 @@ from weedout_core.errors import ConfigError
 
 
 def hosted(value: Any) -> np.ndarray:
-    """An array of any framework, wherever it lies, in NumPy; not copied where that can be.
+    """An array of any framework, on any device, as a NumPy array; without a copy where that is possible.
 
     Types of float that NumPy does not have, such as bfloat16, become float32, which holds all of their numbers.
 
     Raises:
-        TypeError, ValueError, RuntimeError: it is no array, has no one shape, or has a mask of its own.
+        TypeError, ValueError, RuntimeError: it is not an array, is ragged, or is a masked array.
     """
     for one in _together(value):
         if why := torn(one):
@@ -24,16 +24,16 @@ def hosted(value: Any) -> np.ndarray:
     array = np.asarray(_torch_hosted(value) if is_torch_array(value) else value)
     if array.dtype == object:
         raise TypeError("not an array of numbers")
-    if not array.dtype.isnative:  # of another machine: PyTorch does not read it, and nothing would be equal to it
+    if not array.dtype.isnative:  # the other byte order: PyTorch cannot read it, and it equals no other array
         array = array.astype(array.dtype.newbyteorder("="))
     return array.astype(np.float32) if array.dtype.kind == "V" and "float" in array.dtype.name else array
 
 
 def host_view(value: Any) -> np.ndarray:
-    """An array of any framework in NumPy, through which nobody can write to it. What backends give as ``to_numpy``.
+    """An array of any framework as a read-only NumPy array. Backends can use it as their ``to_numpy``.
 
     Raises:
-        ConfigError: it is no array of numbers.
+        ConfigError: ``value`` is not an array of numbers.
     """
     array = _read(value).view()
     array.flags.writeable = False
@@ -41,12 +41,12 @@ def host_view(value: Any) -> np.ndarray:
 
 
 def host_array(value: Any) -> np.ndarray:
-    """An array of any framework in NumPy, of a type that backends compute with.
+    """An array of any framework as a NumPy array, of a dtype that backends compute with.
 
     Returns:
-        floats of their own type, words of the random stream (uint32) and booleans as they are, integers as int32.
+        floats, booleans and random words (uint32) in their own dtype, all other integers as int32.
     Raises:
-        ConfigError: it is no array of numbers, or holds an integer beyond int32.
+        ConfigError: ``value`` is not an array of numbers, or holds an integer outside of int32.
     """
     array = _read(value)
     if array.dtype.kind in "fb" or array.dtype == np.uint32:
@@ -59,7 +59,7 @@ def host_array(value: Any) -> np.ndarray:
 
 
 def _together(value: Any) -> Sequence[Any]:
-    """The arrays that are put together to one, or the one that there is."""
+    """The arrays in a list or tuple, which NumPy puts together to one, or the one array."""
     return cast(Sequence[Any], value) if isinstance(value, list | tuple) else (value,)
 
 
@@ -82,8 +82,8 @@ def _torch_hosted(tensor: Any) -> np.ndarray:
 def frozen(value: Any) -> np.ndarray:
     """:func:`hosted`, for keeping: a copy whose memory is a ``bytes`` object, which can never be written to.
 
-    An array whose memory is one already is returned as it is. An array that is merely read-only is not: its flag can be
-    set again, and its memory may belong to a file, a buffer or another framework that changes it.
+    An array whose memory is one already is returned as it is. An array that is merely read-only is copied: its flag can
+    be set again, and its memory may belong to a file, a buffer or another framework that changes it.
     """
     array = hosted(value)
     return array if _in_bytes(array) else np.ndarray(array.shape, array.dtype, buffer=array.tobytes())

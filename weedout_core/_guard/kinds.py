@@ -1,8 +1,8 @@
-"""Kinds of values: what an argument or a field must be, in words, and how what means the same becomes it.
+"""Kinds of values: what an argument or a field must be, in words, and how a value that means the same is converted.
 
-A kind takes the name of a value and what was handed in, and gives the value as it is kept, or raises one sentence that
-names it, what it must be and what it is. Kinds stand in annotations: ``units: Positive`` is an ``int`` to a type
-checker, and a NumPy integer that is handed in becomes one.
+A kind takes the name of a value and the value. It returns the value as it is kept, or raises an error that names it
+and says in one sentence what it must be and what it is. Kinds stand in annotations: ``units: Positive`` is an ``int``
+to a type checker, and a NumPy integer that is handed in becomes one.
 """
 
 import math
@@ -21,12 +21,12 @@ from weedout_core._guard.hosted import hosted
 from weedout_core._guard.shown import shown, torn
 from weedout_core.errors import ConfigError, MaskError, WeedoutError
 
-#: Integers are indices, sizes and counts, which backends hold as int32.
+#: The largest integer. Integers are indices, sizes and counts, which backends hold as int32.
 _MOST = 2**31 - 1
 
 
 class UnfitError(Exception):
-    """A value is not of a kind, which says so in its own words."""
+    """A value is not of a kind. The kind catches this, and raises an error with its own text."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class Kind:
 
     Attributes:
         wanted: in words, as they follow "must be".
-        convert: from the value's name and the value, to the value as it is kept. What it raises is a WeedoutError that
-            names a part of the value, or anything: the value is not of this kind.
-        error: what is raised then.
+        convert: takes the value's name and the value, and returns the value as it is kept. A WeedoutError that it
+            raises names a part of the value; any other exception says that the value is not of this kind.
+        error: the class of the error that is raised then.
         remedy: a sentence that says what to do.
     """
 
@@ -63,7 +63,7 @@ def require(holds: bool) -> None:
 
 
 def is_array(value: Any) -> bool:
-    """With axes: a scalar of any framework has none."""
+    """Whether it has axes: a scalar of a framework has none."""
     return bool(getattr(value, "ndim", 0))
 
 
@@ -102,7 +102,7 @@ def _text(name: str, value: Any) -> str:
     require(isinstance(value, str))
     try:
         str.encode(value)
-    except UnicodeEncodeError as error:  # it has no bytes, of which numbers could be drawn
+    except UnicodeEncodeError as error:  # it has no bytes, from which numbers are drawn
         raise ConfigError(f"{name} must be text; got {shown(value)}, which has half of a surrogate pair.") from error
     return str(value)
 
@@ -114,7 +114,7 @@ def _name(name: str, value: Any) -> str:
 
 
 def _path(_: str, value: Any) -> Path:
-    text = str(Path(value))  # which takes text and what has a path as text
+    text = str(Path(value))  # it takes text, and objects that give a path as text
     require(value != "" and "\0" not in text)
     return Path(text)
 
@@ -125,13 +125,13 @@ def _callback(_: str, value: Any) -> Any:
 
 
 def _array(name: str, value: Any) -> Any:
-    """As it is, wherever it lies or however it is traced; NumPy's of what is no array but holds numbers."""
+    """An array as it is, on any device and traced or not. What else holds numbers becomes a NumPy array."""
     whole = cast(Any, is_array_api_obj)(value) and not torn(value) and getattr(value.dtype, "isnative", True)
     return value if whole and not _is_numpys_own(value) else _numbers(name, value)
 
 
 def _is_numpys_own(value: Any) -> bool:
-    """Of a class made from NumPy's array: its matrix computes otherwise."""
+    """Whether it is of a subclass of NumPy's array, such as its matrix, which computes differently."""
     return isinstance(value, np.ndarray) and type(cast(Any, value)) is not np.ndarray
 
 
@@ -156,7 +156,7 @@ def _none(_: str, value: Any) -> None:
 
 
 def integer(least: int, most: int = _MOST, note: str = "", remedy: str = "") -> Kind:
-    """An integer from least to most, of any type that is one."""
+    """An integer from least to most, of any integer type."""
 
     def convert(name: str, value: Any) -> int:
         number = value if type(value) is int else _integer(name, value)
@@ -169,7 +169,7 @@ def integer(least: int, most: int = _MOST, note: str = "", remedy: str = "") -> 
 
 
 def real(holds: Callable[[float], bool], wanted: str) -> Kind:
-    """A finite number for which a condition holds, of any type that is one."""
+    """A finite number for which a condition holds, of any type of real number."""
 
     def convert(name: str, value: Any) -> float:
         number = _real(name, value)

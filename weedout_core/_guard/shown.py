@@ -1,4 +1,4 @@
-"""How a value stands in an error: short, and whatever it is."""
+"""How a value of any type is described in an error: in short text."""
 
 import sys
 from typing import Any
@@ -9,7 +9,7 @@ _MOST = 80
 
 
 def shown(value: Any) -> str:
-    """A value in words of its own, at most so long; an array by its dtype and shape, and why it cannot be read."""
+    """A value as short text. An array is described by its dtype and shape, and by why it cannot be read."""
     kind = type(value).__name__
     try:
         if why := torn(value):
@@ -18,13 +18,13 @@ def shown(value: Any) -> str:
             described = f"{kind} of {getattr(value, 'dtype', 'no dtype')} {tuple(value.shape)}"
             return f"{described}{_unreadable(value)}"
         text = " ".join(repr(value).split())
-    except Exception:  # of an integer with more digits than Python writes, or of anything that somebody made
+    except Exception:  # an integer with more digits than Python prints, or an object whose repr fails
         return f"{kind}, which has no text"
     return text if len(text) <= _MOST else f"{text[:_MOST]}…"
 
 
 def torn(value: Any) -> str:
-    """Why the values of an array do not lie in it as its shape says; "" where they do."""
+    """Why an array does not simply hold the values that its shape says, such as a sparse one; "" if it does."""
     torch = sys.modules.get("torch")
     if isinstance(value, np.ma.MaskedArray) or type(value).__name__ == "MaskedTensor":
         return ", which has a mask of its own, and that would be lost"
@@ -37,7 +37,7 @@ def torn(value: Any) -> str:
 
 
 def _unreadable(value: Any) -> str:
-    """Why an array of JAX has no values; "" where it has some."""
+    """Why an array of JAX has no values; "" if it has values."""
     jax = sys.modules.get("jax")
     if jax is None:
         return ""

@@ -1,4 +1,4 @@
-"""Arrays that functions take inside compiled programs too: dtype and shape are looked at, values are not."""
+"""Arrays of functions that also run inside compiled programs: dtype and shape are checked, values are not."""
 
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -21,7 +21,7 @@ def _of_dtype(dtypes: str) -> Callable[[str, Any], Any]:
 
 
 def namespace_of(*arrays: Any) -> Any:
-    """The array API of arrays, which must be of one framework. Raises ConfigError where they are of several."""
+    """The array API namespace of arrays of one framework. Raises ConfigError if they are of several."""
     try:
         return array_namespace(*arrays)
     except TypeError as error:
@@ -30,7 +30,7 @@ def namespace_of(*arrays: Any) -> Any:
 
 
 def words_namespace(*words: Any) -> Any:
-    """:func:`namespace_of` of words of the random stream. Raises ConfigError for PyTorch's, which cannot be added."""
+    """:func:`namespace_of` for random words. Raises ConfigError for PyTorch's, which it cannot add."""
     if any(is_torch_array(one) for one in words):
         raise ConfigError(
             "words must be of a framework with arithmetic of uint32, which PyTorch does not have. Hand in NumPy's "
@@ -49,7 +49,7 @@ def _of_no_axes(name: str, value: Any) -> Any:
 FLOATS = Kind("an array of floats with at least one axis", _of_dtype("real floating"))
 INTEGERS = Kind("an array of integers with at least one axis", _of_dtype("integral"))
 
-#: A number, or one that an array of no axes holds, wherever it is.
+#: A number, or an array of floats without axes, on any device.
 RATE = either(Kind("a float", _of_no_axes), FINITE)
 
 Floats = Annotated[Any, FLOATS]

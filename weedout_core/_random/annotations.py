@@ -1,7 +1,7 @@
-"""Keys and words in annotations: their shapes, without what importing jaxtyping costs, and what else becomes one.
+"""Annotations of keys and words: their shapes, without the cost of importing jaxtyping, and what is converted to them.
 
-Where arrays are drawn from on the host, a key is whatever holds its two words. Functions that run inside compiled
-programs too take arrays of uint32 alone, of which they see dtype and shape.
+Functions that draw on the host take anything that holds the two words of a key. Functions that also run inside compiled
+programs take only arrays of uint32, and check dtype and shape.
 """
 
 import sys
@@ -15,7 +15,7 @@ from weedout_core._guard.hosted import frozen, hosted
 from weedout_core._guard.kinds import Kind, UnfitError, integer
 
 if TYPE_CHECKING or "jaxtyping" in sys.modules:
-    # Type checkers read it, and whoever checks shapes at run time has imported it before.
+    # Type checkers read this, and programs that check shapes at run time have imported jaxtyping already.
     from jaxtyping import UInt32
 else:
 
@@ -26,12 +26,12 @@ else:
             return item[0]
 
 
-_FROM_SEED = "A seed becomes one by wc.key(seed)."
+_FROM_SEED = "Make a key from a seed with wc.key(seed)."
 
 
 def _host_keys(axes: int | None) -> Any:
     def convert(_: str, value: Any) -> np.ndarray:
-        """Words of any type of integer, as those that went through JSON are; a copy that nobody can write to."""
+        """Take words of any integer type, such as those read from JSON, and return a read-only copy."""
         words = hosted(_raw(value))
         fits = words.shape[-1:] == (2,) and words.dtype.kind in "iu" and axes in (None, words.ndim)
         if not fits or not all(0 <= int(end) < 2**32 for end in (words.min(initial=0), words.max(initial=0))):
@@ -42,7 +42,7 @@ def _host_keys(axes: int | None) -> Any:
 
 
 def _raw(key: Any) -> Any:
-    """The words of one of JAX's typed keys, of its default implementation alone, whose stream is this one."""
+    """The words of a typed key of JAX, if it is of the default implementation, whose stream is the one used here."""
     return sys.modules["jax"].random.key_data(key) if str(getattr(key, "dtype", "")) == "key<fry>" else key
 
 
@@ -67,14 +67,16 @@ KEYS = Kind("uint32 of shape (*batch, 2)", _host_keys(None), remedy=_FROM_SEED)
 _TRACED_KEYS = Kind(
     "an array of uint32 of shape (*batch, 2), from wc.key(seed)",
     _traced(2),
-    remedy="Take .astype of uint32 for words of another type, and jax.random.key_data of one of JAX's typed keys.",
+    remedy="Convert words of another dtype with .astype, and a typed key of JAX with jax.random.key_data.",
 )
 _WORDS = Kind("an array of uint32 with at least one axis", _some_words)
 _DATA = either(integer(0, 2**32 - 1), Kind("an array of uint32", _traced()))
 
+#: One key, uint32 ``(2,)``, from :func:`key`.
 Key = Annotated[UInt32[np.ndarray, "2"], KEY]
+#: A batch of keys, uint32 ``(*batch, 2)``.
 Keys = Annotated[UInt32[np.ndarray, "*batch 2"], KEYS]
-#: Of any framework, in compiled programs too.
+#: Keys in an array of any framework, also inside compiled programs.
 TracedKeys = Annotated[Any, _TRACED_KEYS]
 Words = Annotated[Any, _WORDS]
 FoldedIn = Annotated[Any, _DATA]

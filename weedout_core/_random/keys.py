@@ -17,9 +17,9 @@
        │           └─ MASKS, WEIGHTS ─ 0 ─ 0     an independent control: a candidate of a root of its own
        └─ SELECTION ──── generation       what a strategy draws
 
-Each step is ``fold_in`` of a number: that of the stream, of the generation or epoch, of the candidate, the CRC-32 of
-the site's or the parameter's path. A candidate is therefore reproducible from its root, its generation and its number
-in it. From generation 1 on fresh candidates are numbers 1 … m−1: place 0 is the survivor's.
+Each step down the tree is ``fold_in`` of a number: the number of the stream, of the generation or epoch, or of the
+candidate, or the CRC-32 of the path of a site or parameter. A candidate is therefore reproducible from its root, its
+generation and its number in it. From generation 1 on fresh candidates are numbers 1 … m−1: place 0 is the survivor's.
 """
 
 import zlib
@@ -53,7 +53,7 @@ def of_repeat(seed: int, repeat: int) -> Key:
 
 
 def of_intervals(seed: int) -> Key:
-    """What an experiment's bootstrap draws from."""
+    """The key from which the bootstrap of an experiment's intervals draws."""
     return fold_in(key(seed), path_code("intervals"))
 
 
@@ -63,13 +63,13 @@ def of_parent(root: Key) -> Key:
 
 
 def of_candidates(root: Key, stream: Stream, origins: Sequence[tuple[int, int]]) -> Keys:
-    """Candidates in the stream of masks or of weights: (generation, candidate) of each → uint32 ``(m, 2)``."""
+    """The keys of candidates in the stream of masks or of weights: m × (generation, candidate) → uint32 ``(m, 2)``."""
     generation, candidate = np.asarray(origins, dtype=np.uint32).T
     return fold_in(fold_in(fold_in(root, int(stream)), generation), candidate)
 
 
 def of_site(keys: Any, code: int) -> Any:
-    """A site of candidates, uint32 ``(*batch, 2)`` → the same; its code is :func:`path_code` of its name."""
+    """The keys of a site from those of candidates, uint32 ``(*batch, 2)``; code: :func:`path_code` of its name."""
     return fold_in(keys, code)
 
 
@@ -94,7 +94,7 @@ def of_augmentation(root: Key, epoch: int) -> Key:
 
 
 def of_control(root: Key) -> Key:
-    """The control: which member it is, or, independent, the root of its own masks and weights."""
+    """The control: it draws which member is the control, or is the root of an independent control's draws."""
     return fold_in(root, int(Stream.CONTROL))
 
 
@@ -109,7 +109,7 @@ def path_code(path: str) -> int:
 
 
 def check_names(names: Iterable[str]) -> None:
-    """Raise ConfigError if two names are equal: what is handed in by them would be one thing for both."""
+    """Raise ConfigError if two names are equal: one array that is handed in by name would be taken for both."""
     if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise ConfigError(f"two layers are named {twice[0]!r}; each needs its own name.")
 

@@ -25,7 +25,7 @@ def order_keys(bits: Words) -> Any:
 
 @guarded
 def keep_smallest(bits: Words, k: int) -> Any:
-    """Keep the ``k`` nodes with the smallest ``(bits, index)``.
+    """Keep the ``k`` nodes with the smallest words. Of nodes with equal words the one with the lower index is kept.
 
     Args:
         bits: uint32 ``(*batch, n)``.
@@ -33,7 +33,7 @@ def keep_smallest(bits: Words, k: int) -> Any:
     Returns:
         bool ``(*batch, n)``, exactly ``k`` True along the last axis.
     Raises:
-        ConfigError: ``k`` is out of range, or the words are no array of uint32.
+        ConfigError: ``k`` is out of range, or ``bits`` is not an array of uint32.
     """
     if not 1 <= k <= bits.shape[-1]:
         raise ConfigError(f"keep_smallest needs 1 ≤ k ≤ {bits.shape[-1]}, the number of nodes; got {k}.")
@@ -76,7 +76,7 @@ def _keep_smallest_numpy(bits: np.ndarray, k: int) -> np.ndarray:
 
 
 def _keep_smallest_of(words: np.ndarray, k: int, kept: np.ndarray) -> None:
-    """Of one row: uint32 ``(n,)`` → ``kept``, bool ``(n,)``."""
+    """Write the mask of one row, uint32 ``(n,)``, into ``kept``, bool ``(n,)``."""
     threshold = _kth_smallest(words, k)
     np.less_equal(words, threshold, out=kept)
     surplus = int(cast(Any, np.count_nonzero(kept))) - k
@@ -85,12 +85,12 @@ def _keep_smallest_of(words: np.ndarray, k: int, kept: np.ndarray) -> None:
 
 
 def _kth_smallest(words: np.ndarray, k: int) -> np.uint32:
-    """A threshold that k words do not exceed; where equal words leave none, the k-th smallest word.
+    """A threshold that exactly k words do not exceed; if ties allow none, the k-th smallest word.
 
-    By interpolation: words are drawn uniformly, so about six counts find it. Every fourth halves what remains, so that
-    no words take more than 128.
+    It is found by interpolation. Words are drawn uniformly, so about six counts are enough. Every fourth step halves
+    the range instead, so that no words need more than 128 counts.
     """
-    # Thresholds that remain: first … last; ``below`` words are under them, ``within`` at most ``last``.
+    # The threshold is in [first, last]. ``below`` words are less than ``first``, ``within`` words at most ``last``.
     first, last, below, within, step = 0, 2**32 - 1, 0, words.size, 0
     while within != k and first < last:
         share = (k - below - 0.5) / (within - below) if step % 4 < 3 else 0.5

@@ -65,7 +65,7 @@ def threefry2x32(
     Args:
         k0, k1: uint32 arrays of one shape, with at least one axis.
         c0, c1: uint32 arrays of one shape, which broadcast against the keys.
-        shift_right: of a word array by a number of places.
+        shift_right: shifts a word array to the right by a number of places.
     Returns:
         the two uint32 output words, of the broadcast shape.
     """
@@ -93,7 +93,7 @@ def bits(key: TracedKeys, n: WordCount) -> Any:
     Returns:
         uint32 ``(*batch, n)``, uniform over all words.
     Raises:
-        ConfigError: ``n`` is out of range, or the key is no array of uint32.
+        ConfigError: ``n`` is out of range, or the key is not an array of uint32.
     """
     xp = words_namespace(key)
     if is_numpy_namespace(xp):
@@ -126,8 +126,10 @@ def bits_at(key: TracedKeys, counters: Words) -> Any:
     Args:
         key: uint32 ``(*batch, 2)``.
         counters: uint32 ``(n,)``, or any shape that broadcasts against ``(*batch, 1)``.
+    Returns:
+        uint32, of the broadcast shape.
     Raises:
-        ConfigError: they do not, or key or counters are no arrays of uint32.
+        ConfigError: the shapes do not broadcast, or key or counters are not arrays of uint32.
     """
     xp = words_namespace(key, counters)
     _check_broadcast("counters", counters.shape, (*key.shape[:-1], 1))
@@ -163,11 +165,11 @@ def split(key: TracedKeys, n: WordCount) -> Any:
 
     Args:
         key: uint32 ``(2,)``.
-        n: how many, 0 ≤ n ≤ 2^32.
+        n: the number of keys, 0 ≤ n ≤ 2^32.
     Returns:
         uint32 ``(n, 2)``.
     Raises:
-        ConfigError: ``n`` is out of range, or the key is no array of uint32.
+        ConfigError: ``n`` is out of range, or the key is not an array of uint32.
     """
     xp = words_namespace(key)
     return fold_in(key, xp.arange(n, dtype=xp.uint32))
@@ -192,9 +194,9 @@ def _check_broadcast(name: str, shape: tuple[int, ...], batch: tuple[int, ...]) 
 
 @guarded
 def permutation(key: Key, n: NonNegative) -> np.ndarray:
-    """Draw a permutation of 0 … n−1: the order of ``(bits, index)``. int32 ``(n,)``.
+    """Draw a permutation of 0 … n−1, int32 ``(n,)``: the indices sorted by their words, equal words by index.
 
     Raises:
-        ConfigError: ``n`` is below 0, or the key is none.
+        ConfigError: ``n`` is below 0, or ``key`` is not a key.
     """
     return np.argsort(bits(key, n), kind="stable").astype(np.int32)

@@ -10,13 +10,13 @@ from weedout_core._guard.guarded import guarded
 
 @guarded
 def side_by_side(work: Callable[[Any], None], parts: Sequence[Any]) -> None:
-    """Do the work on each part, on as many threads as the process has cores.
+    """Call ``work`` on each part, in as many threads as the process has cores.
 
-    For work that leaves the interpreter free for the other threads, as NumPy on many elements and compiled loops do.
-    What is done must not depend on the order. The first exception is raised.
+    It is for work that releases the interpreter's lock, as NumPy does on large arrays and compiled loops do. The result
+    must not depend on the order of the parts. The first exception is raised.
     """
     threads = min(_cores(), len(parts))
-    # Each thread takes every n-th part, n threads: equal parts are shared evenly, and each thread is asked once.
+    # With n threads each takes every n-th part: equal parts are shared evenly, and each thread gets one task.
     shares = [parts[first::threads] for first in range(threads)]
 
     def do(share: Sequence[Any]) -> None:
@@ -31,5 +31,5 @@ def side_by_side(work: Callable[[Any], None], parts: Sequence[Any]) -> None:
 
 
 def _cores() -> int:
-    """Those that this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
