@@ -17,7 +17,7 @@ from weedout_core.errors import ConfigError
 
 @guarded
 def select(fitness: Floats) -> Any:
-    """The index of the fittest candidate. Ties go to the lowest index; NaN and infinities are never fitter.
+    """The index of the fittest candidate; of equal ones the lowest. NaN and infinities rank below any finite fitness.
 
     Written out because ``argmax`` of ties and NaN differs between libraries.
 

@@ -35,7 +35,7 @@ class CompactedNetwork:
         net: the smaller network. Its masks include the indices of its :class:`Gather` layers.
         counts: (site, nodes kept) for the sites whose indices are needed.
         arrays: (path, what its axes keep) for parameters and statistics; one that is not named keeps everything.
-        masks: (site, what its axes keep) for the masks that remain; the indices of the parent's own Gather layers do.
+        masks: (site, what its axes keep) for masks that remain; indices of the parent's own Gather layers remain.
         gathers: (name, what it takes) for each Gather layer.
     """
 

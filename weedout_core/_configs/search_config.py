@@ -43,6 +43,9 @@ _POPULATION = integer(2, note=" (one elite and one fresh candidate)", remedy="Ra
 class SearchConfig:
     """The search phase (paper, Algorithm 1, lines 1–11).
 
+    A reading sets its fields when the configuration is made. For another reading make a new configuration:
+    ``dataclasses.replace`` would keep what the old reading set, and is refused.
+
     Attributes:
         population: m, the candidates in each generation, ≥ 2: the elite (the fittest of the generation before) and at
             least one fresh candidate.
@@ -51,8 +54,7 @@ class SearchConfig:
         budget: the most candidates to score, ≥ population: no generation starts that would exceed it; None sets no
             limit.
         reading: which text of the paper to follow where its two descriptions differ, "algorithm1" or "section3". It
-            sets fitness, winner and weights where they are not given. For another reading make a new configuration:
-            ``dataclasses.replace`` would keep the values of the old one, and is refused.
+            sets fitness, winner and weights where they are not given.
         strategy: the random search heuristic (RSH).
         fitness: how candidates are scored: "negative_cross_entropy" (in nats) or "accuracy" (in [0, 1]).
         validation_batch: examples on which each generation is scored, ≥ 1; the whole validation split if it has fewer.

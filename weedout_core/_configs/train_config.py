@@ -27,14 +27,14 @@ class TrainConfig:
         decayed: what weight decay applies to: "weights", the kernels of dense and convolutional layers, or "all"
             parameters.
         schedule: the learning rate over time: "cosine" falls to 0 over all steps, "step" is multiplied by
-            ``step_factor`` at each of ``step_epochs``, "constant" stays the same.
+            ``step_factor`` after each of ``step_epochs``, "constant" stays the same.
         step_epochs: with schedule "step", the numbers of epochs after which the rate is multiplied by ``step_factor``.
         step_factor: with schedule "step", the factor of the rate, > 0.
-        warmup_epochs: the first epochs, in which the rate grows linearly from 0 to that of the schedule, ≥ 0.
+        warmup_epochs: how many epochs at the start, ≥ 0, in which the rate grows linearly from 0 to the schedule's.
         augmentation: "crop_flip" pads each image with 4 zeros on each side, crops it to its size at a random place, and
             mirrors it left to right with probability 1/2; "none" changes nothing.
-        batch_norm_group: examples over which batch normalisation takes its statistics, whatever the number of
-            devices, ≥ 1: with batch normalisation a larger batch must be a multiple of it. None is the whole batch.
+        batch_norm_group: how many examples batch normalisation takes its statistics over, ≥ 1, whatever the number of
+            devices: with batch normalisation a larger batch must be a multiple of it. None is the whole batch.
         compaction: whether to train the smaller network that an exact mask leaves, rather than the parent under its
             mask. Both compute the same.
         compute: the dtype in which dense and convolutional layers multiply: "float32", or "bfloat16" where the device

@@ -18,7 +18,8 @@ Fence = Callable[[], AbstractContextManager[object]]
 
 #: The value of each of NumPy's settings inside the fence, and the function that reads the caller's value.
 NUMPY: Mapping[str, tuple[Any, Callable[[], Any]]] = {
-    # Underflow in exp must neither raise nor warn (a filter can turn warnings into errors). What is NaN is counted.
+    # Underflow in exp must neither raise nor warn: a filter can turn warnings into errors. Values that are not finite
+    # are counted instead.
     "errors": (dict.fromkeys(("divide", "over", "under", "invalid"), "ignore"), np.geterr),
     "buffer": (8192, np.getbufsize),  # how many numbers NumPy converts at a time in a sum; its default
 }

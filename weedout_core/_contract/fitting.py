@@ -85,7 +85,7 @@ def train_init(net: Network, plan: TrainPlan, keys: Keys, params: Parameters, st
 def train_epoch(
     net: Network, plan: TrainPlan, state: TrainState, masks: Masks | None, x: Any, y: Any, batches: Batches
 ) -> None:
-    """State, masks and batches fit R networks and the plan, and the examples are as many as it says."""
+    """State, masks and batches fit R networks and the plan, and so does the number of examples."""
     networks = _check_training(net, plan, state.keys)
     _check_networks(net, networks, state.params, state.statistics, masks)
     if plan.optimizer is None:
@@ -99,7 +99,7 @@ def train_epoch(
     wanted = (networks, plan.steps, plan.batch_size)
     _check_integers("order", batches.order, wanted, plan.examples)
     if (batches.crops is None) != (plan.config.augmentation == "none"):
-        raise ConfigError(f"crops must be given with augmentation alone; it is {plan.config.augmentation!r}.")
+        raise ConfigError(f"crops must be given exactly if there is augmentation; it is {plan.config.augmentation!r}.")
     if batches.crops is not None:
         _check_integers("crops", batches.crops[..., :2], (*wanted, 2), 2 * CROP_MARGIN + 1)
         _check_integers("mirrored", batches.crops[..., 2:], (*wanted, 1), 2)

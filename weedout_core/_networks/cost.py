@@ -176,7 +176,7 @@ def _needed(
 
     Args:
         shape: the shape of the input of the first layer.
-        nodes: the nodes after the last layer that have one.
+        nodes: the nodes after the last layer that have a way to the logits.
     """
     shapes = [shape]
     for layer in layers:

@@ -216,7 +216,7 @@ def validation_batch(key: Key, generation: NonNegative, examples: Positive, conf
         examples: the size of the validation split.
         config: its ``validation_batch`` and ``batch_policy`` are used.
     Returns:
-        indices of examples, int64 ``(min(batch, examples),)``, ascending; the same for all candidates.
+        indices of examples, int64 ``(min(batch, examples),)``, ascending and distinct; the same for all candidates.
     """
     if config.batch_policy == "whole" or config.validation_batch >= examples:
         return np.arange(examples)
