@@ -29,4 +29,4 @@ print(f"  parameters    {sparse.costs.parameters:12,} {small.costs.parameters:11
 backend, images = wc.load_backend("numpy"), np.random.default_rng(0).normal(size=(2, 32, 32, 3))
 logits = [backend.apply(one.net, one.params, images, one.mask, one.statistics) for one in (sparse, small)]
 difference = abs(logits[0] - logits[1]).max() / abs(logits[0]).max()
-print(f"  largest difference of their logits, of the largest logit: {difference:.0e}")
+print(f"  largest difference of their logits, relative to the largest logit: {difference:.0e}")

@@ -1,4 +1,4 @@
-"""A search of one's own against the baseline: a hill climber that swaps nodes, given as many evaluations."""
+"""Another search against the baseline: a hill climber that swaps nodes, given as many evaluations as Random Search."""
 
 import numpy as np
 from sklearn.datasets import load_digits
