@@ -106,7 +106,7 @@ def test_an_option_of_several_values_given_twice_is_refused(
     weedout: Weedout, tmp_path: Path, capfd: pytest.CaptureFixture[str], command: str, twice: str, said: str
 ) -> None:
     assert weedout(command, "--backend", "numpy", *twice.split()) == 2
-    assert capfd.readouterr() == ("", f"weedout: {said}. Give it once, with all of its values behind it.\n")
+    assert capfd.readouterr() == ("", f"weedout: {said}. Give it once, followed by all of its values.\n")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -140,7 +140,7 @@ def test_images_and_labels_must_be_equally_many(tiny_mnist: Path, idx: Idx) -> N
 
 def test_train_and_test_images_must_have_one_size(tiny_mnist: Path, idx: Idx) -> None:
     (tiny_mnist / "t10k-images-idx3-ubyte").write_bytes(idx(np.ones((12, 4, 4))))
-    with pytest.raises(DataError, match="must have one size"):
+    with pytest.raises(DataError, match="must have the same size"):
         load_dataset("mnist", tiny_mnist)
 
 
@@ -168,7 +168,7 @@ def test_what_may_not_be_read_is_named(tiny_mnist: Path, monkeypatch: pytest.Mon
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"must be a folder with the files of 'mnist'; .*nowhere is none"):
+    with pytest.raises(DataError, match=r"must be a folder with the files of 'mnist'; .*nowhere is not a folder"):
         load_dataset("mnist", tmp_path / "nowhere")
 
 

@@ -181,7 +181,7 @@ def test_when_no_mirror_serves_each_is_named_and_nothing_is_left(
     said = str(error.value)
     md5 = hashlib.md5(server.good["cifar-100-binary.tar.gz"]).hexdigest()
     assert said.startswith("dataset 'cifar100' needs cifar-100-binary.tar.gz, and no mirror gave it: ")
-    assert said.endswith("Try again, or get its files by hand and name their folder with --data-dir.")
+    assert said.endswith("Try again, or download its files by hand and name their folder with --data-dir.")
     assert f"{bad[0]} (HTTP status 404); " in said
     assert f"{bad[1]} (the transfer broke off); " in said
     assert f"{bad[2]} (the MD5 of what it sent is not {md5}); " in said, "a length that is not stated"

@@ -373,7 +373,7 @@ def test_the_plan_is_printed_and_nothing_is_written(
         "1,200 training, 300 validation and 297 test examples",
         "search: at most 40 candidates, each on 300 examples, 4 masks at once",
         f"training: {2 * 20 * (1200 // 128)} steps of 2 networks with 128 examples each",
-        "memory: numpy has no compiler that could tell",
+        "memory: unknown, because numpy has no compiler that reports it",
         "together about",
     ):
         assert said in out, said

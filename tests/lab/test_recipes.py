@@ -122,6 +122,6 @@ def test_help_says_what_the_networks_bring(weedout: Weedout, capfd: pytest.Captu
     text = " ".join(capfd.readouterr().out.replace("│", " ").split())
     assert sorted(BROUGHT) == ["augmentation", "batch_size", "epochs", "learning_rate", "warmup_epochs"]
     for field in BROUGHT:
-        assert f"(default: as the network has it: {recipe_text(field)})" in text, field
+        assert f"(default: set by --network: {recipe_text(field)})" in text, field
     assert "20 for mlp, 8 for wrn-10-1, 200 for wrn-* and vgg-*" in text
     assert "none for mlp and wrn-10-1, crop_flip for wrn-* and vgg-* on CIFAR" in text

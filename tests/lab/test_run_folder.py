@@ -227,7 +227,7 @@ def test_a_closed_folder_is_one_sentence(
     monkeypatch.setattr(Path, closed, refuse)  # an administrator may read everything: it is simulated
     assert weedout(*small, "--out", "closed") == 2
     said = capfd.readouterr().err
-    assert said == "weedout: closed cannot be read: Permission denied. Take another folder.\n"
+    assert said == "weedout: closed cannot be read: Permission denied. Choose another folder with --out.\n"
     assert weedout(*small, "--out", "n" * 300) == 2
     assert capfd.readouterr().err.count("\n") == 1, "a name too long"
 
@@ -340,7 +340,7 @@ def test_a_device_too_small_is_named_once_and_one_network_is_trained_at_a_time(
     assert weedout(*small, "--out", "run") == 0
     said = [line for line in capfd.readouterr().err.splitlines() if "one at a time" in line]
     assert len(said) == 1
-    assert said[0].startswith("weedout: warning: to train one network on batches of 256 examples is estimated to take")
+    assert said[0].startswith("weedout: warning: training one network on batches of 256 examples is estimated to take")
     record = json.loads((tmp_path / "run" / "config.json").read_text())
     assert [group["trained_together"] for group in record["groups"]] == [1, 1]
 
@@ -353,8 +353,8 @@ def test_weights_that_were_not_kept_are_named(
     capfd.readouterr()
     assert weedout(*small, "--out", "run", "--save-parameters") == 0
     warned = (
-        "weedout: warning: sparsity 0 was computed without --save-parameters, and its weights are not kept. "
-        "To have them, give another --out, where all of it is computed again."
+        "weedout: warning: sparsity 0 was computed without --save-parameters, so its weights were not kept. "
+        "To get them, give another --out, where everything is computed again."
     )
     assert warned in capfd.readouterr().err.splitlines()
     assert [path.parent.name for path in (tmp_path / "run").rglob("parameters.safetensors")] == ["sparsity-0.5"]
@@ -554,6 +554,6 @@ def test_a_checkpoint_of_other_initial_weights_is_one_sentence(
     checkpoints = Path("run") / "checkpoints" / "sparsity-0.0"
     assert said.startswith(f"weedout: {checkpoints} holds another training: resume must be of this very training, but")
     assert " began with params SHA-256 " in said
-    assert said.endswith("Delete that folder, and the same command begins this sparsity anew.")
+    assert said.endswith("Delete that folder, and the same command computes this sparsity again.")
     shutil.rmtree(tmp_path / checkpoints)
     assert weedout(*small, "--out", "run") == 0

@@ -43,5 +43,5 @@ def test_blocks_change_nothing(pixels: np.ndarray, monkeypatch: pytest.MonkeyPat
 
 def test_a_channel_without_contrast_is_refused(pixels: np.ndarray) -> None:
     pixels[..., 1] = 7
-    with pytest.raises(DataError, match="every pixel of a channel has one value"):
+    with pytest.raises(DataError, match="all pixels of a channel are equal"):
         standard_levels(pixels, np.arange(50))

@@ -73,5 +73,5 @@ def test_wrong_arguments_are_refused() -> None:
         mean_interval([], "student_t", KEY)
     with pytest.raises(wc.errors.ConfigError, match="'student_t', 'normal', 'bootstrap'; got 'magic'"):
         mean_interval([1.0], "magic", KEY)  # pyright: ignore[reportArgumentType]
-    with pytest.raises(wc.errors.ConfigError, match="equally many; got 1 and 2"):
+    with pytest.raises(wc.errors.ConfigError, match="the same number in both arms; got 1 and 2"):
         paired_difference([1.0], [1.0, 2.0], "normal", KEY)

@@ -1,4 +1,4 @@
-"""The command ``weedout``: what went wrong in one sentence, and an exit code that scripts can use."""
+"""The command ``weedout``: it reports an error in one sentence, and ends with an exit code that scripts can use."""
 
 import sys
 from collections.abc import Sequence
@@ -14,16 +14,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Args:
-        argv: the arguments; None takes those of the process.
+        argv: the arguments after the command's name; None takes those of the process.
     Returns:
-        0; 1 if no backend works (doctor), a check failed (conform), or standard output cannot be written; 2 if
-        something is wrong with what was asked; 130 if the user interrupted.
+        the exit code: 0 for success; 1 if no backend works (doctor), a check failed (conform), or standard output
+        cannot be written; 2 if the options, the data or the run folder are refused; 130 if the user interrupted.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     with standard_streams():
         try:
             code = _exit_code(arguments)
-            sys.stdout.flush()  # what cannot be written must show before the process ends
+            sys.stdout.flush()  # a failure to write must show before the process ends
         except StreamError as error:
             with suppress(StreamError):
                 _say(str(error), _UNWRITTEN)
@@ -37,19 +37,19 @@ def _exit_code(arguments: list[str]) -> int:
     except WeedoutError as error:
         return _say(str(error), _WRONG)
     except ModuleNotFoundError as error:
-        # Of the lab's libraries, that is: the core's own are there, or this module would not have been reached.
+        # One of the lab's libraries is missing: without the core's own, this module could not have been imported.
         if error.name is None or error.name.startswith("weedout"):
             raise
         return _say(f"the command needs {error.name}: pip install 'weedout-core[lab,jax]'.", _WRONG)
     except KeyboardInterrupt:
-        return _say("interrupted before any work was kept; the same command begins anew.", _INTERRUPTED)
+        return _say("interrupted before any result was saved; the same command begins anew.", _INTERRUPTED)
     except SystemExit as exit:
-        # The parser's, whose message or help is written.
+        # From the parser, which has written its message or its help.
         return exit.code if isinstance(exit.code, int) else _WRONG
 
 
 def _run(arguments: list[str]) -> int:
-    from rich.console import Console  # here and below: they need the extra, and seconds
+    from rich.console import Console  # imported here and below: these modules need the extra, and seconds to import
 
     from weedout_core.lab.commands.options import ConformOptions, PlanOptions, parse
 

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, whenever the process or the machine stops."""
+"""Atomic writing: a file is complete or absent, whenever the process or the machine stops."""
 
 import hashlib
 import os
@@ -9,11 +9,11 @@ from pathlib import Path
 
 from weedout_core.errors import RunError
 
-PARTIAL = ".partial"  # the suffix of what is being written; never read, deleted where that fails
+PARTIAL = ".partial"  # the suffix of a file or folder while it is written; never read, deleted if writing fails
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Write a file: it holds what it held before, or all of the new content."""
+    """Write a file atomically: it holds its old content or all of the new. Raises RunError if it cannot be written."""
     with _explained(path) as partial:
         _write_through(partial, content)
         os.replace(partial, path)
@@ -21,7 +21,7 @@ def write_file(path: Path, content: bytes) -> None:
 
 
 def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
-    """Write a new folder of files: it is not there, or holds all of them."""
+    """Write a new folder of files {name: content} whole or not at all. Raises RunError if it cannot be written."""
     with _explained(path) as partial:
         _discard(partial)
         partial.mkdir(parents=True)
@@ -33,20 +33,20 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and its parents, where they are not there."""
+    """Make a folder and its parents if they do not exist. Raises RunError if they cannot be made."""
     with _explained(path):
         path.mkdir(parents=True, exist_ok=True)
 
 
 def remove_folder(path: Path) -> None:
-    """Delete a folder and what is in it, where it is there."""
+    """Delete a folder with its content if it exists. Raises RunError if it cannot be deleted."""
     with _explained(path):
         if path.exists():
             shutil.rmtree(path)
 
 
 def read_file(path: Path) -> bytes:
-    """A file's content. Raises RunError where it cannot be read."""
+    """The content of a file. Raises RunError if it cannot be read."""
     try:
         return path.read_bytes()
     except OSError as error:
@@ -63,14 +63,14 @@ def sha256(*parts: bytes) -> str:
 
 @contextmanager
 def _explained(path: Path) -> Iterator[Path]:
-    """Where the new content goes first. A disk that is full is not left so by what could not be finished."""
+    """The path to which new content is written first. It is deleted if writing fails, so that it fills no disk."""
     partial = path.with_name(path.name + PARTIAL)
     try:
         yield partial
     except OSError as error:
         with suppress(OSError):
             _discard(partial)
-        raise RunError(f"{path} cannot be written: {error.strerror}. What is already there is kept.") from error
+        raise RunError(f"{path} cannot be written: {error.strerror}. Its earlier content is kept.") from error
 
 
 def _discard(partial: Path) -> None:
@@ -88,7 +88,7 @@ def _write_through(path: Path, content: bytes) -> None:
 
 
 def _sync_folder(path: Path) -> None:
-    """Make renames in a folder last. Windows has no such call, and orders them itself."""
+    """Make renames in a folder durable. Windows has no such call, and keeps their order itself."""
     if os.name == "nt":
         return
     descriptor = os.open(path, os.O_RDONLY)

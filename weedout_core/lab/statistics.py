@@ -19,7 +19,7 @@ _RESAMPLES = 10_000
 
 
 class Interval(NamedTuple):
-    """A mean and its interval. ``low`` and ``high`` are NaN for a single value."""
+    """A mean with the ends of its 95 % interval. ``low`` and ``high`` are NaN for a single value."""
 
     mean: float
     low: float
@@ -36,10 +36,10 @@ def mean_interval(values: Sequence[Number], method: IntervalMethod, key: Key) ->
     """The mean of independent runs with its 95 % interval.
 
     Args:
-        values: one for each run, at least one, all finite: a run that diverged has no value, and is counted apart.
+        values: one finite value for each run, at least one. Leave out runs that diverged, and count them separately.
         method: "student_t": mean ± t·s/√n with n − 1 degrees of freedom; "normal": the same with 1.96;
             "bootstrap": the 2.5 and 97.5 percentiles of the means of 10,000 resamples.
-        key: decides the resamples; the other methods draw nothing.
+        key: the key from which "bootstrap" draws its resamples, uint32 ``(2,)``; the other methods draw nothing.
     Raises:
         ConfigError: there is no value, one is not finite, or the method is unknown.
     """
@@ -66,13 +66,20 @@ def mean_interval(values: Sequence[Number], method: IntervalMethod, key: Key) ->
 
 @guarded
 def paired_difference(first: Sequence[Number], second: Sequence[Number], method: IntervalMethod, key: Key) -> Interval:
-    """The mean of ``first − second``, run by run, with its interval. Args: as :func:`mean_interval`."""
+    """The mean of ``first − second``, run by run, with its interval.
+
+    Args:
+        first, second: the values of two arms, as many of each, in the same order of runs.
+        method, key: as for :func:`mean_interval`.
+    Raises:
+        ConfigError: the numbers of values differ, or as for :func:`mean_interval`.
+    """
     if len(first) != len(second):
-        raise ConfigError(f"paired values must be equally many; got {len(first)} and {len(second)}.")
+        raise ConfigError(f"paired values must have the same number in both arms; got {len(first)} and {len(second)}.")
     return mean_interval(np.subtract(first, second).tolist(), method, key)
 
 
 def _resample(sample: np.ndarray, key: Key) -> np.ndarray:
-    """Resamples with replacement, ``(10,000, n)``."""
+    """Resamples with replacement, float64 ``(10,000, n)``."""
     words = bits(key, _RESAMPLES * sample.size).astype(np.uint64)
     return sample[(words * np.uint64(sample.size) >> np.uint64(32)).astype(np.intp)].reshape(_RESAMPLES, sample.size)

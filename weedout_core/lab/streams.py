@@ -1,4 +1,4 @@
-"""Standard output and standard error as the command writes to them, whatever they can show and whether they take it."""
+"""Standard output and standard error for the command, whatever their encoding, and with one error where they fail."""
 
 import codecs
 import io
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-#: What stands for a character that a stream's encoding lacks; any other is written as Python escapes it.
+#: The replacement for a character that a stream's encoding lacks. A character that is not here is escaped as in Python.
 PLAIN = {
     "−": "-", "–": "-", "·": "-", "…": "...", "±": "+/-", "×": "x", "≥": ">=", "≤": "<=", "≠": "!=", "→": "->",
     "←": "<-", "√": "sqrt", "²": "^2", "ₙ": "_n", "∞": "inf", "β": "beta", "γ": "gamma", "δ": "delta",
@@ -19,11 +19,11 @@ _ERRORS = "weedout-plain"
 
 
 class StreamError(Exception):
-    """A standard stream cannot be written: the disk is full, or nobody reads the pipe any more."""
+    """A standard stream cannot be written: for example, the disk is full or the reader of the pipe has ended."""
 
 
 class _Stream:
-    """A text stream that shows what its encoding lacks by plain characters, and fails with a StreamError."""
+    """A text stream that replaces characters its encoding lacks, and raises StreamError where it cannot be written."""
 
     def __init__(self, stream: Any, name: str) -> None:
         self._stream, self._name = stream, name
@@ -48,10 +48,10 @@ class _Stream:
             yield
         except OSError as error:
             self._discard()
-            raise StreamError(f"{self._name} cannot be written: {error.strerror}. What is in files is kept.") from error
+            raise StreamError(f"{self._name} cannot be written: {error.strerror}. Written files are kept.") from error
 
     def _discard(self) -> None:
-        """Let what is still to be written go nowhere: the interpreter writes it as it ends, and would fail again."""
+        """Discard what is still buffered: the interpreter would write it when it ends, and fail again."""
         with suppress(OSError, ValueError):  # a stream in memory has no descriptor
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self._stream.fileno())
@@ -60,9 +60,9 @@ class _Stream:
 
 @contextmanager
 def standard_streams() -> Iterator[None]:
-    """Within, ``sys.stdout`` and ``sys.stderr`` show every text, and raise StreamError where they take none.
+    """Inside this context, ``sys.stdout`` and ``sys.stderr`` can show every text, and raise StreamError on failure.
 
-    A process that was started without one of them has None there: what is written to it goes nowhere.
+    A process that was started without one of these streams has None there; text written to it is discarded.
     """
     before = sys.stdout, sys.stderr
     sys.stdout = _Stream(sys.stdout or io.StringIO(), "standard output")

@@ -1,4 +1,4 @@
-"""``weedout conform``: does a registered backend, a third party's included, do what the NumPy reference does?"""
+"""``weedout conform``: compare a registered backend, a third party's included, with the NumPy reference."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -18,17 +18,17 @@ from weedout_core.lab.commands.options import ConformOptions
 from weedout_core.lab.commands.progress import write_line
 
 _PROFILE = "weedout-conform"
-_LINES = 6  # of a failure's message, and of its example: enough to see what differs
+_LINES = 6  # lines shown of a failure's message, and of its example: enough to see what differs
 
 Check = Callable[[Backend, Backend], None]
 
 
 class Outcome(NamedTuple):
-    """What came of one check.
+    """The result of one check.
 
     Attributes:
-        check: its name.
-        seconds: it took.
+        check: the name of the check.
+        seconds: how long it took.
         reason: why it failed, and for which example; empty if it passed.
     """
 
@@ -51,7 +51,7 @@ def run_conform(options: ConformOptions, console: Console) -> int:
         BackendError: the backend is unknown, or cannot connect.
         WeedoutError: Hypothesis is not installed.
     """
-    convert_fields(options)  # not as it is made: what reads the command line would put a box around the sentence
+    convert_fields(options)  # here and not in __post_init__, where the parser would put a box around the error
     backend, reference = connected(options.name, options.device), load_backend("numpy")
     outcomes: list[Outcome] = []
     with fixed_examples(options.examples) as checks, _drawn(console, len(checks)) as (begin, end):
@@ -69,7 +69,7 @@ def run_conform(options: ConformOptions, console: Console) -> int:
 
 
 def connected(name: str, device: str | None) -> Backend:
-    """Connect to a backend. Raises BackendError, in one sentence, however it fails."""
+    """Connect to a backend. Raises BackendError with one sentence, whatever a third party's code raises."""
     try:
         found: object = load_backend(name, device)
     except WeedoutError:
@@ -88,7 +88,7 @@ def judge(name: str, check: Check, backend: Backend, reference: Backend) -> Outc
     try:
         check(backend, reference)
     except Exception as error:
-        # Whatever a backend raises where the reference gives an answer is a failed check.
+        # Any error of the backend is a failed check, because the reference gives an answer.
         reason = "\n    ".join([*_first(_message(error)), *_first("\n".join(getattr(error, "__notes__", [])))])
     return Outcome(name, time.perf_counter() - start, reason)
 
@@ -104,9 +104,9 @@ def _first(text: str) -> list[str]:
 
 @contextmanager
 def fixed_examples(count: int) -> Iterator[dict[str, Check]]:
-    """The checks, each of which tries ``count`` examples (costly ones a fifth), the same every time."""
+    """The checks by name. Each tries ``count`` examples (costly checks fewer), and the same examples every time."""
     try:
-        from hypothesis import Phase, settings  # here, because a run of the experiment does without
+        from hypothesis import Phase, settings  # imported here, because a run of the experiment does not need it
         from hypothesis.configuration import set_hypothesis_home_dir
 
         from weedout_core.testing import CHECKS
@@ -123,12 +123,12 @@ def fixed_examples(count: int) -> Iterator[dict[str, Check]]:
         database=None,
         print_blob=False,
         report_multiple_bugs=False,
-        # The first example that fails: to find the smallest takes minutes where each one is compiled.
+        # Report the first example that fails: finding the smallest takes minutes if each example is compiled.
         phases=(Phase.explicit, Phase.generate),
     )
     settings.load_profile(_PROFILE)
     with TemporaryDirectory() as folder:
-        set_hypothesis_home_dir(folder)  # else it leaves a folder of its own where the user stands
+        set_hypothesis_home_dir(folder)  # otherwise Hypothesis makes a folder in the working directory
         try:
             yield dict(CHECKS)
         finally:
@@ -138,7 +138,7 @@ def fixed_examples(count: int) -> Iterator[dict[str, Check]]:
 
 @contextmanager
 def _drawn(console: Console, total: int) -> Iterator[tuple[Callable[[str], None], Callable[[Outcome], None]]]:
-    """Progress: what to call with each check's name before it and its outcome after. A bar, or plain lines."""
+    """Draw progress as a bar or as lines: gives functions to call before a check (its name) and after (its outcome)."""
     if not console.is_terminal:
         yield lambda name: None, lambda outcome: write_line(console, _line(outcome))
         return
@@ -164,7 +164,7 @@ def _line(outcome: Outcome) -> str:
 def _table(backend: Backend, outcomes: list[Outcome]) -> Table:
     from weedout_core.testing.tolerances import in_words
 
-    table = Table(title=f"{backend.name} on {backend.device}, held to the reference")
+    table = Table(title=f"{backend.name} on {backend.device}, compared with the reference")
     table.add_column("check")
     table.add_column("may differ by")
     table.add_column("result")

@@ -1,4 +1,4 @@
-"""``weedout doctor``: what is installed, which backends work on which devices, what is missing and how to get it."""
+"""``weedout doctor``: what is installed, which backends work on which devices, and how to get what is missing."""
 
 import platform
 from collections.abc import Iterator
@@ -21,12 +21,12 @@ _KINDS = ("cpu", "gpu", "tpu")
 
 
 class Finding(NamedTuple):
-    """What a backend can do here.
+    """What a backend can do on this machine.
 
     Attributes:
-        backend: its name.
-        devices: what it connects to, by kind of device; empty if it does not work.
-        default: the device it takes when none is asked for; empty if it does not work.
+        backend: the name of the backend.
+        devices: the device that it connects to for each kind of device; empty if it does not work.
+        default: the device that it takes if none is asked for; empty if it does not work.
         problem: why it does not work and what to do; empty if it does.
     """
 
@@ -37,13 +37,13 @@ class Finding(NamedTuple):
 
 
 def examine(name: str) -> Finding:
-    """Connect to a backend on every kind of device."""
+    """Try to connect to a backend on every kind of device."""
     try:
         default = load_backend(name).device
     except BackendNotInstalledError as error:
         return Finding(name, {}, "", str(error))
     except Exception as error:
-        # A third party's backend may fail in any way, and to say how is what the doctor is for.
+        # A third party's backend may raise any error, and the doctor reports it.
         return Finding(name, {}, "", f"{type(error).__name__}: {error}")
     return Finding(name, dict(_devices(name)), default, "")
 
@@ -53,11 +53,11 @@ def _devices(name: str) -> Iterator[tuple[str, str]]:
         try:
             yield kind, load_backend(name, device=kind).device
         except BackendError:
-            continue  # there is no such device, which is what was asked
+            continue  # the backend has no such device here
 
 
 def run_doctor(console: Console) -> int:
-    """Print the findings. Returns 0, or 1 if no backend works."""
+    """Print versions, and the findings as a table. Returns the exit code: 0, or 1 if no backend works."""
     write_line(console, f"weedout-core {weedout_core.__version__}, sampler {weedout_core.SAMPLER_VERSION}")
     write_line(console, f"Python {platform.python_version()} on {platform.platform()}")
     versions = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)

@@ -1,7 +1,7 @@
-"""The options of the command: those of ``weedout paper`` and ``plan`` are the configurations' fields, with their texts.
+"""The options of the command. Those of ``weedout paper`` and ``plan`` are the fields of the configurations.
 
-Nothing is listed twice: fields, defaults and help come from the dataclasses. Values are checked by the
-configurations, so that a mistake gets the same sentence from the command line as from Python.
+Nothing is listed twice: fields, defaults and help texts come from the dataclasses. The configurations check the values,
+so that a mistake gets the same error from the command line as from Python.
 """
 
 import re
@@ -23,23 +23,24 @@ from weedout_core.errors import ConfigError
 from weedout_core.lab.experiment.configuration import ExperimentConfig
 from weedout_core.lab.experiment.recipes import BROUGHT, recipe, recipe_text
 
-#: Fields that are no options of their part of the command line, and other names for options that would clash.
+#: Fields that are not options, and new names for those options whose names would clash.
 _SKIPPED = {ExperimentConfig: {"search", "train"}}
 _RENAMED = {SearchConfig: {"precision": "search_precision"}, TrainConfig: {"precision": "train_precision"}}
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """Where the run lives.
+    """Where the run is stored, and what is stored.
 
     Attributes:
-        out: the run's folder; None is runs/<dataset>-<digest of the configuration>.
-        data_dir: the folder of the data's files; None downloads them once (the bundled digits need none).
-        allow_other_versions: continue a run under other library versions than it began with.
-        checkpoint_minutes: keep the progress of a sparsity after so many minutes, at least 0.
-        checkpoint_epochs: and after every so many epochs, at least 1; None leaves it to the minutes.
-        save_parameters: keep the trained weights of every cell, in groups/*/parameters.safetensors.
-        cache: a folder that keeps compiled programs, so that a later run need not compile them; for the backend jax.
+        out: the run's folder; None means runs/<dataset>-<digest of the configuration>.
+        data_dir: the folder of the dataset's files; None downloads them once (the bundled digits need none).
+        allow_other_versions: continue a run under other library versions than those it began with.
+        checkpoint_minutes: write a checkpoint whenever this many minutes have passed since the last one, ≥ 0.
+        checkpoint_epochs: also write a checkpoint after every this many epochs, ≥ 1; None goes by the minutes alone.
+        save_parameters: keep the trained weights of every network, in groups/*/parameters.safetensors.
+        cache: a folder that keeps compiled programs, so that a later run need not compile them; only for the backend
+            jax. None keeps none.
     Raises:
         ConfigError: a field is out of its range.
     """
@@ -58,11 +59,12 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class ProbeOptions:
-    """What a plan measures.
+    """Which data a plan reads, and which devices it computes the memory for.
 
     Attributes:
-        data_dir: the folder of the data's files; None downloads them once (the bundled digits need none).
-        topology: compile for this slice of TPUs too, such as "v5e:2x4", and say what memory a device needs.
+        data_dir: the folder of the dataset's files; None downloads them once (the bundled digits need none).
+        topology: a slice of TPUs, such as "v5e:2x4": the programs are compiled for it, and the plan shows the memory
+            that they need on each of its devices. None shows the memory on this machine's device.
     """
 
     data_dir: Path | None = None
@@ -88,12 +90,12 @@ class PlanOptions(NamedTuple):
 
 @dataclass(frozen=True)
 class ConformOptions:
-    """Hold a backend, yours included, to the reference: every check of the conformance kit.
+    """Compare a backend, your own included, with the reference: run every check of the conformance kit.
 
     Attributes:
         name: the backend's registered name.
         device: the kind of device, "cpu", "gpu" or "tpu"; None takes the backend's default.
-        examples: tried by each check, at least 1; costly checks try a fifth.
+        examples: the number of examples that each check tries, ≥ 1; costly checks try fewer.
     """
 
     name: Annotated[tyro.conf.Positional[Name], tyro.conf.arg(metavar="NAME")]
@@ -108,7 +110,7 @@ def parse(arguments: list[str]) -> PaperOptions | PlanOptions | ConformOptions |
         the options of ``weedout paper``, ``weedout plan`` or ``weedout conform``, or None for ``weedout doctor``.
     Raises:
         ConfigError: a value is out of its range, or an option that takes several values is given twice.
-        SystemExit: the command line cannot be read, or asks for help; the message is written.
+        SystemExit: the command line cannot be read, or asks for help; the message has been written.
     """
     paper, plan = _command("Paper", _PAPER, {"run": RunOptions}), _command("Plan", _PLAN, {"probe": ProbeOptions})
     commands = {"paper": paper, "plan": plan, "doctor": _DOCTOR, "conform": ConformOptions}
@@ -132,7 +134,7 @@ def parse(arguments: list[str]) -> PaperOptions | PlanOptions | ConformOptions |
 def _check_once(arguments: list[str], parsed: Any) -> None:
     """Raise ConfigError where an option that takes several values is given twice.
 
-    The parser takes the last one. Of a single value that is what is expected; of several, they might be meant together.
+    The parser takes the last one. For a single value that is usual; several values might be meant to be joined.
     """
     parts = [vars(part) for part in vars(parsed).values()]
     several = {name.replace("_", "-") for part in parts for name, value in part.items() if isinstance(value, tuple)}
@@ -140,7 +142,7 @@ def _check_once(arguments: list[str], parsed: Any) -> None:
     for option, times in Counter(options).items():
         if times > 1 and option in several:
             raise ConfigError(
-                f"--{option} must be given once; got it {times} times. Give it once, with all of its values behind it."
+                f"--{option} must be given once; got it {times} times. Give it once, followed by all of its values."
             )
 
 
@@ -156,7 +158,7 @@ _PLAN = "Say what the paper's experiment with these options would take: size, me
 
 
 def _command(name: str, text: str, more: Mapping[str, type[Any]]) -> type[Any]:
-    """A command line about the experiment as a dataclass, a group of options in each field."""
+    """The command line of a command about the experiment, as a dataclass: each field is a group of options."""
     parts = {"experiment": ExperimentConfig, "search": SearchConfig, "train": TrainConfig, **more}
     kinds = {part: _options(kind) for part, kind in parts.items()}
     return make_dataclass(
@@ -165,7 +167,7 @@ def _command(name: str, text: str, more: Mapping[str, type[Any]]) -> type[Any]:
 
 
 def _options(config: type[Any]) -> type[Any]:
-    """A dataclass with the options of a configuration, which checks nothing."""
+    """A dataclass with the options of a configuration. It does not check them."""
     texts, hints, names, left = _texts(config), get_type_hints(config), named_options(config), _left_open(config)
     options = [
         (
@@ -182,23 +184,23 @@ def _options(config: type[Any]) -> type[Any]:
 
 
 def _chosen(config: type[Any]) -> list[Any]:
-    """The fields that are options: fixed points, which allow one value, are none."""
+    """The fields that are options. Fixed points, which allow one value, are left out."""
     fixed = {name for name, options in named_options(config).items() if len(options) == 1}
     return [item for item in fields(config) if item.name not in _SKIPPED.get(config, set()) | fixed]
 
 
 def _left_open(config: type[Any]) -> dict[str, str]:
-    """The fields that another option decides where they are not given, and what it makes of them, in words."""
+    """The fields whose default depends on another option, with a text on that default."""
     if config is TrainConfig:
-        return {name: f"as the network has it: {recipe_text(name)}" for name in BROUGHT}
-    return {item.name: "as the reading has it" for item in fields(config) if item.default == AS_READ}
+        return {name: f"set by --network: {recipe_text(name)}" for name in BROUGHT}
+    return {item.name: "set by --reading" for item in fields(config) if item.default == AS_READ}
 
 
 def _option(hint: Any, default: Any, text: str, names: tuple[Any, ...], left: str | None) -> tuple[Any, Any]:
-    """The annotation and the default of one option; left: who decides if it is not given, None for the default."""
+    """The annotation and the default of one option. ``left`` describes a default that depends on another option."""
     shown: dict[str, Any] = {"help": text}
     if names:
-        # Any text is taken here: the configuration refuses other names with its own sentence.
+        # The parser accepts any text: the configuration refuses unknown names with its own error.
         hint, shown["metavar"] = str, "{" + ",".join(map(str, names)) + "}"
     elif metavar := _metavar(hint):
         shown["metavar"] = metavar
@@ -208,7 +210,7 @@ def _option(hint: Any, default: Any, text: str, names: tuple[Any, ...], left: st
 
 
 def _metavar(hint: Any) -> str | None:
-    """How numbers are shown: ``INT``, or ``INT INT ...`` for several; None leaves it to the parser."""
+    """How numbers are shown in the help: ``INT``, or ``INT INT ...`` for several; None leaves it to the parser."""
     if hint in (int, float):
         return hint.__name__.upper()
     for kind in get_args(hint) if get_origin(hint) is UnionType else (hint,):
@@ -218,7 +220,7 @@ def _metavar(hint: Any) -> str | None:
 
 
 def _values(config: type[Any], options: Any) -> dict[str, Any]:
-    """The keyword arguments of a configuration from its options, without those that are left open."""
+    """The keyword arguments of a configuration from its options, without those that were not given."""
     found = {item.name: getattr(options, _option_name(config, item.name)) for item in _chosen(config)}
     left = _left_open(config)
     return {name: value for name, value in found.items() if not (name in left and value is None)}

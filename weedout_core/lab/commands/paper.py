@@ -1,4 +1,4 @@
-"""``weedout paper`` from its options to the table: everything is checked first, then groups are run and committed."""
+"""``weedout paper``: everything is checked first, then groups are computed and saved, then the table is printed."""
 
 import time
 import warnings
@@ -33,17 +33,18 @@ INTERRUPTED = 130
 
 
 def run_paper(options: PaperOptions, arguments: Sequence[str], out: Console, err: Console) -> int:
-    """Run the experiment, or what is left of it.
+    """Run the experiment, or the groups of it that are not done.
 
     Args:
-        options: from ``parse``.
-        arguments: the command line, to be recorded.
-        out: where the table goes.
-        err: where progress goes.
+        options: the options, from ``parse``.
+        arguments: the command line, which is recorded.
+        out: the console for the table.
+        err: the console for progress and warnings.
     Returns:
-        0, or 130 if the user interrupted.
+        the exit code: 0, or 130 if the user interrupted.
     Raises:
-        WeedoutError: nothing is written where it comes before the first group.
+        WeedoutError: the options, the data, the backend or the run folder are refused, before anything is written; or
+            a file cannot be written later.
     """
     config, run = options.config, options.run
     dataset = load_dataset(config.dataset, run.data_dir, config.train_examples, config.test_examples)
@@ -69,19 +70,19 @@ def run_paper(options: PaperOptions, arguments: Sequence[str], out: Console, err
 
 
 def _look_for_small_sites(config: ExperimentConfig, net: Network) -> None:
-    """Warn where a sparsity would remove a site's last node."""
+    """Warn if a sparsity would remove the last node of a site."""
     for sparsity in config.sparsity:
         mask_plan(mask_space(net), sparsity, config.search.sampling)
 
 
 def _without_parameters(folder: RunFolder) -> str | None:
-    """A sentence on the groups that are done and left no weights, or None where there are none."""
+    """A sentence on the groups that are done and whose weights were not kept; None if there are none."""
     missing = folder.without_parameters
     if not missing:
         return None
     return (
-        f"sparsity {', '.join(map(named, missing))} was computed without --save-parameters, and its "
-        "weights are not kept. To have them, give another --out, where all of it is computed again."
+        f"sparsity {', '.join(map(named, missing))} was computed without --save-parameters, so its "
+        "weights were not kept. To get them, give another --out, where everything is computed again."
     )
 
 
@@ -91,7 +92,7 @@ def _run_groups(
     missing = [sparsity for sparsity in folder.sparsities if sparsity not in folder.committed]
     together = {group["sparsity"]: group["trained_together"] for group in folder.record.groups}
     with progress(config, len(missing), err) as draw, warnings.catch_warnings():
-        warnings.simplefilter("ignore", WeedoutWarning)  # said before
+        warnings.simplefilter("ignore", WeedoutWarning)  # already written before the first group
         for sparsity in missing:
             stopwatch = Stopwatch(time.perf_counter, backend.compile_seconds)
 
@@ -116,14 +117,14 @@ def _run_groups(
                     raise
                 # Other versions of a library may draw initial weights that differ in the last bits.
                 raise RunError(
-                    f"{kept.path} holds another training: {error} Delete that folder, and the same command begins "
-                    "this sparsity anew."
+                    f"{kept.path} holds another training: {error} Delete that folder, and the same command computes "
+                    "this sparsity again."
                 ) from error
             folder.commit(group, stopwatch.rows, run.save_parameters)
 
 
 def _finish(config: ExperimentConfig, folder: RunFolder, out: Console) -> None:
-    """Write all there is to write, then print: what stops the printing stops nothing else."""
+    """Write all files, then print, so that a failure to print leaves no file unwritten."""
     folder.assemble()  # a process may have been killed between a commit and the tables
     results, curves = folder.rows("results.csv", ResultRow), folder.rows("curves.csv", CurveRow)
     searches, timings = folder.rows("search.csv", SearchRow), folder.rows("timings.csv", TimingRow)
@@ -133,7 +134,7 @@ def _finish(config: ExperimentConfig, folder: RunFolder, out: Console) -> None:
     for sentence in (diverged_cells(results), close_calls(config, searches, results)):
         if sentence is not None:
             write_line(out, sentence)
-    figure = "Figure 2 in figure2.png" if curves else "no figure, for no epoch was trained"
+    figure = "Figure 2 in figure2.png" if curves else "no figure, because no epoch was trained"
     if timings:
         write_line(out, f"{timing_line(timings)}.")
     write_line(out, f"{folder.path}: every cell in results.csv, {figure}.")

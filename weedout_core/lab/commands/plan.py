@@ -1,7 +1,7 @@
 """``weedout plan``: what an experiment would take, before any of it is run.
 
-Sizes and counts are exact; hours come from a short measurement on this device, memory from the compiler where the
-backend's framework can tell.
+Sizes and counts are exact. Hours come from a short measurement on this device, and memory from the compiler, if the
+backend's framework can report it.
 """
 
 import math
@@ -25,30 +25,31 @@ from weedout_core.lab.experiment.configuration import (
 )
 from weedout_core.lab.experiment.names import named
 
-_ALIKE = 1.1  # multiply-adds that differ by less take about the same time
+_ALIKE = 1.1  # numbers of multiply-adds that differ by less than this factor take about the same time
 
 
 class Measured(NamedTuple):
-    """What was measured for some sparsities."""
+    """A measurement, and the sparsities for which it counts."""
 
     sparsities: Sequence[float]
     probe: Probe
 
 
 class Work(NamedTuple):
-    """What the experiment amounts to at each of its sparsities.
+    """The amount of work at each sparsity of the experiment.
 
     Attributes:
-        evaluations: the most candidates that are scored, over all repeats; None where a search has no end but patience.
-        batch: validation examples a candidate is scored on.
-        epochs: of training.
-        steps: training steps an epoch, each of all networks that are trained together.
-        networks: trained together.
-        parts: in which all networks of the sparsity are trained, one after another.
-        batch_size: examples a step, of each network.
-        tested: examples in the test split.
-        evaluated: examples that each network is evaluated on: the test split after each epoch, and at the end the
-            training and the test split.
+        evaluations: the largest number of candidates that may be scored, over all repeats; None if only patience ends a
+            search.
+        batch: the number of validation examples that a candidate is scored on.
+        epochs: the number of training epochs.
+        steps: the number of training steps in an epoch; a step trains all networks that are trained together.
+        networks: the number of networks trained together.
+        parts: the number of parts in which the networks of a sparsity are trained, one part after another.
+        batch_size: the number of examples in a step of each network.
+        tested: the number of examples in the test split.
+        evaluated: the number of examples that each network is evaluated on: the test split after each epoch, and at the
+            end the training and the test split.
     """
 
     evaluations: int | None
@@ -63,16 +64,17 @@ class Work(NamedTuple):
 
 
 def run_plan(options: PlanOptions, out: Console, err: Console) -> int:
-    """Print the plan. Returns 0.
+    """Print the plan. Returns the exit code, 0.
 
     Raises:
-        WeedoutError: the options do not fit together, as for ``weedout paper``.
+        WeedoutError: the options, the data or the backend are refused, as by ``weedout paper``; or a topology is asked
+            for, and the backend compiles no program ahead of time.
     """
     config, probe = options.config, options.probe
     dataset = load_dataset(config.dataset, probe.data_dir, config.train_examples, config.test_examples)
     backend = load_backend(config.backend, config.device, config.devices)
     if probe.topology is not None and backend.compiled_memory is None:
-        raise ConfigError(f"topology has no effect on {backend.name}, which compiles no program ahead. Leave it out.")
+        raise ConfigError(f"topology has no effect on {backend.name}, which compiles nothing ahead. Leave it out.")
     net = checked_network(config, dataset, backend)
     with warnings_said(err):
         decided = decide(config, net, backend, len(dataset.train.y) + len(dataset.test.y))
@@ -93,7 +95,7 @@ def run_plan(options: PlanOptions, out: Console, err: Console) -> int:
 
 
 def work(config: ExperimentConfig, dataset: Dataset, together: int) -> Work:
-    """Count an experiment's evaluations and steps, where so many networks are trained together."""
+    """Count the evaluations and steps of an experiment in which ``together`` networks are trained at once."""
     plan, tested = train_plan(config.train, len(dataset.train.y)), len(dataset.test.y)
     batch = len(dataset.validation.y)
     if config.search.batch_policy != "whole":
@@ -113,7 +115,7 @@ def work(config: ExperimentConfig, dataset: Dataset, together: int) -> Work:
 
 
 def evaluations(search: SearchConfig) -> int | None:
-    """The most candidates that one search scores; None where only patience ends it."""
+    """The largest number of candidates that one search may score; None if only patience ends it."""
     ends = [] if search.budget is None else [search.budget]
     if search.generations is not None:
         later = search.population - (1 if search.elite == "cache" else 0)
@@ -123,9 +125,9 @@ def evaluations(search: SearchConfig) -> int | None:
 
 
 def alike(config: ExperimentConfig, net: Network) -> list[list[float]]:
-    """The sparsities at which about as much is computed, side by side. The first of each list stands for all of it."""
+    """Group the sparsities at which about as much is computed. The first of a list is measured for the whole list."""
     found, macs = list[list[float]](), list[int]()
-    # From the largest on, so that sparsity 0, where no mask is left to be drawn or applied, stands for no other.
+    # In descending order, so that sparsity 0, which draws and applies no mask, is not measured for others.
     for sparsity in reversed(config.sparsity):
         needed = costs(_compacted(config, net, sparsity)).macs
         if macs and needed <= _ALIKE * macs[-1]:
@@ -137,7 +139,7 @@ def alike(config: ExperimentConfig, net: Network) -> list[list[float]]:
 
 
 def _compacted(config: ExperimentConfig, net: Network, sparsity: float) -> Network:
-    """What networks of a sparsity are computed as: the parent where masks keep different numbers of nodes."""
+    """The network that is computed at a sparsity: the parent if masks keep different numbers of nodes."""
     return compact(net, mask_plan(mask_space(net), sparsity, config.search.sampling).counts).net
 
 
@@ -154,9 +156,9 @@ def _nodes(net: Network) -> dict[str, int]:
 
 
 def _sparsities(config: ExperimentConfig, net: Network) -> Table:
-    """What a mask of each sparsity leaves active. Masks of one sparsity differ little: one is drawn."""
+    """What a mask of each sparsity leaves active. One mask is drawn: masks of the same sparsity differ little."""
     numpy = load_backend("numpy")
-    table = Table(title="What acts under a mask, and what its compacted network computes", show_edge=False)
+    table = Table(title="What stays active under a mask, and what its compacted network computes", show_edge=False)
     for name in ("sparsity", "active parameters", "active multiply-adds", "computed multiply-adds"):
         table.add_column(name, justify="right")
     for sparsity in config.sparsity:
@@ -180,7 +182,7 @@ def _part(some: int, whole: int) -> str:
 def _amounts(amount: Work, dataset: Dataset, config: ExperimentConfig, chunk: int) -> Iterator[str]:
     splits, groups = (len(dataset.train.y), len(dataset.validation.y), len(dataset.test.y)), len(config.sparsity)
     yield "{:,} training, {:,} validation and {:,} test examples".format(*splits)
-    scored = "no end but patience"
+    scored = "ended by patience alone"
     if amount.evaluations is not None:
         scored = f"at most {groups * amount.evaluations:,} candidates"
     yield f"search: {scored}, each on {amount.batch:,} examples, {chunk} masks at once"
@@ -196,9 +198,9 @@ def _memory(
     backend: Backend, net: Network, config: ExperimentConfig, amount: Work, examples: int, topology: str | None
 ) -> Iterator[str]:
     if backend.compiled_memory is None:
-        yield f"memory: {backend.name} has no compiler that could tell"
+        yield f"memory: unknown, because {backend.name} has no compiler that reports it"
         return
-    # There the compacted networks are the largest.
+    # At the lowest sparsity the compacted networks are the largest.
     least = min(config.sparsity)
     found = backend.compiled_memory(net, least, config.search, config.train, examples, amount.networks, topology)
     where = topology or backend.device

@@ -1,6 +1,6 @@
-"""A short measurement: how long scoring, training and evaluating take on this device, compilation apart.
+"""A short measurement: how long scoring, training and evaluation take on this device, without compilation.
 
-What is measured is what a run computes: a population drawn from keys, and compacted networks under drawn masks.
+The measured calls are those of a run: a population drawn from keys, and compacted networks under drawn masks.
 """
 
 import math
@@ -30,9 +30,9 @@ from weedout_core.backend import (
 from weedout_core.nn import he_normal, initial_statistics
 from weedout_core.random import split
 
-_CHEAP = 10**9  # multiply-adds: a tenth of a second on one core
-_ENOUGH, _AIM = 0.5, 1.0  # seconds of a call: from the first on it tells, the second is what a longer one should take
-_ROUNDS = 3  # calls that may grow: each compiles anew
+_CHEAP = 10**9  # multiply-adds of the first call: a tenth of a second on one core
+_ENOUGH, _AIM = 0.5, 1.0  # seconds: a call that takes less than the first is repeated with work for the second
+_ROUNDS = 3  # amounts of work that are tried at most: each compiles a new program
 _STEPS = 2
 
 Amount = tuple[int, ...]
@@ -43,10 +43,10 @@ class Probe(NamedTuple):
     """What was measured at one sparsity, in seconds.
 
     Attributes:
-        candidate: to score one candidate.
-        step: one training step of all networks that are trained together.
-        thousand: to evaluate all of them on 1,000 examples.
-        compiling: what the first calls took more than the second.
+        candidate: the time to score one candidate.
+        step: the time of one training step of all networks that are trained together.
+        thousand: the time to evaluate all of these networks on 1,000 examples.
+        compiling: how much longer the first calls took than the second ones.
     """
 
     candidate: float
@@ -56,7 +56,7 @@ class Probe(NamedTuple):
 
 
 class Timed(NamedTuple):
-    """The seconds of a whole call, scaled up where a part of it was timed, and of compiling what was timed."""
+    """The seconds of a whole call, scaled up if only a part of it was timed, and those of its compilation."""
 
     seconds: float
     compiling: float
@@ -78,28 +78,28 @@ def measure(
     """Time a generation's scoring, an epoch's training and an evaluation, or as much of each as takes about a second.
 
     Args:
-        backend: what computes.
+        backend: the backend that is measured.
         net: the parent.
-        sparsity: of masks.
+        sparsity: the fraction of nodes that masks remove, in [0, 1).
         search: the search phase.
         train: the learning phase.
-        batch: examples in a validation batch.
-        batch_size: examples in a training step.
-        steps: training steps in an epoch.
-        networks: how many are trained together.
-        tested: examples in the test split.
+        batch: the number of examples in a validation batch.
+        batch_size: the number of examples in a training step.
+        steps: the number of training steps in an epoch.
+        networks: the number of networks trained together.
+        tested: the number of examples in the test split.
     """
     plan = mask_plan(mask_space(net), sparsity, search.sampling)
     units, devices = _CHEAP / costs(compact(net, plan.counts).net).macs, backend.devices
 
     def shared(examples: int) -> int:
-        # Devices may not share a batch that they do not divide: it is measured whole.
+        # If the number of devices does not divide a batch, they may not share it, so it is measured whole.
         return examples if examples % devices else devices
 
     groups = train_plan(train, batch_size).groups
     scoring = grow(
         partial(_scoring, backend, net, search, plan),
-        (1, 2 * devices),  # devices share the candidates; one alone may be computed in another way than many
+        (1, 2 * devices),  # devices share the candidates; one alone may be computed in another way than several
         (batch, search.population),
         units,
     )
@@ -107,7 +107,7 @@ def measure(
         partial(_training, backend, net, train, plan, groups),
         (shared(batch_size), 1, _STEPS),
         (batch_size, networks, steps),
-        units / 3,  # forward, and twice that backward
+        units / 3,  # the backward pass takes twice as many as the forward pass
     )
     evaluating = grow(partial(_evaluating, backend, net, train, plan), (shared(tested), 1), (tested, networks), units)
     return Probe(
@@ -119,16 +119,16 @@ def measure(
 
 
 def grow(prepare: Callable[..., Call], least: Amount, most: Amount, units: float, rounds: int = _ROUNDS) -> Timed:
-    """Time a call, twice, of which the second counts; where that is too short to tell, a larger one in its place.
+    """Time the second of two equal calls. If it is too short to tell, time a call with more work instead.
 
-    An amount of work is the product of its parts, such as examples × networks.
+    The amount of work of a call is the product of its parts, such as examples × networks.
 
     Args:
-        prepare: makes the call for an amount, given part by part.
-        least: what each part is a multiple of, as far as the whole has as much.
-        most: the whole.
-        units: of work to begin with.
-        rounds: amounts that may be timed, ≥ 1.
+        prepare: makes the call for an amount of work, given part by part.
+        least: each part is a multiple of this number, or the whole if that is smaller.
+        most: the parts of the whole call.
+        units: the amount of work to begin with.
+        rounds: the number of amounts that may be timed, ≥ 1.
     """
     amount = _filled(units, least, most)
     seconds, first = _twice(prepare(*amount))
@@ -139,7 +139,7 @@ def grow(prepare: Callable[..., Call], least: Amount, most: Amount, units: float
 
 
 def _filled(units: float, least: Amount, most: Amount) -> Amount:
-    """So much work at most, or the least there is: the first part is filled first."""
+    """Parts whose product is at most ``units``, or the least parts if these exceed it. The first is filled first."""
     amount = [min(pair) for pair in zip(least, most, strict=True)]
     for i, (step, whole) in enumerate(zip(least, most, strict=True)):
         others = math.prod(amount) // amount[i]
@@ -185,7 +185,7 @@ def _training(
     networks: int,
     steps: int,
 ) -> Call:
-    # As many groups of batch normalisation as fit; the learning rates are those of one epoch, however many are planned.
+    # As many groups of batch normalisation as fit. The learning rates are those of a schedule of one epoch.
     group = examples // math.gcd(examples, groups)
     rates = {name: getattr(TrainConfig(), name) for name in ("schedule", "step_epochs", "step_factor", "warmup_epochs")}
     config = replace(train, **rates, epochs=1, batch_size=examples, batch_norm_group=group)
@@ -197,7 +197,7 @@ def _training(
     def run() -> np.ndarray:
         batches = epoch_batches(keys, 0, fixed)
         _, result = backend.train_epoch(sparse.net, fixed, state, sparse.masks, x, y, batches)
-        return backend.to_numpy(result.loss)  # which waits for it
+        return backend.to_numpy(result.loss)  # waits for the result
 
     return run
 
@@ -213,14 +213,14 @@ def _evaluating(
 def _networks(
     backend: Backend, net: Network, train: TrainConfig, plan: MaskPlan, networks: int
 ) -> tuple[SparseNetworks, Parameters, Parameters]:
-    """Networks of one parent under masks of their own, with their weights and statistics before training."""
+    """Networks of one parent, each under its own mask, with their weights and statistics before training."""
     drawn = map_tree(backend.to_numpy, backend.masks_from_keys(split(key(1), networks), plan))
     one, statistics = map_tree(backend.to_numpy, backend.initialise(net, key(0))), initial_statistics(net) or None
     each = [
         Subnetwork(net, one, map_tree(lambda mask, index=index: mask[index], drawn), statistics)
         for index in range(networks)
     ]
-    # Where masks keep different numbers of nodes, networks are not compacted side by side, but one alone would be.
+    # If masks keep different numbers of nodes, several networks are not compacted together; one alone would be.
     sparse = sparse_networks(each, backend, train.compaction and bool(plan.counts))
     params, moving = (sparse.smaller(backend, [tree] * networks) for tree in (each[0].params, each[0].moving))
     return sparse, params, moving

@@ -1,4 +1,4 @@
-"""Progress while a run computes, drawn from its events: live on a terminal, plain lines anywhere else."""
+"""The progress of a run, drawn from its events: a live bar on a terminal, plain lines anywhere else."""
 
 import math
 import warnings
@@ -16,11 +16,11 @@ from weedout_core.lab.experiment.events import EpochTrained, Event, GenerationSc
 from weedout_core.lab.experiment.group import OnEvent
 from weedout_core.lab.experiment.names import named
 
-_PLAIN_EPOCHS = 5  # about so many of a group's epochs get a line of their own where lines stay
+_PLAIN_EPOCHS = 5  # about this many epochs of a group get a line of their own without a terminal
 
 
 def describe(config: ExperimentConfig, event: Event) -> str:
-    """One line that says what is going on."""
+    """One line that describes an event."""
     prefix = f"sparsity {named(event.sparsity)}"
     match event:
         case PhaseStarted(_, phase, repeat):
@@ -41,7 +41,7 @@ def describe(config: ExperimentConfig, event: Event) -> str:
 
 
 def _networks(first: int, together: int, cells: int) -> str:
-    """Which networks are trained, where they are not all."""
+    """Which networks of the group are trained, or nothing if all are."""
     if together == cells:
         return ""
     which = f"network {first + 1}" if together == 1 else f"networks {first + 1}-{first + together}"
@@ -49,13 +49,13 @@ def _networks(first: int, together: int, cells: int) -> str:
 
 
 def _mean(accuracies: Sequence[float]) -> str:
-    """The mean of those that are finite, in %."""
+    """The mean of the finite accuracies, in %."""
     finite = [accuracy for accuracy in accuracies if math.isfinite(accuracy)]
     return f"{100 * fmean(finite):.2f} %" if finite else "nan"
 
 
 def _diverged(epochs: Sequence[Epoch]) -> str:
-    """How many networks have diverged, where some have."""
+    """How many networks have diverged, or nothing if none have."""
     diverged = sum(math.isnan(epoch.loss) or math.isnan(epoch.test_accuracy) for epoch in epochs)
     return f" · {diverged} of {len(epochs)} diverged" if diverged else ""
 
@@ -66,8 +66,8 @@ def progress(config: ExperimentConfig, groups: int, console: Console) -> Iterato
 
     Args:
         config: the experiment.
-        groups: how many are to be computed.
-        console: a bar with an estimate of the time left if it is a terminal, else lines.
+        groups: the number of groups that are to be computed.
+        console: where to draw: a bar with an estimate of the time left if it is a terminal, else lines.
     """
     if not console.is_terminal:
         yield _plain(config, console)
@@ -90,15 +90,15 @@ def progress(config: ExperimentConfig, groups: int, console: Console) -> Iterato
 
 
 def steps(config: ExperimentConfig) -> float:
-    """The length of a group on the bar: one a search, one an epoch of all networks, one for measuring."""
+    """The length of a group on the bar: 1 for each search, 1 for each epoch of all networks, and 1 for evaluation."""
     return config.repeats + config.train.epochs + 1
 
 
 def _place(config: ExperimentConfig, event: Event) -> float | None:
-    """How far along its group an event is, None where that is where it was."""
+    """The position of an event on its group's part of the bar; None if the event does not move the bar."""
     match event:
         case PhaseStarted(_, "search", repeat):
-            return float(repeat or 0)  # searches may stop early, so a step is counted when it is over
+            return float(repeat or 0)  # a search may stop early, so it is counted once it is over
         case PhaseStarted(_, "control", _):
             return float(config.repeats)
         case EpochTrained(_, _, first, cells):
@@ -115,7 +115,7 @@ def _plain(config: ExperimentConfig, console: Console) -> Callable[[Event], None
     def write(event: Event) -> None:
         match event:
             case GenerationScored():
-                last[:] = [event]  # which is a search's last shows when the next phase begins
+                last[:] = [event]  # only the next phase shows which generation of a search was the last
             case PhaseStarted():
                 while last:
                     write_line(console, describe(config, last.pop()))
@@ -128,24 +128,24 @@ def _plain(config: ExperimentConfig, console: Console) -> Callable[[Event], None
 
 
 def _every(config: ExperimentConfig, event: EpochTrained) -> int:
-    """Of how many epochs one gets a line."""
+    """One in this many epochs gets a line."""
     lines = max(1, _PLAIN_EPOCHS * event.together // event.cells)
     return max(1, config.train.epochs // lines)
 
 
 def write_line(console: Console, text: str) -> None:
-    """One line as it is: no markup, no colours, no wrapping."""
+    """Write one line as it is: no markup, no colours, no wrapping."""
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def warn(console: Console, sentence: str) -> None:
-    """Say what the user should know, in a line."""
+    """Write a warning as one line."""
     write_line(console, f"weedout: warning: {sentence}")
 
 
 @contextmanager
 def warnings_said(console: Console) -> Iterator[None]:
-    """Say each of the library's warnings, in a line."""
+    """Write each of the library's warnings that arise inside this context as one line, at its end."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", WeedoutWarning)
         yield

@@ -1,1 +1,1 @@
-"""Real data for experiments: where it comes from, how it is read, split and standardised."""
+"""Real data for experiments: downloading, reading, splitting and standardising."""

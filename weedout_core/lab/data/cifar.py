@@ -1,7 +1,7 @@
 """CIFAR-10 and CIFAR-100 in their binary layout, read strictly.
 
 A record is one label byte (CIFAR-100: two, coarse and fine) and 3,072 pixel bytes: the red, green and blue planes of
-32 × 32 pixels, row by row. A file is nothing but records. Files of any number of records are read.
+32 × 32 pixels, row by row. A file must consist of whole records, of any number.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ _PIXELS = 3 * 32 * 32
 
 
 class _Layout(NamedTuple):
-    """The files of a dataset, and for each label byte of a record what it is and how many classes it tells apart."""
+    """The files of a dataset, and the label bytes of a record: (name, number of classes) for each."""
 
     archive: str
     train: tuple[str, ...]
@@ -37,12 +37,12 @@ _CIFAR100 = _Layout("cifar-100-binary.tar.gz", ("train.bin",), "test.bin", (("co
 
 
 def read_cifar10(folder: Path) -> tuple[Images, Images]:
-    """The training and the test images of CIFAR-10: pixels ``(examples, 32, 32, 3)``, labels in [0, 10)."""
+    """Training and test images of CIFAR-10: pixels uint8 ``(examples, 32, 32, 3)``, labels in [0, 10)."""
     return _read(folder, _CIFAR10)
 
 
 def read_cifar100(folder: Path) -> tuple[Images, Images]:
-    """The training and the test images of CIFAR-100: pixels ``(examples, 32, 32, 3)``, fine labels in [0, 100)."""
+    """Training and test images of CIFAR-100: pixels uint8 ``(examples, 32, 32, 3)``, fine labels in [0, 100)."""
     return _read(folder, _CIFAR100)
 
 
@@ -78,6 +78,6 @@ def _check_labels(path: Path, records: np.ndarray, kinds: Sequence[tuple[str, in
 
 
 def _images(records: np.ndarray) -> Images:
-    """Views into the records: the last label byte is the one to predict."""
+    """The images as views into the records. The label to predict is the last label byte."""
     pixels = records[:, -_PIXELS:].reshape(-1, *_PLANES).transpose(0, 2, 3, 1)
     return Images(pixels, records[:, -_PIXELS - 1])

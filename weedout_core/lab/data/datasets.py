@@ -31,10 +31,10 @@ class Dataset(NamedTuple):
     """A dataset ready for training.
 
     Attributes:
-        name: as in ``DATASETS``.
+        name: the name of the dataset, a key of ``DATASETS``.
         train, validation, test: x float32 ``(examples, height, width, channels)``, standardised; y int32
             ``(examples,)``.
-        classes: labels are in [0, classes).
+        classes: the number of classes; labels are in [0, classes).
         digest: SHA-256 over all arrays, in hexadecimal.
     """
 
@@ -52,12 +52,12 @@ class Dataset(NamedTuple):
 
 
 class _Raw(NamedTuple):
-    """A dataset as it was read.
+    """A dataset as it was read, before it is standardised.
 
     Attributes:
         learning: the images of the train and the validation split.
         test: the images of the test split.
-        train, validation, tested: the examples of each split in stratified order, indices into the images above.
+        train, validation, tested: the examples of each split in stratified order, as indices into these images.
         classes: labels are in [0, classes).
     """
 
@@ -70,7 +70,7 @@ class _Raw(NamedTuple):
 
 
 class _Layout(NamedTuple):
-    """How a dataset's files are read: the reader, the usual folders, one in how many is held out, the classes."""
+    """A dataset's reader, usual folders and classes; one in ``held_out`` training images is for validation."""
 
     read: Callable[[Path], tuple[Images, Images]]
     folders: tuple[str, ...]
@@ -85,20 +85,20 @@ def load_dataset(
     train_examples: Positive | None = None,
     test_examples: Positive | None = None,
 ) -> Dataset:
-    """Load a dataset, standardised with the mean and the deviation of each channel.
+    """Load a dataset and standardise each channel to mean 0 and standard deviation 1.
 
-    Mean and deviation are those of the whole train split whatever ``train_examples`` is, so that an example has the
-    same values in every subset. The smaller subset is a part of the larger.
+    The mean and the deviation are those of the whole train split, whatever ``train_examples`` is, so that an example
+    has the same values in every subset. A smaller subset is a part of a larger one.
 
     Args:
         name: "digits" (bundled with scikit-learn), "mnist", "fashion-mnist", "cifar10" or "cifar100".
         data_dir: the folder that holds the dataset's files, or a subfolder ``mnist``, ``fashion-mnist``,
             ``cifar-10-batches-bin`` or ``cifar-100-binary`` with them; None downloads them once.
-        train_examples, test_examples: take so many of the train and the test split, the classes in proportion; at
-            least 1, at most what there is. None takes all. The validation split is always whole.
+        train_examples, test_examples: take only this many examples of the train and of the test split, stratified by
+            class; at least 1, at most the size of the split. None takes all. The validation split is always whole.
     Raises:
-        ConfigError: the split does not have so many examples.
-        DataError: the name is unknown, a file is missing or damaged, or cannot be downloaded.
+        ConfigError: a split has fewer examples than asked for, or ``data_dir`` is given for the digits.
+        DataError: the name is unknown, or a file is missing, is damaged or cannot be downloaded.
     """
     if name not in DATASETS:
         raise DataError(f"unknown dataset {name!r}; known are {', '.join(DATASETS)}.")
@@ -144,7 +144,7 @@ def _from_files(name: str, layout: _Layout, data_dir: Path | None) -> _Raw:
     except DataError as error:
         if data_dir is not None:
             raise
-        raise DataError(f"{error} It was downloaded: remove {folder}, and the next run downloads it anew.") from error
+        raise DataError(f"{error} It was downloaded: remove {folder}, and the next run downloads it again.") from error
     count = len(learning.labels)
     if count < layout.held_out:
         raise DataError(f"{folder} must hold at least {layout.held_out} training images; got {count}.")
@@ -167,7 +167,7 @@ _LAYOUTS = {
     "cifar100": _Layout(read_cifar100, ("cifar-100-binary",), 10, 100),
 }
 
-#: The datasets by name, each read from ``data_dir``, or downloaded.
+#: The datasets by name; each function reads one from ``data_dir``, or downloads it if that is None.
 DATASETS: Mapping[str, Callable[[Path | None], _Raw]] = MappingProxyType(
     {"digits": _digits, **{name: partial(_from_files, name, layout) for name, layout in _LAYOUTS.items()}}
 )

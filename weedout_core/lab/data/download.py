@@ -1,7 +1,7 @@
-"""Datasets from the network: downloaded once, known by their checksums, kept in the user's cache.
+"""Datasets from the network: downloaded once, checked against their checksums, kept in the user's cache.
 
-A file is written beside its place and moved there when its checksum is right, so that what broke off or was damaged on
-its way is neither used nor left behind.
+A file is written to a temporary place and moved into the cache once its checksum is right, so that an incomplete or
+damaged download is neither used nor left behind.
 """
 
 import logging
@@ -18,7 +18,7 @@ from weedout_core.lab.data.download_bar import download_bar
 from weedout_core.lab.data.published import PUBLISHED, Published
 from weedout_core.lab.data.unpack import unpack
 
-_TIMEOUT = (10, 30)  # seconds to connect, and between two pieces
+_TIMEOUT = (10, 30)  # seconds to connect, and to wait for the next piece
 _PIECE = 1 << 16  # bytes
 _IN_WORDS = {
     "ChunkedEncodingError": "the transfer broke off",
@@ -28,9 +28,9 @@ _IN_WORDS = {
 
 
 def downloaded(name: str) -> Path:
-    """The folder in the cache with a dataset's files, which are downloaded if they are not there.
+    """The folder in the cache that holds a dataset's files, after downloading those that are missing.
 
-    The cache is the folder that the environment variable ``WEEDOUT_CACHE`` names, else the user's cache folder.
+    The cache is the folder in the environment variable ``WEEDOUT_CACHE``, or else the user's cache folder.
 
     Raises:
         DataError: pooch is not installed, the cache cannot be written, or no mirror has the right file.
@@ -47,14 +47,14 @@ def downloaded(name: str) -> Path:
 
 
 def _make_folder(name: str, published: Published, folder: Path) -> None:
-    """Make the folder of a dataset that comes in an archive, which is not kept."""
+    """Download a dataset's archive, unpack it into the folder, and delete the archive."""
     if folder.is_dir():
         return
     cache = folder.parent
     cache.mkdir(parents=True, exist_ok=True)
     with FileLock(cache / f"{published.folder}.lock"):
         if folder.is_dir():
-            return  # made by another process, for which this one has waited
+            return  # another process has made it while this one waited for the lock
         (file,) = published.md5
         archive = _fetch(name, published, file, cache)
         unpack(archive, published.folder, published.members, cache)
@@ -63,11 +63,11 @@ def _make_folder(name: str, published: Published, folder: Path) -> None:
 
 def _cache(name: str) -> Path:
     try:
-        import pooch  # here and below: only who downloads needs it
+        import pooch  # imported here and below, because only downloading needs it
     except ModuleNotFoundError as error:
         raise DataError(
-            f"to download {name!r}, pooch must be installed: pip install 'weedout-core[lab]'. Or get its files by "
-            "hand and name their folder with --data-dir."
+            f"to download {name!r}, pooch must be installed: pip install 'weedout-core[lab]'. Or download its files "
+            "by hand and name their folder with --data-dir."
         ) from error
     return Path(os.environ.get("WEEDOUT_CACHE") or pooch.os_cache("weedout-core")).expanduser().absolute()
 
@@ -84,7 +84,7 @@ def _writable(cache: Path) -> Iterator[None]:
 
 
 def _fetch(name: str, published: Published, file: str, folder: Path) -> Path:
-    """A file from its folder in the cache, or else from the first mirror that has the right one."""
+    """The path of a file in the cache, after downloading it, if it is missing, from the first mirror that has it."""
     import pooch
     from requests import RequestException
 
@@ -98,17 +98,17 @@ def _fetch(name: str, published: Published, file: str, folder: Path) -> Path:
         except RequestException as error:
             failures.append(f"{mirror} ({_reason(error)})")
         except ValueError:
-            # What pooch raises for a wrong checksum. The file is gone by now, and its sentence names no mirror.
+            # pooch raises this for a wrong checksum, after deleting the file; its message does not name the mirror.
             failures.append(f"{mirror} (the MD5 of what it sent is not {md5})")
     raise DataError(
-        f"dataset {name!r} needs {file}, and no mirror gave it: {'; '.join(failures)}. Try again, or get its files by "
-        "hand and name their folder with --data-dir."
+        f"dataset {name!r} needs {file}, and no mirror gave it: {'; '.join(failures)}. Try again, or download its "
+        "files by hand and name their folder with --data-dir."
     )
 
 
 @contextmanager
 def _quiet(logger: logging.Logger) -> Iterator[None]:
-    """Let only warnings through: there is a bar, and what fails is said once, in an error."""
+    """Let only warnings through: a bar shows the progress, and an error reports a failure once."""
     level = logger.level
     logger.setLevel(logging.WARNING)
     try:
@@ -118,7 +118,7 @@ def _quiet(logger: logging.Logger) -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    """Why, in the words of the operating system where it spoke: it is the innermost of what was raised."""
+    """The reason for an error: the operating system's own message if one of its causes has one."""
     response: Any = getattr(error, "response", None)
     if response is not None:
         return f"HTTP status {response.status_code}"

@@ -1,4 +1,4 @@
-"""How far a download is, drawn on a terminal."""
+"""The progress of a download, drawn on a terminal."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 
 
 class _Bar:
-    """What pooch tells about a download, passed on to rich."""
+    """The progress bar that pooch expects, drawn by rich."""
 
     def __init__(self, bar: Progress, task: TaskID) -> None:
         self._bar, self._task = bar, task
@@ -23,20 +23,20 @@ class _Bar:
         self._bar.update(self._task, total=size or None)
 
     def update(self, size: int) -> None:
-        """So many bytes more."""
+        """Advance by ``size`` bytes."""
         self._bar.update(self._task, advance=size)
 
     def reset(self) -> None:
-        """Back to none, which pooch says before it says that all are there."""
+        """Go back to 0 bytes; pooch calls this before it reports the whole size."""
         self._bar.update(self._task, completed=0)
 
     def close(self) -> None:
-        """Nothing: the context that made the bar removes it."""
+        """Do nothing: the context that made the bar removes it."""
 
 
 @contextmanager
 def download_bar(name: str) -> Iterator[Any]:
-    """A bar for the download of a file, as pooch takes it: False, which draws none, where nobody looks."""
+    """A progress bar for the download of a file, in the form that pooch takes; False (no bar) without a terminal."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield False

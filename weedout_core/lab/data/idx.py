@@ -1,7 +1,7 @@
-"""IDX files, the format of MNIST and its kin, read strictly: what is not exactly as its header says is an error.
+"""IDX files, the format of MNIST and Fashion-MNIST, read strictly: a file that contradicts its header is an error.
 
-An IDX file is a magic number (0, 0, the type 8 for unsigned bytes, the number of dimensions), each dimension as
-a big-endian 32-bit integer, and the bytes.
+An IDX file consists of a magic number (the bytes 0, 0, 8 for the type "unsigned byte", and the number of dimensions),
+each dimension as a big-endian 32-bit integer, and the values.
 """
 
 import gzip
@@ -46,12 +46,12 @@ def _read(folder: Path, name: str, magic: int) -> tuple[Path, np.ndarray]:
     found = struct.unpack(">I", content[:4])[0] if len(content) >= 4 else None
     if found is not None and found != magic:
         raise DataError(
-            f"{path} must begin with the magic number 0x{magic:08x}; got 0x{found:08x}: it is no IDX file of "
+            f"{path} must begin with the magic number 0x{magic:08x}; got 0x{found:08x}: it is not an IDX file of "
             f"unsigned bytes with {dimensions} dimension{'s' if dimensions > 1 else ''}. {AGAIN}"
         )
     if len(content) < header:
         raise DataError(
-            f"{path} must begin with a header of {header} bytes; it is truncated at {len(content)}. {AGAIN}"
+            f"{path} must begin with a header of {header} bytes; it is truncated at {len(content)} bytes. {AGAIN}"
         )
     shape = struct.unpack(f">{dimensions}I", content[4:header])
     wanted = header + math.prod(shape)

@@ -1,4 +1,4 @@
-"""MNIST and its kin (Fashion-MNIST): four IDX files, images and labels of a training and a test part."""
+"""MNIST and Fashion-MNIST: four IDX files, with the images and the labels of the training and of the test part."""
 
 from pathlib import Path
 
@@ -12,11 +12,11 @@ _CLASSES = 10
 
 
 def read_mnist(folder: Path) -> tuple[Images, Images]:
-    """The training and the test images: pixels ``(examples, height, width, 1)``, labels in [0, 10)."""
+    """The training and the test images: pixels uint8 ``(examples, height, width, 1)``, labels in [0, 10)."""
     train, test = _read_part(folder, "train"), _read_part(folder, "t10k")
     size, test_size = train.pixels.shape[1:3], test.pixels.shape[1:3]
     if test_size != size:
-        raise DataError(f"train and test images in {folder} must have one size; got {size} and {test_size}.")
+        raise DataError(f"train and test images in {folder} must have the same size; got {size} and {test_size}.")
     return train, test
 
 
@@ -26,6 +26,6 @@ def _read_part(folder: Path, part: str) -> Images:
     if len(images) != len(labels):
         raise DataError(
             f"{labels_path} must hold one label for each of the {len(images)} images in {images_path}; "
-            f"got {len(labels)}. The files are not of one dataset, or one is damaged."
+            f"got {len(labels)}. The files are from different datasets, or one is damaged."
         )
     return Images(images[..., np.newaxis], labels)

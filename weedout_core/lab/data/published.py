@@ -1,4 +1,4 @@
-"""Where the datasets are published, and the checksums by which their files are known.
+"""Where the datasets are published, and the checksums of their files.
 
 A mirror need not be trusted: a file whose checksum differs is never used.
 """
@@ -12,11 +12,11 @@ class Published(NamedTuple):
     """The files of a dataset.
 
     Attributes:
-        folder: their folder in the cache.
-        mirrors: addresses to which a file's name is appended, tried in order.
+        folder: the folder of the files in the cache.
+        mirrors: addresses, tried in order; the name of a file is appended to each.
         md5: the checksum of each file by its name.
-        members: what is wanted of the only file if it is a tar archive of the folder above; empty if the files are
-            wanted themselves.
+        members: if the only file is a tar archive of this folder, the files that are taken from it; empty if the files
+            themselves are wanted.
     """
 
     folder: str

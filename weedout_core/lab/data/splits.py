@@ -12,9 +12,9 @@ from weedout_core.random import permutation
 
 
 def stratified_order(labels: np.ndarray) -> np.ndarray:
-    """An order whose every stretch holds the classes in their proportions: int64 ``(examples,)`` indices.
+    """A random order of which every contiguous part is stratified by class: int64 ``(examples,)`` indices.
 
-    Each class is shuffled, then the classes are merged by how far each example is into its own.
+    Each class is shuffled. Then the classes are merged by the relative position of each example within its class.
     """
     shuffled = permutation(key(zlib.crc32(b"splits")), len(labels))
     place = np.empty(len(labels))

@@ -1,4 +1,4 @@
-"""Some files of a tar archive, unpacked into a folder that is there whole or not at all."""
+"""Unpacking some files of a tar archive into a folder, whole or not at all."""
 
 import tarfile
 import tempfile
@@ -9,12 +9,12 @@ from weedout_core.errors import DataError
 
 
 def unpack(archive: Path, folder: str, names: Sequence[str], into: Path) -> None:
-    """Make the folder ``into / folder`` with the files of those names that the archive has in its folder ``folder``.
+    """Make the folder ``into / folder`` from the named files in the folder ``folder`` of the archive.
 
-    Whatever else the archive holds is left in it: links, and paths that lead elsewhere.
+    Nothing else is unpacked, neither links nor paths that lead elsewhere.
 
     Raises:
-        DataError: the archive does not hold a file.
+        DataError: the archive lacks one of the files.
     """
     wanted = {PurePosixPath(folder, name) for name in names}
     with tempfile.TemporaryDirectory(dir=into) as partial, tarfile.open(archive) as tar:
@@ -24,5 +24,5 @@ def unpack(archive: Path, folder: str, names: Sequence[str], into: Path) -> None
                 wanted.remove(PurePosixPath(member.name))
         if wanted:
             missing = ", ".join(sorted(map(str, wanted)))
-            raise DataError(f"{archive} must hold {missing}, and does not. Remove it, and it is downloaded anew.")
+            raise DataError(f"{archive} must hold {missing}, and does not. Remove it: the next run downloads it again.")
         Path(partial, folder).rename(into / folder)

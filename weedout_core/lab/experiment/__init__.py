@@ -1,1 +1,1 @@
-"""The paper's experiment: what is compared, and one sparsity of it from search to test accuracy."""
+"""The paper's experiment: its configuration, and the work at one sparsity from search to test accuracy."""

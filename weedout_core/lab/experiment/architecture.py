@@ -31,13 +31,13 @@ def build(
     """A network by its name.
 
     Args:
-        name: "mlp", "wrn-D-K" or "vgg-W".
-        input_shape: of one example.
-        classes: logits.
-        hidden: units of the fully connected hidden layers; None: 512, 512 for "mlp", else none.
-        granularity, rescale, mask_residual: as for ``wc.wide_resnet``; what a network has no use for is ignored.
+        name: "mlp", "wrn-D-K" (depth D, width K) or "vgg-W" (width W).
+        input_shape: the shape of one example, without the axis of examples.
+        classes: the number of logits.
+        hidden: units of each fully connected hidden layer; None means 512, 512 for "mlp", and none for the others.
+        granularity, rescale, mask_residual: as for ``wc.wide_resnet``; a network ignores those that it does not have.
     Raises:
-        ConfigError: the name is unknown, or the network cannot take such inputs.
+        ConfigError: the name is unknown, or the network cannot take inputs of this shape.
     """
     check_network_name(name)
     if name == "mlp":

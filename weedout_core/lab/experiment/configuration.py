@@ -1,7 +1,8 @@
 """The paper's experiment: at each sparsity, the winners of searches against random controls, trained alike.
 
-A *cell* is one sparsity × arm × repeat. A *group* is all cells of one sparsity: its searches run one after
-another, its networks are trained together, as many as memory holds. It is the unit of work, of commit and of resuming.
+A *cell* is one sparsity × arm × repeat; an *arm* is "weedout" or "control". A *group* is all cells of one sparsity. The
+searches of a group run one after another; its networks are trained together, as many at a time as memory holds. A group
+is computed, saved and resumed as a whole.
 """
 
 import warnings
@@ -25,33 +26,37 @@ from weedout_core.nn import Granularity
 
 @dataclass(frozen=True)
 class ExperimentConfig:
-    """What is compared, on which data, how often. The paper's numbers, on a network and data of ours.
+    """What is compared, on which data and how often. The defaults are the paper's; the network and the data are ours.
 
     Attributes:
         dataset: "digits" (bundled, no download), "mnist", "fashion-mnist", "cifar10" or "cifar100".
-        network: "mlp"; "wrn-D-K", a Wide ResNet of depth D and width K such as "wrn-28-10"; "vgg-W", a small VGG of
-            width W. On the command line it sets the learning phase too.
-        hidden: units of each fully connected hidden layer before the logits; None: 512 512 for "mlp", else none.
-        granularity: of the masks in convolutional layers: "node", every unit of an activation, or "channel"; for
-            networks that have some.
-        mask_residual: mask the sums of residual blocks too; for "wrn-D-K".
-        train_examples, test_examples: use so many of the training and test examples, stratified; None uses all.
+        network: "mlp"; "wrn-D-K", a Wide ResNet of depth D and width K such as "wrn-28-10"; or "vgg-W", a small VGG of
+            width W. On the command line it also chooses the defaults of some training options.
+        hidden: units of each fully connected hidden layer before the logits; None means 512 512 for "mlp" and no hidden
+            layer for other networks.
+        granularity: what one bit of a mask removes in convolutional layers: "node", one unit of an activation, or
+            "channel", a whole channel. It needs a network with convolutions.
+        mask_residual: mask the sums of residual blocks too; it needs a network "wrn-D-K".
+        train_examples: train on this many examples of the training split, ≥ 1, stratified by class; None uses all.
+        test_examples: test on this many examples of the test split, ≥ 1, stratified by class; None uses all.
         sparsity: the fractions of nodes removed, each in [0, 1).
         repeats: independent runs of both arms at each sparsity, ≥ 1.
-        seed: of everything random, in [0, 2^64).
-        backend: what computes: "numpy" (the slow reference), "jax", "torch", "torch_xla", "tpu" (PyTorch with
-            torch_tpu), or a third party's.
+        seed: the seed of all random numbers, in [0, 2^64).
+        backend: the library that computes: "numpy" (the slow reference), "jax", "torch", "torch_xla", "tpu" (PyTorch
+            with torch_tpu), or the name of an installed third-party backend.
         device: the kind of device ("cpu", "gpu", "tpu"); None takes the backend's default.
-        devices: how many devices a population, and a training batch, is shared over, ≥ 1.
-        together: networks trained at once, ≥ 1; None: all of a sparsity, or as many as the device's memory holds.
+        devices: the number of devices that share each population and each training batch, ≥ 1.
+        together: the number of networks trained at once, ≥ 1; None trains all networks of a sparsity at once, or as
+            many as are estimated to fit into the device's memory.
         rescale: divide masked activations by the fraction kept.
-        control: a random member of the search's first generation, or an independent draw.
+        control: the control network: "member", a random member of the search's first generation, or "independent", a
+            separate draw.
         validation_in_training: a fixed point: no arm is ever trained on the validation split.
-        interval: the 95 % interval of the repeats.
+        interval: the method for the 95 % interval of the mean over the repeats.
         search: the search phase.
         train: the learning phase.
     Raises:
-        ConfigError: a field is out of its range.
+        ConfigError: a field is out of its range, or has no effect beside the others.
     """
 
     dataset: Annotated[str, option(*DATASETS)] = "digits"
@@ -80,7 +85,7 @@ class ExperimentConfig:
         check_network_name(self.network)
         if self.hidden == () and self.network == "mlp":
             raise ConfigError("hidden must be at least one layer for the network mlp; got none.")
-        # + 0.0 makes one zero of both. Sorted, so that the order in which they are named is no part of a run.
+        # Adding 0.0 turns −0.0 into 0.0. Sorted, so that the order on the command line makes no other run.
         sparsity = tuple(sorted(value + 0.0 for value in self.sparsity))
         if not sparsity or len(set(sparsity)) != len(sparsity):
             raise ConfigError(f"sparsity must be one or more values, each of them once; got {self.sparsity!r}.")
@@ -114,7 +119,7 @@ _NORMALISED = "batch normalisation (network wrn-D-K or vgg-W)"
 
 
 def network(config: ExperimentConfig, dataset: Dataset) -> Network:
-    """The parent, for a dataset's images and classes. Raises ConfigError where the network cannot take them."""
+    """The dense parent for a dataset's images and classes. Raises ConfigError if the network cannot take them."""
     return build(
         config.network, dataset.input_shape, dataset.classes, config.hidden, config.granularity, config.rescale,
         config.mask_residual,
@@ -122,11 +127,11 @@ def network(config: ExperimentConfig, dataset: Dataset) -> Network:
 
 
 def checked_network(config: ExperimentConfig, dataset: Dataset, backend: Backend) -> Network:
-    """The parent, where every phase can be carried out with it.
+    """The parent, after checking that every phase can be carried out with it.
 
     Raises:
-        ConfigError, BackendError: the network cannot take the images, cannot be trained as configured, or has layers
-            that the backend does not compute.
+        ConfigError: the network cannot take the images, or cannot be trained as configured.
+        BackendError: the network has layers that the backend does not compute.
     """
     net = network(config, dataset)
     check_plan(net, train_plan(config.train, len(dataset.train.y)))
@@ -135,11 +140,11 @@ def checked_network(config: ExperimentConfig, dataset: Dataset, backend: Backend
 
 
 class Decided(NamedTuple):
-    """What is decided once a run and kept in its record: floats may depend on it in the last bits.
+    """What is decided once for each run and kept in its record, because floats may depend on it in their last bits.
 
     Attributes:
-        chunk: candidates scored at once.
-        together: networks trained at once.
+        chunk: the number of candidates whose masks exist at once while scoring.
+        together: the number of networks trained at once.
     """
 
     chunk: int
@@ -147,25 +152,25 @@ class Decided(NamedTuple):
 
 
 def decide(config: ExperimentConfig, net: Network, backend: Backend, examples: int) -> Decided:
-    """What a run decides as it begins. Arguments and warnings: as :func:`resolve_together`."""
+    """What is decided when a run begins. Arguments and warnings are those of :func:`resolve_together`."""
     # How many nodes a mask has does not depend on how many it removes.
     chunk = chunk_size(mask_plan(mask_space(net), 0.0), config.search)
     return Decided(chunk, resolve_together(config, net, backend, examples))
 
 
 def resolve_together(config: ExperimentConfig, net: Network, backend: Backend, examples: int) -> int:
-    """How many networks are trained at once: ``config.together``, or an estimate of what fits the device's memory.
+    """How many networks are trained at once: ``config.together``, or an estimate of how many fit the device's memory.
 
-    Decided once a run, as the chunk is. It is the same for all sparsities: what a mask removes is counted too. Where
-    not all fit, they are cut into as few slices as hold them, of equal size: 10 networks where 6 fit are 5 and 5.
+    This is decided once for each run. The estimate is for the dense parent, so it is the same for all sparsities. If
+    not all networks fit, they are trained in as few parts as possible, of equal size: if 6 of 10 fit, two parts of 5.
 
     Args:
         config: the experiment.
         net: its parent.
-        backend: what computes; where it does not know its memory, all networks fit.
-        examples: that lie on the device while training: those of the training and of the test split.
+        backend: the backend; if it does not know its memory, all networks are trained at once.
+        examples: the number of examples on the device while training: training and test split together.
     Warns:
-        WeedoutWarning: not even one network fits; one at a time is trained.
+        WeedoutWarning: not even one network is estimated to fit; networks are then trained one at a time.
     """
     networks = 2 * config.repeats
     if config.together is not None or backend.memory is None:
@@ -178,9 +183,9 @@ def resolve_together(config: ExperimentConfig, net: Network, backend: Backend, e
     fit = next((together for together in range(networks, 0, -1) if needed(together) <= most), 0)
     if fit == 0:
         warnings.warn(
-            f"to train one network on batches of {config.train.batch_size:,} examples is estimated to take "
+            f"training one network on batches of {config.train.batch_size:,} examples is estimated to take "
             f"{needed(1) / 2**30:.2f} GiB, and {backend.device} has {most / 2**30:.2f} GiB for it (half of its "
-            "memory): networks are trained one at a time, and memory may run out. If it does, lower batch_size or "
+            "memory). Networks are trained one at a time, and memory may run out. If it does, lower batch_size or "
             "raise devices.",
             WeedoutWarning,
             stacklevel=2,

@@ -1,4 +1,4 @@
-"""What happens during a group, told to whoever draws or times it."""
+"""The events of a group (all cells of one sparsity), from which progress is drawn and phases are timed."""
 
 from typing import Literal, NamedTuple
 
@@ -8,7 +8,7 @@ Phase = Literal["search", "control", "train", "evaluate"]
 
 
 class PhaseStarted(NamedTuple):
-    """A phase of a group begins. ``repeat`` is None for the phases that all repeats share."""
+    """A phase of a group begins. ``repeat`` counts from 0, and is None for a phase that all repeats share."""
 
     sparsity: float
     phase: Phase
@@ -16,7 +16,7 @@ class PhaseStarted(NamedTuple):
 
 
 class GenerationScored(NamedTuple):
-    """One more generation of a repeat's search."""
+    """A generation of a repeat's search has been scored."""
 
     sparsity: float
     repeat: int
@@ -24,13 +24,13 @@ class GenerationScored(NamedTuple):
 
 
 class EpochTrained(NamedTuple):
-    """One more epoch of the cells of a group that are trained together.
+    """Some cells of a group, those that are trained together, have finished an epoch.
 
     Attributes:
-        sparsity: the group's.
-        epochs: what it showed of each of them.
-        first: the first of them, counted from 0.
-        cells: how many the group has.
+        sparsity: the group's sparsity.
+        epochs: the result of this epoch for each of these cells.
+        first: the position in the group of the first of these cells, counted from 0.
+        cells: the number of all cells of the group.
     """
 
     sparsity: float
@@ -40,17 +40,17 @@ class EpochTrained(NamedTuple):
 
     @property
     def together(self) -> int:
-        """How many they are."""
+        """The number of cells that are trained together."""
         return len(self.epochs)
 
     @property
     def epoch(self) -> int:
-        """How many epochs they have done."""
+        """The number of epochs that these cells have finished."""
         return self.epochs[0].epoch
 
 
 class GroupFinished(NamedTuple):
-    """All of a group is computed."""
+    """All cells of a group are trained and measured."""
 
     sparsity: float
 

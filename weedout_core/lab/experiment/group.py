@@ -1,4 +1,4 @@
-"""One group of the experiment, from search to test accuracy: a pure function but for the events it tells."""
+"""One group of the experiment, from search to test accuracy: a pure function apart from the events it reports."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -43,15 +43,15 @@ Offer = Callable[[Fetch, int | None], None]
 
 
 class GroupResult(NamedTuple):
-    """All that a group leaves behind.
+    """The results of a group.
 
     Attributes:
-        sparsity: the group's.
+        sparsity: the group's sparsity.
         results: a row for each cell.
         curves: a row for each cell and epoch.
         searches: a row for each generation of each search.
         masks: {"arm/repeat/site": bool ``shape``}, True where a node is kept.
-        parameters: {"arm/repeat/path": float ``shape``}, trained weights and running statistics.
+        parameters: {"arm/repeat/path": float ``shape``}, the trained weights and the running statistics.
     """
 
     sparsity: float
@@ -86,21 +86,21 @@ def run_group(
     resume: GroupProgress = NOTHING,
     offer: Offer = lambda fetch, epoch: None,
 ) -> GroupResult:
-    """Search, draw controls, train all cells, some at a time, and measure them.
+    """Search, draw controls, train all cells (``decided.together`` at a time), and measure them.
 
     Args:
         config: the experiment.
-        decided: what its run decided as it began.
+        decided: what was decided when the run began.
         sparsity: one of ``config.sparsity``.
         dataset: from ``load_dataset``.
         backend: from ``wc.load_backend``.
-        on_event: told what happens as it happens.
-        resume: how far this group came before.
-        offer: called after each generation and each epoch with what fetches the progress, and the epochs done (None
-            while searching).
+        on_event: called with each event as it happens.
+        resume: the progress from which the group goes on.
+        offer: called after each generation and each epoch with a function that fetches the progress so far, and with
+            the number of epochs done (None while searching).
     """
     task = _Group(config, decided, sparsity, dataset, network(config, dataset), backend, on_event, resume, offer)
-    # Both arms of a repeat have its key: one parent, one order of the data. So they can be compared in pairs.
+    # Both arms of a repeat have the same key, so they share the parent and the order of the data, and form a pair.
     keys = [of_repeat(config.seed, repeat) for repeat in range(config.repeats)]
     searches: list[SearchResult] = []
     for repeat, key_of_repeat in enumerate(keys):
@@ -214,7 +214,7 @@ def _train(task: _Group, cells: Sequence[Cell], scored: Scored) -> tuple[Trained
 
 
 def _evaluate(task: _Group, trained: Sequence[Trained], split: Examples) -> list[Evaluation]:
-    """Every cell on a whole split, as many at once as are trained together."""
+    """Evaluate every cell on a whole split, as many cells at once as are trained together."""
     return [
         evaluation
         for some in slices(len(trained), task.decided.together)

@@ -1,7 +1,7 @@
-"""The rows of the tables in a run folder: what they hold, how a cell gives them, and their way to CSV text and back.
+"""The rows of the tables in a run folder: what they hold, how they are made, and their conversion to CSV and back.
 
-Floats are written as their shortest exact text, rows in a fixed order: equal runs give equal bytes. None is an
-empty cell.
+Floats are written as their shortest exact text and rows in a fixed order, so that equal runs give equal bytes. None is
+written as an empty field.
 """
 
 import csv
@@ -29,21 +29,23 @@ ARMS: tuple[Arm, ...] = ("weedout", "control")
 
 
 class ResultRow(NamedTuple):
-    """One cell.
+    """The results of one cell (one sparsity × arm × repeat).
 
     Attributes:
-        sparsity, arm, repeat: the cell.
-        origin_generation, origin_candidate: where its network was drawn; None for an independent control.
-        fitness: what the winner was chosen for; a control's in the first generation; None where it was not scored.
-        population_mean_fitness: of the generation in which ``fitness`` was measured, on the same batch; None
-            where ``fitness`` is, or where it was measured on a batch of its own.
+        sparsity, arm, repeat: the cell; repeats are counted from 0.
+        origin_generation, origin_candidate: the generation and the candidate as which its network was drawn, counted
+            from 0; None for an independent control.
+        fitness: the fitness for which a winner was chosen, or that of a control in the first generation; None if the
+            network was not scored.
+        population_mean_fitness: the mean fitness of the generation in which ``fitness`` was measured, on the same
+            batch; None if ``fitness`` is None, or was measured on a batch that the generation was not scored on.
         achieved_sparsity: the fraction of nodes removed, over all sites.
         parameters, active_parameters, macs, active_macs: see ``wc.costs``.
-        train_accuracy, train_loss, test_accuracy, test_loss: after training; accuracy in [0, 1], loss in nats. All NaN
-            where training diverged, or a measured logit is not finite.
-        evaluations: candidates scored to find it: 0 for a control.
+        train_accuracy, train_loss, test_accuracy, test_loss: after training; accuracy in [0, 1], loss in nats. All four
+            are NaN if the training diverged or a measured logit is not finite.
+        evaluations: the number of candidates scored to find the network; 0 for a control.
         stopped: what ended the search; None for a control.
-        validation_batch: examples on which ``fitness`` was measured; None where it was not.
+        validation_batch: the number of examples on which ``fitness`` was measured; None if it was not measured.
     """
 
     sparsity: float
@@ -68,14 +70,15 @@ class ResultRow(NamedTuple):
 
     @property
     def diverged(self) -> bool:
-        """Whether the cell has no accuracy and no loss, because they were not finite."""
+        """Whether the cell has no accuracy and no loss, because its training or its logits were not finite."""
         return math.isnan(self.test_accuracy)
 
 
 class CurveRow(NamedTuple):
-    """One epoch of one cell: see ``wc.Epoch``.
+    """One epoch of one cell; the fields are those of ``wc.Epoch``.
 
-    Loss (nats) and train accuracy are of the batches as they passed, test accuracy is after them; NaN as there.
+    The loss (nats) and the train accuracy are means over the batches during the epoch; the test accuracy is measured
+    after it.
     """
 
     sparsity: float
@@ -94,10 +97,11 @@ class CurveRow(NamedTuple):
 
 
 class SearchRow(NamedTuple):
-    """One generation of one search: see ``wc.Generation``.
+    """One generation of one search; the fields are those of ``wc.Generation``.
 
-    ``margin`` is by how much the fittest candidate leads the second; None where no other has a finite fitness.
-    ``final_margin`` stands in a search's last row: the margin of the election of its winner, see ``wc.SearchResult``.
+    ``margin`` is the fitness of the fittest candidate minus that of the second; None if no other fitness is finite.
+    ``final_margin`` is in the last row of a search only: the margin by which its winner was chosen, see
+    ``wc.SearchResult``.
     """
 
     sparsity: float
@@ -116,10 +120,10 @@ class TimingRow(NamedTuple):
     """How long one phase of a group took.
 
     Attributes:
-        sparsity, phase: the phase.
-        repeat: None for what repeats share.
-        seconds: from its beginning to its end.
-        compile_seconds: of these, those spent on compilation; None where the backend compiles nothing.
+        sparsity, phase: the phase of the group.
+        repeat: counted from 0; None for a phase that all repeats share.
+        seconds: the seconds from the beginning of the phase to its end.
+        compile_seconds: the part of these seconds that was spent on compilation; None if the backend compiles nothing.
     """
 
     sparsity: float
@@ -136,7 +140,7 @@ Row = TypeVar("Row", bound=AnyRow)
 
 
 class Cell(NamedTuple):
-    """What a cell starts from, and what the search knows of it."""
+    """The network that a cell is trained from, and what the search recorded about it."""
 
     arm: Arm
     repeat: int
@@ -151,7 +155,7 @@ class Cell(NamedTuple):
 
 
 def result_row(sparsity: float, cell: Cell, trained: Trained, train: Evaluation, test: Evaluation) -> ResultRow:
-    """The cell's row in results.csv. Of a training that diverged, a split that looks fine is no finding either."""
+    """The cell's row in results.csv. If the training diverged, all four results are NaN, finite ones too."""
     cost = cell.network.costs
     diverged = trained.diverged or train.not_finite + test.not_finite > 0
     measured = (train.accuracy, train.loss, test.accuracy, test.loss)
@@ -200,7 +204,7 @@ def search_rows(sparsity: float, repeat: int, found: SearchResult) -> list[Searc
 
 
 def to_csv(kind: type[Row], rows: Iterable[Row]) -> str:
-    """Rows as CSV text with a header."""
+    """Rows of one kind as CSV text with a header."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(get_type_hints(kind))
@@ -209,7 +213,7 @@ def to_csv(kind: type[Row], rows: Iterable[Row]) -> str:
 
 
 def from_csv(kind: type[Row], text: str, source: str) -> list[Row]:
-    """Rows from :func:`to_csv`. Raises RunError, naming the source, for text that is not such."""
+    """Rows from the text of :func:`to_csv`. Raises RunError, naming the source, for any other text."""
     hints = get_type_hints(kind)
     header, *lines = csv.reader(io.StringIO(text)) if text else [[]]
     if header != list(hints):

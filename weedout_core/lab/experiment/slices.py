@@ -1,4 +1,4 @@
-"""The networks of a group, some at a time: a slice of them is trained together, one slice after another."""
+"""The networks of a group are cut into slices: those of a slice are trained together, one slice after another."""
 
 from collections.abc import Callable, Sequence
 
@@ -9,23 +9,23 @@ TrainSlice = Callable[[slice, tuple[Trained, ...] | None, Checkpoint], tuple[Tra
 
 
 def slices(networks: int, together: int) -> list[slice]:
-    """Networks in order, at most so many at a time."""
+    """Cut networks into slices of at most ``together``, in order."""
     return [slice(first, min(first + together, networks)) for first in range(0, networks, together)]
 
 
 def train_slices(
     cut: Sequence[slice], epochs: int, train: TrainSlice, resume: tuple[Trained, ...], checkpoint: Checkpoint
 ) -> tuple[Trained, ...]:
-    """Train the slices that are not trained yet: all networks, in order.
+    """Train the slices that are not trained yet, and return all networks in order.
 
     Args:
-        cut: from :func:`slices`.
-        epochs: of the training of each.
-        train: trains the networks of a slice, from where they are, with a ``checkpoint`` as of
+        cut: the slices, from :func:`slices`.
+        epochs: the number of epochs for which each network is trained.
+        train: a function that trains the networks of a slice, from their progress so far, with a ``checkpoint`` as in
             ``wc.train_together``.
-        resume: the networks that are trained and those of the slice that was in work, in order.
-        checkpoint: called after each epoch but the very last with the epochs that the slice in work has done, and a
-            function that fetches what can be resumed.
+        resume: the networks that are already trained and those of the unfinished slice, in order.
+        checkpoint: called after each epoch but the very last, with the number of epochs that the present slice has done
+            and a function that fetches what can be resumed.
     """
     done: tuple[Trained, ...] = ()
     for some in cut:

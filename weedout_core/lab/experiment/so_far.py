@@ -1,28 +1,28 @@
-"""How far a group has come: what a checkpoint holds, and what fetches it."""
+"""The progress of a group, as a checkpoint holds it, and the type of a function that fetches it."""
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 from weedout_core import Generation, Trained
 
-#: The generations of some searches.
+#: For each search, its generations.
 Scored = tuple[tuple[Generation, ...], ...]
 
 
 class GroupProgress(NamedTuple):
-    """How far a group has come.
+    """The progress of a group.
 
     Attributes:
         scored: for each repeat whose search has begun, its generations so far.
-        trained: its networks in order: those that are trained, and those of the slice in work after some epochs; ()
-            before the first epoch has ended.
+        trained: its networks in order: those that are fully trained, then those of the slice that is being trained,
+            after some epochs; () before the first epoch has ended.
     """
 
     scored: Scored
     trained: tuple[Trained, ...]
 
 
-#: A group that has not begun.
+#: The progress of a group that has not begun.
 NOTHING = GroupProgress((), ())
 
 

@@ -1,4 +1,4 @@
-"""How long each phase took: a clock that listens to the events."""
+"""How long each phase took, measured between the events of a group."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,8 +10,9 @@ class Stopwatch:
     """Times the phases of a group from its events.
 
     Args:
-        clock: seconds, from any origin, such as ``time.perf_counter``.
-        compile_clock: seconds of compilation, such as ``Backend.compile_seconds``; None where nothing is compiled.
+        clock: gives seconds from any origin, such as ``time.perf_counter``.
+        compile_clock: gives the seconds spent on compilation so far, such as ``Backend.compile_seconds``; None if
+            nothing is compiled.
     """
 
     def __init__(self, clock: Callable[[], float], compile_clock: Callable[[], float] | None) -> None:
@@ -20,7 +21,7 @@ class Stopwatch:
         self.rows: list[TimingRow] = []
 
     def __call__(self, event: Event) -> None:
-        """Take note of an event."""
+        """Record an event."""
         if not isinstance(event, PhaseStarted | GroupFinished):
             return
         now, compiled = self._clock(), None if self._compile_clock is None else self._compile_clock()
@@ -32,7 +33,7 @@ class Stopwatch:
 
 
 def timing_line(rows: Sequence[TimingRow]) -> str:
-    """Each phase's seconds over all groups in a sentence, and what of all of them was compilation."""
+    """The seconds of each phase over all groups, and how many of all these seconds were compilation, as a text."""
     seconds: dict[str, float] = {}
     for row in rows:
         seconds[row.phase] = seconds.get(row.phase, 0.0) + row.seconds

@@ -1,4 +1,4 @@
-"""The paper's Figure 2 from a run: train (a) and test accuracy (b) by epoch, at each sparsity, for both arms."""
+"""The paper's Figure 2 from a run: train accuracy (a) and test accuracy (b) by epoch, at each sparsity, both arms."""
 
 import io
 import math
@@ -25,7 +25,7 @@ _PANELS = (("train_accuracy", "(a) train"), ("test_accuracy", "(b) test"))
 
 
 def figure2(config: ExperimentConfig, rows: Sequence[CurveRow]) -> bytes:
-    """The figure as PNG. ``rows`` must hold at least one epoch."""
+    """The figure as the bytes of a PNG file. ``rows`` must hold at least one epoch."""
     sparsities = sorted({row.sparsity for row in rows})
     colours = _colours(len(sparsities))
     figure = Figure(figsize=(11, 4.8), layout="constrained")
@@ -66,12 +66,12 @@ def _draw_curve(
 
 
 def _finite(rows: Sequence[CurveRow], field: str) -> list[CurveRow]:
-    """Those that have a number there: a run that diverged has none, and is in no mean."""
+    """The rows whose field is a number: it is NaN where a run has diverged, and such a run enters no mean."""
     return [row for row in rows if not math.isnan(getattr(row, field))]
 
 
 def _mark_diverged(panel: Any, rows: Sequence[CurveRow], colour: Any, arm: str) -> None:
-    """A cross at the foot of the panel, where each run diverged; one arm's above the other's."""
+    """Draw a cross at the foot of the panel at the epoch where a run diverged; each arm has its own height."""
     first: dict[int, int] = {}
     for row in rows:
         if row.diverged:
@@ -91,7 +91,7 @@ def _label(panel: Any, title: str) -> None:
 
 
 def _zoom(panel: Any, rows: Sequence[CurveRow], field: str) -> None:
-    """Let the first epoch run off the bottom where more follow: it would press all others against the top."""
+    """Choose the vertical range without the first epoch, if more follow: it would leave little room for the others."""
     finite = _finite(rows, field)
     values = [100 * getattr(row, field) for row in finite]
     if not values:

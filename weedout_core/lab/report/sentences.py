@@ -1,4 +1,4 @@
-"""What the table cannot show, in a sentence each: searches that were too close to call, trainings that diverged."""
+"""Sentences on what the table cannot show: searches that were too close to call, and trainings that diverged."""
 
 from collections.abc import Sequence
 from itertools import accumulate
@@ -9,11 +9,11 @@ from weedout_core.lab.experiment.names import named
 from weedout_core.lab.experiment.rows import ResultRow, SearchRow
 from weedout_core.lab.report.tables import identical_sparsities
 
-_NAMED = 3  # of searches and of cells, at most so many are named; the tables have all
+_NAMED = 3  # at most this many searches or cells are named in a sentence; the tables hold all of them
 
 
 def close_calls(config: ExperimentConfig, rows: Sequence[SearchRow], results: Sequence[ResultRow]) -> str | None:
-    """A sentence on the searches in which another backend may elect another winner, or None where there are none."""
+    """A sentence on the searches in which another backend may choose another winner; None if there are none."""
     limit, same = too_close(config.search.fitness), identical_sparsities(config, results)
     searches: dict[tuple[float, int], list[SearchRow]] = {}
     for row in rows:
@@ -34,16 +34,16 @@ def close_calls(config: ExperimentConfig, rows: Sequence[SearchRow], results: Se
 
 
 def _gaps(config: ExperimentConfig, search: Sequence[SearchRow]) -> list[float]:
-    """By how much each choice of a search was decided: of each elite, of the winner, and of when to stop."""
+    """The margin of each decision in a search: the choice of each elite, of the winner, and of when to stop."""
     margins = [margin for row in search for margin in (row.margin, row.final_margin) if margin is not None]
     return margins if config.search.patience is None else margins + _improvements(search)
 
 
 def _improvements(search: Sequence[SearchRow]) -> list[float]:
-    """By how much each generation's best differs from the best before it, which patience compares.
+    """The differences between each generation's best fitness and the best before it, which patience compares.
 
-    Where they are equal they are the same candidate on the same batch, and no choice: another candidate would have
-    been in the same generation, where its margin counts.
+    Equal values are left out: they come from the same candidate on the same batch, so that nothing was decided between
+    them. Two candidates with equal fitness are compared within a generation, whose margin is counted.
     """
     best = [row.best for row in search]
     gaps = [abs(one - before) for one, before in zip(best[1:], accumulate(best, max), strict=False)]
@@ -51,14 +51,14 @@ def _improvements(search: Sequence[SearchRow]) -> list[float]:
 
 
 def diverged_cells(rows: Sequence[ResultRow]) -> str | None:
-    """A sentence on the cells whose training diverged and what to do, or None where there are none."""
+    """A sentence on the cells whose training diverged, with what to do; None if there are none."""
     diverged = [row for row in rows if row.diverged]
     if not diverged:
         return None
     which = [f"{row.arm} sparsity {named(row.sparsity)} repeat {row.repeat}" for row in diverged]
     return (
         f"{len(diverged)} of {len(rows)} trainings diverged: a loss, a logit, a weight or a statistic became NaN or "
-        f"infinite. What diverged is in no mean. Lower --learning-rate ({_first(which)}; see nan in results.csv)."
+        f"infinite. These enter no mean. Lower --learning-rate ({_first(which)}; see nan in results.csv)."
     )
 
 

@@ -18,12 +18,12 @@ _METHODS = {"student_t": "Student t", "normal": "normal", "bootstrap": "bootstra
 
 
 class Mean(NamedTuple):
-    """A mean over those runs, or pairs of runs, that did not diverge.
+    """A mean over the runs, or pairs of runs, that did not diverge.
 
     Attributes:
-        interval: the mean and its interval; None where all diverged.
-        runs: how many there are, with those that diverged.
-        diverged: how many of them diverged; of a pair, one or both.
+        interval: the mean and its interval; None if all diverged.
+        runs: the number of all runs or pairs, diverged ones included.
+        diverged: the number of those that diverged; a pair counts if one or both of its runs diverged.
     """
 
     interval: Interval | None
@@ -35,11 +35,12 @@ class Comparison(NamedTuple):
     """The two arms at one sparsity.
 
     Attributes:
-        sparsity: of both.
-        control, weedout: test accuracy.
-        difference: weedout − control, repeat by repeat; None where the arms are the same network.
-        fitness: of the winners, mean over the repeats.
-        population_fitness: mean over the repeats; NaN where it was not measured on the winners' batch.
+        sparsity: the sparsity of both arms, in [0, 1).
+        control, weedout: the arm's test accuracy in [0, 1].
+        difference: weedout − control, repeat by repeat; None if the arms are the same network.
+        fitness: the winners' fitness, mean over the repeats.
+        population_fitness: the mean fitness of the winner's population, mean over the repeats; NaN where a population
+            was not measured on its winner's batch.
     """
 
     sparsity: float
@@ -51,12 +52,12 @@ class Comparison(NamedTuple):
 
 
 def interval_key(config: ExperimentConfig) -> Key:
-    """The stream of the bootstrap: apart from the repeats', which are small numbers."""
+    """The key of the bootstrap, uint32 ``(2,)``: it differs from the keys of all repeats."""
     return of_intervals(config.seed)
 
 
 def compare(config: ExperimentConfig, rows: Sequence[ResultRow]) -> list[Comparison]:
-    """The arms of each sparsity that has results."""
+    """Compare the arms at each sparsity that has results, in ascending order."""
     return [
         _comparison(config, sparsity, [row for row in rows if row.sparsity == sparsity])
         for sparsity in sorted({row.sparsity for row in rows})
@@ -92,9 +93,10 @@ def _finite_difference(config: ExperimentConfig, pairs: Sequence[tuple[float, fl
 
 
 def identical_sparsities(config: ExperimentConfig, rows: Sequence[ResultRow]) -> set[float]:
-    """Those at which both arms are the same network whatever the search finds: nothing removed, one parent.
+    """The sparsities at which both arms are the same network whatever the search finds.
 
-    An exact count may round to nothing above 0 too. Bernoulli sampling removes nothing by chance there, if at all.
+    There nothing is removed and all candidates share one parent. With exact sampling the number of removed nodes may
+    round to 0 at a sparsity above 0 too. With Bernoulli sampling above 0, removing nothing would be chance.
     """
     if config.search.weights != "shared":
         return set()

@@ -1,8 +1,8 @@
-"""Checkpoints of a group: what it has done so far, so that a process that is killed loses little.
+"""Checkpoints of a group: its progress so far, so that a process that is killed loses little.
 
-A checkpoint is a safetensors file of arrays and a JSON file beside it with the file's SHA-256. The JSON is written
-last: without it there is no checkpoint. The last two are kept; one that is damaged is named and deleted, and the one
-before it is used.
+A checkpoint is a safetensors file of arrays, with a JSON file beside it that holds the SHA-256 of the checkpoint. The
+JSON file is written last, and without it the checkpoint does not count. The last two checkpoints are kept. If one is
+damaged, a warning names it, it is deleted, and the one before it is used.
 """
 
 import json
@@ -30,8 +30,9 @@ class Pace(NamedTuple):
     """How often a checkpoint is written.
 
     Attributes:
-        minutes: after so many, ≥ 0; at 0 every generation and every epoch is kept.
-        epochs: after every so many epochs, ≥ 1; None leaves it to the minutes.
+        minutes: write one when this many minutes have passed since the last, ≥ 0; 0 means after every generation and
+            every epoch.
+        epochs: also write one after every this many epochs, ≥ 1; None goes by the minutes alone.
     """
 
     minutes: float
@@ -43,11 +44,11 @@ class Checkpoints:
     """The checkpoints of one group.
 
     Attributes:
-        path: their folder.
-        digest: of the run they belong to.
-        pace: how often one is written.
-        warn: told, in a sentence, of one that is damaged.
-        clock: gives seconds.
+        path: the folder of the checkpoints.
+        digest: the digest of the run that they belong to.
+        pace: how often a checkpoint is written.
+        warn: called with a sentence about a checkpoint that is damaged or cannot be written.
+        clock: gives seconds from any origin.
     """
 
     path: Path
@@ -62,12 +63,12 @@ class Checkpoints:
         self._written = self.clock()
 
     def latest(self) -> GroupProgress:
-        """The progress of the newest checkpoint that is whole; ``NOTHING`` without one.
+        """The progress in the newest checkpoint that is not damaged; ``NOTHING`` if there is none.
 
         A damaged checkpoint is deleted: it would count as one of the two that are kept.
 
         Raises:
-            RunError: one that is damaged cannot be deleted.
+            RunError: a damaged checkpoint cannot be deleted.
         """
         for number in reversed(self._numbers()):
             try:
@@ -78,11 +79,11 @@ class Checkpoints:
         return NOTHING
 
     def offer(self, fetch: Fetch, epoch: int | None) -> None:
-        """Take note of progress, and write it where the pace says so; where it cannot be written, warn.
+        """Remember the progress, and write a checkpoint if the pace asks for one; warn if it cannot be written.
 
         Args:
-            fetch: gets the progress, from the device if need be.
-            epoch: epochs done; None while searching.
+            fetch: fetches the progress, from the device if necessary.
+            epoch: the number of epochs done; None while searching.
         """
         self._offered = fetch
         by_epoch = epoch is not None and self.pace.epochs is not None and epoch % self.pace.epochs == 0
@@ -90,11 +91,11 @@ class Checkpoints:
             try:
                 self.flush()
             except RunError as error:
-                self._written = self.clock()  # it is tried again at the next turn, not at the next offer
+                self._written = self.clock()  # the next attempt is after ``pace.minutes``, not at the next offer
                 self.warn(f"{error} The run goes on without this checkpoint.")
 
     def flush(self) -> None:
-        """Write the progress offered last, if it is not written. Raises RunError where it cannot be."""
+        """Write the progress that was offered last, unless it is written. Raises RunError if it cannot be written."""
         if self._offered is None:
             return
         arrays, facts = plain(self._offered())
@@ -105,7 +106,7 @@ class Checkpoints:
         self._offered, self._written = None, self.clock()
 
     def remove(self) -> None:
-        """Delete them all: the group is committed."""
+        """Delete all checkpoints, because the group is committed."""
         remove_folder(self.path)
 
     def _numbers(self) -> list[int]:
@@ -143,7 +144,7 @@ class Checkpoints:
                 f"the checkpoint {path} must have format {_FORMAT}; got {found[0]!r}: another version wrote it."
             )
         if found[1:] != (self.digest, _digest(content, facts)):
-            raise RunError(f"the checkpoint {self._arrays(number)} is damaged: it is not what {path.name} describes.")
+            raise RunError(f"the checkpoint {self._arrays(number)} is damaged: its content does not match {path.name}.")
         return load(content), facts
 
 

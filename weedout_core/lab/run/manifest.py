@@ -1,6 +1,6 @@
-"""The manifest of a group: the SHA-256 of each of its files, so that what is damaged or half copied is noticed.
+"""The manifest of a group: the SHA-256 of each of its files, so that a damaged or incomplete file is noticed.
 
-It is written last, as a checkpoint's JSON is: without it there is no group.
+The manifest is written last, and without it the group does not count.
 """
 
 import json
@@ -16,12 +16,12 @@ _FORMAT = 1
 
 
 def with_manifest(files: Mapping[str, bytes], group: str, run: str) -> dict[str, bytes]:
-    """Files by name, and their manifest after them.
+    """The files of a group by name, with their manifest as the last one.
 
     Args:
-        files: of the group.
-        group: the name of its folder.
-        run: the digest of the run that it belongs to.
+        files: the files of the group, {name: content}.
+        group: the name of the group's folder.
+        run: the digest of the run that the group belongs to.
     """
     digests = {name: sha256(content) for name, content in files.items()}
     described = {**_belongs(group, run), "sha256": digests}
@@ -29,24 +29,24 @@ def with_manifest(files: Mapping[str, bytes], group: str, run: str) -> dict[str,
 
 
 def check_group(folder: Path, run: str, needed: Iterable[str]) -> None:
-    """Raise RunError unless all files of a group are as they were committed, those that are needed among them."""
+    """Raise RunError unless all files of a group are as they were committed, and the needed ones are among them."""
     for name in dict.fromkeys([*needed, *_digests(folder, run)]):
         read_committed(folder, run, name)
 
 
 def read_committed(folder: Path, run: str, name: str) -> bytes:
-    """A file of a group as it was committed.
+    """The content of a file of a group, after checking that it is as it was committed.
 
     Args:
-        folder: the group's.
-        run: the digest of the run that it belongs to.
-        name: the file's.
+        folder: the folder of the group.
+        run: the digest of the run that the group belongs to.
+        name: the name of the file.
     Raises:
-        RunError: the file or the manifest is missing or damaged, or the group is one of another run.
+        RunError: the file or the manifest is missing or damaged, or the group belongs to another run.
     """
     wanted, content = _digests(folder, run).get(name), _read(folder, name)
     if sha256(content) != wanted:
-        raise RunError(f"{folder / name} is damaged: it is not what {MANIFEST} describes. {_remedy(folder)}")
+        raise RunError(f"{folder / name} is damaged: its content does not match {MANIFEST}. {_remedy(folder)}")
     return content
 
 

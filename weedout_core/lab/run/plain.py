@@ -1,4 +1,4 @@
-"""What a checkpoint holds: the progress of a group as arrays by name, and facts as JSON has them."""
+"""The contents of a checkpoint: the progress of a group as arrays by name, and everything else as JSON."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -23,7 +23,7 @@ from weedout_core.nn import network_from_json, network_to_json
 
 
 def plain(progress: GroupProgress) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Progress as arrays by name, and what tells how to read them."""
+    """Convert progress to arrays by name and to JSON values that say how to read them."""
     arrays = {f"scored/{r}/{g}": one.fitness for r, found in enumerate(progress.scored) for g, one in enumerate(found)}
     for number, trained in enumerate(progress.trained):
         arrays |= {f"trained/{number}/{name}": value for name, value in _arrays_of(trained).items()}
@@ -37,7 +37,7 @@ def plain(progress: GroupProgress) -> tuple[dict[str, np.ndarray], dict[str, Any
 
 
 def as_progress(arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> GroupProgress:
-    """The way back."""
+    """The progress from the result of :func:`plain`."""
     scored = tuple(
         tuple(_generation(one, arrays[f"scored/{r}/{g}"]) for g, one in enumerate(found))
         for r, found in enumerate(facts["searches"])
@@ -87,7 +87,7 @@ def _facts_of(began: Beginning | SearchBeginning) -> dict[str, Any]:
 
 
 def _began(facts: Mapping[str, Any]) -> Beginning:
-    """JSON knows no tuples."""
+    """The beginning from JSON, which has lists in place of tuples."""
     config = facts["config"]
     config = TrainConfig(**{**config, "step_epochs": tuple(config["step_epochs"])})
     high, low = facts["key"]

@@ -1,8 +1,8 @@
-"""What a run is and how it is carried out: the contents of ``config.json``.
+"""The record of a run, which is the content of ``config.json``.
 
-The *identity* is everything that decides the results: two runs with one identity are the same run. The command
-line, the folders and the library versions are recorded beside it. Versions and device may move floats in the
-last bits, so a run is continued under the same ones, unless the user says otherwise.
+The *identity* is everything that decides the results: two runs with the same identity are the same run. The command
+line, the folders and the library versions are recorded beside it. Versions and the device may change floats in their
+last bits, so a run is continued only under the same ones, unless the user allows others.
 """
 
 import json
@@ -30,16 +30,16 @@ class Record(NamedTuple):
     """The contents of ``config.json``.
 
     Attributes:
-        format: of the folder.
+        format: the version of the folder's format.
         digest: SHA-256 of the identity, in hexadecimal.
-        identity: the configuration, the dataset's digest, the network, the sampler's version.
-        choices: what was chosen where the paper leaves a choice, by row of docs/choices.md.
-        chunk: candidates scored at once, decided when the run began.
-        groups: the units of work: a sparsity, and how many networks are trained together, decided when the run began.
-        environment: versions of what computes, and the device.
-        other_environments: those under which the run was continued on the user's word.
+        identity: the configuration, the dataset's digest, the network and the version of the sampler.
+        choices: what was chosen where the paper leaves a point open, by row of docs/choices.md.
+        chunk: the number of candidates whose masks exist at once, decided when the run began.
+        groups: for each group its sparsity, and the number of networks trained together, decided when the run began.
+        environment: the versions of Python and of the libraries that compute, and the device.
+        other_environments: the environments under which the run was continued with --allow-other-versions.
         command: the command line.
-        data_dir: where the data was read, or None.
+        data_dir: the folder from which the data was read; None if it was not given.
     """
 
     format: int
@@ -94,12 +94,12 @@ def _digest(identity: dict[str, Any]) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON gives it back."""
+    """A value after a round trip through JSON."""
     return json.loads(json.dumps(value, allow_nan=False))
 
 
 def environment(backend: Backend) -> dict[str, str]:
-    """What computes: versions by distribution, and the device."""
+    """The versions of Python and of the libraries that compute, by distribution, and the device."""
     own = {"python": platform.python_version(), "weedout-core": weedout_core.__version__}
     libraries = {library: version(library) for library in sorted({"numpy", *backend.libraries})}
     return {**own, **libraries, "device": backend.device}
@@ -114,7 +114,7 @@ def version(distribution: str) -> str:
 
 
 def differences(first: Any, second: Any, path: str = "") -> list[str]:
-    """Where two JSON values differ, one ``path: this ≠ that`` for each place."""
+    """Where two JSON values differ: for each place a text ``path (value there, value here)``."""
     if isinstance(first, dict) and isinstance(second, dict):
         keys = [*first, *(key for key in second if key not in first)]
         return [
@@ -131,15 +131,15 @@ def _short(value: Any) -> str:
 
 
 def record_to_json(record: Record) -> bytes:
-    """The content of ``config.json``. Bytes of a path that are no text are in it as JSON escapes them."""
+    """The content of ``config.json``. Bytes of a path that are not valid text are escaped."""
     text = json.dumps(record._asdict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     return text.encode(errors="backslashreplace")
 
 
 def record_from_json(text: str, path: Path) -> Record:
-    """A record from its text. Raises RunError, naming the file, for text that is not one."""
+    """The record from the text of a file. Raises RunError, naming the file, for text that is not a record."""
     damaged = f"{path} must describe a run, and is damaged"
-    remedy = "Restore it, or take another folder."
+    remedy = "Restore it, or choose another folder with --out."
     try:
         fields = json.loads(text)
         record = Record(**fields)
@@ -154,7 +154,7 @@ def record_from_json(text: str, path: Path) -> Record:
 
 
 def _are_groups(record: Record) -> bool:
-    """Whether the groups are those of the sparsities in the identity, each with what was decided for it."""
+    """Whether there is one group for each sparsity in the identity, with its number of networks trained together."""
     groups: Any = record.groups
     if not isinstance(groups, list) or any(not isinstance(group, dict) for group in groups):
         return False

@@ -1,8 +1,9 @@
-"""The folder of a run. Groups are committed whole into ``groups/``; the tables above are assembled from them.
+"""The folder of a run. Finished groups are written whole into ``groups/``; the run's tables are assembled from them.
 
-A process that is killed loses what came after its last checkpoint, and the same command continues. A group has a
-manifest of its files, which is checked whenever it is read. ``timings.csv`` is the only file with clock times: every
-other file is equal for equal runs, but for its checksum in the manifests and the command line in ``config.json``.
+A process that is killed loses what came after its last checkpoint, and the same command continues the run. A group has
+a manifest of its files, against which they are checked whenever they are read. ``timings.csv`` is the only file with
+clock times. All other files of equal runs are equal, except that ``config.json`` holds the command line, and that the
+manifests hold the checksums of ``timings.csv``.
 """
 
 from collections.abc import Iterator, Sequence
@@ -34,11 +35,11 @@ _TABLES: dict[str, type[AnyRow]] = {
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A run folder that this process alone works in. From :func:`open_run`.
+    """A run folder that is locked for this process. Made by :func:`open_run`.
 
     Attributes:
-        path: where it is.
-        record: its ``config.json``, as it stands there.
+        path: the path of the folder.
+        record: the content of its ``config.json``.
     """
 
     path: Path
@@ -46,25 +47,25 @@ class RunFolder:
 
     @property
     def sparsities(self) -> list[float]:
-        """The run's groups, in order."""
+        """The sparsities of all groups of the run, in order."""
         return [group["sparsity"] for group in self.record.groups]
 
     @property
     def committed(self) -> list[float]:
-        """The groups that are done."""
+        """The sparsities of the groups that are done, in order."""
         return [sparsity for sparsity in self.sparsities if self._group(sparsity).is_dir()]
 
     @property
     def without_parameters(self) -> list[float]:
-        """The groups that are done and left no trained weights."""
+        """The sparsities of the groups that are done and whose trained weights were not kept."""
         return [one for one in self.committed if not (self._group(one) / f"{_PARAMETERS}.safetensors").exists()]
 
     def checkpoints(self, sparsity: float) -> Path:
-        """Where the progress of a group is kept while it is computed."""
+        """The folder of a group's checkpoints while it is computed."""
         return self.path / _CHECKPOINTS / self._group(sparsity).name
 
     def commit(self, group: GroupResult, timings: Sequence[TimingRow], save_parameters: bool = False) -> None:
-        """Keep a group, with its trained weights where asked, and bring the tables up to date."""
+        """Write a finished group, with its trained weights if asked, and update the tables of the run."""
         rows = (group.results, group.curves, group.searches, timings)
         files = {name: to_csv(kind, rows[i]).encode() for i, (name, kind) in enumerate(_TABLES.items())}
         arrays = {_MASKS: group.masks, **({_PARAMETERS: group.parameters} if save_parameters else {})}
@@ -87,7 +88,7 @@ class RunFolder:
             write_file(self.path / _MASKS / name, self._read(sparsity, _GROUP_MASKS))
 
     def rows(self, name: str, kind: type[Row]) -> list[Row]:
-        """The rows of a table over all groups that are done, by sparsity."""
+        """The rows of a table for all groups that are done, in order of their sparsity."""
         return [
             row
             for sparsity in self.committed
@@ -108,23 +109,23 @@ class RunFolder:
 
 @contextmanager
 def open_run(path: Path, record: Record, allow_other_versions: bool = False) -> Iterator[RunFolder]:
-    """Begin a run in a new or empty folder, or continue the same run in its own.
+    """Begin a run in a new or empty folder, or continue the same run in its folder.
 
     Args:
         path: the folder.
-        record: the run that is wanted. A run that is continued keeps its own: chunk and groups are not re-derived.
-        allow_other_versions: continue under other library versions, which is then recorded.
+        record: the run that is wanted. A run that is continued keeps its own record, with its chunk and its groups.
+        allow_other_versions: whether to continue under other library versions; they are then recorded.
     Raises:
-        RunError: the folder holds another run or something else, its ``config.json`` or a group is damaged, the
-            versions differ, or another process works in it. Nothing is written then.
+        RunError: the folder holds another run or other files, its ``config.json`` or a group is damaged, the versions
+            differ, or another process uses the folder. Nothing is written then.
     """
-    _agreed(path, record, allow_other_versions)  # before the lock, so that nothing is written into a stranger's folder
+    _agreed(path, record, allow_other_versions)  # before locking, which writes a file: the folder may not be a run's
     make_folder(path)
     lock = FileLock(path / _LOCK, timeout=0)
     try:
         lock.acquire()
     except Timeout as error:
-        raise RunError(f"{path} is in use by another process. Wait for it, or take another folder.") from error
+        raise RunError(f"{path} is in use by another process. Wait for it, or choose another with --out.") from error
     except OSError as error:
         raise RunError(f"{path} cannot be written: {error.strerror}.") from error
     try:
@@ -141,16 +142,16 @@ def open_run(path: Path, record: Record, allow_other_versions: bool = False) -> 
 
 
 def _agreed(path: Path, wanted: Record, allow_other_versions: bool) -> Record | None:
-    """The record in a folder if it is of the run that is wanted, None in a new or empty folder."""
+    """The record in a folder, None if it is new or empty. Raises RunError if it is not that of the wanted run."""
     try:
         found = _record_in(path)
     except OSError as error:
-        raise RunError(f"{path} cannot be read: {error.strerror}. Take another folder.") from error
+        raise RunError(f"{path} cannot be read: {error.strerror}. Choose another folder with --out.") from error
     if found is None:
         return None
     if different := differences(found.identity, wanted.identity):
         raise RunError(
-            f"{path} holds a different run: {'; '.join(different)}. Take another folder, or give the same options."
+            f"{path} holds a different run: {'; '.join(different)}. Give the same options, or another --out."
         )
     if not allow_other_versions and (different := differences(found.environment, wanted.environment)):
         raise RunError(
@@ -163,14 +164,14 @@ def _agreed(path: Path, wanted: Record, allow_other_versions: bool) -> Record | 
 def _record_in(path: Path) -> Record | None:
     """The record in a folder, None in a new or empty one."""
     if path.exists() and not path.is_dir():
-        raise RunError(f"{path} must be a folder; it is a file. Take another folder.")
+        raise RunError(f"{path} must be a folder; it is a file. Choose another folder with --out.")
     if (path / _CONFIG).exists():
         return record_from_json(read_file(path / _CONFIG).decode(errors="replace"), path / _CONFIG)
     # A process killed before it wrote config.json leaves these two.
     own = {_LOCK, _CONFIG + PARTIAL}
     strangers = sorted(item.name for item in path.iterdir() if item.name not in own) if path.is_dir() else []
     if strangers:
-        raise RunError(f"{path} must be empty or hold a run; it holds {strangers[0]!r}. Take another folder.")
+        raise RunError(f"{path} must be empty or hold a run; it holds {strangers[0]!r}. Choose another with --out.")
     return None
 
 
