@@ -127,8 +127,8 @@ def test_the_table_fits_a_terminal(repeats: int, which: str) -> None:
 def test_a_sentence_names_the_cells_and_says_what_to_do() -> None:
     assert diverged_cells(results(set())) is None
     assert diverged_cells(results({("control", 2)})) == (
-        "1 of 12 trainings diverged: a loss, a logit, a weight or a statistic became NaN or infinite. These enter no mean. "
-        "Lower --learning-rate (control sparsity 0.8 repeat 2; see nan in results.csv)."
+        "1 of 12 trainings diverged: a loss, a logit, a weight or a statistic became NaN or infinite. These enter no "
+        "mean. Lower --learning-rate (control sparsity 0.8 repeat 2; see nan in results.csv)."
     )
     sentence = diverged_cells(results(ALL))
     assert sentence is not None

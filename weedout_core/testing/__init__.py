@@ -7,11 +7,11 @@ For a backend of your own::
     def test_my_backend():
         assert_agrees(connect())            # every check, or: CHECKS["masks_from_keys"](backend, reference)
 
-Each check is a function ``(backend, reference) -> None`` that raises AssertionError with what differs; the
-inputs come from Hypothesis, which prints the smallest ones that fail. How many it tries is its profile's
-matter. Integers (words, masks, selection) must be equal; floats agree within the bounds of ``tolerances``.
+Each check is a function ``(backend, reference) -> None`` that raises AssertionError with a message on what differs.
+Its inputs come from Hypothesis, which prints the smallest ones that fail; the profile of Hypothesis sets how many are
+tried. Integers (random words, masks, selection) must be equal; floats must agree within the bounds of ``tolerances``.
 
-Needs the packages of the extra ``test``.
+The kit needs the packages of the extra ``test``.
 """
 
 from collections.abc import Callable, Mapping
@@ -69,8 +69,12 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
 def assert_agrees(backend: str | Backend, reference: str | Backend = "numpy") -> None:
     """Run every check of a backend against the reference.
 
+    Args:
+        backend: the backend to check, or its registered name.
+        reference: the backend to compare it with, or its registered name.
     Raises:
-        AssertionError: from the first check that fails, with a note of its name.
+        AssertionError: from the first check that fails, with a note that names the check.
+        BackendError: a name is unknown, or the backend of that name cannot connect.
     """
     backend, reference = load_backend(backend), load_backend(reference)
     for name, check in CHECKS.items():

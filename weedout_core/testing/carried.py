@@ -1,7 +1,7 @@
-"""The error of a float32 forward pass, carried from layer to layer beside the activations, in float64.
+"""A bound on the error of a float32 forward pass, carried from layer to layer beside the activations, in float64.
 
-u, γₙ: see ``tolerances``. Each layer takes activations h that may be off by e, and gives the same of its output:
-what it makes of e, and the roundings that it adds.
+``precision`` defines u and γₙ. Each layer takes activations h with a bound e on their error, and gives its output with
+a bound: the error that e causes in the output, plus the roundings that the layer adds.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,29 +29,29 @@ Tree = Mapping[str, np.ndarray]
 
 
 class Carried(NamedTuple):
-    """Values, and the most that each may be off: float64 of one shape."""
+    """Values and a bound on the error of each: two float64 arrays of the same shape."""
 
     value: np.ndarray
     error: np.ndarray
 
 
 def exact(value: np.ndarray) -> Carried:
-    """Values that are handed in, and not off."""
+    """Values without an error, such as inputs."""
     value = np.asarray(value, dtype=np.float64)
     return Carried(value, np.zeros_like(value))
 
 
 class Pass(NamedTuple):
-    """What a forward pass is made with.
+    """The inputs of a forward pass besides the activations.
 
     Attributes:
         params: {path: ``shape``}.
-        off: how far each weight may be off, {path: float ``shape``}; {} for weights handed in.
-        masks: of one candidate, and the indices of Gather layers; or None.
-        statistics: what batch normalisation takes, {path: Carried}; None: the statistics of each group of the batch.
-        groups: of the batch.
+        off: a bound on the error of each weight, {path: float ``shape``}; {} for weights without an error.
+        masks: the masks of one candidate, and the indices of its Gather layers; or None.
+        statistics: those for batch normalisation, {path: Carried}; None takes those of each group of the batch.
+        groups: the number of groups of the batch.
         found: filled with the mean over the groups of each batch statistic, {path: Carried}.
-        operands: the unit roundoff of what products are made of and give, where it is not that of float32.
+        operands: the unit roundoff of the operands and results of products in bfloat16; 0 for float32.
     """
 
     params: Tree
@@ -64,7 +64,7 @@ class Pass(NamedTuple):
 
 
 def carry(layers: Sequence[Layer], through: Pass, h: Carried) -> Carried:
-    """Run layers on activations ``(examples, *shape)``."""
+    """Run layers on activations ``(examples, *shape)``, and carry the bound on their error along."""
     for layer in layers:
         match layer:
             case Dense(name):
@@ -86,7 +86,7 @@ def carry(layers: Sequence[Layer], through: Pass, h: Carried) -> Carried:
             case Gather(name):
                 h = Carried(*(part[..., (through.masks or {})[name]] for part in h))
             case Scale(factor):
-                scaled = factor * h.value  # its factor is rounded, and the product
+                scaled = factor * h.value  # the factor is rounded, and so is the product
                 h = Carried(scaled, factor * h.error * (1 + gamma(2)) + gamma(2) * np.abs(scaled))
             case Residual(main, shortcut):
                 one, two = carry(main, through, h), carry(shortcut, through, h)
@@ -96,9 +96,10 @@ def carry(layers: Sequence[Layer], through: Pass, h: Carried) -> Carried:
 
 
 def _products(through: Pass, name: str, h: np.ndarray, error: np.ndarray) -> Carried:
-    """A layer of products: an error e becomes e·|W|, weights off by δ add (|h| + e)·δ, and sums of n products γₙ.
+    """A dense or convolutional layer: an error e becomes e·|W|, and weights off by δ add (|h| + e)·δ.
 
-    Operands rounded by v add (1 + v)² − 1 of the products' magnitudes, and a rounded sum v of its own.
+    Sums of n products add γₙ of the products' magnitudes. Operands rounded with unit roundoff v add (1 + v)² − 1 of
+    these magnitudes, and a rounded sum adds another v.
     """
     kernel = _flat(through.params[f"{name}/kernel"])
     bias = through.params.get(f"{name}/bias", np.zeros(kernel.shape[-1])).astype(np.float64)
@@ -116,7 +117,7 @@ def _flat(kernel: np.ndarray) -> np.ndarray:
 
 
 def _patches(h: np.ndarray, window: int, stride: int) -> np.ndarray:
-    """What each output of a convolution sees: ``(examples, height, width, window² · channels)``."""
+    """The inputs of each output of a convolution: ``(examples, height, width, window² · channels)``."""
     margin = (window - 1) // 2
     padded = np.pad(h, [(0, 0), (margin, margin), (margin, margin), (0, 0)])
     seen = np.lib.stride_tricks.sliding_window_view(padded, (window, window), axis=(1, 2))
@@ -130,14 +131,14 @@ def _windows(h: np.ndarray, window: int) -> np.ndarray:
 
 
 def _mean(h: Carried, axes: tuple[int, ...]) -> Carried:
-    """A mean of n values: the mean of their errors, and γ of a sum and a division."""
+    """A mean of n values: the mean of their errors, plus γₙ₊₁ for a sum and a division."""
     terms = int(np.prod([h.value.shape[axis] for axis in axes]))
     rounded = gamma(terms + 1) * (np.abs(h.value) + h.error)
     return Carried(h.value.mean(axis=axes), (h.error + rounded).mean(axis=axes))
 
 
 def _masked(layer: Mask, through: Pass, h: Carried) -> Carried:
-    """A mask enlarges no error; rescaling multiplies it and adds two roundings."""
+    """A mask enlarges no error; rescaling multiplies the error and adds two roundings."""
     if through.masks is None:
         return h
     mask = through.masks[layer.site]
@@ -164,8 +165,8 @@ def _batch_norm(layer: BatchNorm, through: Pass, h: Carried) -> Carried:
 def _moments(h: Carried, epsilon: float) -> tuple[Carried, Carried]:
     """Mean and variance of each channel over a group.
 
-    The standard deviation is the root mean square of h − mean, so it moves by at most the root mean square of what
-    those move by. Its sum of n squares rounds by γₙ of mean² + variance, the worst of the usual formulas.
+    The standard deviation is the root mean square of h − mean, so its error is at most the root mean square of the
+    errors of these differences. The sum of n squares rounds by γₙ of mean² + variance, the worst of the usual formulas.
     """
     axes = tuple(range(h.value.ndim - 1))
     terms = h.value.size // h.value.shape[-1]
@@ -178,11 +179,11 @@ def _moments(h: Carried, epsilon: float) -> tuple[Carried, Carried]:
 
 
 def _normalised(layer: BatchNorm, through: Pass, h: Carried, mean: Carried, variance: Carried) -> Carried:
-    """γ·(h − mean)/√(variance + ε) + β: at most ten roundings, in any order, and the errors of all that goes in."""
+    """γ·(h − mean)/√(variance + ε) + β: at most ten roundings, in any order, and the errors of all inputs."""
     scale, shift = (through.params[f"{layer.name}/{name}"].astype(np.float64) for name in ("scale", "bias"))
     smallest = variance.value - variance.error + layer.epsilon
     if (smallest <= 0).any():
-        raise ValueError(f"{layer.name}: the bound says nothing about a variance of {variance.value.min():.3g}.")
+        raise ValueError(f"{layer.name}: there is no bound for a variance as small as {variance.value.min():.3g}.")
     inverse = 1 / np.sqrt(variance.value + layer.epsilon)
     relative = 1 / np.sqrt(smallest) / inverse - 1  # of the inverse deviation, for the error of the variance
     centred = h.value - mean.value

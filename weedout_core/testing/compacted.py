@@ -26,7 +26,7 @@ from weedout_core.testing.training import CONFIGS, epochs_agree
 
 
 def predict_compacted(backend: Backend, reference: Backend) -> None:
-    """Compacted networks side by side predict what their masked parent does, each with what it keeps."""
+    """Several compacted networks in one call predict what their masked parent predicts under each mask."""
 
     @across(compacted_problems(backend))
     def agree(parent: Problem) -> None:
@@ -60,7 +60,7 @@ SCORINGS = (
 
 
 def score_compacted(backend: Backend, reference: Backend) -> None:
-    """A population of keys, which a backend may compact, has the fitness of its masks, and weights of its own too."""
+    """A population given by keys, which a backend may compact, has the fitness of its masks, with own weights too."""
 
     networks = zip(compactable_problems(backend), SCORINGS, strict=False)
     cases = [st.tuples(one, st.just(how)) for one, hows in networks for how in hows]
@@ -96,9 +96,9 @@ def score_compacted(backend: Backend, reference: Backend) -> None:
 
 
 def compacted_epoch_agrees(backend: Backend, reference: Backend) -> None:
-    """Compacted networks learn the same: their layers gather and rescale what masks would have removed."""
+    """Compacted networks, with their gathering and scaling layers, are trained as by the reference."""
 
-    # Without crops, some of which show nothing of the smallest images: a norm has nothing to divide by there.
+    # Without crops: some would show nothing of the smallest images, and batch normalisation would have no variance.
     @across(compacted_problems(backend), each(replace(CONFIGS[-1], augmentation="none")))
     def agree(problem: Problem, config: TrainConfig) -> None:
         epochs_agree(backend, reference, compacted(problem)[0], config)

@@ -1,4 +1,4 @@
-"""Checks of what must be equal to the bit: words, masks. And of initial weights."""
+"""Checks of what is drawn: random words and masks, which must be equal to the bit, and initial weights."""
 
 import inspect
 import itertools
@@ -31,30 +31,31 @@ _PROTOCOLS = {
 }
 
 
-#: Compilation is slow, and drawing a network takes many choices: neither is a fault of the property.
+#: Compilation is slow, and drawing a network takes many choices. Neither is a fault that Hypothesis should report.
 _ALLOWED = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
 def light(test: Callable[..., None], share: int = 1) -> Callable[..., None]:
-    """Run a property on the profile's number of examples, or one in ``share`` of them, at least 4."""
+    """Run a property on the profile's number of examples divided by ``share``, but on at least 4 examples."""
     examples = max(4, settings().max_examples // share)
     return settings(max_examples=examples, deadline=None, suppress_health_check=_ALLOWED)(test)
 
 
 def half(test: Callable[..., None]) -> Callable[..., None]:
-    """Run a property that compiles for each example, but little, on half of the profile's number of examples."""
+    """Run a property that compiles a small program for each example, on half of the profile's number of examples."""
     return light(test, share=2)
 
 
 def heavy(test: Callable[..., None]) -> Callable[..., None]:
-    """Run a property that compiles on a fifth of the profile's number of examples."""
+    """Run a property that compiles for each example, on a fifth of the profile's number of examples."""
     return light(test, share=5)
 
 
 def across(*arguments: Sequence[st.SearchStrategy[Any]]) -> Callable[[Callable[..., None]], Callable[[], None]]:
-    """Run a heavy property on every combination of some strategies for its arguments.
+    """Run a heavy property on every combination of strategies: each argument lists those for one parameter.
 
-    Its examples are shared out evenly, at least one for each: which cases are tried is no matter of chance.
+    The examples are divided evenly among the combinations, with at least one for each, so that it does not depend on
+    chance which combinations are tried.
     """
 
     def decorate(test: Callable[..., None]) -> Callable[[], None]:
@@ -71,7 +72,7 @@ def across(*arguments: Sequence[st.SearchStrategy[Any]]) -> Callable[[Callable[.
 
 
 def each(*values: Any) -> list[st.SearchStrategy[Any]]:
-    """Strategies for :func:`across`: one for each value."""
+    """Strategies for :func:`across`: one for each value, which always draws it."""
     return [st.just(value) for value in values]
 
 
@@ -93,7 +94,7 @@ def signatures(backend: Backend, reference: Backend) -> None:
 
 
 def random_bits(backend: Backend, reference: Backend) -> None:
-    """Words are equal, and a word does not depend on how many are drawn with it."""
+    """Random words are equal, and a word does not depend on how many are drawn with it."""
 
     @light
     @given(keys(), st.integers(1, 3000))
@@ -143,9 +144,10 @@ def masks_from_keys(backend: Backend, reference: Backend) -> None:
 
 
 def bernoulli_thresholds(backend: Backend, reference: Backend) -> None:
-    """A word equal to the threshold keeps its node, one above does not: the thresholds are chosen among the words.
+    """A word equal to the threshold keeps its node, and a word one above it does not.
 
-    A random word is next to a threshold once in billions, so that a rounded one would go unseen for years.
+    The thresholds are chosen next to drawn words. A random word is next to a given threshold once in billions of draws,
+    so that a rounded threshold would otherwise not be noticed.
     """
 
     @heavy

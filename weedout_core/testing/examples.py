@@ -1,4 +1,4 @@
-"""Hypothesis strategies for what a backend is given."""
+"""Hypothesis strategies for the arguments of a backend's functions."""
 
 import warnings
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ _words = st.integers(0, 2**32 - 1)
 
 @contextmanager
 def last_node_kept() -> Iterator[None]:
-    """Silence the warning that a site's last node is kept: it is part of what is checked."""
+    """Silence the warning that the last node of a site is kept: the checks include such cases on purpose."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", WeedoutWarning)
         yield
@@ -28,7 +28,7 @@ def keys() -> st.SearchStrategy[np.ndarray]:
 
 
 def spaces(max_nodes: int = 200) -> st.SearchStrategy[dict[str, tuple[int, ...]]]:
-    """One to three sites of one to three axes, sites of a single node included."""
+    """Mask spaces {site: shape} of one to three sites, with one or three axes; a site may have a single node."""
     shapes = st.one_of(
         st.tuples(st.integers(1, max_nodes)),
         st.tuples(st.integers(1, 5), st.integers(1, 6), st.integers(1, 7)),
@@ -47,7 +47,7 @@ def sparsities() -> st.SearchStrategy[float]:
 
 @st.composite
 def plans(draw: Any) -> MaskPlan:
-    """How masks are drawn over any space, exact or Bernoulli, one sparsity or one a site."""
+    """Mask plans over any space: exact or Bernoulli sampling, one sparsity for all sites or one for each."""
     space = draw(spaces())
     one = draw(st.booleans())
     sparsity = draw(sparsities()) if one else {site: draw(sparsities()) for site in space}
@@ -57,6 +57,6 @@ def plans(draw: Any) -> MaskPlan:
 
 @st.composite
 def tied_words(draw: Any) -> tuple[np.ndarray, int]:
-    """uint32 words with many ties, the lowest and the highest word among them, and how many to keep."""
+    """uint32 words ``(n,)`` with many ties and with the extreme values, and the number of words to keep, in [1, n]."""
     values = draw(st.lists(st.sampled_from([0, 1, 2**31 - 1, 2**31, 2**32 - 1]), min_size=1, max_size=60))
     return np.array(values, dtype=np.uint32), draw(st.integers(1, len(values)))

@@ -1,4 +1,4 @@
-"""Problems for the checks, drawn by Hypothesis: a network, its weights, masks and examples."""
+"""Inputs for the checks, drawn by Hypothesis: a *problem* is a network with weights, masks and examples."""
 
 import math
 from typing import Any, NamedTuple
@@ -32,11 +32,12 @@ class Problem(NamedTuple):
     Attributes:
         net: the network.
         params: {path: float32 ``shape``}.
-        x, y: 24 examples.
-        statistics: what batch normalisation may take, {path: float32 ``(channels,)``}; {} without any.
-        plan: how the masks were drawn.
-        keys: uint32 ``(6, 2)``, the candidates' keys.
-        masks: {site: bool ``(6, *shape)``}; of a compacted network, {name: int32 ``(6, count)``} too.
+        x, y: 24 examples, float32 ``(24, *input_shape)``, and their labels, int32 ``(24,)``.
+        statistics: statistics for batch normalisation, {path: float32 ``(channels,)``}; {} for a network without it.
+        plan: the plan by which the masks were drawn.
+        keys: the keys of six candidates, uint32 ``(6, 2)``.
+        masks: {site: bool ``(6, *shape)``}; for a compacted network also the indices of its Gather layers, {name: int32
+            ``(6, count)``}.
     """
 
     net: Network
@@ -49,7 +50,7 @@ class Problem(NamedTuple):
     masks: dict[str, np.ndarray]
 
     def __repr__(self) -> str:
-        """What decides the rest: a failure prints this, not thousands of numbers."""
+        """The values that decide all others, so that a failure does not print thousands of numbers."""
         return f"Problem(net={self.net}, candidate_keys={self.keys.tolist()}, kept={self.plan.kept})"
 
     def one(self, index: int = 0) -> dict[str, np.ndarray]:
@@ -57,8 +58,9 @@ class Problem(NamedTuple):
         return {site: mask[index] for site, mask in self.masks.items()}
 
 
-#: Few and fixed, because a compiled backend compiles for each: deep, rescaled, with axes, masked at the input; a
-#: residual network with nodes, channels and a stride that leaves a rest; pooled, its blocks the input plus something.
+#: Few and fixed networks, because a compiled backend compiles for each: one with two hidden layers, one that rescales,
+#: one with a mask on its input images, a residual network with masks of nodes and of channels and a stride that does not
+#: divide the image, and one with pooling and an identity shortcut.
 NETWORKS = (
     mlp(7, (12, 9), 5),
     mlp(6, (10,), 3, rescale=True),
@@ -107,7 +109,7 @@ NETWORKS = (
 )  # fmt: skip
 
 
-#: Without batch normalisation, whose division by a small deviation enlarges the roundings of bfloat16 without bound.
+#: Without batch normalisation, which divides by a deviation and so may enlarge the errors of bfloat16 without bound.
 PLAIN = (
     NETWORKS[0],
     Network(
@@ -126,8 +128,8 @@ PLAIN = (
 )
 
 
-#: What compaction turns into every kind of its layers: parts gathered from inputs, and from what the branches of a
-#: residual read together; factors of masks that are gone, and of one that stays behind another.
+#: Networks from which compaction makes every kind of its layers: gathering from inputs and from the stream of a
+#: residual network, and scaling by the factor of a mask that is gone or that follows another mask.
 COMPACTABLE = (
     Network(
         (
@@ -162,37 +164,37 @@ COMPACTABLE = (
 )  # fmt: skip
 
 
-#: Of 12 or 7 nodes two parts of 5 or 3 are kept: fewer than all of them, so that these alone are computed.
+#: Two masks on the same stream keep 5 of 12 or 3 of 7 nodes each: together fewer than all, so that the rest is removed.
 COMPACTED_SPARSITY = 0.6
 
 
 def networks(backend: Backend) -> tuple[Network, ...]:
-    """Those that a backend has the layers for."""
+    """The networks whose layers a backend computes."""
     return tuple(net for net in NETWORKS if not missing_layers(backend, net))
 
 
 def problems(backend: Backend) -> list[st.SearchStrategy[Problem]]:
-    """Any weights and batch for each network that a backend has the layers for."""
+    """For each network whose layers a backend computes, a strategy for problems with any weights and batch."""
     return [problem(net) for net in networks(backend)]
 
 
 def plain_problems(backend: Backend) -> list[st.SearchStrategy[Problem]]:
-    """The same for networks without batch normalisation."""
+    """The same as ``problems``, for the networks without batch normalisation."""
     return [problem(net) for net in PLAIN if not missing_layers(backend, net)]
 
 
 def normed_problems(backend: Backend) -> list[st.SearchStrategy[Problem]]:
-    """The same for the networks with batch normalisation."""
+    """The same as ``problems``, for the networks with batch normalisation only."""
     return [problem(net) for net in networks(backend) if initial_statistics(net)]
 
 
 def compactable_problems(backend: Backend) -> list[st.SearchStrategy[Problem]]:
-    """The same for the networks that compaction makes smaller, and their parents' layers."""
+    """The same as ``problems``, for the networks that compaction makes smaller, if a backend computes their layers."""
     return [problem(net, COMPACTED_SPARSITY) for net in COMPACTABLE if not missing_layers(backend, net)]
 
 
 def compacted_problems(backend: Backend) -> list[st.SearchStrategy[Problem]]:
-    """The same where a backend has the layers of what is left, too."""
+    """The same as ``compactable_problems``, if a backend also computes the layers of the smaller networks."""
     plans = {net: mask_plan(mask_space(net), COMPACTED_SPARSITY) for net in COMPACTABLE}
     smaller = {net: compact(net, plan.kept).net for net, plan in plans.items()}
     return [
@@ -203,7 +205,7 @@ def compacted_problems(backend: Backend) -> list[st.SearchStrategy[Problem]]:
 
 
 def compacted(one: Problem) -> list[Problem]:
-    """Each candidate's smaller network, with what it keeps of weights and statistics; masks and indices are all's."""
+    """A problem for each candidate: its smaller network and weights; all share the stacked masks and indices."""
     small = compact(one.net, one.plan.kept)
     kept = [kept_indices(one.one(index)) for index in range(len(one.keys))]
     masks = [small.gather_masks(one.one(index), indices) for index, indices in enumerate(kept)]
@@ -221,7 +223,7 @@ def compacted(one: Problem) -> list[Problem]:
 
 @st.composite
 def problem(draw: Any, net: Network, sparsity: float | None = None) -> Problem:
-    """Any weights and batch for a network. Plans are exact, at the sparsity given or one of two."""
+    """A problem with any weights and batch for a network. Masks are exact, at the given sparsity or a usual one."""
     key = draw(keys())
     rng = np.random.default_rng(key)
     params = {path: _drawn(rng, path, shape) for path, shape in parameter_shapes(net).items()}
@@ -231,7 +233,7 @@ def problem(draw: Any, net: Network, sparsity: float | None = None) -> Problem:
     }
     x = rng.standard_normal((24, *net.input_shape)).astype(np.float32)
     y = rng.integers(0, net.classes, 24).astype(np.int32)
-    # One for images: each is a program to compile, and convolutions take long.
+    # A single sparsity for images: each one is a program to compile, and convolutions compile slowly.
     usual = draw(st.sampled_from([0.3, 0.6])) if len(net.input_shape) == 1 else 0.5
     plan = mask_plan(mask_space(net), usual if sparsity is None else sparsity)
     candidates = split(key, 6)
@@ -239,7 +241,7 @@ def problem(draw: Any, net: Network, sparsity: float | None = None) -> Problem:
 
 
 def _drawn(rng: np.random.Generator, path: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Weights that keep activations of order 1: kernels by their fan, γ near 1, anything else near 0."""
+    """Weights that keep activations of order 1: kernels scaled by their fan-in, γ near 1, all others near 0."""
     normal = rng.standard_normal(shape)
     if path.endswith("/kernel"):
         return (normal * 1.2 / math.sqrt(math.prod(shape[:-1]))).astype(np.float32)

@@ -1,4 +1,4 @@
-"""What the checks of scoring share: problems on a device, bounds of fitness."""
+"""Helpers of the checks of scoring: problems on a device, and bounds on fitness."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,18 +16,18 @@ def on_device(backend: Backend, tree: Mapping[str, np.ndarray]) -> dict[str, Any
 
 
 def on_host(backend: Backend, tree: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """The way back."""
+    """A tree of arrays from the backend's device, as NumPy arrays."""
     return {path: backend.to_numpy(value) for path, value in tree.items()}
 
 
 def scored(backend: Backend, problem: Problem, candidates: Any, **options: Any) -> np.ndarray:
-    """The fitness of candidates with a problem's weights, as NumPy."""
+    """The fitness of candidates with a problem's weights: a NumPy array ``(m,)``."""
     params = on_device(backend, problem.params)
     return backend.to_numpy(backend.score(problem.net, params, candidates, problem.x, problem.y, **options))
 
 
 def normalised(problem: Problem, kind: str) -> dict[str, Any]:
-    """What batch normalisation takes, as ``Backend.score`` is told it: nothing for the statistics of the batch."""
+    """The arguments of ``Backend.score`` for a kind of batch normalisation; {} takes the statistics of the batch."""
     return {
         "batch": {},
         "running": {"statistics": problem.statistics},
@@ -36,14 +36,14 @@ def normalised(problem: Problem, kind: str) -> dict[str, Any]:
 
 
 def fitness_error(problem: Problem, fitness: str = "negative_cross_entropy", **norm: Any) -> np.ndarray:
-    """The most that each candidate's fitness may be off, ``(6,)``, with what batch normalisation takes."""
+    """A bound on the error of each candidate's fitness, ``(6,)``; ``norm`` is from :func:`normalised`."""
     candidates = [problem.one(index) for index in range(len(problem.keys))]
     logits = [bound("apply")(problem.net, problem.params, masks, problem.x, **norm) for masks in candidates]
     return np.array([bound(fitness)(*pair) for pair in logits])
 
 
 def within(name: str, got: np.ndarray, wanted: np.ndarray, most: np.ndarray | float) -> None:
-    """Assert that arrays agree within a bound, one or one for each element."""
+    """Assert that arrays agree within a bound: one for all elements, or one for each."""
     assert got.shape == wanted.shape, f"{name}: shape {got.shape}, the reference has {wanted.shape}"
     off = np.abs(got.astype(np.float64) - wanted)
     if not (off <= most).all():  # so that NaN is not within

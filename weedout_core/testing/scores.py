@@ -33,7 +33,7 @@ def apply_agrees(backend: Backend, reference: Backend) -> None:
 
 
 def predict_together(backend: Backend, reference: Backend) -> None:
-    """Networks side by side predict each with its own weights, statistics and masks."""
+    """Several networks in one call predict, each with its own weights, statistics and masks."""
 
     @across(problems(backend))
     def agree(problem: Problem) -> None:
@@ -55,7 +55,7 @@ def predict_together(backend: Backend, reference: Backend) -> None:
 
 
 def full_mask_is_parent(backend: Backend, reference: Backend) -> None:
-    """A mask that keeps every node is the parent, to the bit (rescaling by 1 included)."""
+    """A mask that keeps every node gives the parent's logits within the bound (rescaling by 1 included)."""
     del reference
 
     @across(problems(backend))
@@ -83,7 +83,7 @@ def score_masks(backend: Backend, reference: Backend) -> None:
 
 
 def score_population(backend: Backend, reference: Backend) -> None:
-    """A population of keys has the fitness of the masks that the keys stand for."""
+    """A population given by keys has the fitness of the masks that are drawn from these keys."""
 
     @across(problems(backend))
     def agree(problem: Problem) -> None:
@@ -95,11 +95,11 @@ def score_population(backend: Backend, reference: Backend) -> None:
 
 
 def score_norms(backend: Backend, reference: Backend) -> None:
-    """Batch normalisation takes the batch's statistics, those given, or a candidate's own on other inputs."""
+    """Batch normalisation takes the statistics of the batch, given ones, or a candidate's own on other inputs."""
 
     @across(normed_problems(backend), each("batch", "running", "recalibrated"), each("masks", "keys"))
     def agree(problem: Problem, kind: str, given: str) -> None:
-        # Of few examples, whose statistics differ most from those of others, and from unbiased ones.
+        # Few examples: their statistics differ most from those of other inputs, and biased from unbiased variance.
         few = problem._replace(x=problem.x[:4], y=problem.y[:4])
         norm = normalised(problem, kind)
         drawn = Population(len(problem.keys), problem.plan, problem.keys, None, None)
@@ -145,7 +145,7 @@ def permuted_candidates(backend: Backend, reference: Backend) -> None:
 
 
 def chunks_change_nothing(backend: Backend, reference: Backend) -> None:
-    """The fitness does not depend on how many candidates' masks exist at once, nor on how many are scored."""
+    """The fitness does not depend on the chunk of masks that exist at once, nor on the number of candidates."""
 
     @across(problems(backend), [st.sampled_from([1, 4, 6])])
     def holds(problem: Problem, chunk: int) -> None:
@@ -160,7 +160,7 @@ def chunks_change_nothing(backend: Backend, reference: Backend) -> None:
 
 
 def tied_logits(backend: Backend, reference: Backend) -> None:
-    """Where logits tie, the lowest class is predicted: without weights that is class 0 for every example."""
+    """If logits tie, the lowest class is predicted: with all weights 0 that is class 0 for every example."""
     del reference
 
     @across(problems(backend))
@@ -168,7 +168,7 @@ def tied_logits(backend: Backend, reference: Backend) -> None:
         silent = problem._replace(params={path: np.zeros_like(value) for path, value in problem.params.items()})
         got = scored(backend, silent, on_device(backend, problem.masks), fitness="accuracy")
         wanted = np.full(len(problem.keys), np.mean(problem.y == 0))
-        # The logits are 0 without any error, so that no example is too close to call: only the mean is rounded.
+        # All logits are exactly 0, so that no example is too close to call: only the mean is rounded.
         apart = np.array([[1.0, 0.0]] * len(problem.y))
         within("accuracy of ties", got, wanted, bound("accuracy")(apart, 0 * apart))
 
@@ -190,7 +190,7 @@ def not_finite_stays(backend: Backend, reference: Backend) -> None:
 
 
 def _aligned(kind: type[np.generic]) -> np.ndarray:
-    """Ones, where a framework would share NumPy's memory if it ever does: JAX's CPUs want it to begin at 64 bytes."""
+    """An array of ones, aligned so that a framework can share its memory: JAX on a CPU needs 64 bytes."""
     size, place = 1024, 64
     room = np.zeros(size * np.dtype(kind).itemsize + place, np.uint8)
     start = -room.ctypes.data % place
@@ -200,7 +200,7 @@ def _aligned(kind: type[np.generic]) -> np.ndarray:
 
 
 def pure(backend: Backend, reference: Backend) -> None:
-    """The same call twice gives the same bits, no input is changed, and arrays lie in memory of their own."""
+    """The same call twice gives the same bits, no input is changed, and ``asarray`` copies."""
     del reference
     for kind in (np.float64, np.float32, np.int32, np.uint32, np.bool_):
         source = _aligned(kind)

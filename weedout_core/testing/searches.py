@@ -36,7 +36,7 @@ def search_agrees(backend: Backend, reference: Backend) -> None:
             top = np.sort(two.fitness)[-2:]
             within("fitness in a search", one.fitness, two.fitness, most)
             if top[1] - top[0] <= 2 * most:
-                return  # from here on the two may rightly go different ways
+                return  # from here on the two searches may differ without a fault
             assert one.elite == two.elite, f"generation {one.generation} elects {one.elite}, not {two.elite}"
         assert got.origin == wanted.origin, f"the winner is {got.origin}, not {wanted.origin}"
         found, true = got.network.mask, wanted.network.mask
@@ -49,7 +49,7 @@ def search_agrees(backend: Backend, reference: Backend) -> None:
 
 
 def elite_never_worsens(backend: Backend, reference: Backend) -> None:
-    """On a fixed batch the best fitness never falls, and each elite is a candidate of its generation or before."""
+    """On a fixed batch the best fitness never falls, and each elite was drawn in its generation or an earlier one."""
     del reference
 
     @across(problems(backend), [st.integers(0, 2**32 - 1)])
@@ -61,8 +61,8 @@ def elite_never_worsens(backend: Backend, reference: Backend) -> None:
             problem.net, (problem.x, problem.y), sparsity=0.5, backend=measured, key=make_key(seed), config=config
         ).history
         best = [generation.best for generation in history]
-        # Equal to the bit where candidates are mapped; where a backend batches them, the elite's fitness may be
-        # off by the bound each time it is scored.
+        # If a backend scores candidates one by one, the elite's fitness is equal to the bit each time. If it scores
+        # them in batches, the fitness may be off by the bound each time.
         slack = 2 * max(bounds)
         assert all(later >= earlier - slack for earlier, later in itertools.pairwise(best)), f"best: {best}"
         for generation in history:
@@ -75,9 +75,9 @@ def elite_never_worsens(backend: Backend, reference: Backend) -> None:
 
 
 def _measuring(backend: Backend, most: list[float], drawn: bool) -> Backend:
-    """The backend; each population of keys that it scores leaves the largest bound of its fitness in ``most``.
+    """The backend, changed to append to ``most`` the largest bound on the fitness of each population that it scores.
 
-    With ``drawn`` the bound holds against a backend that draws the weights itself.
+    With ``drawn`` the bound includes the error of weights that are drawn by another backend.
     """
 
     def score_population(net: Any, params: Any, population: Any, batch: ScoredBatch, scoring: Scoring) -> Any:

@@ -1,11 +1,11 @@
 """How far floats may differ: one table of bounds, each derived from the precision and the number of terms.
 
-``TOLERANCES`` has an entry for each operation and the dtype of what it gives; the checks take their bounds from it,
-and ``CHECKED`` says which check takes which. A bound is the same for every backend, by design: it follows from the
-operation and the precision, and a backend that exceeds it does something else. One that must is a deviation, and
-stands in ``DEVIATIONS`` with its reason. Another precision is another dtype: entries beside those of float32.
+``TOLERANCES`` has an entry for each operation and the dtype of its result. The checks take their bounds from it, and
+``CHECKED`` says which check takes which. By design, a bound is the same for every backend: it follows from the
+operation and the precision, and a backend that exceeds it computes something else. A backend that has to exceed a bound
+is listed in ``DEVIATIONS`` with the reason. Another precision is another dtype, with entries beside those of float32.
 
-u and γₙ, the precision of float32, stand in ``precision``; how an error passes through a layer, in ``carried``.
+``precision`` defines u and γₙ, the precision of float32; ``carried`` derives how an error passes through a layer.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,12 +23,12 @@ from weedout_core.testing.precision import BFLOAT16, DOUBLE, UNIT_ROUNDOFF, gamm
 #: at the worst place of an ulp's range and half of it on average; the rest of the formula adds 4 roundings.
 WEIGHTS = 95 * 2 * UNIT_ROUNDOFF
 
-#: How far each weight is off: {path: float ``shape``}.
+#: A bound on the error of each weight: {path: float ``shape``}.
 Off = Mapping[str, np.ndarray]
 
 
 def drawn_error(params: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The most that initial weights may be off: {path: float ``shape``}, 0 where a weight is 0."""
+    """A bound on the error of initial weights: {path: float ``shape``}, 0 where a weight is 0."""
     return {path: WEIGHTS * np.abs(value) for path, value in params.items()}
 
 
@@ -41,11 +41,11 @@ def logit_error(
     statistics: Mapping[str, np.ndarray] | None = None,
     calibration: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The logits of one candidate, and the most that each may be off in float32: float64 ``(examples, classes)``.
+    """The logits of one candidate, and a bound on the float32 error of each: float64 ``(examples, classes)``.
 
     Args:
-        off: how far each weight may be off.
-        statistics, calibration: what batch normalisation takes, as in ``Backend.score``.
+        off: a bound on the error of each weight; None for weights without an error.
+        statistics, calibration: the inputs of batch normalisation, as in ``Backend.score``.
     """
     taken: dict[str, Carried] | None = None
     if statistics is not None:
@@ -58,7 +58,7 @@ def logit_error(
 
 
 def cross_entropy_error(logits: np.ndarray, error: np.ndarray) -> float:
-    """The most that a float32 mean cross-entropy may be off, given the logits ``(examples, classes)`` and their error.
+    """A bound on a float32 mean cross-entropy, given the logits ``(examples, classes)`` and the bound on their error.
 
     A log-softmax moves by at most twice the largest error of its row. Computing it takes a subtraction, an
     exponential (4 ulp), a sum over classes, a logarithm (4 ulp) and a subtraction, on magnitudes up to 1 + the
@@ -70,24 +70,24 @@ def cross_entropy_error(logits: np.ndarray, error: np.ndarray) -> float:
 
 
 def accuracy_error(logits: np.ndarray, error: np.ndarray) -> float:
-    """The share of examples whose two largest logits are too close to call, given their error; and γ of the mean."""
+    """The fraction of examples whose two largest logits are too close to call, given their error, plus γ of the mean."""
     top = np.sort(logits, axis=-1)[:, -2:]
     return float(np.mean(top[:, 1] - top[:, 0] <= 2 * error.max(axis=-1))) + gamma(len(logits))
 
 
 def trained_error(moved: float, largest: float, terms: int, steps: int) -> float:
-    """The most that a float32 weight may be off after a few steps of SGD.
+    """A bound on the error of a float32 weight after a few steps of SGD.
 
     Args:
-        moved: how far the weights of the parameter have moved at most.
-        largest: the largest weight of the parameter.
-        terms: products behind one gradient: of a batch, examples times the places of the largest image, plus nodes of
-            all layers.
-        steps: steps taken.
+        moved: the largest change of a weight of this parameter.
+        largest: the largest magnitude of a weight of this parameter.
+        terms: the number of products summed for one gradient: the examples of a batch times the places of the largest
+            image, plus the nodes of all layers.
+        steps: the number of steps taken.
 
-    Each update is a sum of ``terms`` products, off by γ of the products' magnitudes; those exceed the result
-    where they cancel, by a factor taken as 64 (gradients of a batch of 8 to 24 examples with random labels).
-    Each step also rounds the weight once.
+    Each update is a sum of ``terms`` products, whose error is γ of the products' magnitudes. Where products cancel,
+    their magnitudes exceed the result, by a factor that is taken as 64 (for gradients of a batch of 8 to 24 examples
+    with random labels). Each step also rounds the weight once.
     """
     return 64 * gamma(terms) * moved + steps * UNIT_ROUNDOFF * largest
 
@@ -113,10 +113,12 @@ def step_error(
     groups: int,
     operands: float = 0.0,
 ) -> tuple[float, float, dict[str, np.ndarray]]:
-    """The most that a step's loss, correct predictions and statistics may be off, at weights that may be off.
+    """Bounds on a step's loss, number of correct predictions and batch statistics {path: ``(channels,)``}.
 
     Args:
-        operands: the unit roundoff of what products are made of, where it is not that of float32.
+        off: a bound on the error of each weight; None for weights without an error.
+        groups: the number of groups over which batch normalisation takes its statistics.
+        operands: the unit roundoff of the operands of products in bfloat16; 0 for float32.
     """
     found: dict[str, Carried] = {}
     logits = carry(net.layers, Pass(params, off or {}, masks, None, groups, found, operands), exact(x))
@@ -128,9 +130,9 @@ class Tolerance(NamedTuple):
     """How far an operation may be from the reference.
 
     Attributes:
-        words: the bound, short enough for a table.
-        bound: what computes it; None where every bit must be equal.
-        why: where it comes from.
+        words: the bound in words, short enough for a table.
+        bound: the function that computes the bound; None if every bit must be equal.
+        why: the reason for the bound.
     """
 
     words: str
@@ -138,7 +140,7 @@ class Tolerance(NamedTuple):
     why: str
 
 
-#: By operation, and the dtype of what it gives.
+#: The bounds, by operation and the dtype of its result.
 TOLERANCES: Mapping[tuple[str, str], Tolerance] = MappingProxyType(
     {
         ("random_bits", "uint32"): Tolerance("nothing", None, "arithmetic of integers has one right answer"),
@@ -173,7 +175,7 @@ TOLERANCES: Mapping[tuple[str, str], Tolerance] = MappingProxyType(
     }
 )
 
-#: The operations whose bounds a check takes; none where what it holds has no bound.
+#: For each check, the operations whose bounds it takes; none if it compares no floats with the reference.
 CHECKED: Mapping[str, tuple[tuple[str, str], ...]] = MappingProxyType(
     {
         "signatures": (),
@@ -208,12 +210,12 @@ CHECKED: Mapping[str, tuple[tuple[str, str], ...]] = MappingProxyType(
     }
 )
 
-#: What is known to be different: {(backend, check): reason}. The tests expect it to fail, and fail if it does not.
+#: Known deviations: {(backend, check): reason}. The tests expect such a check to fail, and fail if it passes.
 DEVIATIONS: Mapping[tuple[str, str], str] = MappingProxyType({})
 
 
 def bound(operation: str, dtype: str = "float32") -> Callable[..., Any]:
-    """What computes the bound of an operation on floats."""
+    """The function that computes the bound of an operation on floats."""
     function = TOLERANCES[operation, dtype].bound
     assert function is not None, f"{operation} is equal to the bit"
     return function

@@ -20,10 +20,10 @@ from weedout_core.testing.problems import Problem, networks, plain_problems, pro
 from weedout_core.testing.scored import within
 from weedout_core.testing.tolerances import bound
 
-#: The bounds are those of float32, in which a TPU or GPU computes products only where it is told to.
+#: The bounds are those of float32; a TPU or GPU computes products in float32 only if it is asked to.
 _CONFIG = TrainConfig(epochs=2, batch_size=8, precision="highest")
 
-#: Every switch of SGD, each where its absence shows: a decay that moves weights visibly, rates that fall.
+#: Every option of SGD, each with a value that changes the result visibly, such as a large decay or falling rates.
 CONFIGS = (
     replace(_CONFIG, learning_rate=0.1, weight_decay=0.1),
     replace(_CONFIG, learning_rate=0.1, weight_decay=0.1, decayed="all", nesterov=False),
@@ -33,14 +33,14 @@ CONFIGS = (
 
 
 def _fitting(config: TrainConfig, net: Network) -> TrainConfig:
-    """The configuration; without crops where inputs are no images."""
+    """The configuration, without crops if the inputs are not images."""
     return config if len(net.input_shape) == 3 else replace(config, augmentation="none")
 
 
 def _trained(
     backend: Backend, problem: Problem, config: TrainConfig, cells: list[int]
 ) -> tuple[TrainState, np.ndarray, np.ndarray]:
-    """Two epochs of some candidates together: the state, the losses and the correct predictions ``(R, steps)``."""
+    """Train some candidates together: the state, the losses and the correct predictions, each ``(R, steps)``."""
     plan = train_plan(config, len(problem.y))
     keys = split(problem.keys[0], 6)[cells]
     masks = stack(backend, [problem.one(cell) for cell in cells])
@@ -78,7 +78,7 @@ def _off(problem: Problem, steps: int, trained: Mapping[str, np.ndarray]) -> dic
 
 
 def terms(problem: Problem) -> int:
-    """Products behind one number of a gradient, at most."""
+    """The number of products that are summed for one gradient; see ``trained_error``."""
     places = max(math.prod(shape[:-1]) for shape in activation_shapes(problem.net))
     return 8 * places + sum(value.shape[-1] for value in problem.params.values())
 
@@ -93,10 +93,11 @@ def _compare(name: str, problem: Problem, steps: int, got: Any, wanted: Any) -> 
 def _steps_off(
     problem: Problem, config: TrainConfig, cells: list[int], steps: int, trained: Mapping[str, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
-    """The most that losses and counts ``(R, steps)`` and the running statistics {path: ``(R, *shape)``} may be off.
+    """The bounds on losses and counts ``(R, steps)`` and on the running statistics {path: ``(R, *shape)``}.
 
-    The first loss is of the weights given. Those of a later step lie between them and the last, off by no more than
-    it. Running statistics are weighted means of those of the steps.
+    The first loss is computed with the given weights, which have no error. The weights of a later step lie between the
+    given and the last ones, and their error is at most that of the last ones. Running statistics are weighted means of
+    the statistics of the steps.
     """
     numbers, plan = _off(problem, steps, trained), train_plan(config, len(problem.y))
     off = {path: np.full(value.shape, numbers[path]) for path, value in problem.params.items()}
@@ -141,7 +142,7 @@ def _cropped(image: np.ndarray, crop: np.ndarray) -> np.ndarray:
 
 
 def epoch_agrees(backend: Backend, reference: Backend) -> None:
-    """Losses and weights of two epochs agree, with momentum, Nesterov's, decay and each schedule."""
+    """Losses and weights of two epochs agree, with momentum, Nesterov momentum, weight decay and schedules."""
     cases = [
         st.tuples(strategy, st.just(config))
         for place, (net, strategy) in enumerate(zip(networks(backend), problems(backend), strict=True))
@@ -165,7 +166,7 @@ def _shared_out(net: Network, place: int) -> tuple[TrainConfig, ...]:
 
 
 def epochs_agree(backend: Backend, reference: Backend, problem: Problem, config: TrainConfig) -> None:
-    """Two candidates of a problem learn the same, within bounds."""
+    """Assert that two candidates of a problem are trained alike on both backends, within bounds."""
     cells, config = [0, 1], _fitting(config, problem.net)
     got, losses, correct = _trained(backend, problem, config, cells)
     wanted, true, right = _trained(reference, problem, config, cells)
@@ -185,7 +186,7 @@ def epochs_agree(backend: Backend, reference: Backend, problem: Problem, config:
     _compare("train_epoch", problem, losses.shape[1], drawn, trained)
     for path, value in wanted.optimizer.items():
         true = reference.to_numpy(value)
-        # A velocity is a sum of the gradients, as the way of the weights is.
+        # A velocity is a weighted sum of gradients, as the change of the weights is.
         most = bound("train weights")(
             losses.shape[1] * np.abs(true).max(), np.abs(true).max(), terms(problem), losses.shape[1]
         )
@@ -193,7 +194,7 @@ def epochs_agree(backend: Backend, reference: Backend, problem: Problem, config:
 
 
 def bfloat16_step_agrees(backend: Backend, reference: Backend) -> None:
-    """Products in bfloat16: the loss before the first update agrees, and what is trained stays in float32."""
+    """With bfloat16 products, the loss before the first update agrees, and the trained weights stay float32."""
     config = TrainConfig(epochs=1, batch_size=8, learning_rate=0.1, compute="bfloat16")
 
     @across(plain_problems(backend))
@@ -211,7 +212,7 @@ def bfloat16_step_agrees(backend: Backend, reference: Backend) -> None:
         for path, value in got.params.items():
             weights = backend.to_numpy(value)
             assert weights.dtype.itemsize >= 4, f"{path} is trained in {weights.dtype}, not in float32"
-            # The lower half of a float32 is what bfloat16 leaves away.
+            # bfloat16 drops the lower 16 bits of a float32.
             moved = weights[weights != problem.params[path]].astype(np.float32)
             assert moved.size < 8 or (moved.view(np.uint32) & 0xFFFF).any(), f"{path} is rounded to bfloat16"
 
@@ -219,7 +220,7 @@ def bfloat16_step_agrees(backend: Backend, reference: Backend) -> None:
 
 
 def networks_are_independent(backend: Backend, reference: Backend) -> None:
-    """A network learns the same whether it is trained alone or beside another."""
+    """A network is trained alike whether it is trained alone or together with another."""
     del reference
 
     @across(problems(backend))

@@ -40,7 +40,7 @@ class RunOptions:
         checkpoint_epochs: also write a checkpoint after every this many epochs, ≥ 1; None goes by the minutes alone.
         save_parameters: keep the trained weights of every network, in groups/*/parameters.safetensors.
         cache: a folder that keeps compiled programs, so that a later run need not compile them; only for the backend
-            jax. None keeps none.
+            jax. None leaves JAX's own setting.
     Raises:
         ConfigError: a field is out of its range.
     """
