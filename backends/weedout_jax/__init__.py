@@ -1,8 +1,9 @@
 """The JAX backend: CPU, GPU and TPU.
 
-One file an idea, with the names of the reference: ``randomness``, ``masks``, ``layers``, ``batch_norm``, ``network``,
-``scoring``, ``batches``, ``training``; ``devices`` share the work; ``engines`` say how candidates follow each other;
-``compiling`` counts and keeps programs; ``ahead`` compiles all of them for a device that is not there.
+Each file holds one idea, under the same name as in the reference: ``randomness``, ``masks``, ``layers``,
+``batch_norm``, ``network``, ``scoring``, ``batches``, ``training``. ``devices`` shares the work among devices;
+``engines`` says in which order candidates are scored; ``compiling`` times and stores compiled programs; ``ahead``
+compiles all programs for a device that need not exist on this machine.
 """
 
 import os
@@ -31,12 +32,13 @@ def connect(
 
     Args:
         device: "cpu", "gpu" or "tpu"; None takes JAX's default.
-        devices: how many of them a population, and a training batch, is shared over.
-        engine: how candidates follow each other, one of ``engines.ENGINES``; None takes the fastest, as measured.
-        cache: a folder that keeps compiled programs for later processes, in the place of JAX's own setting and for
-            all programs of this process; None leaves that setting.
+        devices: the number of devices that share each population and each training batch, ≥ 1.
+        engine: in which order candidates are scored, one of ``engines.ENGINES``; None takes the fastest, see there.
+        cache: a folder that keeps compiled programs for later processes. It replaces JAX's own setting, for all
+            programs of this process; None leaves that setting.
     Raises:
-        BackendError: there are no such devices, or fewer of them, or no such engine, or the folder is not writable.
+        BackendError: there is no such device, there are fewer devices than asked for, the engine is unknown, or the
+            folder cannot be written.
     """
     if engine not in (None, *engines.ENGINES):
         raise BackendError(f"engine must be one of {', '.join(engines.ENGINES)}; got {engine!r}.")
@@ -74,5 +76,5 @@ def _asarray(place: Sharding, array: Any) -> jax.Array:
     if isinstance(array, jax.Array) and array.dtype in _DTYPES and array.sharding.is_equivalent_to(place, array.ndim):
         return array
     host = host_array(array)
-    # A copy: JAX computes on NumPy's memory in place, and when the caller has gone on.
+    # A copy, because JAX may read NumPy's memory in place, even after this call has returned.
     return jax.device_put(np.array(host, dtype=np.float32 if host.dtype.kind == "f" else host.dtype), place)

@@ -1,7 +1,7 @@
-"""Compile every program of this backend ahead of time, for devices that need not be there.
+"""Compile every program of this backend ahead of time, for devices that this machine need not have.
 
-With the topology of a TPU slice (``jax.experimental.topologies``, package libtpu) this proves on any machine
-that the programs compile for it, and tells how much memory they take.
+With the topology of a TPU slice (``jax.experimental.topologies``, package libtpu) this shows on any machine that the
+programs compile for the slice, and how much memory they take there.
 """
 
 import os
@@ -33,7 +33,11 @@ def compiled_memory(
     networks: int,
     topology: str | None,
 ) -> dict[str, int]:
-    """As ``compile_ahead``, of the programs of a search and the training after it."""
+    """The bytes that each program of a search and of its training takes on a device: {name of the program: bytes}.
+
+    ``topology`` is the name of a TPU slice, such as "v5e:2x4"; None takes the devices of ``mesh``. The other arguments
+    are those of ``compile_ahead``.
+    """
     mesh = mesh if topology is None else mesh_of(topology_devices(topology))
     scores = "score shared weights" if search.weights == "shared" else "score own weights"
     programs = compile_ahead(
@@ -43,13 +47,13 @@ def compiled_memory(
 
 
 def topology_devices(name: str) -> Sequence[Any]:
-    """The devices of a TPU slice, such as "v5e:2x4". Raises BackendError where it cannot be described."""
+    """The devices of a TPU slice, such as "v5e:2x4". Raises BackendError if libtpu cannot describe it."""
     if jax.default_backend() != "tpu":
-        # Else libtpu asks for minutes for a host that is not there.
+        # Otherwise libtpu tries for minutes to reach a host that does not exist.
         os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
     try:
         return topologies.get_topology_desc(platform="tpu", topology_name=name).devices
-    except Exception as error:  # whatever the plugin raises
+    except Exception as error:  # the plugin may raise any error
         raise BackendError(
             f"topology must be one that libtpu can describe, such as 'v5e:2x4'; got {name!r}: {error}. "
             "It needs the package libtpu (pip install libtpu)."
@@ -57,7 +61,7 @@ def topology_devices(name: str) -> Sequence[Any]:
 
 
 def most_bytes(program: Compiled) -> int:
-    """Arguments, results and what is alive between them, on one device."""
+    """The bytes of a program on one device: arguments, results and temporaries."""
     memory: Any = program.memory_analysis()
     return memory.argument_size_in_bytes + memory.output_size_in_bytes + memory.temp_size_in_bytes
 
@@ -72,19 +76,20 @@ def compile_ahead(
     networks: int,
     wanted: Collection[str] | None = None,
 ) -> dict[str, Compiled]:
-    """Compile for these devices, population and training batch shared over all of them.
+    """Compile programs for the devices of a mesh, which share the population and the training batch.
 
-    Networks are trained and predict as ``train_together`` has them: compacted at the search's sparsity.
+    Networks are trained and evaluated as in ``train_together``: compacted at the sparsity of the search.
 
     Args:
-        mesh: of devices there or described by a topology.
+        mesh: the devices, which may exist or be described by a topology.
         net: the parent.
+        sparsity: the fraction of nodes removed, in [0, 1).
         search, train: the configurations.
-        examples: in each split.
-        networks: how many are trained together.
-        wanted: names of programs; None: all.
+        examples: the number of examples in each split.
+        networks: the number of networks trained together.
+        wanted: the names of the programs to compile; None compiles all.
     Returns:
-        {name of the program: compiled program}; ``compiled.memory_analysis()`` gives bytes a device.
+        {name of the program: compiled program}; ``compiled.memory_analysis()`` gives bytes for each device.
     """
     programs = _programs(mesh, net, sparsity, search, train, examples, networks)
     return {name: lower().compile() for name, lower in programs.items() if wanted is None or name in wanted}
@@ -169,7 +174,7 @@ def _training(
 
 
 def _masks_taken(mesh: Mesh, net: Network, networks: int) -> dict[str, jax.ShapeDtypeStruct]:
-    """What a compacted network takes for masks: those that remain, and the indices of its Gather layers."""
+    """The mask arguments of a compacted network: its remaining masks, and the indices of its Gather layers."""
     shapes = {site: (shape, jnp.bool_) for site, shape in mask_space(net).items()}
     gathers = [layer for layer in every_layer(net.layers) if isinstance(layer, Gather)]
     shapes |= {layer.name: ((layer.count,), jnp.int32) for layer in gathers}

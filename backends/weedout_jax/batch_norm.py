@@ -18,11 +18,11 @@ def batch_norm(
     """``y = γ·(x − mean) / √(variance + epsilon) + β`` on images, or flat activations with the nodes first.
 
     Args:
-        source: of statistics: how many groups the examples are cut into, in order, each with its own (1: the batch);
-            or the statistics, {path: ``(channels,)``}.
+        source: the source of the statistics: either the number of groups into which the examples are cut, in order,
+            each with its own statistics (1: the whole batch); or given statistics, {path: ``(channels,)``}.
     Returns:
-        the activations, and the mean over the groups of what was taken from the batch, {path: ``(channels,)``};
-        nothing where statistics are given.
+        the activations, and the mean over the groups of the batch statistics, {path: ``(channels,)``}; {} if statistics
+        are given.
     """
     if h.ndim == 2:
         y, taken = batch_norm(layer, params, h.T[:, None], source)
@@ -44,7 +44,7 @@ def batch_norm(
 
 
 def _sound(variance: jax.Array, mean: jax.Array) -> jax.Array:
-    """The variance; NaN where it is none, or the mean is not finite: 1/√∞ = 0, and a ReLU, would hide it."""
+    """The variance, but NaN if it or the mean is not finite or it is negative: 1/√∞ = 0 or a ReLU would hide that."""
     return jnp.where((variance >= 0) & jnp.isfinite(variance) & jnp.isfinite(mean), variance, jnp.nan)
 
 
@@ -53,7 +53,7 @@ def _normalised(centred: jax.Array, variance: jax.Array, scale: jax.Array, bias:
 
 
 def running(layer: BatchNorm, before: Mapping[str, Any], taken: Mapping[str, Any]) -> dict[str, jax.Array]:
-    """The running statistics of a layer after a step, from those before it and what the batch showed."""
+    """The running statistics of a layer after a step, from those before it and those of the batch."""
     return {
         path: layer.momentum * before[path] + (1 - layer.momentum) * taken[path]
         for path in (f"{layer.name}/mean", f"{layer.name}/variance")

@@ -1,4 +1,4 @@
-"""What a step of training is shown: examples, their images cropped and mirrored."""
+"""Augmentation of the examples of a training step: images are cropped and mirrored."""
 
 import jax
 import jax.numpy as jnp
@@ -8,10 +8,10 @@ from weedout_core.backend import CROP_MARGIN
 
 
 def crop_images(images: jax.Array, crops: jax.Array) -> jax.Array:
-    """Move images about: ``(examples, height, width, channels)`` by (row, column, mirrored), int32 ``(examples, 3)``.
+    """Crop images ``(examples, height, width, channels)`` by crops (row, column, mirrored), int32 ``(examples, 3)``.
 
-    Each is padded by ``CROP_MARGIN`` zeros on each side, shown from that row and column on, and then mirrored left to
-    right where the third is 1.
+    Each image is padded by ``CROP_MARGIN`` zeros on each side, cut to its size from this row and column on, and then
+    mirrored left to right if ``mirrored`` is 1.
     """
     margin = (CROP_MARGIN, CROP_MARGIN)
 

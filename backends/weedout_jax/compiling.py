@@ -1,4 +1,4 @@
-"""Compilation: how long it has taken, and where its programs are kept from process to process."""
+"""Compilation: how long it has taken, and where compiled programs are kept for later processes."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ from jax.experimental.compilation_cache import compilation_cache
 
 from weedout_core.errors import BackendError
 
-# What JAX reports of a program: tracing, lowering, compilation (or reading it from the cache).
+# The events that JAX reports about a program: tracing, lowering, compilation (or reading it from the cache).
 _EVENTS = "/jax/core/compile/"
 _seconds: list[float] = []
 
@@ -22,14 +22,14 @@ jax.monitoring.register_event_duration_secs_listener(_on_event)
 
 
 def compile_seconds() -> float:
-    """The seconds spent on all programs of this process since the backend was imported."""
+    """The seconds spent on compiling all programs of this process since the backend was imported."""
     return sum(_seconds)
 
 
 def keep_programs(folder: str | os.PathLike[str]) -> None:
-    """Keep every compiled program in a folder, and take those that are there: all of the process, not only ours.
+    """Keep the compiled programs in a folder and reuse those that it holds, for all programs of this process.
 
-    Raises BackendError where the folder cannot be written.
+    Raises BackendError if the folder cannot be written.
     """
     if not str(folder):
         raise BackendError(f"cache must be a folder that can be written; got {folder!r}.")
@@ -41,5 +41,5 @@ def keep_programs(folder: str | os.PathLike[str]) -> None:
     if not os.access(path, os.W_OK):
         raise BackendError(f"cache must be a folder that can be written; got {path}. Take another one.")
     jax.config.update("jax_compilation_cache_dir", str(path))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)  # all of them, not only those that took long
-    compilation_cache.reset_cache()  # JAX looks at its settings once, when it compiles first
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)  # keep all programs, not only slow ones
+    compilation_cache.reset_cache()  # JAX reads these settings only once, at its first compilation

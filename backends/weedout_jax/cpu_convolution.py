@@ -1,7 +1,7 @@
-"""Convolutions on a CPU, where XLA's own are slow, and those of its gradient many times slower inside of a loop.
+"""Convolutions on a CPU, where XLA's own are slow, and those of the gradient many times slower inside a loop.
 
-They are products of matrices, or convolutions along the rows of an image, of a few images at a time: what these need
-stays in the cache.
+Here they are computed as matrix products, or as convolutions along the rows of an image. A few images are processed at
+a time, so that their data stays in the cache.
 """
 
 import math
@@ -15,19 +15,19 @@ from jax import lax
 
 from weedout_jax import winograd
 
-_CHANNELS = 32  # from which on fewer multiplications save more than the sums around them cost, as measured
+_CHANNELS = 32  # from this many channels on, Winograd's method saves more than its sums cost, as measured
 
-# Bytes worked on at once, as measured.
-_IMAGES = 2**22  # that a convolution in fewer products takes, or gives
-_GRADIENT = 2**20  # that the gradient of its kernel takes
-_ALL_ROWS = 2**24  # of windows' rows; where all images have more,
-_ROWS = 2**22  # of so many rows
-_PATCHES = 2**23  # of windows that are written out
+# Limits, in bytes, on the data that is processed at once. They were found by measurement.
+_IMAGES = 2**22  # inputs or outputs of a convolution by Winograd's method
+_GRADIENT = 2**20  # inputs of the gradient of its kernel
+_ALL_ROWS = 2**24  # rows of windows, if all images are processed at once; if they exceed this,
+_ROWS = 2**22  # rows of windows of each part
+_PATCHES = 2**23  # windows that are written out as rows of a matrix
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def convolve(h: jax.Array, kernel: jax.Array, stride: int, precision: str | None) -> jax.Array:
-    """W ``(window, window, channels, features)``, over images with ``(window − 1) / 2`` zeros on each side."""
+    """A convolution with W ``(window, window, channels, features)``, images padded by ``(window − 1) / 2`` zeros."""
     window, _, channels, features = kernel.shape
     if window == 1:
         return jnp.dot(h[:, ::stride, ::stride], kernel[0, 0], precision=precision)
@@ -48,7 +48,7 @@ def _backward(stride: int, precision: str | None, saved: Any, gradient: jax.Arra
     h, kernel = saved
     if len(kernel) == 1 or stride > 1:
         return _backward_of_patches(h, kernel, gradient, stride, precision)
-    # ∂L/∂x is a convolution of ∂L/∂y with the window turned over, from features to channels.
+    # ∂L/∂x is a convolution of ∂L/∂y with the kernel rotated by 180 degrees, from features to channels.
     turned = jnp.swapaxes(kernel[::-1, ::-1], 2, 3)
     return convolve(gradient, turned, 1, precision), _kernel_gradient(h, kernel, gradient, precision)
 
@@ -66,7 +66,7 @@ def _channel_bytes(h: jax.Array) -> int:
 
 
 def _at_once(images: int, each: int, limit: int) -> int:
-    """How many images, of so many bytes each, are worked on at once: they divide all."""
+    """How many images of ``each`` bytes are processed at once: a divisor of ``images`` within the limit, or 1."""
     return max(n for n in range(1, images + 1) if images % n == 0 and (n == 1 or n * each <= limit))
 
 
@@ -82,9 +82,9 @@ def _in_parts(product: Callable[[jax.Array], jax.Array], h: jax.Array, some: int
 
 
 def _convolve_rows(h: jax.Array, kernel: jax.Array, stride: int, precision: str | None) -> jax.Array:
-    """A convolution along the rows of an image alone, in which the window's rows are channels.
+    """A convolution along the rows of an image only, with the rows of the window as channels.
 
-    With 26 channels XLA's convolution of images takes a CPU twice as long, and one of its cores.
+    With 26 channels, XLA's own convolution of images takes twice as long on a CPU, and uses only one core.
     """
     window, _, channels, features = kernel.shape
     images, height, width, _ = h.shape
@@ -128,7 +128,7 @@ def _summed(product: Callable[..., jax.Array], h: jax.Array, gradient: jax.Array
 def _backward_of_patches(
     h: jax.Array, kernel: jax.Array, gradient: jax.Array, stride: int, precision: str | None
 ) -> tuple[jax.Array, jax.Array]:
-    """The gradients where the window of each output is written out as a row of a matrix."""
+    """Both gradients, with the window of each output written out as a row of a matrix."""
     window, features = len(kernel), kernel.shape[-1]
     weights = kernel.reshape(-1, features)
     some = _at_once(len(h), len(weights) * _channel_bytes(h) // stride**2, _PATCHES)
@@ -145,7 +145,7 @@ def _backward_of_patches(
 
 
 def _patches(h: jax.Array, window: int, stride: int) -> jax.Array:
-    """A row for each output, of all its window: ``(outputs, window · window · channels)``."""
+    """The window of each output as a row: ``(outputs, window · window · channels)``."""
     _, height, width, channels = h.shape
     margin = (window // 2, window // 2)
     padded = jnp.pad(h, ((0, 0), margin, margin, (0, 0)))

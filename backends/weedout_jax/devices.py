@@ -1,4 +1,4 @@
-"""The devices that share the work, and where its arrays lie on them."""
+"""The devices that share the work, and the placement of arrays on them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +15,7 @@ AXIS = "devices"
 
 
 def find_mesh(device: str | None, devices: int) -> Mesh:
-    """So many devices of a platform. Raises BackendError where there are fewer."""
+    """The first ``devices`` devices of a platform. Raises BackendError if there are fewer."""
     try:
         found = jax.devices(device)
     except RuntimeError as error:
@@ -28,17 +28,17 @@ def find_mesh(device: str | None, devices: int) -> Mesh:
 
 
 def mesh_of(devices: Sequence[Any]) -> Mesh:
-    """Devices in a row, there or described by a topology."""
+    """A mesh with one axis of devices, which may exist or be described by a topology."""
     return jax.make_mesh((len(devices),), (AXIS,), devices=devices, axis_types=(AxisType.Auto,))
 
 
 def platform(mesh: Mesh) -> str:
-    """ "cpu", "gpu" or "tpu"."""
+    """The platform of the devices: "cpu", "gpu" or "tpu"."""
     return mesh.devices.flat[0].platform
 
 
 def memory(mesh: Mesh) -> int | None:
-    """Bytes that each device holds: what JAX may allocate, on a CPU a part of the machine's. None: not known."""
+    """The bytes that JAX may allocate on each device; on a CPU a part of the machine's memory. None if unknown."""
     if platform(mesh) == "cpu":
         return share_of_memory(mesh.size)
     told = mesh.devices.flat[0].memory_stats()
@@ -46,19 +46,21 @@ def memory(mesh: Mesh) -> int | None:
 
 
 def everywhere(mesh: Mesh) -> NamedSharding:
-    """The whole array on each device."""
+    """The placement of a whole array on each device."""
     return NamedSharding(mesh, PartitionSpec())
 
 
 def shared(mesh: Mesh) -> NamedSharding:
-    """The leading axis cut into equal parts, one for each device."""
+    """The placement that cuts the leading axis into equal parts, one for each device."""
     return NamedSharding(mesh, PartitionSpec(AXIS))
 
 
 def put(tree: Any, where: Sharding) -> Any:
-    """Arrays on their devices. NumPy's are copied: JAX reads such memory in place, and when the caller has gone on.
+    """A tree of arrays, each put where it is wanted. NumPy arrays are copied, because JAX may read them in place later.
 
-    What lies there stays as it is: to put it there again takes longer than to look, for each array of each epoch.
+    An array that is already there is returned as it is: checking is faster than ``jax.device_put``, and this is done
+        for
+    each array of each epoch.
     """
 
     def placed(leaf: Any) -> Any:
@@ -69,9 +71,9 @@ def put(tree: Any, where: Sharding) -> Any:
 
 
 def share(mesh: Mesh, tree: Any) -> Any:
-    """Inside a program: arrays shared over the devices where these divide the leading axis.
+    """Inside a program: each array is shared over the devices if their number divides its leading axis.
 
-    What is computed from them is shared in the same way, and sums over the axis are sums over the devices.
+    Results computed from these arrays are shared in the same way, and sums over the axis are sums over the devices.
     """
     return jax.tree.map(
         lambda leaf: leaf if len(leaf) % mesh.size else lax.with_sharding_constraint(leaf, shared(mesh)), tree
@@ -79,5 +81,5 @@ def share(mesh: Mesh, tree: Any) -> Any:
 
 
 def gather(mesh: Mesh, tree: Any) -> Any:
-    """Inside a program: the whole of each array on each device, as the next program expects it."""
+    """Inside a program: put each whole array on each device, as the next program expects it."""
     return lax.with_sharding_constraint(tree, everywhere(mesh))

@@ -1,7 +1,7 @@
-"""What single layers compute, on images ``(examples, height, width, channels)`` and flat activations, nodes first.
+"""The arithmetic of single layers, on images ``(examples, height, width, channels)`` and on flat activations.
 
-Flat activations are ``(nodes, examples)``: there a node is a row, of which compaction takes some by copying memory,
-and the products are up to 1.6 times as fast on a CPU.
+Flat activations are ``(nodes, examples)``, with the nodes first. A node is then a row, so that compaction selects nodes
+by copying contiguous memory, and the products are up to 1.6 times as fast on a CPU.
 """
 
 from functools import partial, reduce
@@ -16,12 +16,12 @@ from weedout_jax import cpu_convolution
 
 
 class Arithmetic(NamedTuple):
-    """How products are computed. Hashable.
+    """How products are computed. Hashable, so that it can be a static argument of a program.
 
     Attributes:
         platform: "cpu", "gpu" or "tpu".
-        precision: "highest"; None leaves it to the caller's ``default_matmul_precision``.
-        compute: the type of the operands, "float32", "bfloat16" or "float64".
+        precision: "highest"; None takes the caller's ``jax.default_matmul_precision``.
+        compute: the dtype of the operands, "float32", "bfloat16" or "float64".
     """
 
     platform: str
@@ -30,25 +30,25 @@ class Arithmetic(NamedTuple):
 
 
 def products_of(precision: Precision) -> str | None:
-    """The precision of products as ``Arithmetic`` has it: "default" is the caller's."""
+    """The field ``Arithmetic.precision`` for a configuration's precision: None for "default"."""
     return None if precision == "default" else precision
 
 
 def dense(h: jax.Array, kernel: jax.Array, bias: jax.Array, how: Arithmetic) -> jax.Array:
-    """``Wᵀ·h + b``: W ``(inputs, units)``, h ``(inputs, examples)``."""
+    """``Wᵀ·h + b``, ``(units, examples)``: W ``(inputs, units)``, h ``(inputs, examples)``."""
     both_rows = (((0,), (0,)), ((), ()))
     operands = kernel.astype(how.compute), h.astype(how.compute)
     return lax.dot_general(*operands, both_rows, precision=how.precision).astype(h.dtype) + bias[:, None]
 
 
 def convolve(h: jax.Array, kernel: jax.Array, stride: int, how: Arithmetic) -> jax.Array:
-    """W ``(window, window, channels, features)``, over images with ``(window − 1) / 2`` zeros on each side."""
+    """A convolution with W ``(window, window, channels, features)``, images padded by ``(window − 1) / 2`` zeros."""
     product: Any = cpu_convolution.convolve if how.platform == "cpu" else _convolve
     return product(h.astype(how.compute), kernel.astype(how.compute), stride, how.precision).astype(h.dtype)
 
 
 def _convolve(h: jax.Array, kernel: jax.Array, stride: int, precision: str | None) -> jax.Array:
-    # Not "SAME", which pads an even image less on the left than on the right where the stride is 2.
+    # Not "SAME", which with stride 2 pads an even image less on the left than on the right.
     margin = (len(kernel) // 2, len(kernel) // 2)
     return lax.conv_general_dilated(
         h, kernel, (stride, stride), (margin, margin), dimension_numbers=("NHWC", "HWIO", "NHWC"), precision=precision
@@ -56,10 +56,10 @@ def _convolve(h: jax.Array, kernel: jax.Array, stride: int, precision: str | Non
 
 
 def max_pool(h: jax.Array, window: int) -> jax.Array:
-    """The largest value of each channel in windows side by side, or NaN where there is one.
+    """The largest value of each channel in adjacent windows, or NaN if a window has a NaN.
 
-    Selected place by place: XLA's maximum over a window or an axis drops NaN on a CPU. The gradient is that of the
-    first of equals.
+    The maximum is taken place by place, because XLA's maximum over a window or an axis drops NaN on a CPU. Of equal
+    values the first one gets the gradient.
     """
     images, height, width, channels = h.shape
     places = h.reshape(images, height // window, window, width // window, window, channels)
@@ -71,9 +71,9 @@ def _larger(one: jax.Array, other: jax.Array) -> jax.Array:
 
 
 def masked(h: jax.Array, mask: jax.Array, rescale: bool) -> jax.Array:
-    """A mask of every node, or of the channels. A removed node is absent: zero is selected, not multiplied in.
+    """Apply a mask of nodes or of channels. A removed node is replaced by 0, not multiplied by 0, even if it is NaN.
 
-    Factors in the mask's place, of a type of float, are multiplied in: their gradient is asked for.
+    A mask of floats is multiplied in: its gradient is wanted.
     """
     of_nodes = mask if h.ndim > 2 else mask[:, None]
     kept = jnp.where(of_nodes, h, 0) if mask.dtype == jnp.bool_ else h * of_nodes
@@ -81,17 +81,17 @@ def masked(h: jax.Array, mask: jax.Array, rescale: bool) -> jax.Array:
 
 
 def gather_nodes(h: jax.Array, indices: jax.Array) -> jax.Array:
-    """The nodes or channels with these indices, int32 ``(count,)``."""
+    """The nodes or channels at these indices, int32 ``(count,)``."""
     return _take(h, indices, 0) if h.ndim == 2 else _gather_channels(h, indices, h.shape[-1])
 
 
 def _take(h: jax.Array, indices: jax.Array, axis: int) -> jax.Array:
-    return jnp.take(h, indices, axis=axis, mode="clip")  # else each index would be checked
+    return jnp.take(h, indices, axis=axis, mode="clip")  # any other mode would check each index
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _gather_channels(h: jax.Array, indices: jax.Array, channels: int) -> jax.Array:
-    """Its gradient is a product with zeros and ones: XLA scatters single floats, one after the other."""
+    """Select channels, with a gradient as a product with zeros and ones: XLA's scatter adds float by float."""
     del channels
     return _take(h, indices, -1)
 

@@ -13,7 +13,7 @@ from weedout_core.errors import ConfigError
 from weedout_core.random import bits, fold_in
 from weedout_jax.devices import put
 
-_ALONE = 2**15  # nodes from which on a candidate's words are worked on alone
+_ALONE = 2**15  # from this many nodes on, a CPU processes one candidate's words at a time
 
 
 def keep_smallest(place: Sharding, bits: Any, k: int) -> jax.Array:
@@ -43,16 +43,16 @@ def _site_masks(keys: Any, site: SitePlan) -> jax.Array:
     together = jax.vmap(one)
     if site.nodes < _ALONE:
         return together(keys)
-    # On a CPU a candidate's words stay in the cache while they are counted; elsewhere there is no such cache.
+    # On a CPU the words of one candidate stay in the cache while they are counted; other devices have no such cache.
     return lax.platform_dependent(keys, cpu=lambda keys: lax.map(one, keys), default=together)
 
 
 def kept(words: Any, k: int) -> jax.Array:
     """``keep_smallest`` inside a program: uint32 ``(n,)`` → bool ``(n,)``.
 
-    A threshold that k words do not exceed, by interpolation: words are drawn uniformly, so about six counts find it.
-    Every fourth halves what remains, so that no words take more than 128. Where equal words leave no such threshold,
-    the search ends at the k-th smallest, and of the words equal to it the first ones fill up to k.
+    The search looks for a threshold that exactly k words do not exceed. Words are uniform, so interpolation finds it in
+    about six counts; every fourth step halves the range, so that no words take more than 128. If equal words leave no
+    such threshold, the search ends at the k-th smallest word, and of the words equal to it the first ones fill up to k.
     """
 
     def count(threshold: jax.Array) -> jax.Array:
@@ -88,7 +88,7 @@ def kept(words: Any, k: int) -> jax.Array:
 
 
 class _Range(NamedTuple):
-    """Thresholds that remain, ``first`` … ``last``: ``below`` words are under them, ``within`` at most ``last``."""
+    """The remaining thresholds ``first`` … ``last``: ``below`` words are < first, and ``within`` words are ≤ last."""
 
     first: jax.Array
     last: jax.Array
@@ -98,7 +98,7 @@ class _Range(NamedTuple):
 
 
 def kept_indices(masks: jax.Array, k: int) -> jax.Array:
-    """The nodes that masks keep, ascending: bool ``(m, *shape)``, each with k True → int32 ``(m, k)``."""
+    """The indices of the nodes that masks keep, ascending: bool ``(m, *shape)``, k True in each → int32 ``(m, k)``."""
     ranks = jnp.cumsum(masks.reshape(len(masks), -1), axis=-1, dtype=jnp.int32)
     wanted = jnp.arange(1, k + 1, dtype=jnp.int32)
     return jax.vmap(lambda ranks: jnp.searchsorted(ranks, wanted).astype(jnp.int32))(ranks)

@@ -1,4 +1,4 @@
-"""A network's layers, interpreted."""
+"""The forward pass: a network's layers, applied one after the other."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -31,8 +31,8 @@ from weedout_jax.batch_norm import Source, batch_norm
 from weedout_jax.devices import everywhere, gather, platform, put, share
 from weedout_jax.layers import Arithmetic, convolve, dense, gather_nodes, masked, max_pool
 
-_CHUNK = 4096  # examples that a device predicts at once, at most
-_FLOATS = 2**26  # of the widest layer's activations meanwhile: 256 MiB
+_CHUNK = 4096  # the most examples that a device predicts at once
+_FLOATS = 2**26  # the most floats of the widest layer's activations at once: 256 MiB
 
 
 def forward(
@@ -43,12 +43,12 @@ def forward(
     source: Source,
     how: Arithmetic,
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """The logits ``(classes, examples)`` for inputs ``(examples, *shape)``, and the statistics; see ``run_layers``."""
+    """The logits ``(classes, examples)`` for inputs ``(examples, *shape)``, and statistics; see ``run_layers``."""
     return run_layers(net.layers, params, nodes_first(x), masks, source, how)
 
 
 def nodes_first(x: jax.Array) -> jax.Array:
-    """Inputs as the layers take them: images as they are, flat ones as ``(nodes, examples)``."""
+    """Inputs in the layout of the layers: images as they are, flat inputs as ``(nodes, examples)``."""
     return x.T if x.ndim == 2 else x
 
 
@@ -63,9 +63,10 @@ def run_layers(
     """Run layers on activations, images or flat with the nodes first.
 
     Args:
-        masks: {site: ``shape``}, and the indices of Gather layers by name; None leaves every node in.
-        source: of the statistics of batch normalisation, see ``batch_norm``.
-        how: products are computed.
+        params: {path: ``shape``}.
+        masks: {site: bool ``shape``}, and the indices of Gather layers by name; None keeps every node.
+        source: the source of the statistics of batch normalisation, see ``batch_norm``.
+        how: how products are computed.
     Returns:
         the activations, and the statistics that batch normalisation took from the batch, {path: ``(channels,)``}.
     """
@@ -80,7 +81,7 @@ def run_layers(
                 h, statistics = batch_norm(layer, params, h, source)
                 taken |= statistics
             case Relu():
-                h = jax.nn.relu(h)  # its slope at 0 is 0, as in the reference; that of maximum is 1/2
+                h = jax.nn.relu(h)  # its gradient at 0 is 0, as in the reference; that of jnp.maximum is 1/2
             case Flatten():
                 h = h if h.ndim == 2 else h.reshape(len(h), -1).T
             case MaxPool(window):
@@ -102,21 +103,21 @@ def run_layers(
 
 
 def has_convolutions(net: Network) -> bool:
-    """Whether products are convolutions, which side by side are grouped ones."""
+    """Whether a network has convolutions; several networks at once would make them grouped convolutions."""
     return any(isinstance(layer, Conv) for layer in every_layer(net.layers))
 
 
 def widest(net: Network) -> int:
-    """Floats of the widest layer's activations, for each example."""
+    """The number of floats of the widest layer's activations, for one example."""
     return max(math.prod(shape) for shape in activation_shapes(net))
 
 
 def each_network(mesh: Mesh, net: Network, one: Callable[..., Any], *trees: Any) -> Any:
-    """What ``one`` gives for each of R networks, on trees of arrays with a leading axis R.
+    """Apply ``one`` to each of R networks, given as trees of arrays with a leading axis R.
 
-    On accelerators dense networks are one batch of products. Those with convolutions come one after the other: side by
-    side they would be grouped convolutions, which XLA runs many times slower. So do all on a CPU, where a batch of one
-    large product takes three times as long as the product.
+    On accelerators, dense networks are computed together in batched products. Networks with convolutions are computed
+    one after the other: together they would need grouped convolutions, which XLA runs many times slower. On a CPU all
+    networks are computed one after the other, because there a large batched product takes three times as long.
     """
     if has_convolutions(net) or platform(mesh) == "cpu":
         return lax.map(lambda trees: one(*trees), trees)
@@ -124,7 +125,7 @@ def each_network(mesh: Mesh, net: Network, one: Callable[..., Any], *trees: Any)
 
 
 def predict(mesh: Mesh, net: Network, params: Any, statistics: Any, masks: Any, x: Any) -> jax.Array:
-    """The logits ``(R, examples, classes)`` of R networks, a chunk of examples at a time, shared over the devices."""
+    """The logits ``(R, examples, classes)`` of R networks. The devices share each chunk of examples."""
     placed = put((params, statistics, masks, x), everywhere(mesh))
     return logits(*placed, mesh=mesh, net=net)
 
@@ -152,5 +153,5 @@ def logits(params: Any, statistics: Any, masks: Any, x: jax.Array, *, mesh: Mesh
 
 
 def chunk_size(mesh: Mesh, net: Network) -> int:
-    """Examples in flight while predicting: bounds the memory of activations, changes no logit's meaning."""
+    """The number of examples that are predicted at once, which bounds the memory of activations."""
     return mesh.size * max(1, min(_CHUNK, _FLOATS // widest(net)))

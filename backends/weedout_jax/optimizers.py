@@ -15,7 +15,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
 from weedout_core.errors import BackendError
 
-#: One step of one network: from weights, state, gradient and SGD's rate to new weights and a new state.
+#: One step of one network: (weights, optimizer state, gradient, SGD's learning rate) → (new weights, new state).
 Update = Callable[[Any, Any, Any, jax.Array], tuple[Any, Any]]
 
 _TURNS = itertools.count()
@@ -23,13 +23,13 @@ _TURNS = itertools.count()
 
 @dataclass(frozen=True)
 class Rule:
-    """The user's optimizer, known by what it computes: a program is compiled once for all that compute the same.
+    """The user's optimizer, identified by what it computes, so that optimizers that compute the same share a program.
 
     Attributes:
-        operations: as JAX reads them from its functions, in words.
-        arrays: the bytes of those that the functions close over, which the words leave out.
-        turn: of an optimizer that calls back into Python, whose functions the words do not tell apart, another number
-            each time; else None.
+        operations: the operations of its functions, as the text of their jaxpr.
+        arrays: the bytes of the arrays that its functions close over, which this text leaves out.
+        turn: None; but for an optimizer that calls back into Python a new number each time, because the text does not
+            distinguish Python functions.
         given: the optimizer.
     """
 
@@ -40,7 +40,7 @@ class Rule:
 
     @property
     def computes(self) -> tuple[str, tuple[bytes, ...]]:
-        """All that can be read of it."""
+        """Everything that can be read of what it computes."""
         return self.operations, self.arrays
 
 
@@ -48,7 +48,7 @@ def first_state(given: Any, params: Any) -> Any:
     """The state of the user's optimizer before its first step, for each of R networks.
 
     Raises:
-        BackendError: it is none of optax's, or cannot take a step: one is traced, on shapes alone.
+        BackendError: it is not an optax optimizer, or cannot take a step (which is traced with shapes only).
     """
     _check(given)
     with taking_a_step():
@@ -63,10 +63,10 @@ def first_state(given: Any, params: Any) -> Any:
 
 
 def rule_of(given: Any, params: Any, state: Any) -> Rule:
-    """The user's optimizer as it is now: it may be an object that somebody changes.
+    """The user's optimizer as it is now; it is read again each time, because it may be an object that changes.
 
     Raises:
-        BackendError: it is none of optax's, or cannot take a step from this state.
+        BackendError: it is not an optax optimizer, or cannot take a step from this state.
     """
     _check(given)
     with taking_a_step():
@@ -84,21 +84,21 @@ def _check(given: Any) -> None:
 
 @contextmanager
 def taking_a_step() -> Generator[None]:
-    """What fails in the user's functions is a BackendError that says so."""
+    """Turn an error in the user's functions into a BackendError that says so."""
     try:
         yield
     except BackendError:
         raise
     except Exception as error:
         raise BackendError(
-            "optimizer must take a step from update(gradient, state, params) alone, and leave the structure of its "
-            f"state; this one fails: {_said(error)}. Take one that needs no more (no value, no value_fn), such as "
-            "optax.adam(1e-3)."
+            "optimizer must take a step from update(gradient, state, params) alone, and keep the structure of its "
+            f"state; this one fails: {_said(error)}. Take one that needs no further arguments (no value, no value_fn), "
+            "such as optax.adam(1e-3)."
         ) from error
 
 
 def _arrays(program: Any) -> Iterator[bytes]:
-    """The arrays in a program, and in those that are inside it: compiled parts, loops, branches."""
+    """The bytes of the arrays in a program, and in the programs inside it: compiled parts, loops, branches."""
     for array in getattr(program, "consts", ()):
         typed = jnp.issubdtype(array.dtype, jax.dtypes.prng_key)
         yield np.asarray(jax.random.key_data(array) if typed else array).tobytes()
@@ -112,7 +112,7 @@ def _arrays(program: Any) -> Iterator[bytes]:
 
 
 def update_of(transformation: optax.GradientTransformation) -> Update:
-    """A step at the optimizer's own rate."""
+    """A step with the optimizer's own learning rate; the rate of the schedule is ignored."""
 
     def update(params: Any, state: Any, gradient: Any, rate: Any) -> Any:
         del rate
@@ -124,18 +124,18 @@ def update_of(transformation: optax.GradientTransformation) -> Update:
 
 
 def _check_updates(updates: Any, params: Any) -> None:
-    """Raise BackendError where updates would be spread over weights of another shape."""
+    """Raise BackendError if an update would be broadcast over a weight of another shape."""
     for path, weight in params.items():
         shape = getattr(updates.get(path), "shape", None) if isinstance(updates, dict) else None
         if shape != weight.shape:
             raise BackendError(
                 f"optimizer must give an update of each weight's shape; for {path} of shape {weight.shape} it gives "
-                f"{shape}. Take one for the gradient of a batch, not for those of its examples."
+                f"{shape}. Take one for the gradient of a batch, not for the gradients of single examples."
             )
 
 
 def _two_steps(transformation: Any) -> Callable[[Any, Any], Any]:
-    """What an epoch does with one network's optimizer, without the network."""
+    """Two steps of one network's optimizer in a loop, as in an epoch, but without the network."""
     update = update_of(transformation)
 
     def steps(params: Any, state: Any) -> Any:
@@ -145,6 +145,6 @@ def _two_steps(transformation: Any) -> Callable[[Any, Any], Any]:
 
 
 def _said(error: Exception) -> str:
-    """What an error says first, as a part of a sentence."""
+    """The first line of an error, as a part of a sentence."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0].rstrip(".:")

@@ -1,7 +1,7 @@
 """Random words and initial weights.
 
-The core's own definition of the stream, compiled: on a CPU, XLA runs it seven times faster than JAX's
-generator, which draws the same words, and no setting of the user's can move it.
+This is the core's own definition of the stream, compiled. On a CPU it is seven times faster than JAX's generator, which
+draws the same words, and no setting of the user can change its words.
 """
 
 from collections.abc import Mapping
@@ -20,12 +20,12 @@ from weedout_core.nn import ParameterSpec, parameter_shapes
 from weedout_core.random import bits, bits_at, fold_in
 from weedout_jax.devices import put
 
-# The float nearest to −1 from above: a plain [−1, 1) would give −∞ now and then.
+# The smallest float above −1: u = −1 would give a normal of −∞.
 _LOW = np.nextafter(np.float32(-1), np.float32(0))
 
 
 def random_bits(place: Sharding, key: Any, n: int) -> jax.Array:
-    """n words of the stream: uint32 ``(n,)``."""
+    """The first n words of a key's stream: uint32 ``(n,)``."""
     return _bits(put(key, place), n)
 
 
@@ -35,7 +35,7 @@ def draw_parameters(place: Sharding, key: Any, specs: tuple[ParameterSpec, ...])
 
 
 def normals(key: Any, specs: tuple[ParameterSpec, ...]) -> dict[str, jax.Array]:
-    """``draw_parameters`` inside a program: each parameter from its own stream, ``value`` where std is 0."""
+    """``draw_parameters`` inside a program: each parameter has its own stream, or is ``value`` if its std is 0."""
     return {
         spec.path: np.float32(spec.std) * standard_normal(fold_in(key, spec.code), spec.shape)
         if spec.std
@@ -47,7 +47,7 @@ def normals(key: Any, specs: tuple[ParameterSpec, ...]) -> dict[str, jax.Array]:
 def kept_normals(
     key: Any, specs: tuple[ParameterSpec, ...], compaction: CompactedNetwork, indices: Mapping[str, Any]
 ) -> dict[str, jax.Array]:
-    """The part of ``normals`` that a compacted network keeps; nothing else is drawn."""
+    """The part of ``normals`` that a compacted network keeps: only these weights are drawn."""
     kept: dict[str, jax.Array] = {}
     for path, shape in parameter_shapes(compaction.net).items():
         spec = next(spec for spec in specs if spec.path == path)
@@ -61,7 +61,7 @@ def kept_normals(
 
 
 def standard_normal(key: Any, shape: tuple[int, ...]) -> jax.Array:
-    """Standard normals of a stream: float32 ``shape``."""
+    """Standard normals from a key's stream: float32 ``shape``."""
     return normal_from_bits(bits(key, int(np.prod(shape)))).reshape(shape)
 
 

@@ -1,7 +1,7 @@
-"""Scoring a population: compiled once, run for each generation, shared over devices.
+"""Scoring a population: a program that is compiled once, run for each generation, and shared over devices.
 
-Everything before the first mask is computed once. From there on a candidate is its compacted network, wherever masks
-keep fixed numbers of nodes. How candidates follow each other is the engine, see ``engines``.
+The layers before the first mask are computed once for all candidates. From there on, each candidate is computed as its
+compacted network, if masks keep fixed numbers of nodes. ``engines`` says in which order candidates are scored.
 """
 
 import math
@@ -33,8 +33,8 @@ from weedout_jax.masks import draw_masks, kept_indices
 from weedout_jax.network import has_convolutions, nodes_first, run_layers, widest
 from weedout_jax.randomness import kept_normals
 
-_FLOATS = 2**26  # activations and own weights of the candidates side by side: 256 MiB
-_TURN = 10  # dense candidates in one turn of the loop: what one gathers and another multiplies runs on two cores
+_FLOATS = 2**26  # activations and own weights of the candidates that are scored at once: 256 MiB
+_TURN = 10  # dense candidates in one turn of the loop: one core gathers for one while another multiplies for another
 
 
 def score_population(
@@ -67,17 +67,17 @@ def score_population(
 
 
 def chosen_engine(mesh: Mesh, net: Network, plan: MaskPlan | None, own_weights: bool) -> str:
-    """The engine where none is asked for."""
+    """The engine that is taken if the caller asks for none."""
     return fastest_engine(platform(mesh), products(_compaction(net, plan, own_weights), own_weights))
 
 
 class Sizes(NamedTuple):
-    """How a population is cut up.
+    """How a population is divided.
 
     Attributes:
-        padded: candidates scored, so that devices, chunks and turns divide them.
-        chunk: of how many the masks exist at once on a device.
-        turn: how many of these a turn of the loop scores.
+        padded: the number of candidates scored, rounded up so that devices, chunks and turns divide it.
+        chunk: the number of candidates whose masks exist at once on a device.
+        turn: the number of candidates that one turn of the loop scores.
     """
 
     padded: int
@@ -86,29 +86,29 @@ class Sizes(NamedTuple):
 
 
 def candidate_floats(net: Network, plan: MaskPlan | None, own_weights: bool, examples: int) -> int:
-    """What one candidate beside others holds: its widest activations, and weights where they are drawn or gathered."""
+    """The floats of one candidate: its widest activations, and its weights if they are drawn or gathered for it."""
     small = _compaction(net, plan, own_weights)
     weights = parameter_shapes(small.net).values() if own_weights or small.arrays else ()
     return examples * widest(small.net) + sum(math.prod(shape) for shape in weights)
 
 
 def _compaction(net: Network, plan: MaskPlan | None, own_weights: bool) -> CompactedNetwork:
-    """What each candidate computes: with weights of its own all layers, else those from the first mask on."""
+    """The network that each candidate computes: all layers with own weights, else those from the first mask on."""
     rest = net if own_weights else split_at_first_mask(net)[1]
     return compact(rest, {} if plan is None else plan.counts)
 
 
 def sizes(mesh: Mesh, engine: str, net: Network, size: int, floats: int, chunk: int) -> Sizes:
-    """How a population of this size is cut up, in chunks of at most ``chunk`` where there can be so small ones.
+    """How a population of ``size`` candidates is divided, in chunks of at most ``chunk`` if that is possible.
 
     Args:
-        floats: of one candidate, from :func:`candidate_floats`.
+        floats: the floats of one candidate, from :func:`candidate_floats`.
     """
     if engine == "loop":
         return Sizes(-(-size // mesh.size) * mesh.size, 1, 1)
     if engine == "vmap":
         chunk = min(chunk, max(1, _FLOATS // floats))
-    # A map of one turn is inlined and rounds in its own way: no device gets fewer than two.
+    # XLA inlines a map of one turn, which then rounds differently, so each device gets at least two candidates.
     each = max(2, -(-size // mesh.size))
     chunks = -(-each // min(chunk, each))
     each = -(-each // chunks)
@@ -118,20 +118,22 @@ def sizes(mesh: Mesh, engine: str, net: Network, size: int, floats: int, chunk: 
 
 
 def _rows(leaf: Any, some: slice) -> jax.Array:
-    """Some candidates, the last one repeated where they end; its extra scores are cut off."""
+    """Some candidates. Past the end the last one is repeated; the scores of the copies are dropped later."""
     rows = jnp.asarray(leaf)[some]
     missing = some.stop - some.start - len(rows)
     return jnp.concatenate([rows, jnp.repeat(rows[-1:], missing, axis=0)]) if missing else rows
 
 
 class Program(NamedTuple):
-    """What a program that scores is compiled for.
+    """The static arguments of a program that scores candidates.
 
     Attributes:
-        mesh, engine, net: where, how candidates follow each other, and the parent.
-        specs: from which each candidate draws its own weights; () where they share them.
-        plan: of the masks; None where masks are given.
-        scoring, cut: how the population is scored, and cut up.
+        mesh: the devices.
+        engine: in which order candidates are scored, see ``engines``.
+        net: the parent.
+        specs: the specifications from which each candidate draws its own weights; () if candidates share weights.
+        plan: the plan from which masks are drawn; None if masks are given.
+        scoring, cut: how the population is scored, and how it is divided.
     """
 
     mesh: Mesh
@@ -145,12 +147,12 @@ class Program(NamedTuple):
 
 @partial(jax.jit, static_argnames="program")
 def score(candidates: dict[str, Any], params: Mapping[str, Any], batch: ScoredBatch, *, program: Program) -> jax.Array:
-    """The program: candidates ``(devices × chunks × chunk, …)`` → fitness, each device its own share."""
+    """The program: candidates ``(devices × chunks × chunk, …)`` → their fitness; each device scores its part."""
     net, specs, plan, fitness = program.net, program.specs, program.plan, FITNESS[program.scoring.fitness]
     how = Arithmetic(platform(program.mesh), products_of(program.scoring.precision))
 
     def of_device(candidates: dict[str, Any], params: Mapping[str, Any], batch: ScoredBatch) -> jax.Array:
-        # With weights of their own, candidates have nothing in common but the batch.
+        # Candidates with their own weights share only the batch.
         head = () if specs else split_at_first_mask(net)[0]
         common = run(head, params, None, Activations(batch.x, batch.calibration), batch.statistics, how)
         small = _compaction(net, plan, bool(specs))
@@ -184,12 +186,12 @@ def score(candidates: dict[str, Any], params: Mapping[str, Any], batch: ScoredBa
 
 
 def _mapped(one: Callable[[Any], jax.Array], xs: Any, turn: int) -> jax.Array:
-    """``lax.map``, so many in a turn."""
+    """``lax.map`` with ``turn`` elements in each turn of the loop."""
     return lax.scan(lambda nothing, x: (nothing, one(x)), None, xs, unroll=turn)[1]
 
 
 class Activations(NamedTuple):
-    """Of the scored batch, and, where candidates take their own statistics on other inputs, of these; else None."""
+    """Activations of the scored batch, and of the calibration inputs if candidates take their own statistics there."""
 
     batch: jax.Array
     calibration: jax.Array | None
@@ -203,9 +205,10 @@ def run(
     statistics: Mapping[str, Any] | None,
     how: Arithmetic,
 ) -> Activations:
-    """Run layers on the scored batch and, where there are some, on the other inputs.
+    """Run layers on the scored batch, and on the calibration inputs if there are any.
 
-    Batch normalisation takes the statistics that are given; else those of the other inputs; else those of the batch.
+    Batch normalisation takes the statistics of the calibration inputs if there are any; otherwise the given
+    ``statistics``; otherwise those of the batch.
     """
     if before.calibration is None:
         taken = 1 if statistics is None else statistics

@@ -1,6 +1,6 @@
-"""Training: one compiled scan an epoch, each batch shared over the devices.
+"""Training: each epoch is one compiled scan over its steps, and each batch is shared over the devices.
 
-SGD is written out as a function of its state, so that its velocities are those of every backend.
+SGD is written out as a pure function of its state, so that its velocities are defined as in every other backend.
 """
 
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ from weedout_jax.optimizers import Rule, Update, first_state, rule_of, taking_a_
 
 
 class Learner(NamedTuple):
-    """What changes while networks are trained: trees of arrays."""
+    """The state that changes while networks are trained, as trees of arrays."""
 
     params: Any
     statistics: Any
@@ -51,7 +51,7 @@ def train_init(mesh: Mesh, net: Network, plan: TrainPlan, keys: Any, params: Any
 
 
 def init_optimizer(plan: TrainPlan, params: Any) -> Any:
-    """Velocities 0, or the state of the user's optimizer."""
+    """Velocities of 0, or the first state of the user's optimizer."""
     if plan.optimizer is None:
         return jax.tree.map(jnp.zeros_like, params)
     return first_state(plan.optimizer, params)
@@ -62,10 +62,10 @@ def train_epoch(
 ) -> tuple[TrainState, EpochResult]:
     """One epoch over ``x[batches.order]``."""
     rates = learning_rates(plan.config, plan.steps)[state.epoch * plan.steps :][: plan.steps]
-    with np.errstate(over="ignore"):  # a rate beyond float32 is infinite: divergence is a finding, not a fault
+    with np.errstate(over="ignore"):  # a rate beyond float32 becomes infinite: training diverges, without error
         rates = rates.astype(np.float32)
     learner = Learner(state.params, state.statistics, state.optimizer)
-    # Bound to the same devices in each epoch: else the second would compile again.
+    # Placed in the same way in each epoch: otherwise the second epoch would compile again.
     placed = put((learner, masks, x, y, batches, rates), everywhere(mesh))
     rule = None if plan.optimizer is None else rule_of(plan.optimizer, state.params, state.optimizer)
     with nullcontext() if rule is None else taking_a_step():
@@ -87,7 +87,7 @@ def epoch(
     plan: TrainPlan,
     rule: Rule | None = None,
 ) -> tuple[Learner, EpochResult]:
-    """The program. Learner, masks and batches have a leading axis R. ``rule``: the user's, in place of SGD's."""
+    """The program. Learner, masks and batches have a leading axis R. ``rule``: the user's optimizer; None is SGD."""
     update = _sgd(net, plan.config) if rule is None else update_of(rule.given)
 
     def one(learner: Learner, masks: Any, batches: Batches) -> Any:
@@ -107,7 +107,7 @@ def epoch(
 def _gradient(
     mesh: Mesh, net: Network, plan: TrainPlan, params: Any, masks: Any, x: jax.Array, y: jax.Array
 ) -> tuple[Any, dict[str, jax.Array], EpochResult]:
-    """The gradient of one network's loss, the batch's statistics, and what the step showed before its update."""
+    """The gradient of one network's loss, the batch statistics, and the loss and accuracy before the update."""
     how = Arithmetic(platform(mesh), products_of(plan.config.precision), plan.config.compute)
 
     def loss(params: Any) -> Any:

@@ -1,17 +1,17 @@
 """Convolutions of 3 × 3 windows in 2.25 times fewer multiplications: Winograd's minimal filtering, F(2×2, 3×3).
 
-Two neighbouring outputs of three weights, ``y0 = x0·w0 + x1·w1 + x2·w2`` and ``y1 = x1·w0 + x2·w1 + x3·w2``, are six
-products. Four are enough, of sums of inputs and sums of weights (Winograd 1980; for images Lavin and Gray, "Fast
-algorithms for convolutional neural networks", arXiv:1509.09308, section 4):
+Two neighbouring outputs of three weights, ``y0 = x0·w0 + x1·w1 + x2·w2`` and ``y1 = x1·w0 + x2·w1 + x3·w2``, take six
+products. Four are enough if the factors are sums of inputs and sums of weights (Winograd 1980; for images Lavin and
+Gray, "Fast algorithms for convolutional neural networks", arXiv:1509.09308, section 4):
 
     m = (Bᵀ·x) ⊙ (G·w),  y = Aᵀ·m
 
-Down and across, a tile of 4 × 4 inputs gives 2 × 2 outputs in 16 products instead of 36. Over all tiles and channels
-each of the 16 is a product of matrices, which a CPU computes at its full speed. The sums add and halve, and lose about
-as much to rounding as the sums over channels do.
+Applied down and across, a tile of 4 × 4 inputs gives 2 × 2 outputs in 16 products instead of 36. Over all tiles and
+channels each of the 16 is a product of matrices, which a CPU computes at its full speed. The additional sums lose about
+as much to rounding as the sums over channels.
 
 The kernel's gradient is the transposed algorithm: y is linear in ``G·w``, so its gradient is ``(Bᵀ·x) ⊙ (A·∂L/∂y)``
-summed over the tiles, and the weights' is ``Gᵀ`` of that.
+summed over the tiles, and the gradient of the weights is ``Gᵀ`` of that.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,12 +30,12 @@ def transformed(kernel: jax.Array) -> Grid:
 
 
 def convolve(x: jax.Array, kernel: Grid, precision: str | None) -> jax.Array:
-    """Images ``(n, height, width, channels)`` with a zero on each side, stride 1.
+    """A convolution of images ``(n, height, width, channels)``, padded by one zero on each side, with stride 1.
 
     Args:
-        kernel: see ``transformed``.
+        kernel: the transformed kernel, from ``transformed``.
     Returns:
-        ``(n, height, width, features)``, of x's type; computed in float32.
+        ``(n, height, width, features)``, of the dtype of x; computed in float32.
     """
     n, height, width, _ = x.shape
     products = [
@@ -49,7 +49,7 @@ def convolve(x: jax.Array, kernel: Grid, precision: str | None) -> jax.Array:
 
 
 def transformed_kernel_gradient(x: jax.Array, gradient: jax.Array, precision: str | None) -> jax.Array:
-    """``∂L/∂(G·w)``, float32 ``(4, 4, channels, features)``, of these images: to be summed over all.
+    """``∂L/∂(G·w)`` for these images, float32 ``(4, 4, channels, features)``, to be summed over all images.
 
     Args:
         gradient: ``∂L/∂y (n, height, width, features)``.
@@ -71,7 +71,7 @@ def kernel_gradient(of_transformed: jax.Array) -> jax.Array:
 
 
 def over_rows(x: jax.Array, y: jax.Array, precision: str | None) -> jax.Array:
-    """``xᵀ·y``, float32 ``(channels, features)``: what the rows of both add up to."""
+    """``xᵀ·y``, a sum over the rows of both: float32 ``(channels, features)``."""
     rows = (((0,), (0,)), ((), ()))
     return lax.dot_general(x, y, rows, precision=precision, preferred_element_type=jnp.float32)
 
@@ -91,7 +91,7 @@ def _flat(tiles: jax.Array) -> jax.Array:
 
 
 def _both_ways(transform: Callable[..., list[Any]], grid: Sequence[Sequence[jax.Array]]) -> Grid:
-    """A transformation of each column of a grid, then of each row of what that gave."""
+    """Transform each column of a grid, and then each row of the result."""
     columns = [transform(*column) for column in zip(*grid, strict=True)]
     return [transform(*row) for row in zip(*columns, strict=True)]
 

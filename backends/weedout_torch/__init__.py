@@ -1,7 +1,7 @@
 """The PyTorch backends: ``torch`` (CPU, CUDA), ``torch_xla`` (PyTorch/XLA) and ``tpu`` (torch_tpu, its successor).
 
-One file an idea, with the names of the reference: ``randomness``, ``masks``, ``network``, ``scoring``,
-``training``; ``devices`` is all that tells the three apart.
+Each file holds one idea, under the same name as in the reference: ``randomness``, ``masks``, ``network``, ``scoring``,
+``training``. The three backends differ in ``devices`` only.
 """
 
 from functools import partial
@@ -14,23 +14,34 @@ from weedout_torch.fence import our_settings
 
 
 def connect_torch(device: str | None = None, devices: int = 1, engine: str | None = None) -> Backend:
-    """PyTorch on "cpu" or "cuda"; None takes CUDA where there is one. Raises BackendError for another device.
+    """Connect to PyTorch.
 
-    ``engine``: how candidates follow each other, one of ``engines.ENGINES``; None takes the fastest, as measured.
+    Args:
+        device: "cpu", or "cuda" (also "gpu"); None takes CUDA if it is available, else the CPU.
+        devices: 1; this backend uses a single device.
+        engine: in which order candidates are scored, one of ``engines.ENGINES``; None takes the fastest, see there.
+    Raises:
+        BackendError: the device is not available, or the engine is unknown.
     """
     return _backend(_devices.torch_place(device, devices), engine)
 
 
 def connect_xla(device: str | None = None, devices: int = 1, engine: str | None = None) -> Backend:
-    """PyTorch/XLA on the device of this process (``PJRT_DEVICE``); several devices share a population by SPMD.
+    """Connect to PyTorch/XLA on the device of this process (environment variable ``PJRT_DEVICE``).
 
-    Raises BackendError for another device, and where the process has trained with PyTorch before it knew of XLA.
+    Args:
+        device: the kind of that device, "cpu" or "tpu"; None takes it as it is.
+        devices: 1, or the number of all devices, which then share each population and each training batch (SPMD).
+        engine: as for ``connect_torch``.
+    Raises:
+        BackendError: the process has another device or another number of devices, float32 has fewer bits there, the
+            engine is unknown, or the process has trained with PyTorch before it connected to PyTorch/XLA.
     """
     return _backend(_devices.xla_place(device, devices), engine)
 
 
 def connect_tpu(device: str | None = None, devices: int = 1, engine: str | None = None) -> Backend:
-    """torch_tpu on a TPU. Raises BackendError where there is none."""
+    """Connect to torch_tpu. Arguments as for ``connect_torch``. Raises BackendError if there is no TPU."""
     return _backend(_devices.tpu_place(device, devices), engine)
 
 

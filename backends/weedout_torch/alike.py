@@ -1,4 +1,4 @@
-"""Whether two things that were made in the same way hold the same: an optimizer, and the one made anew in its place."""
+"""Comparing two objects that were made in the same way, such as an optimizer and the one that replaces it."""
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence, Set
@@ -14,19 +14,19 @@ from weedout_core.backend import host_view
 from weedout_torch.devices import Tensor
 
 _SCALARS = (type(None), bool, int, float, complex, str, bytes)
-_SHARED = (tuple, MethodType)  # equal ones may be one object or two, as Python likes
+_SHARED = (tuple, MethodType)  # Python may make one object or two for equal values of these types
 _MISSING = object()
 
 
 def alike(one: Any, other: Any, known: Sequence[tuple[Any, Any]] = ()) -> bool:
-    """Whether all that two values hold is the same: numbers of arrays, what functions close over, attributes.
+    """Whether two values hold the same: the numbers of arrays, what functions close over, and attributes.
 
-    What cannot be looked into, such as a generator, is like itself alone. Cycles are seen, and objects that are in two
-    places of the one must be in both of the other.
+    An object whose content cannot be read, such as a generator, equals only itself. Cycles are handled, and an object
+    that occurs in two places of one value must have a counterpart that occurs in both places of the other.
 
     Args:
-        one, other: anything.
-        known: pairs of an object that the one holds and an object that the other holds in its place.
+        one, other: the values, of any type.
+        known: pairs of an object in one value and its counterpart in the other, which count as equal.
     """
     return _alike(one, other, {id(mine): theirs for mine, theirs in known}, [])
 
@@ -42,7 +42,7 @@ def _alike(one: Any, other: Any, pairs: dict[int, Any], alive: list[Any]) -> boo
         return pairs[id(one)] is other
     if not isinstance(one, _SHARED):
         pairs[id(one)] = other
-        alive.append(one)  # else another object might take its identity
+        alive.append(one)  # otherwise another object might get the same id
     if isinstance(one, np.ndarray | Tensor):
         return _bits(one) == _bits(other)
     mine, theirs = _parts(one), _parts(other)
@@ -53,7 +53,7 @@ def _alike(one: Any, other: Any, pairs: dict[int, Any], alive: list[Any]) -> boo
 
 
 def _parts(value: Any) -> Iterator[Any] | None:
-    """What a value is made of, in order; None where that cannot be seen."""
+    """The parts of a value, in order; None if they cannot be read."""
     match value:
         case Mapping():
             return (part for item in value.items() for part in item)
@@ -76,12 +76,12 @@ def _parts(value: Any) -> Iterator[Any] | None:
 
 
 def _of_function(function: FunctionType) -> Iterator[Any]:
-    """Its module's numbers are the same for both."""
+    """The parts of a function. Globals of its module are left out: both functions have the same ones."""
     yield from (function.__code__, function.__defaults__, function.__kwdefaults__, vars(function))
     for cell in function.__closure__ or ():
         try:
             yield cell.cell_contents
-        except ValueError:  # nothing yet
+        except ValueError:  # the variable has no value yet
             yield _MISSING
 
 

@@ -18,36 +18,37 @@ def batch_norm(
     """``y = γ·(x − mean) / √(variance + epsilon) + β`` on activations ``(R, examples, *shape)``.
 
     Args:
-        source: of statistics: how many groups the examples are cut into, in order, each with its own (1: the batch);
-            or the statistics, {path: ``(channels,)`` or ``(R, channels)``}.
+        source: the source of the statistics: either the number of groups into which the examples are cut, in order,
+            each with its own statistics (1: the whole batch); or given statistics, {path: ``(channels,)`` or ``(R,
+            channels)``}.
     Returns:
-        the activations, and the mean over the groups of what was taken from the batch, {path: ``(R, channels)``};
-        nothing where statistics are given.
+        the activations, and the mean over the groups of the batch statistics, {path: ``(R, channels)``}; {} if
+        statistics are given.
     """
     scale, bias = params[f"{layer.name}/scale"], params[f"{layer.name}/bias"]
     if not isinstance(source, int):
         mean, variance = source[f"{layer.name}/mean"], source[f"{layer.name}/variance"]
         return _normalised(h, mean, variance, scale, bias, layer.epsilon), {}
-    # On a CPU each step of the arithmetic passes over memory, and groups are faster one by one. Elsewhere groups are an
-    # axis: XLA joins the steps.
+    # On a CPU each step of the arithmetic passes over memory, so groups are faster one by one. On other devices groups
+    # are an axis, and XLA fuses the steps.
     normalise = _group_by_group if h.device.type == "cpu" else _all_groups
     y, mean, variance = normalise(h, source, scale, bias, layer.epsilon)
     return y, {f"{layer.name}/mean": mean.detach(), f"{layer.name}/variance": variance.detach()}
 
 
 def _sound(variance: Tensor, mean: Tensor) -> Tensor:
-    """The variance; NaN where it is none, or the mean is not finite: 1/√∞ = 0, and a ReLU, would hide it."""
+    """The variance, but NaN if it or the mean is not finite or it is negative: 1/√∞ = 0 or a ReLU would hide that."""
     return torch.where((variance >= 0) & variance.isfinite() & mean.isfinite(), variance, torch.nan)
 
 
 def _normalised(h: Tensor, mean: Tensor, variance: Tensor, scale: Tensor, bias: Tensor, epsilon: float) -> Tensor:
-    """With statistics, γ and β ``(channels,)`` or ``(R, channels)``."""
+    """Normalise with statistics, γ and β of shape ``(channels,)`` or ``(R, channels)``."""
     factor = scale / torch.sqrt(_sound(variance, mean) + epsilon)
     return torch.addcmul(_beside(bias - mean * factor, h), h, _beside(factor, h))
 
 
 def _beside(values: Tensor, h: Tensor) -> Tensor:
-    """Values ``(channels,)`` or ``(R, channels)`` in the dimensions of activations ``(R, examples, *shape)``."""
+    """Reshape values ``(channels,)`` or ``(R, channels)`` to broadcast with activations ``(R, examples, *shape)``."""
     return values.reshape(-1, *[1] * (h.ndim - 2), values.shape[-1])
 
 
@@ -68,7 +69,7 @@ def _group_by_group(
     scales, biases = (value.expand(networks, channels).unbind() for value in (scale, bias))
     h = h.expand(networks, *h.shape[1:])
     examples, count = h.reshape(-1, *h.shape[2:]), networks * groups
-    # PyTorch's kernel takes 16 channels at a time, and those that are left over one by one.
+    # PyTorch's kernel processes 16 channels at a time, and the remaining ones one by one.
     normalise = _by_kernel if channels % 16 == 0 else _ByProducts.apply
     parts = [
         normalise(group, scales[part // groups], biases[part // groups], epsilon)
@@ -81,20 +82,20 @@ def _group_by_group(
 
 
 def _by_kernel(x: Tensor, scale: Tensor, bias: Tensor, epsilon: float) -> tuple[Tensor, Tensor, Tensor]:
-    """One group ``(examples, *shape)`` by PyTorch's kernel, which knows that channels are last in memory."""
+    """Normalise one group ``(examples, *shape)`` by PyTorch's kernel, which supports channels last in memory."""
     mean, variance = x.new_zeros(2, x.shape[-1])
     y, *_ = torch.native_batch_norm(x.movedim(-1, 1), scale, bias, mean, variance, True, 1.0, epsilon)
     values = x.numel() // x.shape[-1]
-    # The kernel gives the unbiased variance, of which there is none for a single value.
+    # The kernel gives the unbiased variance, which is not defined for a single value.
     biased = variance * ((values - 1) / values) if values > 1 else torch.zeros_like(variance)
     finite = (mean + biased).isfinite()
-    # The kernel divides by an infinite deviation too, and gives 0.
+    # With an infinite deviation the kernel would give 0, which hides it.
     y = y.movedim(1, -1) if finite.all() else y.movedim(1, -1) * torch.where(finite, 1.0, torch.nan)
     return y, mean, biased
 
 
 class _ByProducts(torch.autograd.Function):
-    """One group, with sums over it as products of ones: up to 11 times faster than the kernel with 13 channels."""
+    """Normalise one group, summing by products with ones: up to 11 times faster than the kernel with 13 channels."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, scale: Tensor, bias: Tensor, epsilon: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -117,7 +118,7 @@ class _ByProducts(torch.autograd.Function):
 
 
 def _mean(x: Tensor) -> Tensor:
-    """The mean of each channel: ``(..., channels)`` → ``(channels,)``. Rows of an image are one row of the product."""
+    """The mean of each channel: ``(..., channels)`` → ``(channels,)``. A row of an image is a row of the product."""
     channels = x.shape[-1]
     table = x.reshape(-1, math.prod(x.shape[-2:]) if x.ndim > 2 else channels)
     return (x.new_ones(1, len(table)) @ table).reshape(-1, channels).sum(dim=0) / (x.numel() // channels)

@@ -1,4 +1,4 @@
-"""What a step of training is shown: examples, their images cropped and mirrored."""
+"""Augmentation of the examples of a training step: images are cropped and mirrored."""
 
 import torch
 
@@ -7,10 +7,10 @@ from weedout_torch.devices import Tensor
 
 
 def crop_images(images: Tensor, crops: Tensor) -> Tensor:
-    """Move images about: ``(examples, height, width, channels)`` by (row, column, mirrored), int64 ``(examples, 3)``.
+    """Crop images ``(examples, height, width, channels)`` by crops (row, column, mirrored), int64 ``(examples, 3)``.
 
-    Each is padded by ``CROP_MARGIN`` zeros on each side, shown from that row and column on, and then mirrored left to
-    right where the third is 1.
+    Each image is padded by ``CROP_MARGIN`` zeros on each side, cut to its size from this row and column on, and then
+    mirrored left to right if ``mirrored`` is 1.
     """
     _, height, width, _ = images.shape
     row, column, mirrored = (crops[:, i, None, None] for i in range(3))

@@ -1,7 +1,7 @@
-"""The device layer: where tensors live, and how what was recorded is run there.
+"""The device layer: where tensors lie, and how operations are run there.
 
-PyTorch runs each operation as it is called, on a CPU, on CUDA and with torch_tpu on a TPU. PyTorch/XLA records
-operations and runs them as one compiled graph at ``sync``. The rest of the backend is the same for all.
+PyTorch runs each operation when it is called, on a CPU, on CUDA, and with torch_tpu on a TPU. PyTorch/XLA records
+operations and runs them as one compiled graph at ``sync``. The rest of the backend is the same for all devices.
 """
 
 from collections.abc import Callable, Generator, Mapping
@@ -18,7 +18,7 @@ from weedout_core.errors import BackendError
 from weedout_torch import host
 from weedout_torch.integers import Tensor
 
-#: The types of devices that PyTorch computes on with kernels of its own, and as its documentation says.
+#: The types of devices on which PyTorch computes with its own kernels, as its documentation describes them.
 BY_PYTORCH = ("cpu", "cuda")
 
 
@@ -28,14 +28,14 @@ class Place:
 
     Attributes:
         name: the backend's registered name.
-        device: as PyTorch has it.
-        kind: what the device is called.
-        devices: how many share a population.
-        libraries: the distributions whose versions may move floats.
-        recorded: whether operations are recorded and run at ``sync``.
-        sync: run what was recorded; nothing where operations run at once.
-        spread: lay a tensor out over the devices along its leading axis; nothing with one device.
-        compile_seconds: spent on compilation in this process; None where nothing is compiled.
+        device: the device as a ``torch.device``.
+        kind: the name of the device for users.
+        devices: the number of devices that share a population.
+        libraries: the distributions whose versions may change floats.
+        recorded: whether operations are recorded, and run only at ``sync``.
+        sync: runs the recorded operations; does nothing if operations run at once.
+        spread: shares a tensor over the devices along its leading axis; does nothing with one device.
+        compile_seconds: gives the seconds spent on compilation in this process; None if nothing is compiled.
     """
 
     name: str
@@ -54,45 +54,45 @@ class Place:
         return there.clone() if there is array else there
 
     def placed(self, given: Any) -> Any:
-        """What a call was handed, an array, arrays by name or None, for its own use: what is there already stays."""
+        """An argument of a call (array, arrays by name or None) on the device; tensors already there are not copied."""
         if isinstance(given, Mapping):
             return {name: self.placed(value) for name, value in cast(Mapping[str, Any], given).items()}
         return None if given is None else self._there(given)
 
     def _there(self, array: Any) -> Tensor:
-        """What was made in inference mode is copied: nothing can be learnt with it."""
+        """An array on the device. A tensor made in inference mode is copied, because it cannot be trained."""
         there = isinstance(array, Tensor) and array.device == self.device and array.dtype in _DTYPES
         if there and _is_plain(array) and not array.is_inference():
             return array
         host = host_array(array)
-        # A copy: PyTorch shares memory with NumPy, and complains of arrays that are read-only.
+        # A copy, because PyTorch would share the memory of NumPy, and warns about read-only arrays.
         copied = np.array(host, dtype=np.float32 if host.dtype.kind == "f" else host.dtype)
         return torch.from_numpy(copied).to(self.device)
 
     def words(self, array: Any) -> Tensor:
-        """Words (keys, bits) on the device, as the int32 of the same bits: PyTorch has little arithmetic for uint32."""
+        """Words (keys, bits) on the device as int32 of the same bits, because PyTorch lacks most uint32 arithmetic."""
         if isinstance(array, Tensor):
             return array.to(self.device).view(torch.int32)
         # Reinterpreted on the host: PyTorch/XLA would fetch the words back from the device for it.
         return self.placed(np.asarray(array, dtype=np.uint32).view(np.int32))
 
     def keys(self, keys: Any, some: slice) -> Tensor:
-        """Some candidates' keys, laid out over the devices: int32 ``(rows, 2)``, see ``rows``."""
+        """The keys of some candidates, shared over the devices: int32 ``(rows, 2)``, see ``rows``."""
         return self.spread(self.words(rows(keys, some)))
 
     def padded(self, count: int) -> int:
-        """The multiple of the devices that holds so many candidates."""
+        """The smallest multiple of the number of devices that is at least ``count``."""
         return -(-count // self.devices) * self.devices
 
 
 def rows(array: Any, some: slice) -> Any:
-    """Some rows; past the end the last one again, so that devices divide them. What comes of those is cut off."""
+    """Some rows. Past the end the last row is repeated, so that devices divide them; its extra results are dropped."""
     index = np.minimum(np.arange(some.start, some.stop), len(array) - 1)
     return array[torch.from_numpy(index).to(array.device) if isinstance(array, Tensor) else index]
 
 
 def _is_plain(tensor: Tensor) -> bool:
-    """Neither sparse nor nested, nor of a class of its own."""
+    """Whether a tensor is neither sparse nor nested nor of a subclass."""
     return type(tensor) in _PLAIN and tensor.layout == torch.strided and not tensor.is_nested
 
 
@@ -101,18 +101,18 @@ _DTYPES = {torch.float32, torch.int32, torch.uint32, torch.bool}
 
 
 def torch_place(device: str | None, devices: int) -> Place:
-    """PyTorch itself: on CUDA where there is one, else on the CPU."""
+    """PyTorch itself: by default on CUDA if it is available, else on the CPU."""
     kind = {None: "cuda" if torch.cuda.is_available() else "cpu", "gpu": "cuda"}.get(device, device)
     if kind not in ("cpu", "cuda") or (kind == "cuda" and not torch.cuda.is_available()):
         has = "cpu and cuda" if torch.cuda.is_available() else "cpu"
         raise BackendError(f"the torch backend has the devices {has} here; got {device!r}. Take one, or leave it out.")
     _one_device("torch", devices)
     name = torch.cuda.get_device_name() if kind == "cuda" else "cpu"
-    if kind == "cuda":  # with its number: which one is current may be another at each call
+    if kind == "cuda":  # with its number, because the current device may change between calls
         return Place(
             "torch", torch.device(kind, torch.cuda.current_device()), name, 1, ("torch",), False, _nothing, _same
         )
-    compiling = host.compile_loops()  # now, and not in the first phase that draws
+    compiling = host.compile_loops()  # now, so that it does not count in the first phase that draws
     return Place("torch", torch.device(kind), name, 1, ("torch",), False, _nothing, _same, lambda: compiling)
 
 
@@ -153,7 +153,7 @@ def tpu_place(device: str | None, devices: int) -> Place:
 
 
 def memory(place: Place) -> int | None:
-    """Bytes that each device holds, on a CPU a part of the machine's. None: not known."""
+    """The bytes of memory of each device; on a CPU a part of the machine's memory. None if unknown."""
     if place.device.type == "cuda":
         return torch.cuda.mem_get_info(place.device)[1]
     return share_of_memory(place.devices) if place.kind == "cpu" else None
@@ -162,7 +162,7 @@ def memory(place: Place) -> int | None:
 def _xla_compile_seconds() -> float:
     import torch_xla.debug.metrics as metrics
 
-    counted = metrics.metric_data("CompileTime")  # how often, the sum in nanoseconds, and samples
+    counted = metrics.metric_data("CompileTime")  # (number of compilations, their sum in nanoseconds, samples)
     return counted[1] / 1e9 if counted else 0.0
 
 
@@ -171,7 +171,7 @@ _PJRT = "Choose with the environment variable PJRT_DEVICE (CPU or TPU) before Py
 
 @contextmanager
 def _finding_a_device() -> Generator[None]:
-    """What PyTorch/XLA raises there, of a word in PJRT_DEVICE that it does not know too, is a BackendError."""
+    """Turn an error of PyTorch/XLA into a BackendError, also one about an unknown value of PJRT_DEVICE."""
     try:
         yield
     except RuntimeError as error:
@@ -179,21 +179,21 @@ def _finding_a_device() -> Generator[None]:
 
 
 def _check_float32(device: torch.device) -> None:
-    """Raise BackendError where what is called float32 on the device has fewer bits."""
+    """Raise BackendError if float32 has fewer bits on the device."""
     number = torch.tensor(1 + 2**-20)
     if number.to(device).cpu() != number:
         raise BackendError(
-            "PyTorch/XLA makes float32 bfloat16 in this process, and results would be others. Unset the environment "
-            "variables XLA_USE_BF16 and XLA_DOWNCAST_BF16 before Python starts; for products in bfloat16 there is "
-            "compute='bfloat16' of a TrainConfig."
+            "PyTorch/XLA turns float32 into bfloat16 in this process, and results would differ. Unset the environment "
+            "variables XLA_USE_BF16 and XLA_DOWNCAST_BF16 before Python starts; for products in bfloat16 use "
+            "TrainConfig(compute='bfloat16')."
         )
 
 
 def _check_backward(device: torch.device) -> None:
-    """Differentiate once, which compiles nothing: it makes PyTorch count this device, unless it has counted before.
+    """Run one backward pass, which compiles nothing, so that PyTorch counts this device.
 
-    PyTorch counts the devices at a process's first backward pass, whoever makes it. Devices that show up later
-    have no queue for theirs, and fail an internal assertion.
+    PyTorch counts the devices at the first backward pass of a process. A device that is added later has no queue for
+    backward passes, and fails an internal assertion.
     """
     try:
         with torch.enable_grad():
@@ -201,7 +201,7 @@ def _check_backward(device: torch.device) -> None:
             torch.autograd.grad(weight * 2, [weight])
     except RuntimeError as error:
         raise BackendError(
-            "PyTorch counts its devices at the first backward pass of a process, and this one has made its own "
+            "PyTorch counts its devices at the first backward pass of a process, and this process made its first one "
             "without PyTorch/XLA. Connect to torch_xla before training with torch in the same process, or train in "
             f"a process of its own. (PyTorch says: {str(error).splitlines()[0]})"
         ) from error

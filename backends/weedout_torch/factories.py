@@ -1,4 +1,4 @@
-"""The user's function that gives an optimizer of ``torch.optim`` over some weights: what it gives, or a refusal."""
+"""Calling the user's function that makes an optimizer of ``torch.optim`` for some weights, and checking its result."""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ Factory = Callable[[list[Tensor]], Any]
 
 
 def weights_of(net: Network, params: Parameters) -> dict[str, Tensor]:
-    """One network's weights as it has them alone, in its own order: copies without the leading axis."""
+    """Copies of one network's weights without the leading axis, in the order of its layers."""
     return {
         path: torch.nn.Parameter(params[path].detach().squeeze(0).clone(memory_format=torch.contiguous_format))
         for path in parameter_shapes(net)
@@ -24,7 +24,7 @@ def weights_of(net: Network, params: Parameters) -> dict[str, Tensor]:
 
 
 def made(factory: Any, weights: Parameters) -> Any:
-    """The user's optimizer over these weights, or BackendError where it cannot train them."""
+    """The user's optimizer for these weights. Raises BackendError if it cannot train them."""
     before = {path: weight.detach().clone() for path, weight in weights.items()}
     if not callable(factory):
         raise BackendError(f"{_NEEDED}; got {factory!r}.")
@@ -39,8 +39,8 @@ def made(factory: Any, weights: Parameters) -> Any:
         raise BackendError(f"{_NEEDED}; the {named(optimizer)} that the function gives is over other tensors.")
     if any(getattr(weight, name) for weight in weights.values() for name in _WEIGHTS_HOOKS):
         raise BackendError(
-            "optimizer must leave the gradients of its weights alone: hooks of a weight are not called here. Change "
-            "gradients in a hook of the optimizer, register_step_pre_hook."
+            "optimizer must leave the gradients of its weights alone: hooks of a weight are not called here. To change "
+            "gradients, use a hook of the optimizer, register_step_pre_hook."
         )
     _check_step(optimizer)
     if any(not torch.equal(_bits(weight), _bits(before[path])) for path, weight in weights.items()):
@@ -58,30 +58,30 @@ _NEEDED = (
 
 
 def _check_step(optimizer: Any) -> None:
-    """Raise BackendError where a step needs more than the gradient of each weight, as a dense tensor."""
-    step = inspect.signature(getattr(type(optimizer), "step", lambda self: None))  # an instance's own is a wrapper's
+    """Raise BackendError if a step needs more than the gradient of each weight as a dense tensor."""
+    step = inspect.signature(getattr(type(optimizer), "step", lambda self: None))  # an instance may have a wrapper
     rest = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     parameters = [one for one in step.parameters.values() if one.kind not in rest]
     needed = [one.name for one in parameters[1:] if one.default is one.empty]
     if needed:
         raise BackendError(
-            f"the step of {named(optimizer)} needs {', '.join(needed)}, and training has gradients alone to give. "
-            "Take an optimizer whose step() needs nothing."
+            f"the step of {named(optimizer)} needs {', '.join(needed)}, and training gives it only gradients. "
+            "Take an optimizer whose step() needs no argument."
         )
     if isinstance(optimizer, torch.optim.SparseAdam):
-        raise BackendError("SparseAdam takes sparse gradients alone, and those here are dense. Take torch.optim.Adam.")
+        raise BackendError("SparseAdam takes only sparse gradients; those here are dense. Take torch.optim.Adam.")
     if any(group.get("differentiable") for group in optimizer.param_groups):
-        raise BackendError("differentiable=True is for gradients of the training itself, which nobody takes here.")
+        raise BackendError("differentiable=True has no use: training itself is not differentiated. Leave it out.")
 
 
 def options_of(optimizer: Any, weights: Parameters) -> str:
-    """The options of each group, its weights by their places, in words: what changes later does not show in them."""
+    """The options of each parameter group as a text, in which weights are given by position. It is a snapshot."""
     places = {id(weight): f"weight {place}" for place, weight in enumerate(weights.values())}
     return repr(mapped(optimizer.param_groups, lambda tensor: places.get(id(tensor), tensor.tolist())))
 
 
 def mapped(tree: Any, change: Callable[[Tensor], Any]) -> Any:
-    """A tree of mappings and lists, its tensors changed."""
+    """A copy of a tree of mappings and lists, with ``change`` applied to its tensors."""
     if isinstance(tree, Tensor):
         return change(tree)
     if isinstance(tree, Mapping):
@@ -94,11 +94,11 @@ def _bits(weight: Tensor) -> Tensor:
 
 
 def named(optimizer: Any) -> str:
-    """What an error calls an optimizer."""
+    """The name of an optimizer in an error."""
     return type(optimizer).__name__
 
 
 def said(error: Exception) -> str:
-    """What an error says, as a part of a sentence."""
+    """The first line of an error, as a part of a sentence."""
     lines: Sequence[str] = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0].rstrip(".")

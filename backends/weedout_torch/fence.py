@@ -1,9 +1,9 @@
-"""What the caller may have set in PyTorch, and what it is while a call of this backend runs.
+"""The settings of PyTorch that the caller may have changed, and their values while a call of this backend runs.
 
-The precision of products is fenced by ``precision``, where a call is asked for the highest. Left to the caller are the
-number of threads and the library of products on CUDA (``set_num_threads``, ``preferred_blas_library``), which may move
-last bits, and modes that watch operations (``TorchDispatchMode``). All else in ``torch.backends`` and among
-``torch.set_...`` is about what is not computed here, or about what is shown.
+The precision of products is set in ``precision``, if a call asks for the highest. These are left to the caller: the
+number of threads and the library of products on CUDA (``set_num_threads``, ``preferred_blas_library``), which may
+change the last bits, and modes that observe operations (``TorchDispatchMode``). All other settings in
+``torch.backends`` and ``torch.set_...`` concern operations that are not used here, or how tensors are printed.
 """
 
 import sys
@@ -45,7 +45,7 @@ def _denormals() -> Generator[None]:
 
 
 def _eager() -> bool:
-    import torch_xla  # here, because few have it
+    import torch_xla  # imported here, because it is optional
 
     return cast(Any, torch_xla)._XLAC._get_use_eager_mode()
 
@@ -63,7 +63,7 @@ def _not_eager() -> Generator[None]:
 
 
 def _hooked() -> bool:
-    """Whether the caller has hooks. PyTorch tells from 2.8 on; before, ours do nothing, but each saved tensor waits."""
+    """Whether the caller has hooks on saved tensors. Before PyTorch 2.8 this is unknown, and True is assumed."""
     top = getattr(_TORCH._autograd, "_top_saved_tensors_default_hooks", None)
     return top is None or top(False) is not None
 
@@ -73,44 +73,44 @@ def _same(tensor: Tensor) -> Tensor:
 
 
 class ThreadSetting(NamedTuple):
-    """A setting of each thread: whether it would do harm, and the context in which it is ours, by type of device."""
+    """A setting of the thread: whether its value is harmful, and a context with our value, by type of device."""
 
     harmful: Callable[[str], bool]
     ours: Callable[[str], AbstractContextManager[object]]
 
 
-#: Of the thread, in this order.
+#: The settings of the thread, in the order in which they are entered.
 THREAD: Mapping[str, ThreadSetting] = {
-    # Nothing could be learnt.
+    # In inference mode nothing can be trained.
     "inference_mode": ThreadSetting(lambda _: torch.is_inference_mode_enabled(), lambda _: torch.inference_mode(False)),
-    # Training asks for the gradients that it needs.
+    # Gradients are off, except where training turns them on.
     "grad_mode": ThreadSetting(lambda _: torch.is_grad_enabled(), lambda _: torch.no_grad()),
-    # Functions that are other ones, and a default device: set_default_device.
+    # Modes that replace functions, and the default device (set_default_device).
     "torch_function": ThreadSetting(
         lambda _: _TORCH._len_torch_function_stack() > 0, lambda _: _TORCH.DisableTorchFunction()
     ),
-    # Products in half the bits.
+    # Autocast computes products in half the bits.
     "autocast": ThreadSetting(
         lambda kind: torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled(kind), _no_autocast
     ),
-    # What a gradient needs, packed in fewer bits.
+    # Hooks may store what a gradient needs in fewer bits.
     "saved_tensors_hooks": ThreadSetting(lambda _: _hooked(), lambda _: saved_tensors_hooks(_same, _same)),
-    # PyTorch/XLA that runs each operation as it comes, and none of our programs. Of the process; see _XLA.
+    # In eager mode PyTorch/XLA runs each operation at once, and none of our graphs. It holds for the process; see _XLA.
     "eager_mode": ThreadSetting(lambda kind: kind == "xla" and _eager(), lambda _: _not_eager()),
-    # Small numbers that are zero. PyTorch does not tell.
+    # Subnormal numbers may be flushed to zero. PyTorch does not report this setting, so it is tested.
     "flush_denormal": ThreadSetting(lambda _: sys.float_info.min / 2 == 0.0, lambda _: _denormals()),
 }
 
-#: Of the process. The algorithms that are chosen round differently.
+#: The settings of the process. Some of them choose algorithms that round differently.
 PROCESS = ProcessSettings(
     ProcessSetting("default_dtype", torch.get_default_dtype, torch.set_default_dtype, (torch.float32,)),
-    ProcessSetting(  # a gradient that is NaN would be an error; here it is counted
+    ProcessSetting(  # anomaly mode raises an error for a gradient that is NaN; this library counts it
         "anomaly_mode",
         lambda: (torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()),
         lambda modes: torch.set_anomaly_enabled(*modes),
         ((False, True), (False, False)),
     ),
-    # Operations that have no deterministic algorithm would be errors.
+    # In deterministic mode, operations without a deterministic algorithm raise errors.
     ProcessSetting(
         "deterministic_algorithms", torch.get_deterministic_debug_mode, torch.set_deterministic_debug_mode, (0,)
     ),
@@ -123,13 +123,13 @@ PROCESS = ProcessSettings(
     ProcessSetting("nnpack.enabled", _TORCH._get_nnpack_enabled, _TORCH._set_nnpack_enabled, (True,)),
 )
 
-#: PyTorch/XLA records the operations of all threads together, and what one runs is half of another's call.
+#: PyTorch/XLA records the operations of all threads together, so a sync of one would run half of another's call.
 _XLA = RLock()
 
 
 @contextmanager
 def our_settings(kind: str) -> Generator[None]:
-    """All of these, for the type of a device ("cpu", "cuda", ...)."""
+    """Enter all these settings, for a type of device ("cpu", "cuda", ...)."""
     with PROCESS, _XLA if kind == "xla" else nullcontext(), ExitStack() as stack:
         for setting in THREAD.values():
             if setting.harmful(kind):

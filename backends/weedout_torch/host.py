@@ -1,9 +1,9 @@
-"""On a CPU: the random stream and the selection of nodes as loops that Numba compiles, on all cores.
+"""The random stream and the selection of nodes on a CPU, as loops that Numba compiles and that use all cores.
 
-The core's definitions, to the bit. In operations on arrays, NumPy's or PyTorch's, each of the hundred steps of a word
-is a pass over memory; in these loops a word stays in the processor's registers.
+The results equal those of the core to the bit. With array operations of NumPy or PyTorch, each of the hundred steps for
+a word would be a pass over memory; in these loops a word stays in the processor's registers.
 
-Arrays are NumPy's. Each loop takes a part of its work, from ``start`` to ``stop``, so that threads share it.
+Arrays are NumPy arrays. Each loop does a part of the work, from ``start`` to ``stop``, so that threads can share it.
 """
 
 import math
@@ -19,9 +19,9 @@ from numba import uint32
 
 from weedout_core.backend import side_by_side
 
-ROTATIONS = EVEN, ODD = (13, 15, 26, 6), (17, 29, 16, 24)  # by blocks of four rounds, in turn
+ROTATIONS = EVEN, ODD = (13, 15, 26, 6), (17, 29, 16, 24)  # rotations of the even and the odd blocks of four rounds
 PARITY = 0x1BD11BDA
-_PART = 2**16  # words: tens of microseconds, next to which handing them to a thread is little
+_PART = 2**16  # words for a thread at a time: tens of microseconds, much longer than handing them over takes
 
 
 def bits(keys: np.ndarray, n: int) -> np.ndarray:
@@ -32,7 +32,7 @@ def bits(keys: np.ndarray, n: int) -> np.ndarray:
 
 
 def bits_at(keys: np.ndarray, counters: np.ndarray) -> np.ndarray:
-    """The core's ``bits_at``: uint32 ``(*batch, 2)``, counters that broadcast against ``(*batch, 1)``."""
+    """The core's ``bits_at``: uint32 ``(*batch, 2)``, counters that broadcast with ``(*batch, 1)``."""
     shape = np.broadcast_shapes((*keys.shape[:-1], 1), counters.shape)
     words = np.empty(shape, dtype=np.uint32)
     keys, counters = _rows(keys, (*shape[:-1], 2)), _rows(counters, shape)
@@ -57,7 +57,7 @@ def keep_smallest(words: np.ndarray, k: int) -> np.ndarray:
 
 @cache
 def compile_loops() -> float:
-    """Compile the loops, or load what an earlier process has compiled: the seconds that took in this process."""
+    """Compile the loops, or load them if an earlier process has compiled them. Returns the seconds that this took."""
     started = perf_counter()
     keys, words = np.zeros((1, 2), dtype=np.uint32), np.zeros((1, 1), dtype=np.uint32)
     fold_in(keys, 0)
@@ -68,9 +68,9 @@ def compile_loops() -> float:
 
 
 def _rows(array: np.ndarray, shape: tuple[int, ...] | None = None) -> np.ndarray:
-    """``(*batch, n)``, or what broadcasts to it, → ``(R, n)``, of the one type that the loops are compiled for.
+    """An array ``(*batch, n)``, or one that broadcasts to ``shape``, as ``(R, n)``, contiguous and writable.
 
-    Numba compiles anew for an array in pieces, or one that is read-only.
+    The loops are compiled for this type only: Numba would compile again for strided or read-only arrays.
     """
     if shape not in (None, array.shape):
         array = np.broadcast_to(array, shape)
@@ -82,9 +82,9 @@ def _shared(loop: Callable[..., None], *arrays: Any, work: int, part: int) -> No
 
 
 def _loop(function: Callable[..., Any]) -> Any:
-    """Compiled at its first call, and kept for later processes; runs without the interpreter's lock."""
+    """Compile a function at its first call, and keep it for later processes. It runs without the interpreter's lock."""
     loop = numba.njit(nogil=True)(function)
-    # Where no folder can be written to, each process compiles; with NUMBA_DISABLE_JIT none does.
+    # If no folder can be written, each process compiles; with NUMBA_DISABLE_JIT nothing is compiled.
     with suppress(RuntimeError, AttributeError):
         loop.enable_caching()
     return loop
@@ -92,7 +92,7 @@ def _loop(function: Callable[..., Any]) -> Any:
 
 @_loop
 def _encrypt(key0: Any, key1: Any, low: Any) -> tuple[Any, Any]:
-    """Both output words for the counter (0, low). Numba widens what is computed from words: each step is cast back."""
+    """Both output words for the counter (0, low). Numba widens results of uint32, so each step is cast back."""
     schedule = (key0, key1, uint32(key0 ^ key1 ^ uint32(PARITY)))
     x0, x1 = key0, uint32(low + key1)
     for block in range(5):
@@ -107,7 +107,7 @@ def _encrypt(key0: Any, key1: Any, low: Any) -> tuple[Any, Any]:
 
 @_loop
 def _bits(keys: Any, words: Any, start: int, stop: int) -> None:
-    """Of words ``(R, n)``, counted through row after row, those from start to stop."""
+    """Compute the words ``(R, n)`` from start to stop, counted row after row."""
     n = words.shape[1]
     for row in range(start // n, -(-stop // n)):
         first = max(start - row * n, 0)
@@ -119,7 +119,7 @@ def _bits(keys: Any, words: Any, start: int, stop: int) -> None:
 
 @_loop
 def _bits_at(keys: Any, counters: Any, words: Any, start: int, stop: int) -> None:
-    """The same, for counters ``(R, n)``."""
+    """The same as ``_bits``, for counters ``(R, n)``."""
     n = words.shape[1]
     for row in range(start // n, -(-stop // n)):
         first = max(start - row * n, 0)
@@ -137,7 +137,7 @@ def _fold_in(keys: Any, data: Any, folded: Any) -> None:
 
 @_loop
 def _keep_smallest(words: Any, k: int, kept: Any, start: int, stop: int) -> None:
-    """Of the rows, those from start to stop."""
+    """Compute the masks of the rows from start to stop."""
     for row in range(start, stop):
         some, mask = words[row], kept[row]
         threshold, surplus = _kth_smallest(some, k)
@@ -153,7 +153,7 @@ def _keep_smallest(words: Any, k: int, kept: Any, start: int, stop: int) -> None
 
 @_loop
 def _kth_smallest(words: Any, k: int) -> tuple[Any, int]:
-    """The core's threshold, by interpolation, and how many words more than k do not exceed it."""
+    """The k-th smallest word or an equivalent threshold, and how many words more than k do not exceed it."""
     first, last, below, within, step = 0, 2**32 - 1, 0, len(words), 0
     while within != k and first < last:
         share = (k - below - 0.5) / (within - below) if step % 4 < 3 else 0.5
@@ -170,7 +170,7 @@ def _kth_smallest(words: Any, k: int) -> tuple[Any, int]:
 @_loop
 def _count(words: Any, threshold: Any) -> Any:
     """How many words do not exceed the threshold."""
-    found = uint32(0)  # as wide as a word, so that they are counted as many at a time
+    found = uint32(0)  # as wide as a word, so that vector instructions count many words at a time
     for i in range(len(words)):
         if words[i] <= threshold:
             found = uint32(found + uint32(1))

@@ -1,4 +1,4 @@
-"""32-bit integers: words as int32 of the same bits, since PyTorch has little arithmetic for uint32."""
+"""32-bit words as int32 of the same bits, because PyTorch lacks most arithmetic on uint32."""
 
 from typing import Any
 
@@ -13,12 +13,12 @@ _SHORT = 4096
 
 
 def to_host(words: Tensor) -> np.ndarray:
-    """Words on a CPU as uint32 in NumPy, in the same memory."""
+    """Words on a CPU as a NumPy array of uint32 that shares their memory."""
     return words.numpy().view(np.uint32)
 
 
 def from_host(words: np.ndarray) -> Tensor:
-    """The way back."""
+    """Words from a NumPy array of uint32, as an int32 tensor that shares its memory."""
     return torch.from_numpy(words.view(np.int32))
 
 
@@ -28,11 +28,11 @@ def signed(word: int) -> int:
 
 
 def integer(word: int, device: torch.device) -> Tensor | int:
-    """A constant of a program: the int32 with the bits of a word in [0, 2^32); a Python number, except on PyTorch/XLA.
+    """The int32 with the bits of a word in [0, 2^32), as a constant: a Python number, except on PyTorch/XLA.
 
-    PyTorch/XLA turns each Python number other than 0 and 1 into an argument, so that another number needs no new
-    compilation. But a loop of shifts by arguments takes eight times as long as a loop of shifts by constants. What is
-    computed from ones, the compiler folds to a constant.
+    PyTorch/XLA turns each Python number other than 0 and 1 into an argument of the program, so that another number
+    needs no new compilation. But a loop of shifts by arguments takes eight times as long as a loop of shifts by
+    constants. So the number is computed from ones here, which the compiler folds into a constant.
     """
     if device.type != "xla":
         return signed(word)
@@ -44,16 +44,16 @@ def integer(word: int, device: torch.device) -> Tensor | int:
 
 
 def shift_right(words: Tensor, places: int) -> Tensor:
-    """Shift in zeros: int32 shifts in its sign, which is masked away.
+    """Shift right and fill with zeros. An int32 shift fills with the sign bit, so these bits are masked.
 
-    Not ``>>``: PyTorch/XLA makes a division of it, which rounds negative words towards zero.
+    Not ``>>``, which PyTorch/XLA turns into a division that rounds negative words towards zero.
     """
     shifted = torch.bitwise_right_shift(words, integer(places, words.device))
     return shifted & integer((1 << (32 - places)) - 1, words.device)
 
 
 def counting(n: int, device: torch.device) -> Tensor:
-    """0 … n−1: int32 ``(n,)``. Of short ones, since PyTorch/XLA writes an arange on the host, number by number."""
+    """0 … n−1 as int32 ``(n,)``, made of short ranges: PyTorch/XLA writes an arange on the host, number by number."""
     short: Any = {"dtype": torch.int32, "device": device}
     if n <= _SHORT:
         return torch.arange(n, **short)

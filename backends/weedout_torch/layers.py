@@ -1,4 +1,4 @@
-"""What single layers compute, on activations ``(R, examples, *shape)`` with the channels last."""
+"""The arithmetic of single layers, on activations of R networks, ``(R, examples, *shape)`` with the channels last."""
 
 import math
 from typing import Any
@@ -10,10 +10,11 @@ from weedout_torch.devices import BY_PYTORCH, Tensor
 
 
 def dense(h: Tensor, kernel: Tensor, bias: Tensor, compute: torch.dtype) -> Tensor:
-    """``x·W + b``, W ``(inputs, units)`` for all networks or ``(R, inputs, units)`` for each its own.
+    """``x·W + b``, with one W ``(inputs, units)`` for all networks, or ``(R, inputs, units)`` with one for each.
 
-    As ``(Wᵀ·xᵀ)ᵀ``: in memory a row is a node and not an example. Compaction copies such rows, and the products are
-    faster on a CPU, those with few units several times. In float32 a product and the bias are one operation.
+    It is computed as ``(Wᵀ·xᵀ)ᵀ``, so that a row in memory is a node and not an example. Compaction copies such rows,
+    and the products are faster on a CPU, several times so with few units. In float32 product and bias are one
+    operation.
     """
     if kernel.ndim == h.ndim and len(kernel) == len(h) and kernel.dtype == compute:
         return torch.baddbmm(bias.unsqueeze(-1), kernel.mT, h.mT).mT
@@ -21,7 +22,7 @@ def dense(h: Tensor, kernel: Tensor, bias: Tensor, compute: torch.dtype) -> Tens
 
 
 def convolve(h: Tensor, kernel: Tensor, stride: int, compute: torch.dtype) -> Tensor:
-    """W ``(window, window, channels, features)`` for all networks or with a leading axis R for each its own."""
+    """A convolution: one W ``(window, window, channels, features)`` for all networks, or with a leading axis R."""
     kernels = kernel.reshape(-1, *kernel.shape[-4:])
     if len(kernels) == 1:
         return _convolve(h, kernels[0], stride, compute)
@@ -36,14 +37,14 @@ def _convolve(h: Tensor, kernel: Tensor, stride: int, compute: torch.dtype) -> T
 
 
 def _channels_last(y: Tensor, networks: int) -> Tensor:
-    """PyTorch's images, of which the channels are last in memory alone, as activations."""
+    """Activations from PyTorch's images, whose channels are the second axis but last in memory."""
     return y.movedim(1, -1).unflatten(0, (networks, -1))
 
 
 def max_pool(h: Tensor, window: int) -> Tensor:
-    """The largest value of each channel in windows side by side, or NaN where there is one.
+    """The largest value of each channel in adjacent windows, or NaN if a window has a NaN.
 
-    XLA's maximum over a window drops NaN: where the kernel is not PyTorch's own, it is multiplied in.
+    XLA's maximum over a window drops NaN, so without PyTorch's own kernels NaN is multiplied in afterwards.
     """
     y = _channels_last(F.max_pool2d(h.flatten(0, 1).movedim(-1, 1), window), len(h))
     if h.device.type in BY_PYTORCH:
@@ -53,10 +54,10 @@ def max_pool(h: Tensor, window: int) -> Tensor:
 
 
 def masked(h: Tensor, mask: Tensor, rescale: bool, in_place: bool = False) -> Tensor:
-    """Masks ``(R, *shape)`` or ``(R, channels)``. A removed node is absent: zero is selected, not multiplied in.
+    """Apply masks ``(R, *shape)`` or ``(R, channels)``. A removed node is replaced by 0, not multiplied, even if NaN.
 
-    Factors in the mask's place, of a type of float, are multiplied in: their gradient is asked for.
-    ``in_place``: h may be changed.
+    A mask of floats is multiplied in: its gradient is wanted.
+    ``in_place``: whether h may be changed.
     """
     mask = mask.reshape(len(mask), *[1] * (h.ndim - mask.ndim), *mask.shape[1:])
     kept: Any
@@ -87,21 +88,21 @@ class _Select(torch.autograd.Function):
 
 
 def _bits(mask: Tensor) -> Tensor:
-    """int32, all ones where a node is kept."""
+    """A mask as int32: all bits are 1 where a node is kept, and 0 elsewhere."""
     return -mask.to(torch.int32)
 
 
 def _inverse_kept(mask: Tensor, dtype: torch.dtype) -> Tensor:
-    """One over the fraction kept, for each network; for no node kept, the number of nodes."""
+    """1 / (the fraction of nodes kept), for each network; the number of nodes if none is kept."""
     axes = tuple(range(1, mask.ndim))
     kept = (mask != 0).sum(dim=axes, keepdim=True, dtype=torch.int32)
     return math.prod(mask.shape[1:]) / kept.clamp(min=1).to(dtype)
 
 
 def gather(h: Tensor, indices: Tensor) -> Tensor:
-    """Some nodes or channels for each network: indices int32 ``(R, count)``."""
+    """Select nodes or channels for each network: indices int32 ``(R, count)``."""
     networks, count = indices.shape
-    if h.ndim == 3:  # flat activations: rows to copy, all networks' at once
+    if h.ndim == 3:  # flat activations: copy rows, those of all networks at once
         rows = h.mT
         if len(h) > 1:
             indices = indices + rows.shape[1] * torch.arange(networks, dtype=torch.int32, device=h.device).unsqueeze(1)

@@ -1,4 +1,4 @@
-"""Masks: the core's definition, on a CPU in compiled loops, see ``host``, elsewhere on int32 order keys."""
+"""Masks by the core's definition: on a CPU in compiled loops (see ``host``), elsewhere in operations on int32."""
 
 from typing import Any
 
@@ -38,7 +38,7 @@ def draw_masks(place: Place, keys: Tensor, plan: MaskPlan) -> dict[str, Tensor]:
 def _site_masks(place: Place, keys: Tensor, site: SitePlan) -> Tensor:
     """bool ``(m, *shape)``."""
     words = stream.bits(stream.fold_in(keys, site.code), site.nodes)
-    place.sync()  # PyTorch/XLA: in one program with their selection, words would be drawn again for each count of it
+    place.sync()  # PyTorch/XLA: in the same program as the selection, words would be drawn again for each count
     if site.bound is None:
         masks = kept(words, site.kept)
     else:
@@ -49,14 +49,14 @@ def _site_masks(place: Place, keys: Tensor, site: SitePlan) -> Tensor:
 
 
 def kept(words: Tensor, k: int) -> Tensor:
-    """``keep_smallest`` of rows: int32 words ``(*batch, n)`` → bool."""
+    """``keep_smallest`` for each row: int32 words ``(*batch, n)`` → bool."""
     if words.device.type == "cpu":
         return torch.from_numpy(host.keep_smallest(to_host(words), k))
     return kept_by_counting(words, k)
 
 
 def kept_by_counting(words: Tensor, k: int) -> Tensor:
-    """The same in operations on int32, for any device."""
+    """The same as ``kept``, in operations on int32, for any device."""
     order = words ^ integer(2**31, words.device)
     threshold = _kth_smallest(order, k)
     below, equal = order < threshold, order == threshold
@@ -68,8 +68,9 @@ def kept_by_counting(words: Tensor, k: int) -> Tensor:
 def _kth_smallest(order: Tensor, k: int) -> Tensor:
     """The k-th smallest of order keys ``(*batch, n)``, by counting: int32 ``(*batch, 1)``.
 
-    The threshold grows from the lowest, two bits at a time from the highest: it is raised as long as fewer than k
-    keys are below. Bit by bit the graph would be twice as long, and four bits at a time need four times the counts.
+    An order key is an int32 that sorts as the unsigned word does. The threshold starts at the lowest key, and is raised
+    two bits at a time from the highest bits, as long as fewer than k keys are below it. Bit by bit the graph would be
+    twice as long, and four bits at a time would take four times as many counts.
     """
     threshold = torch.full_like(order[..., :1], TOP)
     digits = torch.arange(1, 4, dtype=torch.int32, device=order.device)
@@ -83,11 +84,11 @@ def _kth_smallest(order: Tensor, k: int) -> Tensor:
 
 
 def kept_indices(masks: Tensor, k: int) -> Tensor:
-    """The nodes that masks keep, ascending: bool ``(R, *shape)``, each with k True → int32 ``(R, k)``."""
+    """The indices of the nodes that masks keep, ascending: bool ``(R, *shape)``, k True in each → int32 ``(R, k)``."""
     flat = masks.flatten(1)
     if flat.device.type == "cpu":
         return flat.nonzero()[:, 1].reshape(-1, k).to(torch.int32)
-    # Without asking the host how many there are: each kept node writes its index to its rank, the others to the end.
+    # Without asking the host for a count: each kept node writes its index at its rank, each other node at the end.
     ranks = torch.where(flat, flat.cumsum(dim=1, dtype=torch.int32) - 1, k).long()
     nodes = counting(flat.shape[1], flat.device).expand_as(flat)
     return torch.zeros(len(flat), k + 1, dtype=torch.int32, device=flat.device).scatter(1, ranks, nodes)[:, :k]

@@ -1,4 +1,4 @@
-"""A network's layers, interpreted. Activations, weights and masks may have a leading axis of networks R."""
+"""The forward pass: layers are applied in order. Activations, weights and masks may have a leading axis R."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -28,11 +28,11 @@ from weedout_torch.devices import Place, Tensor
 from weedout_torch.layers import convolve, dense, gather, masked, max_pool
 from weedout_torch.precision import in_its_program, precise
 
-FLOATS = 2**26  # activations and own weights that may exist at once: 256 MiB
-_CHUNK = 4096  # examples in flight while predicting, at most
+FLOATS = 2**26  # floats of activations and own weights that may exist at once: 256 MiB
+_CHUNK = 4096  # the most examples that are predicted at once
 _ALIVE = 3  # activations at once without a gradient: a layer's input, its output, and the input of a residual
 
-_MAKES = (Dense, Conv, BatchNorm, Relu, Residual)  # what these give is a tensor of its own
+_MAKES = (Dense, Conv, BatchNorm, Relu, Residual)  # the output of these layers is a new tensor
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
 
@@ -45,19 +45,19 @@ def forward(
     source: Source,
     compute: str = "float32",
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Run layers on activations ``(R, examples, *shape)``; R may be 1 where weights and masks have it.
+    """Run layers on activations ``(R, examples, *shape)``; their R may be 1 if weights or masks have the axis R.
 
     Args:
-        params: weights of a layer's shape are shared by all networks, with a leading axis R they are each one's own.
-        masks: {site: ``(R, *shape)``}; None leaves every node in.
-        source: of the statistics of batch normalisation, see ``batch_norm``.
-        compute: the type of the operands of products.
+        params: weights of a layer's shape, which all networks share, or with a leading axis R, one for each network.
+        masks: {site: bool ``(R, *shape)``}, and the indices of Gather layers by name; None keeps every node.
+        source: the source of the statistics of batch normalisation, see ``batch_norm``.
+        compute: the dtype of the operands of products, "float32" or "bfloat16".
     Returns:
         the activations, and the statistics that batch normalisation took from the batch, {path: ``(R, channels)``}.
     """
     taken: dict[str, Tensor] = {}
     h = in_its_program(h)
-    ours = False  # whether h may be changed in place: it was made here, and no one else and no gradient needs it
+    ours = False  # whether h may be changed in place: it was made here, and neither a caller nor a gradient needs it
     for layer in layers:
         match layer:
             case Dense(name):
@@ -91,17 +91,17 @@ def forward(
 
 
 def has_convolutions(net: Network) -> bool:
-    """Whether products are convolutions, which take one network's weights at a time."""
+    """Whether a network has convolutions, which take the weights of one network at a time."""
     return any(isinstance(layer, Conv) for layer in every_layer(net.layers))
 
 
 def alive(net: Network) -> int:
-    """Floats of activations for each example that exist at once without a gradient."""
+    """The floats of activations that exist at once for one example, if no gradient is computed."""
     return _ALIVE * max(math.prod(shape) for shape in activation_shapes(net))
 
 
 def nth(tree: Mapping[str, Tensor], r: int) -> dict[str, Tensor]:
-    """One of several networks side by side, with its leading axis."""
+    """The r-th of several networks in a tree, with a leading axis of 1."""
     return {path: value[r : r + 1] for path, value in tree.items()}
 
 

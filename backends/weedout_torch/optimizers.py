@@ -1,8 +1,8 @@
-"""The user's optimizer in place of SGD: a function of the weights that gives one of ``torch.optim``.
+"""The user's optimizer in place of SGD: a function of the weights that makes an optimizer of ``torch.optim``.
 
-An epoch is a function of its state, so an optimizer lives for an epoch, over one network's weights of their own shapes,
-and what it remembers from one epoch to the next is its ``state_dict``. What it keeps elsewhere would be lost, and is
-refused.
+An epoch is a pure function of its state. So an optimizer is made for each epoch and each network, over copies of the
+network's weights, and only its ``state_dict`` passes from one epoch to the next. Anything that it keeps elsewhere would
+be lost, and is refused.
 """
 
 import copy
@@ -19,33 +19,33 @@ from weedout_torch.alike import alike
 from weedout_torch.devices import Tensor
 from weedout_torch.factories import Factory, Parameters, made, mapped, named, options_of, said, weights_of
 
-#: One step: from weights, the optimizer's state, the gradient and SGD's rate to new weights and a new state.
+#: One step: (weights, optimizer state, gradient, SGD's learning rate) → (new weights, new state).
 Update = Callable[[Parameters, Any, Parameters, float], tuple[dict[str, Tensor], Any]]
 
 
 class Memory(NamedTuple):
-    """What one network's optimizer is between two epochs: the options it was made with, and its ``state_dict``."""
+    """One network's optimizer between two epochs: the options it was made with, and its ``state_dict``."""
 
     options: str
     state: Any
 
 
 def first_memory(factory: Any, net: Network, params: Parameters) -> Memory:
-    """What the user's optimizer remembers before its first step. Raises BackendError where it cannot train."""
+    """The memory of the user's optimizer before its first step. Raises BackendError if it cannot train."""
     weights = weights_of(net, params)
     optimizer = made(factory, weights)
     return Memory(options_of(optimizer, weights), copy.deepcopy(optimizer.state_dict()))
 
 
 def check_memories(memories: Any, networks: int) -> None:
-    """Raise BackendError unless there is a memory of an optimizer for each network."""
+    """Raise BackendError unless the state holds one ``Memory`` for each network."""
     given = isinstance(memories, list) and len(memories) == networks
     if not given or not all(isinstance(one, Memory) for one in memories):
         raise BackendError("the state must be one that train_init gave for this plan; its optimizer is another.")
 
 
 class Learner:
-    """One network's optimizer for an epoch. Nothing handed in is changed."""
+    """One network's optimizer during an epoch. It does not change its arguments."""
 
     def __init__(self, factory: Factory, net: Network, params: Parameters, memory: Memory) -> None:
         self._factory, self._net, self._options = factory, net, memory.options
@@ -58,11 +58,11 @@ class Learner:
         return {path: weight.detach().unsqueeze(0) for path, weight in self._weights.items()}
 
     def update(self, _params: Parameters, state: Any, gradient: Parameters, _rate: float) -> Any:
-        """A step, at the optimizer's own rate."""
+        """A step with the optimizer's own learning rate; the rate of the schedule is ignored."""
         try:
             self._optimizer.zero_grad()
             for path, weight in self._weights.items():
-                if weight.requires_grad:  # else the user has frozen it
+                if weight.requires_grad:  # otherwise the user has frozen this weight
                     weight.grad = _laid_out_as(weight, gradient[path].squeeze(0))
             self._optimizer.step()
         except Exception as error:
@@ -71,13 +71,13 @@ class Learner:
             weight.grad = None
             if weight.dtype != torch.float32 or weight.shape != self._shapes[path]:
                 raise BackendError(
-                    f"optimizer must leave a weight its shape and type; {named(self._optimizer)} makes {path} one of "
-                    f"{weight.dtype} {tuple(weight.shape)}."
+                    f"optimizer must keep the shape and the type of a weight; {named(self._optimizer)} changes {path} "
+                    f"to {weight.dtype} {tuple(weight.shape)}."
                 )
         return self.params, state
 
     def memory(self) -> Memory:
-        """What is remembered. Raises BackendError where the optimizer keeps something else."""
+        """What passes to the next epoch. Raises BackendError if the optimizer keeps something elsewhere."""
         self._check_own_memory()
         state = copy.deepcopy(self._optimizer.state_dict())
         weights, again = self._again(self.params, state)
@@ -93,18 +93,18 @@ class Learner:
         return Memory(self._options, state)
 
     def _check_own_memory(self) -> None:
-        """Raise BackendError where the state holds the weights themselves: those of the next epoch are copies."""
+        """Raise BackendError if the state shares memory with the weights: those of the next epoch are copies."""
         remembered: list[Tensor] = []
         mapped(self._optimizer.state_dict(), remembered.append)
         alias: Any = torch._C._is_alias_of  # pyright: ignore[reportAttributeAccessIssue]
         if any(alias(weight, one) for weight in self._weights.values() for one in remembered):
             raise BackendError(
-                f"{named(self._optimizer)} keeps a weight's own memory in its state, and would not follow it from "
-                "epoch to epoch. Keep a clone()."
+                f"{named(self._optimizer)} keeps a weight's own memory in its state, which would not follow the weight "
+                "from epoch to epoch. Keep a clone()."
             )
 
     def _again(self, params: Parameters, state: Any) -> tuple[dict[str, Tensor], Any]:
-        """The optimizer as it remembers itself, over copies of the weights."""
+        """The optimizer made again over copies of the weights, with its state."""
         weights = weights_of(self._net, params)
         optimizer = made(self._factory, weights)
         if options_of(optimizer, weights) != self._options:
@@ -124,7 +124,7 @@ class Learner:
 
 
 def _as_it_was(optimizer: Any, saved: Any) -> None:
-    """Give tensors of the state their own type and device again: PyTorch gives them those of the weights."""
+    """Restore the dtype and device of tensors in the state, which PyTorch has changed to those of the weights."""
     for group, before in zip(optimizer.param_groups, saved["param_groups"], strict=True):
         for weight, place in zip(group["params"], before["params"], strict=True):
             for name, value in saved["state"].get(place, {}).items():
@@ -133,32 +133,32 @@ def _as_it_was(optimizer: Any, saved: Any) -> None:
 
 
 def _kept(optimizer: Any, weights: Parameters) -> dict[str, Any]:
-    """All that an optimizer holds, by attribute, and what it has hung on its weights.
+    """Everything that an optimizer holds, by attribute, and the attributes that it has set on its weights.
 
-    Of its state the kinds alone, as ``state_dict`` has the numbers.
+    Of its state only dtypes, shapes and devices are included, because ``state_dict`` holds the numbers.
     """
     torchs = _names_of_torch(type(optimizer))
     attributes = {name: value for name, value in vars(optimizer).items() if name not in torchs}
-    # One that the user's function makes has variables of its own each time.
+    # A class that the user's function defines has its own variables each time.
     classes = {
         f"class {kind.__name__}": {name: value for name, value in vars(kind).items() if not name.startswith("__")}
         for kind in type(optimizer).__mro__
         if not kind.__module__.startswith(("torch.", "builtins"))
     }
-    # Hooks have other numbers each time.
+    # The numbers of hooks differ each time, so only the hooks themselves are compared.
     hooks = {name: list(value.values()) for name, value in vars(optimizer).items() if name.endswith("_hooks")}
     hung = {f"weight {place}": vars(weight) for place, weight in enumerate(weights.values())}
     return {**attributes, **classes, **hooks, **hung, "state": mapped(vars(optimizer).get("state"), _kind)}
 
 
 def _kind(tensor: Tensor) -> Any:
-    """The type of a tensor in its place; a weight stays."""
+    """The dtype, shape and device of a tensor, in its place; a weight is returned as it is."""
     whole = isinstance(tensor, torch.nn.Parameter)
     return tensor if whole else (str(tensor.dtype), tuple(tensor.shape), str(tensor.device))
 
 
 def _names_of_torch(kind: type) -> set[str]:
-    """What PyTorch's own code calls the private attributes in which it counts for itself, such as what it warned of."""
+    """The private attributes that PyTorch's own code uses for itself, such as whether it has given a warning."""
     functions = [
         inspect.unwrap(one)
         for base in kind.__mro__
@@ -171,7 +171,7 @@ def _names_of_torch(kind: type) -> set[str]:
 
 
 def _laid_out_as(weight: Tensor, gradient: Tensor) -> Tensor:
-    """The gradient with the strides of its weight: fused kernels take both as they lie in memory."""
+    """The gradient with the strides of its weight, because fused kernels read both in the order of memory."""
     if gradient.stride() == weight.stride():
         return gradient
     return torch.empty_like(weight, requires_grad=False).copy_(gradient)

@@ -1,4 +1,4 @@
-"""In how many bits products are computed: at "highest" in all of float32, in the whole process while a call runs."""
+"""The precision of products: "highest" sets full float32 for the whole process while a call runs."""
 
 import sys
 from contextlib import AbstractContextManager, nullcontext
@@ -12,31 +12,31 @@ _BACKENDS: Any = torch.backends
 
 
 def precise(precision: str) -> AbstractContextManager[object]:
-    """Matrix products and convolutions in full precision for "highest"; as the caller has it for "default"."""
+    """A context: full precision of matrix products and convolutions for "highest"; the caller's for "default"."""
     return FULL if precision == "highest" else nullcontext()
 
 
 def attribute(owner: Any, name: str, *ours: Any) -> ProcessSetting:
-    """A setting that is an attribute of one of PyTorch's modules."""
+    """A setting that is an attribute of a module of PyTorch, with our acceptable values ``ours``."""
     called = f"{getattr(owner, '__name__', type(owner).__name__)}.{name}"
     return ProcessSetting(called, lambda: getattr(owner, name), lambda value: setattr(owner, name, value), ours)
 
 
 def _fp32(name: str, owner: Any) -> ProcessSetting:
-    setting = attribute(owner, "fp32_precision", "ieee", "none")  # "none": nobody has asked for less
+    setting = attribute(owner, "fp32_precision", "ieee", "none")  # "none": no lower precision was asked for
     return setting._replace(name=f"{name}.fp32_precision")
 
 
 def _of_operations() -> list[ProcessSetting]:
-    """From PyTorch 2.9 on each operation has a setting; without one it has that of its library, or of all libraries.
+    """From PyTorch 2.9 on, each operation has a setting, which defaults to that of its library, or of all libraries.
 
-    So the general ones come first. Reading an older setting gives a warning there.
+    So the general settings come first. There, reading one of the older settings gives a warning.
     """
     mkldnn = _fp32("mkldnn", _BACKENDS.mkldnn)
     return [
         _fp32("backends", _BACKENDS),
-        _fp32("cudnn", _BACKENDS.cudnn),  # of all that CUDA does
-        # Setting the attribute would set that of all libraries.
+        _fp32("cudnn", _BACKENDS.cudnn),  # for everything on CUDA
+        # Setting the attribute would change the setting of all libraries.
         mkldnn._replace(write=lambda value: _BACKENDS.mkldnn.set_flags(_fp32_precision=value)),
         _fp32("cuda.matmul", _BACKENDS.cuda.matmul),
         _fp32("cudnn.conv", _BACKENDS.cudnn.conv),
@@ -46,7 +46,7 @@ def _of_operations() -> list[ProcessSetting]:
 
 
 def _of_all_products() -> list[ProcessSetting]:
-    """Before, one setting served all products, and convolutions on CUDA had a switch of their own."""
+    """Before PyTorch 2.9, one setting served all products, and convolutions on CUDA had their own."""
     read, write = torch.get_float32_matmul_precision, torch.set_float32_matmul_precision
     return [
         ProcessSetting("float32_matmul_precision", read, write, ("highest",)),
@@ -55,9 +55,9 @@ def _of_all_products() -> list[ProcessSetting]:
 
 
 def _of_xla() -> ProcessSetting:
-    """Of PyTorch/XLA, where the process has it: there the others say nothing.
+    """The setting of PyTorch/XLA, if the process has imported it; there the other settings have no effect.
 
-    Its gradients of convolutions ask for no precision, whatever is set: on a TPU they are of bfloat16 products.
+    Its gradients of convolutions request no precision, whatever is set: on a TPU they are sums of bfloat16 products.
     """
 
     def read() -> str:
@@ -75,9 +75,10 @@ _XLA = _of_xla()
 
 
 def in_its_program(h: torch.Tensor) -> torch.Tensor:
-    """Activations, in a program of their own for each precision of PyTorch/XLA's products.
+    """Add 0 to activations as many times as to make another program for each precision of PyTorch/XLA's products.
 
-    It knows a program by its operations, of which the precision is none, and would run the one that it compiled first.
+    PyTorch/XLA identifies a program by its operations, which do not include the precision. It would otherwise run the
+    program that it compiled first, at whatever precision.
     """
     added = {"default": 1, "high": 2}.get(_XLA.read(), 0) if h.device.type == "xla" else 0
     for _ in range(added):
@@ -90,5 +91,5 @@ _PER_OPERATION = hasattr(_BACKENDS.cuda.matmul, "fp32_precision") and hasattr(_B
 FULL = ProcessSettings(
     *(_of_operations() if _PER_OPERATION else _of_all_products()),
     _XLA,
-    attribute(_BACKENDS.cuda.matmul, "allow_bf16_reduced_precision_reduction", False),  # sums of products in bfloat16
+    attribute(_BACKENDS.cuda.matmul, "allow_bf16_reduced_precision_reduction", False),  # sums in bfloat16
 )

@@ -16,12 +16,12 @@ from weedout_torch.devices import Place, Tensor
 from weedout_torch.integers import shift_right
 from weedout_torch.stream import bits, bits_at, fold_in
 
-# The float nearest to −1 from above: a plain [−1, 1) would give −∞ now and then.
+# The smallest float above −1: u = −1 would give a normal of −∞.
 _LOW = float(np.nextafter(np.float32(-1), np.float32(0)))
 
 
 def random_bits(place: Place, key: Any, n: int) -> Tensor:
-    """n words of the stream, 0 ≤ n ≤ 2^32: uint32 ``(n,)``. Raises ConfigError for another number."""
+    """The first n words of a key's stream, 0 ≤ n ≤ 2^32: uint32 ``(n,)``. Raises ConfigError for another n."""
     if not 0 <= n <= 2**32:
         raise ConfigError(f"the number of words must be in [0, 2^32]; got {n}.")
     words = bits(place.words(key), n).to(torch.uint32)
@@ -37,7 +37,7 @@ def draw_parameters(place: Place, key: Any, specs: tuple[ParameterSpec, ...]) ->
 
 
 def normals(keys: Tensor, specs: tuple[ParameterSpec, ...]) -> dict[str, Tensor]:
-    """Weights from keys, int32 ``(*batch, 2)``: float32 {path: ``(*batch, *shape)``}, ``value`` where std is 0."""
+    """Weights from int32 keys ``(*batch, 2)``: float32 {path: ``(*batch, *shape)``}, ``value`` if the std is 0."""
     params: dict[str, Tensor] = {}
     for spec in specs:
         shape = (*keys.shape[:-1], *spec.shape)

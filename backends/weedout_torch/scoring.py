@@ -1,7 +1,7 @@
 """Scoring a population, a chunk of candidates at a time.
 
-Everything before the first mask is computed once. From there on a candidate is its compacted network, wherever masks
-keep fixed numbers of nodes. How candidates follow each other is the engine, see ``engines``.
+The layers before the first mask are computed once for all candidates. From there on, each candidate is computed as its
+compacted network, if masks keep fixed numbers of nodes. ``engines`` says in which order candidates are scored.
 """
 
 import math
@@ -29,7 +29,7 @@ from weedout_torch.network import FLOATS, alive, forward, has_convolutions
 from weedout_torch.precision import precise
 from weedout_torch.randomness import kept_normals
 
-_TURN = 4  # dense candidates in one turn of the loop: an operation that wakes another core up does it for all of them
+_TURN = 4  # dense candidates in one turn of the loop: an operation wakes the other cores once for all of them
 
 
 def score_population(
@@ -44,7 +44,7 @@ def score_population(
     """The fitness of each candidate on one batch: float32 ``(m,)``."""
     own: tuple[ParameterSpec, ...] = params if population.weight_keys is not None else ()
     params, batch = params if own else place.placed(params), ScoredBatch(*map(place.placed, batch))
-    # With weights of their own, candidates have nothing in common but the batch.
+    # Candidates with their own weights share only the batch.
     head, rest = ((), net) if own else split_at_first_mask(net)
     counts = {} if population.plan is None else population.plan.counts
     small = compact(rest, counts)
@@ -54,12 +54,12 @@ def score_population(
     if (engine or fastest_engine(place.device.type, products(small, bool(own)))) == "loop":
         turn = 1 if has_convolutions(rest) else _TURN
     padded, chunk, together = sizes(place, population.size, scoring.chunk, most, turn)
-    # Before what is large and passing: between that, these few floats would leave gaps too small to be used again.
+    # Allocated before the large temporary tensors: among them, these few floats would fragment the memory.
     parts = [torch.empty(together, dtype=torch.float32, device=place.device) for _ in range(padded // together)]
     with torch.no_grad(), precise(scoring.precision):
         shared = {} if own else params
         start = _start(head, shared, batch)
-        place.sync()  # otherwise it would be part of the first chunk's graph, and the second would be compiled too
+        place.sync()  # otherwise it would be in the graph of the first chunk only, and the second would compile again
         for some in _slices(padded, chunk):
             masks = _masks(place, population, some)
             indices = {site: kept_indices(masks[site], counts[site]) for site in small.sites}
@@ -75,12 +75,13 @@ def score_population(
 
 
 class Sizes(NamedTuple):
-    """How a population is cut up, each a multiple of the devices.
+    """How a population is divided. Each number is a multiple of the number of devices.
 
     Attributes:
-        padded: candidates scored, so that turns divide them.
-        chunk: of how many the masks exist at once: on an accelerator drawing those of one takes as long as of many.
-        turn: how many of these are scored together.
+        padded: the number of candidates scored, rounded up so that turns divide it.
+        chunk: the number of candidates whose masks exist at once. On an accelerator, drawing the masks of many takes no
+            longer than drawing those of one.
+        turn: the number of candidates that are scored together.
     """
 
     padded: int
@@ -89,26 +90,27 @@ class Sizes(NamedTuple):
 
 
 def sizes(place: Place, size: int, chunk: int, most: int, turn: int | None) -> Sizes:
-    """Cut up a population of this size, in turns of at most ``most``; None: as few turns as there can be.
+    """Divide ``size`` candidates into turns of ``turn``, at most ``most``; None takes as few turns as possible.
 
-    All turns are as long, so that there is one program to compile, and a fitness does not depend on its neighbours.
-    Where operations are recorded, each turn of a chunk would be a program of its own.
+    All turns have the same length, so that there is one program to compile, and a fitness does not depend on the other
+    candidates. On PyTorch/XLA a chunk is a single turn, because each turn of a chunk would be another program.
     """
     most = min(most, place.padded(size))
     if turn is None:
-        turn = place.padded(-(-size // -(-size // most)))  # as few as there can be, as small as they can be
+        turn = place.padded(-(-size // -(-size // most)))  # as few turns as possible, and as small as possible
     turn = min(place.padded(turn), most)
     padded = -(-size // turn) * turn
     return Sizes(padded, turn if place.recorded else max(turn, min(chunk, padded) // turn * turn), turn)
 
 
 class _Start(NamedTuple):
-    """Where candidates begin to differ.
+    """The activations from which on candidates differ.
 
     Attributes:
-        h: the batch's activations there, ``(1, examples, *shape)``.
-        calibration: those of the inputs on which candidates take their own statistics; None where they do not.
-        statistics: those that are given, None where the batch's are taken.
+        h: the activations of the batch, ``(1, examples, *shape)``.
+        calibration: the activations of the calibration inputs, on which candidates take their own statistics; None if
+            there are no such inputs.
+        statistics: the given statistics for batch normalisation; None if none are given.
     """
 
     h: Tensor
@@ -127,12 +129,12 @@ def _start(head: Sequence[Layer], params: Mapping[str, Tensor], batch: ScoredBat
 
 
 class _Kept(NamedTuple):
-    """What candidates keep, known as soon as their masks are.
+    """What candidates keep, as it follows from their masks.
 
     Attributes:
-        indices: of the nodes of each site.
-        axes: of the arrays that they share, see ``kept_axes``.
-        inputs: what the smaller network takes for masks.
+        indices: the indices of the kept nodes, {site: int32 ``(R, kept)``}.
+        axes: the kept indices of the shared arrays, from ``kept_axes``.
+        inputs: the mask arguments of the smaller networks, from ``gather_masks``.
     """
 
     indices: Mapping[str, Tensor]
@@ -141,14 +143,14 @@ class _Kept(NamedTuple):
 
 
 def _nodes_first(h: Tensor) -> Tensor:
-    """Flat activations, in memory a row for each node: candidates take some of these."""
+    """Flat activations laid out in memory with a row for each node, so that candidates can select rows."""
     return h.mT.contiguous().mT if h.ndim == 3 else h
 
 
 def _logits(
     place: Place, small: CompactedNetwork, start: _Start, params: Any, keys: Any, candidates: slice, kept: _Kept
 ) -> Tensor:
-    """Candidates' logits ``(R, examples, classes)``. Keys: of their own weights, uint32 ``(m, 2)``."""
+    """The logits ``(R, examples, classes)`` of candidates. ``keys``: those of their own weights, uint32 ``(m, 2)``."""
     if keys is not None:
         weights = kept_normals(place.keys(keys, candidates), params, small, kept.indices)
     else:
@@ -159,7 +161,7 @@ def _logits(
     elif start.statistics is not None:
         taken = gather_each(start.statistics, kept.axes)
     logits, _ = forward(layers, weights, start.h, kept.inputs, taken)
-    # Where nothing is removed and weights are shared, candidates are one network.
+    # If nothing is removed and weights are shared, all candidates are the same network, computed once.
     return logits.expand(candidates.stop - candidates.start, *logits.shape[1:])
 
 
@@ -175,10 +177,10 @@ def _slices(length: int, step: int) -> Iterator[slice]:
 
 
 def _together(place: Place, net: Network, own: bool, examples: int, chunk: int) -> int:
-    """Of how many activations and own weights (drawn or gathered) fit ``FLOATS``, a multiple of the devices.
+    """The number of candidates whose activations and own weights fit into ``FLOATS``, a multiple of the devices.
 
-    A convolution takes the weights of one candidate at a time: where operations are recorded, a graph of several would
-    be as many times as long.
+    A convolution takes the weights of one candidate at a time, so on PyTorch/XLA a graph of several candidates would be
+    several times as long; there it is as few candidates as possible.
     """
     if own and place.recorded and has_convolutions(net):
         return place.padded(1)

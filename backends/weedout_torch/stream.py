@@ -1,6 +1,6 @@
 """The random stream: Threefry-2x32, on words as int32 of the same bits.
 
-On a CPU in compiled loops, see ``host``; elsewhere in operations on int32, which wraps around.
+On a CPU it is computed in compiled loops, see ``host``; elsewhere in operations on int32, whose overflow wraps around.
 """
 
 from collections.abc import Callable
@@ -26,14 +26,14 @@ def bits(keys: Tensor, n: int) -> Tensor:
 
 
 def bits_at(keys: Tensor, counters: Tensor) -> Tensor:
-    """Some of these words: int32 keys ``(*batch, 2)``, counters that broadcast against ``(*batch, 1)``."""
+    """The words of ``bits`` at some counters: int32 keys ``(*batch, 2)``, counters broadcast with ``(*batch, 1)``."""
     if keys.device.type == "cpu":
         return from_host(host.bits_at(to_host(keys), to_host(counters)))
     return torch.bitwise_xor(*output_words(keys, counters))
 
 
 def output_words(keys: Tensor, low: Tensor) -> tuple[Tensor, Tensor]:
-    """Both words for the counters (0, low) in operations on int32, for any device: int32 ``(*batch, n)`` each."""
+    """Both output words for the counters (0, low), in operations for any device: int32 ``(*batch, n)`` each."""
     k0, k1 = keys[..., 0:1], keys[..., 1:2]
     schedule = (k0, k1, k0 ^ k1 ^ integer(host.PARITY, k0.device))
     rotate = {rotation: _rotate_left(rotation, low.device) for rotation in host.EVEN + host.ODD}
@@ -48,6 +48,6 @@ def output_words(keys: Tensor, low: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _rotate_left(places: int, device: torch.device) -> Callable[[Tensor], Tensor]:
-    """Rotation by so many places, its constants made once for all rounds: see ``integer``, and ``shift_right``."""
+    """A function that rotates words left by ``places``; its constants are made once for all rounds, see ``integer``."""
     left, right, mask = (integer(number, device) for number in (places, 32 - places, (1 << places) - 1))
     return lambda words: torch.bitwise_left_shift(words, left) | (torch.bitwise_right_shift(words, right) & mask)

@@ -1,12 +1,12 @@
-"""Training: one graph a step, which XLA compiles once.
+"""Training. With PyTorch/XLA each step is one graph, which is compiled once.
 
 Networks of dense layers are trained together, in batched products. A convolution takes the weights of one network at
-a time, so networks with convolutions are trained one after the other; so are those with an optimizer of
-``torch.optim``, of which each network has its own.
+a time, so networks with convolutions are trained one after the other. So are networks with an optimizer of
+``torch.optim``, because each network has its own optimizer.
 
-SGD is PyTorch's own kernel where operations run at once. Where they are recorded it is a function of its state, so that
-what XLA compiles takes the learning rate as data: a number, as in ``torch.optim.SGD``, would be part of the graph, and
-each rate's would be compiled.
+If operations run at once, SGD is PyTorch's own kernel. With PyTorch/XLA, SGD is a function of its state that takes the
+learning rate as data. As a number, as in ``torch.optim.SGD``, the rate would be part of the graph, and each new rate
+would compile another graph.
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,7 +40,7 @@ Parameters = Mapping[str, Tensor]
 
 
 def train_init(place: Place, net: Network, plan: TrainPlan, keys: Any, params: Any, statistics: Any) -> TrainState:
-    """The state before epoch 0 of R networks; an optimizer of the user's has one ``Memory`` a network."""
+    """The state before epoch 0 of R networks; with a user's optimizer it has one ``Memory`` for each network."""
     params, statistics = map_tree(place.asarray, params), map_tree(place.asarray, statistics)
     if plan.optimizer is None:
         optimizer: Any = {path: torch.zeros_like(value) for path, value in params.items()}
@@ -63,7 +63,7 @@ def train_epoch(
     """One epoch over ``x[batches.order]``."""
     if plan.optimizer is not None:
         check_memories(state.optimizer, len(state.keys))
-    # What was made in inference mode cannot be learnt, nor remembered for a gradient.
+    # Tensors made in inference mode can neither be trained nor saved for a backward pass, so ``placed`` copies them.
     optimizer = place.placed(state.optimizer) if plan.optimizer is None else state.optimizer
     params, statistics, masks, x, y = map(place.placed, (state.params, state.statistics, masks, x, y))
     state = TrainState(state.keys, state.epoch, params, statistics, optimizer)
@@ -84,7 +84,7 @@ def train_epoch(
 
 
 def _side_by_side(before: TrainState, epochs: list[tuple[TrainState, EpochResult]]) -> tuple[TrainState, EpochResult]:
-    """Networks that were trained one after the other."""
+    """Join the states and results of networks that were trained one after the other."""
     states = [state for state, _ in epochs]
     params, statistics = _joined([one.params for one in states]), _joined([one.statistics for one in states])
     velocities = isinstance(before.optimizer, Mapping)
@@ -106,13 +106,13 @@ def _epoch(
     theirs = None if plan.optimizer is None else Learner(plan.optimizer, net, params, optimizer[0])
     if theirs is not None:
         params, update = theirs.params, theirs.update
-    elif place.device.type in BY_PYTORCH and plan.config.momentum:  # without, its kernel keeps no velocities
+    elif place.device.type in BY_PYTORCH and plan.config.momentum:  # without momentum, the kernel keeps no velocities
         params, optimizer = _owned(params), _owned(optimizer)
         update = _fused_sgd(net, plan.config, params, optimizer)
     else:
         update = _sgd(place, net, plan.config)
     shown: list[list[Tensor]] = []
-    place.sync()  # what is handed in, and what changes from step to step, is data: not part of a step's graph
+    place.sync()  # arguments, and what changes from step to step, become data and not a part of a step's graph
     with precise(plan.config.precision):
         for step in range(plan.steps):
             images, labels = _batch(place, x, y, batches, step)
@@ -123,14 +123,15 @@ def _epoch(
             place.sync()
         optimizer = optimizer if theirs is None else [theirs.memory()]
     loss, correct, lowest = (torch.stack(of_steps, dim=1) for of_steps in zip(*shown, strict=True))
-    # A logit of −∞ is no finite loss, though cross-entropy would have it so; every other one that is not finite is NaN.
+    # With a logit of −∞ the cross-entropy may be finite, and must not be; any other logit that is not finite makes it
+    # NaN.
     result = EpochResult(torch.where(lowest.isfinite(), loss, torch.nan), correct)
     place.sync()
     return TrainState(state.keys, state.epoch + 1, params, running, optimizer), result
 
 
 def _owned(tree: Parameters) -> dict[str, Tensor]:
-    """Copies that may be changed, the kernels of dense layers laid out as their gradients are: a node is a row."""
+    """Copies that may be changed in place. Dense kernels are laid out like their gradients: a node is a row."""
     fresh = torch.contiguous_format
     return {
         path: value.mT.clone(memory_format=fresh).mT if value.ndim == 3 else value.clone(memory_format=fresh)
@@ -139,9 +140,9 @@ def _owned(tree: Parameters) -> dict[str, Tensor]:
 
 
 def _batch(place: Place, x: Tensor, y: Tensor, batches: Batches, step: int) -> tuple[Tensor, Tensor]:
-    """The examples ``(R, batch_size, *shape)`` and their labels that a step shows R networks."""
+    """The batch of a step for R networks: examples ``(R, batch_size, *shape)`` and their labels ``(R, batch_size)``."""
     order = _over_devices(place, batches.order[:, step])
-    # Selecting rows is twice as fast; but flat, an order that is shared over devices would not be.
+    # ``index_select`` is twice as fast, but flattening would lose the sharing of ``order`` over the devices.
     images = x[order] if place.recorded else x.index_select(0, order.flatten()).unflatten(0, order.shape)
     if batches.crops is not None:
         crops = _over_devices(place, batches.crops[:, step])
@@ -150,9 +151,9 @@ def _batch(place: Place, x: Tensor, y: Tensor, batches: Batches, step: int) -> t
 
 
 def _over_devices(place: Place, integers: np.ndarray) -> Tensor:
-    """Integers ``(R, batch_size, ...)`` on the device, the batch shared over the devices if they divide it.
+    """Integers ``(R, batch_size, ...)`` on the device; the devices share the batch if their number divides it.
 
-    What is computed from them is shared in the same way.
+    Results computed from them are shared in the same way.
     """
     integers = np.swapaxes(integers, 0, 1)
     tensor = place.placed(integers)
@@ -163,9 +164,9 @@ def _over_devices(place: Place, integers: np.ndarray) -> Tensor:
 def _gradient(
     net: Network, plan: TrainPlan, params: Parameters, masks: Parameters | None, x: Tensor, y: Tensor
 ) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor, Tensor, Tensor]:
-    """The gradient of R networks' losses and the batch's statistics.
+    """The gradients of R networks' losses and the batch statistics, and three arrays ``(R,)``.
 
-    And of each network, ``(R,)``: the loss in nats, the correct predictions, the lowest logit.
+    These are for each network the loss in nats, the number of correct predictions, and the lowest logit.
     """
     with torch.enable_grad():
         leaves = {path: value.detach().requires_grad_() for path, value in params.items()}
@@ -196,7 +197,7 @@ def _sgd(place: Place, net: Network, config: TrainConfig) -> Update:
     decayed = decayed_paths(net, config)
 
     def update(params: Any, velocity: Any, gradient: Any, rate: float) -> Any:
-        with np.errstate(over="ignore"):  # a rate beyond float32 is infinite: divergence is a finding, not a fault
+        with np.errstate(over="ignore"):  # a rate beyond float32 becomes infinite: training diverges, without error
             number = place.placed(rate)
         return sgd_step(params, velocity, gradient, number, decayed, config)
 
@@ -204,7 +205,7 @@ def _sgd(place: Place, net: Network, config: TrainConfig) -> Update:
 
 
 def _fused_sgd(net: Network, config: TrainConfig, params: Parameters, velocity: Parameters) -> Update:
-    """``wc.backend.sgd_step`` as PyTorch's kernel, in one pass over weights and velocities, which this epoch owns."""
+    """``wc.backend.sgd_step`` by PyTorch's fused kernel, which changes this epoch's weights and velocities in place."""
     decayed = decayed_paths(net, config)
     groups = [(config.weight_decay * which, [path for path in decayed if decayed[path] == which]) for which in (1, 0)]
     weights, velocities = _in_memory(params), _in_memory(velocity)
@@ -225,5 +226,5 @@ def _fused_sgd(net: Network, config: TrainConfig, params: Parameters, velocity: 
 
 
 def _in_memory(tree: Parameters) -> dict[str, Tensor]:
-    """The same numbers, contiguous: what ``_owned`` gives is not copied, nor are the gradients of dense kernels."""
+    """The same values, contiguous. Tensors from ``_owned`` and the gradients of dense kernels are not copied."""
     return {path: (value.mT if value.ndim == 3 else value).contiguous() for path, value in tree.items()}

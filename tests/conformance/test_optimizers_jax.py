@@ -294,7 +294,7 @@ BEFORE: dict[str, tuple[Any, str]] = {
     "constructor": (optax.adam, r"such as optax.adam\(1e-3\); got <function adam"),
     "number": (3, "got 3"),
     "counts": (Counting(), "Counting changes itself when it is traced"),
-    "grows": (Growing(), "leave the structure of its state; this one fails: "),
+    "grows": (Growing(), "keep the structure of its state; this one fails: "),
     "spreads": (Spread(), r"an update of each weight's shape; for .* of shape \(.*\) it gives \("),
     "no start": (Bare(), "this one fails: no start"),
     "line search": (optax.lbfgs(), "missing 3 required keyword-only arguments: 'value', 'grad', and 'value_fn'"),

@@ -91,8 +91,8 @@ except wc.errors.BackendError as error:
 @pytest.mark.parametrize(
     ("variable", "value", "said"),
     [
-        ("XLA_USE_BF16", "1", "PyTorch/XLA makes float32 bfloat16 in this process"),
-        ("XLA_DOWNCAST_BF16", "1", "PyTorch/XLA makes float32 bfloat16 in this process"),
+        ("XLA_USE_BF16", "1", "PyTorch/XLA turns float32 into bfloat16 in this process"),
+        ("XLA_DOWNCAST_BF16", "1", "PyTorch/XLA turns float32 into bfloat16 in this process"),
         ("PJRT_DEVICE", "NOWHERE", "PyTorch/XLA finds no device"),
     ],
 )

@@ -59,8 +59,8 @@ class Problem(NamedTuple):
 
 
 #: Few and fixed networks, because a compiled backend compiles for each: one with two hidden layers, one that rescales,
-#: one with a mask on its input images, a residual network with masks of nodes and of channels and a stride that does not
-#: divide the image, and one with pooling and an identity shortcut.
+#: one with a mask on its input images, a residual network with masks of nodes and of channels and a stride that does
+#: not divide the image, and one with pooling and an identity shortcut.
 NETWORKS = (
     mlp(7, (12, 9), 5),
     mlp(6, (10,), 3, rescale=True),

@@ -70,7 +70,7 @@ def cross_entropy_error(logits: np.ndarray, error: np.ndarray) -> float:
 
 
 def accuracy_error(logits: np.ndarray, error: np.ndarray) -> float:
-    """The fraction of examples whose two largest logits are too close to call, given their error, plus γ of the mean."""
+    """The fraction of examples whose two largest logits are too close to call, given their error, and γ of the mean."""
     top = np.sort(logits, axis=-1)[:, -2:]
     return float(np.mean(top[:, 1] - top[:, 0] <= 2 * error.max(axis=-1))) + gamma(len(logits))
 
