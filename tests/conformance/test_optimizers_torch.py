@@ -198,7 +198,7 @@ BEFORE: dict[str, tuple[Any, str]] = {
     "LBFGS": (torch.optim.LBFGS, "the step of LBFGS needs closure"),
     "SparseAdam": (torch.optim.SparseAdam, "SparseAdam takes only sparse gradients"),
     "Muon": (torch.optim.Muon, "the function given fails: Muon only supports 2D parameters"),
-    "differentiable": (lambda weights: torch.optim.Adam(weights, differentiable=True), "differentiable=True is for"),
+    "differentiable": (lambda weights: torch.optim.Adam(weights, differentiable=True), "=True has no use"),
     "hooks of weights": (clamped, "hooks of a weight are not called here"),
     "hooks of gradients": (noting, "hooks of a weight are not called here"),
     "resets": (reset, "leaves the weights it is handed as they are"),
