@@ -1,11 +1,11 @@
 """Weedout: Random Search over sparse sub-networks, the neutral baseline for sparsity searches (arXiv:2403.08265).
 
-Here are the functions that a user calls and the records that they return. Five namespaces hold the rest: ``nn`` has
-layers and networks, ``random`` the random stream, ``ask_tell`` the search driven by hand, ``backend`` what the author
-of a backend needs, and ``errors`` all errors.
+Here are the functions that a user calls and the records that they return. Six namespaces hold the rest: ``nn`` has
+layers and networks, ``random`` the random stream, ``ask_tell`` the search driven by hand, ``scores`` what other methods
+rate nodes by, ``backend`` what the author of a backend needs, and ``errors`` all errors.
 """
 
-from weedout_core import ask_tell, backend, errors, nn, random
+from weedout_core import ask_tell, backend, errors, nn, random, scores
 from weedout_core._compaction.compaction import compact
 from weedout_core._configs.open_points import Choice, choices
 from weedout_core._configs.search_config import SearchConfig
@@ -66,6 +66,7 @@ __all__ = [
     "near_threshold",
     "nn",
     "random",
+    "scores",
     "search",
     "train",
     "train_together",

@@ -158,6 +158,13 @@ def library(backend: wc.backend.Backend) -> dict[str, Call]:
         "backend.share_of_memory": Call(wc.backend.share_of_memory, {"devices": 2}),
         "backend.side_by_side": Call(wc.backend.side_by_side, {"work": do_nothing, "parts": (1, 2)}),
         "backend.split_at_first_mask": Call(wc.backend.split_at_first_mask, {"net": NET}),
+        "scores.magnitude": Call(wc.scores.magnitude, {"net": NET, "params": params}),
+        "scores.snip": Call(
+            wc.scores.snip, {"net": NET, "params": params, **on_split, "key": KEY, "per_class": 2}
+        ),
+        "scores.synflow": Call(
+            wc.scores.synflow, {"net": NET, "params": params, "plan": PLAN, "backend": backend, "key": KEY, "steps": 2}
+        ),
         "backend.train_plan": Call(wc.backend.train_plan, {"config": TRAIN, "examples": 12, "optimizer": None}),
     }  # fmt: skip
 

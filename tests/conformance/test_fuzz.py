@@ -13,7 +13,7 @@ from tests.conformance.connected import connected
 from weedout_core._guard.shown import shown
 
 BACKENDS = ("numpy", "jax", "torch")
-FACES = {"wc": wc, **{name: getattr(wc, name) for name in ("nn", "random", "ask_tell", "backend")}}
+FACES = {"wc": wc, **{name: getattr(wc, name) for name in ("nn", "random", "ask_tell", "backend", "scores")}}
 
 
 def calls(name: str) -> dict[str, fuzzed.Call]:

@@ -199,6 +199,7 @@ def test_the_streams_keep_their_numbers() -> None:
         "AUGMENTATION": 4,
         "CONTROL": 5,
         "SELECTION": 6,
+        "SCORES": 7,
     }, "another number is another stream: every result of a seed would change"
 
 

@@ -32,7 +32,7 @@ def python(code: str) -> str:
 
 
 #: The library and its namespaces.
-FACES = {"wc": wc, **{name: getattr(wc, name) for name in ("nn", "random", "ask_tell", "backend", "errors")}}
+FACES = {"wc": wc, **{name: getattr(wc, name) for name in ("nn", "random", "ask_tell", "backend", "scores", "errors")}}
 
 
 @pytest.mark.parametrize("face", FACES)

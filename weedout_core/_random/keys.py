@@ -15,7 +15,8 @@
        ├─ AUGMENTATION ─ epoch
        ├─ CONTROL ─┬─                     which member of the first generation is the control
        │           └─ MASKS, WEIGHTS ─ 0 ─ 0     an independent control: a candidate of a root of its own
-       └─ SELECTION ──── generation       what a strategy draws
+       ├─ SELECTION ──── generation       what a strategy draws
+       └─ SCORES                          the training examples on which nodes are rated
 
 Each step down the tree is ``fold_in`` of a number: the number of the stream, of the generation or epoch, or of the
 candidate, or the CRC-32 of the path of a site or parameter. A candidate is therefore reproducible from its root, its
@@ -45,6 +46,7 @@ class Stream(IntEnum):
     AUGMENTATION = 4
     CONTROL = 5
     SELECTION = 6
+    SCORES = 7
 
 
 def of_repeat(seed: int, repeat: int) -> Key:
@@ -101,6 +103,11 @@ def of_control(root: Key) -> Key:
 def of_selection(root: Key, generation: int) -> Key:
     """What the strategy draws after a generation is scored."""
     return fold_in(fold_in(root, int(Stream.SELECTION)), generation)
+
+
+def of_scores(root: Key) -> Key:
+    """Which examples a score is computed on."""
+    return fold_in(root, int(Stream.SCORES))
 
 
 def path_code(path: str) -> int:
