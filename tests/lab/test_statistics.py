@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 import weedout_core as wc
-from weedout_core.lab.statistics import IntervalMethod, mean_interval, paired_difference
+from weedout_core.lab.statistics import IntervalMethod, mean_interval, paired_difference, student_t_interval
 
 KEY = wc.key(0)
 VALUES = [0.91, 0.93, 0.90, 0.95, 0.92]
@@ -75,3 +75,27 @@ def test_wrong_arguments_are_refused() -> None:
         mean_interval([1.0], "magic", KEY)  # pyright: ignore[reportArgumentType]
     with pytest.raises(wc.errors.ConfigError, match="the same number in both arms; got 1 and 2"):
         paired_difference([1.0], [1.0, 2.0], "normal", KEY)
+
+
+@pytest.mark.parametrize("level", [0.5, 0.9, 0.9848])
+def test_an_interval_has_the_level_that_is_asked_for(level: float) -> None:
+    sem = stats.sem(VALUES)
+    expected: dict[IntervalMethod, tuple[float, float]] = {
+        "student_t": stats.t.interval(level, 4, np.mean(VALUES), sem),
+        "normal": stats.norm.interval(level, np.mean(VALUES), sem),
+    }
+    for method, wanted in expected.items():
+        found = mean_interval(VALUES, method, KEY, level)
+        assert (found.low, found.high) == pytest.approx(wanted), method
+        assert paired_difference(VALUES, [0.0] * 5, method, KEY, level) == pytest.approx(found)
+    assert student_t_interval(VALUES, level) == mean_interval(VALUES, "student_t", KEY, level)
+    narrow, wide = (mean_interval(VALUES, "bootstrap", KEY, one) for one in (level, 0.999))
+    assert narrow.half_width < wide.half_width
+
+
+def test_a_level_is_a_probability() -> None:
+    for bad in (0.0, 1.0, 95.0):
+        with pytest.raises(
+            wc.errors.ConfigError, match=f"level must be a finite number above 0 and below 1; got {bad}"
+        ):
+            mean_interval(VALUES, "student_t", KEY, bad)

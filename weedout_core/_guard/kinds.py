@@ -223,3 +223,4 @@ Eta = Annotated[float, real(lambda eta: 0 <= eta < 1, "in [0, 1), the fraction r
 Fraction = Annotated[float, real(lambda value: 0 <= value < 1, "in [0, 1)")]
 AtLeastZero = Annotated[float, real(lambda value: value >= 0, "of at least 0")]
 AboveZero = Annotated[float, real(lambda value: value > 0, "above 0")]
+Probability = Annotated[float, real(lambda value: 0 < value < 1, "above 0 and below 1")]

@@ -1,4 +1,4 @@
-"""Means of a few runs with their 95 % intervals, by three methods. One run has no interval: its ends are NaN."""
+"""Means of a few runs with their intervals, by three methods. One run has no interval: its ends are NaN."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 
 from weedout_core._guard.guarded import guarded
-from weedout_core._guard.kinds import Number
+from weedout_core._guard.kinds import Number, Probability
 from weedout_core.errors import ConfigError
 from weedout_core.random import Key, bits
 
@@ -32,17 +32,60 @@ class Interval(NamedTuple):
 
 
 @guarded
-def mean_interval(values: Sequence[Number], method: IntervalMethod, key: Key) -> Interval:
-    """The mean of independent runs with its 95 % interval.
+def mean_interval(values: Sequence[Number], method: IntervalMethod, key: Key, level: Probability = LEVEL) -> Interval:
+    """The mean of independent runs with its interval.
 
     Args:
         values: one finite value for each run, at least one. Leave out runs that diverged, and count them separately.
-        method: "student_t": mean ± t·s/√n with n − 1 degrees of freedom; "normal": the same with 1.96;
-            "bootstrap": the 2.5 and 97.5 percentiles of the means of 10,000 resamples.
+        method: "student_t": see :func:`student_t_interval`; "normal": the same with the normal distribution's quantile,
+            1.96 for 95 %; "bootstrap": percentiles of the means of 10,000 resamples, 2.5 and 97.5 for 95 %.
         key: the key from which "bootstrap" draws its resamples, uint32 ``(2,)``; the other methods draw nothing.
+        level: the confidence of the interval, in (0, 1).
     Raises:
-        ConfigError: there is no value, one is not finite, or the method is unknown.
+        ConfigError: there is no value, one is not finite, the method is unknown, or the level is out of range.
     """
+    if method == "student_t":
+        return student_t_interval(values, level)
+    sample = _finite(values)
+    mean = float(sample.mean())
+    if sample.size == 1:
+        return Interval(mean, math.nan, math.nan)
+    if method == "bootstrap":
+        low, high = np.percentile(_resample(sample, key).mean(axis=1), [50 * (1 - level), 50 * (1 + level)])
+        return Interval(mean, float(low), float(high))
+    return _around(sample, float(stats.norm.ppf((1 + level) / 2)))
+
+
+@guarded
+def student_t_interval(values: Sequence[Number], level: Probability = LEVEL) -> Interval:
+    """The mean of independent runs ± t·s/√n, with Student's t of n − 1 degrees of freedom.
+
+    Args and raises: as :func:`mean_interval`.
+    """
+    sample = _finite(values)
+    if sample.size == 1:
+        return Interval(float(sample[0]), math.nan, math.nan)
+    return _around(sample, float(stats.t.ppf((1 + level) / 2, sample.size - 1)))
+
+
+@guarded
+def paired_difference(
+    first: Sequence[Number], second: Sequence[Number], method: IntervalMethod, key: Key, level: Probability = LEVEL
+) -> Interval:
+    """The mean of ``first − second``, run by run, with its interval.
+
+    Args:
+        first, second: the values of two arms, as many of each, in the same order of runs.
+        method, key, level: as for :func:`mean_interval`.
+    Raises:
+        ConfigError: the numbers of values differ, or as for :func:`mean_interval`.
+    """
+    if len(first) != len(second):
+        raise ConfigError(f"paired values must have the same number in both arms; got {len(first)} and {len(second)}.")
+    return mean_interval(np.subtract(first, second).tolist(), method, key, level)
+
+
+def _finite(values: Sequence[float]) -> np.ndarray:
     sample = np.asarray(values, dtype=np.float64)
     if sample.size == 0:
         raise ConfigError("an interval needs at least one value; got none.")
@@ -51,32 +94,13 @@ def mean_interval(values: Sequence[Number], method: IntervalMethod, key: Key) ->
             f"an interval needs values that are finite; got {sample[~np.isfinite(sample)][0]} among {sample.size}. "
             "Leave out the runs that diverged, and count them."
         )
+    return sample
+
+
+def _around(sample: np.ndarray, quantile: float) -> Interval:
     mean = float(sample.mean())
-    if sample.size == 1:
-        return Interval(mean, math.nan, math.nan)
-    if method == "bootstrap":
-        means = _resample(sample, key).mean(axis=1)
-        low, high = np.percentile(means, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
-        return Interval(mean, float(low), float(high))
-    upper = (1 + LEVEL) / 2
-    quantile = stats.t.ppf(upper, sample.size - 1) if method == "student_t" else stats.norm.ppf(upper)
     half_width = float(quantile * sample.std(ddof=1) / math.sqrt(sample.size))
     return Interval(mean, mean - half_width, mean + half_width)
-
-
-@guarded
-def paired_difference(first: Sequence[Number], second: Sequence[Number], method: IntervalMethod, key: Key) -> Interval:
-    """The mean of ``first − second``, run by run, with its interval.
-
-    Args:
-        first, second: the values of two arms, as many of each, in the same order of runs.
-        method, key: as for :func:`mean_interval`.
-    Raises:
-        ConfigError: the numbers of values differ, or as for :func:`mean_interval`.
-    """
-    if len(first) != len(second):
-        raise ConfigError(f"paired values must have the same number in both arms; got {len(first)} and {len(second)}.")
-    return mean_interval(np.subtract(first, second).tolist(), method, key)
 
 
 def _resample(sample: np.ndarray, key: Key) -> np.ndarray:
