@@ -93,6 +93,12 @@ def _real(_: str, value: Any) -> float:
     return float(str(scalar)) if scalar.dtype.kind == "f" and scalar.itemsize < 8 else float(scalar)
 
 
+def _accuracy(name: str, value: Any) -> float:
+    number = _real(name, value)
+    require(math.isnan(number) or 0 <= number <= 1)
+    return number
+
+
 def _flag(_: str, value: Any) -> bool:
     require(_is_flag(value) and not is_array(value))
     return bool(value)
@@ -206,6 +212,7 @@ ANYTHING = Kind("anything", _anything)
 NONE = Kind("None", _none)
 FINITE = real(lambda _: True, "")
 
+ACCURACY = Kind("a number in [0, 1], or NaN where a training diverged", _accuracy, remedy="Divide percentages by 100.")
 ODD = Kind("an odd number of at least 1", _odd)
 POSITIVE = integer(1)
 
@@ -218,6 +225,7 @@ Odd = Annotated[int, ODD]
 Numbers = Annotated[Any, HOSTED]
 Hosted = Annotated[np.ndarray, HOSTED]
 Number = Annotated[float, NUMBER]
+Accuracy = Annotated[float, ACCURACY]
 Seed = Annotated[int, integer(0, 2**64 - 1)]
 Eta = Annotated[float, real(lambda eta: 0 <= eta < 1, "in [0, 1), the fraction removed")]
 Fraction = Annotated[float, real(lambda value: 0 <= value < 1, "in [0, 1)")]

@@ -2,6 +2,8 @@
 
 ::
 
+    looks                                 the levels of intervals that are looked at several times: one key for all,
+                                          below seed 0, so that the levels are constants
     seed                                  key(seed)
     ├─ intervals                          the bootstrap of an experiment's intervals
     └─ repeat                             a repeat of an experiment: the root of a search and of what follows it.
@@ -57,6 +59,11 @@ def of_repeat(seed: int, repeat: int) -> Key:
 def of_intervals(seed: int) -> Key:
     """The key from which the bootstrap of an experiment's intervals draws."""
     return fold_in(key(seed), path_code("intervals"))
+
+
+def of_looks() -> Key:
+    """What the levels of intervals that are looked at several times are simulated with: of no experiment's seed."""
+    return fold_in(key(0), path_code("looks"))
 
 
 def of_parent(root: Key) -> Key:
