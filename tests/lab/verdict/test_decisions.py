@@ -55,7 +55,10 @@ def test_the_last_look_is_the_last() -> None:
 
 def test_the_margin_the_looks_and_the_error_are_the_callers() -> None:
     given = [pairs("snip", 0.0)]
-    assert decide(given, 5, looks=[5], margin=0.05).findings[0].verdict == "equivalent"
+    (wide,) = decide(given, 5, looks=[5], margin=0.05).findings
+    assert wide.verdict == "equivalent"
+    assert wide.paired == paired_statistics(given[0].accuracies[:5], given[0].baseline_accuracies[:5], 0.05, 0.05)
+    assert "within the margin of 5 points" in wide.sentence
     assert decide(given, 5, looks=[5], error=0.01).alpha == 0.01
     assert decide(given, 5, looks=(5, 10)).alpha == nominal_level((5, 10))
 

@@ -167,6 +167,11 @@ def test_an_end_is_shown_on_its_side_of_what_it_is_compared_with(low: float, hig
     assert shown in sentence("a", "b", 0.5, paired(0.0, low, high))
 
 
+@pytest.mark.parametrize(("low", "high"), [(0.005, 0.02), (-0.02, -0.005)])
+def test_an_interval_that_touches_the_margin_is_not_said_to_be_beyond_it(low: float, high: float) -> None:
+    assert "margin" not in sentence("a", "b", 0.5, paired(0.0, low, high))
+
+
 def test_a_mean_that_rounds_to_zero_has_no_minus() -> None:
     assert ": +0.00 points [" in sentence("a", "b", 0.5, paired(-1e-9, -0.001, 0.001))
 

@@ -106,7 +106,7 @@ def _open(paired: Paired, margin: float) -> str:
     if paired.repeats_needed is None:
         alone = "one pair does not" if paired.pairs == 1 else "differences that are all equal do not"
         return f"{_points(paired.mean)} points, {_pairs(paired)}, and {alone} show how far that may be off"
-    more = max(1, paired.repeats_needed - paired.pairs)
+    more = paired.repeats_needed - paired.pairs
     return f"{_measured(paired, margin)}; {more} more would decide if mean and spread stayed the same"
 
 
