@@ -34,7 +34,8 @@ class Paired(NamedTuple):
         cohens_d: the effect size d_z = mean / deviation (Cohen 1988; Lakens, Frontiers in Psychology 4:863, 2013); NaN
             where the differences do not vary.
         hedges_g: d_z without its bias in small samples: times J(n − 1), where J(m) is
-            gamma(m/2) / (√(m/2) gamma((m − 1)/2)) (Hedges, Journal of Educational Statistics 6, 1981); NaN for fewer than three pairs too.
+            gamma(m/2) / (√(m/2) gamma((m − 1)/2)) (Hedges, Journal of Educational Statistics 6, 1981). NaN for fewer
+            than three pairs too.
         correlation: Pearson's, between the two accuracies of a pair; NaN for fewer than two pairs, and where one method
             has the same accuracy in all of them.
         power: the probability that an interval at this number of pairs would have shown which method is better, if the
