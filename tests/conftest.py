@@ -10,6 +10,9 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("PJRT_DEVICE", "CPU")  # PyTorch/XLA's word for it
 if "PYTEST_XDIST_WORKER" in os.environ:  # PyTorch's threads of several workers would wait for one another, spinning
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    # XLA cuts a program into parts for as many threads to compile, which takes longer where there are no idle ones.
+    flags = os.environ.get("XLA_FLAGS", "")
+    os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_parallel_codegen_split_count=1".strip()
 
 import jaxtyping
 import pytest

@@ -19,7 +19,7 @@ _EXPERIMENT = (
     "--dataset cifar10 --network wrn-16-4 --granularity channel --sparsity 0 0.8 --repeats 1 --population 20 "
     "--generations 2 --validation-batch 256 --batch-size 128 --learning-rate 0.1 --backend jax"
 )
-_SMALL = "--network wrn-10-1 --population 2 --validation-batch 16 --batch-size 16 --batch-norm-group 16"
+_SMALL = "--network wrn-10-1 --sparsity 0.8 --population 2 --validation-batch 16 --batch-size 16 --batch-norm-group 16"
 
 
 def run(asked: Asked) -> None:

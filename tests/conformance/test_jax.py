@@ -246,7 +246,7 @@ for net, augmentation, batches in (
     (wc.mlp(8, (32, 16), 4), "none", ((32, None, EPOCHS),)),
     (
         wc.wide_resnet(10, 1, 4, (8, 8, 3)), "crop_flip",
-        ((32, 4, STEP), (32, None, STEP), (32, 4, EPOCHS), (32, None, EPOCHS), (20, 5, EPOCHS)),
+        ((32, 4, STEP), (32, None, STEP), (20, 5, EPOCHS)),
     ),
 ):
     x, y = rng.standard_normal((96, *net.input_shape)).astype(np.float32), rng.integers(0, 4, 96)
@@ -291,7 +291,7 @@ print(programs)
 
 def test_eight_devices_train_as_one_does() -> None:
     """And as the reference: batch norm over groups and over the whole batch, and a batch that eight do not divide."""
-    assert int(in_a_process(TRAINING_ON_DEVICES, XLA_FLAGS=EIGHT)) == 12
+    assert int(in_a_process(TRAINING_ON_DEVICES, XLA_FLAGS=EIGHT)) == 8
 
 
 @pytest.mark.parametrize(

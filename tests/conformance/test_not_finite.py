@@ -30,7 +30,7 @@ from weedout_core.nn import (
 )
 
 BACKENDS = ["numpy", "jax", "torch", "torch_xla"]
-EXAMPLES = [1, 31, 32, 33, 64, 257]
+EXAMPLES = [1, 32, 33, 257]
 RNG = np.random.default_rng(0)
 #: With so many channels each. For XLA every size is another program, which takes seconds to compile.
 SIZES = [*((n, 8) for n in EXAMPLES), (32, 1), (33, 33)]

@@ -126,7 +126,7 @@ def test_a_run_killed_at_random_moments_ends_as_an_unkilled_one(start: Start, ba
     pytest.importorskip(backend)
     run = [
         *("paper", *of_backend(backend, tmp_path)),
-        *("--network", "wrn-10-1", "--sparsity", "0.5", "0.8", "--repeats", "2"),
+        *("--network", "vgg-2", "--sparsity", "0.5", "0.8", "--repeats", "2"),
         *("--train-examples", "256", "--test-examples", "64", "--validation-batch", "64", "--batch-size", "64"),
         *("--population", "6", "--generations", "3", "--epochs", "3", "--augmentation", "crop_flip"),
         *("--checkpoint-minutes", "0", "--save-parameters"),
