@@ -38,8 +38,7 @@ class TrainState(NamedTuple):
         epoch: epochs done.
         params: {path: ``(R, *shape)``}.
         statistics: the running statistics of batch normalisation, {path: ``(R, *shape)``}.
-        optimizer: the velocities of SGD, {path: ``(R, *shape)``}; with an optimizer of the user's, the state of that
-            optimizer, which is opaque here.
+        optimizer: the velocities of SGD, {path: ``(R, *shape)``}, or the opaque state of an optimizer of the user's.
     """
 
     keys: Keys
@@ -215,12 +214,11 @@ class MaskGradient(Protocol):
     def __call__(
         self, net: Network, params: Parameters, statistics: Parameters, masks: Masks, x: Array, y: Array | None
     ) -> Parameters:
-        """∂L/∂m of one network: {site: float64 ``shape``}. All of it is computed in float64.
+        """∂L/∂m of one network: {site: float64 ``shape``}, all computed in float64.
 
-        m are its masks as factors, 0 and 1, of what comes to a site; the gradient is there for the factors that are 0
-        too. The factor of a mask with ``rescale`` is held constant. L is the sum over the examples of the cross-entropy
-        with the labels y, in nats, or where y is None the sum of all logits. Batch normalisation takes the running
-        statistics.
+        m are its masks as factors, 0 and 1, of what comes to a site. Factors that are 0 have a gradient too; the factor
+        of ``rescale`` is held constant. L is the sum over the examples of the cross-entropy with the labels y, in nats;
+        without labels (None) it is the sum of all logits. Batch normalisation takes the running statistics.
         """
         ...
 

@@ -131,7 +131,7 @@ def _windows(h: np.ndarray, window: int) -> np.ndarray:
 
 
 def _mean(h: Carried, axes: tuple[int, ...]) -> Carried:
-    """A mean of n values: the mean of their errors, plus γₙ₊₁ for a sum and a division."""
+    """A mean of n values: the mean of their errors, plus γ of n + 1 terms for a sum and a division."""
     terms = int(np.prod([h.value.shape[axis] for axis in axes]))
     rounded = gamma(terms + 1) * (np.abs(h.value) + h.error)
     return Carried(h.value.mean(axis=axes), (h.error + rounded).mean(axis=axes))
