@@ -68,8 +68,7 @@ class ScoredBatch(NamedTuple):
     Attributes:
         x, y: inputs ``(examples, *input_shape)`` and labels, int32 ``(examples,)``, on the device.
         statistics: the statistics that all candidates use, {path: ``(channels,)``}; None uses those of the batch.
-        calibration: other inputs ``(others, *input_shape)``, from which each candidate computes its own statistics, or
-            None. ``statistics`` and ``calibration`` are never both given.
+        calibration: None or, without ``statistics``, inputs ``(others, *input_shape)`` from which each takes its own.
     """
 
     x: Array
