@@ -68,7 +68,10 @@ def _checked(scores: Scores, plan: MaskPlan) -> list[tuple[SitePlan, np.ndarray]
     for site in plan.sites:
         rated = scores[site.site]
         if rated.shape != site.shape:
-            raise MaskError(f"the scores of site {site.site!r} must have shape {site.shape}; got {rated.shape}.")
+            raise MaskError(
+                f"the scores of site {site.site!r} must have the shape {site.shape} that the plan has; got "
+                f"{rated.shape}."
+            )
         if missing := int(np.isnan(rated).sum()):
             raise MaskError(f"scores must be numbers; {missing} of the {site.nodes} of site {site.site!r} are NaN.")
     return [(site, scores[site.site].reshape(-1)) for site in plan.sites]

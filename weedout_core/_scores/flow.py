@@ -50,7 +50,10 @@ def synflow(
     backend = differentiable(net, params, load_backend(backend))
     space = mask_space(net)
     if {site.site: site.shape for site in plan.sites} != space:
-        raise ConfigError(f"the plan must be one for the network's sites {space}; make it with wc.mask_space(net).")
+        raise ConfigError(
+            f"the plan must be one for the network's sites {space}; make it with wc.mask_plan(wc.mask_space(net), "
+            "sparsity)."
+        )
     sizes = {path: np.abs(np.asarray(value, dtype=np.float32)) for path, value in params.items()}
     there = map_tree(backend.asarray, sizes), map_tree(backend.asarray, initial_statistics(net))
     ones = backend.asarray(np.ones((1, *net.input_shape), np.float32))
