@@ -16,9 +16,10 @@ _MOST = 200  # epochs
 _KEPT_FREE = 0.2  # of the time that is left: compilation again, evaluation, and the search, which differ a little
 
 _EXPERIMENT = (
-    "--dataset cifar10 --network wrn-16-4 --granularity channel --sparsity 0 0.8 --repeats 1 --population 20 "
-    "--generations 2 --validation-batch 256 --batch-size 128 --learning-rate 0.1 --backend jax"
+    "--dataset cifar10 --network wrn-16-4 --granularity channel --repeats 1 --population 20 --generations 2 "
+    "--validation-batch 256 --batch-size 128 --learning-rate 0.1 --backend jax"
 )
+_LARGE = "--sparsity 0 0.8"
 _SMALL = "--network wrn-10-1 --sparsity 0.8 --population 2 --validation-batch 16 --batch-size 16 --batch-norm-group 16"
 
 
@@ -28,7 +29,7 @@ def run(asked: Asked) -> None:
         asked.notes.line("CIFAR-10 was not carried along (--data-dir): it was not trained on.")
         return
     with tempfile.TemporaryDirectory() as folder:
-        arguments = [*_EXPERIMENT.split(), *(_SMALL.split() if asked.quick else [])]
+        arguments = [*_EXPERIMENT.split(), *(_SMALL if asked.quick else _LARGE).split()]
         arguments += ["--data-dir", os.environ[DATA], "--cache", str(Path(folder, "programs"))]
         one, whole = Path(folder, "one"), Path(folder, "whole")
         paper(one, [*arguments, "--epochs", "1"])
