@@ -76,7 +76,7 @@ def plain(layers: Any, params: Mapping[str, Any], masks: Mapping[str, Any], h: A
             case Residual(main, shortcut):
                 h = plain(main, params, masks, h) + plain(shortcut, params, masks, h)
             case _:
-                raise NotImplementedError(layer)
+                raise AssertionError(f"the network written in PyTorch here has no {layer}: add it")
     return h
 
 
@@ -196,9 +196,15 @@ def test_scores_leave_what_they_are_handed_as_it_is_and_are_pure(which: str) -> 
         np.testing.assert_array_equal(value, second[site])
 
 
+def refuse(net: Any, params: Any, statistics: Any, masks: Any, x: Any, y: Any) -> Any:
+    """A gradient of masks that nobody may ask for."""
+    raise AssertionError("what is handed in is looked at before any work")
+
+
 def test_what_does_not_fit_is_refused_in_one_sentence() -> None:
     net, params = NETS["mlp"], weights(NETS["mlp"])
-    small = wc.compact(net, {"hidden_0": 4, "hidden_1": 3}).net
+    images = NETS["wrn, channels"]
+    small = wc.compact(images, wc.mask_plan(wc.mask_space(images), 0.5).kept).net
     poor = replace(wc.load_backend("torch"), mask_gradient=None)
     other = wc.mask_plan({"hidden_0": (16,)}, 0.5)
     with pytest.raises(wc.errors.BackendError, match="the torch backend has no gradient of masks"):
@@ -209,9 +215,12 @@ def test_what_does_not_fit_is_refused_in_one_sentence() -> None:
         wc.scores.snip(net, params, (split(net)[0], np.full(60, 3)), backend="torch", key=KEY)
     with pytest.raises(wc.errors.ConfigError, match="'dense_0/bias' must have shape"):
         wc.scores.magnitude(net, {path: value for path, value in params.items() if path != "dense_0/bias"})
-    if wc.mask_space(small) or any(isinstance(layer, wc.nn.Gather) for layer in small.layers):
-        with pytest.raises(wc.errors.ConfigError, match="compacted network"):
-            wc.scores.magnitude(small, params)
+    with pytest.raises(wc.errors.ConfigError, match="compacted network"):
+        wc.scores.magnitude(small, weights(images))
+    bernoulli = wc.mask_plan(wc.mask_space(net), 0.5, "bernoulli")
+    idle = replace(wc.load_backend("torch"), mask_gradient=refuse)
+    with pytest.raises(wc.errors.ConfigError, match="make the plan with sampling='exact'"):
+        wc.scores.synflow(net, params, bernoulli, backend=idle, key=KEY)
 
 
 def test_batches_of_a_sum_change_nothing_but_the_last_bits(monkeypatch: pytest.MonkeyPatch) -> None:

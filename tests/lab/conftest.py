@@ -80,7 +80,10 @@ def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
 @pytest.fixture
 def real_data() -> Path:
     """The folder of the real data sets."""
-    folder = Path(os.environ.get("WEEDOUT_DATA_DIR", ROOT.parent / "shared" / "data"))
+    named = os.environ.get("WEEDOUT_DATA_DIR")
+    folder = Path(named or ROOT.parent / "shared" / "data")
+    if named and not folder.is_dir():
+        pytest.fail(f"WEEDOUT_DATA_DIR names {named}, and there is no such folder")
     if not (folder / "mnist").is_dir():
         pytest.skip(f"no folder mnist in {folder}: set WEEDOUT_DATA_DIR to a folder that has it")
     return folder

@@ -59,10 +59,15 @@ def near_threshold(scores: Scores, plan: MaskPlan, bound: AtLeastZero) -> dict[s
     return {site.site: _near(rated.astype(np.float64), site.kept, bound) for site, rated in _checked(scores, plan)}
 
 
-def _checked(scores: Scores, plan: MaskPlan) -> list[tuple[SitePlan, np.ndarray]]:
-    """Each site with its scores ``(nodes,)``."""
+def check_exact(plan: MaskPlan) -> None:
+    """Raise ConfigError for a plan of Bernoulli sampling."""
     if plan.kept and not plan.counts:
         raise ConfigError("masks from scores keep a fixed number of nodes: make the plan with sampling='exact'.")
+
+
+def _checked(scores: Scores, plan: MaskPlan) -> list[tuple[SitePlan, np.ndarray]]:
+    """Each site with its scores ``(nodes,)``."""
+    check_exact(plan)
     if set(scores) != set(plan.kept):
         raise MaskError(f"scores must be of the sites {sorted(plan.kept)}; got {sorted(scores)}.")
     for site in plan.sites:

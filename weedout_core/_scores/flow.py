@@ -5,15 +5,15 @@ from dataclasses import replace
 import numpy as np
 
 from weedout_core._contract.loading import load_backend
-from weedout_core._contract.record import Backend, map_tree
+from weedout_core._contract.record import Backend
 from weedout_core._guard.guarded import guarded
 from weedout_core._guard.kinds import Positive
 from weedout_core._masks.plan import MaskPlan
-from weedout_core._masks.scored import masks_from_scores
-from weedout_core._networks.network import Network, initial_statistics, mask_space
+from weedout_core._masks.scored import check_exact, masks_from_scores
+from weedout_core._networks.network import Network, mask_space
 from weedout_core._random.annotations import Key
 from weedout_core._scores.incoming import HostedParameters
-from weedout_core._scores.sensitivity import differentiable, gradient
+from weedout_core._scores.sensitivity import mask_gradient
 from weedout_core.errors import ConfigError
 
 
@@ -47,20 +47,19 @@ def synflow(
     Raises:
         ConfigError, MaskError, BackendError: an argument does not fit, or the backend has no gradient of masks.
     """
-    backend = differentiable(net, params, load_backend(backend))
-    space = mask_space(net)
+    backend, space = load_backend(backend), mask_space(net)
+    check_exact(plan)
     if {site.site: site.shape for site in plan.sites} != space:
         raise ConfigError(
             f"the plan must be one for the network's sites {space}; make it with wc.mask_plan(wc.mask_space(net), "
             "sparsity)."
         )
     sizes = {path: np.abs(np.asarray(value, dtype=np.float32)) for path, value in params.items()}
-    there = map_tree(backend.asarray, sizes), map_tree(backend.asarray, initial_statistics(net))
-    ones = backend.asarray(np.ones((1, *net.input_shape), np.float32))
+    gradient, ones = mask_gradient(net, sizes, backend), np.ones((1, *net.input_shape), np.float32)
     masks = {site: np.ones(shape, np.bool_) for site, shape in space.items()}
     scores = {site: np.ones(shape) for site, shape in space.items()}
     for step in range(1, steps + 1):
-        found = gradient(backend, net, *there, map_tree(backend.asarray, masks), ones, None)
+        found = gradient(masks, ones, None)
         scores = {site: mask * found[site] for site, mask in masks.items()}
         masks = masks_from_scores(scores, _after(plan, step / steps), key)
     return scores

@@ -1,5 +1,6 @@
 """SNIP: nodes are rated by how much the loss changes with them."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from weedout_core._contract.loading import load_backend
 from weedout_core._contract.record import Backend, check_layers, map_tree
 from weedout_core._guard.guarded import guarded
 from weedout_core._guard.kinds import Positive
+from weedout_core._masks.plan import Masks
 from weedout_core._networks.examples import Examples, checked_examples
 from weedout_core._networks.network import Network, checked_parameters, initial_statistics, mask_space
 from weedout_core._random.annotations import Key
@@ -15,6 +17,8 @@ from weedout_core._random.keys import of_scores
 from weedout_core._random.stream import permutation
 from weedout_core._scores.incoming import HostedParameters, check_parent
 from weedout_core.errors import BackendError
+
+Gradient = Callable[[Masks, np.ndarray, np.ndarray | None], dict[str, np.ndarray]]
 
 _TOGETHER = 256  # examples of one gradient, at most
 
@@ -47,37 +51,38 @@ def snip(
     Raises:
         ConfigError, DataError, BackendError: an argument does not fit, or the backend has no gradient of masks.
     """
-    backend = differentiable(net, params, load_backend(backend))
+    gradient = mask_gradient(net, params, load_backend(backend))
     x, y = _few_of_each(checked_examples(net, data), key, per_class)
-    there = map_tree(backend.asarray, params), map_tree(backend.asarray, initial_statistics(net))
-    full = {site: backend.asarray(np.ones(shape, np.bool_)) for site, shape in mask_space(net).items()}
-    total = {site: np.zeros(shape) for site, shape in mask_space(net).items()}
-    parts = -(-len(y) // _TOGETHER)
-    for some in np.array_split(np.arange(len(y)), parts):
-        found = gradient(backend, net, *there, full, backend.asarray(x[some]), backend.asarray(y[some]))
+    full = {site: np.ones(shape, np.bool_) for site, shape in mask_space(net).items()}
+    total = {site: np.zeros(mask.shape) for site, mask in full.items()}
+    for some in np.array_split(np.arange(len(y)), -(-len(y) // _TOGETHER)):
+        found = gradient(full, x[some], y[some])
         total = {site: value + found[site] for site, value in total.items()}
     return {site: np.abs(value) for site, value in total.items()}
 
 
-def differentiable(net: Network, params: Any, backend: Backend) -> Backend:
-    """The backend, where it has a gradient of masks and the network and its weights fit."""
+def mask_gradient(net: Network, params: Any, backend: Backend) -> Gradient:
+    """The backend's gradient of masks at these weights and initial statistics, in NumPy: (masks, x, y) → {site: ∂L/∂m}.
+
+    Raises:
+        ConfigError, BackendError: network or weights do not fit, or the backend has no gradient of masks.
+    """
     check_parent(net)
     check_layers(backend, net)
     checked_parameters(net, params)
-    if backend.mask_gradient is None:
+    of_backend, place = backend.mask_gradient, backend.asarray
+    if of_backend is None:
         raise BackendError(
             f"the {backend.name} backend has no gradient of masks, which this score needs. Take another backend, or "
             "wc.scores.magnitude, which needs none."
         )
-    return backend
+    there = map_tree(place, params), map_tree(place, initial_statistics(net))
 
+    def gradient(masks: Masks, x: np.ndarray, y: np.ndarray | None) -> dict[str, np.ndarray]:
+        labels = None if y is None else place(y)
+        return map_tree(backend.to_numpy, of_backend(net, *there, map_tree(place, masks), place(x), labels))
 
-def gradient(
-    backend: Backend, net: Network, params: Any, statistics: Any, masks: Any, x: Any, y: Any | None
-) -> dict[str, np.ndarray]:
-    """The backend's gradient of masks, in NumPy."""
-    assert backend.mask_gradient is not None
-    return map_tree(backend.to_numpy, backend.mask_gradient(net, params, statistics, masks, x, y))
+    return gradient
 
 
 def _few_of_each(data: Examples, key: Key, per_class: int) -> Examples:
