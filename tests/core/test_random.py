@@ -200,6 +200,8 @@ def test_the_streams_keep_their_numbers() -> None:
         "CONTROL": 5,
         "SELECTION": 6,
         "SCORES": 7,
+        "ARMS": 8,
+        "SANITY": 9,
     }, "another number is another stream: every result of a seed would change"
 
 

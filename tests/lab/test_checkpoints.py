@@ -8,6 +8,7 @@ import pytest
 import weedout_core as wc
 from weedout_core.errors import RunError
 from weedout_core.lab import files
+from weedout_core.lab.experiment.arms import LeftOut, Start
 from weedout_core.lab.experiment.so_far import NOTHING, GroupProgress
 from weedout_core.lab.run.checkpoints import Checkpoints, Pace
 
@@ -42,8 +43,16 @@ def generation(number: int, fitness: list[float]) -> wc.Generation:
 
 
 def progress(epochs: int) -> GroupProgress:
-    scored = ((generation(0, [-1.0, np.nan]), generation(1, [-2.0, -3.0])), (generation(0, [-4.0, -np.inf]),))
-    return GroupProgress(scored, (trained(epochs),) if epochs else ())
+    history = (generation(0, [-1.0, np.nan]), generation(1, [-2.0, -3.0]))
+    network, dense = trained(1).network, wc.Network((wc.nn.Dense("logits", 2),), (3,))
+    weights = {path: np.ones(shape, np.float32) for path, shape in wc.nn.parameter_shapes(dense).items()}
+    chosen = (
+        Start(network, None, wc.backend.Origin(1, 2), -1 / 3, None, 9, "budget", 7, history, 1e-9),
+        Start(network, {"site": np.array([1, 2, np.inf, -0.0])}),
+        LeftOut("random", "for some reason"),
+        Start(wc.Subnetwork(dense, weights)),
+    )
+    return GroupProgress("parents", chosen, (generation(0, [-4.0, -np.inf]),), (trained(epochs),) if epochs else ())
 
 
 class Clock:
@@ -77,7 +86,7 @@ def test_what_is_offered_comes_back_to_the_bit(tmp_path: Path, epochs: int) -> N
 
 
 def test_slices_that_are_trained_and_the_one_in_work_come_back_in_order(tmp_path: Path) -> None:
-    wanted = GroupProgress((), (*(trained(3) for _ in range(11)), trained(1)))
+    wanted = GroupProgress("", (), (), (*(trained(3) for _ in range(11)), trained(1)))
     checkpoints(tmp_path).offer(lambda: wanted, None)
     assert_same(checkpoints(tmp_path).latest(), wanted)
 
@@ -173,10 +182,10 @@ def test_a_checkpoint_of_another_version_is_named_so(tmp_path: Path) -> None:
     store, warnings = checkpoints(tmp_path), list[str]()
     store.offer(lambda: progress(1), None)
     file = store.path / "000001.json"
-    file.write_bytes(file.read_bytes().replace(b'"format": 5', b'"format": 4'))
+    file.write_bytes(file.read_bytes().replace(b'"format": 6', b'"format": 5'))
     assert checkpoints(tmp_path, warnings).latest() is NOTHING
     assert len(warnings) == 1
-    assert "must have format 5; got 4: another version wrote it" in warnings[0]
+    assert "must have format 6; got 5: another version wrote it" in warnings[0]
 
 
 def test_a_damaged_checkpoint_that_cannot_be_deleted_is_one_sentence(

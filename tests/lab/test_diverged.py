@@ -19,12 +19,14 @@ from tests.conformance.connected import connected
 from weedout_core.lab.commands.progress import describe
 from weedout_core.lab.experiment.configuration import ExperimentConfig
 from weedout_core.lab.experiment.events import EpochTrained
-from weedout_core.lab.experiment.rows import ARMS, CurveRow, ResultRow, from_csv, to_csv
+from weedout_core.lab.experiment.groups import Group
+from weedout_core.lab.experiment.rows import CurveRow, ResultRow, from_csv, to_csv
 from weedout_core.lab.report.figures import figure2
 from weedout_core.lab.report.sentences import diverged_cells
 from weedout_core.lab.report.tables import compare, results_table
 
 CONFIG = ExperimentConfig(sparsity=(0.0, 0.8), repeats=3, train=wc.TrainConfig(epochs=6))
+ARMS = ("weedout", "control")
 NAN = math.nan
 Cell = tuple[str, int]
 
@@ -75,12 +77,12 @@ def text_of(config: ExperimentConfig, rows: list[ResultRow]) -> str:
 def test_what_diverged_is_in_no_mean(interval: Any) -> None:
     config = replace(CONFIG, interval=interval)
     found = compare(config, results(SOME))[1]
-    assert (found.weedout.runs, found.weedout.diverged) == (3, 1)
-    assert (found.control.runs, found.control.diverged) == (3, 2)
-    assert found.weedout.interval is not None
-    assert found.control.interval is not None
-    assert found.weedout.interval.mean == pytest.approx((0.82 + 0.84) / 2)
-    assert found.control.interval.mean == 0.8
+    assert (found.first.runs, found.first.diverged) == (3, 1)
+    assert (found.second.runs, found.second.diverged) == (3, 2)
+    assert found.first.interval is not None
+    assert found.second.interval is not None
+    assert found.first.interval.mean == pytest.approx((0.82 + 0.84) / 2)
+    assert found.second.interval.mean == 0.8
     assert found.difference is not None
     assert found.difference.interval is not None
     assert (found.difference.runs, found.difference.diverged) == (3, 2), "the only pair without a divergence"
@@ -110,7 +112,7 @@ def test_where_all_diverged_there_is_no_number() -> None:
     line = next(line for line in text.splitlines() if line.strip().startswith("0.8"))
     assert " ".join(line.split()) == "0.8 all 3 diverged all 3 diverged over 0 of 3 pairs -2.0000 -2.2500"
     found = compare(CONFIG, results(ALL))[1]
-    assert found.weedout.interval is found.control.interval is None
+    assert found.first.interval is found.second.interval is None
     assert found.difference is not None
     assert found.difference.interval is None
 
@@ -222,7 +224,7 @@ def test_progress_shows_divergence_while_it_happens() -> None:
     lost = wc.Epoch(2, NAN, NAN, NAN, 3)
 
     def line(*epochs: wc.Epoch) -> str:
-        return describe(CONFIG, EpochTrained(0.8, epochs, 0, len(epochs)))
+        return describe(CONFIG, EpochTrained(Group(0.8, 0, 3), epochs, 0, len(epochs)))
 
     assert line(fine, fine) == "sparsity 0.8 · epoch 2/6 · train 50.00 % · test 25.00 %"
     assert line(fine, lost) == "sparsity 0.8 · epoch 2/6 · train 50.00 % · test 25.00 % · 1 of 2 diverged"
@@ -279,7 +281,7 @@ def test_only_the_cells_that_diverge_are_lost(
 
         return replace(backend, train_epoch=train_epoch)
 
-    monkeypatch.setattr("weedout_core.lab.commands.paper.load_backend", load_backend)
+    monkeypatch.setattr("weedout_core.lab.commands.running.load_backend", load_backend)
     capsys.readouterr()
     assert weedout(*small, "--out", "run") == 0
     out = capsys.readouterr().out

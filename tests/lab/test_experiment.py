@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 
 import weedout_core as wc
+from weedout_core.lab.arms.paper import paper
 from weedout_core.lab.data.datasets import load_dataset
 from weedout_core.lab.experiment.configuration import Decided, ExperimentConfig, network
 from weedout_core.lab.experiment.events import EpochTrained, Event, GenerationScored, GroupFinished, PhaseStarted
+from weedout_core.lab.experiment.experiment import Experiment
 from weedout_core.lab.experiment.group import GroupResult, run_group
+from weedout_core.lab.experiment.groups import Group
 from weedout_core.lab.experiment.so_far import NOTHING, GroupProgress
 
 CONFIG = ExperimentConfig(
@@ -28,13 +31,16 @@ def decided(config: ExperimentConfig) -> Decided:
     return Decided(config.search.population, config.together or 2 * config.repeats)
 
 
+def experiment(config: ExperimentConfig = CONFIG) -> Experiment:
+    return Experiment(config, paper(config.control), (config.repeats,))
+
+
 def run(
     config: ExperimentConfig = CONFIG, sparsity: float = 0.5, resume: GroupProgress = NOTHING
 ) -> tuple[GroupResult, list[Event]]:
     events: list[Event] = []
-    return run_group(
-        config, decided(config), sparsity, DATA, wc.load_backend(config.backend), events.append, resume
-    ), events
+    group, backend = Group(sparsity, 0, config.repeats), wc.load_backend(config.backend)
+    return run_group(experiment(config), decided(config), group, DATA, backend, events.append, resume), events
 
 
 @pytest.mark.parametrize(
@@ -175,10 +181,11 @@ def test_events_tell_the_whole_story_in_order() -> None:
     _, events = run()
     kinds = [type(event) for event in events]
     one_search = [PhaseStarted, GenerationScored, GenerationScored]
-    rest = [PhaseStarted, PhaseStarted, EpochTrained, EpochTrained, PhaseStarted, GroupFinished]
+    rest = [PhaseStarted, PhaseStarted, PhaseStarted, EpochTrained, EpochTrained, PhaseStarted, GroupFinished]
     assert kinds == [*one_search, *one_search, *rest]
     phases = [(event.phase, event.repeat) for event in events if isinstance(event, PhaseStarted)]
-    assert phases == [("search", 0), ("search", 1), ("control", None), ("train", None), ("evaluate", None)]
+    chosen = [(arm, repeat) for arm in ("weedout", "control") for repeat in (0, 1)]
+    assert phases == [*chosen, ("train", None), ("evaluate", None)]
 
 
 @pytest.mark.parametrize("together", [1, 3, 4, 99])
@@ -222,20 +229,21 @@ def test_a_group_goes_on_from_every_checkpoint(together: int | None) -> None:
     config = replace(CONFIG, together=together)
     kept: list[GroupProgress] = []
     whole = run_group(
-        config, decided(config), 0.5, DATA, wc.load_backend("numpy"), lambda event: None, NOTHING,
-        lambda fetch, epoch: kept.append(fetch()),
+        experiment(config), decided(config), Group(0.5, 0, 2), DATA, wc.load_backend("numpy"), lambda event: None,
+        NOTHING, lambda fetch, epoch: kept.append(fetch()),
     )  # fmt: skip
     done = [tuple(len(trained.history) for trained in progress.trained) for progress in kept if progress.trained]
     assert done == ([(1,) * 4] if together is None else [(1,) * 3, (2,) * 3, (2, 2, 2, 1)])
-    for progress in kept[-len(done) :]:
+    assert len(kept) == 2 * (2 + 1) + 2 + len(done), "after each generation, choice and epoch"
+    for progress in kept:
         np.testing.assert_equal(run(config, resume=progress)[0], whole)
 
 
 def test_what_is_trained_is_not_trained_again() -> None:
     config, kept = replace(CONFIG, together=2), list[GroupProgress]()
     run_group(
-        config, decided(config), 0.5, DATA, wc.load_backend("numpy"), lambda event: None, NOTHING,
-        lambda fetch, epoch: kept.append(fetch()),
+        experiment(config), decided(config), Group(0.5, 0, 2), DATA, wc.load_backend("numpy"), lambda event: None,
+        NOTHING, lambda fetch, epoch: kept.append(fetch()),
     )  # fmt: skip
     last = kept[-1]
     assert [len(trained.history) for trained in last.trained] == [2, 2, 1, 1]

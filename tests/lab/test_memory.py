@@ -73,23 +73,23 @@ CONFIG = ExperimentConfig(repeats=5, train=TRAIN)
 def test_networks_are_cut_into_few_slices_of_equal_size(fit: float, together: int) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert resolve_together(CONFIG, MLP, backend(holding(fit, CONFIG)), 70) == together
+        assert resolve_together(CONFIG, MLP, backend(holding(fit, CONFIG)), 70, 10) == together
 
 
 def test_without_a_known_memory_all_are_trained_at_once() -> None:
-    assert resolve_together(CONFIG, MLP, backend(None), 70) == 10
+    assert resolve_together(CONFIG, MLP, backend(None), 70, 10) == 10
 
 
 @pytest.mark.parametrize(("asked", "together"), [(1, 1), (4, 4), (10, 10), (11, 10)])
 def test_what_is_asked_for_is_not_estimated(asked: int, together: int) -> None:
-    assert resolve_together(replace(CONFIG, together=asked), MLP, backend(1), 70) == together
+    assert resolve_together(replace(CONFIG, together=asked), MLP, backend(1), 70, 10) == together
 
 
 def test_where_not_one_fits_it_says_so_and_trains_one_at_a_time() -> None:
     memory = holding(1, CONFIG) - 2
     said = r"estimated to take 0\.00 GiB, and cpu has 0\.00 GiB for it .* one at a time.*lower batch_size"
     with pytest.warns(wc.WeedoutWarning, match=said):
-        assert resolve_together(CONFIG, MLP, backend(memory), 70) == 1
+        assert resolve_together(CONFIG, MLP, backend(memory), 70, 10) == 1
 
 
 def test_half_of_the_memory_is_planned_with() -> None:

@@ -10,9 +10,12 @@ import pytest
 from rich.console import Console
 
 import weedout_core as wc
+from weedout_core.lab.arms.paper import paper
 from weedout_core.lab.commands.progress import describe, progress, steps
 from weedout_core.lab.experiment.configuration import ExperimentConfig
 from weedout_core.lab.experiment.events import EpochTrained, Event, GenerationScored, GroupFinished, PhaseStarted
+from weedout_core.lab.experiment.experiment import Experiment
+from weedout_core.lab.experiment.groups import Group
 from weedout_core.lab.experiment.names import named
 from weedout_core.lab.experiment.rows import CurveRow, ResultRow, SearchRow
 from weedout_core.lab.experiment.timings import Stopwatch, timing_line
@@ -22,6 +25,8 @@ from weedout_core.lab.report.sentences import close_calls, diverged_cells
 from weedout_core.lab.report.tables import compare, results_table
 
 CONFIG = ExperimentConfig(sparsity=(0.0, 0.8), repeats=3, train=wc.TrainConfig(epochs=10))
+EXPERIMENT = Experiment(CONFIG, paper("member"), (3,))
+GROUP = Group(0.8, 0, 3)
 
 
 def result(sparsity: float, arm: str, repeat: int, test: float, fitness: float | None = -2.0) -> ResultRow:
@@ -102,10 +107,10 @@ def test_sparsities_that_differ_are_told_apart_wherever_they_are_shown() -> None
     assert f"(sparsity {one} repeat 0, sparsity {other} repeat 0;" in str(close)
     diverged = diverged_cells([row._replace(test_accuracy=math.nan) for row in rows])
     assert f"weedout sparsity {one} repeat 0, " in str(diverged)
-    assert [describe(config, GroupFinished(sparsity)) for sparsity in (one, other)] == [
+    assert [describe(config, GroupFinished(Group(sparsity, 0, 3))) for sparsity in (one, other)] == [
         *(f"sparsity {sparsity} · done" for sparsity in (one, other))
     ]
-    labels = [line.get_label() for line in figures._legend((one, other), ("red", "blue"), 0)]
+    labels = [line.get_label() for line in figures._legend((one, other), ("red", "blue"), ("weedout", "control"), 0)]
     assert labels[:2] == [f"sparsity {one}", f"sparsity {other}"]
 
 
@@ -216,20 +221,20 @@ def events(together: int = 6) -> list[Event]:
 
     story: list[Event] = []
     for repeat in range(3):
-        story += [PhaseStarted(0.8, "search", repeat)]
-        story += [GenerationScored(0.8, repeat, generation(number)) for number in range(5)]
-    story += [PhaseStarted(0.8, "control", None), PhaseStarted(0.8, "train", None)]
+        story += [PhaseStarted(GROUP, "weedout", repeat)]
+        story += [GenerationScored(GROUP, repeat, generation(number)) for number in range(5)]
+    story += [*(PhaseStarted(GROUP, "control", repeat) for repeat in range(3)), PhaseStarted(GROUP, "train", None)]
     story += [
-        EpochTrained(0.8, (wc.Epoch(epoch, 0.5, 0.5, 0.5, 0),) * together, first, 6)
+        EpochTrained(GROUP, (wc.Epoch(epoch, 0.5, 0.5, 0.5, 0),) * together, first, 6)
         for first in range(0, 6, together)
         for epoch in range(1, 11)
     ]
-    return [*story, PhaseStarted(0.8, "evaluate", None), GroupFinished(0.8)]
+    return [*story, PhaseStarted(GROUP, "evaluate", None), GroupFinished(GROUP)]
 
 
 def test_progress_is_plain_lines_where_there_is_no_terminal() -> None:
     console = Console(file=io.StringIO(), width=40)
-    with progress(CONFIG, 1, console) as draw:
+    with progress(EXPERIMENT, [GROUP], console) as draw:
         for event in events():
             draw(event)
     lines = console.file.getvalue().splitlines()  # pyright: ignore[reportAttributeAccessIssue]
@@ -249,7 +254,7 @@ def test_progress_is_plain_lines_where_there_is_no_terminal() -> None:
 )
 def test_plain_lines_name_the_networks_that_are_trained(together: int, wanted: list[tuple[str, int]]) -> None:
     console = Console(file=io.StringIO(), width=40)
-    with progress(CONFIG, 1, console) as draw:
+    with progress(EXPERIMENT, [GROUP], console) as draw:
         for event in events(together):
             draw(event)
     lines = console.file.getvalue().splitlines()  # pyright: ignore[reportAttributeAccessIssue]
@@ -266,36 +271,36 @@ def test_progress_is_live_on_a_terminal(together: int, monkeypatch: pytest.Monke
         lambda self, task, completed, description: places.append(completed) if completed is not None else None,
     )
     console = Console(file=io.StringIO(), force_terminal=True, width=120)
-    with progress(CONFIG, 2, console) as draw:
+    with progress(EXPERIMENT, [GROUP, GROUP], console) as draw:
         told = events(together)
         for event in [*told, *(event for event in told if not isinstance(event, EpochTrained))]:
             draw(event)
     assert places == sorted(places), "it never goes back"
     assert places[0] == 0
-    # Three searches are over, and of the six networks' ten epochs each event brings its share.
-    trained = [3 + 10 * first / 6 + together * epoch / 6 for first in range(0, 6, together) for epoch in range(1, 11)]
-    begin = 4  # after three searches begun, and the control
+    # Six choices are made, and of the six networks' ten epochs each event brings its share.
+    trained = [6 + 10 * first / 6 + together * epoch / 6 for first in range(0, 6, together) for epoch in range(1, 11)]
+    begin = 6  # after as many choices
     assert places[begin : begin + len(trained)] == pytest.approx(trained, rel=1e-12)
-    assert places[-1] == 2 * steps(CONFIG), (
+    assert places[-1] == 2 * steps(EXPERIMENT, GROUP), (
         "the bar ends where the last group ends, epochs done before it was resumed too"
     )
 
 
 def test_the_stopwatch_times_the_phases() -> None:
-    ticks, compiling = iter(range(100)), iter([0.0, 0.5, 0.5, 0.75, 0.75, 0.75, 0.75])
+    ticks, compiling = iter(range(100)), iter([0.0, 0.5, 0.5, *[0.75] * 6])
     watch = Stopwatch(lambda: float(next(ticks)), lambda: next(compiling))
     for event in events():
         watch(event)
     assert [(row.phase, row.repeat, row.seconds, row.compile_seconds) for row in watch.rows] == [
-        ("search", 0, 1.0, 0.5),
-        ("search", 1, 1.0, 0.0),
-        ("search", 2, 1.0, 0.25),
-        ("control", None, 1.0, 0.0),
+        ("weedout", 0, 1.0, 0.5),
+        ("weedout", 1, 1.0, 0.0),
+        ("weedout", 2, 1.0, 0.25),
+        *(("control", repeat, 1.0, 0.0) for repeat in range(3)),
         ("train", None, 1.0, 0.0),
         ("evaluate", None, 1.0, 0.0),
     ]
     assert timing_line(watch.rows) == (
-        "search 3.0 s, control 1.0 s, train 1.0 s, evaluate 1.0 s; of these 0.8 s compilation"
+        "weedout 3.0 s, control 3.0 s, train 1.0 s, evaluate 1.0 s; of these 0.8 s compilation"
     )
 
 
@@ -305,4 +310,4 @@ def test_where_nothing_is_compiled_the_stopwatch_says_nothing_of_it() -> None:
     for event in events():
         watch(event)
     assert {row.compile_seconds for row in watch.rows} == {None}
-    assert timing_line(watch.rows) == "search 3.0 s, control 1.0 s, train 1.0 s, evaluate 1.0 s"
+    assert timing_line(watch.rows) == "weedout 3.0 s, control 3.0 s, train 1.0 s, evaluate 1.0 s"

@@ -19,8 +19,10 @@ from weedout_core import load_backend
 from weedout_core.backend import Backend, TrainState
 from weedout_core.errors import RunError
 from weedout_core.lab import files
-from weedout_core.lab.experiment.configuration import Decided, ExperimentConfig
+from weedout_core.lab.experiment.configuration import Decided
+from weedout_core.lab.experiment.experiment import Experiment
 from weedout_core.lab.experiment.group import GroupResult, run_group
+from weedout_core.lab.experiment.groups import Group
 from weedout_core.lab.experiment.rows import ResultRow, SearchRow, TimingRow, from_csv, to_csv
 from weedout_core.lab.run.record import differences
 
@@ -99,8 +101,8 @@ def test_config_holds_everything_that_was_chosen(weedout: Weedout, small: list[s
     assert record["command"].startswith("weedout paper --hidden 8 6")
     assert record["chunk"] == 4
     assert record["groups"] == [
-        {"sparsity": 0.0, "trained_together": 4},
-        {"sparsity": 0.5, "trained_together": 4},
+        {"sparsity": 0.0, "first": 0, "end": 2, "trained_together": 4},
+        {"sparsity": 0.5, "first": 0, "end": 2, "trained_together": 4},
     ]
     assert {"python", "numpy", "weedout-core", "device"} <= set(record["environment"])
     assert {"row": 17, "point": "control", "field": "ExperimentConfig.control", "value": "member"} in record["choices"]
@@ -256,12 +258,13 @@ def test_other_versions_are_refused_unless_allowed(
         lambda text: "[]",
         lambda text: text.replace('"seed": 0', '"seed": 1'),
         lambda text: text.replace('"chunk": 4,', '"chunk": 0,'),
-        lambda text: text.replace('"format": 2', '"format": 99'),
+        lambda text: text.replace('"format": 3', '"format": 99'),
         lambda text: text.replace('"format"', '"formal"'),
         lambda text: text.replace('"trained_together": 4', '"trained_together": 0'),
         lambda text: text.replace('"trained_together": 4', '"trained_together": true'),
         lambda text: text.replace('"trained_together"', '"trained"'),
         lambda text: text.replace('"groups": [', '"groups": [{},'),
+        lambda text: text.replace('"end": 2', '"end": 3'),
     ],
 )
 def test_a_damaged_config_is_refused(
@@ -286,8 +289,8 @@ def test_the_chunk_of_the_beginning_is_kept(
     shutil.rmtree(tmp_path / "run" / "groups" / "sparsity-0.5")
     used: list[int | None] = []
     monkeypatch.setattr(
-        "weedout_core.lab.commands.paper.run_group",
-        lambda config, decided, *_: used.append(decided.chunk) or _interrupt(),
+        "weedout_core.lab.commands.running.run_group",
+        lambda experiment, decided, *_: used.append(decided.chunk) or _interrupt(),
     )
     assert weedout(*small, "--out", "run") == 130
     assert used == [3]
@@ -299,11 +302,11 @@ def test_how_many_are_trained_at_once_is_decided_once(
     used: list[tuple[float, int | None]] = []
     compute = run_group
 
-    def watched(config: ExperimentConfig, decided: Decided, sparsity: float, *rest: Any) -> GroupResult:
-        used.append((sparsity, decided.together))
-        return compute(config, decided, sparsity, *rest)
+    def watched(experiment: Experiment, decided: Decided, group: Group, *rest: Any) -> GroupResult:
+        used.append((group.sparsity, decided.together))
+        return compute(experiment, decided, group, *rest)
 
-    monkeypatch.setattr("weedout_core.lab.commands.paper.run_group", watched)
+    monkeypatch.setattr("weedout_core.lab.commands.running.run_group", watched)
     assert weedout(*small, "--out", "run") == 0
     path = tmp_path / "run" / "config.json"
     record = json.loads(path.read_text())
@@ -336,7 +339,7 @@ def test_a_device_too_small_is_named_once_and_one_network_is_trained_at_a_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     tiny = replace(load_backend("numpy"), memory=2**20)
-    monkeypatch.setattr("weedout_core.lab.commands.paper.load_backend", lambda *_, **__: tiny)
+    monkeypatch.setattr("weedout_core.lab.commands.running.load_backend", lambda *_, **__: tiny)
     assert weedout(*small, "--out", "run") == 0
     said = [line for line in capfd.readouterr().err.splitlines() if "one at a time" in line]
     assert len(said) == 1
@@ -353,7 +356,7 @@ def test_weights_that_were_not_kept_are_named(
     capfd.readouterr()
     assert weedout(*small, "--out", "run", "--save-parameters") == 0
     warned = (
-        "weedout: warning: sparsity 0 was computed without --save-parameters, so its weights were not kept. "
+        "weedout: warning: sparsity 0 was computed without --save-parameters, so the weights were not kept. "
         "To get them, give another --out, where everything is computed again."
     )
     assert warned in capfd.readouterr().err.splitlines()
@@ -434,7 +437,7 @@ def test_a_damaged_group_is_refused_before_the_others_are_computed(
     groups = tmp_path / "run" / "groups"
     shutil.rmtree(groups / "sparsity-0.5")
     (groups / "sparsity-0.0" / RESULTS).write_bytes(b"")
-    monkeypatch.setattr("weedout_core.lab.commands.paper.run_group", lambda *_: pytest.fail("it began"))
+    monkeypatch.setattr("weedout_core.lab.commands.running.run_group", lambda *_: pytest.fail("it began"))
     assert f"sparsity-0.0/{RESULTS} is damaged" in refused(weedout, capfd, tmp_path / "run", *small, "--out", "run")
 
 
@@ -447,12 +450,12 @@ def test_what_is_damaged_while_a_run_works_is_not_assembled(
 ) -> None:
     compute = run_group
 
-    def damaging(config: ExperimentConfig, decided: Decided, sparsity: float, *rest: Any) -> GroupResult:
-        if sparsity == 0.5:
+    def damaging(experiment: Experiment, decided: Decided, group: Group, *rest: Any) -> GroupResult:
+        if group.sparsity == 0.5:
             (tmp_path / "run" / "groups" / "sparsity-0.0" / "masks.safetensors").write_bytes(b"")
-        return compute(config, decided, sparsity, *rest)
+        return compute(experiment, decided, group, *rest)
 
-    monkeypatch.setattr("weedout_core.lab.commands.paper.run_group", damaging)
+    monkeypatch.setattr("weedout_core.lab.commands.running.run_group", damaging)
     assert weedout(*small, "--out", "run") == 2
     assert "sparsity-0.0/masks.safetensors is damaged" in capfd.readouterr().err
     assert (tmp_path / "run" / "masks" / "sparsity-0.0.safetensors").stat().st_size > 0, "what was whole is kept"
@@ -533,7 +536,7 @@ def test_a_checkpoint_of_other_initial_weights_is_one_sentence(
         def patched(*args: Any, **options: Any) -> Backend:
             return replace(load_backend(*args, **options), **calls)
 
-        monkeypatch.setattr("weedout_core.lab.commands.paper.load_backend", patched)
+        monkeypatch.setattr("weedout_core.lab.commands.running.load_backend", patched)
 
     own = load_backend("numpy")
 
@@ -552,8 +555,7 @@ def test_a_checkpoint_of_other_initial_weights_is_one_sentence(
     assert weedout(*small, "--out", "run") == 2
     said = capfd.readouterr().err.splitlines()[-1]
     checkpoints = Path("run") / "checkpoints" / "sparsity-0.0"
-    assert said.startswith(f"weedout: {checkpoints} holds another training: resume must be of this very training, but")
-    assert " began with params SHA-256 " in said
+    assert said.startswith(f"weedout: {checkpoints} holds another training: it began with other initial weights")
     assert said.endswith("Delete that folder, and the same command computes this sparsity again.")
     shutil.rmtree(tmp_path / checkpoints)
     assert weedout(*small, "--out", "run") == 0

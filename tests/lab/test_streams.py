@@ -135,7 +135,7 @@ def test_a_run_is_shown_where_there_is_ascii_alone(command: Command, small: list
     ran = command(*small, "--out", "run")
     assert ran.returncode == 0, ran.stderr
     assert b"mean of 2 runs +/- 95 % interval" in ran.stdout
-    assert b"Difference: Weedout - control" in ran.stdout
+    assert b"Difference: weedout - control" in ran.stdout
     assert b"sparsity 0.5 - search 2/2 - generation 2/2" in ran.stderr
     assert (tmp_path / "run" / "figure2.png").exists()
 

@@ -18,11 +18,14 @@
        ├─ CONTROL ─┬─                     which member of the first generation is the control
        │           └─ MASKS, WEIGHTS ─ 0 ─ 0     an independent control: a candidate of a root of its own
        ├─ SELECTION ──── generation       what a strategy draws
-       └─ SCORES                          the training examples on which nodes are rated
+       ├─ SCORES                          the training examples on which nodes are rated
+       ├─ ARMS ─── arm                    what an arm of an experiment draws, other than the paper's two
+       └─ SANITY ─ arm                    what a sanity check of an arm draws: masks, weights, an order of labels
 
 Each step down the tree is ``fold_in`` of a number: the number of the stream, of the generation or epoch, or of the
-candidate, or the CRC-32 of the path of a site or parameter. A candidate is therefore reproducible from its root, its
-generation and its number in it. From generation 1 on fresh candidates are numbers 1 … m−1: place 0 is the survivor's.
+candidate, or the CRC-32 of the path of a site or parameter, or of the name of an arm. A candidate is therefore
+reproducible from its root, its generation and its number in it. From generation 1 on fresh candidates are numbers
+1 … m−1: place 0 is the survivor's.
 """
 
 import zlib
@@ -49,10 +52,12 @@ class Stream(IntEnum):
     CONTROL = 5
     SELECTION = 6
     SCORES = 7
+    ARMS = 8
+    SANITY = 9
 
 
 def of_repeat(seed: int, repeat: int) -> Key:
-    """The root of a repeat of an experiment: both arms have it, so that they can be compared in pairs."""
+    """The root of a repeat of an experiment: all arms have it, so that they can be compared in pairs."""
     return fold_in(key(seed), repeat)
 
 
@@ -117,8 +122,18 @@ def of_scores(root: Key) -> Key:
     return fold_in(root, int(Stream.SCORES))
 
 
+def of_arm(root: Key, arm: str) -> Key:
+    """What an arm draws in a repeat."""
+    return fold_in(fold_in(root, int(Stream.ARMS)), path_code(arm))
+
+
+def of_sanity(root: Key, arm: str) -> Key:
+    """What a sanity check of an arm draws in a repeat."""
+    return fold_in(fold_in(root, int(Stream.SANITY)), path_code(arm))
+
+
 def path_code(path: str) -> int:
-    """The number that stands for a site or a parameter in the tree: the CRC-32 of its path."""
+    """The number that stands for a site, a parameter or an arm in the tree: the CRC-32 of its path or name."""
     return zlib.crc32(path.encode())
 
 

@@ -14,6 +14,7 @@ from rich.table import Table
 from weedout_core import Network, SearchConfig, compact, costs, key, load_backend, mask_plan, mask_space
 from weedout_core.backend import Backend, train_plan
 from weedout_core.errors import ConfigError
+from weedout_core.lab.arms.paper import paper
 from weedout_core.lab.commands.options import PlanOptions
 from weedout_core.lab.commands.probe import Probe, measure
 from weedout_core.lab.commands.progress import warnings_said, write_line
@@ -77,7 +78,7 @@ def run_plan(options: PlanOptions, out: Console, err: Console) -> int:
         raise ConfigError(f"topology has no effect on {backend.name}, which compiles nothing ahead. Leave it out.")
     net = checked_network(config, dataset, backend)
     with warnings_said(err):
-        decided = decide(config, net, backend, len(dataset.train.y) + len(dataset.test.y))
+        decided = decide(config, net, backend, len(dataset.train.y) + len(dataset.test.y), _networks(config))
     amount = work(config, dataset, decided.together)
     write_line(out, f"{config.network} on {config.dataset}: {_sizes(net)}")
     out.print(_sparsities(config, net))
@@ -107,11 +108,16 @@ def work(config: ExperimentConfig, dataset: Dataset, together: int) -> Work:
         epochs=config.train.epochs,
         steps=plan.steps,
         networks=together,
-        parts=-(-2 * config.repeats // together),
+        parts=-(-_networks(config) // together),
         batch_size=plan.batch_size,
         tested=tested,
         evaluated=config.train.epochs * tested + len(dataset.train.y) + tested,
     )
+
+
+def _networks(config: ExperimentConfig) -> int:
+    """The networks of a sparsity."""
+    return len(paper(config.control)) * config.repeats
 
 
 def evaluations(search: SearchConfig) -> int | None:

@@ -13,7 +13,9 @@ from weedout_core import Epoch
 from weedout_core.errors import WeedoutWarning
 from weedout_core.lab.experiment.configuration import ExperimentConfig
 from weedout_core.lab.experiment.events import EpochTrained, Event, GenerationScored, GroupFinished, PhaseStarted
+from weedout_core.lab.experiment.experiment import Experiment
 from weedout_core.lab.experiment.group import OnEvent
+from weedout_core.lab.experiment.groups import Group
 from weedout_core.lab.experiment.names import named
 
 _PLAIN_EPOCHS = 5  # about this many epochs of a group get a line of their own without a terminal
@@ -21,16 +23,14 @@ _PLAIN_EPOCHS = 5  # about this many epochs of a group get a line of their own w
 
 def describe(config: ExperimentConfig, event: Event) -> str:
     """One line that describes an event."""
-    prefix = f"sparsity {named(event.sparsity)}"
+    prefix, repeats = f"sparsity {named(event.group.sparsity)}", event.group.end
     match event:
         case PhaseStarted(_, phase, repeat):
-            return f"{prefix} · {phase}" + ("" if repeat is None else f" {repeat + 1}/{config.repeats}")
+            return f"{prefix} · {phase}" + ("" if repeat is None else f" {repeat + 1}/{repeats}")
         case GenerationScored(_, repeat, found):
             most = config.search.generations
             number = f"{found.generation + 1}" + ("" if most is None else f"/{most}")
-            return (
-                f"{prefix} · search {repeat + 1}/{config.repeats} · generation {number} · best fitness {found.best:.4f}"
-            )
+            return f"{prefix} · search {repeat + 1}/{repeats} · generation {number} · best fitness {found.best:.4f}"
         case EpochTrained(_, epochs, first, cells):
             train, test = ([getattr(epoch, f"{split}_accuracy") for epoch in epochs] for split in ("train", "test"))
             number = f"{event.epoch}/{config.train.epochs}"
@@ -61,50 +61,50 @@ def _diverged(epochs: Sequence[Epoch]) -> str:
 
 
 @contextmanager
-def progress(config: ExperimentConfig, groups: int, console: Console) -> Iterator[OnEvent]:
+def progress(experiment: Experiment, groups: Sequence[Group], console: Console) -> Iterator[OnEvent]:
     """Draw the events of some groups on a console.
 
     Args:
-        config: the experiment.
-        groups: the number of groups that are to be computed.
+        experiment: the experiment.
+        groups: the groups that are to be computed, in this order.
         console: where to draw: a bar with an estimate of the time left if it is a terminal, else lines.
     """
     if not console.is_terminal:
-        yield _plain(config, console)
+        yield _plain(experiment.config, console)
         return
     columns = (
         BarColumn(bar_width=24), TaskProgressColumn(), TimeRemainingColumn(), TextColumn("left"),
         TextColumn("{task.description}", markup=False),
     )  # fmt: skip
     with Progress(*columns, console=console, transient=True) as bar:
-        task, done = bar.add_task("", total=groups * steps(config)), 0
+        task, done = bar.add_task("", total=sum(steps(experiment, group) for group in groups)), 0.0
 
         def draw(event: Event) -> None:
             nonlocal done
-            place = _place(config, event)
-            completed = None if place is None else done * steps(config) + place
-            bar.update(task, completed=completed, description=describe(config, event))
-            done += isinstance(event, GroupFinished)
+            place = _place(experiment, event)
+            completed = None if place is None else done + place
+            bar.update(task, completed=completed, description=describe(experiment.config, event))
+            done += steps(experiment, event.group) if isinstance(event, GroupFinished) else 0
 
         yield draw
 
 
-def steps(config: ExperimentConfig) -> float:
-    """The length of a group on the bar: 1 for each search, 1 for each epoch of all networks, and 1 for evaluation."""
-    return config.repeats + config.train.epochs + 1
+def steps(experiment: Experiment, group: Group) -> float:
+    """The length of a group on the bar: 1 for each choice of an arm, 1 for each epoch of all, and 1 for evaluation."""
+    return len(experiment.arms) * len(group.repeats) + experiment.config.train.epochs + 1
 
 
-def _place(config: ExperimentConfig, event: Event) -> float | None:
+def _place(experiment: Experiment, event: Event) -> float | None:
     """The position of an event on its group's part of the bar; None if the event does not move the bar."""
+    names, repeats = [arm.name for arm in experiment.arms], event.group.repeats
+    choices, epochs = len(names) * len(repeats), experiment.config.train.epochs
     match event:
-        case PhaseStarted(_, "search", repeat):
-            return float(repeat or 0)  # a search may stop early, so it is counted once it is over
-        case PhaseStarted(_, "control", _):
-            return float(config.repeats)
+        case PhaseStarted(_, arm, repeat) if repeat is not None:
+            return float(names.index(arm) * len(repeats) + repeat - repeats.start)  # counted once it is over
         case EpochTrained(_, _, first, cells):
-            return config.repeats + (first * config.train.epochs + event.together * event.epoch) / cells
+            return choices + (first * epochs + event.together * event.epoch) / cells
         case GroupFinished():
-            return steps(config)
+            return steps(experiment, event.group)
         case _:
             return None
 

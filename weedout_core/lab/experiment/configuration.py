@@ -1,8 +1,9 @@
-"""The paper's experiment: at each sparsity, the winners of searches against random controls, trained alike.
+"""The experiment: at each sparsity, networks that were chosen in several ways (in the paper: two), trained alike.
 
-A *cell* is one sparsity × arm × repeat; an *arm* is "weedout" or "control". A *group* is all cells of one sparsity. The
-searches of a group run one after another; its networks are trained together, as many at a time as memory holds. A group
-is computed, saved and resumed as a whole.
+An *arm* is a way to choose; a *cell* is one sparsity × arm × repeat. A *group* is all cells of one sparsity, in the
+paper's experiment; where results are looked at several times, all of them from one look to the next. The arms of a
+group choose one after another; its networks are trained together, as many at a time as memory holds. A group is
+computed, saved and resumed as a whole.
 """
 
 import warnings
@@ -40,7 +41,7 @@ class ExperimentConfig:
         train_examples: train on this many examples of the training split, ≥ 1, stratified by class; None uses all.
         test_examples: test on this many examples of the test split, ≥ 1, stratified by class; None uses all.
         sparsity: the fractions of nodes removed, each in [0, 1).
-        repeats: independent runs of both arms at each sparsity, ≥ 1.
+        repeats: independent runs of all arms at each sparsity, ≥ 1.
         seed: the seed of all random numbers, in [0, 2^64).
         backend: the library that computes: "numpy" (the slow reference), "jax", "torch", "torch_xla", "tpu" (PyTorch
             with torch_tpu), or the name of an installed third-party backend.
@@ -151,14 +152,14 @@ class Decided(NamedTuple):
     together: int
 
 
-def decide(config: ExperimentConfig, net: Network, backend: Backend, examples: int) -> Decided:
+def decide(config: ExperimentConfig, net: Network, backend: Backend, examples: int, networks: int) -> Decided:
     """What is decided when a run begins. Arguments and warnings are those of :func:`resolve_together`."""
     # How many nodes a mask has does not depend on how many it removes.
     chunk = chunk_size(mask_plan(mask_space(net), 0.0), config.search)
-    return Decided(chunk, resolve_together(config, net, backend, examples))
+    return Decided(chunk, resolve_together(config, net, backend, examples, networks))
 
 
-def resolve_together(config: ExperimentConfig, net: Network, backend: Backend, examples: int) -> int:
+def resolve_together(config: ExperimentConfig, net: Network, backend: Backend, examples: int, networks: int) -> int:
     """How many networks are trained at once: ``config.together``, or an estimate of how many fit the device's memory.
 
     This is decided once for each run. The estimate is for the dense parent, so it is the same for all sparsities. If
@@ -169,10 +170,10 @@ def resolve_together(config: ExperimentConfig, net: Network, backend: Backend, e
         net: its parent.
         backend: the backend; if it does not know its memory, all networks are trained at once.
         examples: the number of examples on the device while training: training and test split together.
+        networks: how many networks a group has: its arms times its repeats.
     Warns:
         WeedoutWarning: not even one network is estimated to fit; networks are then trained one at a time.
     """
-    networks = 2 * config.repeats
     if config.together is not None or backend.memory is None:
         return min(config.together or networks, networks)
 

@@ -1,24 +1,29 @@
 """The events of a group (all cells of one sparsity), from which progress is drawn and phases are timed."""
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from weedout_core import Epoch, Generation
+from weedout_core.lab.experiment.groups import Group
 
-Phase = Literal["search", "control", "train", "evaluate"]
+#: The phases that all arms share; the others are the arms' own, under their names.
+TRAIN, EVALUATE = "train", "evaluate"
 
 
 class PhaseStarted(NamedTuple):
-    """A phase of a group begins. ``repeat`` counts from 0, and is None for a phase that all repeats share."""
+    """A phase of a group begins: an arm, under its name, chooses in a repeat; or all networks are trained or evaluated.
 
-    sparsity: float
-    phase: Phase
+    ``repeat`` counts from 0, and is None for a phase that all repeats share.
+    """
+
+    group: Group
+    phase: str
     repeat: int | None
 
 
 class GenerationScored(NamedTuple):
     """A generation of a repeat's search has been scored."""
 
-    sparsity: float
+    group: Group
     repeat: int
     generation: Generation
 
@@ -27,13 +32,13 @@ class EpochTrained(NamedTuple):
     """Some cells of a group, those that are trained together, have finished an epoch.
 
     Attributes:
-        sparsity: the group's sparsity.
+        group: the group.
         epochs: the result of this epoch for each of these cells.
         first: the position in the group of the first of these cells, counted from 0.
         cells: the number of all cells of the group.
     """
 
-    sparsity: float
+    group: Group
     epochs: tuple[Epoch, ...]
     first: int
     cells: int
@@ -52,7 +57,7 @@ class EpochTrained(NamedTuple):
 class GroupFinished(NamedTuple):
     """All cells of a group are trained and measured."""
 
-    sparsity: float
+    group: Group
 
 
 Event = PhaseStarted | GenerationScored | EpochTrained | GroupFinished

@@ -1,4 +1,4 @@
-"""One group of the experiment, from search to test accuracy: a pure function apart from the events it reports."""
+"""One group of the experiment, from choosing to test accuracy: a pure function apart from the events it reports."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -6,35 +6,27 @@ from typing import NamedTuple
 
 import numpy as np
 
-from weedout_core import (
-    Evaluation,
-    Generation,
-    Network,
-    SearchResult,
-    Trained,
-    draw_control,
-    evaluate_together,
-    search,
-    train_together,
-)
+from weedout_core import Evaluation, Network, Trained, evaluate_together, train_together
 from weedout_core._random.keys import of_repeat
-from weedout_core.backend import Backend, Examples, best_overall
+from weedout_core.backend import Backend, Examples
 from weedout_core.lab.data.datasets import Dataset
+from weedout_core.lab.experiment.arms import Arm, Cell, LeftOut, Start
+from weedout_core.lab.experiment.choosing import Choosing, choose_all
 from weedout_core.lab.experiment.configuration import Decided, ExperimentConfig, network
-from weedout_core.lab.experiment.events import EpochTrained, Event, GenerationScored, GroupFinished, PhaseStarted
-from weedout_core.lab.experiment.rows import (
-    ARMS,
-    Cell,
-    CurveRow,
-    ResultRow,
-    SearchRow,
-    curve_row,
-    result_row,
-    search_rows,
+from weedout_core.lab.experiment.events import (
+    EVALUATE,
+    TRAIN,
+    EpochTrained,
+    Event,
+    GenerationScored,
+    GroupFinished,
+    PhaseStarted,
 )
-from weedout_core.lab.experiment.slices import Checkpoint, slices, train_slices
-from weedout_core.lab.experiment.so_far import NOTHING, Fetch, GroupProgress, Scored
-from weedout_core.random import Key
+from weedout_core.lab.experiment.experiment import Experiment
+from weedout_core.lab.experiment.groups import Group
+from weedout_core.lab.experiment.rows import CurveRow, ResultRow, SearchRow, curve_row, result_row, search_rows
+from weedout_core.lab.experiment.slices import Checkpoint, in_order_of_training, slices, train_slices
+from weedout_core.lab.experiment.so_far import NOTHING, Fetch, GroupProgress
 
 OnEvent = Callable[[Event], None]
 
@@ -46,7 +38,7 @@ class GroupResult(NamedTuple):
     """The results of a group.
 
     Attributes:
-        sparsity: the group's sparsity.
+        group: the group.
         results: a row for each cell.
         curves: a row for each cell and epoch.
         searches: a row for each generation of each search.
@@ -54,7 +46,7 @@ class GroupResult(NamedTuple):
         parameters: {"arm/repeat/path": float ``shape``}, the trained weights and the running statistics.
     """
 
-    sparsity: float
+    group: Group
     results: tuple[ResultRow, ...]
     curves: tuple[CurveRow, ...]
     searches: tuple[SearchRow, ...]
@@ -62,12 +54,12 @@ class GroupResult(NamedTuple):
     parameters: dict[str, np.ndarray]
 
 
-class _Group(NamedTuple):
+class _Work(NamedTuple):
     """What stays the same during a group."""
 
     config: ExperimentConfig
     decided: Decided
-    sparsity: float
+    group: Group
     dataset: Dataset
     net: Network
     backend: Backend
@@ -77,146 +69,114 @@ class _Group(NamedTuple):
 
 
 def run_group(
-    config: ExperimentConfig,
+    experiment: Experiment,
     decided: Decided,
-    sparsity: float,
+    group: Group,
     dataset: Dataset,
     backend: Backend,
     on_event: OnEvent,
     resume: GroupProgress = NOTHING,
     offer: Offer = lambda fetch, epoch: None,
 ) -> GroupResult:
-    """Search, draw controls, train all cells (``decided.together`` at a time), and measure them.
+    """Let all arms choose, train what they chose (``decided.together`` at a time), and measure it.
 
     Args:
-        config: the experiment.
+        experiment: the experiment.
         decided: what was decided when the run began.
-        sparsity: one of ``config.sparsity``.
+        group: the group to compute.
         dataset: from ``load_dataset``.
         backend: from ``wc.load_backend``.
         on_event: called with each event as it happens.
         resume: the progress from which the group goes on.
-        offer: called after each generation and each epoch with a function that fetches the progress so far, and with
-            the number of epochs done (None while searching).
+        offer: called after each choice, generation and epoch with a function that fetches the progress so far, and with
+            the number of epochs done (None before training).
     """
-    task = _Group(config, decided, sparsity, dataset, network(config, dataset), backend, on_event, resume, offer)
-    # Both arms of a repeat have the same key, so they share the parent and the order of the data, and form a pair.
-    keys = [of_repeat(config.seed, repeat) for repeat in range(config.repeats)]
-    searches: list[SearchResult] = []
-    for repeat, key_of_repeat in enumerate(keys):
-        searches.append(_search(task, key_of_repeat, repeat, _scored(searches)))
-    on_event(PhaseStarted(sparsity, "control", None))
-    arms = {
-        "weedout": [_winner(found, keys[repeat], repeat) for repeat, found in enumerate(searches)],
-        "control": [_control(task, found, keys[repeat], repeat) for repeat, found in enumerate(searches)],
-    }
-    cells = [cell for arm in ARMS for cell in arms[arm]]
-    trained = _train(task, cells, _scored(searches))
-    on_event(PhaseStarted(sparsity, "evaluate", None))
-    scores = [_evaluate(task, trained, split) for split in (dataset.train, dataset.test)]
-    on_event(GroupFinished(sparsity))
+    config, arms = experiment.config, experiment.arms
+    work = _Work(config, decided, group, dataset, network(config, dataset), backend, on_event, resume, offer)
+    chosen = choose_all(_choosing(work), arms, resume)
+    cells = _cells(config, arms, group, chosen.chosen)
+    trained = _train(work, cells, chosen)
+    on_event(PhaseStarted(group, EVALUATE, None))
+    scores = [_evaluate(work, cells, trained, split) for split in (dataset.train, dataset.test)]
+    on_event(GroupFinished(group))
+    order = {arm.name: place for place, arm in enumerate(arms)}
+    measured = sorted(zip(cells, trained, *scores, strict=True), key=lambda one: (order[one[0].arm], one[0].repeat))
+    return _result(group, measured)
+
+
+def _result(group: Group, measured: Sequence[tuple[Cell, Trained, Evaluation, Evaluation]]) -> GroupResult:
     return GroupResult(
-        sparsity,
-        tuple(result_row(sparsity, *cell) for cell in zip(cells, trained, *scores, strict=True)),
-        tuple(
-            curve_row(sparsity, cell, epoch) for cell, one in zip(cells, trained, strict=True) for epoch in one.history
-        ),
-        tuple(row for repeat, found in enumerate(searches) for row in search_rows(sparsity, repeat, found)),
+        group,
+        tuple(result_row(group.sparsity, *one) for one in measured),
+        tuple(curve_row(group.sparsity, cell, epoch) for cell, one, *_ in measured for epoch in one.history),
+        tuple(row for cell, *_ in measured for row in search_rows(group.sparsity, cell)),
         {
             f"{cell.arm}/{cell.repeat}/{site}": mask
-            for cell in cells
-            for site, mask in (cell.network.mask or {}).items()
+            for cell, *_ in measured
+            for site, mask in (cell.start.network.mask or {}).items()
         },
         {
             f"{cell.arm}/{cell.repeat}/{path}": value
-            for cell, one in zip(cells, trained, strict=True)
+            for cell, one, *_ in measured
             for path, value in {**one.network.params, **one.network.moving}.items()
         },
     )
 
 
-def _scored(searches: Sequence[SearchResult]) -> Scored:
-    return tuple(found.history for found in searches)
-
-
-def _search(task: _Group, key: Key, repeat: int, before: Scored) -> SearchResult:
-    task.on_event(PhaseStarted(task.sparsity, "search", repeat))
-    earlier = task.resume.scored[repeat] if repeat < len(task.resume.scored) else ()
-    scored = list(earlier)
-
-    def on_generation(generation: Generation) -> None:
-        scored.append(generation)
-        progress = GroupProgress((*before, tuple(scored)), ())
-        task.offer(lambda: progress, None)
-        task.on_event(GenerationScored(task.sparsity, repeat, generation))
-
-    return search(
-        task.net,
-        task.dataset.validation,
-        sparsity=task.sparsity,
-        backend=task.backend,
-        key=key,
-        config=replace(task.config.search, chunk=task.decided.chunk),
-        on_generation=on_generation,
-        scored=earlier,
+def _choosing(work: _Work) -> Choosing:
+    return Choosing(
+        work.config,
+        replace(work.config.search, chunk=work.decided.chunk),
+        work.group,
+        work.net,
+        work.dataset,
+        work.backend,
+        on_arm=lambda arm, repeat: work.on_event(PhaseStarted(work.group, arm, repeat)),
+        on_generation=lambda repeat, found: work.on_event(GenerationScored(work.group, repeat, found)),
+        offer=lambda progress: work.offer(lambda: progress, None),
     )
 
 
-def _winner(found: SearchResult, key: Key, repeat: int) -> Cell:
-    mean = {
-        "last_generation": found.history[-1].mean,
-        "best_overall": best_overall(found.history).mean,
-        "rescored": None,  # measured on one more batch, which the population never saw
-    }[found.config.winner]
-    return Cell(
-        "weedout", repeat, key, found.network, found.origin, found.fitness, mean,
-        found.evaluations, found.stopped, found.validation_batch,
-    )  # fmt: skip
-
-
-def _control(task: _Group, found: SearchResult, key: Key, repeat: int) -> Cell:
-    kind = task.config.control
-    drawn = draw_control(
-        task.net, sparsity=task.sparsity, backend=task.backend, key=key, config=found.config, control=kind
+def _cells(
+    config: ExperimentConfig, arms: Sequence[Arm], group: Group, chosen: Sequence[Start | LeftOut]
+) -> list[Cell]:
+    """The cells that are trained, in the order of training."""
+    # All arms of a repeat have the same key, so they share the parent and the order of the data, and form pairs.
+    places = [(arm.name, repeat, of_repeat(config.seed, repeat)) for arm in arms for repeat in group.repeats]
+    return in_order_of_training(
+        [Cell(*place, one) for place, one in zip(places, chosen, strict=True) if isinstance(one, Start)]
     )
-    first, origin = found.history[0], drawn.origin
-    return Cell(
-        "control", repeat, key, drawn.network, origin,
-        None if origin is None else float(first.fitness[origin.candidate]),
-        None if origin is None else first.mean,
-        0, None, None if origin is None else found.validation_batch,
-    )  # fmt: skip
 
 
-def _train(task: _Group, cells: Sequence[Cell], scored: Scored) -> tuple[Trained, ...]:
-    task.on_event(PhaseStarted(task.sparsity, "train", None))
+def _train(work: _Work, cells: Sequence[Cell], chosen: GroupProgress) -> tuple[Trained, ...]:
+    work.on_event(PhaseStarted(work.group, TRAIN, None))
 
     def train(some: slice, resume: tuple[Trained, ...] | None, checkpoint: Checkpoint) -> tuple[Trained, ...]:
         return train_together(
-            [cell.network for cell in cells[some]],
-            task.dataset.train,
-            backend=task.backend,
+            [cell.start.network for cell in cells[some]],
+            work.dataset.train,
+            backend=work.backend,
             keys=[cell.key for cell in cells[some]],
-            config=task.config.train,
-            test=task.dataset.test,
-            on_epoch=lambda epochs: task.on_event(EpochTrained(task.sparsity, epochs, some.start, len(cells))),
+            config=work.config.train,
+            test=work.dataset.test,
+            on_epoch=lambda epochs: work.on_event(EpochTrained(work.group, epochs, some.start, len(cells))),
             resume=resume,
             checkpoint=checkpoint,
         )
 
     return train_slices(
-        slices(len(cells), task.decided.together),
-        task.config.train.epochs,
+        slices(cells, work.decided.together),
+        work.config.train.epochs,
         train,
-        task.resume.trained,
-        lambda epoch, fetch: task.offer(lambda: GroupProgress(scored, fetch()), epoch),
+        work.resume.trained,
+        lambda epoch, fetch: work.offer(lambda: chosen._replace(trained=fetch()), epoch),
     )
 
 
-def _evaluate(task: _Group, trained: Sequence[Trained], split: Examples) -> list[Evaluation]:
+def _evaluate(work: _Work, cells: Sequence[Cell], trained: Sequence[Trained], split: Examples) -> list[Evaluation]:
     """Evaluate every cell on a whole split, as many cells at once as are trained together."""
     return [
         evaluation
-        for some in slices(len(trained), task.decided.together)
-        for evaluation in evaluate_together([one.network for one in trained[some]], split, backend=task.backend)
+        for some in slices(cells, work.decided.together)
+        for evaluation in evaluate_together([one.network for one in trained[some]], split, backend=work.backend)
     ]

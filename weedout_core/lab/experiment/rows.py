@@ -8,24 +8,15 @@ import csv
 import io
 import math
 from collections.abc import Iterable
-from typing import Any, Literal, NamedTuple, TypeVar, get_type_hints
+from typing import Any, NamedTuple, TypeVar, get_type_hints
 
 from weedout_core import (
     Epoch,
     Evaluation,
-    SearchResult,
-    Subnetwork,
     Trained,
 )
-from weedout_core.backend import Origin
 from weedout_core.errors import RunError
-from weedout_core.random import Key
-
-Arm = Literal["weedout", "control"]
-
-
-#: The arms, in the order of the tables.
-ARMS: tuple[Arm, ...] = ("weedout", "control")
+from weedout_core.lab.experiment.arms import Cell
 
 
 class ResultRow(NamedTuple):
@@ -34,8 +25,8 @@ class ResultRow(NamedTuple):
     Attributes:
         sparsity, arm, repeat: the cell; repeats are counted from 0.
         origin_generation, origin_candidate: the generation and the candidate as which its network was drawn, counted
-            from 0; None for an independent control.
-        fitness: the fitness for which a winner was chosen, or that of a control in the first generation; None if the
+            from 0; None if it is no candidate of a search.
+        fitness: the fitness for which a winner was chosen, or that of a member of the first generation; None if the
             network was not scored.
         population_mean_fitness: the mean fitness of the generation in which ``fitness`` was measured, on the same
             batch; None if ``fitness`` is None, or was measured on a batch that the generation was not scored on.
@@ -43,8 +34,8 @@ class ResultRow(NamedTuple):
         parameters, active_parameters, macs, active_macs: see ``wc.costs``.
         train_accuracy, train_loss, test_accuracy, test_loss: after training; accuracy in [0, 1], loss in nats. All four
             are NaN if the training diverged or a measured logit is not finite.
-        evaluations: the number of candidates scored to find the network; 0 for a control.
-        stopped: what ended the search; None for a control.
+        evaluations: the number of candidates scored to find the network.
+        stopped: what ended the search that found it; None if none did.
         validation_batch: the number of examples on which ``fitness`` was measured; None if it was not measured.
     """
 
@@ -139,24 +130,9 @@ AnyRow = ResultRow | CurveRow | SearchRow | TimingRow
 Row = TypeVar("Row", bound=AnyRow)
 
 
-class Cell(NamedTuple):
-    """The network that a cell is trained from, and what the search recorded about it."""
-
-    arm: Arm
-    repeat: int
-    key: Key
-    network: Subnetwork
-    origin: Origin | None
-    fitness: float | None
-    population_mean: float | None
-    evaluations: int
-    stopped: str | None
-    batch: int | None
-
-
 def result_row(sparsity: float, cell: Cell, trained: Trained, train: Evaluation, test: Evaluation) -> ResultRow:
     """The cell's row in results.csv. If the training diverged, all four results are NaN, finite ones too."""
-    cost = cell.network.costs
+    start, cost = cell.start, cell.start.network.costs
     diverged = trained.diverged or train.not_finite + test.not_finite > 0
     measured = (train.accuracy, train.loss, test.accuracy, test.loss)
     train_accuracy, train_loss, test_accuracy, test_loss = (math.nan,) * 4 if diverged else measured
@@ -164,11 +140,11 @@ def result_row(sparsity: float, cell: Cell, trained: Trained, train: Evaluation,
         sparsity=sparsity,
         arm=cell.arm,
         repeat=cell.repeat,
-        origin_generation=None if cell.origin is None else cell.origin.generation,
-        origin_candidate=None if cell.origin is None else cell.origin.candidate,
-        fitness=cell.fitness,
-        population_mean_fitness=cell.population_mean,
-        achieved_sparsity=cell.network.sparsity,
+        origin_generation=None if start.origin is None else start.origin.generation,
+        origin_candidate=None if start.origin is None else start.origin.candidate,
+        fitness=start.fitness,
+        population_mean_fitness=start.population_mean,
+        achieved_sparsity=start.network.sparsity,
         parameters=cost.parameters,
         active_parameters=cost.active_parameters,
         macs=cost.macs,
@@ -177,9 +153,9 @@ def result_row(sparsity: float, cell: Cell, trained: Trained, train: Evaluation,
         train_loss=train_loss,
         test_accuracy=test_accuracy,
         test_loss=test_loss,
-        evaluations=cell.evaluations,
-        stopped=cell.stopped,
-        validation_batch=cell.batch,
+        evaluations=start.evaluations,
+        stopped=start.stopped,
+        validation_batch=start.batch,
     )
 
 
@@ -191,15 +167,15 @@ def curve_row(sparsity: float, cell: Cell, epoch: Epoch) -> CurveRow:
     )  # fmt: skip
 
 
-def search_rows(sparsity: float, repeat: int, found: SearchResult) -> list[SearchRow]:
-    """The rows of a search in search.csv, one for each generation."""
-    last = len(found.history) - 1
+def search_rows(sparsity: float, cell: Cell) -> list[SearchRow]:
+    """The rows of a cell's search in search.csv, one for each generation; none if it was not searched."""
+    history = cell.start.history
     return [
         SearchRow(
-            sparsity, repeat, one.generation, one.best, one.mean, one.worst, one.margin,
-            one.not_finite, one.evaluations, found.margin if number == last else None,
+            sparsity, cell.repeat, one.generation, one.best, one.mean, one.worst, one.margin,
+            one.not_finite, one.evaluations, cell.start.margin if one is history[-1] else None,
         )
-        for number, one in enumerate(found.history)
+        for one in history
     ]  # fmt: skip
 
 

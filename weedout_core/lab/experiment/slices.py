@@ -1,16 +1,49 @@
-"""The networks of a group are cut into slices: those of a slice are trained together, one slice after another."""
+"""The networks of a group are cut into slices: those of a slice are trained together, one slice after another.
 
-from collections.abc import Callable, Sequence
+Networks can be trained together if they are of one parent. Where their masks keep the same number of nodes at each site
+they are compacted to one smaller network, so networks that keep other numbers go into slices of their own.
+"""
 
-from weedout_core import Trained
+from collections.abc import Callable, Hashable, Sequence
+from itertools import groupby
+
+import numpy as np
+
+from weedout_core import Subnetwork, Trained
+from weedout_core.lab.experiment.arms import Cell
 
 Checkpoint = Callable[[int, Callable[[], tuple[Trained, ...]]], None]
 TrainSlice = Callable[[slice, tuple[Trained, ...] | None, Checkpoint], tuple[Trained, ...]]
 
 
-def slices(networks: int, together: int) -> list[slice]:
-    """Cut networks into slices of at most ``together``, in order."""
-    return [slice(first, min(first + together, networks)) for first in range(0, networks, together)]
+def in_order_of_training(cells: Sequence[Cell]) -> list[Cell]:
+    """Cells so that those which are trained together stand side by side: in the order of the first of each kind."""
+    kinds = list(dict.fromkeys(_kinds(cells)))
+    numbered = sorted(zip(_kinds(cells), cells, strict=True), key=lambda pair: kinds.index(pair[0]))
+    return [cell for _, cell in numbered]
+
+
+def slices(cells: Sequence[Cell], together: int) -> list[slice]:
+    """Cut cells that are in the order of training into slices of at most ``together``, each of one kind."""
+    cut, first = list[slice](), 0
+    for _, some in groupby(_kinds(cells)):
+        end = first + len(list(some))
+        cut += [slice(start, min(start + together, end)) for start in range(first, end, together)]
+        first = end
+    return cut
+
+
+def _kinds(cells: Sequence[Cell]) -> list[Hashable]:
+    """For each cell its network, and the nodes its mask keeps: None where the repeats of its arm differ in that."""
+    counts: dict[str, set[Hashable]] = {}
+    for cell in cells:
+        counts.setdefault(cell.arm, set()).add(_kept(cell.start.network))
+    alike = {arm: next(iter(found)) if len(found) == 1 else None for arm, found in counts.items()}
+    return [(cell.start.network.net, cell.start.network.mask is None, alike[cell.arm]) for cell in cells]
+
+
+def _kept(network: Subnetwork) -> Hashable:
+    return tuple((site, int(np.count_nonzero(mask))) for site, mask in (network.mask or {}).items())
 
 
 def train_slices(

@@ -4,26 +4,28 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from weedout_core import Generation, Trained
-
-#: For each search, its generations.
-Scored = tuple[tuple[Generation, ...], ...]
+from weedout_core.lab.experiment.arms import LeftOut, Start
 
 
 class GroupProgress(NamedTuple):
     """The progress of a group.
 
     Attributes:
-        scored: for each repeat whose search has begun, its generations so far.
-        trained: its networks in order: those that are fully trained, then those of the slice that is being trained,
-            after some epochs; () before the first epoch has ended.
+        parents: SHA-256 of the initial weights of the repeats' parents; "" before they are drawn.
+        chosen: what arms have chosen so far, in the order of arms and, within an arm, of repeats.
+        scored: the generations so far of the search that comes next.
+        trained: its networks in the order of training: those that are fully trained, then those that are being trained
+            together, after some epochs; () before the first epoch has ended.
     """
 
-    scored: Scored
+    parents: str
+    chosen: tuple[Start | LeftOut, ...]
+    scored: tuple[Generation, ...]
     trained: tuple[Trained, ...]
 
 
 #: The progress of a group that has not begun.
-NOTHING = GroupProgress((), ())
+NOTHING = GroupProgress("", (), (), ())
 
 
 Fetch = Callable[[], GroupProgress]

@@ -28,7 +28,7 @@ class Stopwatch:
         if self._running is not None:
             phase, began, before = self._running
             compiling = None if compiled is None or before is None else compiled - before
-            self.rows.append(TimingRow(phase.sparsity, phase.phase, phase.repeat, now - began, compiling))
+            self.rows.append(TimingRow(phase.group.sparsity, phase.phase, phase.repeat, now - began, compiling))
         self._running = (event, now, compiled) if isinstance(event, PhaseStarted) else None
 
 

@@ -1,4 +1,4 @@
-"""The table at the end of a run: Weedout against its random controls, sparsity by sparsity."""
+"""The table at the end of a run: two arms and their difference, sparsity by sparsity."""
 
 import math
 from collections.abc import Sequence
@@ -32,20 +32,20 @@ class Mean(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """The two arms at one sparsity.
+    """Two arms at one sparsity.
 
     Attributes:
         sparsity: the sparsity of both arms, in [0, 1).
-        control, weedout: the arm's test accuracy in [0, 1].
-        difference: weedout − control, repeat by repeat; None if the arms are the same network.
-        fitness: the winners' fitness, mean over the repeats.
-        population_fitness: the mean fitness of the winner's population, mean over the repeats; NaN where a population
-            was not measured on its winner's batch.
+        first, second: the arm's test accuracy in [0, 1].
+        difference: first − second, repeat by repeat; None if the arms are the same network.
+        fitness: the first arm's fitness, mean over the repeats.
+        population_fitness: the mean fitness of the population that it was chosen from, mean over the repeats; NaN where
+            a population was not measured on the same batch.
     """
 
     sparsity: float
-    control: Mean
-    weedout: Mean
+    first: Mean
+    second: Mean
     difference: Mean | None
     fitness: float
     population_fitness: float
@@ -57,7 +57,7 @@ def interval_key(config: ExperimentConfig) -> Key:
 
 
 def compare(config: ExperimentConfig, rows: Sequence[ResultRow]) -> list[Comparison]:
-    """Compare the arms at each sparsity that has results, in ascending order."""
+    """Compare the two arms of a run at each sparsity that has results, in ascending order."""
     return [
         _comparison(config, sparsity, [row for row in rows if row.sparsity == sparsity])
         for sparsity in sorted({row.sparsity for row in rows})
@@ -65,18 +65,24 @@ def compare(config: ExperimentConfig, rows: Sequence[ResultRow]) -> list[Compari
 
 
 def _comparison(config: ExperimentConfig, sparsity: float, rows: Sequence[ResultRow]) -> Comparison:
-    winners = [row for row in rows if row.arm == "weedout"]
-    partners = {row.repeat: row for row in rows if row.arm == "control"}
-    pairs = [(row.test_accuracy, partners[row.repeat].test_accuracy) for row in winners]
+    first, second = arms(rows)
+    chosen = [row for row in rows if row.arm == first]
+    partners = {row.repeat: row for row in rows if row.arm == second}
+    pairs = [(row.test_accuracy, partners[row.repeat].test_accuracy) for row in chosen]
     same = sparsity in identical_sparsities(config, rows)
     return Comparison(
         sparsity,
-        _finite_mean(config, [control for _, control in pairs]),
-        _finite_mean(config, [weedout for weedout, _ in pairs]),
+        _finite_mean(config, [one for one, _ in pairs]),
+        _finite_mean(config, [other for _, other in pairs]),
         None if same else _finite_difference(config, pairs),
-        _mean([row.fitness for row in winners]),
-        _mean([row.population_mean_fitness for row in winners]),
+        _mean([row.fitness for row in chosen]),
+        _mean([row.population_mean_fitness for row in chosen]),
     )
+
+
+def arms(rows: Sequence[ResultRow]) -> list[str]:
+    """The arms that rows are of, in order."""
+    return list(dict.fromkeys(row.arm for row in rows))
 
 
 def _finite_mean(config: ExperimentConfig, values: Sequence[float]) -> Mean:
@@ -93,7 +99,7 @@ def _finite_difference(config: ExperimentConfig, pairs: Sequence[tuple[float, fl
 
 
 def identical_sparsities(config: ExperimentConfig, rows: Sequence[ResultRow]) -> set[float]:
-    """The sparsities at which both arms are the same network whatever the search finds.
+    """The sparsities at which all arms are the same network whatever a search finds.
 
     There nothing is removed and all candidates share one parent. With exact sampling the number of removed nodes may
     round to 0 at a sparsity above 0 too. With Bernoulli sampling above 0, removing nothing would be chance.
@@ -110,23 +116,24 @@ def _mean(values: Sequence[float | None]) -> float:
 
 
 def results_table(config: ExperimentConfig, rows: Sequence[ResultRow]) -> Table:
-    """The comparison as a table to print."""
+    """The comparison of a run's two arms as a table to print."""
+    first, second = arms(rows)
     runs = "1 run" if config.repeats == 1 else f"{config.repeats} runs"
     table = Table(
         box=box.SIMPLE_HEAD,
         show_edge=False,
         padding=(0, 1, 0, 0),  # so that it fits a terminal of 80 columns
         title=f"Test accuracy in %, {config.dataset}: mean of {runs} ± 95 % interval ({_METHODS[config.interval]})",
-        caption="Sparsity is the fraction removed. Difference: Weedout − control, repeat by repeat. "
-        f"Fitness ({config.search.fitness.replace('_', ' ')}), untrained: the winner's, and its population's mean.",
+        caption=f"Sparsity is the fraction removed. Difference: {first} − {second}, repeat by repeat. "
+        f"Fitness ({config.search.fitness.replace('_', ' ')}), untrained: {first}'s, and its population's mean.",
     )
-    for name in ("sparsity", "control", "weedout", "difference", "fitness", "mean"):
+    for name in ("sparsity", second, first, "difference", "fitness", "mean"):
         table.add_column(name, justify="right", overflow="fold")
     for row in compare(config, rows):
         table.add_row(
             named(row.sparsity),
-            _accuracy(row.control),
-            _accuracy(row.weedout),
+            _accuracy(row.second),
+            _accuracy(row.first),
             _difference(row.difference),
             _number(row.fitness),
             _number(row.population_fitness),

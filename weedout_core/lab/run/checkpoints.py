@@ -20,7 +20,7 @@ from weedout_core.lab.experiment.so_far import NOTHING, Fetch, GroupProgress
 from weedout_core.lab.files import make_folder, read_file, remove_folder, sha256, write_file
 from weedout_core.lab.run.plain import as_progress, plain
 
-_FORMAT = 5
+_FORMAT = 6
 
 
 _KEPT = 2

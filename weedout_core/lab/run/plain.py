@@ -18,36 +18,83 @@ from weedout_core import (
     Trained,
 )
 from weedout_core.backend import Origin
+from weedout_core.lab.experiment.arms import LeftOut, Start
 from weedout_core.lab.experiment.so_far import GroupProgress
+from weedout_core.lab.files import sha256
 from weedout_core.nn import network_from_json, network_to_json
 
 
 def plain(progress: GroupProgress) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Convert progress to arrays by name and to JSON values that say how to read them."""
-    arrays = {f"scored/{r}/{g}": one.fitness for r, found in enumerate(progress.scored) for g, one in enumerate(found)}
+    arrays: dict[str, np.ndarray] = {}
+    chosen = [_facts_of_choice(arrays, i, one) for i, one in enumerate(progress.chosen)]
+    arrays |= {f"scored/{g}": one.fitness for g, one in enumerate(progress.scored)}
     for number, trained in enumerate(progress.trained):
         arrays |= {f"trained/{number}/{name}": value for name, value in _arrays_of(trained).items()}
     return arrays, {
-        "searches": [[_facts_of_generation(one) for one in found] for found in progress.scored],
+        "parents": progress.parents,
+        "chosen": chosen,
+        "scored": [_facts_of_generation(one) for one in progress.scored],
         "epochs": [len(trained.history) for trained in progress.trained],
         "began": [_facts_of(trained.began) for trained in progress.trained],
         "seals": [trained.seal for trained in progress.trained],
-        "networks": [network_to_json(trained.network.net) for trained in progress.trained[:1]],  # all have this one
+        "networks": [network_to_json(trained.network.net) for trained in progress.trained],
     }
 
 
 def as_progress(arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> GroupProgress:
     """The progress from the result of :func:`plain`."""
-    scored = tuple(
-        tuple(_generation(one, arrays[f"scored/{r}/{g}"]) for g, one in enumerate(found))
-        for r, found in enumerate(facts["searches"])
-    )
-    nets = [network_from_json(text) for text in facts["networks"]]
+    chosen = tuple(_choice(arrays, i, one) for i, one in enumerate(facts["chosen"]))
     trained = tuple(
-        _trained(_tree(arrays, f"trained/{i}"), nets[0], epochs, _began(facts["began"][i]), facts["seals"][i])
-        for i, epochs in enumerate(facts["epochs"])
+        _trained(_tree(arrays, f"trained/{i}"), network_from_json(net), epochs, _began(facts["began"][i]), seal)
+        for i, (net, epochs, seal) in enumerate(zip(facts["networks"], facts["epochs"], facts["seals"], strict=True))
     )
-    return GroupProgress(scored, trained)
+    return GroupProgress(facts["parents"], chosen, _history(arrays, "scored", facts["scored"]), trained)
+
+
+#: The fields of a Start that are plain values.
+_PLAIN = ("fitness", "population_mean", "evaluations", "stopped", "batch", "margin")
+
+
+def _facts_of_choice(arrays: dict[str, np.ndarray], number: int, choice: Start | LeftOut) -> dict[str, Any]:
+    """The JSON values of a choice, whose arrays are added to the others; weights that several have are kept once."""
+    if isinstance(choice, LeftOut):
+        return choice._asdict()
+    trees = dict(choice.network.trees)
+    weights = _fingerprint(trees.pop("params"))
+    arrays |= {f"weights/{weights}/{path}": value for path, value in choice.network.params.items()}
+    trees |= {} if choice.scores is None else {"scores": choice.scores}
+    for name, tree in trees.items():
+        arrays |= {f"chosen/{number}/{name}/{path}": value for path, value in tree.items()}
+    arrays |= {f"chosen/{number}/history/{g}": one.fitness for g, one in enumerate(choice.history)}
+    return {name: getattr(choice, name) for name in _PLAIN} | {
+        "net": network_to_json(choice.network.net),
+        "weights": weights,
+        "origin": choice.origin,
+        "history": [_facts_of_generation(one) for one in choice.history],
+    }
+
+
+def _choice(arrays: Mapping[str, np.ndarray], number: int, facts: Mapping[str, Any]) -> Start | LeftOut:
+    if "why" in facts:
+        return LeftOut(**facts)
+    mask, statistics, scores = (_tree(arrays, f"chosen/{number}/{name}") for name in ("mask", "statistics", "scores"))
+    params = _tree(arrays, f"weights/{facts['weights']}")
+    return Start(
+        Subnetwork(network_from_json(facts["net"]), params, mask or None, statistics or None),
+        scores=scores or None,
+        origin=None if facts["origin"] is None else Origin(*facts["origin"]),
+        history=_history(arrays, f"chosen/{number}/history", facts["history"]),
+        **{name: facts[name] for name in _PLAIN},
+    )
+
+
+def _history(arrays: Mapping[str, np.ndarray], name: str, facts: list[Mapping[str, Any]]) -> tuple[Generation, ...]:
+    return tuple(_generation(one, arrays[f"{name}/{g}"]) for g, one in enumerate(facts))
+
+
+def _fingerprint(tree: Mapping[str, np.ndarray]) -> str:
+    return sha256(*(np.ascontiguousarray(tree[path]).tobytes() for path in sorted(tree)))
 
 
 def _arrays_of(trained: Trained) -> dict[str, np.ndarray]:

@@ -9,7 +9,6 @@ import json
 import platform
 import shlex
 from collections.abc import Sequence
-from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,11 +18,13 @@ from weedout_core import SAMPLER_VERSION, Network, choices
 from weedout_core.backend import Backend
 from weedout_core.errors import RunError
 from weedout_core.lab.data.datasets import Dataset
-from weedout_core.lab.experiment.configuration import ExperimentConfig, decide
+from weedout_core.lab.experiment.configuration import decide
+from weedout_core.lab.experiment.experiment import Experiment
+from weedout_core.lab.experiment.groups import Group, groups
 from weedout_core.lab.files import sha256
 from weedout_core.nn import network_to_json
 
-_FORMAT = 2
+_FORMAT = 3
 
 
 class Record(NamedTuple):
@@ -32,10 +33,11 @@ class Record(NamedTuple):
     Attributes:
         format: the version of the folder's format.
         digest: SHA-256 of the identity, in hexadecimal.
-        identity: the configuration, the dataset's digest, the network and the version of the sampler.
+        identity: the configuration, the arms, the dataset's digest, the network and the version of the sampler.
         choices: what was chosen where the paper leaves a point open, by row of docs/choices.md.
         chunk: the number of candidates whose masks exist at once, decided when the run began.
-        groups: for each group its sparsity, and the number of networks trained together, decided when the run began.
+        groups: for each group its sparsity and its repeats (the first, and the one after the last), and the number of
+            networks trained together, decided when the run began.
         environment: the versions of Python and of the libraries that compute, and the device.
         other_environments: the environments under which the run was continued with --allow-other-versions.
         command: the command line.
@@ -53,9 +55,19 @@ class Record(NamedTuple):
     command: str
     data_dir: str | None
 
+    @property
+    def planned(self) -> list[Group]:
+        """The groups of the run, in the order in which they are computed."""
+        return [Group(one["sparsity"], one["first"], one["end"]) for one in self.groups]
+
+    @property
+    def together(self) -> dict[Group, int]:
+        """The number of networks that each group trains together."""
+        return {group: one["trained_together"] for group, one in zip(self.planned, self.groups, strict=True)}
+
 
 def new_record(
-    config: ExperimentConfig,
+    experiment: Experiment,
     dataset: Dataset,
     net: Network,
     backend: Backend,
@@ -63,15 +75,15 @@ def new_record(
     data_dir: Path | None,
 ) -> Record:
     """The record of a run that is about to begin. Warns as ``resolve_together`` does."""
-    identity = _identity(config, dataset, net)
-    decided = decide(config, net, backend, len(dataset.train.y) + len(dataset.test.y))
+    config, identity = experiment.config, _identity(experiment, dataset, net)
+    decided = decide(config, net, backend, len(dataset.train.y) + len(dataset.test.y), experiment.networks)
     return Record(
         format=_FORMAT,
         digest=_digest(identity),
         identity=identity,
         choices=[_plain(choice._asdict()) for choice in choices(config, config.search, config.train)],
         chunk=decided.chunk,
-        groups=[{"sparsity": sparsity, "trained_together": decided.together} for sparsity in config.sparsity],
+        groups=[{**group._asdict(), "trained_together": decided.together} for group in experiment.groups],
         environment=environment(backend),
         other_environments=[],
         command=shlex.join(["weedout", *arguments]),
@@ -79,8 +91,8 @@ def new_record(
     )
 
 
-def _identity(config: ExperimentConfig, dataset: Dataset, net: Network) -> dict[str, Any]:
-    identity = asdict(config)
+def _identity(experiment: Experiment, dataset: Dataset, net: Network) -> dict[str, Any]:
+    identity = experiment.identity
     identity |= {
         "dataset_digest": dataset.digest,
         "network": json.loads(network_to_json(net)),
@@ -154,12 +166,16 @@ def record_from_json(text: str, path: Path) -> Record:
 
 
 def _are_groups(record: Record) -> bool:
-    """Whether there is one group for each sparsity in the identity, with its number of networks trained together."""
-    groups: Any = record.groups
-    if not isinstance(groups, list) or any(not isinstance(group, dict) for group in groups):
+    """Whether the groups are those of the identity, each with its number of networks trained together."""
+    found: Any = record.groups
+    if not isinstance(found, list) or any(not isinstance(group, dict) for group in found):
         return False
-    sparsities, together = ([group.get(name) for group in groups] for name in ("sparsity", "trained_together"))
-    return sparsities == record.identity.get("sparsity") and all(map(_is_count, together))
+    together = [group.get("trained_together") for group in found]
+    try:
+        wanted = groups(record.identity["sparsity"], record.identity["looks"])
+        return record.planned == wanted and all(map(_is_count, together))
+    except (KeyError, TypeError):
+        return False
 
 
 def _is_count(value: Any) -> bool:

@@ -17,6 +17,7 @@ from safetensors.numpy import save
 
 from weedout_core.errors import RunError
 from weedout_core.lab.experiment.group import GroupResult
+from weedout_core.lab.experiment.groups import Group
 from weedout_core.lab.experiment.rows import AnyRow, CurveRow, ResultRow, Row, SearchRow, TimingRow, from_csv, to_csv
 from weedout_core.lab.files import PARTIAL, make_folder, read_file, remove_folder, write_file, write_folder
 from weedout_core.lab.run.manifest import check_group, read_committed, with_manifest
@@ -46,23 +47,23 @@ class RunFolder:
     record: Record
 
     @property
-    def sparsities(self) -> list[float]:
-        """The sparsities of all groups of the run, in order."""
-        return [group["sparsity"] for group in self.record.groups]
+    def groups(self) -> list[Group]:
+        """All groups of the run, in the order in which they are computed."""
+        return self.record.planned
 
     @property
-    def committed(self) -> list[float]:
-        """The sparsities of the groups that are done, in order."""
-        return [sparsity for sparsity in self.sparsities if self._group(sparsity).is_dir()]
+    def committed(self) -> list[Group]:
+        """The groups that are done, in order."""
+        return [group for group in self.groups if self._group(group).is_dir()]
 
     @property
-    def without_parameters(self) -> list[float]:
-        """The sparsities of the groups that are done and whose trained weights were not kept."""
+    def without_parameters(self) -> list[Group]:
+        """The groups that are done and whose trained weights were not kept."""
         return [one for one in self.committed if not (self._group(one) / f"{_PARAMETERS}.safetensors").exists()]
 
-    def checkpoints(self, sparsity: float) -> Path:
+    def checkpoints(self, group: Group) -> Path:
         """The folder of a group's checkpoints while it is computed."""
-        return self.path / _CHECKPOINTS / self._group(sparsity).name
+        return self.path / _CHECKPOINTS / group.folder
 
     def commit(self, group: GroupResult, timings: Sequence[TimingRow], save_parameters: bool = False) -> None:
         """Write a finished group, with its trained weights if asked, and update the tables of the run."""
@@ -71,40 +72,39 @@ class RunFolder:
         arrays = {_MASKS: group.masks, **({_PARAMETERS: group.parameters} if save_parameters else {})}
         for name, tree in arrays.items():
             files[f"{name}.safetensors"] = save({path: np.ascontiguousarray(value) for path, value in tree.items()})
-        path = self._group(group.sparsity)
+        path = self._group(group.group)
         write_folder(path, with_manifest(files, path.name, self.record.digest))
-        remove_folder(self.checkpoints(group.sparsity))
+        remove_folder(self.checkpoints(group.group))
         self.assemble()
 
     def assemble(self) -> None:
         """Write the tables and masks of the whole run from the groups that are done."""
-        if len(self.committed) == len(self.sparsities):
+        if len(self.committed) == len(self.groups):
             remove_folder(self.path / _CHECKPOINTS)
         for name, kind in _TABLES.items():
             write_file(self.path / name, to_csv(kind, self.rows(name, kind)).encode())
         make_folder(self.path / _MASKS)
-        for sparsity in self.committed:
-            name = f"{self._group(sparsity).name}.safetensors"
-            write_file(self.path / _MASKS / name, self._read(sparsity, _GROUP_MASKS))
+        for group in self.committed:
+            write_file(self.path / _MASKS / f"{group.folder}.safetensors", self._read(group, _GROUP_MASKS))
 
     def rows(self, name: str, kind: type[Row]) -> list[Row]:
-        """The rows of a table for all groups that are done, in order of their sparsity."""
+        """The rows of a table for all groups that are done, by sparsity, and within one by repeat."""
         return [
             row
-            for sparsity in self.committed
-            for row in from_csv(kind, self._read(sparsity, name).decode(), str(self._group(sparsity) / name))
+            for group in sorted(self.committed)
+            for row in from_csv(kind, self._read(group, name).decode(), str(self._group(group) / name))
         ]
 
     def check(self) -> None:
         """Raise RunError unless all groups that are done are as they were committed."""
-        for sparsity in self.committed:
-            check_group(self._group(sparsity), self.record.digest, [*_TABLES, _GROUP_MASKS])
+        for group in self.committed:
+            check_group(self._group(group), self.record.digest, [*_TABLES, _GROUP_MASKS])
 
-    def _read(self, sparsity: float, name: str) -> bytes:
-        return read_committed(self._group(sparsity), self.record.digest, name)
+    def _read(self, group: Group, name: str) -> bytes:
+        return read_committed(self._group(group), self.record.digest, name)
 
-    def _group(self, sparsity: float) -> Path:
-        return self.path / _GROUPS / f"sparsity-{sparsity!r}"
+    def _group(self, group: Group) -> Path:
+        return self.path / _GROUPS / group.folder
 
 
 @contextmanager

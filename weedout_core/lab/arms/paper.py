@@ -1,0 +1,61 @@
+"""The paper's two arms: the winner of a search, and the random network that it competes with."""
+
+from weedout_core import draw_control, search
+from weedout_core._configs.search_config import Control
+from weedout_core.backend import best_overall
+from weedout_core.lab.experiment.arms import Arm, Start, Task
+
+
+def weedout(task: Task) -> Start:
+    """The winner of Random Search (paper, Algorithm 1, lines 1–11)."""
+    found = search(
+        task.net,
+        task.validation,
+        sparsity=task.sparsity,
+        backend=task.backend,
+        key=task.root,
+        config=task.search,
+        on_generation=task.on_generation,
+        scored=task.scored,
+    )
+    mean = {
+        "last_generation": found.history[-1].mean,
+        "best_overall": best_overall(found.history).mean,
+        "rescored": None,  # measured on one more batch, which the population never saw
+    }[found.config.winner]
+    return Start(
+        found.network,
+        origin=found.origin,
+        fitness=found.fitness,
+        population_mean=mean,
+        evaluations=found.evaluations,
+        stopped=found.stopped,
+        batch=found.validation_batch,
+        history=found.history,
+        margin=found.margin,
+    )
+
+
+def control(name: str, kind: Control) -> Arm:
+    """The random control (paper, section 3), with the fitness that it had as a member of the first generation."""
+
+    def choose(task: Task) -> Start:
+        drawn = draw_control(
+            task.net, sparsity=task.sparsity, backend=task.backend, key=task.root, config=task.search, control=kind
+        )
+        start, winner = Start(drawn.network, origin=drawn.origin), task.found.get(WEEDOUT.name)
+        if drawn.origin is None or not isinstance(winner, Start):
+            return start
+        first = winner.history[0]
+        fitness = float(first.fitness[drawn.origin.candidate])
+        return start._replace(fitness=fitness, population_mean=first.mean, batch=winner.batch)
+
+    return Arm(name, choose, reads=(WEEDOUT.name,))
+
+
+WEEDOUT = Arm("weedout", weedout)
+
+
+def paper(kind: Control) -> tuple[Arm, ...]:
+    """The arms of the paper's experiment."""
+    return WEEDOUT, control("control", kind)

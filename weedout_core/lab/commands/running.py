@@ -1,0 +1,143 @@
+"""Running groups: what ``weedout paper`` and ``weedout judge`` share, from a checked experiment to committed groups."""
+
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.console import Console
+
+from weedout_core import load_backend, mask_plan, mask_space
+from weedout_core.backend import Backend
+from weedout_core.errors import ConfigError, RunError, WeedoutWarning
+from weedout_core.lab.commands.options import RunOptions
+from weedout_core.lab.commands.progress import progress, warn, warnings_said, write_line
+from weedout_core.lab.data.datasets import Dataset, load_dataset
+from weedout_core.lab.experiment.configuration import Decided, ExperimentConfig, checked_network
+from weedout_core.lab.experiment.events import Event
+from weedout_core.lab.experiment.experiment import Experiment
+from weedout_core.lab.experiment.group import OnEvent, run_group
+from weedout_core.lab.experiment.groups import Group
+from weedout_core.lab.experiment.so_far import NOTHING
+from weedout_core.lab.experiment.timings import Stopwatch
+from weedout_core.lab.run.checkpoints import Checkpoints, Pace
+from weedout_core.lab.run.record import new_record
+from weedout_core.lab.run.run_folder import RunFolder, open_run
+from weedout_core.lab.streams import StreamError
+
+INTERRUPTED = 130
+
+
+class Running(NamedTuple):
+    """A run in its folder, which is locked: what it computes with, and where it says how far it is."""
+
+    experiment: Experiment
+    run: RunOptions
+    dataset: Dataset
+    backend: Backend
+    folder: RunFolder
+    err: Console
+
+
+class Loaded(NamedTuple):
+    """The data and the backend of a configuration."""
+
+    dataset: Dataset
+    backend: Backend
+
+
+def load(config: ExperimentConfig, run: RunOptions) -> Loaded:
+    """Load the data and the backend. Raises WeedoutError if one of them cannot be had."""
+    dataset = load_dataset(config.dataset, run.data_dir, config.train_examples, config.test_examples)
+    options = {} if run.cache is None else {"cache": run.cache}
+    return Loaded(dataset, load_backend(config.backend, config.device, config.devices, **options))
+
+
+@contextmanager
+def opened(
+    experiment: Experiment, run: RunOptions, loaded: Loaded, arguments: Sequence[str], err: Console
+) -> Iterator[Running]:
+    """Check an experiment, and begin it in its folder or continue it there.
+
+    Raises:
+        WeedoutError: the network, the backend or the folder are refused, before anything is written.
+    """
+    dataset, backend = loaded
+    net = checked_network(experiment.config, dataset, backend)
+    with warnings_said(err):
+        for sparsity in experiment.config.sparsity:  # warns if one would remove the last node of a site
+            mask_plan(mask_space(net), sparsity, experiment.config.search.sampling)
+        record = new_record(experiment, dataset, net, backend, arguments, run.data_dir)
+    path = run.out or Path("runs") / f"{experiment.config.dataset}-{record.digest[:12]}"
+    with open_run(path, record, run.allow_other_versions) as folder:
+        write_line(err, f"{path}: {len(folder.committed)} of {len(folder.groups)} groups done")
+        if run.save_parameters and (sentence := _without_parameters(folder)):
+            warn(err, sentence)
+        yield Running(experiment, run, dataset, backend, folder, err)
+
+
+def interrupted(running: Running) -> int:
+    """Say what is kept of a run that the user interrupted. Returns the exit code."""
+    folder = running.folder
+    kept = f"{len(folder.committed)} of {len(folder.groups)} groups are kept in {folder.path}"
+    write_line(running.err, f"weedout: interrupted; {kept}, and the same command continues.")
+    return INTERRUPTED
+
+
+def run_missing(running: Running, wanted: Sequence[Group]) -> None:
+    """Compute and commit those of the wanted groups that are not done.
+
+    Raises:
+        RunError: an arm failed, a checkpoint is another training's, or a file cannot be written.
+    """
+    done = running.folder.committed
+    missing = [group for group in wanted if group not in done]
+    with progress(running.experiment, missing, running.err) as draw, warnings.catch_warnings():
+        warnings.simplefilter("ignore", WeedoutWarning)  # already written before the first group
+        for group in missing:
+            _run(running, group, draw)
+
+
+def _run(running: Running, group: Group, draw: OnEvent) -> None:
+    experiment, run, dataset, backend, folder, err = running
+    stopwatch = Stopwatch(time.perf_counter, backend.compile_seconds)
+
+    def on_event(event: Event) -> None:
+        stopwatch(event)
+        draw(event)
+
+    kept = Checkpoints(
+        folder.checkpoints(group),
+        folder.record.digest,
+        Pace(run.checkpoint_minutes, run.checkpoint_epochs),
+        lambda sentence: warn(err, sentence),
+    )
+    decided, resume = Decided(folder.record.chunk, folder.record.together[group]), kept.latest()
+    try:
+        result = run_group(experiment, decided, group, dataset, backend, on_event, resume, kept.offer)
+    except (KeyboardInterrupt, StreamError, RunError):
+        kept.flush()
+        raise
+    except ConfigError as error:
+        if resume is NOTHING:
+            raise
+        # Other versions of a library may draw initial weights that differ in the last bits.
+        raise RunError(
+            f"{kept.path} holds another training: {error} Delete that folder, and the same command computes "
+            "this sparsity again."
+        ) from error
+    folder.commit(result, stopwatch.rows, run.save_parameters)
+
+
+def _without_parameters(folder: RunFolder) -> str | None:
+    """A sentence on the groups that are done and whose weights were not kept; None if there are none."""
+    missing = folder.without_parameters
+    if not missing:
+        return None
+    return (
+        f"{', '.join(map(str, missing))} {'was' if len(missing) == 1 else 'were'} computed without "
+        "--save-parameters, so the weights were not kept. To get them, give another --out, where everything is "
+        "computed again."
+    )

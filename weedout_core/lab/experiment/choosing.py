@@ -1,0 +1,133 @@
+"""What the arms of a group choose, in every repeat: the networks that are then trained."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from weedout_core import Generation, Network, SearchConfig, mask_plan, mask_space
+from weedout_core._random.keys import of_arm, of_parent, of_repeat
+from weedout_core.backend import Backend, Examples, map_tree
+from weedout_core.errors import ConfigError, RunError
+from weedout_core.lab.data.datasets import Dataset
+from weedout_core.lab.experiment.arms import Arm, LeftOut, Start, Task
+from weedout_core.lab.experiment.configuration import ExperimentConfig
+from weedout_core.lab.experiment.groups import Group
+from weedout_core.lab.experiment.names import named
+from weedout_core.lab.experiment.so_far import GroupProgress
+from weedout_core.lab.files import sha256
+from weedout_core.nn import he_normal
+
+
+class Choosing(NamedTuple):
+    """What stays the same while the arms of a group choose.
+
+    Attributes:
+        config: the experiment.
+        search: the configuration of its search, with the chunk that was decided when the run began.
+        group, net, dataset, backend: what they choose for, from what, and what computes.
+        on_arm: called before an arm chooses, with its name and the repeat.
+        on_generation: called after each generation of a search, with the repeat.
+        offer: called with the progress so far.
+    """
+
+    config: ExperimentConfig
+    search: SearchConfig
+    group: Group
+    net: Network
+    dataset: Dataset
+    backend: Backend
+    on_arm: Callable[[str, int], None]
+    on_generation: Callable[[int, Generation], None]
+    offer: Callable[[GroupProgress], None]
+
+
+def choose_all(work: Choosing, arms: Sequence[Arm], resume: GroupProgress) -> GroupProgress:
+    """The progress of a group when every arm has chosen in every repeat.
+
+    Raises:
+        RunError: an arm failed; the sentence names the arm and the cell.
+        ConfigError: the progress to go on from is another group's: it began with other initial weights or data.
+    """
+    parents = {repeat: _parent(work, repeat) for repeat in work.group.repeats}
+    progress = GroupProgress(_fingerprint(parents.values()), (), (), ())
+    if resume.parents not in ("", progress.parents):
+        raise ConfigError("it began with other initial weights than those that are drawn now.")
+    found: dict[int, dict[str, Start | LeftOut]] = {repeat: {} for repeat in parents}
+    for arm, repeat in ((arm, repeat) for arm in arms for repeat in parents):
+        place = len(progress.chosen)
+        if place < len(resume.chosen):
+            one = resume.chosen[place]
+        else:
+            work.on_arm(arm.name, repeat)
+            so_far = progress._replace(scored=resume.scored) if place == len(resume.chosen) else progress
+            one = _choose(arm, _task(work, arm, repeat, parents[repeat], found[repeat], so_far))
+        found[repeat][arm.name] = one
+        progress = progress._replace(chosen=(*progress.chosen, one))
+        if place >= len(resume.chosen):
+            work.offer(progress)
+    return progress
+
+
+def _parent(work: Choosing, repeat: int) -> dict[str, np.ndarray]:
+    """The initial weights of the parent in a repeat."""
+    plan = mask_plan(mask_space(work.net), work.group.sparsity, work.search.sampling)
+    specs = he_normal(work.net, work.search.fan, plan.kept if work.search.fan_counts == "kept" else None)
+    drawn = work.backend.draw_parameters(of_parent(of_repeat(work.config.seed, repeat)), specs)
+    return map_tree(lambda value: _read_only(work.backend.to_numpy(value)), drawn)
+
+
+def _task(
+    work: Choosing,
+    arm: Arm,
+    repeat: int,
+    parent: Mapping[str, np.ndarray],
+    found: Mapping[str, Start | LeftOut],
+    progress: GroupProgress,
+) -> Task:
+    root, scored = of_repeat(work.config.seed, repeat), list(progress.scored)
+
+    def on_generation(generation: Generation) -> None:
+        scored.append(generation)
+        work.offer(progress._replace(scored=tuple(scored)))
+        work.on_generation(repeat, generation)
+
+    train, validation = (Examples(*map(_read_only, split)) for split in (work.dataset.train, work.dataset.validation))
+    return Task(
+        net=work.net,
+        params=parent,
+        sparsity=work.group.sparsity,
+        plan=mask_plan(mask_space(work.net), work.group.sparsity),
+        train=train,
+        validation=validation,
+        key=of_arm(root, arm.name),
+        repeat=repeat,
+        backend=work.backend,
+        search=work.search,
+        learning=work.config.train,
+        found={name: found[name] for name in arm.reads if name in found},
+        root=root,
+        scored=progress.scored,
+        on_generation=on_generation,
+    )
+
+
+def _fingerprint(trees: Iterable[Mapping[str, np.ndarray]]) -> str:
+    return sha256(*(np.ascontiguousarray(tree[path]).tobytes() for tree in trees for path in sorted(tree)))
+
+
+def _choose(arm: Arm, task: Task) -> Start | LeftOut:
+    try:
+        return arm.choose(task)
+    except Exception as error:
+        if task.scored and isinstance(error, ConfigError):
+            raise  # the generations to go on from are of another search
+        cell = f"at sparsity {named(task.sparsity)}, repeat {task.repeat}"
+        kind = "" if isinstance(error, RunError | ConfigError) else f"{type(error).__name__}: "
+        raise RunError(f"the arm {arm.name} failed {cell}: {kind}{error}") from error
+
+
+def _read_only(array: np.ndarray) -> np.ndarray:
+    view = array.view()
+    view.flags.writeable = False
+    return view

@@ -1,0 +1,59 @@
+"""An experiment: a configuration, the arms that it compares, and after how many repeats its results are looked at."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, NamedTuple
+
+from weedout_core.errors import ConfigError
+from weedout_core.lab.experiment.arms import Arm
+from weedout_core.lab.experiment.configuration import ExperimentConfig
+from weedout_core.lab.experiment.events import EVALUATE, TRAIN
+from weedout_core.lab.experiment.groups import Group, groups
+
+
+class Experiment(NamedTuple):
+    """What is run.
+
+    Attributes:
+        config: the data, the network, how it is searched and trained, and how often.
+        arms: those that are compared, each after the arms that it reads.
+        looks: after how many repeats the results are looked at, increasing; the last is ``config.repeats``.
+        rules: what else was fixed before the run began, as plain values: by what rule it is judged.
+    """
+
+    config: ExperimentConfig
+    arms: tuple[Arm, ...]
+    looks: tuple[int, ...]
+    rules: Mapping[str, Any] = {}
+
+    @property
+    def groups(self) -> list[Group]:
+        """The groups, in the order in which they are computed."""
+        return groups(self.config.sparsity, self.looks)
+
+    @property
+    def networks(self) -> int:
+        """The most networks that a group begins with, before it has more repeats than the first."""
+        return len(self.arms) * self.looks[0]
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What decides the results, as plain values, but for the data."""
+        arms = [{"name": arm.name, "source": arm.source} for arm in self.arms]
+        return asdict(self.config) | {"arms": arms, "looks": list(self.looks), "rules": dict(self.rules)}
+
+
+def check_arms(arms: Sequence[Arm]) -> None:
+    """Raise ConfigError unless the names of arms can stand in tables, and each arm comes after those that it reads."""
+    before: set[str] = set()
+    for arm in arms:
+        if not all(part.isidentifier() for part in arm.name.split(".")) or arm.name in (TRAIN, EVALUATE):
+            raise ConfigError(
+                f"an arm's name must be letters, digits and underscores, and neither {TRAIN} nor {EVALUATE}; got "
+                f"{arm.name!r}. Rename the function or the folder."
+            )
+        if arm.name in before:
+            raise ConfigError(f"each arm needs its own name; got {arm.name!r} twice. Rename one, or give it once.")
+        if missing := set(arm.reads) - before:
+            raise ConfigError(f"the arm {arm.name!r} reads {sorted(missing)}, which must come before it. Add that arm.")
+        before.add(arm.name)
