@@ -8,7 +8,7 @@ import pytest
 import weedout_core as wc
 from weedout_core.errors import RunError
 from weedout_core.lab import files
-from weedout_core.lab.experiment.arms import LeftOut, Start
+from weedout_core.lab.experiment.arms import LeftOut, Start, Work
 from weedout_core.lab.experiment.so_far import NOTHING, GroupProgress
 from weedout_core.lab.run.checkpoints import Checkpoints, Pace
 
@@ -46,13 +46,18 @@ def progress(epochs: int) -> GroupProgress:
     history = (generation(0, [-1.0, np.nan]), generation(1, [-2.0, -3.0]))
     network, dense = trained(1).network, wc.Network((wc.nn.Dense("logits", 2),), (3,))
     weights = {path: np.ones(shape, np.float32) for path, shape in wc.nn.parameter_shapes(dense).items()}
+    work = Work(9, 0, 3, 2, 2**70)
     chosen = (
-        Start(network, None, wc.backend.Origin(1, 2), -1 / 3, None, 9, "budget", 7, history, 1e-9),
+        Start(
+            network, None, wc.backend.Origin(1, 2), -1 / 3, None, 9, "budget", 7, history, 1e-9, Work(9, 0, 3, 2, 2**70)
+        ),
         Start(network, {"site": np.array([1, 2, np.inf, -0.0])}),
         LeftOut("random", "for some reason"),
         Start(wc.Subnetwork(dense, weights)),
     )
-    return GroupProgress("parents", chosen, (generation(0, [-4.0, -np.inf]),), (trained(epochs),) if epochs else ())
+    return GroupProgress(
+        "parents", chosen, (generation(0, [-4.0, -np.inf]),), Work(2, 1), (trained(epochs),) if epochs else ()
+    )
 
 
 class Clock:
@@ -86,7 +91,7 @@ def test_what_is_offered_comes_back_to_the_bit(tmp_path: Path, epochs: int) -> N
 
 
 def test_slices_that_are_trained_and_the_one_in_work_come_back_in_order(tmp_path: Path) -> None:
-    wanted = GroupProgress("", (), (), (*(trained(3) for _ in range(11)), trained(1)))
+    wanted = GroupProgress("", (), (), Work(), (*(trained(3) for _ in range(11)), trained(1)))
     checkpoints(tmp_path).offer(lambda: wanted, None)
     assert_same(checkpoints(tmp_path).latest(), wanted)
 

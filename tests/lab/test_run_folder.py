@@ -29,6 +29,9 @@ from weedout_core.lab.run.record import differences
 Weedout = Callable[..., int]
 
 
+TABLES = ("results.csv", "curves.csv", "search.csv", "ledger.csv", "left_out.csv", "timings.csv")
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
@@ -36,7 +39,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_a_run_leaves_what_it_promises(weedout: Weedout, small: list[str], tmp_path: Path) -> None:
     assert weedout(*small, "--out", "run") == 0
     folder = tmp_path / "run"
-    wanted = {"config.json", "results.csv", "curves.csv", "search.csv", "timings.csv", "figure2.png", "masks"}
+    wanted = {"config.json", *TABLES, "figure2.png", "masks"}
     assert wanted <= {path.name for path in folder.iterdir()}
     results = from_csv(ResultRow, (folder / "results.csv").read_text(), "")
     assert [(row.sparsity, row.arm, row.repeat) for row in results] == [
@@ -388,7 +391,7 @@ def test_a_folder_where_a_process_died_at_once_is_taken(weedout: Weedout, small:
 
 RESULTS = "results.csv"
 GROUP_FILES = {
-    *(RESULTS, "curves.csv", "search.csv", "timings.csv"),
+    *TABLES,
     *("masks.safetensors", "parameters.safetensors", "manifest.json"),
 }
 DAMAGES: list[tuple[str, Callable[[bytes], bytes | None]]] = [

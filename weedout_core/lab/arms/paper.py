@@ -1,6 +1,8 @@
 """The paper's two arms: the winner of a search, and the random network that it competes with."""
 
-from weedout_core import draw_control, search
+from dataclasses import replace
+
+from weedout_core import compact, costs, draw_control, search
 from weedout_core._configs.search_config import Control
 from weedout_core.backend import best_overall
 from weedout_core.lab.experiment.arms import Arm, Start, Task
@@ -54,6 +56,25 @@ def control(name: str, kind: Control) -> Arm:
 
 
 WEEDOUT = Arm("weedout", weedout)
+
+
+def with_budget_of(method: Arm) -> Arm:
+    """Random Search that may take as many multiply-adds as a method took to choose, at least one candidate.
+
+    The budget is counted in what is really computed. A population that it does not fill is smaller.
+    """
+
+    def choose(task: Task) -> Start:
+        spent = task.found[method.name]
+        examples = min(task.search.validation_batch, len(task.validation.y))
+        if task.search.batch_policy == "whole":
+            examples = len(task.validation.y)
+        one = examples * costs(compact(task.net, task.plan.counts).net).macs
+        budget = max(1, spent.spent.computed_macs // one) if isinstance(spent, Start) else 1
+        search = replace(task.search, budget=budget, population=min(task.search.population, budget), generations=None)
+        return weedout(task._replace(search=search))
+
+    return Arm(WEEDOUT.name, choose, reads=(method.name,))
 
 
 def paper(kind: Control) -> tuple[Arm, ...]:

@@ -52,6 +52,26 @@ class Task(NamedTuple):
     on_generation: Callable[[Generation], None]
 
 
+class Work(NamedTuple):
+    """Work that was counted.
+
+    Attributes:
+        candidates: scored.
+        steps: of training.
+        dense_macs, active_macs, computed_macs: multiply-adds, see :mod:`weedout_core.lab.experiment.ledger`.
+    """
+
+    candidates: int = 0
+    steps: int = 0
+    dense_macs: int = 0
+    active_macs: int = 0
+    computed_macs: int = 0
+
+    def plus(self, more: "Work") -> "Work":
+        """The sum of both."""
+        return Work(*(one + other for one, other in zip(self, more, strict=True)))
+
+
 @by_content
 class Start(NamedTuple):
     """What an arm has chosen: the network that is trained, and what is recorded about the choice.
@@ -66,6 +86,7 @@ class Start(NamedTuple):
         batch: the number of examples on which ``fitness`` was measured.
         history: the generations of the search that found it.
         margin: by how much that search's winner led.
+        spent: the work of choosing it, which is counted for it.
     """
 
     network: Subnetwork
@@ -78,6 +99,7 @@ class Start(NamedTuple):
     batch: int | None = None
     history: tuple[Generation, ...] = ()
     margin: float | None = None
+    spent: Work = Work()
 
 
 class LeftOut(NamedTuple):

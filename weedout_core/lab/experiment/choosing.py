@@ -8,13 +8,14 @@ import numpy as np
 from weedout_core import Generation, Network, SearchConfig, mask_plan, mask_space
 from weedout_core._random.keys import of_arm, of_parent, of_repeat
 from weedout_core.backend import Backend, Examples, map_tree
-from weedout_core.errors import ConfigError, RunError
+from weedout_core.errors import ConfigError, RunError, WeedoutError
 from weedout_core.lab.data.datasets import Dataset
 from weedout_core.lab.experiment.arms import Arm, LeftOut, Start, Task
 from weedout_core.lab.experiment.configuration import ExperimentConfig
 from weedout_core.lab.experiment.groups import Group
+from weedout_core.lab.experiment.ledger import Meter
 from weedout_core.lab.experiment.names import named
-from weedout_core.lab.experiment.so_far import GroupProgress
+from weedout_core.lab.experiment.so_far import NOTHING, GroupProgress
 from weedout_core.lab.files import sha256
 from weedout_core.nn import he_normal
 
@@ -49,24 +50,31 @@ def choose_all(work: Choosing, arms: Sequence[Arm], resume: GroupProgress) -> Gr
         RunError: an arm failed; the sentence names the arm and the cell.
         ConfigError: the progress to go on from is another group's: it began with other initial weights or data.
     """
-    parents = {repeat: _parent(work, repeat) for repeat in work.group.repeats}
-    progress = GroupProgress(_fingerprint(parents.values()), (), (), ())
+    places = [_Place(repeat, _parent(work, repeat), {}) for repeat in work.group.repeats]
+    progress = NOTHING._replace(parents=_fingerprint(place.parent for place in places))
     if resume.parents not in ("", progress.parents):
         raise ConfigError("it began with other initial weights than those that are drawn now.")
-    found: dict[int, dict[str, Start | LeftOut]] = {repeat: {} for repeat in parents}
-    for arm, repeat in ((arm, repeat) for arm in arms for repeat in parents):
-        place = len(progress.chosen)
-        if place < len(resume.chosen):
-            one = resume.chosen[place]
+    for number, (arm, place) in enumerate((arm, place) for arm in arms for place in places):
+        if number < len(resume.chosen):
+            one = resume.chosen[number]
         else:
-            work.on_arm(arm.name, repeat)
-            so_far = progress._replace(scored=resume.scored) if place == len(resume.chosen) else progress
-            one = _choose(arm, _task(work, arm, repeat, parents[repeat], found[repeat], so_far))
-        found[repeat][arm.name] = one
+            work.on_arm(arm.name, place.repeat)
+            going_on = number == len(resume.chosen)
+            before = progress._replace(scored=resume.scored, spent=resume.spent) if going_on else progress
+            one = _choose(work, arm, place, before)
+        place.found[arm.name] = one
         progress = progress._replace(chosen=(*progress.chosen, one))
-        if place >= len(resume.chosen):
+        if number >= len(resume.chosen):
             work.offer(progress)
     return progress
+
+
+class _Place(NamedTuple):
+    """A repeat: the parent's initial weights, and what arms have chosen so far."""
+
+    repeat: int
+    parent: Mapping[str, np.ndarray]
+    found: dict[str, Start | LeftOut]
 
 
 def _parent(work: Choosing, repeat: int) -> dict[str, np.ndarray]:
@@ -77,35 +85,42 @@ def _parent(work: Choosing, repeat: int) -> dict[str, np.ndarray]:
     return map_tree(lambda value: _read_only(work.backend.to_numpy(value)), drawn)
 
 
-def _task(
-    work: Choosing,
-    arm: Arm,
-    repeat: int,
-    parent: Mapping[str, np.ndarray],
-    found: Mapping[str, Start | LeftOut],
-    progress: GroupProgress,
-) -> Task:
-    root, scored = of_repeat(work.config.seed, repeat), list(progress.scored)
+def _choose(work: Choosing, arm: Arm, place: _Place, progress: GroupProgress) -> Start | LeftOut:
+    meter = Meter(work.backend, progress.spent)
+    task = _task(work, arm, place, progress, meter)
+    try:
+        one = arm.choose(task)
+    except Exception as error:
+        if task.scored and isinstance(error, ConfigError):
+            raise  # the generations to go on from are of another search
+        cell = f"at sparsity {named(task.sparsity)}, repeat {task.repeat}"
+        kind = "" if isinstance(error, WeedoutError) else f"{type(error).__name__}: "
+        raise RunError(f"the arm {arm.name} failed {cell}: {kind}{error}") from error
+    return one._replace(spent=meter.work) if isinstance(one, Start) else one
+
+
+def _task(work: Choosing, arm: Arm, place: _Place, progress: GroupProgress, meter: Meter) -> Task:
+    root, scored = of_repeat(work.config.seed, place.repeat), list(progress.scored)
 
     def on_generation(generation: Generation) -> None:
         scored.append(generation)
-        work.offer(progress._replace(scored=tuple(scored)))
-        work.on_generation(repeat, generation)
+        work.offer(progress._replace(scored=tuple(scored), spent=meter.work))
+        work.on_generation(place.repeat, generation)
 
     train, validation = (Examples(*map(_read_only, split)) for split in (work.dataset.train, work.dataset.validation))
     return Task(
         net=work.net,
-        params=parent,
+        params=place.parent,
         sparsity=work.group.sparsity,
         plan=mask_plan(mask_space(work.net), work.group.sparsity),
         train=train,
         validation=validation,
         key=of_arm(root, arm.name),
-        repeat=repeat,
-        backend=work.backend,
+        repeat=place.repeat,
+        backend=meter.backend,
         search=work.search,
         learning=work.config.train,
-        found={name: found[name] for name in arm.reads if name in found},
+        found={name: place.found[name] for name in arm.reads if name in place.found},
         root=root,
         scored=progress.scored,
         on_generation=on_generation,
@@ -114,17 +129,6 @@ def _task(
 
 def _fingerprint(trees: Iterable[Mapping[str, np.ndarray]]) -> str:
     return sha256(*(np.ascontiguousarray(tree[path]).tobytes() for tree in trees for path in sorted(tree)))
-
-
-def _choose(arm: Arm, task: Task) -> Start | LeftOut:
-    try:
-        return arm.choose(task)
-    except Exception as error:
-        if task.scored and isinstance(error, ConfigError):
-            raise  # the generations to go on from are of another search
-        cell = f"at sparsity {named(task.sparsity)}, repeat {task.repeat}"
-        kind = "" if isinstance(error, RunError | ConfigError) else f"{type(error).__name__}: "
-        raise RunError(f"the arm {arm.name} failed {cell}: {kind}{error}") from error
 
 
 def _read_only(array: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from weedout_core import Evaluation, Network, Trained, evaluate_together, train_
 from weedout_core._random.keys import of_repeat
 from weedout_core.backend import Backend, Examples
 from weedout_core.lab.data.datasets import Dataset
-from weedout_core.lab.experiment.arms import Arm, Cell, LeftOut, Start
+from weedout_core.lab.experiment.arms import Cell, LeftOut, Start
 from weedout_core.lab.experiment.choosing import Choosing, choose_all
 from weedout_core.lab.experiment.configuration import Decided, ExperimentConfig, network
 from weedout_core.lab.experiment.events import (
@@ -24,8 +24,17 @@ from weedout_core.lab.experiment.events import (
 )
 from weedout_core.lab.experiment.experiment import Experiment
 from weedout_core.lab.experiment.groups import Group
-from weedout_core.lab.experiment.rows import CurveRow, ResultRow, SearchRow, curve_row, result_row, search_rows
-from weedout_core.lab.experiment.slices import Checkpoint, in_order_of_training, slices, train_slices
+from weedout_core.lab.experiment.ledger import LedgerRow, ledger_rows
+from weedout_core.lab.experiment.rows import (
+    CurveRow,
+    LeftOutRow,
+    ResultRow,
+    SearchRow,
+    curve_row,
+    result_row,
+    search_rows,
+)
+from weedout_core.lab.experiment.slices import Checkpoint, alike, in_order_of_training, slices, train_slices
 from weedout_core.lab.experiment.so_far import NOTHING, Fetch, GroupProgress
 
 OnEvent = Callable[[Event], None]
@@ -42,6 +51,8 @@ class GroupResult(NamedTuple):
         results: a row for each cell.
         curves: a row for each cell and epoch.
         searches: a row for each generation of each search.
+        ledger: three rows for each cell.
+        left_out: a row for each cell that was not trained.
         masks: {"arm/repeat/site": bool ``shape``}, True where a node is kept.
         parameters: {"arm/repeat/path": float ``shape``}, the trained weights and the running statistics.
     """
@@ -50,6 +61,8 @@ class GroupResult(NamedTuple):
     results: tuple[ResultRow, ...]
     curves: tuple[CurveRow, ...]
     searches: tuple[SearchRow, ...]
+    ledger: tuple[LedgerRow, ...]
+    left_out: tuple[LeftOutRow, ...]
     masks: dict[str, np.ndarray]
     parameters: dict[str, np.ndarray]
 
@@ -94,22 +107,41 @@ def run_group(
     config, arms = experiment.config, experiment.arms
     work = _Work(config, decided, group, dataset, network(config, dataset), backend, on_event, resume, offer)
     chosen = choose_all(_choosing(work), arms, resume)
-    cells = _cells(config, arms, group, chosen.chosen)
+    # All arms of a repeat have the same key, so they share the parent and the order of the data, and form pairs.
+    places = [(arm.name, repeat, of_repeat(config.seed, repeat)) for arm in arms for repeat in group.repeats]
+    made = list(zip(places, chosen.chosen, strict=True))
+    cells = in_order_of_training([Cell(*place, one) for place, one in made if isinstance(one, Start)])
     trained = _train(work, cells, chosen)
     on_event(PhaseStarted(group, EVALUATE, None))
     scores = [_evaluate(work, cells, trained, split) for split in (dataset.train, dataset.test)]
     on_event(GroupFinished(group))
-    order = {arm.name: place for place, arm in enumerate(arms)}
-    measured = sorted(zip(cells, trained, *scores, strict=True), key=lambda one: (order[one[0].arm], one[0].repeat))
-    return _result(group, measured)
+    order = {place[:2]: number for number, place in enumerate(places)}
+    measured = sorted(
+        map(_Measured, cells, trained, *scores, alike(cells)), key=lambda one: order[one.cell.arm, one.cell.repeat]
+    )
+    left_out = [LeftOutRow(group.sparsity, *place[:2], *one) for place, one in made if isinstance(one, LeftOut)]
+    return _result(work, measured, left_out)
 
 
-def _result(group: Group, measured: Sequence[tuple[Cell, Trained, Evaluation, Evaluation]]) -> GroupResult:
+class _Measured(NamedTuple):
+    """A trained cell, and whether all repeats of its arm keep as many nodes at each site."""
+
+    cell: Cell
+    trained: Trained
+    train: Evaluation
+    test: Evaluation
+    alike: bool
+
+
+def _result(work: _Work, measured: Sequence[_Measured], left_out: Sequence[LeftOutRow]) -> GroupResult:
+    eta, config, dataset = work.group.sparsity, work.config.train, work.dataset
     return GroupResult(
-        group,
-        tuple(result_row(group.sparsity, *one) for one in measured),
-        tuple(curve_row(group.sparsity, cell, epoch) for cell, one, *_ in measured for epoch in one.history),
-        tuple(row for cell, *_ in measured for row in search_rows(group.sparsity, cell)),
+        work.group,
+        tuple(result_row(eta, *one[:4]) for one in measured),
+        tuple(curve_row(eta, one.cell, epoch) for one in measured for epoch in one.trained.history),
+        tuple(row for one in measured for row in search_rows(eta, one.cell)),
+        tuple(row for one in measured for row in ledger_rows(eta, one.cell, config, dataset, one.alike)),
+        tuple(left_out),
         {
             f"{cell.arm}/{cell.repeat}/{site}": mask
             for cell, *_ in measured
@@ -134,17 +166,6 @@ def _choosing(work: _Work) -> Choosing:
         on_arm=lambda arm, repeat: work.on_event(PhaseStarted(work.group, arm, repeat)),
         on_generation=lambda repeat, found: work.on_event(GenerationScored(work.group, repeat, found)),
         offer=lambda progress: work.offer(lambda: progress, None),
-    )
-
-
-def _cells(
-    config: ExperimentConfig, arms: Sequence[Arm], group: Group, chosen: Sequence[Start | LeftOut]
-) -> list[Cell]:
-    """The cells that are trained, in the order of training."""
-    # All arms of a repeat have the same key, so they share the parent and the order of the data, and form pairs.
-    places = [(arm.name, repeat, of_repeat(config.seed, repeat)) for arm in arms for repeat in group.repeats]
-    return in_order_of_training(
-        [Cell(*place, one) for place, one in zip(places, chosen, strict=True) if isinstance(one, Start)]
     )
 
 

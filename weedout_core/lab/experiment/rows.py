@@ -17,6 +17,7 @@ from weedout_core import (
 )
 from weedout_core.errors import RunError
 from weedout_core.lab.experiment.arms import Cell
+from weedout_core.lab.experiment.ledger import LedgerRow
 
 
 class ResultRow(NamedTuple):
@@ -124,7 +125,23 @@ class TimingRow(NamedTuple):
     compile_seconds: float | None
 
 
-AnyRow = ResultRow | CurveRow | SearchRow | TimingRow
+class LeftOutRow(NamedTuple):
+    """A cell that was not trained.
+
+    Attributes:
+        sparsity, arm, repeat: the cell.
+        same_as: the arm whose results it would have, by construction or in law; empty if the arm is not defined here.
+        why: a clause that says so.
+    """
+
+    sparsity: float
+    arm: str
+    repeat: int
+    same_as: str
+    why: str
+
+
+AnyRow = ResultRow | CurveRow | SearchRow | TimingRow | LedgerRow | LeftOutRow
 
 
 Row = TypeVar("Row", bound=AnyRow)

@@ -33,13 +33,18 @@ def slices(cells: Sequence[Cell], together: int) -> list[slice]:
     return cut
 
 
-def _kinds(cells: Sequence[Cell]) -> list[Hashable]:
+def alike(cells: Sequence[Cell]) -> list[bool]:
+    """For each cell, whether all repeats of its arm keep the same number of nodes at each site."""
+    return [kept is not None for *_, kept in _kinds(cells)]
+
+
+def _kinds(cells: Sequence[Cell]) -> list[tuple[Hashable, ...]]:
     """For each cell its network, and the nodes its mask keeps: None where the repeats of its arm differ in that."""
     counts: dict[str, set[Hashable]] = {}
     for cell in cells:
         counts.setdefault(cell.arm, set()).add(_kept(cell.start.network))
-    alike = {arm: next(iter(found)) if len(found) == 1 else None for arm, found in counts.items()}
-    return [(cell.start.network.net, cell.start.network.mask is None, alike[cell.arm]) for cell in cells]
+    same = {arm: next(iter(found)) if len(found) == 1 else None for arm, found in counts.items()}
+    return [(cell.start.network.net, cell.start.network.mask is None, same[cell.arm]) for cell in cells]
 
 
 def _kept(network: Subnetwork) -> Hashable:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from weedout_core import Generation, Trained
-from weedout_core.lab.experiment.arms import LeftOut, Start
+from weedout_core.lab.experiment.arms import LeftOut, Start, Work
 
 
 class GroupProgress(NamedTuple):
@@ -14,6 +14,7 @@ class GroupProgress(NamedTuple):
         parents: SHA-256 of the initial weights of the repeats' parents; "" before they are drawn.
         chosen: what arms have chosen so far, in the order of arms and, within an arm, of repeats.
         scored: the generations so far of the search that comes next.
+        spent: the work of these.
         trained: its networks in the order of training: those that are fully trained, then those that are being trained
             together, after some epochs; () before the first epoch has ended.
     """
@@ -21,11 +22,12 @@ class GroupProgress(NamedTuple):
     parents: str
     chosen: tuple[Start | LeftOut, ...]
     scored: tuple[Generation, ...]
+    spent: Work
     trained: tuple[Trained, ...]
 
 
 #: The progress of a group that has not begun.
-NOTHING = GroupProgress("", (), (), ())
+NOTHING = GroupProgress("", (), (), Work(), ())
 
 
 Fetch = Callable[[], GroupProgress]

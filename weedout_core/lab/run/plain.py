@@ -18,7 +18,7 @@ from weedout_core import (
     Trained,
 )
 from weedout_core.backend import Origin
-from weedout_core.lab.experiment.arms import LeftOut, Start
+from weedout_core.lab.experiment.arms import LeftOut, Start, Work
 from weedout_core.lab.experiment.so_far import GroupProgress
 from weedout_core.lab.files import sha256
 from weedout_core.nn import network_from_json, network_to_json
@@ -34,6 +34,7 @@ def plain(progress: GroupProgress) -> tuple[dict[str, np.ndarray], dict[str, Any
     return arrays, {
         "parents": progress.parents,
         "chosen": chosen,
+        "spent": progress.spent,
         "scored": [_facts_of_generation(one) for one in progress.scored],
         "epochs": [len(trained.history) for trained in progress.trained],
         "began": [_facts_of(trained.began) for trained in progress.trained],
@@ -49,7 +50,9 @@ def as_progress(arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> G
         _trained(_tree(arrays, f"trained/{i}"), network_from_json(net), epochs, _began(facts["began"][i]), seal)
         for i, (net, epochs, seal) in enumerate(zip(facts["networks"], facts["epochs"], facts["seals"], strict=True))
     )
-    return GroupProgress(facts["parents"], chosen, _history(arrays, "scored", facts["scored"]), trained)
+    return GroupProgress(
+        facts["parents"], chosen, _history(arrays, "scored", facts["scored"]), Work(*facts["spent"]), trained
+    )
 
 
 #: The fields of a Start that are plain values.
@@ -71,6 +74,7 @@ def _facts_of_choice(arrays: dict[str, np.ndarray], number: int, choice: Start |
         "net": network_to_json(choice.network.net),
         "weights": weights,
         "origin": choice.origin,
+        "spent": choice.spent,
         "history": [_facts_of_generation(one) for one in choice.history],
     }
 
@@ -85,6 +89,7 @@ def _choice(arrays: Mapping[str, np.ndarray], number: int, facts: Mapping[str, A
         scores=scores or None,
         origin=None if facts["origin"] is None else Origin(*facts["origin"]),
         history=_history(arrays, f"chosen/{number}/history", facts["history"]),
+        spent=Work(*facts["spent"]),
         **{name: facts[name] for name in _PLAIN},
     )
 

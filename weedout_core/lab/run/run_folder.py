@@ -18,7 +18,18 @@ from safetensors.numpy import save
 from weedout_core.errors import RunError
 from weedout_core.lab.experiment.group import GroupResult
 from weedout_core.lab.experiment.groups import Group
-from weedout_core.lab.experiment.rows import AnyRow, CurveRow, ResultRow, Row, SearchRow, TimingRow, from_csv, to_csv
+from weedout_core.lab.experiment.ledger import LedgerRow
+from weedout_core.lab.experiment.rows import (
+    AnyRow,
+    CurveRow,
+    LeftOutRow,
+    ResultRow,
+    Row,
+    SearchRow,
+    TimingRow,
+    from_csv,
+    to_csv,
+)
 from weedout_core.lab.files import PARTIAL, make_folder, read_file, remove_folder, write_file, write_folder
 from weedout_core.lab.run.manifest import check_group, read_committed, with_manifest
 from weedout_core.lab.run.record import Record, differences, record_from_json, record_to_json
@@ -30,6 +41,8 @@ _TABLES: dict[str, type[AnyRow]] = {
     "results.csv": ResultRow,
     "curves.csv": CurveRow,
     "search.csv": SearchRow,
+    "ledger.csv": LedgerRow,
+    "left_out.csv": LeftOutRow,
     "timings.csv": TimingRow,
 }
 
@@ -67,7 +80,7 @@ class RunFolder:
 
     def commit(self, group: GroupResult, timings: Sequence[TimingRow], save_parameters: bool = False) -> None:
         """Write a finished group, with its trained weights if asked, and update the tables of the run."""
-        rows = (group.results, group.curves, group.searches, timings)
+        rows = (group.results, group.curves, group.searches, group.ledger, group.left_out, timings)
         files = {name: to_csv(kind, rows[i]).encode() for i, (name, kind) in enumerate(_TABLES.items())}
         arrays = {_MASKS: group.masks, **({_PARAMETERS: group.parameters} if save_parameters else {})}
         for name, tree in arrays.items():

@@ -1,0 +1,130 @@
+"""From what a user wants judged to an experiment: methods with their sanity checks, the baseline, and random masks."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from weedout_core import Network, mask_plan, mask_space
+from weedout_core._guard.guarded import convert_fields
+from weedout_core._guard.kinds import AboveZero, Eta, Name
+from weedout_core.backend import MaskPlan
+from weedout_core.errors import ConfigError
+from weedout_core.lab.arms.folder import from_folder
+from weedout_core.lab.arms.named import RANDOM, REFERENCES, arm_named
+from weedout_core.lab.arms.own import imported, own
+from weedout_core.lab.arms.paper import WEEDOUT, with_budget_of
+from weedout_core.lab.arms.sanity import sanity
+from weedout_core.lab.experiment.arms import Arm
+from weedout_core.lab.experiment.configuration import ExperimentConfig
+from weedout_core.lab.experiment.experiment import Experiment, check_arms
+from weedout_core.lab.verdict.looks import LOOKS, Look, check_looks
+from weedout_core.lab.verdict.paired import MARGIN
+
+#: What is judged: the name of a method of this library, "package.module:function", a folder of masks, or a function.
+Method = str | Path | Callable[..., Any] | Arm
+
+
+@dataclass(frozen=True)
+class JudgeConfig:
+    """Against what methods are judged, and when the results are looked at. Choose all of it before the run.
+
+    Attributes:
+        baseline: the arm that every method is compared with: "weedout", Random Search; or "random", a random mask.
+        sparsity: the fractions of nodes removed, each in (0, 1).
+        repeats: after how many repeats the results are looked at, increasing, each at least 2. The run ends at the
+            first look at which every comparison is decided.
+        margin: the smallest difference of accuracy that matters, as a fraction of 1, above 0: 0.005 is half a point.
+        sanity: also train the sanity checks of each method: its counts with other masks, its masks on other weights,
+            its lowest scores, and its masks from shuffled labels.
+        budget_of: give the search of the baseline as many multiply-adds as this method takes to choose, in place of
+            its population and generations; None leaves it the paper's.
+    Raises:
+        ConfigError: a field is out of its range.
+    """
+
+    baseline: Name = "weedout"
+    sparsity: tuple[Eta, ...] = (0.2, 0.4, 0.6, 0.8)
+    repeats: tuple[Look, ...] = LOOKS
+    margin: AboveZero = MARGIN
+    sanity: bool = True
+    budget_of: Name | None = None
+
+    def __post_init__(self) -> None:
+        convert_fields(self)
+        check_looks(self.repeats)
+        if self.baseline not in (WEEDOUT.name, RANDOM):
+            raise ConfigError(f'baseline must be "{WEEDOUT.name}" or "{RANDOM}"; got {self.baseline!r}.')
+
+    def of(self, config: ExperimentConfig) -> ExperimentConfig:
+        """The configuration of the experiment at these sparsities and repeats."""
+        return replace(config, sparsity=self.sparsity, repeats=self.repeats[-1])
+
+
+def judged(
+    methods: Sequence[Method], config: ExperimentConfig, judging: JudgeConfig, net: Network
+) -> tuple[Experiment, tuple[str, ...]]:
+    """The experiment that judges methods, and what its judged arms are called.
+
+    Args:
+        methods: at least one.
+        config: the experiment; sparsities and repeats are those of ``judging``.
+        judging: how they are judged.
+        net: the parent.
+    Raises:
+        ConfigError, MaskError: there is no method, one does not exist, cannot be read or does not fit the network, two
+            have one name, or a sparsity removes nothing.
+    """
+    config = judging.of(config)
+    plans = {sparsity: mask_plan(mask_space(net), sparsity) for sparsity in config.sparsity}
+    _check_removed(plans)
+    chosen = [_arm(method, config, plans, config.repeats) for method in methods]
+    if not chosen:
+        raise ConfigError("there must be a method to judge; got none. Name one, such as magnitude or snip.")
+    names = tuple(arm.name for arm in chosen)
+    if judging.baseline in names:
+        raise ConfigError(
+            f"{judging.baseline} is what methods are compared with. Judge others, or change the baseline."
+        )
+    random = arm_named(RANDOM, config.control)
+    arms = [one for one in (WEEDOUT, random) if one.name not in names]
+    for arm in chosen:
+        checks = sanity(arm, RANDOM) if judging.sanity and arm.name not in REFERENCES else ()
+        arms += [arm, *checks]
+    arms = _budgeted(arms, judging.budget_of)
+    check_arms(arms)
+    rules = {"methods": list(names), "baseline": judging.baseline, "margin": judging.margin}
+    return Experiment(config, tuple(arms), judging.repeats, rules), names
+
+
+def _arm(method: Method, config: ExperimentConfig, plans: Mapping[float, MaskPlan], repeats: int) -> Arm:
+    match method:
+        case Arm():
+            return method
+        case Path():
+            return from_folder(method, plans, repeats)
+        case str() if ":" in method:
+            return imported(method)
+        case str():
+            return arm_named(method, config.control)
+        case _:
+            return own(method)
+
+
+def _check_removed(plans: Mapping[float, MaskPlan]) -> None:
+    for sparsity, plan in plans.items():
+        if sum(plan.kept.values()) == plan.nodes:
+            raise ConfigError(
+                f"sparsity {sparsity} removes no node of this network, where all methods are the same. Raise it."
+            )
+
+
+def _budgeted(arms: list[Arm], method: str | None) -> list[Arm]:
+    """The arms with a search that may cost as much as a method, which then comes before it."""
+    if method is None:
+        return arms
+    measure = next((arm for arm in arms if arm.name == method), None)
+    if measure is None or measure.name in REFERENCES:
+        raise ConfigError(f"budget_of must be one of the methods that are judged; got {method!r}.")
+    others = [with_budget_of(measure) if arm.name == WEEDOUT.name else arm for arm in arms if arm is not measure]
+    return [measure, *others]

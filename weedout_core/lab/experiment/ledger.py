@@ -1,0 +1,137 @@
+"""What choosing and training cost, counted: candidates, steps, and multiply-adds.
+
+Multiply-adds are counted in three ways: as if nothing were removed (dense), those that can change a logit under the
+masks (active), and those of the network that is really computed, which is smaller where masks were compacted.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from weedout_core import Network, TrainConfig, compact, costs, key
+from weedout_core.backend import Backend, MaskPlan, Population, masks_from_keys, train_plan
+from weedout_core.lab.data.datasets import Dataset
+from weedout_core.lab.experiment.arms import Cell, Work
+
+#: A step takes the products of the forward pass, and in the backward pass as many for the inputs and for the weights.
+STEP = 3
+
+
+class LedgerRow(NamedTuple):
+    """What one phase of one cell cost.
+
+    Attributes:
+        sparsity, arm, repeat: the cell.
+        phase: "choose", "train" or "evaluate".
+        candidates: the candidates scored, each on a validation batch.
+        steps: the training steps.
+        dense_macs, active_macs, computed_macs: multiply-adds, see above; those of a step are three times those of its
+            forward pass.
+        bytes: of the weights that are computed with, in float32.
+    """
+
+    sparsity: float
+    arm: str
+    repeat: int
+    phase: str
+    candidates: int
+    steps: int
+    dense_macs: int
+    active_macs: int
+    computed_macs: int
+    bytes: int
+
+
+class Meter:
+    """Counts the work of a backend.
+
+    Attributes:
+        work: what was counted, with what it began with.
+        backend: the backend whose calls are counted; it computes what the one it is made of computes.
+    """
+
+    def __init__(self, backend: Backend, work: Work) -> None:
+        self.work = work
+        self.backend = replace(
+            backend,
+            score_population=self._counting(backend.score_population, _scoring),
+            predict=self._counting(backend.predict, _predicting),
+            train_epoch=self._counting(backend.train_epoch, _training),
+            mask_gradient=backend.mask_gradient and self._counting(backend.mask_gradient, _differentiating),
+        )
+
+    def _counting(self, call: Callable[..., Any], count: Callable[..., Work]) -> Any:
+        def counted(*arguments: Any) -> Any:
+            result = call(*arguments)
+            self.work = self.work.plus(count(*arguments))
+            return result
+
+        return counted
+
+
+def _scoring(net: Network, params: Any, population: Population, batch: Any, scoring: Any) -> Work:
+    examples = len(batch.x) + (0 if batch.calibration is None else len(batch.calibration))
+    seen = population.size * examples
+    if population.plan is None:
+        return _same(0, seen * costs(net).macs)._replace(candidates=population.size)
+    return Work(population.size, 0, *(seen * macs for macs in _of_a_candidate(net, population.plan)))
+
+
+@lru_cache(maxsize=64)
+def _of_a_candidate(net: Network, plan: MaskPlan) -> tuple[int, int, int]:
+    """Dense, active and computed multiply-adds of one candidate. Masks of one plan differ little in what is active."""
+    mask = {site: one[0] for site, one in masks_from_keys(key(0)[None], plan).items()}
+    one = costs(net, mask)
+    return one.macs, one.active_macs, costs(compact(net, plan.counts).net).macs
+
+
+def _predicting(net: Network, params: Any, statistics: Any, masks: Any, x: Any) -> Work:
+    networks = len(next(iter(params.values())))
+    return _same(0, networks * len(x) * costs(net).macs)
+
+
+def _training(net: Network, plan: Any, state: Any, *rest: Any) -> Work:
+    seen = len(state.keys) * plan.steps * plan.batch_size
+    return _same(len(state.keys) * plan.steps, STEP * seen * costs(net).macs)
+
+
+def _differentiating(net: Network, params: Any, statistics: Any, masks: Any, x: Any, y: Any) -> Work:
+    return _same(0, STEP * len(x) * costs(net).macs)
+
+
+def _same(steps: int, macs: int) -> Work:
+    """Work on a network of which nothing is removed, or which was made smaller before."""
+    return Work(0, steps, macs, macs, macs)
+
+
+def ledger_rows(sparsity: float, cell: Cell, train: TrainConfig, dataset: Dataset, alike: bool) -> list[LedgerRow]:
+    """The rows of a cell in ledger.csv.
+
+    Args:
+        sparsity: of the cell.
+        cell: the cell.
+        train: how it is trained.
+        dataset: on what.
+        alike: whether its network is trained with others whose masks keep as many nodes at each site, so that all of
+            them are compacted to one smaller network.
+    """
+    network, chosen = cell.start.network, cell.start.spent
+    plan = train_plan(train, len(dataset.train.y))
+    small = network.compact().net if alike and train.compaction else network.net
+    whole, computed = network.costs, costs(small)
+    steps, tested = train.epochs * plan.steps, len(dataset.test.y)
+    seen = {
+        "train": STEP * steps * plan.batch_size,
+        "evaluate": train.epochs * tested + len(dataset.train.y) + tested,
+    }
+    return [
+        LedgerRow(sparsity, cell.arm, cell.repeat, "choose", *chosen, computed.bytes),
+        *(
+            LedgerRow(
+                sparsity, cell.arm, cell.repeat, phase, 0, steps if phase == "train" else 0, examples * whole.macs,
+                examples * whole.active_macs, examples * computed.macs, computed.bytes,
+            )
+            for phase, examples in seen.items()
+        ),
+    ]  # fmt: skip
