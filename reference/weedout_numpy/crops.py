@@ -48,7 +48,7 @@ def crop_images(
     if x.ndim != 4:
         raise ConfigError(
             f"augmentation needs images (height, width, channels); got examples of shape {x.shape[1:]}. "
-            'Set TrainConfig.augmentation="none".'
+            'Set augmentation="none".'
         )
     _, height, width, _ = x.shape
     border = (CROP_MARGIN, CROP_MARGIN)

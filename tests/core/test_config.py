@@ -114,8 +114,7 @@ def test_configurations_are_frozen_and_equal_by_value() -> None:
     [
         (
             {"population": 1},
-            "population must be an integer of at least 2 (one elite and one fresh candidate); got 1. "
-            "Raise SearchConfig.population.",
+            "population must be an integer of at least 2 (one elite and one fresh candidate); got 1. Raise population.",
         ),
         (
             {"population": True},
@@ -131,7 +130,7 @@ def test_configurations_are_frozen_and_equal_by_value() -> None:
         ({"chunk": 0}, "chunk must be an integer of at least 1 or None; got 0."),
         ({"validation_batch": 0}, "validation_batch must be an integer of at least 1; got 0."),
         ({"population": 20, "budget": 19}, "budget must be at least the population, 20; got 19."),
-        ({"generations": None}, "a search needs an end: set SearchConfig.generations, patience or budget."),
+        ({"generations": None}, "a search needs an end: set generations, patience or budget."),
         (
             {"elite": "cache"},
             'elite="cache" needs a batch that stays the same; got batch_policy="fresh". Use "fixed" or "whole".',

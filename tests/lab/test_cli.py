@@ -24,7 +24,7 @@ MISTAKES = [
     (["--sparsity", "nan"], r"sparsity\[0\] must be a finite number in \[0, 1\), the fraction removed; got nan"),
     (["--sparsity", "0.5", "0.5"], "each of them once"),
     (["--sparsity"], "one or more values"),
-    (["--population", "1"], "population must be an integer of at least 2"),
+    (["--population", "1"], r"population must be an integer of at least 2 .*; got 1\. Raise population\.$"),
     (["--generations", "0"], "generations must be an integer of at least 1 or None; got 0"),
     (["--generations", "None"], "a search needs an end"),
     (["--repeats", "0"], "repeats must be an integer of at least 1"),
@@ -42,6 +42,8 @@ MISTAKES = [
     (["--reading", "mine"], "reading must be one of 'algorithm1', 'section3'; got 'mine'"),
     (["--strategy", "mine"], "strategy must be one of 'random_search'; got 'mine'"),
     (["--fitness", "mine"], "fitness must be one of 'negative_cross_entropy', 'accuracy'; got 'mine'"),
+    (["--search-precision", "mine"], "search_precision must be one of 'highest', 'default'; got 'mine'"),
+    (["--train-precision", "mine"], "train_precision must be one of 'highest', 'default'; got 'mine'"),
     (["--interval", "mine"], "interval must be one of"),
     (["--dataset", "mnist"], "--data-dir"),
     (["--network", "resnet"], "network must be"),
@@ -107,6 +109,26 @@ def test_an_option_of_several_values_given_twice_is_refused(
 ) -> None:
     assert weedout(command, "--backend", "numpy", *twice.split()) == 2
     assert capfd.readouterr() == ("", f"weedout: {said}. Give it once, followed by all of its values.\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["paper", "plan"])
+@pytest.mark.parametrize(
+    ("joined", "said"),
+    [
+        ("--sparsity 0,0.8", "'0,0.8'. Write --sparsity 0 0.8"),
+        ("--sparsity '[0; 0.8]' --epochs 3", "'[0; 0.8]'. Write --sparsity 0 0.8"),
+        ("--hidden=64,32", "'64,32'. Write --hidden 64 32"),
+        ("--step_epochs 3, 5", "'3, 5'. Write --step-epochs 3 5"),
+        ("--sparsity '0 0.8'", "'0 0.8'. Write --sparsity 0 0.8"),
+    ],
+)
+def test_values_in_one_word_are_refused_with_the_words_to_write(
+    weedout: Weedout, tmp_path: Path, capfd: pytest.CaptureFixture[str], command: str, joined: str, said: str
+) -> None:
+    assert weedout(command, "--backend", "numpy", *shlex.split(joined)) == 2
+    option = said.split("Write ")[1].split()[0]
+    assert capfd.readouterr() == ("", f"weedout: {option} takes values separated by spaces; got {said}.\n")
     assert list(tmp_path.iterdir()) == []
 
 

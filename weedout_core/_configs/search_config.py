@@ -36,7 +36,7 @@ class _AsRead(str):
     __slots__ = ()
 
 
-_POPULATION = integer(2, note=" (one elite and one fresh candidate)", remedy="Raise SearchConfig.population.")
+_POPULATION = integer(2, note=" (one elite and one fresh candidate)", remedy="Raise population.")
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class SearchConfig:
         if self.budget is not None and self.budget < self.population:
             raise ConfigError(f"budget must be at least the population, {self.population}; got {self.budget}.")
         if self.generations is None and self.patience is None and self.budget is None:
-            raise ConfigError("a search needs an end: set SearchConfig.generations, patience or budget.")
+            raise ConfigError("a search needs an end: set generations, patience or budget.")
         if self.elite == "cache" and self.batch_policy == "fresh":
             raise ConfigError(
                 'elite="cache" needs a batch that stays the same; got batch_policy="fresh". Use "fixed" or "whole".'

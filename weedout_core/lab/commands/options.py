@@ -5,12 +5,11 @@ so that a mistake gets the same error from the command line as from Python.
 """
 
 import re
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, make_dataclass
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
 import tyro
 
@@ -20,8 +19,11 @@ from weedout_core._configs.open_points import AS_READ
 from weedout_core._guard.guarded import convert_fields
 from weedout_core._guard.kinds import AtLeastZero, Name, Positive
 from weedout_core.errors import ConfigError
+from weedout_core.lab.commands.several import check_several
 from weedout_core.lab.experiment.configuration import ExperimentConfig
 from weedout_core.lab.experiment.recipes import BROUGHT, recipe, recipe_text
+
+C = TypeVar("C")
 
 #: Fields that are not options, and new names for those options whose names would clash.
 _SKIPPED = {ExperimentConfig: {"search", "train"}}
@@ -109,9 +111,10 @@ def parse(arguments: list[str]) -> PaperOptions | PlanOptions | ConformOptions |
     Returns:
         the options of ``weedout paper``, ``weedout plan`` or ``weedout conform``, or None for ``weedout doctor``.
     Raises:
-        ConfigError: a value is out of its range, or an option that takes several values is given twice.
+        ConfigError: a value is out of its range, or an option of several values is given twice or with commas.
         SystemExit: the command line cannot be read, or asks for help; the message has been written.
     """
+    check_several(arguments, _several())
     paper, plan = _command("Paper", _PAPER, {"run": RunOptions}), _command("Plan", _PLAN, {"probe": ProbeOptions})
     commands = {"paper": paper, "plan": plan, "doctor": _DOCTOR, "conform": ConformOptions}
     parsed = tyro.extras.subcommand_cli_from_dict(
@@ -121,29 +124,13 @@ def parse(arguments: list[str]) -> PaperOptions | PlanOptions | ConformOptions |
         return None
     if isinstance(parsed, ConformOptions):
         return parsed
-    _check_once(arguments, parsed)
-    search = SearchConfig(**_values(SearchConfig, parsed.search))
+    search = _made(SearchConfig, _values(SearchConfig, parsed.search))
     given = _values(TrainConfig, parsed.train)
-    train = TrainConfig(**recipe(parsed.experiment.network, parsed.experiment.dataset, given))
+    train = _made(TrainConfig, recipe(parsed.experiment.network, parsed.experiment.dataset, given))
     config = ExperimentConfig(search=search, train=train, **_values(ExperimentConfig, parsed.experiment))
     if isinstance(parsed, plan):
         return PlanOptions(ProbeOptions(**_values(ProbeOptions, parsed.probe)), config)
     return PaperOptions(RunOptions(**_values(RunOptions, parsed.run)), config)
-
-
-def _check_once(arguments: list[str], parsed: Any) -> None:
-    """Raise ConfigError where an option that takes several values is given twice.
-
-    The parser takes the last one. For a single value that is usual; several values might be meant to be joined.
-    """
-    parts = [vars(part) for part in vars(parsed).values()]
-    several = {name.replace("_", "-") for part in parts for name, value in part.items() if isinstance(value, tuple)}
-    options = [word.partition("=")[0].removeprefix("--").replace("_", "-") for word in arguments if word[:2] == "--"]
-    for option, times in Counter(options).items():
-        if times > 1 and option in several:
-            raise ConfigError(
-                f"--{option} must be given once; got it {times} times. Give it once, followed by all of its values."
-            )
 
 
 _DESCRIPTION = "Weedout: Random Search over sparse sub-networks, the neutral baseline for sparsity searches."
@@ -219,11 +206,29 @@ def _metavar(hint: Any) -> str | None:
     return None
 
 
+def _several() -> set[str]:
+    """The options that take several values."""
+    return {
+        _option_name(config, item.name).replace("_", "-")
+        for config in (ExperimentConfig, SearchConfig, TrainConfig)
+        for item in _chosen(config)
+        if (_metavar(get_type_hints(config)[item.name]) or "").endswith("...")
+    }
+
+
 def _values(config: type[Any], options: Any) -> dict[str, Any]:
     """The keyword arguments of a configuration from its options, without those that were not given."""
     found = {item.name: getattr(options, _option_name(config, item.name)) for item in _chosen(config)}
     left = _left_open(config)
     return {name: value for name, value in found.items() if not (name in left and value is None)}
+
+
+def _made(config: type[C], given: Mapping[str, Any]) -> C:
+    """A configuration. An error that begins with the name of a field begins with that of its option instead."""
+    try:
+        return config(**given)
+    except ConfigError as error:
+        raise ConfigError(re.sub(r"^\w+", lambda field: _option_name(config, field[0]), str(error))) from error
 
 
 def _option_name(config: type[Any], name: str) -> str:
