@@ -513,7 +513,7 @@ def test_channels_first_is_warned_of() -> None:
     params = {path: np.ones(shape) for path, shape in wc.nn.parameter_shapes(net).items()}
     network = wc.Subnetwork(net, params, None, wc.nn.initial_statistics(net))
     images = np.zeros((2, 3, 32, 32), np.float32)
-    with pytest.raises(wc.errors.DataError, match="They look channels first: move the channels to the end"):
+    with pytest.raises(wc.errors.DataError, match="The channels come first here: move them to the end"):
         wc.evaluate(network, (images, np.zeros(2, int)), backend="numpy")
 
 

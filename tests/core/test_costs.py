@@ -59,7 +59,8 @@ def test_a_mask_that_does_not_fit_is_an_error() -> None:
 def test_a_count_says_which_nodes_only_where_a_site_has_one_axis() -> None:
     net = wc.vgg(2, 5, (4, 4, 3))
     with pytest.raises(
-        wc.errors.MaskError, match=r"the mask of site 'group_0' must have shape \(4, 4, 2\); got \(\)\."
+        wc.errors.MaskError,
+        match=r"the mask of site 'group_0' must have shape \(4, 4, 2\), \(height, width, channels\); got \(\)\.",
     ):
         wc.costs(net, {"group_0": 16})
     channels = wc.vgg(2, 5, (4, 4, 3), granularity="channel")

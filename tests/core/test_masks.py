@@ -301,8 +301,7 @@ def test_masks_of_other_sites_are_an_error(sites: list[str]) -> None:
 @pytest.mark.parametrize(
     ("shapes", "leading"),
     [
-        ({"a": (5,), "b": (3,)}, 0),  # a wrong number of nodes
-        ({"a": (2, 4), "b": (2, 3)}, 0),  # a population where one candidate is wanted
+        ({"a": (2, 5), "b": (2, 3)}, 1),  # a wrong number of nodes
         ({"a": (4,), "b": (3,)}, 1),  # one candidate where a population is wanted
         ({"a": (2, 4), "b": (3, 3)}, 1),  # two candidates here, three there
         ({"a": (), "b": ()}, 1),
@@ -314,6 +313,33 @@ def test_masks_of_another_shape_are_an_error(shapes: dict[str, tuple[int, ...]],
         wc.errors.MaskError, match=r"the mask of site '[ab]' must have shape \(.*\*nodes\) with nodes \("
     ):
         checked_masks(masks, {"a": (4,), "b": (3,)}, leading=leading)
+
+
+@pytest.mark.parametrize("shape", [(5,), (2, 4)])
+def test_one_candidate_of_another_shape_is_an_error_without_a_word_of_candidates(shape: tuple[int, ...]) -> None:
+    with pytest.raises(wc.errors.MaskError) as caught:
+        checked_masks({"a": np.ones(shape, dtype=bool)}, {"a": (4,)}, leading=0)
+    assert str(caught.value) == f"the mask of site 'a' must have shape (4,); got {shape}."
+
+
+@pytest.mark.parametrize("leading", [0, 1])
+def test_the_mask_of_an_image_with_channels_first_is_told_where_they_belong(leading: int) -> None:
+    batch = (7,) * leading
+    for shape, order in (((2, 5, 6), " The channels come first here: move them to the end."), ((6, 5, 2), "")):
+        with pytest.raises(wc.errors.MaskError) as caught:
+            checked_masks({"a": np.ones((*batch, *shape), dtype=bool)}, {"a": (5, 6, 2)}, leading=leading)
+        assert "(5, 6, 2), (height, width, channels)" in str(caught.value)
+        assert str(caught.value).endswith(f"; got {(*batch, *shape)}.{order}")
+
+
+def test_costs_and_scores_say_where_channels_belong_too() -> None:
+    space = wc.mask_space(wc.vgg(2, 3, (4, 4, 3)))
+    turned = {site: np.ones((shape[-1], *shape[:-1]), bool) for site, shape in space.items()}
+    said = r"have shape \(4, 4, 2\), \(height, width, channels\); got \(2, 4, 4\)\. The channels come first here"
+    with pytest.raises(wc.errors.MaskError, match=said):
+        wc.costs(wc.vgg(2, 3, (4, 4, 3)), turned)
+    with pytest.raises(wc.errors.MaskError, match=said):
+        wc.masks_from_scores(turned, wc.mask_plan(space, 0.5), wc.key(0))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.int32, np.uint8])

@@ -66,7 +66,7 @@ def test_large_integers_are_not_rounded() -> None:
         ({"two": np.zeros(5)}, r"scores must be of the sites \['block/one', 'two'\]; got \['two'\]\."),
         (
             scores() | {"two": np.zeros((5, 1))},
-            r"scores of site 'two' must have the shape \(5,\) that the plan has; got \(5, 1\)\.",
+            r"scores of site 'two' must have shape \(5,\); got \(5, 1\)\.",
         ),
         (scores() | {"two": np.array([0, 1, np.nan, 2, np.nan])}, "2 of the 5 of site 'two' are NaN"),
         (scores() | {"two": ["high"] * 5}, r"\['two'\] must be an array of numbers"),

@@ -401,7 +401,8 @@ def test_trees_that_fit_are_fine_in_any_order() -> None:
         ({**PARAMS, "conv/bias": np.zeros(4)}, "'conv/bias' must not be there; got (4,)."),
         (
             {**PARAMS, "main/kernel": np.zeros((2, 4, 3, 3))},
-            "'main/kernel' must have shape (3, 3, 4, 2); got (2, 4, 3, 3).",
+            "'main/kernel' must have shape (3, 3, 4, 2); got (2, 4, 3, 3). Outputs and inputs come first here: "
+            "transpose it by (2, 3, 1, 0).",
         ),
         (
             {**PARAMS, "norm/scale": np.zeros(3), "logits/bias": np.zeros(1)},

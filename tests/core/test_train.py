@@ -198,7 +198,7 @@ def never(*args: Any) -> Any:
         (lambda tree: tree.update({"logits/scale": np.zeros(2)}), r"'logits/scale' must not be there; got \(2,\)\."),
         (
             lambda tree: tree.update({"logits/kernel": np.zeros((2, 6))}),
-            r"'logits/kernel' must have shape \(6, 2\); got \(2, 6\)\.",
+            r"'logits/kernel' must have shape \(6, 2\); got \(2, 6\)\. The outputs come first here: transpose it\.",
         ),
         (lambda tree: tree.clear(), r"'dense_0/kernel' must have shape \(2, 6\); got nothing\."),
     ],
@@ -213,7 +213,7 @@ def test_params_of_another_network_are_an_error(params: Any, change: Callable[[A
 @pytest.mark.parametrize(
     ("mask", "message"),
     [
-        ({"hidden_0": np.ones(5, dtype=bool)}, r"the mask of site 'hidden_0' must have shape \(\*nodes\) with nodes"),
+        ({"hidden_0": np.ones(5, dtype=bool)}, r"the mask of site 'hidden_0' must have shape \(6,\); got \(5,\)\.$"),
         ({"hidden_0": np.ones((1, 6), dtype=bool)}, r"the mask of site 'hidden_0' must have shape"),
         ({"hidden_1": np.ones(6, dtype=bool)}, r"masks must have exactly the network's sites \['hidden_0'\]"),
         (

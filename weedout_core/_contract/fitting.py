@@ -16,7 +16,7 @@ from weedout_core._algorithm.schedule import CROP_MARGIN, Batches, TrainPlan, ch
 from weedout_core._contract.calls import Parameters, ScoredBatch, Scoring, Specs, TrainState
 from weedout_core._guard.composed import mapping
 from weedout_core._guard.kinds import ARRAY
-from weedout_core._guard.shown import shown
+from weedout_core._guard.shown import reordered, shown
 from weedout_core._masks.plan import Masks
 from weedout_core._networks.network import (
     Network,
@@ -191,7 +191,10 @@ def _check_normalises(net: Network, name: str) -> None:
 def _check_inputs(net: Network, name: str, x: Any) -> None:
     shape = tuple(x.shape)
     if shape[1:] != net.input_shape or not shape[0] or not array_namespace(x).isdtype(x.dtype, "real floating"):
-        raise DataError(f"{name} must be floats (examples, *{net.input_shape}) and not empty; got {x.dtype} {shape}.")
+        order = reordered(net.input_shape, shape[1:])
+        raise DataError(
+            f"{name} must be floats (examples, *{net.input_shape}) and not empty; got {x.dtype} {shape}.{order}"
+        )
 
 
 def _check_labels(x: Any, y: Any) -> None:

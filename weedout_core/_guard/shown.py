@@ -1,7 +1,9 @@
-"""How a value of any type is described in an error: in short text."""
+"""How a value of any type is described in an error and at a prompt: in short text."""
 
 import sys
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, cast
 
 import numpy as np
 
@@ -17,10 +19,40 @@ def shown(value: Any) -> str:
         if getattr(value, "shape", ()) or _unreadable(value):
             described = f"{kind} of {getattr(value, 'dtype', 'no dtype')} {tuple(value.shape)}"
             return f"{described}{_unreadable(value)}"
-        text = " ".join(repr(value).split())
+        text = " ".join((_items(cast(Any, value)) if isinstance(value, Mapping) else repr(value)).split())
     except Exception:  # an integer with more digits than Python prints, or an object whose repr fails
         return f"{kind}, which has no text"
     return text if len(text) <= _MOST else f"{text[:_MOST]}…"
+
+
+def _items(mapping: Mapping[Any, Any]) -> str:
+    texts = (shown(item) if getattr(item, "shape", ()) else repr(item) for item in mapping.values())
+    return f"{{{', '.join(f'{name!r}: {text}' for name, text in zip(mapping, texts, strict=True))}}}"
+
+
+def brief(self: Any) -> str:
+    """A record as text that fits a terminal: each field cut short, arrays by dtype and shape. For ``__repr__``."""
+    names = getattr(self, "_fields", None) or [item.name for item in fields(self)]
+    return f"{type(self).__name__}({', '.join(f'{name}={shown(getattr(self, name))}' for name in names)})"
+
+
+def layout(nodes: tuple[int, ...]) -> str:
+    """The shape of a site, and what its axes are where it is an image."""
+    return f"{nodes}{', (height, width, channels)' * (len(nodes) == 3)}"
+
+
+def reordered(wanted: tuple[int, ...], found: tuple[int, ...]) -> str:
+    """What to do with an array whose axes have another library's order; "" if that is not what is wrong."""
+    axes, remedy = _ORDERS.get(len(wanted), ((), ""))
+    return remedy if found != wanted and found == tuple(wanted[axis] for axis in axes) else ""
+
+
+#: The orders of axes that channels-first libraries have, of those of (inputs, outputs), images and their kernels here.
+_ORDERS: Mapping[int, tuple[tuple[int, ...], str]] = {
+    2: ((1, 0), " The outputs come first here: transpose it."),
+    3: ((2, 0, 1), " The channels come first here: move them to the end."),
+    4: ((3, 2, 0, 1), " Outputs and inputs come first here: transpose it by (2, 3, 1, 0)."),
+}
 
 
 def torn(value: Any) -> str:

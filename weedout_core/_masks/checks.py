@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from array_api_compat import array_namespace
 
+from weedout_core._guard.shown import layout, reordered
 from weedout_core._masks.plan import Masks, Space
 from weedout_core.errors import MaskError
 
@@ -48,11 +49,11 @@ def checked_masks(
         wanted = (*lead, *(space[site] if one is None else (one.indices,)))
         if tuple(mask.shape) != wanted or len(lead) != leading:
             what = f"the mask of site {site!r}" if one is None else f"the indices of Gather layer {site!r}"
-            axes = "(candidates, *nodes)" if leading else "(*nodes)"
-            raise MaskError(
-                f"{what} must have shape {axes} with nodes {wanted[len(lead) :]}, and as many candidates as the "
-                f"other masks; got {tuple(mask.shape)}."
-            )
+            nodes, found = wanted[len(lead) :], tuple(mask.shape)
+            shape = layout(nodes)
+            if leading:
+                shape = f"(candidates, *nodes) with nodes {shape}, and as many candidates as the other masks"
+            raise MaskError(f"{what} must have shape {shape}; got {found}.{reordered(nodes, found[leading:])}")
         if one is not None:
             _check_indices(site, mask, one.nodes, fetched)
         elif not str(mask.dtype).endswith("bool"):

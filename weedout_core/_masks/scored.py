@@ -11,6 +11,7 @@ import numpy as np
 from weedout_core._guard.composed import mapping
 from weedout_core._guard.guarded import guarded
 from weedout_core._guard.kinds import HOSTED, AtLeastZero
+from weedout_core._guard.shown import layout, reordered
 from weedout_core._masks.plan import MaskPlan, SitePlan
 from weedout_core._random.annotations import Key
 from weedout_core._random.keys import of_site
@@ -74,8 +75,8 @@ def _checked(scores: Scores, plan: MaskPlan) -> list[tuple[SitePlan, np.ndarray]
         rated = scores[site.site]
         if rated.shape != site.shape:
             raise MaskError(
-                f"the scores of site {site.site!r} must have the shape {site.shape} that the plan has; got "
-                f"{rated.shape}."
+                f"the scores of site {site.site!r} must have shape {layout(site.shape)}; got "
+                f"{rated.shape}.{reordered(site.shape, rated.shape)}"
             )
         if missing := int(np.isnan(rated).sum()):
             raise MaskError(f"scores must be numbers; {missing} of the {site.nodes} of site {site.site!r} are NaN.")

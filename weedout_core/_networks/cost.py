@@ -14,6 +14,7 @@ import numpy as np
 from weedout_core._guard.composed import either, mapping
 from weedout_core._guard.guarded import guarded
 from weedout_core._guard.kinds import BOOLEANS, integer
+from weedout_core._guard.shown import layout, reordered
 from weedout_core._networks.layers import (
     BatchNorm,
     Conv,
@@ -99,7 +100,10 @@ def _as_masks(space: Mapping[str, Shape], masks: Mapping[str, Any]) -> dict[str,
             mask = np.arange(space[site][0]) < mask
         found[site] = np.asarray(mask)
         if found[site].shape != space[site]:
-            raise MaskError(f"the mask of site {site!r} must have shape {space[site]}; got {found[site].shape}.")
+            order = reordered(space[site], found[site].shape)
+            raise MaskError(
+                f"the mask of site {site!r} must have shape {layout(space[site])}; got {found[site].shape}.{order}"
+            )
     return found
 
 

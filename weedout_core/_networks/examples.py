@@ -9,7 +9,7 @@ import numpy as np
 from weedout_core._guard.by_content import by_content
 from weedout_core._guard.hosted import hosted
 from weedout_core._guard.kinds import Kind
-from weedout_core._guard.shown import shown
+from weedout_core._guard.shown import reordered, shown
 from weedout_core._networks.network import Network
 from weedout_core.errors import DataError, WeedoutWarning
 
@@ -33,9 +33,9 @@ def checked_inputs(net: Network, x: Any) -> np.ndarray:
     """Inputs as a NumPy array, or DataError if their shape does not fit or float32 cannot hold a value."""
     x = _NUMBERS("inputs", x)
     if x.shape[1:] != net.input_shape or len(x) == 0:
-        channels = " They look channels first: move the channels to the end." if _channels_first(net, x) else ""
+        order = reordered(net.input_shape, x.shape[1:])
         raise DataError(
-            f"inputs must have shape (examples, *{net.input_shape}) and not be empty; got {x.shape}.{channels}"
+            f"inputs must have shape (examples, *{net.input_shape}) and not be empty; got {x.shape}.{order}"
         )
     if x.dtype.kind not in "fiu":
         raise DataError(f"inputs must be real numbers; got dtype {x.dtype}.")
@@ -91,10 +91,6 @@ _FEW = 8  # of fewer examples, two may be close by chance
 def _first(bad: np.ndarray) -> int:
     """The first example with a value that is bad: bool ``(examples, ...)``."""
     return int(np.flatnonzero(bad.reshape(len(bad), -1).any(axis=1))[0])
-
-
-def _channels_first(net: Network, x: np.ndarray) -> bool:
-    return len(net.input_shape) == 3 and x.shape[1:] == (net.input_shape[2], *net.input_shape[:2])
 
 
 def checked_examples(net: Network, data: Any) -> Examples:

@@ -14,6 +14,7 @@ from typing import Any, cast
 import numpy as np
 
 from weedout_core._guard.guarded import convert_fields, guarded
+from weedout_core._guard.shown import reordered
 from weedout_core._masks.checks import Gathered, checked_masks
 from weedout_core._masks.plan import Masks
 from weedout_core._networks.layers import (
@@ -210,8 +211,9 @@ def _check_tree(name: str, shapes: Mapping[str, Shape], tree: Any) -> None:
     for path in {**shapes, **found}:
         if found.get(path) != shapes.get(path):
             wanted = f"have shape {shapes[path]}" if path in shapes else "not be there"
+            order = reordered(shapes.get(path, ()), found.get(path, ()))
             raise ConfigError(
-                f"{name} must be those of the network: {path!r} must {wanted}; got {found.get(path, 'nothing')}."
+                f"{name} must be those of the network: {path!r} must {wanted}; got {found.get(path, 'nothing')}.{order}"
             )
     for path, value in cast(Mapping[str, Any], tree).items():
         if not _of_floats(value.dtype):
