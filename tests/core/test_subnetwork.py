@@ -82,6 +82,28 @@ def test_what_does_not_fit_is_refused_when_it_is_made(
         wc.Subnetwork(**{"net": MLP, "params": drawn(MLP).params, **change})
 
 
+def test_a_site_without_nodes_is_warned_of() -> None:
+    network = drawn(MLP)
+    mask = {**(network.mask or {}), "hidden_1": np.zeros(4, bool)}
+    with pytest.warns(
+        wc.WeedoutWarning, match=r"^the mask removes all 4 nodes of site 'hidden_1', .* Keep at least one"
+    ):
+        wc.Subnetwork(MLP, network.params, mask)
+
+
+def test_two_masks_that_together_keep_nothing_are_warned_of_where_compaction_joins_them() -> None:
+    net = wc.Network((wc.nn.Dense("a", 4), wc.nn.Mask("one"), wc.nn.Mask("two"), wc.nn.Dense("logits", 2)), (3,))
+    apart = {"one": np.array([True, True, False, False]), "two": np.array([False, False, True, True])}
+    params = {path: np.ones(shape) for path, shape in wc.nn.parameter_shapes(net).items()}
+    network = wc.Subnetwork(net, params, apart)
+    with pytest.warns(wc.WeedoutWarning, match="^the mask removes all 2 nodes of site 'two'"):
+        network.compact()
+
+
+def test_its_text_is_one_line_without_arrays() -> None:
+    assert repr(drawn(MLP)) == "Subnetwork(input_shape=(3,), sites=2, sparsity=0.5, parameters=46)"
+
+
 def test_a_negative_variance_is_refused_wherever_statistics_are_handed_in(tmp_path: Path) -> None:
     network, backend = drawn(NORMED), wc.load_backend("numpy")
     path = next(path for path in network.moving if path.endswith("/variance"))

@@ -15,6 +15,7 @@ from weedout_core._compaction.unions import positions, union
 from weedout_core._guard.composed import mapping
 from weedout_core._guard.guarded import convert_fields, guarded
 from weedout_core._guard.kinds import ARRAY, Positive
+from weedout_core._guard.shown import brief
 from weedout_core._masks.plan import Masks
 from weedout_core._networks.layers import Shape
 from weedout_core._networks.network import Network, gather_space, initial_statistics, mask_space, parameter_shapes
@@ -45,6 +46,8 @@ class CompactedNetwork:
     arrays: tuple[tuple[str, tuple[Kept, ...]], ...]
     masks: tuple[tuple[str, tuple[Kept, ...]], ...]
     gathers: tuple[tuple[str, Part], ...]
+
+    __repr__ = brief
 
     def __post_init__(self) -> None:
         convert_fields(self, " of a CompactedNetwork")

@@ -8,6 +8,7 @@ import numpy as np
 from array_api_compat import is_array_api_obj  # pyright: ignore[reportUnknownVariableType]
 
 from weedout_core._guard.hosted import frozen, hosted
+from weedout_core._guard.shown import brief
 
 C = TypeVar("C")
 
@@ -18,7 +19,8 @@ _OF_PYTHON: tuple[Any, ...] = (cast(Any, tuple).__eq__, cast(Any, list).__eq__)
 def by_content(kind: type[C]) -> type[C]:
     """Make a record class compare and hash by the contents of its fields: arrays bit by bit, NaN equal to NaN.
 
-    Arrays may be of any framework. A record that is unpickled or copied has read-only arrays of its own.
+    Arrays may be of any framework. A record that is unpickled or copied has read-only arrays of its own. The text of a
+    NamedTuple is :func:`brief`.
     """
     names = [item.name for item in fields(kind)] if is_dataclass(kind) else cast(Any, kind)._fields
 
@@ -38,6 +40,7 @@ def by_content(kind: type[C]) -> type[C]:
         return _made, (kind, tuple(_picklable(getattr(one, name)) for name in names))
 
     methods = {"__eq__": equal, "__ne__": differ, "__hash__": hashed, "__reduce__": reduced}
+    methods |= {} if is_dataclass(kind) else {"__repr__": brief}
     for name, method in methods.items():
         setattr(kind, name, method)
     return kind

@@ -1,5 +1,6 @@
 """The record that carries a network from phase to phase: what it is, what it keeps, its weights and statistics."""
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ from weedout_core._networks.network import (
     mask_space,
 )
 from weedout_core._phases import saving
-from weedout_core.errors import ConfigError, MaskError, RunError
+from weedout_core.errors import ConfigError, MaskError, RunError, WeedoutWarning
 
 Tree = Mapping[str, np.ndarray]
 Given = Mapping[str, Any]  # arrays of any framework; what is kept is NumPy's, a copy that nobody can write to
@@ -67,6 +68,8 @@ class Subnetwork:
     Raises:
         ConfigError: params or statistics are not those of the network, or statistics are missing.
         MaskError: the mask does not fit the network.
+    Warns:
+        WeedoutWarning: the mask removes all nodes of a site.
     """
 
     net: Network
@@ -81,6 +84,24 @@ class Subnetwork:
         checked_statistics(self.net, self.statistics)
         for name, tree in self.trees.items():
             object.__setattr__(self, name, MappingProxyType(tree))
+        self._warn_of_nothing_left()
+
+    def __repr__(self) -> str:
+        return (
+            f"Subnetwork(input_shape={self.net.input_shape}, sites={len(mask_space(self.net))}, "
+            f"sparsity={self.sparsity:.4g}, parameters={self.costs.parameters})"
+        )
+
+    def _warn_of_nothing_left(self) -> None:
+        """Warn of the first site without nodes, as plans do."""
+        site = next((site for site, mask in self._sites.items() if not mask.any()), None)
+        if site is not None:
+            warnings.warn(
+                f"the mask removes all {self._sites[site].size} nodes of site {site!r}, so that nothing passes through "
+                "it. Keep at least one node of each site, as masks from a plan do.",
+                WeedoutWarning,
+                stacklevel=4,
+            )
 
     @property
     def trees(self) -> dict[str, Tree]:
