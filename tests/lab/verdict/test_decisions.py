@@ -50,7 +50,11 @@ def test_it_stops_at_the_first_look_at_which_everything_is_decided() -> None:
 def test_the_last_look_is_the_last() -> None:
     found = decide([pairs("snip", 0.0, scale=10.0)], 40)
     assert (found.decided, found.next_look) == (False, None)
-    assert "more would decide" in found.findings[0].sentence
+    assert found.findings[0].sentence.endswith(
+        "last planned look is at 40: a new run would be needed, planned with more looks."
+    )
+    early = decide([pairs("snip", 0.0)], 5).findings[0].sentence
+    assert early.endswith("more would decide if mean and spread stayed the same."), "at a look that is planned"
 
 
 def test_the_margin_the_looks_and_the_error_are_the_callers() -> None:

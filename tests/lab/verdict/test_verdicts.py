@@ -152,6 +152,14 @@ def test_each_verdict_is_one_sentence(said: str) -> None:
     assert sentence("magnitude", "random", 0.8, SENTENCES[said]) == said
 
 
+@pytest.mark.parametrize(("last", "beyond"), [(None, False), (14, False), (13, True)])
+def test_more_than_the_planned_looks_have_is_said_to_need_a_new_run(last: int | None, beyond: bool) -> None:
+    found = paired(0.0030, -0.0090, 0.0150, 8, 2)  # 10 repeats, and 4 more would decide
+    said = sentence("magnitude", "random", 0.8, found, last=last)
+    more = ", but the last planned look is at 13: a new run would be needed, planned with more looks" * beyond
+    assert said.endswith(f"; 4 more would decide if mean and spread stayed the same{more}.")
+
+
 @pytest.mark.parametrize(
     ("low", "high", "shown"),
     [

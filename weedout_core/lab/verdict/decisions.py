@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from weedout_core._guard.guarded import guarded
 from weedout_core._guard.kinds import AboveZero, Accuracy, Eta, Name, Probability
+from weedout_core._guard.shown import brief
 from weedout_core.errors import ConfigError
 from weedout_core.lab.verdict.looks import ERROR, LOOKS, Look, check_looks, nominal_level
 from weedout_core.lab.verdict.paired import MARGIN, Paired, paired_statistics
@@ -56,6 +57,8 @@ class Decision(NamedTuple):
     decided: bool
     next_look: int | None
 
+    __repr__ = brief
+
 
 @guarded
 def decide(
@@ -89,7 +92,7 @@ def decide(
     for one in comparisons:
         _check_repeats(one, look)
     alpha = nominal_level(looks, len(comparisons), error)
-    findings = tuple(_finding(one, look, alpha, margin) for one in comparisons)
+    findings = tuple(_finding(one, look, looks[-1], alpha, margin) for one in comparisons)
     decided = all(one.verdict != "undecided" for one in findings)
     later = None if decided else next((one for one in looks if one > look), None)
     return Decision(look, alpha, findings, decided, later)
@@ -104,9 +107,9 @@ def _check_repeats(pairs: Pairs, look: int) -> None:
             )
 
 
-def _finding(pairs: Pairs, look: int, alpha: float, margin: float) -> Finding:
+def _finding(pairs: Pairs, look: int, last: int, alpha: float, margin: float) -> Finding:
     method, baseline, sparsity, accuracies, baseline_accuracies = pairs
     paired = paired_statistics(accuracies[:look], baseline_accuracies[:look], alpha, margin)
     verdict = verdict_of(paired.low, paired.high, margin)
-    said = sentence(method, baseline, sparsity, paired, margin)
+    said = sentence(method, baseline, sparsity, paired, margin, last)
     return Finding(method, baseline, sparsity, paired, verdict, said)

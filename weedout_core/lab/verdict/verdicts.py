@@ -7,6 +7,7 @@ from typing import Literal
 from weedout_core._guard.guarded import guarded
 from weedout_core._guard.kinds import AboveZero, Eta, Name, Number
 from weedout_core.errors import ConfigError
+from weedout_core.lab.verdict.looks import Look
 from weedout_core.lab.verdict.paired import MARGIN, Paired
 
 Verdict = Literal[
@@ -62,7 +63,14 @@ def verdict_of(low: Number, high: Number, margin: AboveZero = MARGIN) -> Verdict
 
 
 @guarded
-def sentence(method: Name, baseline: Name, sparsity: Eta, paired: Paired, margin: AboveZero = MARGIN) -> str:
+def sentence(
+    method: Name,
+    baseline: Name,
+    sparsity: Eta,
+    paired: Paired,
+    margin: AboveZero = MARGIN,
+    last: Look | None = None,
+) -> str:
     """One sentence on two methods at one sparsity, in points of percent, such as: "magnitude is better than random at
     sparsity 80 %: +1.32 points [+0.40, +2.24], 10 pairs."
 
@@ -74,13 +82,14 @@ def sentence(method: Name, baseline: Name, sparsity: Eta, paired: Paired, margin
         sparsity: the fraction removed, in [0, 1).
         paired: their comparison.
         margin: the one that ``paired`` was made with.
+        last: the last planned look, beyond which no more pairs will decide; None where no look is planned.
     Raises:
         ConfigError: as :func:`verdict_of`.
     """
     where, limit = f"at sparsity {percent(sparsity)} %", f"the margin of {percent(margin)} points"
     verdict = verdict_of(paired.low, paired.high, margin)
     if verdict == "undecided":
-        return f"Whether {method} is better than {baseline} {where} is undecided: {_open(paired, margin)}."
+        return f"Whether {method} is better than {baseline} {where} is undecided: {_open(paired, margin, last)}."
     if verdict == "equivalent":
         claim = f"{method} and {baseline} are equivalent {where}, within {limit}"
     else:
@@ -97,7 +106,7 @@ def percent(fraction: float) -> str:
     return f"{Decimal(repr(float(fraction))).scaleb(2).normalize():f}"
 
 
-def _open(paired: Paired, margin: float) -> str:
+def _open(paired: Paired, margin: float, last: int | None) -> str:
     """What is known where nothing is decided, and what would decide."""
     if paired.pairs == 0:
         if paired.diverged == 0:
@@ -107,7 +116,10 @@ def _open(paired: Paired, margin: float) -> str:
         alone = "one pair does not" if paired.pairs == 1 else "differences that are all equal do not"
         return f"{_points(paired.mean)} points, {_pairs(paired)}, and {alone} show how far that may be off"
     more = paired.repeats_needed - paired.pairs
-    return f"{_measured(paired, margin)}; {more} more would decide if mean and spread stayed the same"
+    said = f"{_measured(paired, margin)}; {more} more would decide if mean and spread stayed the same"
+    if last is None or paired.pairs + paired.diverged + more <= last:
+        return said
+    return f"{said}, but the last planned look is at {last}: a new run would be needed, planned with more looks"
 
 
 def _measured(paired: Paired, margin: float) -> str:
