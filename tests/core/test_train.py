@@ -279,7 +279,7 @@ def test_networks_trained_or_measured_together_are_of_one_kind(
 def test_what_is_no_subnetwork_is_an_error(backend: wc.backend.Backend, network: wc.Subnetwork) -> None:
     idle = dataclasses.replace(backend, train_init=never, train_epoch=never, predict=never, asarray=never)
     trained: Any = wc.train(network, (X, Y), backend=backend, key=KEY, config=dataclasses.replace(CONFIG, epochs=1))
-    message = r"^network must be a Subnetwork; got Trained\(network=.*…\.$"
+    message = r"^network must be a Subnetwork; got Trained\(network=.*…\. Pass its \.network\.$"
     with pytest.raises(wc.errors.ConfigError, match=message):
         wc.train(trained, (X, Y), backend=idle, key=KEY, config=CONFIG)
     with pytest.raises(wc.errors.ConfigError, match=message):

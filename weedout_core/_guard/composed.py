@@ -1,10 +1,12 @@
 """Kinds made of other kinds: one of several, sequences, mappings, records."""
 
 from collections.abc import Callable, Mapping, Set, Sized
+from dataclasses import replace
 from typing import Any, cast
 
 from weedout_core._guard.hosted import hosted
 from weedout_core._guard.kinds import NAME, Kind, UnfitError, is_array, require
+from weedout_core._guard.remedies import made_by, part_of
 from weedout_core.errors import ConfigError, WeedoutError
 
 
@@ -21,8 +23,10 @@ def either(*kinds: Kind) -> Kind:
                 continue
         raise UnfitError
 
-    remedies = [kind.remedy for kind in kinds if kind.remedy]
-    return Kind(" or ".join(kind.wanted for kind in kinds), convert, kinds[0].error, " ".join(remedies))
+    def remedy(value: Any) -> str:
+        return " ".join(filter(None, dict.fromkeys(kind.advice(value) for kind in kinds)))
+
+    return Kind(" or ".join(kind.wanted for kind in kinds), convert, kinds[0].error, remedy)
 
 
 def several(kind: Kind, least: int = 0) -> Kind:
@@ -33,10 +37,19 @@ def several(kind: Kind, least: int = 0) -> Kind:
         require(kinds == (True, False))
         items = list[Any](hosted(value) if is_array(value) and _holds_numbers(value) else value)
         require(len(items) >= least)
-        return tuple(kind(f"{name}[{place}]", item) for place, item in enumerate(items))
+        try:
+            return tuple(kind(f"{name}[{place}]", item) for place, item in enumerate(items))
+        except WeedoutError:
+            require(not kind.takes(value) and not hasattr(value, "_fields"))  # its items are not meant as a sequence
+            raise
+
+    def remedy(value: Any) -> str:
+        if kind.takes(value):
+            return "Put it into a list, also where it is the only one."
+        return "" if isinstance(kind.remedy, str) else kind.advice(value)  # a fixed one is about an item's value
 
     size = f" of at least {least}" if least else ""
-    return Kind(f"a sequence{size}, each item {kind.wanted}", convert)
+    return Kind(f"a sequence{size}, each item {kind.wanted}", convert, remedy=remedy)
 
 
 def _holds_numbers(array: Any) -> bool:
@@ -64,7 +77,13 @@ def mapping(kind: Kind, error: type[WeedoutError] = ConfigError) -> Kind:
         items = cast(Mapping[Any, Any], value).items()
         return {NAME(f"a name in {name}", key): kind(f"{name}[{key!r}]", item) for key, item in items}
 
-    return Kind(f"a mapping of names, each value {kind.wanted}", convert, error)
+    def remedy(value: Any) -> str:
+        return part_of(
+            value,
+            lambda part: isinstance(part, Mapping) and all(map(kind.takes, cast(Mapping[Any, Any], part).values())),
+        )
+
+    return Kind(f"a mapping of names, each value {kind.wanted}", convert, error, remedy)
 
 
 def instance(*classes: type[Any]) -> Kind:
@@ -74,7 +93,10 @@ def instance(*classes: type[Any]) -> Kind:
         require(isinstance(value, classes))
         return value
 
-    return Kind(f"a {' or '.join(one.__name__ for one in classes)}", convert)
+    def remedy(value: Any) -> str:
+        return part_of(value, lambda part: type(part) in classes) or made_by(classes)
+
+    return Kind(f"a {' or '.join(one.__name__ for one in classes)}", convert, remedy=remedy)
 
 
 def exactly(*classes: type[Any]) -> Kind:
@@ -90,7 +112,7 @@ def exactly(*classes: type[Any]) -> Kind:
             )
         return value
 
-    return Kind(instance(*classes).wanted, convert)
+    return replace(instance(*classes), convert=convert)
 
 
 def record(kind: type[Any], fields: Callable[[], Mapping[str, Kind]]) -> Kind:
@@ -103,4 +125,4 @@ def record(kind: type[Any], fields: Callable[[], Mapping[str, Kind]]) -> Kind:
         return value if same else kind(*found)
 
     itself = exactly(kind).convert
-    return Kind(f"a {kind.__name__}", convert)
+    return replace(instance(kind), convert=convert)

@@ -38,13 +38,13 @@ class Kind:
         convert: takes the value's name and the value, and returns the value as it is kept. A WeedoutError that it
             raises names a part of the value; any other exception says that the value is not of this kind.
         error: the class of the error that is raised then.
-        remedy: a sentence that says what to do.
+        remedy: a sentence that says what to do, or a function that finds one for the value that is refused.
     """
 
     wanted: str
     convert: Callable[[str, Any], Any]
     error: type[WeedoutError] = ConfigError
-    remedy: str = ""
+    remedy: str | Callable[[Any], str] = ""
 
     def __call__(self, name: str, value: Any) -> Any:
         """The value as it is kept, or ``error``."""
@@ -53,8 +53,24 @@ class Kind:
         except WeedoutError:
             raise
         except Exception as error:
-            remedy = f" {self.remedy}" if self.remedy else ""
-            raise self.error(f"{name} must be {self.wanted}; got {shown(value)}.{remedy}") from error
+            raise self.error(
+                f"{name} must be {self.wanted}; got {shown(value)}. {self.advice(value)}".rstrip()
+            ) from error
+
+    def advice(self, value: Any) -> str:
+        """What to do in place of handing in this value; "" where nothing is known."""
+        try:
+            return self.remedy if isinstance(self.remedy, str) else self.remedy(value)
+        except Exception:  # an object whose attributes cannot be read
+            return ""
+
+    def takes(self, value: Any) -> bool:
+        """Whether a value is of this kind."""
+        try:
+            self.convert("", value)
+        except Exception:
+            return False
+        return True
 
 
 def require(holds: bool) -> None:

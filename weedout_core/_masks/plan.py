@@ -8,7 +8,7 @@ host, in float64. Backends receive plans, never sparsities, so no rounding of fl
 import math
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -24,8 +24,9 @@ from weedout_core._random.smallest import keep_smallest
 from weedout_core._random.stream import bits
 from weedout_core.errors import ConfigError, MaskError, WeedoutWarning
 
+_SHAPES = mapping(kind_of(tuple[Positive, ...]))
 #: {site: the shape of its mask}, from :func:`mask_space`.
-Space = Mapping[str, tuple[Positive, ...]]
+Space = Annotated[Mapping[str, tuple[int, ...]], replace(_SHAPES, remedy="Make one by wc.mask_space(net).")]
 
 
 #: {site: bool array}, of any framework. Whether masks fit a network is checked where the network is known.
