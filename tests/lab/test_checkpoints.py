@@ -48,16 +48,13 @@ def progress(epochs: int) -> GroupProgress:
     weights = {path: np.ones(shape, np.float32) for path, shape in wc.nn.parameter_shapes(dense).items()}
     work = Work(9, 0, 3, 2, 2**70)
     chosen = (
-        Start(
-            network, None, wc.backend.Origin(1, 2), -1 / 3, None, 9, "budget", 7, history, 1e-9, Work(9, 0, 3, 2, 2**70)
-        ),
+        Start(network, None, wc.backend.Origin(1, 2), -1 / 3, None, 9, "budget", 7, history, 1e-9, work),
         Start(network, {"site": np.array([1, 2, np.inf, -0.0])}),
         LeftOut("random", "for some reason"),
         Start(wc.Subnetwork(dense, weights)),
     )
-    return GroupProgress(
-        "parents", chosen, (generation(0, [-4.0, -np.inf]),), Work(2, 1), (trained(epochs),) if epochs else ()
-    )
+    scored = (generation(0, [-4.0, -np.inf]),)
+    return GroupProgress("parents", chosen, scored, Work(2, 1), (trained(epochs),) if epochs else ())
 
 
 class Clock:

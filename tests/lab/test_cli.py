@@ -13,7 +13,8 @@ import pytest
 import weedout_core as wc
 from weedout_core._configs.open_points import AS_READ
 from weedout_core.lab import cli
-from weedout_core.lab.commands import options
+from weedout_core.lab.arms.judged import JudgeConfig
+from weedout_core.lab.commands import fields, options
 from weedout_core.lab.experiment.configuration import ExperimentConfig
 
 Weedout = Callable[..., int]
@@ -84,7 +85,7 @@ def test_a_mistake_is_one_sentence(
         (["paper", "--sparsity", "much"], "--sparsity"),
         (["paper", "--colour", "blue"], "--colour"),
         (["papre"], "papre"),
-        ([], "{paper, plan, doctor, conform}"),
+        ([], "{paper, judge, plan, doctor, conform}"),
     ],
 )
 def test_what_cannot_be_read_is_named(
@@ -195,18 +196,17 @@ def test_help_names_every_option_and_explains_it(weedout: Weedout, capfd: pytest
     ]
     for name in wanted:
         assert f"--{name} " in text or f"--{name}," in text, name
-    for config in (ExperimentConfig, wc.SearchConfig, wc.TrainConfig, options.RunOptions):
-        explained = options._texts(config)
-        for item in options._chosen(config):
+    for config in (ExperimentConfig, wc.SearchConfig, wc.TrainConfig, options.RunOptions, JudgeConfig):
+        explained = fields._texts(config)
+        for item in fields._chosen(config):
             assert explained.get(item.name), f"{config.__name__}.{item.name} has no text"
 
 
 def test_help_lists_the_commands(weedout: Weedout, capfd: pytest.CaptureFixture[str]) -> None:
     assert weedout("--help") == 0
     text = capfd.readouterr().out
-    assert "paper" in text
-    assert "doctor" in text
-    assert "conform" in text
+    for command in ("paper", "judge", "plan", "doctor", "conform"):
+        assert command in text
 
 
 def test_options_default_to_the_configurations_own() -> None:

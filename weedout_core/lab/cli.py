@@ -51,7 +51,7 @@ def _exit_code(arguments: list[str]) -> int:
 def _run(arguments: list[str]) -> int:
     from rich.console import Console  # imported here and below: these modules need the extra, and seconds to import
 
-    from weedout_core.lab.commands.options import ConformOptions, PlanOptions, parse
+    from weedout_core.lab.commands.options import ConformOptions, JudgeOptions, PlanOptions, parse
 
     options = parse(arguments)
     if options is None:
@@ -66,6 +66,10 @@ def _run(arguments: list[str]) -> int:
         from weedout_core.lab.commands.plan import run_plan
 
         return run_plan(options, Console(), Console(stderr=True))
+    if isinstance(options, JudgeOptions):
+        from weedout_core.lab.commands.judge import run_judge
+
+        return run_judge(options, arguments, Console(), Console(stderr=True))
     from weedout_core.lab.commands.paper import run_paper
 
     return run_paper(options, arguments, Console(), Console(stderr=True))

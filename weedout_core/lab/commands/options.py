@@ -1,33 +1,20 @@
-"""The options of the command. Those of ``weedout paper`` and ``plan`` are the fields of the configurations.
+"""The options of the command, and how a command line is read."""
 
-Nothing is listed twice: fields, defaults and help texts come from the dataclasses. The configurations check the values,
-so that a mistake gets the same error from the command line as from Python.
-"""
-
-import re
-from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields, make_dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NamedTuple
 
 import tyro
 
 from weedout_core import SearchConfig, TrainConfig
-from weedout_core._configs.checks import named_options
-from weedout_core._configs.open_points import AS_READ
 from weedout_core._guard.guarded import convert_fields
 from weedout_core._guard.kinds import AtLeastZero, Name, Positive
-from weedout_core.errors import ConfigError
+from weedout_core.lab.arms.judged import JudgeConfig, Method
+from weedout_core.lab.commands.fields import made, options_of, several, values
 from weedout_core.lab.commands.several import check_several
 from weedout_core.lab.experiment.configuration import ExperimentConfig
-from weedout_core.lab.experiment.recipes import BROUGHT, recipe, recipe_text
-
-C = TypeVar("C")
-
-#: Fields that are not options, and new names for those options whose names would clash.
-_SKIPPED = {ExperimentConfig: {"search", "train"}}
-_RENAMED = {SearchConfig: {"precision": "search_precision"}, TrainConfig: {"precision": "train_precision"}}
+from weedout_core.lab.experiment.recipes import recipe
 
 
 @dataclass(frozen=True)
@@ -91,6 +78,30 @@ class PlanOptions(NamedTuple):
 
 
 @dataclass(frozen=True)
+class MethodOptions:
+    """What is judged. Methods of this library: magnitude, magnitude_after_training, snip, synflow, small_dense, dense.
+
+    Attributes:
+        methods: methods of this library, by name.
+        arm: functions of your own, each as package.module:function, looked for in the present folder too.
+        masks: folders of masks of your own, with a file sparsity-0.8-repeat-0.safetensors for each sparsity and repeat.
+    """
+
+    methods: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="METHOD ...")] = ()
+    arm: Annotated[tuple[str, ...], tyro.conf.arg(metavar="MODULE:FUNCTION ...")] = ()
+    masks: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="FOLDER ...")] = ()
+
+
+class JudgeOptions(NamedTuple):
+    """What ``weedout judge`` was asked for: the methods, how they are judged, where the run lives, the experiment."""
+
+    methods: tuple[Method, ...]
+    judging: JudgeConfig
+    run: RunOptions
+    config: ExperimentConfig
+
+
+@dataclass(frozen=True)
 class ConformOptions:
     """Compare a backend, your own included, with the reference: run every check of the conformance kit.
 
@@ -105,18 +116,23 @@ class ConformOptions:
     examples: Positive = 50
 
 
-def parse(arguments: list[str]) -> PaperOptions | PlanOptions | ConformOptions | None:
+#: What ``weedout`` was asked for; None is ``weedout doctor``.
+Asked = PaperOptions | JudgeOptions | PlanOptions | ConformOptions | None
+
+
+def parse(arguments: list[str]) -> Asked:
     """Read a command line.
 
-    Returns:
-        the options of ``weedout paper``, ``weedout plan`` or ``weedout conform``, or None for ``weedout doctor``.
     Raises:
         ConfigError: a value is out of its range, or an option of several values is given twice or with commas.
         SystemExit: the command line cannot be read, or asks for help; the message has been written.
     """
-    check_several(arguments, _several())
+    check_several(arguments, several((ExperimentConfig, SearchConfig, TrainConfig, JudgeConfig)) | {"arm", "masks"})
     paper, plan = _command("Paper", _PAPER, {"run": RunOptions}), _command("Plan", _PLAN, {"probe": ProbeOptions})
-    commands = {"paper": paper, "plan": plan, "doctor": _DOCTOR, "conform": ConformOptions}
+    judge = _command("Judge", _JUDGE, {"judging": JudgeConfig, "run": RunOptions}, ("sparsity", "repeats"))
+    judge = make_dataclass("Judge", [("methods", MethodOptions, field(default_factory=MethodOptions))], bases=(judge,))
+    judge.__doc__ = _JUDGE
+    commands = {"paper": paper, "judge": judge, "plan": plan, "doctor": _DOCTOR, "conform": ConformOptions}
     parsed = tyro.extras.subcommand_cli_from_dict(
         commands, args=arguments, prog="weedout", description=_DESCRIPTION, config=(tyro.conf.OmitArgPrefixes,)
     )
@@ -124,13 +140,21 @@ def parse(arguments: list[str]) -> PaperOptions | PlanOptions | ConformOptions |
         return None
     if isinstance(parsed, ConformOptions):
         return parsed
-    search = _made(SearchConfig, _values(SearchConfig, parsed.search))
-    given = _values(TrainConfig, parsed.train)
-    train = _made(TrainConfig, recipe(parsed.experiment.network, parsed.experiment.dataset, given))
-    config = ExperimentConfig(search=search, train=train, **_values(ExperimentConfig, parsed.experiment))
+    config = _experiment(parsed)
     if isinstance(parsed, plan):
-        return PlanOptions(ProbeOptions(**_values(ProbeOptions, parsed.probe)), config)
-    return PaperOptions(RunOptions(**_values(RunOptions, parsed.run)), config)
+        return PlanOptions(ProbeOptions(**values(ProbeOptions, parsed.probe)), config)
+    run = RunOptions(**values(RunOptions, parsed.run))
+    if isinstance(parsed, paper):
+        return PaperOptions(run, config)
+    named, judging = parsed.methods, made(JudgeConfig, values(JudgeConfig, parsed.judging))
+    return JudgeOptions((*named.methods, *named.arm, *named.masks), judging, run, config)
+
+
+def _experiment(parsed: Any) -> ExperimentConfig:
+    search = made(SearchConfig, values(SearchConfig, parsed.search))
+    given = values(TrainConfig, parsed.train)
+    train = made(TrainConfig, recipe(parsed.experiment.network, parsed.experiment.dataset, given))
+    return ExperimentConfig(search=search, train=train, **values(ExperimentConfig, parsed.experiment))
 
 
 _DESCRIPTION = "Weedout: Random Search over sparse sub-networks, the neutral baseline for sparsity searches."
@@ -141,107 +165,20 @@ _PAPER = (
     "Run the paper's experiment: Weedout's winners against random controls, at several sparsities. "
     "The same command continues a run that was interrupted."
 )
+_JUDGE = (
+    "Judge methods against the baseline: is the network that a method chooses better, worse or equivalent when it is "
+    "trained? The same command continues a run that was interrupted."
+)
 _PLAN = "Say what the paper's experiment with these options would take: size, memory, steps, and hours on this machine."
 
 
-def _command(name: str, text: str, more: Mapping[str, type[Any]]) -> type[Any]:
-    """The command line of a command about the experiment, as a dataclass: each field is a group of options."""
+def _command(name: str, text: str, more: Mapping[str, type[Any]], left_out: Collection[str] = ()) -> type[Any]:
+    """The command line of a command about the experiment, as a dataclass: each field is a group of options.
+
+    The fields of the experiment that are left out are options of another group.
+    """
     parts = {"experiment": ExperimentConfig, "search": SearchConfig, "train": TrainConfig, **more}
-    kinds = {part: _options(kind) for part, kind in parts.items()}
+    kinds = {part: options_of(kind, left_out if kind is ExperimentConfig else ()) for part, kind in parts.items()}
     return make_dataclass(
         name, [(part, kind, field(default_factory=kind)) for part, kind in kinds.items()], namespace={"__doc__": text}
     )
-
-
-def _options(config: type[Any]) -> type[Any]:
-    """A dataclass with the options of a configuration. It does not check them."""
-    texts, hints, names, left = _texts(config), get_type_hints(config), named_options(config), _left_open(config)
-    options = [
-        (
-            _option_name(config, item.name),
-            *_option(
-                hints[item.name], _default(item), texts.get(item.name, ""), names.get(item.name, ()),
-                left.get(item.name),
-            ),
-        )
-        for item in _chosen(config)
-    ]  # fmt: skip
-    summary = (config.__doc__ or "").split("\n")[0]
-    return make_dataclass(config.__name__, options, namespace={"__doc__": summary}, frozen=True)
-
-
-def _chosen(config: type[Any]) -> list[Any]:
-    """The fields that are options. Fixed points, which allow one value, are left out."""
-    fixed = {name for name, options in named_options(config).items() if len(options) == 1}
-    return [item for item in fields(config) if item.name not in _SKIPPED.get(config, set()) | fixed]
-
-
-def _left_open(config: type[Any]) -> dict[str, str]:
-    """The fields whose default depends on another option, with a text on that default."""
-    if config is TrainConfig:
-        return {name: f"set by --network: {recipe_text(name)}" for name in BROUGHT}
-    return {item.name: "set by --reading" for item in fields(config) if item.default == AS_READ}
-
-
-def _option(hint: Any, default: Any, text: str, names: tuple[Any, ...], left: str | None) -> tuple[Any, Any]:
-    """The annotation and the default of one option. ``left`` describes a default that depends on another option."""
-    shown: dict[str, Any] = {"help": text}
-    if names:
-        # The parser accepts any text: the configuration refuses unknown names with its own error.
-        hint, shown["metavar"] = str, "{" + ",".join(map(str, names)) + "}"
-    elif metavar := _metavar(hint):
-        shown["metavar"] = metavar
-    if left is not None:
-        hint, default, shown["help_behavior_hint"] = hint | None, None, f"(default: {left})"
-    return Annotated[hint, tyro.conf.arg(**shown)], field(default=default)
-
-
-def _metavar(hint: Any) -> str | None:
-    """How numbers are shown in the help: ``INT``, or ``INT INT ...`` for several; None leaves it to the parser."""
-    if hint in (int, float):
-        return hint.__name__.upper()
-    for kind in get_args(hint) if get_origin(hint) is UnionType else (hint,):
-        if get_origin(kind) is tuple:
-            return "{0} {0} ...".format(get_args(kind)[0].__name__.upper())
-    return None
-
-
-def _several() -> set[str]:
-    """The options that take several values."""
-    return {
-        _option_name(config, item.name).replace("_", "-")
-        for config in (ExperimentConfig, SearchConfig, TrainConfig)
-        for item in _chosen(config)
-        if (_metavar(get_type_hints(config)[item.name]) or "").endswith("...")
-    }
-
-
-def _values(config: type[Any], options: Any) -> dict[str, Any]:
-    """The keyword arguments of a configuration from its options, without those that were not given."""
-    found = {item.name: getattr(options, _option_name(config, item.name)) for item in _chosen(config)}
-    left = _left_open(config)
-    return {name: value for name, value in found.items() if not (name in left and value is None)}
-
-
-def _made(config: type[C], given: Mapping[str, Any]) -> C:
-    """A configuration. An error that begins with the name of a field begins with that of its option instead."""
-    try:
-        return config(**given)
-    except ConfigError as error:
-        raise ConfigError(re.sub(r"^\w+", lambda field: _option_name(config, field[0]), str(error))) from error
-
-
-def _option_name(config: type[Any], name: str) -> str:
-    renamed: Mapping[str, str] = _RENAMED.get(config, {})
-    return renamed.get(name, name)
-
-
-def _default(item: Any) -> Any:
-    return item.default if item.default is not MISSING else item.default_factory()
-
-
-def _texts(config: type[Any]) -> dict[str, str]:
-    """The text of each field, from the section "Attributes:" of a docstring."""
-    section = (config.__doc__ or "").partition("Attributes:\n")[2].partition("    Raises:\n")[0]
-    entries = re.findall(r"^ {8}(\w[\w, ]*): ((?:.|\n {9,})*)", section, flags=re.MULTILINE)
-    return {name: " ".join(text.replace("``", "").split()) for names, text in entries for name in names.split(", ")}

@@ -141,7 +141,30 @@ class LeftOutRow(NamedTuple):
     why: str
 
 
-AnyRow = ResultRow | CurveRow | SearchRow | TimingRow | LedgerRow | LeftOutRow
+class VerdictRow(NamedTuple):
+    """One comparison at one look, as it stands in verdict.csv: the fields of ``Finding`` and ``Paired``."""
+
+    look: int
+    sparsity: float
+    method: str
+    baseline: str
+    verdict: str
+    pairs: int
+    diverged: int
+    mean: float
+    low: float
+    high: float
+    alpha: float
+    deviation: float
+    cohens_d: float
+    hedges_g: float
+    correlation: float
+    power: float
+    repeats_needed: int | None
+    sentence: str
+
+
+AnyRow = ResultRow | CurveRow | SearchRow | TimingRow | LedgerRow | LeftOutRow | VerdictRow
 
 
 Row = TypeVar("Row", bound=AnyRow)

@@ -1,0 +1,121 @@
+"""Options from the fields of a configuration: names, defaults and help texts come from the dataclass.
+
+The configurations check the values, so that a mistake gets the same error from the command line as from Python.
+"""
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import MISSING, field, fields, make_dataclass
+from types import UnionType
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+
+import tyro
+
+from weedout_core import SearchConfig, TrainConfig
+from weedout_core._configs.checks import named_options
+from weedout_core._configs.open_points import AS_READ
+from weedout_core.errors import ConfigError
+from weedout_core.lab.experiment.configuration import ExperimentConfig
+from weedout_core.lab.experiment.recipes import BROUGHT, recipe_text
+
+C = TypeVar("C")
+
+#: Fields that are options of no command, and new names for those options whose names would clash.
+_SKIPPED = {ExperimentConfig: {"search", "train"}}
+_RENAMED = {SearchConfig: {"precision": "search_precision"}, TrainConfig: {"precision": "train_precision"}}
+
+
+def options_of(config: type[Any], left_out: Collection[str] = ()) -> type[Any]:
+    """A dataclass with the options of a configuration, but for some of its fields. It does not check them."""
+    texts, hints, names, left = _texts(config), get_type_hints(config), named_options(config), _left_open(config)
+    options = [
+        (
+            _option_name(config, item.name),
+            *_option(
+                hints[item.name], _default(item), texts.get(item.name, ""), names.get(item.name, ()),
+                left.get(item.name),
+            ),
+        )
+        for item in _chosen(config)
+        if item.name not in left_out
+    ]  # fmt: skip
+    summary = (config.__doc__ or "").split("\n")[0]
+    return make_dataclass(config.__name__, options, namespace={"__doc__": summary}, frozen=True)
+
+
+def _chosen(config: type[Any]) -> list[Any]:
+    """The fields that are options. Fixed points, which allow one value, are left out."""
+    fixed = {name for name, options in named_options(config).items() if len(options) == 1}
+    return [item for item in fields(config) if item.name not in _SKIPPED.get(config, set()) | fixed]
+
+
+def _left_open(config: type[Any]) -> dict[str, str]:
+    """The fields whose default depends on another option, with a text on that default."""
+    if config is TrainConfig:
+        return {name: f"set by --network: {recipe_text(name)}" for name in BROUGHT}
+    return {item.name: "set by --reading" for item in fields(config) if item.default == AS_READ}
+
+
+def _option(hint: Any, default: Any, text: str, names: tuple[Any, ...], left: str | None) -> tuple[Any, Any]:
+    """The annotation and the default of one option. ``left`` describes a default that depends on another option."""
+    shown: dict[str, Any] = {"help": text}
+    if names:
+        # The parser accepts any text: the configuration refuses unknown names with its own error.
+        hint, shown["metavar"] = str, "{" + ",".join(map(str, names)) + "}"
+    elif metavar := _metavar(hint):
+        shown["metavar"] = metavar
+    if left is not None:
+        hint, default, shown["help_behavior_hint"] = hint | None, None, f"(default: {left})"
+    return Annotated[hint, tyro.conf.arg(**shown)], field(default=default)
+
+
+def _metavar(hint: Any) -> str | None:
+    """How numbers are shown in the help: ``INT``, or ``INT INT ...`` for several; None leaves it to the parser."""
+    if hint in (int, float):
+        return hint.__name__.upper()
+    for kind in get_args(hint) if get_origin(hint) is UnionType else (hint,):
+        if get_origin(kind) is tuple:
+            return "{0} {0} ...".format(get_args(kind)[0].__name__.upper())
+    return None
+
+
+def several(configs: Collection[type[Any]]) -> set[str]:
+    """The options of configurations that take several values."""
+    return {
+        _option_name(config, item.name).replace("_", "-")
+        for config in configs
+        for item in _chosen(config)
+        if (_metavar(get_type_hints(config)[item.name]) or "").endswith("...")
+    }
+
+
+def values(config: type[Any], options: Any) -> dict[str, Any]:
+    """The keyword arguments of a configuration from its options, without those that were not given or are left out."""
+    names = {item.name: _option_name(config, item.name) for item in _chosen(config)}
+    found = {name: getattr(options, option) for name, option in names.items() if hasattr(options, option)}
+    left = _left_open(config)
+    return {name: value for name, value in found.items() if not (name in left and value is None)}
+
+
+def made(config: type[C], given: Mapping[str, Any]) -> C:
+    """A configuration. An error that begins with the name of a field begins with that of its option instead."""
+    try:
+        return config(**given)
+    except ConfigError as error:
+        raise ConfigError(re.sub(r"^\w+", lambda field: _option_name(config, field[0]), str(error))) from error
+
+
+def _option_name(config: type[Any], name: str) -> str:
+    renamed: Mapping[str, str] = _RENAMED.get(config, {})
+    return renamed.get(name, name)
+
+
+def _default(item: Any) -> Any:
+    return item.default if item.default is not MISSING else item.default_factory()
+
+
+def _texts(config: type[Any]) -> dict[str, str]:
+    """The text of each field, from the section "Attributes:" of a docstring."""
+    section = (config.__doc__ or "").partition("Attributes:\n")[2].partition("    Raises:\n")[0]
+    entries = re.findall(r"^ {8}(\w[\w, ]*): ((?:.|\n {9,})*)", section, flags=re.MULTILINE)
+    return {name: " ".join(text.replace("``", "").split()) for names, text in entries for name in names.split(", ")}
