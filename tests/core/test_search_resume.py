@@ -209,7 +209,10 @@ def test_generations_of_a_search_by_hand_do_not_say_what_they_are_of() -> None:
 @pytest.mark.usefixtures("unchecked")
 def test_a_fitness_alone_does_not_say_what_it_is_of() -> None:
     message = refused([found().history[0].fitness])
-    assert message == "scored[0] must be a Generation; got ndarray of float64 (6,)."
+    assert message == (
+        "scored[0] must be a Generation; got ndarray of float64 (6,). Hand in generations of the .history of what "
+        "wc.search returned."
+    )
 
 
 def test_more_scored_generations_than_the_search_has_are_an_error() -> None:
