@@ -11,7 +11,8 @@ from weedout_core._algorithm.population import Origin
 from weedout_core._configs.search_config import SearchConfig
 from weedout_core._contract.calls import ScoredBatch, Scoring
 from weedout_core._contract.record import Backend
-from weedout_core._phases.search_phase import search
+from weedout_core._phases.search_phase import SearchResult, search
+from weedout_core._random.annotations import Key
 from weedout_core._random.stream import key as make_key
 from weedout_core.testing.draws import across, each, equal
 from weedout_core.testing.problems import NETWORKS, Problem, networks, problem, problems
@@ -24,14 +25,10 @@ def search_agrees(backend: Backend, reference: Backend) -> None:
 
     @across(problems(backend), each("shared", "per_candidate"))
     def agree(problem: Problem, weights: str) -> None:
-        config = SearchConfig(population=6, generations=3, weights=weights, validation_batch=16)
-        data = (problem.x, problem.y)
-        got = search(problem.net, data, sparsity=0.5, backend=backend, key=problem.keys[0], config=config)
+        config = SearchConfig(population=6, generations=3, weights=weights, validation_batch=len(problem.y))
+        got = _searched(backend, problem, problem.keys[0], config)
         bounds: list[float] = []
-        wanted = search(
-            problem.net, data, sparsity=0.5, backend=_measuring(reference, bounds, drawn=True), key=problem.keys[0],
-            config=config,
-        )  # fmt: skip
+        wanted = _searched(_measuring(reference, bounds, drawn=True), problem, problem.keys[0], config)
         for one, two, most in zip(got.history, wanted.history, bounds, strict=True):
             top = np.sort(two.fitness)[-2:]
             within("fitness in a search", one.fitness, two.fitness, most)
@@ -57,12 +54,9 @@ def elite_never_worsens(backend: Backend, reference: Backend) -> None:
 
     @across(few, [st.integers(0, 2**32 - 1)])
     def holds(problem: Problem, seed: int) -> None:
-        config = SearchConfig(population=6, generations=4, batch_policy="fixed", validation_batch=16)
+        config = SearchConfig(population=6, generations=4, batch_policy="fixed", validation_batch=len(problem.y))
         bounds: list[float] = []
-        measured = _measuring(backend, bounds, drawn=False)
-        history = search(
-            problem.net, (problem.x, problem.y), sparsity=0.5, backend=measured, key=make_key(seed), config=config
-        ).history
+        history = _searched(_measuring(backend, bounds, drawn=False), problem, make_key(seed), config).history
         best = [generation.best for generation in history]
         # If a backend scores candidates one by one, the elite's fitness is equal to the bit each time. If it scores
         # them in batches, the fitness may be off by the bound each time.
@@ -75,6 +69,15 @@ def elite_never_worsens(backend: Backend, reference: Backend) -> None:
             )
 
     holds()
+
+
+def _searched(backend: Backend, problem: Problem, key: Key, config: SearchConfig) -> SearchResult:
+    """A search on a problem's examples and their negatives.
+
+    Half of them, which are the batch of the checks of scores, make a batch here too: the program is one.
+    """
+    data = np.concatenate([problem.x, -problem.x]), np.concatenate([problem.y, problem.y])
+    return search(problem.net, data, sparsity=problem.sparsity, backend=backend, key=key, config=config)
 
 
 def _measuring(backend: Backend, most: list[float], drawn: bool) -> Backend:
