@@ -16,7 +16,7 @@ optax = imported("optax", "jax")
 
 pytestmark = pytest.mark.slow
 
-NET = wc.mlp(8, (8,), 4)
+NET = wc.mlp(8, (8,), 8)  # two shapes of arrays: what optax does is compiled for each
 CONFIG = wc.TrainConfig(epochs=2, batch_size=8)
 KEYS = list(wc.random.split(wc.key(0), 2))
 
