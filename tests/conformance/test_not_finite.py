@@ -132,7 +132,7 @@ def test_it_shows_in_logits(name: str, examples: int, channels: int, of: Any) ->
     assert whole.all()
     bad = examples // 2
     x[bad, -2, 1, -1] = math.nan
-    (logits,) = predicted(backend, net, [(params, statistics)], masks, x)
+    *_, logits = predicted(backend, net, networks, masks, x)  # of all of them again: the program is there
     np.testing.assert_array_equal(np.isfinite(logits), np.broadcast_to(np.arange(examples) != bad, (3, examples)).T)
 
 
