@@ -1,5 +1,6 @@
 """From what a user wants judged to an experiment: methods with their sanity checks, the baseline, and random masks."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from weedout_core import Network, mask_plan, mask_space
 from weedout_core._guard.guarded import convert_fields
 from weedout_core._guard.kinds import AboveZero, Eta, Name
 from weedout_core.backend import MaskPlan
-from weedout_core.errors import ConfigError
+from weedout_core.errors import ConfigError, WeedoutWarning
 from weedout_core.lab.arms.folder import from_folder
 from weedout_core.lab.arms.named import RANDOM, REFERENCES, arm_named
 from weedout_core.lab.arms.own import imported, own
@@ -18,6 +19,7 @@ from weedout_core.lab.arms.sanity import sanity
 from weedout_core.lab.experiment.arms import Arm
 from weedout_core.lab.experiment.configuration import ExperimentConfig
 from weedout_core.lab.experiment.experiment import Experiment, check_arms
+from weedout_core.lab.experiment.names import named
 from weedout_core.lab.verdict.looks import LOOKS, Look, check_looks
 from weedout_core.lab.verdict.paired import MARGIN
 
@@ -76,16 +78,16 @@ def judged(
             have one name, or a sparsity removes nothing.
     """
     config = judging.of(config)
-    plans = {sparsity: mask_plan(mask_space(net), sparsity) for sparsity in config.sparsity}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", WeedoutWarning)  # said when the run is opened
+        plans = {sparsity: mask_plan(mask_space(net), sparsity) for sparsity in config.sparsity}
     _check_removed(plans)
     chosen = [_arm(method, config, plans, config.repeats) for method in methods]
     if not chosen:
         raise ConfigError("there must be a method to judge; got none. Name one, such as magnitude or snip.")
     names = tuple(arm.name for arm in chosen)
     if judging.baseline in names:
-        raise ConfigError(
-            f"{judging.baseline} is what methods are compared with. Judge others, or change the baseline."
-        )
+        raise ConfigError(f"{judging.baseline} is the baseline of the methods. Judge others, or change --baseline.")
     random = arm_named(RANDOM, config.control)
     arms = [one for one in (WEEDOUT, random) if one.name not in names]
     for arm in chosen:
@@ -115,7 +117,7 @@ def _check_removed(plans: Mapping[float, MaskPlan]) -> None:
     for sparsity, plan in plans.items():
         if sum(plan.kept.values()) == plan.nodes:
             raise ConfigError(
-                f"sparsity {sparsity} removes no node of this network, where all methods are the same. Raise it."
+                f"sparsity {named(sparsity)} removes no node of this network, where all methods are the same. Raise it."
             )
 
 

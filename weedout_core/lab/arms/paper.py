@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from weedout_core import compact, costs, draw_control, search
+from weedout_core import compact, costs, draw_control, mask_plan, mask_space, search
 from weedout_core._configs.search_config import Control
 from weedout_core.backend import best_overall
 from weedout_core.lab.experiment.arms import Arm, Start, Task
@@ -48,9 +48,10 @@ def control(name: str, kind: Control) -> Arm:
         start, winner = Start(drawn.network, origin=drawn.origin), task.found.get(WEEDOUT.name)
         if drawn.origin is None or not isinstance(winner, Start):
             return start
-        first = winner.history[0]
-        fitness = float(first.fitness[drawn.origin.candidate])
-        return start._replace(fitness=fitness, population_mean=first.mean, batch=winner.batch)
+        first, number = winner.history[0], drawn.origin.candidate
+        if number >= len(first.fitness):  # the search had a budget for fewer
+            return start
+        return start._replace(fitness=float(first.fitness[number]), population_mean=first.mean, batch=winner.batch)
 
     return Arm(name, choose, reads=(WEEDOUT.name,))
 
@@ -59,7 +60,7 @@ WEEDOUT = Arm("weedout", weedout)
 
 
 def with_budget_of(method: Arm) -> Arm:
-    """Random Search that may take as many multiply-adds as a method took to choose, at least one candidate.
+    """Random Search that may take as many multiply-adds as a method took to choose, and scores at least two candidates.
 
     The budget is counted in what is really computed. A population that it does not fill is smaller.
     """
@@ -69,8 +70,9 @@ def with_budget_of(method: Arm) -> Arm:
         examples = min(task.search.validation_batch, len(task.validation.y))
         if task.search.batch_policy == "whole":
             examples = len(task.validation.y)
-        one = examples * costs(compact(task.net, task.plan.counts).net).macs
-        budget = max(1, spent.spent.computed_macs // one) if isinstance(spent, Start) else 1
+        counts = mask_plan(mask_space(task.net), task.sparsity, task.search.sampling).counts
+        one = examples * costs(compact(task.net, counts).net).macs
+        budget = max(2, spent.spent.computed_macs // one) if isinstance(spent, Start) else 2
         search = replace(task.search, budget=budget, population=min(task.search.population, budget), generations=None)
         return weedout(task._replace(search=search))
 

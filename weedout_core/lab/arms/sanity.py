@@ -81,7 +81,7 @@ def corrupted(method: Arm) -> Arm:
         if not isinstance(found, Start):
             return found
         if found.network == _start(task, method).network:
-            return LeftOut(method.name, f"{method.name} reads no labels")
+            return LeftOut(method.name, f"{method.name} chooses the same from shuffled labels")
         return found._replace(history=(), margin=None)
 
     return Arm(name, choose, reads=(method.name, *method.reads))

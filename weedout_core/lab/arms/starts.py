@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from weedout_core import Subnetwork, masks_from_scores
-from weedout_core.backend import MaskPlan
+from weedout_core.backend import MaskPlan, host_array
 from weedout_core.errors import MaskError
 from weedout_core.lab.experiment.arms import Start, Task
 from weedout_core.nn import initial_statistics
@@ -33,7 +33,7 @@ def start_of(made: Any, task: Task) -> Start:
             f"it must return masks or scores, a mapping from each site to an array, or a wc.Subnetwork; got "
             f"{type(made).__name__}. The sites of the network are {sorted(task.plan.kept)}."
         )
-    arrays = {str(site): _hosted(task, value) for site, value in made.items()}
+    arrays = {str(site): np.asarray(host_array(value)) for site, value in made.items()}
     if are_scores(arrays):
         return scored(arrays, task)
     check_masks(arrays, task.plan)
@@ -46,7 +46,7 @@ def are_scores(arrays: Mapping[str, np.ndarray]) -> bool:
     if kinds not in ({"b"}, {"f"}):
         raise MaskError(
             "it must be masks, arrays of booleans, or scores, arrays of floats, at each site; got "
-            f"{', '.join(f'{site}: {array.dtype}' for site, array in arrays.items()) or 'nothing'}."
+            f"{', '.join(f'{site}: {array.dtype}' for site, array in sorted(arrays.items())) or 'nothing'}."
         )
     return kinds == {"f"}
 
@@ -84,7 +84,3 @@ def scored(scores: Mapping[str, np.ndarray], task: Task) -> Start:
 def masked(masks: Mapping[str, np.ndarray] | None, task: Task) -> Start:
     """Masks, or none, on the initial weights of the task."""
     return Start(Subnetwork(task.net, task.params, masks, initial_statistics(task.net) or None))
-
-
-def _hosted(task: Task, value: Any) -> np.ndarray:
-    return np.asarray(value) if isinstance(value, np.ndarray | list) else np.asarray(task.backend.to_numpy(value))

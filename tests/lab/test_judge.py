@@ -1,0 +1,315 @@
+"""``weedout judge``: its verdicts, its sanity checks, where it stops, and what it keeps when something goes wrong."""
+
+import csv
+import io
+import json
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+import weedout_core as wc
+from weedout_core.lab.data.datasets import load_dataset
+from weedout_core.lab.experiment.ledger import LedgerRow
+from weedout_core.lab.experiment.rows import LeftOutRow, ResultRow, VerdictRow, from_csv
+from weedout_core.lab.verdict.decisions import Pairs, decide
+
+pytestmark = pytest.mark.slow
+
+Weedout = Callable[..., int]
+
+
+def judge(*methods: str, sparsity: str = "0.5", repeats: str = "2 3", out: str = "run", epochs: int = 2) -> list[str]:
+    """A judgement that the reference makes in a moment."""
+    return [
+        *("judge", *methods, "--backend", "numpy", "--hidden", "8", "6", "--population", "4", "--generations", "2"),
+        *("--batch-size", "64", "--epochs", str(epochs), "--out", out),
+        *("--sparsity", *sparsity.split(), "--repeats", *repeats.split()),
+    ]
+
+
+MODULE = '''
+import numpy as np
+
+def first_pixels(task):
+    """Keeps the first nodes of each site."""
+    return {site.site: -np.arange(float(site.nodes)).reshape(site.shape) for site in task.plan.sites}
+
+def handicapped(task):
+    """Keeps the nodes with the smallest weights, and makes all weights small."""
+    masks = {site.site: np.arange(site.nodes).reshape(site.shape) < site.kept for site in task.plan.sites}
+    import weedout_core as wc
+    return wc.Subnetwork(task.net, {path: 0 * value for path, value in task.params.items()}, masks)
+
+def failing(task):
+    if (task.sparsity, task.repeat) == (0.5, 1):
+        raise ArithmeticError("no masks today")
+    return first_pixels(task)
+
+def lopsided(task):
+    """Keeps one node more at the first site, and one fewer at the last."""
+    first, *_, last = task.plan.sites
+    more = {first.site: 1, last.site: -1}
+    return {one.site: np.arange(one.nodes) < one.kept + more.get(one.site, 0) for one in task.plan.sites}
+'''
+
+
+@pytest.fixture(autouse=True)
+def _module(tmp_path: Path) -> Iterator[None]:
+    (tmp_path / "of_the_user.py").write_text(MODULE)
+    yield
+    sys.modules.pop("of_the_user", None)
+
+
+def rows(folder: Path, name: str, kind: type) -> list:
+    return from_csv(kind, (folder / name).read_text(), name)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """All files whose bytes two equal runs share."""
+    named = {"timings.csv", "manifest.json", ".lock"}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in named
+    }
+
+
+def test_a_judgement_has_a_sentence_for_each_method_and_sparsity(
+    weedout: Weedout, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    methods = ["--no-sanity", "magnitude", "snip", "--arm", "of_the_user:first_pixels"]
+    assert weedout(*judge(*methods, sparsity="0.5 0.75")) == 0
+    found = rows(tmp_path / "run", "verdict.csv", VerdictRow)
+    cells = [(row.look, row.sparsity, row.method) for row in found]
+    wanted = [(s, m) for s in (0.5, 0.75) for m in ("magnitude", "snip", "first_pixels")]
+    assert cells == [(look, *cell) for look in dict.fromkeys(row.look for row in found) for cell in wanted]
+    printed = capfd.readouterr().out
+    last = max(row.look for row in found)
+    for row in found:
+        assert (row.sentence in printed) == (row.look == last)
+        assert row.baseline == "weedout"
+
+
+def test_verdicts_are_those_of_decide_on_the_cells(weedout: Weedout, tmp_path: Path) -> None:
+    assert weedout(*judge("magnitude", "synflow", "--margin", "0.02")) == 0
+    results = rows(tmp_path / "run", "results.csv", ResultRow)
+
+    def accuracies(arm: str) -> list[float]:
+        return [row.test_accuracy for row in sorted(results, key=lambda row: row.repeat) if row.arm == arm]
+
+    for look in (2, 3):
+        pairs = [
+            Pairs(method, "weedout", 0.5, accuracies(method)[:look], accuracies("weedout")[:look])
+            for method in ("magnitude", "synflow")
+        ]
+        decision = decide(pairs, look, (2, 3), 0.02)
+        found = [row for row in rows(tmp_path / "run", "verdict.csv", VerdictRow) if row.look == look]
+        assert [row.sentence for row in found] == [one.sentence for one in decision.findings]
+        assert [row.low for row in found] == [one.paired.low for one in decision.findings]
+        if decision.decided:
+            break
+
+
+def test_the_run_stops_at_the_first_look_at_which_all_is_decided(
+    weedout: Weedout, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """An arm that is handicapped on purpose: its weights are 0, so that it learns nothing."""
+    handicapped = ["--arm", "of_the_user:handicapped", "--no-sanity"]
+    assert weedout(*judge(*handicapped, sparsity="0.25", repeats="5 8", epochs=15)) == 0
+    found = rows(tmp_path / "run", "verdict.csv", VerdictRow)
+    assert [(row.look, row.verdict) for row in found] == [(5, "worse")]
+    assert {row.repeat for row in rows(tmp_path / "run", "results.csv", ResultRow)} == set(range(5))
+    printed = capfd.readouterr().out
+    assert "1 comparison with weedout after 5 of at most 8 repeats; all are decided." in printed
+
+
+def test_sanity_checks_are_trained_or_said_to_be_another_arm(
+    weedout: Weedout, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert weedout(*judge("magnitude", "small_dense", "--arm", "of_the_user:lopsided")) == 0
+    trained = {row.arm for row in rows(tmp_path / "run", "results.csv", ResultRow)}
+    checks = {"shuffled", "reinitialised", "inverted", "corrupted"}
+    left = {(row.arm, row.same_as) for row in rows(tmp_path / "run", "left_out.csv", LeftOutRow)}
+    assert left == {
+        ("magnitude.shuffled", "random"),
+        ("magnitude.corrupted", "magnitude"),
+        ("lopsided.inverted", ""),
+        ("lopsided.corrupted", "lopsided"),
+    }
+    assert trained == {"weedout", "random", "magnitude", "small_dense", "lopsided"} | {
+        f"{method}.{check}" for method in ("magnitude", "lopsided") for check in checks
+    } - {arm for arm, _ in left}
+    printed = " ".join(capfd.readouterr().out.split())
+    assert "lopsided gives masks, and no scores that could be inverted" in printed
+    assert "magnitude keeps as many nodes at each site as random masks do" in printed
+
+
+def test_without_sanity_only_what_is_compared_is_trained(weedout: Weedout, tmp_path: Path) -> None:
+    assert weedout(*judge("snip", "--no-sanity", "--baseline", "random")) == 0
+    assert {row.arm for row in rows(tmp_path / "run", "results.csv", ResultRow)} == {"weedout", "random", "snip"}
+    assert {row.baseline for row in rows(tmp_path / "run", "verdict.csv", VerdictRow)} == {"random"}
+
+
+def test_pairs_share_their_weights_and_their_data(weedout: Weedout, tmp_path: Path) -> None:
+    """Training by hand, from the masks in the run's folder, gives the accuracy of its row."""
+    assert weedout(*judge("magnitude", "--no-sanity")) == 0
+    data, backend = load_dataset("digits"), wc.load_backend("numpy")
+    net = wc.mlp(data.input_shape, (8, 6), data.classes)
+    masks = load_file(tmp_path / "run" / "masks" / "sparsity-0.5.safetensors")
+    results = {(row.arm, row.repeat): row for row in rows(tmp_path / "run", "results.csv", ResultRow)}
+    for repeat in range(2):
+        key = wc.random.fold_in(wc.key(0), repeat)
+        parent = wc.draw_control(net, sparsity=0.5, backend=backend, key=key).network.params
+        for arm in ("weedout", "random", "magnitude"):
+            mask = {site: masks[f"{arm}/{repeat}/{site}"] for site in wc.mask_space(net)}
+            trained = wc.train(
+                wc.Subnetwork(net, parent, mask), data.train, backend=backend, key=key,
+                config=wc.TrainConfig(epochs=2, batch_size=64),
+            )  # fmt: skip
+            accuracy = wc.evaluate(trained.network, data.test, backend=backend).accuracy
+            assert results[arm, repeat].test_accuracy == accuracy, (arm, repeat)
+
+
+def test_a_look_adds_repeats_and_changes_none(weedout: Weedout, tmp_path: Path) -> None:
+    assert weedout(*judge("magnitude", "--no-sanity")) == 0
+    assert sorted(path.name for path in (tmp_path / "run" / "groups").iterdir()) == [
+        *("sparsity-0.5", "sparsity-0.5-from-2"),
+    ]
+    assert weedout(*judge("magnitude", "--no-sanity", repeats="3", out="once")) == 0
+    looked, straight = (rows(tmp_path / name, "results.csv", ResultRow) for name in ("run", "once"))
+    assert sorted(looked, key=str) == sorted(straight, key=str), "to the bit on the reference"
+
+
+def test_an_arm_that_fails_costs_nothing_of_what_others_computed(
+    weedout: Weedout, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert weedout(*judge("--arm", "of_the_user:failing", "--no-sanity", sparsity="0.25 0.5")) == 2
+    said = capfd.readouterr().err.splitlines()[-1]
+    assert said == "weedout: the arm failing failed at sparsity 0.5, repeat 1: ArithmeticError: no masks today"
+    assert [path.name for path in (tmp_path / "run" / "groups").iterdir()] == ["sparsity-0.25"]
+    checkpoint = json.loads(max((tmp_path / "run" / "checkpoints" / "sparsity-0.5").glob("*.json")).read_text())
+    assert len(checkpoint["progress"]["chosen"]) == 5, "two winners, two controls, and the arm's first repeat"
+
+
+def test_another_source_is_another_run(weedout: Weedout, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    arguments = judge("--arm", "of_the_user:first_pixels", "--no-sanity")
+    assert weedout(*arguments) == 0
+    before = contents(tmp_path / "run")
+    sys.modules.pop("of_the_user")
+    (tmp_path / "of_the_user.py").write_text(MODULE + "# changed\n")
+    assert weedout(*arguments) == 2
+    assert "run holds a different run: arms (" in capfd.readouterr().err
+    assert contents(tmp_path / "run") == before
+
+
+def test_rules_cannot_be_changed_once_a_run_has_begun(weedout: Weedout, capfd: pytest.CaptureFixture[str]) -> None:
+    assert weedout(*judge("magnitude", "--no-sanity")) == 0
+    others = [
+        judge("magnitude", "--no-sanity", "--margin", "0.01"),
+        judge("magnitude", "--no-sanity", "--baseline", "random"),
+        judge("magnitude", "--no-sanity", repeats="2 4"),
+        judge("snip", "--no-sanity"),
+        judge("magnitude"),
+    ]
+    for other in others:
+        assert weedout(*other) == 2
+        assert "holds a different run" in capfd.readouterr().err
+
+
+def test_a_folder_of_masks_is_judged(weedout: Weedout, tmp_path: Path) -> None:
+    folder = tmp_path / "by_hand"
+    folder.mkdir()
+    for repeat in range(3):
+        masks = {"hidden_0": np.arange(8) % 2 == repeat % 2, "hidden_1": np.arange(6) % 2 == 0}
+        save_file(masks, folder / f"sparsity-0.5-repeat-{repeat}.safetensors")
+    assert weedout(*judge("--masks", "by_hand")) == 0
+    kept = load_file(tmp_path / "run" / "masks" / "sparsity-0.5.safetensors")
+    assert np.array_equal(kept["by_hand/1/hidden_0"], np.arange(8) % 2 == 1)
+    assert not any(name.startswith("by_hand.corrupted") for name in kept), "files read no labels"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "there must be a method to judge; got none"),
+        (("grasp",), "a method must be one of weedout, random"),
+        (("weedout",), "weedout is the baseline of the methods"),
+        (("snip", "snip"), "each arm needs its own name; got 'snip' twice"),
+        (("snip", "--baseline", "dense"), 'baseline must be "weedout" or "random"; got \'dense\''),
+        (("snip", "--budget-of", "magnitude"), "budget_of must be one of the methods that are judged"),
+        (("snip", "--margin", "0"), "margin must be"),
+        (("--arm", "of_nobody:f"), "cannot be imported"),
+        (("--masks", "nowhere"), "3 of 3 are missing, first nowhere/sparsity-0.5-repeat-0.safetensors"),
+    ],
+)
+def test_a_mistake_is_one_sentence_before_any_work(
+    weedout: Weedout, tmp_path: Path, capfd: pytest.CaptureFixture[str], arguments: tuple[str, ...], said: str
+) -> None:
+    assert weedout(*judge(*arguments)) == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("weedout: ")
+    assert said in line
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("sparsity", ["0", "0.01"])
+def test_a_sparsity_that_removes_nothing_is_refused(
+    weedout: Weedout, capfd: pytest.CaptureFixture[str], sparsity: str
+) -> None:
+    assert weedout(*judge("snip", sparsity=sparsity)) == 2
+    assert f"sparsity {sparsity} removes no node of this network" in capfd.readouterr().err
+
+
+def test_the_budget_of_a_method_is_that_of_the_search(weedout: Weedout, tmp_path: Path) -> None:
+    assert weedout(*judge("synflow", "--budget-of", "synflow", "--no-sanity")) == 0
+    spent = {
+        (row.arm, row.repeat): row.computed_macs
+        for row in rows(tmp_path / "run", "ledger.csv", LedgerRow)
+        if row.phase == "choose"
+    }
+    for repeat in range(2):
+        assert 0 < spent["weedout", repeat] <= spent["synflow", repeat]
+
+
+def test_the_ledger_adds_up(weedout: Weedout, tmp_path: Path) -> None:
+    assert weedout(*judge("magnitude_after_training", "--no-sanity")) == 0
+    found = rows(tmp_path / "run", "ledger.csv", LedgerRow)
+    by_phase = {(row.arm, row.repeat, row.phase): row for row in found}
+    data = load_dataset("digits")
+    macs, small = 64 * 8 + 8 * 6 + 6 * 10, 64 * 4 + 4 * 3 + 3 * 10
+    steps = 2 * (len(data.train.y) // 64)
+    for arm in ("weedout", "random", "magnitude_after_training"):
+        row = by_phase[arm, 0, "train"]
+        seen = 3 * steps * 64
+        assert (row.steps, row.dense_macs, row.active_macs) == (steps, seen * macs, seen * small)
+        assert row.computed_macs == seen * small, "masks of equal counts are compacted"
+        seen = 2 * len(data.test.y) + len(data.train.y) + len(data.test.y)
+        assert by_phase[arm, 0, "evaluate"].active_macs == seen * small
+    bill = by_phase["magnitude_after_training", 0, "choose"]
+    assert (bill.steps, bill.dense_macs) == (steps, 3 * steps * 64 * macs), "the dense training is billed"
+    assert by_phase["weedout", 0, "choose"].candidates == 8
+
+
+def test_a_finished_judgement_is_shown_again_and_not_computed(
+    weedout: Weedout, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert weedout(*judge("snip")) == 0
+    first, before = capfd.readouterr().out, contents(tmp_path / "run")
+    assert weedout(*judge("snip")) == 0
+    assert capfd.readouterr().out == first
+    assert contents(tmp_path / "run") == before
+    shutil.rmtree(tmp_path / "run" / "groups" / "sparsity-0.5-from-2")
+    assert weedout(*judge("snip")) == 0
+    assert contents(tmp_path / "run") == before, "a group that is missing is computed again, with equal bytes"
+
+
+def test_tables_are_csv_that_others_read(weedout: Weedout, tmp_path: Path) -> None:
+    assert weedout(*judge("magnitude")) == 0
+    for path in (tmp_path / "run").glob("*.csv"):
+        header, *lines = csv.reader(io.StringIO(path.read_text()))
+        assert all(len(line) == len(header) for line in lines), path.name
