@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 import weedout_core as wc
+from weedout_core import lab
 from weedout_core.lab.data.datasets import load_dataset
 from weedout_core.lab.experiment.ledger import LedgerRow
 from weedout_core.lab.experiment.rows import LeftOutRow, ResultRow, VerdictRow, from_csv
@@ -23,13 +25,12 @@ pytestmark = pytest.mark.slow
 Weedout = Callable[..., int]
 
 
-def judge(*methods: str, sparsity: str = "0.5", repeats: str = "2 3", out: str = "run", epochs: int = 2) -> list[str]:
+def judge(*methods: str, sparsity: str = "0.5", repeats: str = "2 3", **others: str) -> list[str]:
     """A judgement that the reference makes in a moment."""
-    return [
-        *("judge", *methods, "--backend", "numpy", "--hidden", "8", "6", "--population", "4", "--generations", "2"),
-        *("--batch-size", "64", "--epochs", str(epochs), "--out", out),
-        *("--sparsity", *sparsity.split(), "--repeats", *repeats.split()),
-    ]
+    some = {"hidden": "8 6", "out": "run", "epochs": "2", "population": "4", "generations": "2", **others}
+    fixed = {"backend": "numpy", "batch-size": "64", "sparsity": sparsity, "repeats": repeats}
+    options = [word for name, value in {**some, **fixed}.items() for word in (f"--{name}", *value.split())]
+    return ["judge", *methods, *options]
 
 
 MODULE = '''
@@ -120,7 +121,7 @@ def test_the_run_stops_at_the_first_look_at_which_all_is_decided(
 ) -> None:
     """An arm that is handicapped on purpose: its weights are 0, so that it learns nothing."""
     handicapped = ["--arm", "of_the_user:handicapped", "--no-sanity"]
-    assert weedout(*judge(*handicapped, sparsity="0.25", repeats="5 8", epochs=15)) == 0
+    assert weedout(*judge(*handicapped, repeats="5 8", epochs="6", hidden="32")) == 0
     found = rows(tmp_path / "run", "verdict.csv", VerdictRow)
     assert [(row.look, row.verdict) for row in found] == [(5, "worse")]
     assert {row.repeat for row in rows(tmp_path / "run", "results.csv", ResultRow)} == set(range(5))
@@ -313,3 +314,39 @@ def test_tables_are_csv_that_others_read(weedout: Weedout, tmp_path: Path) -> No
     for path in (tmp_path / "run").glob("*.csv"):
         header, *lines = csv.reader(io.StringIO(path.read_text()))
         assert all(len(line) == len(header) for line in lines), path.name
+
+
+def test_python_judges_as_the_command_does(weedout: Weedout, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert weedout(*judge("snip", out="command")) == 0
+    capfd.readouterr()
+    config = lab.ExperimentConfig(
+        hidden=(8, 6),
+        backend="numpy",
+        search=wc.SearchConfig(population=4, generations=2),
+        train=wc.TrainConfig(epochs=2, batch_size=64),
+    )
+    judging = lab.JudgeConfig(sparsity=(0.5,), repeats=(2, 3))
+    found = lab.judge("snip", config, judging, lab.RunOptions(out=Path("python")))
+    assert capfd.readouterr().out == ""
+    assert found.folder == Path("python")
+    shown = rows(tmp_path / "command", "verdict.csv", VerdictRow)
+    assert [one.sentence for one in found.decision.findings] == [shown[-1].sentence]
+    assert list(found.results) == rows(tmp_path / "command", "results.csv", ResultRow)
+    other, same = (json.loads((tmp_path / name / "config.json").read_text()) for name in ("command", "python"))
+    assert same["digest"] == other["digest"], "it is the same run"
+
+
+def test_a_function_and_a_folder_are_judged_from_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def first(task: lab.Task) -> dict[str, np.ndarray]:
+        return {site.site: np.arange(site.nodes) < site.kept for site in task.plan.sites}
+
+    (tmp_path / "files").mkdir()
+    for repeat in range(2):
+        save_file({"hidden_0": np.arange(8.0)}, tmp_path / "files" / f"sparsity-0.5-repeat-{repeat}.safetensors")
+    config = lab.ExperimentConfig(hidden=(8,), backend="numpy", search=wc.SearchConfig(population=2, generations=1))
+    config = replace(config, train=wc.TrainConfig(epochs=1))
+    judging = lab.JudgeConfig(sparsity=(0.5,), repeats=(2,), sanity=False)
+    found = lab.judge([first, Path("files")], config, judging, lab.RunOptions(out=Path("run")))
+    assert [one.method for one in found.decision.findings] == ["first", "files"]

@@ -6,16 +6,17 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from weedout_core.lab.arms.judged import judged
-from weedout_core.lab.commands.options import JudgeOptions
+from weedout_core.lab.arms.judged import JudgeConfig, Method, judged
+from weedout_core.lab.commands.options import JudgeOptions, RunOptions
 from weedout_core.lab.commands.progress import write_line
 from weedout_core.lab.commands.running import INTERRUPTED, Running, interrupted, load, opened, run_missing
-from weedout_core.lab.experiment.configuration import network
+from weedout_core.lab.experiment.arms import Arm
+from weedout_core.lab.experiment.configuration import ExperimentConfig, network
 from weedout_core.lab.experiment.rows import CurveRow, LeftOutRow, ResultRow, TimingRow, VerdictRow, to_csv
 from weedout_core.lab.experiment.timings import timing_line
 from weedout_core.lab.files import write_file
 from weedout_core.lab.report.figures import figure2
-from weedout_core.lab.report.findings import Rules, checks, checks_table, look_at, verdict_rows
+from weedout_core.lab.report.findings import Check, Rules, checks, checks_table, look_at, verdict_rows
 from weedout_core.lab.report.sentences import diverged_cells
 from weedout_core.lab.verdict.decisions import Decision
 
@@ -24,49 +25,75 @@ class Judgement(NamedTuple):
     """What a judged run says.
 
     Attributes:
-        decision: at the last look that was taken.
-        folder: the run's folder.
+        decision: the verdicts at the last look that was taken.
+        checks: what the sanity checks of each method show.
+        results: a row for each cell.
+        timings: how long each phase took.
+        folder: the run's folder, which has these and more as tables.
     """
 
     decision: Decision
+    checks: tuple[Check, ...]
+    results: tuple[ResultRow, ...]
+    timings: tuple[TimingRow, ...]
     folder: Path
 
 
+def judge(
+    methods: Method | Sequence[Method],
+    config: ExperimentConfig = ExperimentConfig(),
+    judging: JudgeConfig = JudgeConfig(),
+    run: RunOptions = RunOptions(),
+) -> Judgement:
+    """Is the network that a method chooses better, worse or equivalent to the baseline's when both are trained?
+
+    Progress is shown on standard error. The same call continues a run that was interrupted.
+
+    Args:
+        methods: one or more: a function of a :class:`weedout_core.lab.experiment.arms.Task` that returns masks or
+            scores {site: array ``shape``} or a ``wc.Subnetwork``; a name, such as "snip"; a folder of masks, a path.
+        config: the data, the network, the search and the training. Sparsities and repeats are those of ``judging``.
+        judging: the baseline, the sparsities, the looks, the margin.
+        run: where the run is stored.
+    Raises:
+        WeedoutError: an argument, a method, the data, the backend or the run folder are refused, before anything is
+            written; an arm failed, or a file cannot be written later.
+        KeyboardInterrupt: the user interrupted; what was computed is kept.
+    """
+    several = methods if isinstance(methods, Sequence) and not isinstance(methods, str | Arm) else (methods,)
+    return _judged(JudgeOptions(tuple(several), judging, run, config), (), Console(stderr=True))
+
+
 def run_judge(options: JudgeOptions, arguments: Sequence[str], out: Console, err: Console) -> int:
-    """Judge methods, or go on where the run was interrupted.
+    """Judge methods, print what the run says, and return the exit code: 0, or 130 if the user interrupted.
 
     Args:
         options: the options, from ``parse``.
         arguments: the command line, which is recorded.
         out: the console for the sentences.
         err: the console for progress and warnings.
-    Returns:
-        the exit code: 0, or 130 if the user interrupted.
     Raises:
-        WeedoutError: as :func:`judge_methods`.
+        WeedoutError: as :func:`judge`.
     """
-    return INTERRUPTED if judge_methods(options, arguments, out, err) is None else 0
+    try:
+        judgement = _judged(options, arguments, err)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    _print(judgement, options.judging, out)
+    return 0
 
 
-def judge_methods(options: JudgeOptions, arguments: Sequence[str], out: Console, err: Console) -> Judgement | None:
-    """Judge methods. Returns None if the user interrupted.
-
-    Raises:
-        WeedoutError: the options, a method, the data, the backend or the run folder are refused, before anything is
-            written; an arm failed, or a file cannot be written later.
-    """
+def _judged(options: JudgeOptions, arguments: Sequence[str], err: Console) -> Judgement:
     loaded = load(options.config, options.run)
     net = network(options.config, loaded.dataset)
     experiment, methods = judged(options.methods, options.config, options.judging, net)
     rules = Rules(methods, options.judging.baseline, experiment.looks, options.judging.margin)
     with opened(experiment, options.run, loaded, arguments, err) as running:
         try:
-            decision = _until_decided(running, rules)
-            _finish(running, rules, decision, out)
+            return _judgement(running, rules, _until_decided(running, rules))
         except KeyboardInterrupt:
             interrupted(running)
-            return None
-        return Judgement(decision, running.folder.path)
+            raise
 
 
 def _until_decided(running: Running, rules: Rules) -> Decision:
@@ -87,30 +114,34 @@ def _until_decided(running: Running, rules: Rules) -> Decision:
     return decisions[-1]
 
 
-def _finish(running: Running, rules: Rules, decision: Decision, out: Console) -> None:
-    """Write all files, then print, so that a failure to print leaves no file unwritten."""
+def _judgement(running: Running, rules: Rules, decision: Decision) -> Judgement:
     folder = running.folder
-    results, curves = folder.rows("results.csv", ResultRow), folder.rows("curves.csv", CurveRow)
-    if curves:
+    if curves := folder.rows("curves.csv", CurveRow):
         write_file(folder.path / "figure2.png", figure2(running.experiment.config, curves))
-    for finding in decision.findings:
+    results, left_out = folder.rows("results.csv", ResultRow), folder.rows("left_out.csv", LeftOutRow)
+    found = checks(results, left_out, rules, [arm.name for arm in running.experiment.arms])
+    timings = folder.rows("timings.csv", TimingRow)
+    return Judgement(decision, tuple(found), tuple(results), tuple(timings), folder.path)
+
+
+def _print(judgement: Judgement, judging: JudgeConfig, out: Console) -> None:
+    for finding in judgement.decision.findings:
         write_line(out, finding.sentence)
-    write_line(out, _ended(rules, decision))
-    arms = [arm.name for arm in running.experiment.arms]
-    if found := checks(results, folder.rows("left_out.csv", LeftOutRow), rules, arms):
-        out.print(checks_table(found))
-    if (sentence := diverged_cells(results)) is not None:
+    write_line(out, _ended(judging, judgement.decision))
+    if judgement.checks:
+        out.print(checks_table(judgement.checks))
+    if (sentence := diverged_cells(judgement.results)) is not None:
         write_line(out, sentence)
-    write_line(out, f"{timing_line(folder.rows('timings.csv', TimingRow))}.")
-    write_line(out, f"{folder.path}: every comparison in verdict.csv, every cell in results.csv.")
+    write_line(out, f"{timing_line(judgement.timings)}.")
+    write_line(out, f"{judgement.folder}: every comparison in verdict.csv, every cell in results.csv.")
 
 
-def _ended(rules: Rules, decision: Decision) -> str:
+def _ended(judging: JudgeConfig, decision: Decision) -> str:
     """How far the run went, and what its sentences promise."""
     comparisons = f"{len(decision.findings)} comparison{'s' if len(decision.findings) > 1 else ''}"
-    where = f"{decision.look} of at most {rules.looks[-1]} repeats"
+    where = f"{decision.look} of at most {judging.repeats[-1]} repeats"
     state = "all are decided" if decision.decided else "what is undecided stays so: this was the last look"
     return (
-        f"{comparisons} with {rules.baseline} after {where}; {state}. If differences are normal, all sentences are "
+        f"{comparisons} with {judging.baseline} after {where}; {state}. If differences are normal, all sentences are "
         "right together with probability at least 95 %. They speak of other initial weights and orders of this data."
     )
