@@ -25,10 +25,13 @@ RUN_BY = {
     'python3 -m venv .venv && .venv/bin/pip install -e ".[lab,jax]" && .venv/bin/weedout paper': (
         "test_readme.py::test_the_first_command_writes_the_papers_experiment"
     ),
-    'python3 -m venv .venv && .venv/bin/pip install -e ".[test]"': "test_ci.py::test_the_readme_has_the_block",
+    'python3 -m venv .venv && .venv/bin/pip install uv && .venv/bin/uv pip install -e ".[test]"': (
+        "test_ci.py::test_the_readme_has_the_block"
+    ),
     'WEEDOUT_REQUIRE=numpy,jax,torch,torch_xla .venv/bin/pytest -m "not slow" -n 2 --dist worksteal': (
         "test_ci.py::test_the_readme_has_the_block"
     ),
+    "weedout judge magnitude snip": "test_readme.py::test_a_users_function_is_judged",
     "weedout plan --dataset cifar10": "test_readme.py::test_the_papers_own_task_is_planned",
     "weedout paper --dataset cifar10": "test_readme.py::test_a_wide_resnet_learns_a_subset_of_cifar",
     "weedout conform toy": "../conformance/test_toy_backend.py::test_the_toy_backend_passes",
@@ -181,6 +184,20 @@ def test_a_wide_resnet_learns_a_subset_of_cifar(tmp_path: Path) -> None:
 @pytest.mark.skipif(
     not (DATA / "cifar-10-batches-bin").is_dir(), reason=f"CIFAR-10 is not at {DATA}: set WEEDOUT_DATA_DIR"
 )
+@pytest.mark.slow
+def test_a_users_function_is_judged(tmp_path: Path) -> None:
+    page = PAGES["docs/verdict.md"]
+    (command,) = (line for line in blocks("bash", page)[0].splitlines())
+    (module,) = blocks("py", page)
+    (tmp_path / "my_methods.py").write_text(module, encoding="utf-8")
+    small = ("--hidden", "64", "32", "--population", "10", "--epochs", "5")
+    printed = run_python("-m", "weedout_core", *shlex.split(command)[1:], *small, folder=tmp_path)
+    for method in ("magnitude", "snip", "outgoing"):
+        for sparsity in (80, 90):
+            said = rf"{method} (is|and weedout are) .* at sparsity {sparsity} %"
+            assert re.search(said, printed), f"no sentence on {method} at {sparsity} %"
+
+
 @pytest.mark.slow
 def test_the_papers_own_task_is_planned(tmp_path: Path) -> None:
     """The command shown, for a narrow network of one preset with it."""

@@ -3,6 +3,7 @@
 import hashlib
 import importlib
 import inspect
+import marshal
 import sys
 import zlib
 from collections.abc import Callable
@@ -22,8 +23,11 @@ Choose = Callable[[Task], Any]
 def own(function: Choose, name: str | None = None) -> Arm:
     """An arm from a function. It is called by its own name, unless another is given.
 
+    The file that defines it is part of a run's identity. What it reads beside its argument, such as a variable of the
+    function that made it, is not: give arms that differ in that alone other names.
+
     Raises:
-        ConfigError: it is not a function, or its source cannot be read, which is part of a run's identity.
+        ConfigError: it is not a function.
     """
     if not inspect.isfunction(function):
         raise ConfigError(
@@ -68,16 +72,9 @@ def imported(place: str) -> Arm:
 
 
 def _source(function: Callable[..., Any]) -> str:
-    """The SHA-256 of the file that defines a function, which holds what it calls; of a notebook, of the function."""
-    path = inspect.getsourcefile(function)
-    try:
-        text = Path(path).read_bytes() if path and Path(path).is_file() else inspect.getsource(function).encode()
-    except OSError as error:
-        raise ConfigError(
-            f"the source of the arm {function.__name__} cannot be read, and it is part of what a run is. Define it in "
-            "a file or a notebook."
-        ) from error
-    return hashlib.sha256(text).hexdigest()
+    """The SHA-256 of the file that defines a function, which holds what it calls; without a file, of its code."""
+    path = Path(inspect.getsourcefile(function) or "")
+    return hashlib.sha256(path.read_bytes() if path.is_file() else marshal.dumps(function.__code__)).hexdigest()
 
 
 def _handed(task: Task) -> int:
