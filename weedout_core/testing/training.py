@@ -156,13 +156,14 @@ def epoch_agrees(backend: Backend, reference: Backend) -> None:
     agree()
 
 
-def _shared_out(net: Network, place: int) -> tuple[TrainConfig, ...]:
-    """Two of the configurations for each network, and the crops for those of images.
+def _shared_out(net: Network, place: int) -> tuple[TrainConfig, TrainConfig]:
+    """Two of the configurations for each network: for those of images, one is that with crops.
 
     What SGD does with a gradient is the same whatever the layers, and each pair is a program to compile.
     """
-    two = tuple(CONFIGS[(place + step) % len(CONFIGS)] for step in range(2))
-    return tuple(dict.fromkeys((*two, CONFIGS[-1]))) if len(net.input_shape) == 3 else two
+    uncropped = CONFIGS[:-1]
+    first, second = (uncropped[(place + step) % len(uncropped)] for step in range(2))
+    return first, CONFIGS[-1] if len(net.input_shape) == 3 else second
 
 
 def epochs_agree(backend: Backend, reference: Backend, problem: Problem, config: TrainConfig) -> None:
@@ -222,14 +223,20 @@ def bfloat16_step_agrees(backend: Backend, reference: Backend) -> None:
 def networks_are_independent(backend: Backend, reference: Backend) -> None:
     """A network is trained alike whether it is trained alone or together with another."""
     del reference
+    # The configurations of ``epoch_agrees``, whose programs train two networks together here too.
+    cases = [
+        st.tuples(strategy, st.just(_shared_out(net, place)[0]))
+        for place, (net, strategy) in enumerate(zip(networks(backend), problems(backend), strict=True))
+    ]
 
-    @across(problems(backend))
-    def holds(problem: Problem) -> None:
-        together, _, _ = _trained(backend, problem, CONFIGS[0], [0, 1])
-        again, _, _ = _trained(backend, problem, CONFIGS[0], [0, 1])
+    @across(cases)
+    def holds(case: tuple[Problem, TrainConfig]) -> None:
+        problem, config = case
+        together, _, _ = _trained(backend, problem, config, [0, 1])
+        again, _, _ = _trained(backend, problem, config, [0, 1])
         for path, value in together.params.items():
             equal(f"{path} of the same call", backend.to_numpy(again.params[path]), backend.to_numpy(value))
-        alone, losses, _ = _trained(backend, problem, CONFIGS[0], [1])
+        alone, losses, _ = _trained(backend, problem, config, [1])
         _compare(
             "together and alone",
             problem,
