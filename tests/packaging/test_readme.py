@@ -20,6 +20,9 @@ PAGES = {
 README = PAGES["README.md"]
 RESULTS = (ROOT / "benchmarks" / "RESULTS.md").read_text(encoding="utf-8")
 
+#: For commands whose programs run a few times: to optimise these takes longer than to run them.
+COMPILED_SOON = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+
 #: Every command that a page shows, and the test that runs it; the README's test command is what .ci/run runs.
 RUN_BY = {
     'python3 -m venv .venv && .venv/bin/pip install -e ".[lab,jax]" && .venv/bin/weedout paper': (
@@ -168,9 +171,11 @@ def wide_resnet_command(command: str) -> list[str]:
 @pytest.mark.slow
 def test_a_wide_resnet_learns_a_subset_of_cifar(tmp_path: Path) -> None:
     """The command shown, for fewer examples and epochs, which come later and win."""
-    less = "--train-examples 512 --test-examples 256 --population 4 --epochs 3"
+    less = "--train-examples 64 --test-examples 64 --population 2 --epochs 4 --batch-size 8"
     run_python(
-        "-m", "weedout_core", *wide_resnet_command("paper"), "--data-dir", str(DATA), *less.split(), folder=tmp_path
+        *("-m", "weedout_core", *wide_resnet_command("paper"), "--data-dir", str(DATA), *less.split()),
+        folder=tmp_path,
+        environment=COMPILED_SOON,
     )
     (folder,) = (tmp_path / "runs").iterdir()
     with (folder / "results.csv").open(encoding="utf-8") as file:
@@ -178,7 +183,7 @@ def test_a_wide_resnet_learns_a_subset_of_cifar(tmp_path: Path) -> None:
     assert [(row["sparsity"], row["arm"]) for row in rows] == [
         (sparsity, arm) for sparsity in ("0.0", "0.8") for arm in ("weedout", "control")
     ]
-    assert all(float(row["train_accuracy"]) > 0.1 for row in rows), "more than chance after 24 steps"
+    assert all(float(row["train_accuracy"]) > 0.1 for row in rows), "more than chance after 32 steps"
 
 
 @pytest.mark.skipif(
@@ -200,9 +205,10 @@ def test_a_users_function_is_judged(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_papers_own_task_is_planned(tmp_path: Path) -> None:
-    """The command shown, for a narrow network of one preset with it."""
-    here = ["--data-dir", str(DATA), "--network", "wrn-10-2"]
-    printed = run_python("-m", "weedout_core", *wide_resnet_command("plan"), *here, folder=tmp_path)
+    """The command shown, for a narrow network of one preset with it, at one sparsity: each is compiled."""
+    here = ["--data-dir", str(DATA), "--network", "wrn-10-2", "--sparsity", "0.8"]
+    command = ("-m", "weedout_core", *wide_resnet_command("plan"), *here)
+    printed = run_python(*command, folder=tmp_path, environment=COMPILED_SOON)
     for said in ("wrn-10-2 on cifar10", "45,000 training, 5,000 validation and 10,000 test", "1,024 examples each"):
         assert said in printed, said
 
