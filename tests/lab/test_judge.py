@@ -4,7 +4,9 @@ import csv
 import io
 import json
 import shutil
+import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -307,6 +309,43 @@ def test_a_finished_judgement_is_shown_again_and_not_computed(
     shutil.rmtree(tmp_path / "run" / "groups" / "sparsity-0.5-from-2")
     assert weedout(*judge("snip")) == 0
     assert contents(tmp_path / "run") == before, "a group that is missing is computed again, with equal bytes"
+
+
+@pytest.mark.parametrize("moment", ["choosing", "training", "second look"])
+def test_a_judgement_that_was_killed_ends_with_the_same_bytes(
+    weedout: Weedout, start: Callable[..., subprocess.Popen[str]], tmp_path: Path, moment: str
+) -> None:
+    slow = [*judge("magnitude_after_training", "snip", out="whole", epochs="30"), "--checkpoint-minutes", "0"]
+    assert weedout(*slow) == 0
+    killed = start(*["run" if word == "whole" else word for word in slow])
+    reached = {
+        "choosing": lambda: len(progress().get("chosen", ())) >= 3,
+        "training": lambda: bool(progress().get("epochs")),
+        "second look": (tmp_path / "run" / "groups" / "sparsity-0.5").exists,
+    }[moment]
+
+    def progress() -> dict[str, list[object]]:
+        written = sorted((tmp_path / "run" / "checkpoints").rglob("*.json"))
+        return json.loads(written[-1].read_text())["progress"] if written else {}
+
+    while not _seen(reached):
+        assert killed.poll() is None, "it ended before it was killed"
+        time.sleep(0.005)
+    killed.kill()
+    killed.wait()
+    assert not (tmp_path / "run" / "verdict.csv").exists() or moment == "second look"
+    assert weedout(*["run" if word == "whole" else word for word in slow]) == 0
+    whole, again = contents(tmp_path / "whole"), contents(tmp_path / "run")
+    assert whole.pop("config.json") == again.pop("config.json").replace(b"--out run", b"--out whole")
+    assert again == whole
+
+
+def _seen(reached: Callable[[], bool]) -> bool:
+    """Whether a process is so far; False while a file is being replaced."""
+    try:
+        return reached()
+    except FileNotFoundError:
+        return False
 
 
 def test_tables_are_csv_that_others_read(weedout: Weedout, tmp_path: Path) -> None:

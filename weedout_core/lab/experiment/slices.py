@@ -48,7 +48,8 @@ def _kinds(cells: Sequence[Cell]) -> list[tuple[Hashable, ...]]:
 
 
 def _kept(network: Subnetwork) -> Hashable:
-    return tuple((site, int(np.count_nonzero(mask))) for site, mask in (network.mask or {}).items())
+    # By name, because a mask that comes from a checkpoint may have its sites in another order.
+    return tuple((site, int(np.count_nonzero(mask))) for site, mask in sorted((network.mask or {}).items()))
 
 
 def train_slices(
