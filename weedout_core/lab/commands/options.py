@@ -116,8 +116,21 @@ class ConformOptions:
     examples: Positive = 50
 
 
+@dataclass(frozen=True)
+class ReportOptions:
+    """Make one page of a run, finished or not: what it says, with all figures, and the numbers behind them as CSV.
+
+    Attributes:
+        run: the run's folder; its own files are only read.
+        out: the folder for report.html and the folder report beside it; None means the run's.
+    """
+
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    out: Path | None = None
+
+
 #: What ``weedout`` was asked for; None is ``weedout doctor``.
-Asked = PaperOptions | JudgeOptions | PlanOptions | ConformOptions | None
+Asked = PaperOptions | JudgeOptions | PlanOptions | ConformOptions | ReportOptions | None
 
 
 def parse(arguments: list[str]) -> Asked:
@@ -132,13 +145,16 @@ def parse(arguments: list[str]) -> Asked:
     judge = _command("Judge", _JUDGE, {"judging": JudgeConfig, "run": RunOptions}, ("sparsity", "repeats"))
     judge = make_dataclass("Judge", [("methods", MethodOptions, field(default_factory=MethodOptions))], bases=(judge,))
     judge.__doc__ = _JUDGE
-    commands = {"paper": paper, "judge": judge, "plan": plan, "doctor": _DOCTOR, "conform": ConformOptions}
+    commands = {
+        "paper": paper, "judge": judge, "report": ReportOptions, "plan": plan, "doctor": _DOCTOR,
+        "conform": ConformOptions,
+    }  # fmt: skip
     parsed = tyro.extras.subcommand_cli_from_dict(
         commands, args=arguments, prog="weedout", description=_DESCRIPTION, config=(tyro.conf.OmitArgPrefixes,)
     )
     if isinstance(parsed, _DOCTOR):
         return None
-    if isinstance(parsed, ConformOptions):
+    if isinstance(parsed, ConformOptions | ReportOptions):
         return parsed
     config = _experiment(parsed)
     if isinstance(parsed, plan):

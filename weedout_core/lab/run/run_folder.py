@@ -49,7 +49,7 @@ _TABLES: dict[str, type[AnyRow]] = {
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A run folder that is locked for this process. Made by :func:`open_run`.
+    """A run folder. :func:`open_run` makes one that is locked for this process, so that it may write.
 
     Attributes:
         path: the path of the folder.
@@ -98,14 +98,14 @@ class RunFolder:
             write_file(self.path / name, to_csv(kind, self.rows(name, kind)).encode())
         make_folder(self.path / _MASKS)
         for group in self.committed:
-            write_file(self.path / _MASKS / f"{group.folder}.safetensors", self._read(group, _GROUP_MASKS))
+            write_file(self.path / _MASKS / f"{group.folder}.safetensors", self.read(group, _GROUP_MASKS))
 
-    def rows(self, name: str, kind: type[Row]) -> list[Row]:
-        """The rows of a table for all groups that are done, by sparsity, and within one by repeat."""
+    def rows(self, name: str, kind: type[Row], done: Sequence[Group] | None = None) -> list[Row]:
+        """The rows of a table for all groups that are done, or for some, by sparsity, and within one by repeat."""
         return [
             row
-            for group in sorted(self.committed)
-            for row in from_csv(kind, self._read(group, name).decode(), str(self._group(group) / name))
+            for group in sorted(self.committed if done is None else done)
+            for row in from_csv(kind, self.read(group, name).decode(), str(self._group(group) / name))
         ]
 
     def check(self) -> None:
@@ -113,7 +113,8 @@ class RunFolder:
         for group in self.committed:
             check_group(self._group(group), self.record.digest, [*_TABLES, _GROUP_MASKS])
 
-    def _read(self, group: Group, name: str) -> bytes:
+    def read(self, group: Group, name: str) -> bytes:
+        """The content of a file of a group that is done. Raises RunError if it is not as it was committed."""
         return read_committed(self._group(group), self.record.digest, name)
 
     def _group(self, group: Group) -> Path:

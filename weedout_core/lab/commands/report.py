@@ -1,0 +1,74 @@
+"""``weedout report``: one page, its figures and its tables from a run folder, which may be another process's."""
+
+import os
+import shlex
+from pathlib import Path
+from urllib.parse import quote
+
+from rich.console import Console
+
+from weedout_core.errors import RunError
+from weedout_core.lab.commands.options import ReportOptions
+from weedout_core.lab.commands.progress import write_line
+from weedout_core.lab.files import make_folder, write_file
+from weedout_core.lab.report.page import BESIDE, PAGE, report
+from weedout_core.lab.report.source import Source
+from weedout_core.lab.run.reading import RunSoFar, read_run
+
+
+def run_report(options: ReportOptions, out: Console) -> int:
+    """Write the report of a run, finished or not. The run's own files stay as they are.
+
+    Args:
+        options: the options, from ``parse``.
+        out: the console for what was written.
+    Returns:
+        the exit code, 0.
+    Raises:
+        RunError: the folder holds no run, a file of it is damaged, or the report cannot be written.
+    """
+    folder = options.run if options.out is None else options.out
+    run = read_run(options.run)
+    made = report(_source(run), _link(folder, options.run))
+    beside = folder / BESIDE
+    if beside.is_symlink():
+        raise RunError(f"{beside} must be a folder; it is a link. Remove it, or choose another with --out.")
+    make_folder(beside)
+    for name, content in made.beside.items():
+        write_file(beside / name, content)
+    write_file(folder / PAGE, made.page)
+    groups = f"{len(run.done)} of {len(run.folder.groups)} groups"
+    write_line(out, f"{folder / PAGE}: {groups}; figures and numbers in {beside}.")
+    return 0
+
+
+def how_to_report(folder: Path) -> str:
+    """A line on how the report of a run is made."""
+    return f"A page with all figures: weedout report {shlex.quote(str(folder))}"
+
+
+def _link(folder: Path, run: Path) -> str:
+    """How a page in a folder links to that of a run."""
+    if folder.resolve() == run.resolve():
+        return ""
+    try:
+        return f"{quote(os.path.relpath(run.resolve(), folder.resolve()).replace(os.sep, '/'))}/"
+    except ValueError:  # on another drive
+        return f"{run.resolve().as_uri()}/"
+
+
+def _source(run: RunSoFar) -> Source:
+    return Source(
+        run.config,
+        run.record._asdict(),
+        run.folder.groups,
+        run.done,
+        run.results,
+        run.curves,
+        run.searches,
+        run.ledger,
+        run.left_out,
+        run.timings,
+        run.verdicts,
+        run.masks,
+    )

@@ -1,0 +1,83 @@
+"""The sections on the networks: which nodes they keep, and how fast they converge."""
+
+from collections.abc import Mapping, Sequence
+
+from weedout_core.lab.report.convergence import SpeedRow, reach_rows, speed_rows
+from weedout_core.lab.report.kept import kept_rows, shown_masks
+from weedout_core.lab.report.mask_figures import maps_figure, nodes_figure, sites_figure
+from weedout_core.lab.report.section import Section, Table, as_csv
+from weedout_core.lab.report.source import Source
+from weedout_core.lab.report.texts import where, within
+from weedout_core.lab.verdict.verdicts import percent
+
+
+def masks_section(source: Source) -> Section:
+    """Which nodes are kept: of two networks at the largest sparsity, and by site for all arms."""
+    title = "Figure 1: which nodes are kept"
+    scope, sites = source.scope, source.sites
+    rows = kept_rows(((group, source.masks(group)) for group in source.done), scope.arms, sites)
+    if not rows:
+        return Section("masks", title, ("No mask is there yet.",))
+    sparsity = max(row.sparsity for row in rows)
+    group = next(group for group in source.done if group.sparsity == sparsity)
+    first = [*scope.methods, scope.baseline]
+    arms = [first[0], scope.baseline, *(arm for arm in first[1:] if arm != scope.baseline)]
+    shown = shown_masks(group, source.masks(group), arms, sites)
+    drawings = [
+        figure
+        for figure in (nodes_figure(shown), sites_figure(rows, sparsity, scope.main), maps_figure(shown))
+        if figure is not None
+    ]
+    return Section("masks", title, drawings=drawings, files={"kept.csv": as_csv(rows)})
+
+
+def convergence_section(source: Source) -> Section:
+    """Epochs to given test accuracies, and their differences."""
+    title = "How fast networks converge"
+    scope = source.scope
+    reached = reach_rows(source.curves)
+    rows = speed_rows(reached, scope)
+    if not rows:
+        said = "No accuracy that is asked for tells networks apart: none has it, or all have it after the first epoch."
+        return Section("convergence", title, (said,))
+    cells = {(row.sparsity, row.accuracy, row.first): row for row in rows}
+    arms = [arm for arm in scope.others if any(row.first == arm for row in rows)]
+    table = Table(
+        f"Epochs to a test accuracy, an arm − {scope.baseline}: mean [plain 95 % interval], over the pairs in which "
+        "both reach it. Fewer are faster.",
+        ("test accuracy and sparsity", *(f"{arm} − {scope.baseline} (epochs)" for arm in arms)),
+        [
+            (
+                f"{percent(accuracy)} % at {where(sparsity)}",
+                *(_cell(cells, sparsity, accuracy, arm) for arm in arms),
+            )
+            for sparsity, accuracy in dict.fromkeys((row.sparsity, row.accuracy) for row in rows if _reached(row))
+        ],
+    )
+    files = {"epochs_to_accuracy.csv": as_csv(reached), "epochs_differences.csv": as_csv(rows)}
+    text = ("The first epoch after which a network has a test accuracy. The accuracies are the same in every run.",)
+    return Section("convergence", title, text, tables=[table], files=files)
+
+
+def _reached(row: SpeedRow) -> bool:
+    return row.pairs + row.first_never + row.second_never > 0
+
+
+def _cell(cells: Mapping[tuple[float, float, str], SpeedRow], sparsity: float, accuracy: float, arm: str) -> str:
+    row = cells.get((sparsity, accuracy, arm))
+    return "" if row is None else _speed(row)
+
+
+def _speed(row: SpeedRow) -> str:
+    never: Sequence[str] = [
+        f"{times} {who} never"
+        for times, who in (
+            (row.first_never, f"{row.first} alone"),
+            (row.second_never, f"{row.second} alone"),
+            (row.neither, "both"),
+        )
+        if times
+    ]
+    pairs = f"{row.pairs} pair{'' if row.pairs == 1 else 's'}"
+    measured = within(row.mean, row.low, row.high) + ", " if row.pairs else ""
+    return "; ".join([f"{measured}{pairs}", *never])

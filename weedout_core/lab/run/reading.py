@@ -1,0 +1,111 @@
+"""A run as far as it is done, read from its folder: without its lock, and without writing anything there.
+
+Groups are written whole and never changed, so that what is read is consistent while another process goes on.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load
+
+from weedout_core import SearchConfig, TrainConfig
+from weedout_core.errors import ConfigError, RunError
+from weedout_core.lab.experiment.configuration import ExperimentConfig
+from weedout_core.lab.experiment.groups import Group
+from weedout_core.lab.experiment.ledger import LedgerRow
+from weedout_core.lab.experiment.rows import (
+    CurveRow,
+    LeftOutRow,
+    ResultRow,
+    SearchRow,
+    TimingRow,
+    VerdictRow,
+    from_csv,
+)
+from weedout_core.lab.files import read_file
+from weedout_core.lab.run.record import Record, record_from_json
+from weedout_core.lab.run.run_folder import RunFolder
+
+
+class RunSoFar(NamedTuple):
+    """What a run folder holds.
+
+    Attributes:
+        folder: the folder, which is not locked.
+        config: the configuration of the experiment.
+        done: the groups that were done when reading began, by sparsity, and within one by repeat.
+        results, curves, searches, ledger, left_out, timings: the rows of these groups.
+        verdicts: the rows of verdict.csv; none if there was no look yet.
+    """
+
+    folder: RunFolder
+    config: ExperimentConfig
+    done: tuple[Group, ...]
+    results: Sequence[ResultRow]
+    curves: Sequence[CurveRow]
+    searches: Sequence[SearchRow]
+    ledger: Sequence[LedgerRow]
+    left_out: Sequence[LeftOutRow]
+    timings: Sequence[TimingRow]
+    verdicts: Sequence[VerdictRow]
+
+    @property
+    def record(self) -> Record:
+        """The content of config.json."""
+        return self.folder.record
+
+    def masks(self, group: Group) -> Mapping[str, np.ndarray]:
+        """The masks of a group that is done, {arm/repeat/site: bool ``shape``}. Raises RunError if damaged."""
+        try:
+            return load(self.folder.read(group, "masks.safetensors"))
+        except SafetensorError as error:
+            raise RunError(f"the masks of {group} in {self.folder.path} cannot be read ({error}).") from error
+
+
+def read_run(path: Path) -> RunSoFar:
+    """Read what is done of a run, finished or not.
+
+    Raises:
+        RunError: the folder holds no run, a file of it cannot be read, or one is damaged.
+    """
+    config = path / "config.json"
+    if not config.is_file():
+        raise RunError(f"{path} must be the folder of a run; it has no config.json. weedout paper and judge make one.")
+    record = record_from_json(read_file(config).decode(errors="replace"), config)
+    folder = RunFolder(path, record)
+    done = tuple(sorted(folder.committed))
+    return RunSoFar(
+        folder,
+        _config(record, config),
+        done,
+        folder.rows("results.csv", ResultRow, done),
+        folder.rows("curves.csv", CurveRow, done),
+        folder.rows("search.csv", SearchRow, done),
+        folder.rows("ledger.csv", LedgerRow, done),
+        folder.rows("left_out.csv", LeftOutRow, done),
+        folder.rows("timings.csv", TimingRow, done),
+        _verdicts(path / "verdict.csv"),
+    )
+
+
+def _verdicts(path: Path) -> list[VerdictRow]:
+    if not path.exists():
+        return []
+    return from_csv(VerdictRow, read_file(path).decode(errors="replace"), str(path))
+
+
+def _config(record: Record, path: Path) -> ExperimentConfig:
+    """The configuration, of which the record keeps the fields, and the name of the network among the choices."""
+    try:
+        values = {item.name: record.identity[item.name] for item in fields(ExperimentConfig)}
+        (network,) = (one["value"] for one in record.choices if one["field"] == "ExperimentConfig.network")
+        train = {**values["train"], "step_epochs": tuple(values["train"]["step_epochs"])}
+        values |= {name: tuple(values[name]) for name in ("hidden", "sparsity") if values[name] is not None}
+        values |= {"network": network, "search": SearchConfig(**values["search"]), "train": TrainConfig(**train)}
+        return ExperimentConfig(**values)
+    except (KeyError, TypeError, ValueError, ConfigError) as error:
+        raise RunError(f"{path} must describe a run, and is damaged ({error}). Restore it.") from error
