@@ -7,10 +7,13 @@ from typing import NamedTuple
 from weedout_core.lab.experiment.configuration import ExperimentConfig
 from weedout_core.lab.experiment.rows import CurveRow, ResultRow
 from weedout_core.lab.report.tables import interval_key
-from weedout_core.lab.statistics import mean_interval
+from weedout_core.lab.statistics import Interval, mean_interval
 
 #: The fields of a curve that are accuracies, and what they are called.
 SPLITS = {"train": "train_accuracy", "test": "test_accuracy"}
+
+#: Of no run.
+NO_INTERVAL = Interval(math.nan, math.nan, math.nan)
 
 
 class ArmMean(NamedTuple):
@@ -62,5 +65,5 @@ def epoch_means(config: ExperimentConfig, rows: Sequence[CurveRow]) -> list[Epoc
 
 def _summary(config: ExperimentConfig, values: Sequence[float]) -> tuple[int, int, float, float, float]:
     known = [value for value in values if not math.isnan(value)]
-    interval = mean_interval(known, config.interval, interval_key(config)) if known else (math.nan,) * 3
-    return len(values), len(values) - len(known), *interval
+    mean, low, high = mean_interval(known, config.interval, interval_key(config)) if known else NO_INTERVAL
+    return len(values), len(values) - len(known), mean, low, high

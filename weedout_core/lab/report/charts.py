@@ -1,7 +1,7 @@
 """What a panel of a figure draws on its axes, from rows."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,6 +27,10 @@ class Curve(NamedTuple):
     lost: Sequence[float] = ()
 
 
+#: What stands behind a label, so that lines do not cross it.
+_BEHIND = {"facecolor": stand_in("page"), "alpha": 0.8, "edgecolor": "none", "pad": 0.6}
+
+
 class DotRow(NamedTuple):
     """A row of dots: a label, single values, and their mean with its interval."""
 
@@ -39,10 +43,10 @@ class DotRow(NamedTuple):
     hollow: bool
 
 
-def bands(axes: Any, curves: Sequence[Curve], x: str, y: str) -> None:
-    """Curves with shaded intervals along whole numbers, such as epochs. The first value does not set the range.
+def bands(axes: Any, curves: Sequence[Curve], x: str, y: str, rising: bool = False) -> None:
+    """Curves with shaded intervals along whole numbers, such as epochs.
 
-    A cross at the foot marks where networks of a curve diverged; each curve has its own height.
+    Of curves that rise steeply at first, the first of more than three values does not set the range. A cross at the foot marks where networks of a curve diverged; each curve has its own height.
     """
     for place, one in enumerate(curves):
         foot = [0.03 + 0.04 * place] * len(one.lost)
@@ -59,7 +63,7 @@ def bands(axes: Any, curves: Sequence[Curve], x: str, y: str) -> None:
         end
         for one in curves
         for place, ends in enumerate(zip(one.mean, one.low, one.high, strict=True))
-        if place > 0 or len(one.x) == 1
+        if place > 0 or not rising or len(one.x) <= 3
         for end in ends
         if math.isfinite(end)
     ]
@@ -107,18 +111,20 @@ def dots(axes: Any, rows: Sequence[DotRow], margin: float | None, x: str) -> Non
             axes.plot([row.low, row.high], [y, y], color=colour, linewidth=2.2, solid_capstyle="butt")
         if math.isfinite(row.mean):
             axes.plot([row.mean], [y], color=colour, marker="D", markersize=6.5, markeredgecolor=stand_in("page"))
-        axes.text(0.0, y + 0.22, row.label, transform=axes.get_yaxis_transform(), fontsize=11, va="bottom")
+        axes.text(
+            0.0, y + 0.22, row.label, transform=axes.get_yaxis_transform(), fontsize=11, va="bottom", bbox=_BEHIND
+        )
     axes.set_ylim(-len(rows) + 0.45, 0.8)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     _finished(axes, x, "")
 
 
-def markers(axes: Any, labels: Sequence[str], values: Sequence[Sequence[float]], x: str) -> None:
-    """A row for each label from top to bottom, with one marker for each series at its value in [0, 1]."""
+def markers(axes: Any, labels: Sequence[str], values: Mapping[int, Sequence[float]], x: str) -> None:
+    """A row for each label from top to bottom, with one marker at its value in [0, 1] for each series, by its place."""
     count = len(values)
-    for place, along in enumerate(values):
-        y = [-number - (place - (count - 1) / 2) * 0.6 / count for number in range(len(labels))]
+    for row, (place, along) in enumerate(values.items()):
+        y = [-number - (row - (count - 1) / 2) * 0.6 / count for number in range(len(labels))]
         axes.plot(along, y, color=series(place), linestyle="", marker=marker(place), markersize=6)
     axes.set_yticks([-number for number in range(len(labels))], labels)
     axes.set_ylim(-len(labels) + 0.4, 0.6)

@@ -5,6 +5,7 @@ Figures are drawn in stand-in colours, each of which is then replaced by a varia
 
 import re
 from collections.abc import Callable, Mapping
+from typing import Any
 
 #: By role, for light and for dark. The series are made after Okabe and Ito's colours, which stay apart for colour-blind
 #: readers; each has a contrast of at least 3 on its background, and text has more than 4.5.
@@ -33,16 +34,16 @@ def stand_in(role: str) -> str:
 
 
 def series(place: int) -> str:
-    """The stand-in of the series at a place; after the last colour they begin again, in other lines and markers."""
+    """The stand-in of the series at a place; after the last colour they begin again, in other lines."""
     return stand_in(f"series-{place % SERIES}")
 
 
 def marker(place: int) -> str:
-    """The marker of the series at a place."""
-    return MARKERS[place % len(MARKERS)]
+    """The marker of the series at a place: with a colour that comes again, another one."""
+    return MARKERS[(place + place // SERIES) % len(MARKERS)]
 
 
-def line(place: int) -> str | tuple[float, tuple[float, ...]]:
+def line(place: int) -> Any:
     """The line of the series at a place, as matplotlib has it, in multiples of the line's width."""
     dash = DASHES[place % len(DASHES)]
     return (0, tuple(float(part) / 2 for part in dash.split())) if dash else "-"

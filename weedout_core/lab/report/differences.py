@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from weedout_core.lab.experiment.rows import LeftOutRow, ResultRow, VerdictRow
+from weedout_core.lab.report.accuracies import NO_INTERVAL
 from weedout_core.lab.report.scope import Scope, Versus
 from weedout_core.lab.report.tables import identical_sparsities, interval_key
-from weedout_core.lab.statistics import LEVEL, mean_interval
+from weedout_core.lab.statistics import LEVEL, Interval, mean_interval
 
 #: Why two arms do not differ, where nothing is removed.
 IDENTICAL = "identical by construction"
@@ -103,8 +104,8 @@ def _mean(
     return PairedMean(sparsity, *versus, len(values) - diverged, diverged, *measured, level, why)
 
 
-def _plain(scope: Scope, differences: Sequence[float]) -> tuple[float, float, float]:
+def _plain(scope: Scope, differences: Sequence[float]) -> Interval:
     if not differences:
-        return (math.nan,) * 3
-    mean, low, high = mean_interval(differences, scope.config.interval, interval_key(scope.config))
-    return (mean, low, high) if max(differences) > min(differences) else (mean, math.nan, math.nan)
+        return NO_INTERVAL
+    interval = mean_interval(differences, scope.config.interval, interval_key(scope.config))
+    return interval if max(differences) > min(differences) else Interval(interval.mean, math.nan, math.nan)

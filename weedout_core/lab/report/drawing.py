@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from matplotlib import rc_context, style
@@ -114,7 +114,7 @@ def _handle(entry: Entry) -> Line2D:
     )
 
 
-_PARAMETERS: Mapping[str, Any] = {
+_PARAMETERS: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.size": 11.5,
     "text.parse_math": False,

@@ -1,7 +1,7 @@
 """Figure 1 of the paper from real masks: which nodes two networks keep, and how many each site keeps."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -18,7 +18,7 @@ _NODES = 1024  # nodes of a site, up to which each is drawn
 _MAPS = 4
 
 
-def nodes_figure(shown: Sequence[Shown]) -> Drawing | None:
+def nodes_figure(shown: Sequence[Shown], places: Mapping[str, int]) -> Drawing | None:
     """The nodes that networks keep, side by side; None if a site has too many to draw, or there is no mask."""
     sizes = [mask.size for one in shown for mask in one.masks.values()]
     if not sizes or max(sizes) > _NODES:
@@ -32,10 +32,10 @@ def nodes_figure(shown: Sequence[Shown]) -> Drawing | None:
             Panel(
                 f"{one.arm}, {where(one.sparsity)}",
                 f"{one.arm} keeps {_said(one)}.",
-                lambda axes, one=one, place=place: _nodes(axes, one, place),
+                lambda axes, one=one: _nodes(axes, one, places[one.arm]),
                 260,
             )
-            for place, one in enumerate(shown)
+            for one in shown
         ],
     )
 
@@ -76,13 +76,13 @@ def _circles(axes: Any, x: np.ndarray, y: np.ndarray, kept: np.ndarray, colour: 
     axes.scatter(x[kept], y[kept], s=size, color=series(colour), linewidths=0.7)
 
 
-def sites_figure(rows: Sequence[KeptRow], sparsity: float, arms: Sequence[str]) -> Drawing:
+def sites_figure(rows: Sequence[KeptRow], sparsity: float, places: Mapping[str, int]) -> Drawing:
     """The fraction of nodes that arms keep at each site, at one sparsity."""
-    here = [row for row in rows if row.sparsity == sparsity and row.arm in arms]
+    here = [row for row in rows if row.sparsity == sparsity and row.arm in places]
     sites = list(dict.fromkeys(row.site for row in here))
-    drawn = [arm for arm in arms if any(row.arm == arm for row in here)]
+    drawn = list(dict.fromkeys(row.arm for row in here))
     kept = {(row.arm, row.site): row.mean for row in here}
-    values = [[kept.get((arm, site), math.nan) for site in sites] for arm in drawn]
+    values = {places[arm]: [kept.get((arm, site), math.nan) for site in sites] for arm in drawn}
     said = "; ".join(
         f"{arm} {', '.join(f'{site} {kept[arm, site]:.3g}' for site in sites if (arm, site) in kept)}" for arm in drawn
     )
@@ -98,7 +98,7 @@ def sites_figure(rows: Sequence[KeptRow], sparsity: float, arms: Sequence[str]) 
                 90 + 14 * len(sites) * max(1, len(drawn)),
             )
         ],
-        [Entry(arm, place, None, place) for place, arm in enumerate(drawn)],
+        [Entry(arm, places[arm], None, places[arm]) for arm in drawn],
     )
 
 

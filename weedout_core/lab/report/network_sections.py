@@ -22,10 +22,11 @@ def masks_section(source: Source) -> Section:
     group = next(group for group in source.done if group.sparsity == sparsity)
     first = [*scope.methods, scope.baseline]
     arms = [first[0], scope.baseline, *(arm for arm in first[1:] if arm != scope.baseline)]
+    places = {arm: scope.place(arm) for arm in scope.main}
     shown = shown_masks(group, source.masks(group), arms, sites)
     drawings = [
         figure
-        for figure in (nodes_figure(shown), sites_figure(rows, sparsity, scope.main), maps_figure(shown))
+        for figure in (nodes_figure(shown, places), sites_figure(rows, sparsity, places), maps_figure(shown))
         if figure is not None
     ]
     return Section("masks", title, drawings=drawings, files={"kept.csv": as_csv(rows)})

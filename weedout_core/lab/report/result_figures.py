@@ -17,19 +17,23 @@ _ACCURACY = "accuracy (%)"
 
 def differences_figure(scope: Scope, pairs: Sequence[PairRow], means: Sequence[PairedMean]) -> Drawing:
     """Paired differences as dots with mean and interval, a panel for each sparsity."""
-    levels = sorted({mean.level for mean in means})
+    levels = sorted({mean.level for mean in means if not mean.check})
     margin = None if scope.margin is None else 100 * scope.margin
-    verdict = f" of {' or '.join(f'{100 * level:.4g}' for level in levels)} %" if levels else ""
     return Drawing(
         "differences",
         "Paired differences of test accuracy",
-        "A dot is one repeat, the diamond the mean, the line through it the interval"
-        f"{verdict}. Right of 0 the first is more accurate."
+        "A dot is one repeat, the diamond the mean, and the line through it the "
+        f"{' or '.join(f'{100 * level:.4g}' for level in levels)} % interval{_of_verdict(scope)}. Right of 0 the first "
+        "is more accurate."
         + (" The shaded strip is the margin: smaller differences do not matter." if margin else "")
         + (" Hollow dots belong to sanity checks, whose intervals are plain 95 % intervals." if _checked(scope) else "")
         + f" {_SEEDS}",
         [_differences(scope, sparsity, pairs, means) for sparsity in sorted({mean.sparsity for mean in means})],
     )
+
+
+def _of_verdict(scope: Scope) -> str:
+    return "" if scope.look is None else f" of the verdict after {scope.look} repeats"
 
 
 def _checked(scope: Scope) -> bool:
@@ -104,7 +108,9 @@ def _curve(scope: Scope, arm: str, means: Sequence[ArmMean]) -> Curve:
     place = scope.place(arm)
     return Curve(
         [100 * mean.sparsity for mean in means],
-        *([100 * getattr(mean, name) for mean in means] for name in ("mean", "low", "high")),
+        [100 * mean.mean for mean in means],
+        [100 * mean.low for mean in means],
+        [100 * mean.high for mean in means],
         place,
         place,
         place,
@@ -168,8 +174,8 @@ def _by_epoch(title: str, drawn: Sequence[tuple[str, Sequence[EpochMean], tuple[
         Curve(
             [mean.epoch for mean in means],
             [100 * mean.mean for mean in means],
-            [100 * mean.low if banded else math.nan for mean in means],
-            [100 * mean.high if banded else math.nan for mean in means],
+            [_within(mean.low) if banded else math.nan for mean in means],
+            [_within(mean.high) if banded else math.nan for mean in means],
             *places,
             lost=_lost(means),
         )
@@ -179,8 +185,13 @@ def _by_epoch(title: str, drawn: Sequence[tuple[str, Sequence[EpochMean], tuple[
     return Panel(
         title,
         f"Accuracy by epoch, {title}. After the last epoch: {said}.",
-        lambda axes: bands(axes, curves, "epoch", _ACCURACY),
+        lambda axes: bands(axes, curves, "epoch", _ACCURACY, rising=True),
     )
+
+
+def _within(end: float) -> float:
+    """The end of an interval in percent, where accuracies can be; NaN stays."""
+    return end if math.isnan(end) else 100 * min(1.0, max(0.0, end))
 
 
 def _lost(means: Sequence[EpochMean]) -> list[float]:

@@ -10,7 +10,6 @@ from weedout_core.lab.report.result_figures import (
     figure2_panels,
     sparsity_figure,
 )
-from weedout_core.lab.report.scope import Scope
 from weedout_core.lab.report.section import Section, Table, as_csv
 from weedout_core.lab.report.source import Source
 from weedout_core.lab.report.texts import NOTHING, count, number, pairs, points, where
@@ -42,14 +41,8 @@ def verdict_section(source: Source) -> Section:
     last = [row for row in source.verdicts if row.look == scope.look]
     undecided = sum(row.verdict == "undecided" for row in last)
     state = f"{undecided} of {count(len(last), 'comparison')} undecided" if undecided else "every comparison decided"
-    return Section(
-        "verdict",
-        "The verdict",
-        (f"After {scope.look} repeats, with {state}:",),
-        [row.sentence for row in last],
-        tables=[],
-        own=["verdict.csv"],
-    )._replace(text=(f"After {scope.look} repeats, with {state}. {promise}",))
+    said = f"After {scope.look} repeats, with {state}. {promise}"
+    return Section("verdict", "The verdict", (said,), [row.sentence for row in last], own=["verdict.csv"])
 
 
 def _sentence(mean: PairedMean) -> str:
@@ -67,10 +60,8 @@ def differences_section(source: Source) -> Section:
     means = paired_means(source.results, source.left_out, source.verdicts, scope)
     if not rows:
         return Section("differences", "Paired differences", ("No pair is done yet.",))
-    later = 0 if scope.look is None else sum(row.repeat >= scope.look for row in source.results)
-    text = (
-        [f"Of {count(later, 'network')} beyond the last look nothing is shown before the next look."] if later else []
-    )
+    later = scope.look is not None and any(row.repeat >= scope.look for row in source.results)
+    text = ["Repeats beyond the last look are left out here until the next look is due."] if later else []
     table = Table(
         "Paired differences of test accuracy, points",
         ("comparison", "sparsity (%)", "mean [interval]", "confidence (%)", "pairs", "diverged", "note"),
@@ -86,7 +77,7 @@ def differences_section(source: Source) -> Section:
             )
             for mean in means
         ],
-        left=("mean [interval]", "note"),
+        left=("note",),
     )
     files = {"differences.csv": as_csv(rows), "differences_means.csv": as_csv(means)}
     figure = differences_figure(scope, rows, means)
@@ -116,7 +107,7 @@ def sparsity_section(source: Source) -> Section:
     return Section(
         "sparsity",
         "Accuracy against sparsity",
-        _diverged(source),
+        (*_diverged(source), *_left_out(source)),
         drawings=[sparsity_figure(scope, means)],
         tables=[table],
         files={"sparsity.csv": as_csv(means)},
@@ -132,6 +123,15 @@ def _diverged(source: Source) -> Sequence[str]:
         f"{lost} of {count(len(source.results), 'training')} diverged: they have no accuracy, are counted in the "
         "table, and enter no mean.",
     )
+
+
+def _left_out(source: Source) -> Sequence[str]:
+    """Which arms were not trained, and why: one sentence, each arm once for each reason."""
+    reasons = dict.fromkeys((row.arm, row.same_as, row.why) for row in source.left_out)
+    if not reasons:
+        return ()
+    said = [f"{arm} ({f'as {same}: ' if same else ''}{why})" for arm, same, why in reasons]
+    return (f"Not trained at some sparsity, because nothing new would be learnt: {'; '.join(said)}.",)
 
 
 def epoch_sections(source: Source) -> list[Section]:
@@ -172,6 +172,3 @@ def sections(source: Source) -> list[Section]:
         sparsity_section(source),
         *epoch_sections(source),
     ]
-
-
-__all__ = ["Scope", "sections"]

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from weedout_core.lab.experiment.configuration import ExperimentConfig
 from weedout_core.lab.experiment.rows import VerdictRow
+from weedout_core.lab.report.colours import SERIES
 
 
 class Versus(NamedTuple):
@@ -69,11 +70,14 @@ class Scope(NamedTuple):
         return tuple(arm for arm in self.arms if arm.startswith(f"{method}."))
 
     def place(self, arm: str) -> int:
-        """The place of an arm among those that are drawn with it: its colour, line and marker."""
+        """The place of an arm: its colour, line and marker. A check has another colour than method and baseline."""
         if arm in self.main:
             return self.main.index(arm)
-        method = arm.partition(".")[0]
-        return len(self.main) + self.checks(method).index(arm)
+        method = next(method for method in self.methods if arm in self.checks(method))
+        taken = {self.place(one) % SERIES for one in (method, self.baseline)}
+        free = [place for place in range(SERIES) if place not in taken]
+        rounds, place = divmod(self.checks(method).index(arm), len(free))
+        return free[place] + SERIES * (1 + rounds)
 
 
 def scope_of(config: ExperimentConfig, identity: Mapping[str, Any], verdicts: Sequence[VerdictRow]) -> Scope:

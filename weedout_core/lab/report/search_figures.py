@@ -35,7 +35,13 @@ def _panel(fitness: str, sparsity: float, means: Sequence[GenerationMean]) -> Pa
     nothing = [float("nan")] * len(means)
     curves = [
         Curve(
-            [mean.generation for mean in means], [getattr(mean, name) for mean in means], nothing, nothing, *[place] * 3
+            [mean.generation for mean in means],
+            [getattr(mean, name) for mean in means],
+            nothing,
+            nothing,
+            place,
+            place,
+            place,
         )
         for place, name in enumerate(_VALUES)
     ]
