@@ -9,7 +9,15 @@ from rich.console import Console
 from weedout_core.lab.arms.judged import JudgeConfig, Method, judged
 from weedout_core.lab.commands.options import JudgeOptions, RunOptions
 from weedout_core.lab.commands.progress import write_line
-from weedout_core.lab.commands.running import INTERRUPTED, Running, interrupted, load, opened, run_missing
+from weedout_core.lab.commands.running import (
+    INTERRUPTED,
+    Running,
+    how_to_report,
+    interrupted,
+    load,
+    opened,
+    run_missing,
+)
 from weedout_core.lab.experiment.arms import Arm
 from weedout_core.lab.experiment.configuration import ExperimentConfig, network
 from weedout_core.lab.experiment.rows import CurveRow, LeftOutRow, ResultRow, TimingRow, VerdictRow, to_csv
@@ -134,6 +142,7 @@ def _print(judgement: Judgement, judging: JudgeConfig, out: Console) -> None:
         write_line(out, sentence)
     write_line(out, f"{timing_line(judgement.timings)}.")
     write_line(out, f"{judgement.folder}: every comparison in verdict.csv, every cell in results.csv.")
+    write_line(out, how_to_report(judgement.folder))
 
 
 def _ended(judging: JudgeConfig, decision: Decision) -> str:

@@ -7,7 +7,7 @@ from rich.console import Console
 from weedout_core.lab.arms.paper import paper
 from weedout_core.lab.commands.options import PaperOptions
 from weedout_core.lab.commands.progress import write_line
-from weedout_core.lab.commands.running import interrupted, load, opened, run_missing
+from weedout_core.lab.commands.running import how_to_report, interrupted, load, opened, run_missing
 from weedout_core.lab.experiment.configuration import ExperimentConfig
 from weedout_core.lab.experiment.experiment import Experiment
 from weedout_core.lab.experiment.rows import CurveRow, ResultRow, SearchRow, TimingRow
@@ -59,3 +59,4 @@ def _finish(config: ExperimentConfig, folder: RunFolder, out: Console) -> None:
     if timings:
         write_line(out, f"{timing_line(timings)}.")
     write_line(out, f"{folder.path}: every cell in results.csv, {figure}.")
+    write_line(out, how_to_report(folder.path))

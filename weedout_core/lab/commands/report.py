@@ -1,7 +1,6 @@
 """``weedout report``: one page, its figures and its tables from a run folder, which may be another process's."""
 
 import os
-import shlex
 from pathlib import Path
 from urllib.parse import quote
 
@@ -10,7 +9,7 @@ from rich.console import Console
 from weedout_core.errors import RunError
 from weedout_core.lab.commands.options import ReportOptions
 from weedout_core.lab.commands.progress import write_line
-from weedout_core.lab.files import make_folder, write_file
+from weedout_core.lab.files import make_folder, read_file, write_file
 from weedout_core.lab.report.page import BESIDE, PAGE, report
 from weedout_core.lab.report.source import Source
 from weedout_core.lab.run.reading import RunSoFar, read_run
@@ -31,8 +30,7 @@ def run_report(options: ReportOptions, out: Console) -> int:
     run = read_run(options.run)
     made = report(_source(run), _link(folder, options.run))
     beside = folder / BESIDE
-    if beside.is_symlink():
-        raise RunError(f"{beside} must be a folder; it is a link. Remove it, or choose another with --out.")
+    _check_own(folder, options.run, run.record.digest)
     make_folder(beside)
     for name, content in made.beside.items():
         write_file(beside / name, content)
@@ -42,9 +40,15 @@ def run_report(options: ReportOptions, out: Console) -> int:
     return 0
 
 
-def how_to_report(folder: Path) -> str:
-    """A line on how the report of a run is made."""
-    return f"A page with all figures: weedout report {shlex.quote(str(folder))}"
+def _check_own(folder: Path, run: Path, digest: str) -> None:
+    """Raise RunError if a folder holds another run or its report, or leads elsewhere by a link."""
+    page, beside = folder / PAGE, folder / BESIDE
+    if beside.is_symlink() or (beside.exists() and not beside.is_dir()):
+        raise RunError(f"{beside} must be a folder, and no link. Remove it, or choose another with --out.")
+    if (folder / "config.json").exists() and folder.resolve() != run.resolve():
+        raise RunError(f"{folder} holds another run than {run}. Choose another folder with --out.")
+    if page.exists() and digest.encode() not in read_file(page):
+        raise RunError(f"{page} is not the report of {run}. Choose another folder with --out.")
 
 
 def _link(folder: Path, run: Path) -> str:

@@ -1,5 +1,6 @@
 """Running groups: what ``weedout paper`` and ``weedout judge`` share, from a checked experiment to committed groups."""
 
+import shlex
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -84,6 +85,11 @@ def interrupted(running: Running) -> int:
     kept = f"{len(folder.committed)} of {len(folder.groups)} groups are kept in {folder.path}"
     write_line(running.err, f"weedout: interrupted; {kept}, and the same command continues.")
     return INTERRUPTED
+
+
+def how_to_report(folder: Path) -> str:
+    """A line on how a page of a run is made."""
+    return f"A page with all figures and numbers: weedout report {shlex.quote(str(folder))}"
 
 
 def run_missing(running: Running, wanted: Sequence[Group]) -> None:

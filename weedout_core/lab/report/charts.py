@@ -46,7 +46,8 @@ class DotRow(NamedTuple):
 def bands(axes: Any, curves: Sequence[Curve], x: str, y: str, rising: bool = False) -> None:
     """Curves with shaded intervals along whole numbers, such as epochs.
 
-    Of curves that rise steeply at first, the first of more than three values does not set the range. A cross at the foot marks where networks of a curve diverged; each curve has its own height.
+    Of curves that rise steeply at first, the first of more than three values does not set the range. A cross at the
+    foot marks where networks of a curve diverged; each curve has its own height.
     """
     for place, one in enumerate(curves):
         foot = [0.03 + 0.04 * place] * len(one.lost)

@@ -20,8 +20,7 @@ def masks_section(source: Source) -> Section:
         return Section("masks", title, ("No mask is there yet.",))
     sparsity = max(row.sparsity for row in rows)
     group = next(group for group in source.done if group.sparsity == sparsity)
-    first = [*scope.methods, scope.baseline]
-    arms = [first[0], scope.baseline, *(arm for arm in first[1:] if arm != scope.baseline)]
+    arms = list(dict.fromkeys([*scope.methods[:1], scope.baseline, *scope.main]))
     places = {arm: scope.place(arm) for arm in scope.main}
     shown = shown_masks(group, source.masks(group), arms, sites)
     drawings = [

@@ -5,7 +5,6 @@ from importlib.resources import files
 from typing import Any, NamedTuple
 
 from jinja2 import DictLoader, Environment, StrictUndefined
-from markupsafe import Markup
 
 from weedout_core.lab.report import cost_sections, network_sections, record_sections, result_sections
 from weedout_core.lab.report.colours import DARK, DASHES, LIGHT, SERIES, marker, variables
@@ -72,11 +71,10 @@ def _page(source: Source, sections: Sequence[Section], there: str) -> str:
 
 
 def _panels(drawing: Drawing) -> list[dict[str, Any]]:
-    """The panels of a figure for the template. The SVG is the drawing's own, which escapes all text in it."""
+    """The panels of a figure for the template, in which their SVG stands as it is: all text in it was escaped."""
     svgs = panel_svgs(drawing)
     return [
-        {"title": panel.title, "alt": panel.alt, "svg": Markup(svg)}
-        for panel, svg in zip(drawing.panels, svgs, strict=True)
+        {"title": panel.title, "alt": panel.alt, "svg": svg} for panel, svg in zip(drawing.panels, svgs, strict=True)
     ]
 
 
@@ -91,7 +89,7 @@ _SHAPES = {
 }
 
 
-def _swatch(entry: Entry) -> Markup:
+def _swatch(entry: Entry) -> str:
     """The line and the marker of an entry of a legend, as an SVG of numbers alone."""
     colour = "var(--ink)" if entry.colour is None else f"var(--series-{entry.colour % SERIES})"
     drawn = ""
@@ -101,4 +99,4 @@ def _swatch(entry: Entry) -> Markup:
     if entry.marker is not None:
         drawn += _SHAPES[marker(entry.marker)]
     paint = f'style="stroke:{colour};fill:{colour}"'
-    return Markup(f'<svg width="38" height="12" aria-hidden="true" {paint}>{drawn}</svg>')
+    return f'<svg width="38" height="12" aria-hidden="true" {paint}>{drawn}</svg>'

@@ -67,7 +67,7 @@ class Scope(NamedTuple):
 
     def checks(self, method: str) -> tuple[str, ...]:
         """The sanity checks of a method."""
-        return tuple(arm for arm in self.arms if arm.startswith(f"{method}."))
+        return tuple(arm for arm in self.arms if arm.startswith(f"{method}.") and arm not in self.methods)
 
     def place(self, arm: str) -> int:
         """The place of an arm: its colour, line and marker. A check has another colour than method and baseline."""

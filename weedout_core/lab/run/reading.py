@@ -77,6 +77,7 @@ def read_run(path: Path) -> RunSoFar:
         raise RunError(f"{path} must be the folder of a run; it has no config.json. weedout paper and judge make one.")
     record = record_from_json(read_file(config).decode(errors="replace"), config)
     folder = RunFolder(path, record)
+    verdicts = _verdicts(path / "verdict.csv")  # before the groups, so that all that it looked at are among them
     done = tuple(sorted(folder.committed))
     return RunSoFar(
         folder,
@@ -88,7 +89,7 @@ def read_run(path: Path) -> RunSoFar:
         folder.rows("ledger.csv", LedgerRow, done),
         folder.rows("left_out.csv", LeftOutRow, done),
         folder.rows("timings.csv", TimingRow, done),
-        _verdicts(path / "verdict.csv"),
+        verdicts,
     )
 
 
