@@ -28,7 +28,7 @@ def run_report(options: ReportOptions, out: Console) -> int:
     """
     folder = options.run if options.out is None else options.out
     run = read_run(options.run)
-    made = report(_source(run), _link(folder, options.run))
+    made = report(source_of(run), _link(folder, options.run))
     beside = folder / BESIDE
     _check_own(folder, options.run, run.record.digest)
     make_folder(beside)
@@ -61,7 +61,8 @@ def _link(folder: Path, run: Path) -> str:
         return f"{run.resolve().as_uri()}/"
 
 
-def _source(run: RunSoFar) -> Source:
+def source_of(run: RunSoFar) -> Source:
+    """What a report is made from, from what was read of a run."""
     return Source(
         run.config,
         run.record._asdict(),

@@ -112,9 +112,10 @@ def dots(axes: Any, rows: Sequence[DotRow], margin: float | None, x: str) -> Non
             axes.plot([row.low, row.high], [y, y], color=colour, linewidth=2.2, solid_capstyle="butt")
         if math.isfinite(row.mean):
             axes.plot([row.mean], [y], color=colour, marker="D", markersize=6.5, markeredgecolor=stand_in("page"))
-        axes.text(
-            0.0, y + 0.22, row.label, transform=axes.get_yaxis_transform(), fontsize=11, va="bottom", bbox=_BEHIND
+        label = axes.text(
+            0.0, y + 0.2, row.label, transform=axes.get_yaxis_transform(), fontsize=11, va="bottom", bbox=_BEHIND
         )
+        label.set_in_layout(False)  # a long name makes the axes no narrower
     axes.set_ylim(-len(rows) + 0.45, 0.8)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)

@@ -156,11 +156,11 @@ def _rounded(number: re.Match[str]) -> str:
 def _element(svg: str, name: str) -> str:
     """The element of a document, to stand in a page beside others: of its identifiers, those that are used stay."""
     svg = svg[svg.index("<svg") :]
-    used = set(re.findall(r"#([\w-]+)", svg))
+    used = set(re.findall(r"#([\w.-]+)", svg))
 
     def identified(found: re.Match[str]) -> str:
         return f' id="{name}-{found[1]}"' if found[1] in used else ""
 
-    svg = re.sub(r'\sid="([\w-]+)"', identified, svg)
-    svg = re.sub(r'((?:href="|url\()#)([\w-]+)', rf"\1{name}-\2", svg)
+    svg = re.sub(r'\sid="([\w.-]+)"', identified, svg)
+    svg = re.sub(r'((?:href="|url\()#)([\w.-]+)', rf"\1{name}-\2", svg)
     return re.sub(r"\n\s*", "\n", svg)

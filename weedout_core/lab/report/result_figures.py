@@ -13,6 +13,7 @@ from weedout_core.lab.verdict.verdicts import percent
 
 _SEEDS = "Intervals speak of seeds: of other initial weights and other orders of the same data."
 _ACCURACY = "accuracy (%)"
+_LINE = 46  # characters that fit on a line of a panel
 
 
 def differences_figure(scope: Scope, pairs: Sequence[PairRow], means: Sequence[PairedMean]) -> Drawing:
@@ -43,7 +44,7 @@ def _checked(scope: Scope) -> bool:
 def _differences(scope: Scope, sparsity: float, pairs: Sequence[PairRow], means: Sequence[PairedMean]) -> Panel:
     rows = [
         DotRow(
-            f"{mean.first} − {mean.second}",
+            _label(mean),
             [
                 100 * pair.difference
                 for pair in pairs
@@ -65,8 +66,14 @@ def _differences(scope: Scope, sparsity: float, pairs: Sequence[PairRow], means:
         where(sparsity),
         f"Paired differences at {where(sparsity)}, points of test accuracy: {said}.",
         lambda axes: dots(axes, rows, margin, "points of test accuracy"),
-        80 + 36 * len(rows),
+        80 + (50 if any("\n" in row.label for row in rows) else 36) * len(rows),
     )
+
+
+def _label(mean: PairedMean) -> str:
+    """The names of two arms, on two lines where one would be too narrow."""
+    together = f"{mean.first} − {mean.second}"
+    return together if len(together) <= _LINE else f"{mean.first} −\n{mean.second}"
 
 
 def sparsity_figure(scope: Scope, means: Sequence[ArmMean]) -> Drawing:

@@ -1,0 +1,77 @@
+"""Runs to report on: computed once by the reference, in a few seconds, and copied for each test."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from weedout_core.lab.cli import main
+from weedout_core.lab.commands.report import source_of
+from weedout_core.lab.report.page import Report, report
+from weedout_core.lab.report.source import Source
+from weedout_core.lab.run.reading import read_run
+
+
+class Made(NamedTuple):
+    """A run's folder, what its report is made from, and the report."""
+
+    folder: Path
+    source: Source
+    report: Report
+
+
+_TINY = ["--population", "4", "--generations", "2", "--epochs", "3", "--batch-size", "256", "--backend", "numpy"]
+
+
+@pytest.fixture(scope="session")
+def paper_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The paper's experiment with two small hidden layers, at sparsity 0 and 0.5, three repeats."""
+    return _run(tmp_path_factory, "paper", "--hidden", "8", "6", "--sparsity", "0", "0.5", "--repeats", "3")
+
+
+@pytest.fixture(scope="session")
+def judged_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two methods and their sanity checks against Random Search, looked at after two and three repeats."""
+    return _run(
+        tmp_path_factory,
+        "judge",
+        "magnitude",
+        "snip",
+        "--hidden",
+        "20",
+        "--sparsity",
+        "0.5",
+        "0.8",
+        "--repeats",
+        "2",
+        "3",
+    )
+
+
+def _run(factory: pytest.TempPathFactory, command: str, *options: str) -> Path:
+    folder = factory.mktemp(command) / "run"
+    assert main([command, *options, *_TINY, "--out", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture(params=["paper", "judged"])
+def run(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """Each of the runs, in a folder that a test may change."""
+    found: Path = request.getfixturevalue(f"{request.param}_run")
+    return shutil.copytree(found, tmp_path / "run")
+
+
+@pytest.fixture(scope="session", params=["paper", "judged"])
+def made(request: pytest.FixtureRequest) -> Made:
+    """Each of the runs with its report, to be read alone."""
+    folder: Path = request.getfixturevalue(f"{request.param}_run")
+    found = source_of(read_run(folder))
+    return Made(folder, found, report(found, ""))
+
+
+@pytest.fixture
+def source() -> Callable[[Path], Source]:
+    """What a report is made from, from a run's folder."""
+    return lambda folder: source_of(read_run(folder))
