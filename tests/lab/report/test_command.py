@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+pytestmark = pytest.mark.slow
+
 Weedout = Callable[..., int]
 
 

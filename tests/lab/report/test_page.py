@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import pytest
 
 from weedout_core.lab.report.page import Report, report
 from weedout_core.lab.report.source import Source
+
+pytestmark = pytest.mark.slow
 
 Sourced = Callable[[Path], Source]
 

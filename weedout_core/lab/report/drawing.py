@@ -154,8 +154,11 @@ def _rounded(number: re.Match[str]) -> str:
 
 
 def _element(svg: str, name: str) -> str:
-    """The element of a document, to stand in a page beside others: of its identifiers, those that are used stay."""
-    svg = svg[svg.index("<svg") :]
+    """The element of a document, to stand in a page beside others: of its identifiers, those that are used stay.
+
+    Its style would be the whole page's; the page's own has the same.
+    """
+    svg = re.sub(r"<style.*?</style>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
     used = set(re.findall(r"#([\w.-]+)", svg))
 
     def identified(found: re.Match[str]) -> str:
