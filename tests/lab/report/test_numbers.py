@@ -65,8 +65,10 @@ def curve(arm: str, repeat: int, accuracies: list[float]) -> list[CurveRow]:
 
 
 def verdict(look: int, low: float = -0.02, high: float = 0.06) -> VerdictRow:
-    nothing = (math.nan,) * 5
-    return VerdictRow(look, 0.5, "mine", "base", "undecided", look, 0, 0.02, low, high, 0.0144, *nothing, None, "Open.")
+    nan = math.nan
+    return VerdictRow(
+        look, 0.5, "mine", "base", "undecided", look, 0, 0.02, low, high, 0.0144, nan, nan, nan, nan, nan, None, "Open."
+    )
 
 
 RESULTS = [

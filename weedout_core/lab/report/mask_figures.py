@@ -2,37 +2,35 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from weedout_core.lab.report.charts import markers
-from weedout_core.lab.report.colours import series, stand_in
 from weedout_core.lab.report.drawing import Drawing, Entry, Panel
 from weedout_core.lab.report.kept import KeptRow, Shown
+from weedout_core.lab.report.nodes import draw_nodes
 from weedout_core.lab.report.texts import count, where
 
-_CONNECTED = 16  # nodes of a site, up to which lines to the next site's nodes are drawn
-_NODES = 1024  # nodes of a site, up to which each is drawn
+_NODES, _SITES = 1200, 6  # of a network, up to which each node is drawn
 _MAPS = 4
 
 
 def nodes_figure(shown: Sequence[Shown], places: Mapping[str, int]) -> Drawing | None:
-    """The nodes that networks keep, side by side; None if a site has too many to draw, or there is no mask."""
-    sizes = [mask.size for one in shown for mask in one.masks.values()]
-    if not sizes or max(sizes) > _NODES:
+    """The nodes that networks keep, side by side; None if there are too many to draw, or there is no mask."""
+    if not shown or any(len(one.masks) > _SITES or _size(one) > _NODES for one in shown):
         return None
     return Drawing(
         "masks",
         "Which nodes are kept (Figure 1 of the paper)",
-        "Filled nodes are kept, hollow ones are removed. A column is a site, a place where an activation is multiplied "
-        f"by a mask. Of the network of repeat {shown[0].repeat}, one of several.",
+        "Nodes in colour are kept, those in grey or hollow are removed. Each block is a site, a place where an "
+        "activation is multiplied by a mask, in the order of the layers. Of the network of repeat "
+        f"{shown[0].repeat} alone.",
         [
             Panel(
                 f"{one.arm}, {where(one.sparsity)}",
                 f"{one.arm} keeps {_said(one)}.",
-                lambda axes, one=one: _nodes(axes, one, places[one.arm]),
+                lambda axes, one=one: draw_nodes(axes, one.masks, places[one.arm]),
                 260,
             )
             for one in shown
@@ -40,40 +38,12 @@ def nodes_figure(shown: Sequence[Shown], places: Mapping[str, int]) -> Drawing |
     )
 
 
+def _size(one: Shown) -> int:
+    return sum(mask.size for mask in one.masks.values())
+
+
 def _said(one: Shown) -> str:
     return ", ".join(f"{int(mask.sum())} of {count(mask.size, 'node')} at {site}" for site, mask in one.masks.items())
-
-
-def _nodes(axes: Any, one: Shown, colour: int) -> None:
-    places, left = [], 0.0
-    for mask in one.masks.values():
-        across = 1 if mask.size <= 2 * _CONNECTED else math.ceil(math.sqrt(mask.size))
-        down = math.ceil(mask.size / across)
-        number = np.arange(mask.size)
-        x, y = left + number % across, (down - 1) / 2 - number // across
-        places.append(np.stack([x, y], axis=1)[mask.ravel()])
-        axes.scatter(x, y, s=1, color="none")
-        _circles(axes, x, y, mask.ravel(), colour, max(across, down))
-        left += across + max(2.0, 0.35 * across)
-    if all(mask.size <= _CONNECTED for mask in one.masks.values()):
-        for before, after in pairwise(places):
-            for start in before:
-                axes.plot(
-                    *np.array([[start, end] for end in after]).reshape(-1, 2, 2).transpose(2, 1, 0),
-                    color=stand_in("muted"),
-                    linewidth=0.5,
-                    alpha=0.6,
-                    zorder=0,
-                )
-    axes.set_aspect("equal", adjustable="datalim")
-    axes.margins(0.08)
-    axes.set_axis_off()
-
-
-def _circles(axes: Any, x: np.ndarray, y: np.ndarray, kept: np.ndarray, colour: int, side: int) -> None:
-    size = min(60.0, (150 / (side + 2)) ** 2)
-    axes.scatter(x, y, s=size, facecolors="none", edgecolors=stand_in("muted"), linewidths=0.7)
-    axes.scatter(x[kept], y[kept], s=size, color=series(colour), linewidths=0.7)
 
 
 def sites_figure(rows: Sequence[KeptRow], sparsity: float, places: Mapping[str, int]) -> Drawing:
@@ -114,7 +84,7 @@ def maps_figure(shown: Sequence[Shown]) -> Drawing | None:
         "maps",
         "Where nodes are kept in images",
         "At each place of an image the fraction of its channels that are kept: dark is none, light is all. Of the "
-        f"network of repeat {shown[0].repeat}, one of several.",
+        f"network of repeat {shown[0].repeat} alone.",
         [
             Panel(
                 f"{one.arm}, {site}, {where(one.sparsity)}",
