@@ -1,9 +1,10 @@
 """Figures: what is drawn where, and how many nodes are drawn."""
 
 import warnings
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-import pytest
 from matplotlib.figure import Figure
 
 from weedout_core.lab.report.charts import Curve, DotRow, bands, dots
@@ -19,14 +20,19 @@ def shown(*shapes: tuple[int, ...]) -> list[Shown]:
     return [Shown(0.5, arm, 0, masks) for arm in PLACES]
 
 
+def offsets(collection: Any) -> np.ndarray:
+    """Where the points of a collection are."""
+    return np.asarray(collection.get_offsets())
+
+
 def test_few_nodes_are_a_graph_with_lines_between_those_that_are_kept() -> None:
     figure = nodes_figure(shown((4,), (6,)), PLACES)
     assert figure is not None
     axes = Figure().subplots()
     figure.panels[0].draw(axes)
-    everything, kept = (collection.get_offsets() for collection in axes.collections)
+    everything, kept = map(offsets, axes.collections)
     assert (len(everything), len(kept)) == (10, 5)
-    (lines,) = axes.patches
+    (lines,) = list[Any](axes.patches)
     assert len(lines.get_path().vertices) == 2 * 2 * 3, "from each of two to each of three"
     assert [text.get_text() for text in axes.texts] == ["site_0", "site_1"]
     assert figure.panels[0].alt == "mine keeps 2 of 4 nodes at site_0, 3 of 6 nodes at site_1."
@@ -37,7 +43,7 @@ def test_more_nodes_are_squares() -> None:
     assert figure is not None
     axes = Figure().subplots()
     figure.panels[0].draw(axes)
-    assert [len(patch.get_path().vertices) for patch in axes.patches] == [5 * 50, 5 * 50]
+    assert [len(patch.get_path().vertices) for patch in list[Any](axes.patches)] == [5 * 50, 5 * 50]
 
 
 def test_too_many_nodes_are_not_drawn_one_by_one() -> None:
@@ -58,7 +64,7 @@ def test_images_have_a_map_of_the_fraction_kept() -> None:
     np.testing.assert_allclose(drawn, shown((4, 4, 3))[0].masks["site_0"].mean(axis=-1))
 
 
-def curve(values: list[float]) -> Curve:
+def curve(values: Sequence[float]) -> Curve:
     nothing = [float("nan")] * len(values)
     return Curve(range(1, len(values) + 1), values, nothing, nothing, 0, 0)
 
@@ -82,9 +88,9 @@ def test_values_that_are_level_but_for_rounding_are_drawn_level() -> None:
 def test_all_that_is_drawn_of_a_row_is_its_own() -> None:
     axes = Figure().subplots()
     dots(axes, [DotRow("a − b", [1.0, 3.0], 2.0, 0.0, 4.0, 0, False)], 0.5, "points")
-    assert axes.collections[0].get_offsets()[:, 0].tolist() == [1.0, 3.0]
-    drawn = [line.get_xdata() for line in axes.lines]
-    assert [list(x) for x in drawn[1:]] == [[0.0, 4.0], [2.0]]
+    assert offsets(axes.collections[0])[:, 0].tolist() == [1.0, 3.0]
+    drawn = [np.asarray(line.get_xdata()).tolist() for line in axes.lines]
+    assert drawn[1:] == [[0.0, 4.0], [2.0]]
 
 
 def test_long_names_are_drawn_without_a_warning_and_underscores_stay() -> None:
