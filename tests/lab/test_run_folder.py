@@ -395,7 +395,7 @@ GROUP_FILES = {
     *("masks.safetensors", "parameters.safetensors", "manifest.json"),
 }
 DAMAGES: list[tuple[str, Callable[[bytes], bytes | None]]] = [
-    *((name, lambda content: content[:50]) for name in sorted(GROUP_FILES)),
+    *((name, lambda content: content[:20]) for name in sorted(GROUP_FILES)),
     ("manifest.json", lambda content: None),
     (RESULTS, lambda content: None),
     (RESULTS, lambda content: b""),
