@@ -225,6 +225,7 @@ def test_each_slice_is_trained_as_if_alone() -> None:
 
 
 @pytest.mark.parametrize("together", [None, 3])
+@pytest.mark.slow
 def test_a_group_goes_on_from_every_checkpoint(together: int | None) -> None:
     config = replace(CONFIG, together=together)
     kept: list[GroupProgress] = []

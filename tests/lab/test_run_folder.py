@@ -123,6 +123,7 @@ def test_a_path_of_bytes_that_are_no_text_is_recorded(
     assert weedout(*small, "--out", name) == 0, "it is the same run"
 
 
+@pytest.mark.slow
 def test_without_out_the_folder_is_named_by_the_digest(weedout: Weedout, small: list[str], tmp_path: Path) -> None:
     assert weedout(*small) == 0
     (folder,) = (tmp_path / "runs").iterdir()
@@ -133,6 +134,7 @@ def test_without_out_the_folder_is_named_by_the_digest(weedout: Weedout, small: 
     assert len(list((tmp_path / "runs").iterdir())) == 2, "another seed is another run"
 
 
+@pytest.mark.slow
 def test_only_timings_tell_two_runs_apart(weedout: Weedout, small: list[str], tmp_path: Path) -> None:
     assert weedout(*small, "--out", "one") == 0
     assert weedout(*small, "--out", "two") == 0
@@ -160,6 +162,7 @@ def test_a_finished_run_is_shown_again_and_not_computed(
     assert contents(tmp_path / "run") == before
 
 
+@pytest.mark.slow
 def test_a_missing_group_is_computed_again_with_equal_bytes(weedout: Weedout, small: list[str], tmp_path: Path) -> None:
     weedout(*small, "--out", "run")
     folder = tmp_path / "run"
@@ -237,6 +240,7 @@ def test_a_closed_folder_is_one_sentence(
     assert capfd.readouterr().err.count("\n") == 1, "a name too long"
 
 
+@pytest.mark.slow
 def test_other_versions_are_refused_unless_allowed(
     weedout: Weedout, small: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -322,6 +326,7 @@ def test_how_many_are_trained_at_once_is_decided_once(
     assert [group["trained_together"] for group in json.loads(path.read_text())["groups"]] == [4, 3]
 
 
+@pytest.mark.slow
 def test_together_is_recorded_and_changes_no_result_of_the_reference(
     weedout: Weedout, small: list[str], tmp_path: Path
 ) -> None:
@@ -351,6 +356,7 @@ def test_a_device_too_small_is_named_once_and_one_network_is_trained_at_a_time(
     assert [group["trained_together"] for group in record["groups"]] == [1, 1]
 
 
+@pytest.mark.slow
 def test_weights_that_were_not_kept_are_named(
     weedout: Weedout, small: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -373,6 +379,7 @@ def _interrupt() -> None:
     raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_two_processes_cannot_share_a_folder(
     weedout: Weedout, small: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -406,6 +413,7 @@ DAMAGES: list[tuple[str, Callable[[bytes], bytes | None]]] = [
 ]
 
 
+@pytest.mark.slow
 def test_a_damaged_group_is_refused_by_the_name_of_its_file(
     weedout: Weedout, small: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -464,6 +472,7 @@ def test_what_is_damaged_while_a_run_works_is_not_assembled(
     assert (tmp_path / "run" / "masks" / "sparsity-0.0.safetensors").stat().st_size > 0, "what was whole is kept"
 
 
+@pytest.mark.slow
 def test_a_group_of_another_run_is_refused(
     weedout: Weedout, small: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

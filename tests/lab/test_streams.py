@@ -165,6 +165,7 @@ def test_every_command_says_that_it_cannot_print(command: Command, arguments: li
     assert ran.stderr.count(b"\n") == 1
 
 
+@pytest.mark.slow
 def test_where_nothing_can_be_said_the_exit_code_says_it(command: Command, broken: int) -> None:
     assert command("paper", "--help", stdout=broken, stderr=broken).returncode == 1
     assert command("paper", "--population", "1", stderr=broken).returncode == 1

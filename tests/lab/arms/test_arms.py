@@ -27,6 +27,7 @@ def counts(mask: object) -> dict[str, int]:
     return {site: int(np.count_nonzero(kept)) for site, kept in mask.items()}  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_all_arms_of_a_repeat_start_from_the_parent_of_its_search() -> None:
     found = choices(WEEDOUT, control(RANDOM, "member"), DENSE, *METHODS.values())
     parent = found["weedout"].network.params  # type: ignore[union-attr]
@@ -66,6 +67,7 @@ def test_methods_keep_the_nodes_that_their_scores_rate_highest(name: str) -> Non
         assert found.scores[site][mask].min() >= found.scores[site][~mask].max()
 
 
+@pytest.mark.slow
 def test_methods_rate_by_what_they_are_named_after() -> None:
     one, backend = task(), wc.load_backend("numpy")
     dense = wc.Subnetwork(NET, one.params)
@@ -114,18 +116,19 @@ def test_dense_keeps_every_node_and_small_dense_as_many_parameters_as_a_mask_lea
 @pytest.mark.parametrize("share", [0.01, 0.1, 0.5, 1.0])
 def test_a_narrower_network_has_the_nearest_number_of_parameters(net: wc.Network, share: float) -> None:
     whole = wc.costs(net).parameters
-    found = narrower(net, round(share * whole))
-    off = abs(wc.costs(found).parameters - round(share * whole))
-    others = [narrower(net, round(other * whole)) for other in np.linspace(0.001, 1, 60)]
-    assert off == min(off, *(abs(wc.costs(other).parameters - round(share * whole)) for other in others))
+    wanted = round(share * whole)
+    found = narrower(net, wanted)
+    others = [narrower(net, round(other * whole)) for other in np.linspace(0.001, 1, 8)]
+    nearest = min(abs(sum(map(np.prod, wc.nn.parameter_shapes(other).values())) - wanted) for other in others)
+    assert abs(wc.costs(found).parameters - wanted) <= nearest
     assert found.output_shape == net.output_shape
     assert (found == net) == (share == 1.0)
 
 
 def test_a_search_with_the_budget_of_a_method_computes_no_more() -> None:
-    method = METHODS["synflow"]
+    method = METHODS["magnitude_after_training"]
     found = choices(method, with_budget_of(method))
-    spent, allowed = found["weedout"].spent, found["synflow"].spent  # type: ignore[union-attr]
+    spent, allowed = found["weedout"].spent, found[method.name].spent  # type: ignore[union-attr]
     one = spent.computed_macs // spent.candidates
     assert allowed.computed_macs - one * CONFIG.search.population < spent.computed_macs <= allowed.computed_macs
     least = choices(METHODS["magnitude"], with_budget_of(METHODS["magnitude"]))["weedout"]

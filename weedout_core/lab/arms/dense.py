@@ -9,7 +9,7 @@ from weedout_core._random.keys import of_parent
 from weedout_core.backend import map_tree, masks_from_keys
 from weedout_core.lab.arms.starts import masked
 from weedout_core.lab.experiment.arms import Arm, Start, Task
-from weedout_core.nn import Conv, Dense, Layer, Residual, he_normal, initial_statistics
+from weedout_core.nn import Conv, Dense, Layer, Residual, he_normal, initial_statistics, parameter_shapes
 
 
 def dense(task: Task) -> Start:
@@ -33,11 +33,15 @@ def narrower(net: Network, parameters: int) -> Network:
     low, high = 0.0, 1.0
     while high - low > 1 / (2 * _widest(net.layers)):  # below this a factor changes no width by more than one
         middle = (low + high) / 2
-        if costs(_scaled(net, middle)).parameters > parameters:
+        if _parameters(_scaled(net, middle)) > parameters:
             high = middle
         else:
             low = middle
-    return min((_scaled(net, low), _scaled(net, high)), key=lambda one: abs(costs(one).parameters - parameters))
+    return min((_scaled(net, low), _scaled(net, high)), key=lambda one: abs(_parameters(one) - parameters))
+
+
+def _parameters(net: Network) -> int:
+    return sum(math.prod(shape) for shape in parameter_shapes(net).values())
 
 
 def _scaled(net: Network, factor: float) -> Network:
