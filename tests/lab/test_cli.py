@@ -256,6 +256,7 @@ def test_hidden_layers_are_given_as_numbers(given: str, hidden: tuple[int, ...] 
     assert parsed.config.hidden == hidden
 
 
+@pytest.mark.slow
 def test_doctor_says_what_is_here(weedout: Weedout, capfd: pytest.CaptureFixture[str]) -> None:
     assert weedout("doctor") == 0
     text = capfd.readouterr().out

@@ -262,6 +262,7 @@ def test_a_run_that_diverges_is_no_finding(
     assert capsys.readouterr().out.count("all 2 diverged") == 4
 
 
+@pytest.mark.slow
 def test_only_the_cells_that_diverge_are_lost(
     weedout: Callable[..., int], small: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

@@ -82,8 +82,8 @@ def test_a_run_killed_within_a_slice_ends_as_an_unkilled_one(start: Start, tmp_p
     ]
     assert finished(start(*run, "--out", "whole"))[0] == 0
     killed = start(*run, "--out", "killed", "--checkpoint-minutes", "0")
-    # One checkpoint after the generation, one after each epoch.
-    in_the_second = 1 + epochs + 5
+    # One checkpoint after the generation, one after each arm's choice, one after each epoch.
+    in_the_second = 1 + 2 + epochs + 5
     folder = tmp_path / "killed" / "checkpoints" / "sparsity-0.5"
     wait_until(lambda: newest(folder) >= in_the_second, killed)
     killed.send_signal(signal.SIGKILL)

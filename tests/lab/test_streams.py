@@ -131,6 +131,7 @@ def broken(request: pytest.FixtureRequest) -> Iterator[int]:
     os.close(write)
 
 
+@pytest.mark.slow
 def test_a_run_is_shown_where_there_is_ascii_alone(command: Command, small: list[str], tmp_path: Path) -> None:
     ran = command(*small, "--out", "run")
     assert ran.returncode == 0, ran.stderr

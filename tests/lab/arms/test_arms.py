@@ -58,7 +58,9 @@ def test_a_task_hands_out_what_it_says_and_nothing_that_can_be_written_to() -> N
     assert DATA.train.x.flags.writeable, "the data itself is left as it was"
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "synflow" else name for name in METHODS]
+)
 def test_methods_keep_the_nodes_that_their_scores_rate_highest(name: str) -> None:
     found, one = start(METHODS[name]), task()
     assert counts(found.network.mask) == one.plan.kept
