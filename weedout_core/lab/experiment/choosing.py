@@ -51,7 +51,7 @@ def choose_all(work: Choosing, arms: Sequence[Arm], resume: GroupProgress) -> Gr
         ConfigError: the progress to go on from is another group's: it began with other initial weights or data.
     """
     places = [_Place(repeat, _parent(work, repeat), {}) for repeat in work.group.repeats]
-    progress = NOTHING._replace(parents=_fingerprint(place.parent for place in places))
+    progress = NOTHING._replace(parents=fingerprint(place.parent for place in places))
     if resume.parents not in ("", progress.parents):
         raise ConfigError("it began with other initial weights than those that are drawn now.")
     for number, (arm, place) in enumerate((arm, place) for arm in arms for place in places):
@@ -127,7 +127,8 @@ def _task(work: Choosing, arm: Arm, place: _Place, progress: GroupProgress, mete
     )
 
 
-def _fingerprint(trees: Iterable[Mapping[str, np.ndarray]]) -> str:
+def fingerprint(trees: Iterable[Mapping[str, np.ndarray]]) -> str:
+    """The SHA-256 of the values of trees of arrays, each tree by path, in hexadecimal."""
     return sha256(*(np.ascontiguousarray(tree[path]).tobytes() for tree in trees for path in sorted(tree)))
 
 

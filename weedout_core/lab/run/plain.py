@@ -19,8 +19,8 @@ from weedout_core import (
 )
 from weedout_core.backend import Origin
 from weedout_core.lab.experiment.arms import LeftOut, Start, Work
+from weedout_core.lab.experiment.choosing import fingerprint
 from weedout_core.lab.experiment.so_far import GroupProgress
-from weedout_core.lab.files import sha256
 from weedout_core.nn import network_from_json, network_to_json
 
 
@@ -64,7 +64,7 @@ def _facts_of_choice(arrays: dict[str, np.ndarray], number: int, choice: Start |
     if isinstance(choice, LeftOut):
         return choice._asdict()
     trees = dict(choice.network.trees)
-    weights = _fingerprint(trees.pop("params"))
+    weights = fingerprint([trees.pop("params")])
     arrays |= {f"weights/{weights}/{path}": value for path, value in choice.network.params.items()}
     trees |= {} if choice.scores is None else {"scores": choice.scores}
     for name, tree in trees.items():
@@ -96,10 +96,6 @@ def _choice(arrays: Mapping[str, np.ndarray], number: int, facts: Mapping[str, A
 
 def _history(arrays: Mapping[str, np.ndarray], name: str, facts: list[Mapping[str, Any]]) -> tuple[Generation, ...]:
     return tuple(_generation(one, arrays[f"{name}/{g}"]) for g, one in enumerate(facts))
-
-
-def _fingerprint(tree: Mapping[str, np.ndarray]) -> str:
-    return sha256(*(np.ascontiguousarray(tree[path]).tobytes() for path in sorted(tree)))
 
 
 def _arrays_of(trained: Trained) -> dict[str, np.ndarray]:
