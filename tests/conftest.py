@@ -8,6 +8,7 @@ from pathlib import Path
 # Before anything imports JAX: the tests are about the numbers, which are the same on every device.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("PJRT_DEVICE", "CPU")  # PyTorch/XLA's word for it
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # each process that a test starts would compile the library anew
 if "PYTEST_XDIST_WORKER" in os.environ:  # PyTorch's threads of several workers would wait for one another, spinning
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     # XLA cuts a program into parts for as many threads to compile, which takes longer where there are no idle ones.

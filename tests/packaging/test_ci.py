@@ -86,5 +86,5 @@ def test_the_readme_has_the_block_and_it_runs_pytest() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert text.count("\n<!-- test-command -->\n```bash\n") == 1
     block = text.split("\n<!-- test-command -->\n```bash\n")[1].split("```")[0]
-    assert 'pip install -e ".[test]"' in block
+    assert ' -e ".[test]"' in block
     assert 'pytest -m "not slow" ' in block.splitlines()[-1], "the command ends with the tests that .ci/run leaves out"

@@ -28,7 +28,7 @@ RUN_BY = {
     'python3 -m venv .venv && .venv/bin/pip install -e ".[lab,jax]" && .venv/bin/weedout paper': (
         "test_readme.py::test_the_first_command_writes_the_papers_experiment"
     ),
-    'python3 -m venv .venv && .venv/bin/pip install uv && .venv/bin/uv pip install -e ".[test]"': (
+    'python3 -m venv .venv && .venv/bin/pip install uv && .venv/bin/uv pip install --compile-bytecode -e ".[test]"': (
         "test_ci.py::test_the_readme_has_the_block"
     ),
     'WEEDOUT_REQUIRE=numpy,jax,torch,torch_xla .venv/bin/pytest -m "not slow" -n 2 --dist worksteal': (

@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, cast
 
-import numpy as np
-
 _MOST = 80
 
 
@@ -57,8 +55,8 @@ _ORDERS: Mapping[int, tuple[tuple[int, ...], str]] = {
 
 def torn(value: Any) -> str:
     """Why an array does not simply hold the values that its shape says, such as a sparse one; "" if it does."""
-    torch = sys.modules.get("torch")
-    if isinstance(value, np.ma.MaskedArray) or type(value).__name__ == "MaskedTensor":
+    torch, masked = sys.modules.get("torch"), sys.modules.get("numpy.ma")
+    if (masked is not None and isinstance(value, masked.MaskedArray)) or type(value).__name__ == "MaskedTensor":
         return ", which has a mask of its own, and that would be lost"
     if torch is None or not isinstance(value, torch.Tensor):
         return ""
