@@ -35,6 +35,7 @@ settings.load_profile("ci")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fuzz", type=int, default=500, help="calls of public functions with wrong arguments")
+    parser.addoption("--judgements", type=int, default=2, help="judgements of random masks in disguise")
 
 
 def pytest_configure(config: pytest.Config) -> None:
