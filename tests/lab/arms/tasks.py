@@ -6,7 +6,7 @@ import weedout_core as wc
 from weedout_core.lab.arms.starts import masked
 from weedout_core.lab.data.datasets import load_dataset
 from weedout_core.lab.experiment.arms import Arm, LeftOut, Start, Task
-from weedout_core.lab.experiment.choosing import Choosing, choose_all
+from weedout_core.lab.experiment.choosing import Choosing, choose_all, read_only
 from weedout_core.lab.experiment.configuration import ExperimentConfig, network
 from weedout_core.lab.experiment.groups import Group
 from weedout_core.lab.experiment.so_far import NOTHING, GroupProgress
@@ -27,8 +27,10 @@ def choosing(
     config: ExperimentConfig = CONFIG, repeats: int = 1, offered: list[GroupProgress] | None = None
 ) -> Choosing:
     group, kept = Group(config.sparsity[0], 0, repeats), [] if offered is None else offered
+    net = network(config, DATA)
     return Choosing(
-        config, config.search, group, network(config, DATA), DATA, wc.load_backend(config.backend),
+        config, config.search, group, net, wc.mask_plan(wc.mask_space(net), group.sparsity),
+        read_only(DATA.train), read_only(DATA.validation), wc.load_backend(config.backend),
         on_arm=lambda arm, repeat: None, on_generation=lambda repeat, generation: None, offer=kept.append,
     )  # fmt: skip
 

@@ -182,3 +182,12 @@ def test_arms_that_cannot_stand_in_one_run_are_refused(arms: tuple[Arm, ...], sa
 def test_an_unknown_method_is_answered_with_those_that_there_are() -> None:
     with pytest.raises(ConfigError, match=r"weedout, random, dense, .*snip.*got 'grasp'\. Hand in your own with --arm"):
         arm_named("grasp", "member")
+
+
+def test_the_tasks_of_a_group_share_one_plan_and_one_view_of_the_data() -> None:
+    seen: list[Task] = []
+    look = [Arm(name, lambda one: seen.append(one) or masked(None, one)) for name in ("one", "other")]
+    choose_all(choosing(repeats=2), look, NOTHING)
+    assert len(seen) == 4
+    for shared in ("plan", "train", "validation"):
+        assert len({id(getattr(one, shared)) for one in seen}) == 1, shared

@@ -7,9 +7,8 @@ import numpy as np
 
 from weedout_core import Generation, Network, SearchConfig, mask_plan, mask_space
 from weedout_core._random.keys import of_arm, of_parent, of_repeat
-from weedout_core.backend import Backend, Examples, map_tree
+from weedout_core.backend import Backend, Examples, MaskPlan, map_tree
 from weedout_core.errors import ConfigError, RunError, WeedoutError
-from weedout_core.lab.data.datasets import Dataset
 from weedout_core.lab.experiment.arms import Arm, LeftOut, Start, Task
 from weedout_core.lab.experiment.configuration import ExperimentConfig
 from weedout_core.lab.experiment.groups import Group
@@ -26,7 +25,9 @@ class Choosing(NamedTuple):
     Attributes:
         config: the experiment.
         search: the configuration of its search, with the chunk that was decided when the run began.
-        group, net, dataset, backend: what they choose for, from what, and what computes.
+        group, net, plan: what they choose for: the plan says how many nodes each site keeps.
+        train, validation: what they choose from, read-only.
+        backend: what computes.
         on_arm: called before an arm chooses, with its name and the repeat.
         on_generation: called after each generation of a search, with the repeat.
         offer: called with the progress so far.
@@ -36,7 +37,9 @@ class Choosing(NamedTuple):
     search: SearchConfig
     group: Group
     net: Network
-    dataset: Dataset
+    plan: MaskPlan
+    train: Examples
+    validation: Examples
     backend: Backend
     on_arm: Callable[[str, int], None]
     on_generation: Callable[[int, Generation], None]
@@ -107,14 +110,13 @@ def _task(work: Choosing, arm: Arm, place: _Place, progress: GroupProgress, mete
         work.offer(progress._replace(scored=tuple(scored), spent=meter.work))
         work.on_generation(place.repeat, generation)
 
-    train, validation = (Examples(*map(_read_only, split)) for split in (work.dataset.train, work.dataset.validation))
     return Task(
         net=work.net,
         params=place.parent,
         sparsity=work.group.sparsity,
-        plan=mask_plan(mask_space(work.net), work.group.sparsity),
-        train=train,
-        validation=validation,
+        plan=work.plan,
+        train=work.train,
+        validation=work.validation,
         key=of_arm(root, arm.name),
         repeat=place.repeat,
         backend=meter.backend,
@@ -125,6 +127,11 @@ def _task(work: Choosing, arm: Arm, place: _Place, progress: GroupProgress, mete
         scored=progress.scored,
         on_generation=on_generation,
     )
+
+
+def read_only(split: Examples) -> Examples:
+    """Views of a split that cannot be written to."""
+    return Examples(*map(_read_only, split))
 
 
 def fingerprint(trees: Iterable[Mapping[str, np.ndarray]]) -> str:

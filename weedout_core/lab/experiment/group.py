@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from weedout_core import Evaluation, Network, Trained, evaluate_together, train_together
+from weedout_core import Evaluation, Network, Trained, evaluate_together, mask_plan, mask_space, train_together
 from weedout_core._random.keys import of_repeat
-from weedout_core.backend import Backend, Examples
+from weedout_core.backend import Backend, Examples, MaskPlan
 from weedout_core.lab.data.datasets import Dataset
 from weedout_core.lab.experiment.arms import Cell, LeftOut, Start
-from weedout_core.lab.experiment.choosing import Choosing, choose_all
+from weedout_core.lab.experiment.choosing import Choosing, choose_all, read_only
 from weedout_core.lab.experiment.configuration import Decided, ExperimentConfig, network
 from weedout_core.lab.experiment.events import (
     EVALUATE,
@@ -75,6 +75,7 @@ class _Work(NamedTuple):
     group: Group
     dataset: Dataset
     net: Network
+    plan: MaskPlan
     backend: Backend
     on_event: OnEvent
     resume: GroupProgress
@@ -105,7 +106,9 @@ def run_group(
             the number of epochs done (None before training).
     """
     config, arms = experiment.config, experiment.arms
-    work = _Work(config, decided, group, dataset, network(config, dataset), backend, on_event, resume, offer)
+    net = network(config, dataset)
+    plan = mask_plan(mask_space(net), group.sparsity)
+    work = _Work(config, decided, group, dataset, net, plan, backend, on_event, resume, offer)
     chosen = choose_all(_choosing(work), arms, resume)
     # All arms of a repeat have the same key, so they share the parent and the order of the data, and form pairs.
     places = [(arm.name, repeat, of_repeat(config.seed, repeat)) for arm in arms for repeat in group.repeats]
@@ -161,7 +164,9 @@ def _choosing(work: _Work) -> Choosing:
         replace(work.config.search, chunk=work.decided.chunk),
         work.group,
         work.net,
-        work.dataset,
+        work.plan,
+        read_only(work.dataset.train),
+        read_only(work.dataset.validation),
         work.backend,
         on_arm=lambda arm, repeat: work.on_event(PhaseStarted(work.group, arm, repeat)),
         on_generation=lambda repeat, found: work.on_event(GenerationScored(work.group, repeat, found)),
