@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 import weedout_core as wc
 from tests.conformance.connected import connected, imported
+from weedout_core._algorithm.agreement import score_agreement
 from weedout_core.nn import (
     BatchNorm,
     Conv,
@@ -194,6 +196,51 @@ def test_scores_leave_what_they_are_handed_as_it_is_and_are_pure(which: str) -> 
     first, second = rated(), rated()
     for site, value in first.items():
         np.testing.assert_array_equal(value, second[site])
+
+
+def closest(scores: Mapping[str, np.ndarray]) -> wc.backend.MaskPlan:
+    """The plan whose threshold at each site lies between those two unequal scores that are closest together."""
+    plan = wc.mask_plan({site: rated.shape for site, rated in scores.items()}, 0.5)
+
+    def kept(rated: np.ndarray) -> int:
+        gaps = np.diff(np.sort(rated, axis=None))
+        return rated.size - 1 - int(np.where(gaps > 0, gaps, np.inf).argmin())
+
+    return wc.backend.MaskPlan(tuple(replace(site, kept=kept(scores[site.site])) for site in plan.sites))
+
+
+@lru_cache(maxsize=64)
+def of_own_weights(name: str, network: str, seed: int) -> Mapping[str, Mapping[str, np.ndarray]]:
+    """The scores by each method where a backend draws its own initial weights."""
+    net, backend, key = NETS[network], connected(name), wc.key(seed)
+    params = {path: backend.to_numpy(value) for path, value in backend.initialise(net, key).items()}
+    half = wc.mask_plan(wc.mask_space(net), 0.5)
+    return {
+        "magnitude": wc.scores.magnitude(net, params),
+        "snip": wc.scores.snip(net, params, split(net), backend=backend, key=key),
+        "synflow": wc.scores.synflow(net, params, half, backend=backend, key=key, steps=20),
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("network", NETS)
+@pytest.mark.parametrize("name", [name for name in BACKENDS if name != "numpy"])
+def test_backends_rate_nodes_alike_and_what_they_keep_instead_is_counted(name: str, network: str, seed: int) -> None:
+    """The threshold is where another order is likeliest, for SynFlow where it removes half."""
+    here, there = (of_own_weights(one, network, seed) for one in ("numpy", name))
+    for method, scores in here.items():
+        other = there[method]
+        plan = wc.mask_plan(wc.mask_space(NETS[network]), 0.5) if method == "synflow" else closest(scores)
+        kept, instead = (wc.masks_from_scores(found, plan, KEY) for found in (scores, other))
+        for site in plan.sites:
+            path, bound = site.site, score_agreement(scores[site.site])
+            assert np.array_equal(scores[path] == 0, other[path] == 0), (
+                f"{method}: another step removed a node of {path}"
+            )
+            np.testing.assert_allclose(other[path], scores[path], rtol=0, atol=bound, err_msg=f"{method} at {path}")
+            near = wc.near_threshold({path: scores[path]}, wc.backend.MaskPlan((site,)), bound)[path]
+            assert int((kept[path] != instead[path]).sum()) <= near, f"{method} at {path}"
 
 
 def refuse(net: Any, params: Any, statistics: Any, masks: Any, x: Any, y: Any) -> Any:

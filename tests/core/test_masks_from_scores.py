@@ -105,3 +105,21 @@ def test_near_the_threshold_is_what_may_change_sides(values: list[float], bound:
     )
     plan = wc.backend.MaskPlan((wc.backend.SitePlan("site", (len(values),), 1, kept, None),))
     assert near_threshold({"site": np.array(values)}, plan, bound) == {"site": wanted}
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 6), st.sampled_from([-1.0, -0.5, 0.0, 0.5, 1.0])), min_size=1, max_size=12),
+    st.integers(0, 2**64 - 1),
+    st.data(),
+)
+def test_whatever_another_computation_keeps_instead_is_counted(
+    nodes: list[tuple[int, float]], seed: int, data: st.DataObject
+) -> None:
+    """Scores at most half a bound apart, each moved by at most the bound, and equal ones by as much."""
+    bound, kept = 0.5, data.draw(st.integers(1, len(nodes)))
+    moved = dict(nodes)
+    scores = np.array([0.25 * score for score, _ in nodes])
+    other = np.array([0.25 * score + bound * moved[score] for score, _ in nodes])
+    plan = wc.backend.MaskPlan((wc.backend.SitePlan("site", (len(nodes),), 1, kept, None),))
+    here, there = (masks_from_scores({"site": found}, plan, wc.key(seed))["site"] for found in (scores, other))
+    assert int((here != there).sum()) <= near_threshold({"site": scores}, plan, bound)["site"]

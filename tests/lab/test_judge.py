@@ -20,6 +20,7 @@ from weedout_core import lab
 from weedout_core.lab.data.datasets import load_dataset
 from weedout_core.lab.experiment.ledger import LedgerRow
 from weedout_core.lab.experiment.rows import LeftOutRow, ResultRow, VerdictRow, from_csv
+from weedout_core.lab.experiment.thresholds import ThresholdRow
 from weedout_core.lab.verdict.decisions import Pairs, decide
 
 pytestmark = pytest.mark.slow
@@ -47,6 +48,10 @@ def handicapped(task):
     masks = {site.site: np.arange(site.nodes).reshape(site.shape) < site.kept for site in task.plan.sites}
     import weedout_core as wc
     return wc.Subnetwork(task.net, {path: 0 * value for path, value in task.params.items()}, masks)
+
+def level(task):
+    """Rates all nodes nearly alike."""
+    return {site: 1 + 1e-9 * score for site, score in first_pixels(task).items()}
 
 def failing(task):
     if (task.sparsity, task.repeat) == (0.5, 1):
@@ -150,6 +155,23 @@ def test_sanity_checks_are_trained_or_said_to_be_another_arm(
     printed = " ".join(capfd.readouterr().out.split())
     assert "lopsided gives masks, and no scores that could be inverted" in printed
     assert "magnitude keeps as many nodes at each site as random masks do" in printed
+
+
+def test_nodes_that_another_backend_may_keep_instead_are_counted_and_said(
+    weedout: Weedout, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert weedout(*judge("--arm", "of_the_user:level", "of_the_user:first_pixels", "--no-sanity", repeats="2")) == 0
+    found = rows(tmp_path / "run", "thresholds.csv", ThresholdRow)
+    assert [(row.arm, row.repeat, row.site, row.near_threshold) for row in found] == [
+        (arm, repeat, site, nodes if arm == "level" else 0)
+        for arm in ("level", "first_pixels")
+        for repeat in range(2)
+        for site, nodes in (("hidden_0", 8), ("hidden_1", 6))
+    ]
+    said = "28 of 56 nodes that were rated have scores so near the threshold that another backend may keep others there"
+    assert f"{said} (level sparsity 0.5 repeat 0, level sparsity 0.5 repeat 1; see" in capfd.readouterr().out
+    assert weedout("report", "run") == 0
+    assert said in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
 
 
 def test_without_sanity_only_what_is_compared_is_trained(weedout: Weedout, tmp_path: Path) -> None:

@@ -18,10 +18,11 @@ from weedout_core.lab.experiment.experiment import Experiment
 from weedout_core.lab.experiment.groups import Group
 from weedout_core.lab.experiment.names import named
 from weedout_core.lab.experiment.rows import CurveRow, ResultRow, SearchRow
+from weedout_core.lab.experiment.thresholds import ThresholdRow
 from weedout_core.lab.experiment.timings import Stopwatch, timing_line
 from weedout_core.lab.report import figures
 from weedout_core.lab.report.figures import figure2
-from weedout_core.lab.report.sentences import close_calls, diverged_cells
+from weedout_core.lab.report.sentences import close_calls, diverged_cells, near_thresholds
 from weedout_core.lab.report.tables import compare, results_table
 
 CONFIG = ExperimentConfig(sparsity=(0.0, 0.8), repeats=3, train=wc.TrainConfig(epochs=10))
@@ -134,6 +135,20 @@ def searches(margins: dict[tuple[float, int], tuple[float | None, ...]]) -> list
         for (sparsity, repeat), found in margins.items()
         for generation, margin in enumerate(found)
     ]
+
+
+def test_nodes_near_a_threshold_are_counted_and_their_networks_named() -> None:
+    def row(arm: str, repeat: int, near: int | None) -> ThresholdRow:
+        return ThresholdRow(0.8, arm, repeat, "hidden_0", 2000, 400, near)
+
+    trained = row("magnitude_after_training", 0, None)
+    assert near_thresholds([]) is None
+    assert near_thresholds([row("snip", 0, 0), trained]) is None
+    assert near_thresholds([row("snip", 0, 0), row("snip", 1, 1), row("snip", 1, 2), trained]) == (
+        "3 of 6,000 nodes that were rated have scores so near the threshold that another backend may keep others there "
+        "(snip sparsity 0.8 repeat 1; see near_threshold in thresholds.csv)."
+    )
+    assert str(near_thresholds([row("snip", 0, 1)])).startswith("1 of 2,000 nodes that were rated has a score so near")
 
 
 def test_searches_that_are_too_close_to_call_are_named() -> None:

@@ -29,7 +29,7 @@ from weedout_core.lab.run.record import differences
 Weedout = Callable[..., int]
 
 
-TABLES = ("results.csv", "curves.csv", "search.csv", "ledger.csv", "left_out.csv", "timings.csv")
+TABLES = ("results.csv", "curves.csv", "search.csv", "ledger.csv", "left_out.csv", "thresholds.csv", "timings.csv")
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -261,7 +261,7 @@ def test_other_versions_are_refused_unless_allowed(
 DAMAGED_CONFIGS: list[tuple[str, str]] = [
     ('"seed": 0', '"seed": 1'),
     ('"chunk": 4,', '"chunk": 0,'),
-    ('"format": 3', '"format": 99'),
+    ('"format": 4', '"format": 99'),
     ('"format"', '"formal"'),
     ('"trained_together": 4', '"trained_together": 0'),
     ('"trained_together": 4', '"trained_together": true'),

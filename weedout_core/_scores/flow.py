@@ -33,6 +33,8 @@ def synflow(
     synaptic flow", NeurIPS 2020, algorithm 1), for nodes and with the counts of a plan. The input is one example of
     ones; batch normalisation takes its initial running statistics. Nodes are removed in steps: after step k of n a
     site that keeps a fraction d of its nodes in the end still has the fraction d^(k/n), and all is rated anew.
+    ``near_threshold`` sees the threshold of the last step alone. Where nodes lie near that of an earlier step, another
+    backend may remove others there, and then rates what is left without them.
 
     Args:
         net: the network.

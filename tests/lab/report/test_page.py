@@ -149,7 +149,7 @@ def test_names_of_arms_are_text(made: Any) -> None:
             return type(value)(*map(renamed, value))
         return value
 
-    tables = ("record", "results", "curves", "ledger", "left_out", "timings", "verdicts")
+    tables = ("record", "results", "curves", "ledger", "left_out", "thresholds", "timings", "verdicts")
     changed = found._replace(
         **{name: renamed(getattr(found, name)) for name in tables},
         masks=lambda group: {path.replace(f"{method}/", f"{bad.replace('/', '|')}/"): mask for path, mask in
@@ -193,7 +193,7 @@ def test_there_is_a_panel_for_each_sparsity_and_split(paper_run: Path, source: S
 def test_what_is_not_done_yet_is_said(judged_run: Path, source: Sourced) -> None:
     found = source(judged_run)
     nothing = found._replace(
-        done=(), results=(), curves=(), searches=(), ledger=(), left_out=(), timings=(), verdicts=()
+        done=(), results=(), curves=(), searches=(), ledger=(), left_out=(), thresholds=(), timings=(), verdicts=()
     )
     text = page(report(nothing, "")).text
     assert "This run is not finished. 0 of 4 groups are done" in " ".join(text.split())

@@ -21,11 +21,12 @@ from weedout_core.lab.commands.running import (
 from weedout_core.lab.experiment.arms import Arm
 from weedout_core.lab.experiment.configuration import ExperimentConfig, network
 from weedout_core.lab.experiment.rows import CurveRow, LeftOutRow, ResultRow, TimingRow, VerdictRow, to_csv
+from weedout_core.lab.experiment.thresholds import ThresholdRow
 from weedout_core.lab.experiment.timings import timing_line
 from weedout_core.lab.files import write_file
 from weedout_core.lab.report.figures import figure2
 from weedout_core.lab.report.findings import Check, Rules, checks, checks_table, look_at, verdict_rows
-from weedout_core.lab.report.sentences import diverged_cells
+from weedout_core.lab.report.sentences import diverged_cells, near_thresholds
 from weedout_core.lab.verdict.decisions import Decision
 
 
@@ -36,6 +37,8 @@ class Judgement(NamedTuple):
         decision: the verdicts at the last look that was taken.
         checks: what the sanity checks of each method show.
         results: a row for each cell.
+        thresholds: a row for each site of each cell whose masks were made of scores: how many of its nodes another
+            backend may keep or remove instead.
         timings: how long each phase took.
         folder: the run's folder, which has these and more as tables.
     """
@@ -43,6 +46,7 @@ class Judgement(NamedTuple):
     decision: Decision
     checks: tuple[Check, ...]
     results: tuple[ResultRow, ...]
+    thresholds: tuple[ThresholdRow, ...]
     timings: tuple[TimingRow, ...]
     folder: Path
 
@@ -128,8 +132,8 @@ def _judgement(running: Running, rules: Rules, decision: Decision) -> Judgement:
         write_file(folder.path / "figure2.png", figure2(running.experiment.config, curves))
     results, left_out = folder.rows("results.csv", ResultRow), folder.rows("left_out.csv", LeftOutRow)
     found = checks(results, left_out, rules, [arm.name for arm in running.experiment.arms])
-    timings = folder.rows("timings.csv", TimingRow)
-    return Judgement(decision, tuple(found), tuple(results), tuple(timings), folder.path)
+    thresholds, timings = folder.rows("thresholds.csv", ThresholdRow), folder.rows("timings.csv", TimingRow)
+    return Judgement(decision, tuple(found), tuple(results), tuple(thresholds), tuple(timings), folder.path)
 
 
 def _print(judgement: Judgement, judging: JudgeConfig, out: Console) -> None:
@@ -138,8 +142,9 @@ def _print(judgement: Judgement, judging: JudgeConfig, out: Console) -> None:
     write_line(out, _ended(judging, judgement.decision))
     if judgement.checks:
         out.print(checks_table(judgement.checks))
-    if (sentence := diverged_cells(judgement.results)) is not None:
-        write_line(out, sentence)
+    for sentence in (diverged_cells(judgement.results), near_thresholds(judgement.thresholds)):
+        if sentence is not None:
+            write_line(out, sentence)
     write_line(out, f"{timing_line(judgement.timings)}.")
     write_line(out, f"{judgement.folder}: every comparison in verdict.csv, every cell in results.csv.")
     write_line(out, how_to_report(judgement.folder))

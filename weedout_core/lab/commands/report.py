@@ -73,6 +73,7 @@ def source_of(run: RunSoFar) -> Source:
         run.searches,
         run.ledger,
         run.left_out,
+        run.thresholds,
         run.timings,
         run.verdicts,
         run.masks,

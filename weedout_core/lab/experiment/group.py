@@ -36,6 +36,7 @@ from weedout_core.lab.experiment.rows import (
 )
 from weedout_core.lab.experiment.slices import Checkpoint, alike, in_order_of_training, slices, train_slices
 from weedout_core.lab.experiment.so_far import NOTHING, Fetch, GroupProgress
+from weedout_core.lab.experiment.thresholds import ThresholdRow, threshold_rows
 
 OnEvent = Callable[[Event], None]
 
@@ -53,6 +54,7 @@ class GroupResult(NamedTuple):
         searches: a row for each generation of each search.
         ledger: three rows for each cell.
         left_out: a row for each cell that was not trained.
+        thresholds: a row for each site of each cell whose masks were made of scores.
         masks: {"arm/repeat/site": bool ``shape``}, True where a node is kept.
         parameters: {"arm/repeat/path": float ``shape``}, the trained weights and the running statistics.
     """
@@ -63,6 +65,7 @@ class GroupResult(NamedTuple):
     searches: tuple[SearchRow, ...]
     ledger: tuple[LedgerRow, ...]
     left_out: tuple[LeftOutRow, ...]
+    thresholds: tuple[ThresholdRow, ...]
     masks: dict[str, np.ndarray]
     parameters: dict[str, np.ndarray]
 
@@ -113,7 +116,9 @@ def run_group(
     # All arms of a repeat have the same key, so they share the parent and the order of the data, and form pairs.
     places = [(arm.name, repeat, of_repeat(config.seed, repeat)) for arm in arms for repeat in group.repeats]
     made = list(zip(places, chosen.chosen, strict=True))
-    cells = in_order_of_training([Cell(*place, one) for place, one in made if isinstance(one, Start)])
+    starts = [Cell(*place, one) for place, one in made if isinstance(one, Start)]
+    thresholds = threshold_rows(group.sparsity, starts, arms, plan)
+    cells = in_order_of_training(starts)
     trained = _train(work, cells, chosen)
     on_event(PhaseStarted(group, EVALUATE, None))
     scores = [_evaluate(work, cells, trained, split) for split in (dataset.train, dataset.test)]
@@ -123,7 +128,7 @@ def run_group(
         map(_Measured, cells, trained, *scores, alike(cells)), key=lambda one: order[one.cell.arm, one.cell.repeat]
     )
     left_out = [LeftOutRow(group.sparsity, *place[:2], *one) for place, one in made if isinstance(one, LeftOut)]
-    return _result(work, measured, left_out)
+    return _result(work, measured, left_out, thresholds)
 
 
 class _Measured(NamedTuple):
@@ -136,7 +141,12 @@ class _Measured(NamedTuple):
     alike: bool
 
 
-def _result(work: _Work, measured: Sequence[_Measured], left_out: Sequence[LeftOutRow]) -> GroupResult:
+def _result(
+    work: _Work,
+    measured: Sequence[_Measured],
+    left_out: Sequence[LeftOutRow],
+    thresholds: Sequence[ThresholdRow],
+) -> GroupResult:
     eta, config, dataset = work.group.sparsity, work.config.train, work.dataset
     return GroupResult(
         work.group,
@@ -145,6 +155,7 @@ def _result(work: _Work, measured: Sequence[_Measured], left_out: Sequence[LeftO
         tuple(row for one in measured for row in search_rows(eta, one.cell)),
         tuple(row for one in measured for row in ledger_rows(eta, one.cell, config, dataset, one.alike)),
         tuple(left_out),
+        tuple(thresholds),
         {
             f"{cell.arm}/{cell.repeat}/{site}": mask
             for cell, *_ in measured

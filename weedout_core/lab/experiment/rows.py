@@ -10,14 +10,11 @@ import math
 from collections.abc import Iterable
 from typing import Any, NamedTuple, TypeVar, get_type_hints
 
-from weedout_core import (
-    Epoch,
-    Evaluation,
-    Trained,
-)
+from weedout_core import Epoch, Evaluation, Trained
 from weedout_core.errors import RunError
 from weedout_core.lab.experiment.arms import Cell
 from weedout_core.lab.experiment.ledger import LedgerRow
+from weedout_core.lab.experiment.thresholds import ThresholdRow
 
 
 class ResultRow(NamedTuple):
@@ -164,7 +161,7 @@ class VerdictRow(NamedTuple):
     sentence: str
 
 
-AnyRow = ResultRow | CurveRow | SearchRow | TimingRow | LedgerRow | LeftOutRow | VerdictRow
+AnyRow = ResultRow | CurveRow | SearchRow | TimingRow | LedgerRow | LeftOutRow | ThresholdRow | VerdictRow
 
 
 Row = TypeVar("Row", bound=AnyRow)

@@ -1,4 +1,4 @@
-"""Sentences on what the table cannot show: searches that were too close to call, and trainings that diverged."""
+"""Sentences on what the table cannot show: what was too close to call, and trainings that diverged."""
 
 from collections.abc import Sequence
 from itertools import accumulate
@@ -7,6 +7,7 @@ from weedout_core._algorithm.agreement import too_close
 from weedout_core.lab.experiment.configuration import ExperimentConfig
 from weedout_core.lab.experiment.names import named
 from weedout_core.lab.experiment.rows import ResultRow, SearchRow
+from weedout_core.lab.experiment.thresholds import ThresholdRow
 from weedout_core.lab.report.tables import identical_sparsities
 
 _NAMED = 3  # at most this many searches or cells are named in a sentence; the tables hold all of them
@@ -48,6 +49,21 @@ def _improvements(search: Sequence[SearchRow]) -> list[float]:
     best = [row.best for row in search]
     gaps = [abs(one - before) for one, before in zip(best[1:], accumulate(best, max), strict=False)]
     return [gap for gap in gaps if gap > 0]
+
+
+def near_thresholds(rows: Sequence[ThresholdRow]) -> str | None:
+    """A sentence on the nodes that another backend may keep or remove instead; None if there are none."""
+    counted = [row for row in rows if row.near_threshold is not None]
+    near = [row for row in counted if row.near_threshold]
+    count, nodes = sum(row.near_threshold or 0 for row in near), sum(row.nodes for row in counted)
+    if not near:
+        return None
+    cells = dict.fromkeys(f"{row.arm} sparsity {named(row.sparsity)} repeat {row.repeat}" for row in near)
+    return (
+        f"{count:,} of {nodes:,} nodes that were rated {'has a score' if count == 1 else 'have scores'} so near the "
+        f"threshold that another backend may keep others there ({_first(list(cells))}; see near_threshold in "
+        "thresholds.csv)."
+    )
 
 
 def diverged_cells(rows: Sequence[ResultRow]) -> str | None:

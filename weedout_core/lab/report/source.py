@@ -11,6 +11,7 @@ from weedout_core.lab.experiment.configuration import ExperimentConfig
 from weedout_core.lab.experiment.groups import Group
 from weedout_core.lab.experiment.ledger import LedgerRow
 from weedout_core.lab.experiment.rows import CurveRow, LeftOutRow, ResultRow, SearchRow, TimingRow, VerdictRow
+from weedout_core.lab.experiment.thresholds import ThresholdRow
 from weedout_core.lab.report.scope import Scope, scope_of
 from weedout_core.nn import network_from_json
 
@@ -22,7 +23,7 @@ class Source(NamedTuple):
         config: the configuration of the experiment.
         record: the content of config.json, as plain values.
         planned, done: the groups of the run, and those that are done.
-        results, curves, searches, ledger, left_out, timings, verdicts: the rows of its tables.
+        results, curves, searches, ledger, left_out, thresholds, timings, verdicts: the rows of its tables.
         masks: gives the masks of a group that is done, {arm/repeat/site: bool ``shape``}.
     """
 
@@ -35,6 +36,7 @@ class Source(NamedTuple):
     searches: Sequence[SearchRow]
     ledger: Sequence[LedgerRow]
     left_out: Sequence[LeftOutRow]
+    thresholds: Sequence[ThresholdRow]
     timings: Sequence[TimingRow]
     verdicts: Sequence[VerdictRow]
     masks: Callable[[Group], Mapping[str, np.ndarray]]

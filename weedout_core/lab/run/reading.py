@@ -26,6 +26,7 @@ from weedout_core.lab.experiment.rows import (
     VerdictRow,
     from_csv,
 )
+from weedout_core.lab.experiment.thresholds import ThresholdRow
 from weedout_core.lab.files import read_file
 from weedout_core.lab.run.record import Record, record_from_json
 from weedout_core.lab.run.run_folder import RunFolder
@@ -38,7 +39,7 @@ class RunSoFar(NamedTuple):
         folder: the folder, which is not locked.
         config: the configuration of the experiment.
         done: the groups that were done when reading began, by sparsity, and within one by repeat.
-        results, curves, searches, ledger, left_out, timings: the rows of these groups.
+        results, curves, searches, ledger, left_out, thresholds, timings: the rows of these groups.
         verdicts: the rows of verdict.csv; none if there was no look yet.
     """
 
@@ -50,6 +51,7 @@ class RunSoFar(NamedTuple):
     searches: Sequence[SearchRow]
     ledger: Sequence[LedgerRow]
     left_out: Sequence[LeftOutRow]
+    thresholds: Sequence[ThresholdRow]
     timings: Sequence[TimingRow]
     verdicts: Sequence[VerdictRow]
 
@@ -88,6 +90,7 @@ def read_run(path: Path) -> RunSoFar:
         folder.rows("search.csv", SearchRow, done),
         folder.rows("ledger.csv", LedgerRow, done),
         folder.rows("left_out.csv", LeftOutRow, done),
+        folder.rows("thresholds.csv", ThresholdRow, done),
         folder.rows("timings.csv", TimingRow, done),
         verdicts,
     )

@@ -24,7 +24,7 @@ from weedout_core.lab.experiment.groups import Group, groups
 from weedout_core.lab.files import sha256
 from weedout_core.nn import network_to_json
 
-_FORMAT = 3
+_FORMAT = 4
 
 
 class Record(NamedTuple):

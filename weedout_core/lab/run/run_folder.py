@@ -30,6 +30,7 @@ from weedout_core.lab.experiment.rows import (
     from_csv,
     to_csv,
 )
+from weedout_core.lab.experiment.thresholds import ThresholdRow
 from weedout_core.lab.files import PARTIAL, make_folder, read_file, remove_folder, write_file, write_folder
 from weedout_core.lab.run.manifest import check_group, read_committed, with_manifest
 from weedout_core.lab.run.record import Record, differences, record_from_json, record_to_json
@@ -43,6 +44,7 @@ _TABLES: dict[str, type[AnyRow]] = {
     "search.csv": SearchRow,
     "ledger.csv": LedgerRow,
     "left_out.csv": LeftOutRow,
+    "thresholds.csv": ThresholdRow,
     "timings.csv": TimingRow,
 }
 
@@ -80,7 +82,9 @@ class RunFolder:
 
     def commit(self, group: GroupResult, timings: Sequence[TimingRow], save_parameters: bool = False) -> None:
         """Write a finished group, with its trained weights if asked, and update the tables of the run."""
-        rows = (group.results, group.curves, group.searches, group.ledger, group.left_out, timings)
+        rows = (
+            group.results, group.curves, group.searches, group.ledger, group.left_out, group.thresholds, timings,
+        )  # fmt: skip
         files = {name: to_csv(kind, rows[i]).encode() for i, (name, kind) in enumerate(_TABLES.items())}
         arrays = {_MASKS: group.masks, **({_PARAMETERS: group.parameters} if save_parameters else {})}
         for name, tree in arrays.items():
