@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from rich.console import Console
 from scipy import stats
 
 import weedout_core as wc
@@ -19,6 +20,7 @@ from weedout_core.lab.report.accuracies import arm_means, epoch_means
 from weedout_core.lab.report.convergence import reach_rows, speed_rows
 from weedout_core.lab.report.costs import cost_rows, time_rows
 from weedout_core.lab.report.differences import IDENTICAL, pair_rows, paired_means
+from weedout_core.lab.report.findings import checks_table
 from weedout_core.lab.report.generations import generation_means, spreads
 from weedout_core.lab.report.kept import kept_rows, shown_masks
 from weedout_core.lab.report.scope import Scope, Versus, scope_of
@@ -148,6 +150,18 @@ def test_a_check_that_was_left_out_counts_as_the_arm_that_it_equals() -> None:
     assert (shuffled.mean, shuffled.low, shuffled.high) == (baseline.mean, baseline.low, baseline.high)
     assert shuffled.why == "the counts are equal"
     assert (corrupted.pairs, corrupted.why) == (0, "no labels")
+
+
+def test_judge_prints_the_checks_as_they_are_in_a_report() -> None:
+    left_out = [LeftOutRow(0.5, "mine.corrupted", repeat, "mine", "no labels") for repeat in range(3)]
+    shuffled = [result("mine.shuffled", repeat, value) for repeat, value in enumerate((0.5, 0.6, math.nan))]
+    means = [mean for mean in paired_means([*RESULTS, *shuffled], left_out, [], judged()) if mean.check]
+    console = Console(file=io.StringIO(), width=100)
+    console.print(checks_table(means))
+    one, other = [line for line in console.file.getvalue().splitlines() if "0.5" in line]  # pyright: ignore[reportAttributeAccessIssue]
+    half = stats.t.ppf(0.975, 1) * 5  # points: the standard error of 10 and 0
+    assert one.split() == ["0.5", "mine", "shuffled", "+5.00", f"[{5 - half:+.2f},", f"{5 + half:+.2f}]"]
+    assert other.split() == ["0.5", "mine", "corrupted", "no", "labels"]
 
 
 def test_differences_that_do_not_vary_have_no_interval() -> None:

@@ -24,8 +24,10 @@ from weedout_core.lab.experiment.rows import CurveRow, LeftOutRow, ResultRow, Ti
 from weedout_core.lab.experiment.thresholds import ThresholdRow
 from weedout_core.lab.experiment.timings import timing_line
 from weedout_core.lab.files import write_file
+from weedout_core.lab.report.differences import PairedMean, paired_means
 from weedout_core.lab.report.figures import figure2
-from weedout_core.lab.report.findings import Check, Rules, checks, checks_table, look_at, verdict_rows
+from weedout_core.lab.report.findings import Rules, checks_table, look_at, verdict_rows
+from weedout_core.lab.report.scope import scope_of
 from weedout_core.lab.report.sentences import diverged_cells, near_thresholds
 from weedout_core.lab.verdict.decisions import Decision
 
@@ -35,7 +37,7 @@ class Judgement(NamedTuple):
 
     Attributes:
         decision: the verdicts at the last look that was taken.
-        checks: what the sanity checks of each method show.
+        checks: each method − each of its sanity checks, at each sparsity.
         results: a row for each cell.
         thresholds: a row for each site of each cell whose masks were made of scores: how many of its nodes another
             backend may keep or remove instead.
@@ -44,7 +46,7 @@ class Judgement(NamedTuple):
     """
 
     decision: Decision
-    checks: tuple[Check, ...]
+    checks: tuple[PairedMean, ...]
     results: tuple[ResultRow, ...]
     thresholds: tuple[ThresholdRow, ...]
     timings: tuple[TimingRow, ...]
@@ -102,7 +104,7 @@ def _judged(options: JudgeOptions, arguments: Sequence[str], err: Console) -> Ju
     rules = Rules(methods, options.judging.baseline, experiment.looks, options.judging.margin)
     with opened(experiment, options.run, loaded, arguments, err) as running:
         try:
-            return _judgement(running, rules, _until_decided(running, rules))
+            return _judgement(running, _until_decided(running, rules))
         except KeyboardInterrupt:
             interrupted(running)
             raise
@@ -126,12 +128,14 @@ def _until_decided(running: Running, rules: Rules) -> Decision:
     return decisions[-1]
 
 
-def _judgement(running: Running, rules: Rules, decision: Decision) -> Judgement:
-    folder = running.folder
+def _judgement(running: Running, decision: Decision) -> Judgement:
+    folder, config = running.folder, running.experiment.config
     if curves := folder.rows("curves.csv", CurveRow):
-        write_file(folder.path / "figure2.png", figure2(running.experiment.config, curves))
+        write_file(folder.path / "figure2.png", figure2(config, curves))
     results, left_out = folder.rows("results.csv", ResultRow), folder.rows("left_out.csv", LeftOutRow)
-    found = checks(results, left_out, rules, [arm.name for arm in running.experiment.arms])
+    verdicts = verdict_rows(decision)
+    scope = scope_of(config, folder.record.identity, verdicts)
+    found = [mean for mean in paired_means(results, left_out, verdicts, scope) if mean.check]
     thresholds, timings = folder.rows("thresholds.csv", ThresholdRow), folder.rows("timings.csv", TimingRow)
     return Judgement(decision, tuple(found), tuple(results), tuple(thresholds), tuple(timings), folder.path)
 
