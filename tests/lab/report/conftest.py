@@ -8,7 +8,6 @@ from typing import NamedTuple
 import pytest
 
 from weedout_core.lab.cli import main
-from weedout_core.lab.commands.report import source_of
 from weedout_core.lab.report.page import Report, report
 from weedout_core.lab.report.source import Source
 from weedout_core.lab.run.reading import read_run
@@ -67,11 +66,11 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 def made(request: pytest.FixtureRequest) -> Made:
     """Each of the runs with its report, to be read alone."""
     folder: Path = request.getfixturevalue(f"{request.param}_run")
-    found = source_of(read_run(folder))
+    found = Source(*read_run(folder))
     return Made(folder, found, report(found, ""))
 
 
 @pytest.fixture
 def source() -> Callable[[Path], Source]:
     """What a report is made from, from a run's folder."""
-    return lambda folder: source_of(read_run(folder))
+    return lambda folder: Source(*read_run(folder))

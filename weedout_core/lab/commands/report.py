@@ -12,7 +12,7 @@ from weedout_core.lab.commands.progress import write_line
 from weedout_core.lab.files import make_folder, read_file, write_file
 from weedout_core.lab.report.page import BESIDE, PAGE, report
 from weedout_core.lab.report.source import Source
-from weedout_core.lab.run.reading import RunSoFar, read_run
+from weedout_core.lab.run.reading import read_run
 
 
 def run_report(options: ReportOptions, out: Console) -> int:
@@ -28,14 +28,14 @@ def run_report(options: ReportOptions, out: Console) -> int:
     """
     folder = options.run if options.out is None else options.out
     run = read_run(options.run)
-    made = report(source_of(run), _link(folder, options.run))
+    made = report(Source(*run), _link(folder, options.run))
     beside = folder / BESIDE
-    _check_own(folder, options.run, run.record.digest)
+    _check_own(folder, options.run, run.record["digest"])
     make_folder(beside)
     for name, content in made.beside.items():
         write_file(beside / name, content)
     write_file(folder / PAGE, made.page)
-    groups = f"{len(run.done)} of {len(run.folder.groups)} groups"
+    groups = f"{len(run.done)} of {len(run.planned)} groups"
     write_line(out, f"{folder / PAGE}: {groups}; figures and numbers in {beside}.")
     return 0
 
@@ -59,22 +59,3 @@ def _link(folder: Path, run: Path) -> str:
         return f"{quote(os.path.relpath(run.resolve(), folder.resolve()).replace(os.sep, '/'))}/"
     except ValueError:  # on another drive
         return f"{run.resolve().as_uri()}/"
-
-
-def source_of(run: RunSoFar) -> Source:
-    """What a report is made from, from what was read of a run."""
-    return Source(
-        run.config,
-        run.record._asdict(),
-        run.folder.groups,
-        run.done,
-        run.results,
-        run.curves,
-        run.searches,
-        run.ledger,
-        run.left_out,
-        run.thresholds,
-        run.timings,
-        run.verdicts,
-        run.masks,
-    )

@@ -3,10 +3,10 @@
 Groups are written whole and never changed, so that what is read is consistent while another process goes on.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from safetensors import SafetensorError
@@ -26,46 +26,11 @@ from weedout_core.lab.experiment.rows import (
     VerdictRow,
     from_csv,
 )
+from weedout_core.lab.experiment.run_so_far import RunSoFar
 from weedout_core.lab.experiment.thresholds import ThresholdRow
 from weedout_core.lab.files import read_file
 from weedout_core.lab.run.record import Record, record_from_json
 from weedout_core.lab.run.run_folder import RunFolder
-
-
-class RunSoFar(NamedTuple):
-    """What a run folder holds.
-
-    Attributes:
-        folder: the folder, which is not locked.
-        config: the configuration of the experiment.
-        done: the groups that were done when reading began, by sparsity, and within one by repeat.
-        results, curves, searches, ledger, left_out, thresholds, timings: the rows of these groups.
-        verdicts: the rows of verdict.csv; none if there was no look yet.
-    """
-
-    folder: RunFolder
-    config: ExperimentConfig
-    done: tuple[Group, ...]
-    results: Sequence[ResultRow]
-    curves: Sequence[CurveRow]
-    searches: Sequence[SearchRow]
-    ledger: Sequence[LedgerRow]
-    left_out: Sequence[LeftOutRow]
-    thresholds: Sequence[ThresholdRow]
-    timings: Sequence[TimingRow]
-    verdicts: Sequence[VerdictRow]
-
-    @property
-    def record(self) -> Record:
-        """The content of config.json."""
-        return self.folder.record
-
-    def masks(self, group: Group) -> Mapping[str, np.ndarray]:
-        """The masks of a group that is done, {arm/repeat/site: bool ``shape``}. Raises RunError if damaged."""
-        try:
-            return load(self.folder.read(group, "masks.safetensors"))
-        except SafetensorError as error:
-            raise RunError(f"the masks of {group} in {self.folder.path} cannot be read ({error}).") from error
 
 
 def read_run(path: Path) -> RunSoFar:
@@ -82,8 +47,9 @@ def read_run(path: Path) -> RunSoFar:
     verdicts = _verdicts(path / "verdict.csv")  # before the groups, so that all that it looked at are among them
     done = tuple(sorted(folder.committed))
     return RunSoFar(
-        folder,
         _config(record, config),
+        record._asdict(),
+        folder.groups,
         done,
         folder.rows("results.csv", ResultRow, done),
         folder.rows("curves.csv", CurveRow, done),
@@ -93,7 +59,16 @@ def read_run(path: Path) -> RunSoFar:
         folder.rows("thresholds.csv", ThresholdRow, done),
         folder.rows("timings.csv", TimingRow, done),
         verdicts,
+        partial(_masks, folder),
     )
+
+
+def _masks(folder: RunFolder, group: Group) -> Mapping[str, np.ndarray]:
+    """The masks of a group that is done. Raises RunError if they are damaged."""
+    try:
+        return load(folder.read(group, "masks.safetensors"))
+    except SafetensorError as error:
+        raise RunError(f"the masks of {group} in {folder.path} cannot be read ({error}).") from error
 
 
 def _verdicts(path: Path) -> list[VerdictRow]:
