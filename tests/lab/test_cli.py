@@ -113,6 +113,41 @@ def test_an_option_of_several_values_given_twice_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
+NUMBERS = sorted(fields.several((ExperimentConfig, wc.SearchConfig, wc.TrainConfig, JudgeConfig)))
+
+
+@pytest.mark.parametrize("option", [*NUMBERS, "arm", "masks"])
+def test_a_method_after_an_option_of_several_values_is_told_where_methods_stand(
+    weedout: Weedout, tmp_path: Path, capfd: pytest.CaptureFixture[str], option: str
+) -> None:
+    values = {"arm": "mine:rate mine:other", "masks": "one two"}.get(option, "2 3")
+    takes = "numbers" if option in NUMBERS else "no method"
+    before = ["--margin", "0.01", "--no-sanity", "magnitude"]
+    assert weedout("judge", *before, f"--{option}", *values.split(), "snip", "synflow", "--epochs", "2") == 2
+    assert capfd.readouterr() == (
+        "",
+        f"weedout: --{option} takes {takes}; got 'snip synflow'. Methods stand before options of several values: "
+        f"weedout judge snip synflow --{option} {values}.\n",
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("option", NUMBERS)
+def test_a_word_among_numbers_is_refused_where_there_are_no_methods(
+    weedout: Weedout, capfd: pytest.CaptureFixture[str], option: str
+) -> None:
+    assert weedout("paper", f"--{option}", "2", "snip") == 2
+    assert capfd.readouterr() == ("", f"weedout: --{option} takes numbers; got 'snip'.\n")
+
+
+def test_a_folder_of_masks_may_be_called_as_a_method_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "snip").mkdir()
+    found = options.parse(["judge", "magnitude", "--masks", "snip"])
+    assert isinstance(found, options.JudgeOptions)
+    assert found.methods == ("magnitude", Path("snip"))
+
+
 @pytest.mark.parametrize("command", ["paper", "plan"])
 @pytest.mark.parametrize(
     ("joined", "said"),

@@ -11,6 +11,7 @@ from weedout_core import SearchConfig, TrainConfig
 from weedout_core._guard.guarded import convert_fields
 from weedout_core._guard.kinds import AtLeastZero, Name, Positive
 from weedout_core.lab.arms.judged import JudgeConfig, Method
+from weedout_core.lab.arms.named import METHODS, REFERENCES
 from weedout_core.lab.commands.fields import made, options_of, several, values
 from weedout_core.lab.commands.several import check_several
 from weedout_core.lab.experiment.configuration import ExperimentConfig
@@ -137,10 +138,12 @@ def parse(arguments: list[str]) -> Asked:
     """Read a command line.
 
     Raises:
-        ConfigError: a value is out of its range, or an option of several values is given twice or with commas.
+        ConfigError: a value is out of its range; or an option of several values is given twice, with commas, or before
+            a method.
         SystemExit: the command line cannot be read, or asks for help; the message has been written.
     """
-    check_several(arguments, several((ExperimentConfig, SearchConfig, TrainConfig, JudgeConfig)) | {"arm", "masks"})
+    numbers = several((ExperimentConfig, SearchConfig, TrainConfig, JudgeConfig))
+    check_several(arguments, numbers, ("arm", "masks"), (*METHODS, *REFERENCES))
     paper, plan = _command("Paper", _PAPER, {"run": RunOptions}), _command("Plan", _PLAN, {"probe": ProbeOptions})
     judge = _command("Judge", _JUDGE, {"judging": JudgeConfig, "run": RunOptions}, ("sparsity", "repeats"))
     judge = make_dataclass("Judge", [("methods", MethodOptions, field(default_factory=MethodOptions))], bases=(judge,))

@@ -3,20 +3,25 @@
 import re
 from collections import Counter
 from collections.abc import Collection, Sequence
+from pathlib import Path
 
 from weedout_core.errors import ConfigError
 
 
-def check_several(arguments: Sequence[str], several: Collection[str]) -> None:
-    """Raise ConfigError where an option of several values is given twice, or values are not separated by spaces.
+def check_several(
+    arguments: Sequence[str], numbers: Collection[str], texts: Collection[str], methods: Collection[str]
+) -> None:
+    """Raise ConfigError where options of several values are given in a way that the parser misreads or cannot explain.
 
     Of an option that is given twice the parser takes the last one. For a single value that is usual; several values
-    might be meant to be joined.
+    might be meant to be joined. And it takes all words after such an option as its values, methods too.
 
     Args:
         arguments: the command line.
-        several: the names of those options, without "--".
+        numbers, texts: the names of the options that take several numbers, and several texts, without "--".
+        methods: the names of methods, which are no values of ``texts``, unless a folder has the name.
     """
+    several = {*numbers, *texts}
     given: list[tuple[str, list[str]]] = []
     for word in arguments:
         if word[:2] == "--":
@@ -38,3 +43,25 @@ def check_several(arguments: Sequence[str], several: Collection[str]) -> None:
             raise ConfigError(
                 f"--{option} takes values separated by spaces; got {' '.join(words)!r}. Write --{option} {values}."
             )
+        others = [word for word in words if _is_no_value(word, option in numbers, methods)]
+        if others:
+            takes = "numbers" if option in numbers else "no method"
+            values = " ".join([f"--{option}", *(word for word in words if word not in others)])
+            order = f"weedout judge {' '.join(others)} {values}"
+            remedy = f" Methods stand before options of several values: {order}." if arguments[0] == "judge" else ""
+            raise ConfigError(f"--{option} takes {takes}; got {' '.join(others)!r}.{remedy}")
+
+
+def _is_no_value(word: str, number: bool, methods: Collection[str]) -> bool:
+    """Whether a word among the values of an option cannot be one of them. "None" and short options are the parser's."""
+    if not number:
+        return word in methods and not Path(word).is_dir()
+    return word != "None" and word[:1] != "-" and not _is_number(word)
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
