@@ -88,7 +88,13 @@ def test_a_site_without_nodes_is_warned_of() -> None:
     with pytest.warns(
         wc.WeedoutWarning, match=r"^the mask removes all 4 nodes of site 'hidden_1', .* Keep at least one"
     ):
-        wc.Subnetwork(MLP, network.params, mask)
+        emptied = wc.Subnetwork(MLP, network.params, mask)
+    said = (
+        "the mask removes all 4 nodes of site 'hidden_1', which leaves no smaller network that computes the same. Keep "
+        "at least one node of each site, as masks from a plan do."
+    )
+    with pytest.raises(wc.errors.ConfigError, match=f"^{re.escape(said)}$"):
+        emptied.compact()
 
 
 def test_two_masks_that_together_keep_nothing_are_warned_of_where_compaction_joins_them() -> None:

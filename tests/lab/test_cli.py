@@ -7,10 +7,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import weedout_core as wc
+from weedout_core._configs.checks import named_options
 from weedout_core._configs.open_points import AS_READ
 from weedout_core.lab import cli
 from weedout_core.lab.arms.judged import JudgeConfig
@@ -245,6 +247,48 @@ def test_help_names_every_option_and_explains_it(weedout: Weedout, capfd: pytest
         explained = fields._texts(config)
         for item in fields._chosen(config):
             assert explained.get(item.name), f"{config.__name__}.{item.name} has no text"
+
+
+CONFIGS = {"experiment": ExperimentConfig, "search": wc.SearchConfig, "train": wc.TrainConfig}
+
+
+def refused(part: str, option: str, value: object) -> str | None:
+    """What is said of an option with this value, where all others are left out; None if it is taken."""
+    kinds = {name: fields.options_of(config) for name, config in CONFIGS.items()}
+    given = {"experiment": {"backend": "numpy"}, "search": {}, "train": {}}
+    given[part] |= {option: value}
+    try:
+        options._experiment(SimpleNamespace(**{name: kind(**given[name]) for name, kind in kinds.items()}))
+    except wc.errors.ConfigError as error:
+        return str(error)
+    return None
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_whatever_field_is_refused_is_named_as_the_option_that_it_is() -> None:
+    """Every option with values of each kind: out of range, of no use beside the defaults and numpy, unknown."""
+    names = {
+        (part, item.name): fields._option_name(config, item.name)
+        for part, config in CONFIGS.items()
+        for item in fields._chosen(config)
+        if item.name not in ("dataset", "network", "backend", "device")  # texts, of which each has errors of its own
+    }
+    said = {
+        (option, value): sentence
+        for (part, field), option in names.items()
+        for value in (*named_options(CONFIGS[part]).get(field, (-7, 0, 3, 1.5, True, (2, 2))), "nonsense")
+        if (sentence := refused(part, option, value)) is not None
+    }
+    for (option, value), sentence in said.items():
+        assert not re.search(r"\b(search|train)\.", sentence), sentence
+        first = re.match(r"\w+(?==| must|\[)", sentence)
+        left_out = re.search(r"Leave (\w+) out", sentence)
+        for named in filter(None, (first and first[0], left_out and left_out[1])):
+            assert named in names.values(), f"{option} {value}: {sentence}"
+    assert {option for option, _ in said} == set(names.values()), "each of them can be refused"
+    assert said["search_precision", "default"].startswith("search_precision='default' has no effect without")
+    assert said["search_precision", "default"].endswith("Leave search_precision out.")
+    assert said["train_precision", "highest"].endswith("Leave train_precision out.")
 
 
 def test_help_lists_the_commands(weedout: Weedout, capfd: pytest.CaptureFixture[str]) -> None:

@@ -14,18 +14,20 @@ def check_options(config: Any) -> None:
         option(*options)(name, getattr(config, name))
 
 
-def check_effects(config: Any, needs: Mapping[str, tuple[bool, str]]) -> None:
+def check_effects(config: Any, needs: Mapping[str, tuple[bool, str]], within: str = "") -> None:
     """Raise ConfigError if a field is set but has no effect: results would record it all the same.
 
     Args:
         config: the configuration; a field counts as set if its value differs from its default.
         needs: {field: (whether it has an effect, what it needs to have one)}.
+        within: what stands before a field's name, such as "search." for a configuration that is a field of another.
     """
     for item in fields(config):
         has_effect, needed = needs.get(item.name, (True, ""))
         value = getattr(config, item.name)
         if not has_effect and value != item.default:
-            raise ConfigError(f"{item.name}={value!r} has no effect without {needed}. Leave {item.name} out.")
+            name = f"{within}{item.name}"
+            raise ConfigError(f"{name}={value!r} has no effect without {needed}. Leave {name} out.")
 
 
 def named_options(kind: type[Any]) -> dict[str, tuple[Any, ...]]:

@@ -28,6 +28,8 @@ from weedout_core._networks.network import (
 from weedout_core._phases import saving
 from weedout_core.errors import ConfigError, MaskError, RunError, WeedoutWarning
 
+_KEEP = "Keep at least one node of each site, as masks from a plan do."
+
 Tree = Mapping[str, np.ndarray]
 Given = Mapping[str, Any]  # arrays of any framework; what is kept is NumPy's, a copy that nobody can write to
 
@@ -84,7 +86,8 @@ class Subnetwork:
         checked_statistics(self.net, self.statistics)
         for name, tree in self.trees.items():
             object.__setattr__(self, name, MappingProxyType(tree))
-        self._warn_of_nothing_left()
+        if (emptied := self._emptied()) is not None:
+            warnings.warn(f"{emptied}, so that nothing passes through it. {_KEEP}", WeedoutWarning, stacklevel=3)
 
     def __repr__(self) -> str:
         return (
@@ -92,16 +95,10 @@ class Subnetwork:
             f"sparsity={self.sparsity:.4g}, parameters={self.costs.parameters})"
         )
 
-    def _warn_of_nothing_left(self) -> None:
-        """Warn of the first site without nodes, as plans do."""
+    def _emptied(self) -> str | None:
+        """Which site has no nodes left, the first of them, as the beginning of a sentence; None if there is none."""
         site = next((site for site, mask in self._sites.items() if not mask.any()), None)
-        if site is not None:
-            warnings.warn(
-                f"the mask removes all {self._sites[site].size} nodes of site {site!r}, so that nothing passes through "
-                "it. Keep at least one node of each site, as masks from a plan do.",
-                WeedoutWarning,
-                stacklevel=4,
-            )
+        return None if site is None else f"the mask removes all {self._sites[site].size} nodes of site {site!r}"
 
     @property
     def trees(self) -> dict[str, Tree]:
@@ -131,10 +128,12 @@ class Subnetwork:
         how many each of them keeps.
 
         Raises:
-            ConfigError: a site keeps no node.
+            ConfigError: the mask removes all nodes of a site.
         """
         if self.mask is None or gather_space(self.net):
             return self
+        if (emptied := self._emptied()) is not None:
+            raise ConfigError(f"{emptied}, which leaves no smaller network that computes the same. {_KEEP}")
         small = compact(self.net, {site: int(np.count_nonzero(mask)) for site, mask in self.mask.items()})
         indices = kept_indices({site: self.mask[site] for site in small.sites})
         statistics = None if self.statistics is None else small.gather(self.statistics, indices)

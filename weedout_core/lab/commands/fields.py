@@ -98,11 +98,16 @@ def values(config: type[Any], options: Any) -> dict[str, Any]:
 
 
 def made(config: type[C], given: Mapping[str, Any]) -> C:
-    """A configuration. An error that begins with the name of a field begins with that of its option instead."""
+    """A configuration. An error that names a field, first or as search.field, names its option instead."""
     try:
         return config(**given)
     except ConfigError as error:
-        raise ConfigError(re.sub(r"^\w+", lambda field: _option_name(config, field[0]), str(error))) from error
+        said = re.sub(r"^\w+", lambda field: _option_name(config, field[0]), str(error))
+        raise ConfigError(re.sub(r"\b(search|train)\.(\w+)", _option_within, said)) from error
+
+
+def _option_within(field: re.Match[str]) -> str:
+    return _option_name({"search": SearchConfig, "train": TrainConfig}[field[1]], field[2])
 
 
 def _option_name(config: type[Any], name: str) -> str:

@@ -173,7 +173,7 @@ def _experiment(parsed: Any) -> ExperimentConfig:
     search = made(SearchConfig, values(SearchConfig, parsed.search))
     given = values(TrainConfig, parsed.train)
     train = made(TrainConfig, recipe(parsed.experiment.network, parsed.experiment.dataset, given))
-    return ExperimentConfig(search=search, train=train, **values(ExperimentConfig, parsed.experiment))
+    return made(ExperimentConfig, {"search": search, "train": train, **values(ExperimentConfig, parsed.experiment)})
 
 
 _DESCRIPTION = "Weedout: Random Search over sparse sub-networks, the neutral baseline for sparsity searches."

@@ -109,10 +109,12 @@ def _check_effects(config: ExperimentConfig) -> None:
     check_effects(
         config.search,
         {"batch_norm": (normalised, _NORMALISED), "precision": rounding, "chunk": rounding},
+        "search.",
     )
     check_effects(
         config.train,
         {"batch_norm_group": (normalised, _NORMALISED), "precision": rounding, "compute": rounding},
+        "train.",
     )
 
 
