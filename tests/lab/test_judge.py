@@ -174,6 +174,18 @@ def test_nodes_that_another_backend_may_keep_instead_are_counted_and_said(
     assert said in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
 
 
+def test_an_arm_that_trains_in_order_to_choose_says_how_far_it_is(
+    weedout: Weedout, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert weedout(*judge("magnitude_after_training", "--no-sanity", repeats="2", epochs="10")) == 0
+    said = [line for line in capfd.readouterr().err.splitlines() if "magnitude_after_training" in line]
+    assert [line.rpartition(" · train")[0] for line in said if "epoch" in line] == [
+        f"sparsity 0.5 · magnitude_after_training {repeat}/2 · epoch {epoch}/10"
+        for repeat in (1, 2)
+        for epoch in (2, 4, 6, 8, 10)
+    ]
+
+
 def test_without_sanity_only_what_is_compared_is_trained(weedout: Weedout, tmp_path: Path) -> None:
     assert weedout(*judge("snip", "--no-sanity", "--baseline", "random")) == 0
     assert {row.arm for row in rows(tmp_path / "run", "results.csv", ResultRow)} == {"weedout", "random", "snip"}

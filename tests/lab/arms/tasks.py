@@ -31,7 +31,8 @@ def choosing(
     return Choosing(
         config, config.search, group, net, wc.mask_plan(wc.mask_space(net), group.sparsity),
         read_only(DATA.train), read_only(DATA.validation), wc.load_backend(config.backend),
-        on_arm=lambda arm, repeat: None, on_generation=lambda repeat, generation: None, offer=kept.append,
+        on_arm=lambda arm, repeat: None, on_generation=lambda repeat, generation: None,
+        on_epoch=lambda arm, repeat, epoch: None, offer=kept.append,
     )  # fmt: skip
 
 

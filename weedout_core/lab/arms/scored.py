@@ -34,7 +34,9 @@ def magnitude_after_training(task: Task) -> Mapping[str, np.ndarray]:
     method at initialisation that beats it. The parent is trained as all networks are, with the data in their order.
     """
     dense = masked(None, task).network
-    trained = train(dense, task.train, backend=task.backend, key=task.root, config=task.learning)
+    trained = train(
+        dense, task.train, backend=task.backend, key=task.root, config=task.learning, on_epoch=task.on_epoch
+    )
     return scores.magnitude(task.net, _sound(trained).network.params)
 
 

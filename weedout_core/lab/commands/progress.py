@@ -12,7 +12,14 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from weedout_core import Epoch
 from weedout_core.errors import WeedoutWarning
 from weedout_core.lab.experiment.configuration import ExperimentConfig
-from weedout_core.lab.experiment.events import EpochTrained, Event, GenerationScored, GroupFinished, PhaseStarted
+from weedout_core.lab.experiment.events import (
+    ChoiceTrained,
+    EpochTrained,
+    Event,
+    GenerationScored,
+    GroupFinished,
+    PhaseStarted,
+)
 from weedout_core.lab.experiment.experiment import Experiment
 from weedout_core.lab.experiment.group import OnEvent
 from weedout_core.lab.experiment.groups import Group
@@ -31,6 +38,9 @@ def describe(config: ExperimentConfig, event: Event) -> str:
             most = config.search.generations
             number = f"{found.generation + 1}" + ("" if most is None else f"/{most}")
             return f"{prefix} · search {repeat + 1}/{repeats} · generation {number} · best fitness {found.best:.4f}"
+        case ChoiceTrained(_, arm, repeat, one):
+            number, train = f"{one.epoch}/{config.train.epochs}", _mean([one.train_accuracy])
+            return f"{prefix} · {arm} {repeat + 1}/{repeats} · epoch {number} · train {train}"
         case EpochTrained(_, epochs, first, cells):
             train, test = ([getattr(epoch, f"{split}_accuracy") for epoch in epochs] for split in ("train", "test"))
             number = f"{event.epoch}/{config.train.epochs}"
@@ -119,6 +129,8 @@ def _plain(config: ExperimentConfig, console: Console) -> Callable[[Event], None
             case PhaseStarted():
                 while last:
                     write_line(console, describe(config, last.pop()))
+            case ChoiceTrained() if event.epoch.epoch % max(1, config.train.epochs // _PLAIN_EPOCHS):
+                return
             case EpochTrained() if event.epoch % _every(config, event) and event.epoch != config.train.epochs:
                 return
             case _:

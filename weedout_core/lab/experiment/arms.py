@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from weedout_core import Generation, Network, SearchConfig, Subnetwork, TrainConfig
+from weedout_core import Epoch, Generation, Network, SearchConfig, Subnetwork, TrainConfig
 from weedout_core._guard.by_content import by_content
 from weedout_core.backend import Backend, Examples, MaskPlan, Origin
 from weedout_core.random import Key
@@ -33,6 +33,7 @@ class Task(NamedTuple):
         root: the key of the repeat, from which the initial weights, the search and the order of the data are drawn.
         scored: the generations of this arm's search that were scored before the run was interrupted.
         on_generation: to be called with each further one.
+        on_epoch: to be called with each epoch of a training as in ``learning``, which is shown.
     """
 
     net: Network
@@ -50,6 +51,7 @@ class Task(NamedTuple):
     root: Key
     scored: tuple[Generation, ...]
     on_generation: Callable[[Generation], None]
+    on_epoch: Callable[[Epoch], None]
 
 
 class Work(NamedTuple):

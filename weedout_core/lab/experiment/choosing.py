@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from weedout_core import Generation, Network, SearchConfig, mask_plan, mask_space
+from weedout_core import Epoch, Generation, Network, SearchConfig, mask_plan, mask_space
 from weedout_core._random.keys import of_arm, of_parent, of_repeat
 from weedout_core.backend import Backend, Examples, MaskPlan, map_tree
 from weedout_core.errors import ConfigError, RunError, WeedoutError
@@ -30,6 +30,7 @@ class Choosing(NamedTuple):
         backend: what computes.
         on_arm: called before an arm chooses, with its name and the repeat.
         on_generation: called after each generation of a search, with the repeat.
+        on_epoch: called after each epoch of a network that an arm trains to choose, with its name and the repeat.
         offer: called with the progress so far.
     """
 
@@ -43,6 +44,7 @@ class Choosing(NamedTuple):
     backend: Backend
     on_arm: Callable[[str, int], None]
     on_generation: Callable[[int, Generation], None]
+    on_epoch: Callable[[str, int, Epoch], None]
     offer: Callable[[GroupProgress], None]
 
 
@@ -126,6 +128,7 @@ def _task(work: Choosing, arm: Arm, place: _Place, progress: GroupProgress, mete
         root=root,
         scored=progress.scored,
         on_generation=on_generation,
+        on_epoch=lambda epoch: work.on_epoch(arm.name, place.repeat, epoch),
     )
 
 

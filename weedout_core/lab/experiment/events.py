@@ -28,6 +28,15 @@ class GenerationScored(NamedTuple):
     generation: Generation
 
 
+class ChoiceTrained(NamedTuple):
+    """A network that an arm trains in order to choose, in a repeat, has finished an epoch."""
+
+    group: Group
+    arm: str
+    repeat: int
+    epoch: Epoch
+
+
 class EpochTrained(NamedTuple):
     """Some cells of a group, those that are trained together, have finished an epoch.
 
@@ -60,4 +69,4 @@ class GroupFinished(NamedTuple):
     group: Group
 
 
-Event = PhaseStarted | GenerationScored | EpochTrained | GroupFinished
+Event = PhaseStarted | GenerationScored | ChoiceTrained | EpochTrained | GroupFinished

@@ -16,6 +16,7 @@ from weedout_core.lab.experiment.configuration import Decided, ExperimentConfig,
 from weedout_core.lab.experiment.events import (
     EVALUATE,
     TRAIN,
+    ChoiceTrained,
     EpochTrained,
     Event,
     GenerationScored,
@@ -181,6 +182,7 @@ def _choosing(work: _Work) -> Choosing:
         work.backend,
         on_arm=lambda arm, repeat: work.on_event(PhaseStarted(work.group, arm, repeat)),
         on_generation=lambda repeat, found: work.on_event(GenerationScored(work.group, repeat, found)),
+        on_epoch=lambda arm, repeat, epoch: work.on_event(ChoiceTrained(work.group, arm, repeat, epoch)),
         offer=lambda progress: work.offer(lambda: progress, None),
     )
 
