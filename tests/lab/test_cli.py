@@ -87,7 +87,7 @@ def test_a_mistake_is_one_sentence(
         (["paper", "--sparsity", "much"], "--sparsity"),
         (["paper", "--colour", "blue"], "--colour"),
         (["papre"], "papre"),
-        ([], "{paper, judge, report, plan, doctor, conform}"),
+        ([], "{paper, judge, report, compare, plan, doctor, conform}"),
     ],
 )
 def test_what_cannot_be_read_is_named(

@@ -30,20 +30,17 @@ def disguised(task: Task) -> Mapping[str, np.ndarray]:
 
 def test_random_in_disguise_is_seldom_called_better_or_worse(pytestconfig: pytest.Config, tmp_path: Path) -> None:
     """Disjoint: each judgement has its own seed, and so its own weights, masks and orders."""
-    judgements = pytestconfig.getoption("judgements")
+    judgements = int(pytestconfig.getoption("judgements", default=2))
     judging = JudgeConfig("random", sparsity=(0.5,), sanity=False)
     verdicts = [_verdict(seed, judging, tmp_path / str(seed)) for seed in range(judgements)]
     called = [verdict for verdict in verdicts if verdict not in ("undecided", "equivalent")]
     # The most that a right promise gives in 99 of 100 such tests; 18 of 200.
     most = int(stats.binom.ppf(_CHANCE, judgements, _ERROR))
-    print(f"{len(called)} of {judgements} called better or worse, at most {most}: {sorted(called)}")
-    assert len(called) <= most
+    assert len(called) <= most, f"{len(called)} of {judgements} called: {sorted(called)}"
 
 
 def _verdict(seed: int, judging: JudgeConfig, out: Path) -> str:
-    config = lab.ExperimentConfig(
-        hidden=(32,), backend="jax", seed=seed, train=wc.TrainConfig(epochs=5, batch_size=64)
-    )
+    config = lab.ExperimentConfig(hidden=(32,), backend="jax", seed=seed, train=wc.TrainConfig(epochs=5, batch_size=64))
     judgement = lab.judge(disguised, config, judging, RunOptions(out=out))
     (finding,) = judgement.decision.findings
     assert finding.paired.pairs == judgement.decision.look, "no training diverged"

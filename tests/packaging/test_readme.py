@@ -138,7 +138,7 @@ def test_every_option_they_mention_exists(tmp_path: Path) -> None:
     text = "\n".join(PAGES.values())
     helped = {
         command: run_python("-m", "weedout_core", command, "--help", folder=tmp_path)
-        for command in ("paper", "judge", "plan", "conform", "report")
+        for command in ("paper", "judge", "plan", "conform", "report", "compare")
     }
     for command, shown in helped.items():
         mentioned = re.findall(rf"weedout {command} [^`\n]*?(--[^`\n]*)", text)

@@ -51,7 +51,14 @@ def _exit_code(arguments: list[str]) -> int:
 def _run(arguments: list[str]) -> int:
     from rich.console import Console  # imported here and below: these modules need the extra, and seconds to import
 
-    from weedout_core.lab.commands.options import ConformOptions, JudgeOptions, PlanOptions, ReportOptions, parse
+    from weedout_core.lab.commands.options import (
+        CompareOptions,
+        ConformOptions,
+        JudgeOptions,
+        PlanOptions,
+        ReportOptions,
+        parse,
+    )
 
     options = parse(arguments)
     if options is None:
@@ -66,6 +73,10 @@ def _run(arguments: list[str]) -> int:
         from weedout_core.lab.commands.report import run_report
 
         return run_report(options, Console())
+    if isinstance(options, CompareOptions):
+        from weedout_core.lab.commands.compare import run_compare
+
+        return run_compare(options, Console())
     if isinstance(options, PlanOptions):
         from weedout_core.lab.commands.plan import run_plan
 

@@ -8,7 +8,10 @@ from typing import NamedTuple
 import pytest
 
 from weedout_core.lab.cli import main
-from weedout_core.lab.report.page import Report, report
+from weedout_core.lab.report.compared import Run
+from weedout_core.lab.report.compared_sections import comparison
+from weedout_core.lab.report.page import Report
+from weedout_core.lab.report.run_page import report
 from weedout_core.lab.report.source import Source
 from weedout_core.lab.run.reading import read_run
 
@@ -21,13 +24,35 @@ class Made(NamedTuple):
     report: Report
 
 
-_TINY = ["--population", "4", "--generations", "2", "--epochs", "3", "--batch-size", "256", "--backend", "numpy"]
+class Compared(NamedTuple):
+    """Runs that are compared, and the page."""
+
+    runs: list[Run]
+    report: Report
+
+
+_TINY = ["--population", "4", "--generations", "2", "--epochs", "3", "--batch-size", "256"]
+_PAPER = ["--hidden", "8", "6", "--sparsity", "0", "0.5", "--repeats", "3"]
 
 
 @pytest.fixture(scope="session")
 def paper_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The paper's experiment with two small hidden layers, at sparsity 0 and 0.5, three repeats."""
-    return _run(tmp_path_factory, "paper", "--hidden", "8", "6", "--sparsity", "0", "0.5", "--repeats", "3")
+    return _run(tmp_path_factory, "paper", *_PAPER)
+
+
+@pytest.fixture(scope="session")
+def jax_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same on JAX."""
+    pytest.importorskip("jax")
+    return _run(tmp_path_factory, "paper", *_PAPER, backend="jax")
+
+
+@pytest.fixture(scope="session")
+def compared(paper_run: Path, jax_run: Path) -> Compared:
+    """The paper's experiment on two backends, compared."""
+    runs = [Run(name, Source(*read_run(path))) for name, path in (("numpy-run", paper_run), ("jax-run", jax_run))]
+    return Compared(runs, comparison(runs)[0])
 
 
 @pytest.fixture(scope="session")
@@ -49,9 +74,9 @@ def judged_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
 
-def _run(factory: pytest.TempPathFactory, command: str, *options: str) -> Path:
+def _run(factory: pytest.TempPathFactory, command: str, *options: str, backend: str = "numpy") -> Path:
     folder = factory.mktemp(command) / "run"
-    assert main([command, *options, *_TINY, "--out", str(folder)]) == 0
+    assert main([command, *options, *_TINY, "--backend", backend, "--out", str(folder)]) == 0
     return folder
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import matplotlib
 import pytest
 
-from weedout_core.lab.report.page import Report, report
+from weedout_core.lab.report.page import Report
+from weedout_core.lab.report.run_page import report
 from weedout_core.lab.report.source import Source
 
 pytestmark = pytest.mark.slow

@@ -130,8 +130,21 @@ class ReportOptions:
     out: Path | None = None
 
 
+@dataclass(frozen=True)
+class CompareOptions:
+    """Make one page of two or more runs, finished or not: do they agree, and what differs in what was run?
+
+    Attributes:
+        runs: the folders of the runs, which are only read; each other run is compared with the first.
+        out: the folder for comparison.html, its figures and its numbers; it may be in none of the runs.
+    """
+
+    runs: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUN ...")]
+    out: Path = Path("comparison")
+
+
 #: What ``weedout`` was asked for; None is ``weedout doctor``.
-Asked = PaperOptions | JudgeOptions | PlanOptions | ConformOptions | ReportOptions | None
+Asked = PaperOptions | JudgeOptions | PlanOptions | ConformOptions | ReportOptions | CompareOptions | None
 
 
 def parse(arguments: list[str]) -> Asked:
@@ -149,15 +162,15 @@ def parse(arguments: list[str]) -> Asked:
     judge = make_dataclass("Judge", [("methods", MethodOptions, field(default_factory=MethodOptions))], bases=(judge,))
     judge.__doc__ = _JUDGE
     commands = {
-        "paper": paper, "judge": judge, "report": ReportOptions, "plan": plan, "doctor": _DOCTOR,
-        "conform": ConformOptions,
+        "paper": paper, "judge": judge, "report": ReportOptions, "compare": CompareOptions, "plan": plan,
+        "doctor": _DOCTOR, "conform": ConformOptions,
     }  # fmt: skip
     parsed = tyro.extras.subcommand_cli_from_dict(
         commands, args=arguments, prog="weedout", description=_DESCRIPTION, config=(tyro.conf.OmitArgPrefixes,)
     )
     if isinstance(parsed, _DOCTOR):
         return None
-    if isinstance(parsed, ConformOptions | ReportOptions):
+    if isinstance(parsed, ConformOptions | ReportOptions | CompareOptions):
         return parsed
     config = _experiment(parsed)
     if isinstance(parsed, plan):

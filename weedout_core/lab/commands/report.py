@@ -6,11 +6,10 @@ from urllib.parse import quote
 
 from rich.console import Console
 
-from weedout_core.errors import RunError
 from weedout_core.lab.commands.options import ReportOptions
+from weedout_core.lab.commands.pages import Place, check_own, write_report
 from weedout_core.lab.commands.progress import write_line
-from weedout_core.lab.files import make_folder, read_file, write_file
-from weedout_core.lab.report.page import BESIDE, PAGE, report
+from weedout_core.lab.report.run_page import BESIDE, PAGE, report
 from weedout_core.lab.report.source import Source
 from weedout_core.lab.run.reading import read_run
 
@@ -28,27 +27,12 @@ def run_report(options: ReportOptions, out: Console) -> int:
     """
     folder = options.run if options.out is None else options.out
     run = read_run(options.run)
-    made = report(Source(*run), _link(folder, options.run))
-    beside = folder / BESIDE
-    _check_own(folder, options.run, run.record["digest"])
-    make_folder(beside)
-    for name, content in made.beside.items():
-        write_file(beside / name, content)
-    write_file(folder / PAGE, made.page)
+    place = Place(folder, PAGE, BESIDE)
+    check_own(place, run.record["digest"], f"the report of {options.run}", options.run)
+    write_report(place, report(Source(*run), _link(folder, options.run)))
     groups = f"{len(run.done)} of {len(run.planned)} groups"
-    write_line(out, f"{folder / PAGE}: {groups}; figures and numbers in {beside}.")
+    write_line(out, f"{folder / PAGE}: {groups}; figures and numbers in {place.beside}.")
     return 0
-
-
-def _check_own(folder: Path, run: Path, digest: str) -> None:
-    """Raise RunError if a folder holds another run or its report, or leads elsewhere by a link."""
-    page, beside = folder / PAGE, folder / BESIDE
-    if beside.is_symlink() or (beside.exists() and not beside.is_dir()):
-        raise RunError(f"{beside} must be a folder, and no link. Remove it, or choose another with --out.")
-    if (folder / "config.json").exists() and folder.resolve() != run.resolve():
-        raise RunError(f"{folder} holds another run than {run}. Choose another folder with --out.")
-    if page.exists() and digest.encode() not in read_file(page):
-        raise RunError(f"{page} is not the report of {run}. Choose another folder with --out.")
 
 
 def _link(folder: Path, run: Path) -> str:

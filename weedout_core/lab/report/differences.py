@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from weedout_core.lab.experiment.configuration import ExperimentConfig
 from weedout_core.lab.experiment.rows import LeftOutRow, ResultRow, VerdictRow
 from weedout_core.lab.report.accuracies import NO_INTERVAL
 from weedout_core.lab.report.scope import Scope, Versus
@@ -99,13 +100,14 @@ def _mean(
     if verdict is not None:
         measured, level = (verdict.mean, verdict.low, verdict.high), 1 - verdict.alpha
     else:
-        measured, level = _plain(scope, [value for value in values if not math.isnan(value)]), LEVEL
+        measured, level = plain_interval(scope.config, [value for value in values if not math.isnan(value)]), LEVEL
     diverged = sum(map(math.isnan, values))
     return PairedMean(sparsity, *versus, len(values) - diverged, diverged, *measured, level, why)
 
 
-def _plain(scope: Scope, differences: Sequence[float]) -> Interval:
+def plain_interval(config: ExperimentConfig, differences: Sequence[float]) -> Interval:
+    """The mean of differences that are finite, with its plain interval; NaN as in :class:`PairedMean`."""
     if not differences:
         return NO_INTERVAL
-    interval = mean_interval(differences, scope.config.interval, interval_key(scope.config))
+    interval = mean_interval(differences, config.interval, interval_key(config))
     return interval if max(differences) > min(differences) else Interval(interval.mean, math.nan, math.nan)

@@ -1,4 +1,4 @@
-"""The page of a report, and the files beside it."""
+"""The page of a report, and the files that it links to: a title, a subtitle and sections, of whatever they speak."""
 
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -6,68 +6,65 @@ from typing import Any, NamedTuple
 
 from jinja2 import DictLoader, Environment, StrictUndefined
 
-from weedout_core.lab.report import cost_sections, network_sections, record_sections, result_sections
 from weedout_core.lab.report.colours import DARK, DASHES, LIGHT, SERIES, marker, variables
 from weedout_core.lab.report.drawing import Drawing, Entry, panel_svgs, whole_svg
 from weedout_core.lab.report.section import Section
-from weedout_core.lab.report.source import Source
-
-PAGE, BESIDE = "report.html", "report"  # the page, and the folder of the files that it links to
 
 
 class Report(NamedTuple):
-    """A report: the page, and the content of the files beside it by name."""
+    """A report: the page, and the content of the files that it links to, by name."""
 
     page: bytes
     beside: Mapping[str, bytes]
 
 
-def report(source: Source, there: str) -> Report:
-    """The report of a run as far as it is done.
+class Subtitle(NamedTuple):
+    """What stands below a title: a sentence to be noticed, "" where there is none, and what follows it."""
+
+    noticed: str
+    said: str
+
+
+class Links(NamedTuple):
+    """What stands before the names of files that a page links to: "", or a path that ends in "/".
+
+    Attributes:
+        beside: before those of the report.
+        there: before those of the run.
+    """
+
+    beside: str
+    there: str
+
+
+def made_of(title: str, subtitle: Subtitle, sections: Sequence[Section], mark: str, links: Links) -> Report:
+    """A page of sections, with the figures and the numbers of all of them as files.
 
     Args:
-        source: the run.
-        there: how the page links to the run's folder, "" where it stands in it, else a path that ends in "/".
+        title, subtitle: what stands at its head.
+        sections: in order.
+        mark: stands in the page and tells of what it is the report, such as the digest of a run.
+        links: to where the files are.
     """
-    sections = sections_of(source)
     beside = {name: content for section in sections for name, content in section.files.items()}
     beside |= {f"{drawing.name}.svg": whole_svg(drawing) for section in sections for drawing in section.drawings}
-    return Report(_page(source, sections, there).encode(), beside)
-
-
-def sections_of(source: Source) -> list[Section]:
-    """All sections, in order."""
-    return [
-        *result_sections.sections(source),
-        cost_sections.generations_section(source),
-        cost_sections.ledger_section(source),
-        network_sections.masks_section(source),
-        network_sections.convergence_section(source),
-        record_sections.choices_section(source),
-        record_sections.record_section(source),
-    ]
-
-
-def _page(source: Source, sections: Sequence[Section], there: str) -> str:
     templates = files("weedout_core.lab.report") / "templates"
     text = {name: (templates / name).read_text(encoding="utf-8") for name in ("page.html", "style.css")}
     environment = Environment(
         loader=DictLoader(text), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    identity = source.record["identity"]
-    return environment.get_template("page.html").render(
-        title=f"{', '.join(source.scope.methods)} against {source.scope.baseline} on {identity['dataset']}",
-        judged=source.scope.judged,
-        done=len(source.done),
-        planned=len(source.planned),
+    page = environment.get_template("page.html").render(
+        title=title,
+        subtitle=subtitle,
+        mark=mark,
         sections=sections,
         panels=_panels,
         swatch=_swatch,
-        there=there,
-        beside=BESIDE,
+        links=links,
         light=variables(LIGHT),
         dark=variables(DARK),
     )
+    return Report(page.encode(), beside)
 
 
 def _panels(drawing: Drawing) -> list[dict[str, Any]]:

@@ -15,22 +15,30 @@ _NAMED = 3  # at most this many searches or cells are named in a sentence; the t
 
 def close_calls(config: ExperimentConfig, rows: Sequence[SearchRow], results: Sequence[ResultRow]) -> str | None:
     """A sentence on the searches in which another backend may choose another winner; None if there are none."""
+    close = close_searches(config, rows, results)
+    if not close:
+        return None
+    which = [f"sparsity {named(sparsity)} repeat {repeat}" for sparsity, repeat in close]
+    searches = len({(row.sparsity, row.repeat) for row in rows})
+    return (
+        f"{len(close)} of {searches} searches {'was' if len(close) == 1 else 'were'} decided by fitness that "
+        f"differs by less than {too_close(config.search.fitness):g}: another backend may elect another winner there "
+        f"({_first(which)}; see margin and final_margin in search.csv)."
+    )
+
+
+def close_searches(
+    config: ExperimentConfig, rows: Sequence[SearchRow], results: Sequence[ResultRow]
+) -> list[tuple[float, int]]:
+    """The searches in which another backend may choose another winner, each by its sparsity and repeat, in order."""
     limit, same = too_close(config.search.fitness), identical_sparsities(config, results)
     searches: dict[tuple[float, int], list[SearchRow]] = {}
     for row in rows:
         searches.setdefault((row.sparsity, row.repeat), []).append(row)
-    close = [
+    return sorted(
         search
         for search, generations in searches.items()
         if search[0] not in same and any(gap < limit for gap in _gaps(config, generations))
-    ]
-    if not close:
-        return None
-    which = [f"sparsity {named(sparsity)} repeat {repeat}" for sparsity, repeat in sorted(close)]
-    return (
-        f"{len(close)} of {len(searches)} searches {'was' if len(close) == 1 else 'were'} decided by fitness that "
-        f"differs by less than {limit:g}: another backend may elect another winner there "
-        f"({_first(which)}; see margin and final_margin in search.csv)."
     )
 
 

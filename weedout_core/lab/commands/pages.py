@@ -1,0 +1,55 @@
+"""Where a page and the files that it links to are written, and what is never overwritten."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from weedout_core.errors import RunError
+from weedout_core.lab.files import make_folder, read_file, write_file
+from weedout_core.lab.report.page import Report
+
+
+class Place(NamedTuple):
+    """A folder, the name of the page in it, and the folder of the other files within it, "" if they stand beside."""
+
+    folder: Path
+    page: str
+    files: str
+
+    @property
+    def beside(self) -> Path:
+        """The folder of the files that the page links to."""
+        return self.folder / self.files
+
+
+def check_own(place: Place, mark: str, whose: str, run: Path | None = None) -> None:
+    """Raise RunError if what would be overwritten is something else's, or leads elsewhere by a link.
+
+    Args:
+        place: where a page is to be written.
+        mark: what a page of the same has in it.
+        whose: what the page is, such as "the report of runs/digits".
+        run: the run in whose own folder the page may stand; None if it may be in no run's. Files without a page are
+            then refused too.
+    """
+    page, beside = place.folder / place.page, place.beside
+    if beside.is_symlink() or (beside.exists() and not beside.is_dir()):
+        raise RunError(f"{beside} must be a folder, and no link. Remove it, or choose another with --out.")
+    holds = (place.folder / "config.json").exists()
+    if holds and (run is None or place.folder.resolve() != run.resolve()):
+        raise RunError(
+            f"{place.folder} holds another run than {run}. Choose another folder with --out."
+            if run
+            else f"{place.folder} holds a run. Choose another folder with --out."
+        )
+    if page.exists() and mark.encode() not in read_file(page):
+        raise RunError(f"{page} is not {whose}. Choose another folder with --out.")
+    if run is None and not page.exists() and place.folder.exists() and any(place.folder.iterdir()):
+        raise RunError(f"{place.folder} must be empty or hold {whose}. Choose another folder with --out.")
+
+
+def write_report(place: Place, made: Report) -> None:
+    """Write a page first, by which its folder is known, and then what it links to."""
+    make_folder(place.beside)
+    write_file(place.folder / place.page, made.page)
+    for name, content in made.beside.items():
+        write_file(place.beside / name, content)
