@@ -52,7 +52,7 @@ def cells_figure(runs: Sequence[Run], rows: Sequence[CellRow], means: Sequence[C
         f"of 0 a run is more accurate than {runs[0].name}.",
         [_cells(runs, sparsity, rows, means) for sparsity in sorted({mean.sparsity for mean in means})],
         [
-            Entry(run.label, place, None, place)
+            Entry(run.label, place, 0, None)
             for place, run in enumerate(runs)
             if any(mean.run == run.name for mean in means)
         ],
@@ -93,4 +93,4 @@ def figure2_of(place: int, run: Run) -> Drawing | None:
     if not means:
         return None
     drawn = figure2_panels(run.source.scope, means)
-    return drawn._replace(name=f"figure2-{place}", title=f"{run.label}: {drawn.title.lower()}")
+    return drawn._replace(name=f"figure2-{place}", title=f"{run.label}: {drawn.title}")

@@ -28,7 +28,7 @@ def comparison(runs: Sequence[Run]) -> tuple[Report, list[str]]:
     ]  # fmt: skip
     sentences = [sentence for section in parts for sentence in section.items]
     first = Section("says", "What these runs say", items=sentences)
-    title = f"{' and '.join(run.name for run in runs)} compared"
+    title = f"{say.listed(runs)} compared"
     sections = [first, *(section._replace(items=()) for section in parts)]
     return made_of(title, _state(runs), sections, mark_of(runs), Links("", "")), sentences
 

@@ -12,9 +12,14 @@ _NAMED = 8  # at most this many fields are named in a sentence; the table holds 
 _SAME = ("dataset", "network", "seed")
 
 
+def listed(runs: Sequence[Run]) -> str:
+    """The names of runs in a sentence."""
+    return f"{', '.join(run.name for run in runs[:-1])} and {runs[-1].name}"
+
+
 def what_differs(runs: Sequence[Run], found: Sequence[Fact]) -> list[str]:
     """What was run otherwise, and what was the same."""
-    names = " and ".join(run.name for run in runs)
+    names = listed(runs)
     fields = list(dict.fromkeys(fact.field for fact in differing(found)))
     rest = f" and {len(fields) - _NAMED} more" if len(fields) > _NAMED else ""
     said = f"{names} differ in {count(len(fields), 'field')}: {', '.join(fields[:_NAMED])}{rest}."
