@@ -218,13 +218,15 @@ def test_without_the_extra_it_says_how_to_get_it(library: str, tmp_path: Path) -
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_report_without_its_library_says_how_to_get_it(
-    weedout: Weedout, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("command", [["report", "run"], ["compare", "run", "other"]], ids=["report", "compare"])
+def test_a_page_without_its_library_says_how_to_get_it(
+    weedout: Weedout, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], command: list[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "jinja2", None)
-    for module in ("commands.report", "report.page"):
-        monkeypatch.delitem(sys.modules, f"weedout_core.lab.{module}", raising=False)
-    assert weedout("report", "run") == 2
+    rooms = ("weedout_core.lab.commands.", "weedout_core.lab.report.")
+    for module in [name for name in sys.modules if name.startswith(rooms)]:
+        monkeypatch.delitem(sys.modules, module)
+    assert weedout(*command) == 2
     assert capfd.readouterr().err == "weedout: the command needs jinja2: pip install 'weedout-core[lab,jax]'.\n"
 
 

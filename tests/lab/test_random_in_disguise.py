@@ -30,7 +30,7 @@ def disguised(task: Task) -> Mapping[str, np.ndarray]:
 
 def test_random_in_disguise_is_seldom_called_better_or_worse(pytestconfig: pytest.Config, tmp_path: Path) -> None:
     """Disjoint: each judgement has its own seed, and so its own weights, masks and orders."""
-    judgements = int(pytestconfig.getoption("judgements", default=2))
+    judgements = pytestconfig.option.judgements
     judging = JudgeConfig("random", sparsity=(0.5,), sanity=False)
     verdicts = [_verdict(seed, judging, tmp_path / str(seed)) for seed in range(judgements)]
     called = [verdict for verdict in verdicts if verdict not in ("undecided", "equivalent")]

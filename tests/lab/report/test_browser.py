@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from weedout_core.lab.commands.report import source_of
 from weedout_core.lab.report.run_page import report
+from weedout_core.lab.report.source import Source
 from weedout_core.lab.run.reading import read_run
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -49,7 +49,7 @@ def opened(request: pytest.FixtureRequest) -> Opened:
     if request.param == "compared":
         return Opened(request.getfixturevalue("compared").report.page, 200, 8)
     run: Path = request.getfixturevalue(f"{request.param}_run")
-    return Opened(report(source_of(read_run(run)), "").page, 300, 10)
+    return Opened(report(Source(*read_run(run)), "").page, 300, 10)
 
 
 def browse(folder: Path, page: str, *options: str) -> subprocess.CompletedProcess[str]:

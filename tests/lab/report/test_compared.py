@@ -45,7 +45,7 @@ def a_run(name: str, accuracies: dict[str, list[float]], **changed: Any) -> Run:
         "groups": [{**GROUP._asdict(), "trained_together": 6}], "digest": "d",
     }  # fmt: skip
     rows = [result(arm, repeat, value) for arm, some in accuracies.items() for repeat, value in enumerate(some)]
-    source = Source(CONFIG, record, [GROUP], [GROUP], rows, [], [], [], [], [], [], lambda group: {})
+    source = Source(CONFIG, record, [GROUP], [GROUP], rows, [], [], [], [], [], [], [], lambda group: {})
     return Run(name, source._replace(**changed))
 
 
