@@ -205,9 +205,19 @@ def test_a_backend_that_is_not_installed_names_its_extra(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("library", ["tyro", "rich", "filelock", "safetensors", "sklearn", "matplotlib"])
-def test_without_the_extra_it_says_how_to_get_it(library: str, tmp_path: Path) -> None:
-    run = "from weedout_core.lab.cli import main; sys.exit(main(['paper', '--backend', 'numpy']))"
+_PAPER = ("paper", "--backend", "numpy")
+
+
+@pytest.mark.parametrize(
+    ("library", "command"),
+    [
+        *((library, _PAPER) for library in ("tyro", "rich", "filelock", "safetensors", "sklearn", "matplotlib")),
+        ("jinja2", ("report", "run")),
+        ("jinja2", ("compare", "run", "other")),
+    ],
+)
+def test_without_the_extra_it_says_how_to_get_it(library: str, command: tuple[str, ...], tmp_path: Path) -> None:
+    run = f"from weedout_core.lab.cli import main; sys.exit(main({[*command]}))"
     code = f"import sys; sys.modules[{library!r}] = None; {run}"
     ran = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, env=_environment(), capture_output=True, text=True, check=False
@@ -216,18 +226,6 @@ def test_without_the_extra_it_says_how_to_get_it(library: str, tmp_path: Path) -
     assert ran.stderr.startswith(f"weedout: the command needs {library}")
     assert ran.stderr.endswith(": pip install 'weedout-core[lab,jax]'.\n")
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("command", [["report", "run"], ["compare", "run", "other"]], ids=["report", "compare"])
-def test_a_page_without_its_library_says_how_to_get_it(
-    weedout: Weedout, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], command: list[str]
-) -> None:
-    monkeypatch.setitem(sys.modules, "jinja2", None)
-    rooms = ("weedout_core.lab.commands.", "weedout_core.lab.report.")
-    for module in [name for name in sys.modules if name.startswith(rooms)]:
-        monkeypatch.delitem(sys.modules, module)
-    assert weedout(*command) == 2
-    assert capfd.readouterr().err == "weedout: the command needs jinja2: pip install 'weedout-core[lab,jax]'.\n"
 
 
 def _environment() -> dict[str, str]:

@@ -17,6 +17,7 @@ from safetensors.numpy import load_file, save_file
 
 import weedout_core as wc
 from weedout_core import lab
+from weedout_core.lab.cli import main
 from weedout_core.lab.data.datasets import load_dataset
 from weedout_core.lab.experiment.ledger import LedgerRow
 from weedout_core.lab.experiment.rows import LeftOutRow, ResultRow, VerdictRow, from_csv
@@ -345,13 +346,23 @@ def test_a_finished_judgement_is_shown_again_and_not_computed(
     assert contents(tmp_path / "run") == before, "a group that is missing is computed again, with equal bytes"
 
 
+#: A judgement that writes a checkpoint whenever it can, long enough to be hit.
+_HIT = [*judge("magnitude_after_training", "snip", epochs="12"), "--checkpoint-minutes", "0"]
+
+
+@pytest.fixture(scope="module")
+def unkilled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of that judgement, which nothing has interrupted."""
+    folder = tmp_path_factory.mktemp("unkilled") / "run"
+    assert main([*_HIT, "--out", str(folder)]) == 0
+    return folder
+
+
 @pytest.mark.parametrize("moment", ["choosing", "training", "second look"])
 def test_a_judgement_that_was_killed_ends_with_the_same_bytes(
-    weedout: Weedout, start: Callable[..., subprocess.Popen[str]], tmp_path: Path, moment: str
+    weedout: Weedout, start: Callable[..., subprocess.Popen[str]], unkilled: Path, tmp_path: Path, moment: str
 ) -> None:
-    slow = [*judge("magnitude_after_training", "snip", out="whole", epochs="30"), "--checkpoint-minutes", "0"]
-    assert weedout(*slow) == 0
-    killed = start(*["run" if word == "whole" else word for word in slow])
+    killed = start(*_HIT)
     reached = {
         "choosing": lambda: len(progress().get("chosen", ())) >= 3,
         "training": lambda: bool(progress().get("epochs")),
@@ -368,9 +379,10 @@ def test_a_judgement_that_was_killed_ends_with_the_same_bytes(
     killed.kill()
     killed.wait()
     assert not (tmp_path / "run" / "verdict.csv").exists() or moment == "second look"
-    assert weedout(*["run" if word == "whole" else word for word in slow]) == 0
-    whole, again = contents(tmp_path / "whole"), contents(tmp_path / "run")
-    assert whole.pop("config.json") == again.pop("config.json").replace(b"--out run", b"--out whole")
+    assert weedout(*_HIT) == 0
+    whole, again = contents(unkilled), contents(tmp_path / "run")
+    first, second = (json.loads(files.pop("config.json")) for files in (whole, again))
+    assert {**first, "command": second["command"]} == second
     assert again == whole
 
 
