@@ -1,6 +1,7 @@
 """What the README and the pages of docs/ show works: their snippets, their commands, their links."""
 
 import csv
+import json
 import os
 import re
 import shlex
@@ -35,6 +36,7 @@ RUN_BY = {
         "test_ci.py::test_the_readme_has_the_block"
     ),
     "weedout judge magnitude snip": "test_readme.py::test_a_users_function_is_judged",
+    "weedout judge snip small_dense": "test_readme.py::test_snip_is_judged_on_a_subset_of_cifar",
     "weedout plan --dataset cifar10": "test_readme.py::test_the_papers_own_task_is_planned",
     "weedout paper --dataset cifar10": "test_readme.py::test_a_wide_resnet_learns_a_subset_of_cifar",
     "weedout conform toy": "../conformance/test_toy_backend.py::test_the_toy_backend_passes",
@@ -44,6 +46,11 @@ RUN_BY = {
 }
 #: Options on the pages that are not of weedout: of pytest and of the benchmarks.
 OTHER_OPTIONS = {"--hypothesis-profile", "--quick"}
+
+
+CIFAR = pytest.mark.skipif(
+    not (DATA / "cifar-10-batches-bin").is_dir(), reason=f"CIFAR-10 is not at {DATA}: set WEEDOUT_DATA_DIR"
+)
 
 
 class Snippet(NamedTuple):
@@ -165,9 +172,7 @@ def wide_resnet_command(command: str) -> list[str]:
     return shlex.split(found)[1:]
 
 
-@pytest.mark.skipif(
-    not (DATA / "cifar-10-batches-bin").is_dir(), reason=f"CIFAR-10 is not at {DATA}: set WEEDOUT_DATA_DIR"
-)
+@CIFAR
 @pytest.mark.slow
 def test_a_wide_resnet_learns_a_subset_of_cifar(tmp_path: Path) -> None:
     """The command shown, for fewer examples and epochs, which come later and win."""
@@ -186,9 +191,24 @@ def test_a_wide_resnet_learns_a_subset_of_cifar(tmp_path: Path) -> None:
     assert all(float(row["train_accuracy"]) > 0.1 for row in rows), "more than chance after 32 steps"
 
 
-@pytest.mark.skipif(
-    not (DATA / "cifar-10-batches-bin").is_dir(), reason=f"CIFAR-10 is not at {DATA}: set WEEDOUT_DATA_DIR"
-)
+@CIFAR
+@pytest.mark.slow
+def test_snip_is_judged_on_a_subset_of_cifar(tmp_path: Path) -> None:
+    """The command shown, for fewer examples, candidates and repeats; the committed report is of the command shown."""
+    (shown,) = [block.strip() for block in blocks("bash") if block.startswith("weedout judge snip small_dense ")]
+    committed = json.loads((ROOT / "docs" / "cifar10-snip" / "config.json").read_text(encoding="utf-8"))
+    assert set(shlex.split(shown)) <= set(shlex.split(committed["command"]))
+    fewer = shlex.split(shown.replace("--repeats 5", "--repeats 2"))[1:]
+    less = "--train-examples 64 --test-examples 64 --validation-batch 8 --population 2 --epochs 1 --backend torch"
+    run = ("-m", "weedout_core", *fewer, "--data-dir", str(DATA), "--out", "run", *less.split())
+    printed = run_python(*run, folder=tmp_path)
+    assert re.search(r"snip (is|and weedout are) .* at sparsity 80 %", printed)
+    with (tmp_path / "run" / "results.csv").open(encoding="utf-8") as ours:
+        arms = {row["arm"] for row in csv.DictReader(ours)}
+    with (ROOT / "docs" / "cifar10-snip" / "results.csv").open(encoding="utf-8") as theirs:
+        assert {row["arm"] for row in csv.DictReader(theirs)} == arms
+
+
 @pytest.mark.slow
 def test_a_users_function_is_judged(tmp_path: Path) -> None:
     page = PAGES["docs/verdict.md"]
