@@ -47,6 +47,7 @@ def test_words(bits: Callable[..., np.ndarray], seed: int, batch: tuple[int, ...
 
 
 @pytest.mark.parametrize(("rows", "n"), [(1, 2**16), (1, 3 * 2**16 + 5), (70_001, 3), (3, 2**15 + 1), (2, 2**17 - 1)])
+@pytest.mark.slow
 def test_parts_that_threads_share_leave_no_seam(rows: int, n: int, monkeypatch: pytest.MonkeyPatch) -> None:
     parts: list[int] = []
     share = host.side_by_side
@@ -137,6 +138,7 @@ print(before, connected, [len(loop.signatures) for loop in loops], seconds > 0.1
 """
 
 
+@pytest.mark.slow
 def test_loops_are_compiled_and_timed_when_the_backend_is_connected(tmp_path: Path) -> None:
     path = os.pathsep.join(str(ROOT / part) for part in (".", "backends"))
     environment = os.environ | {"PYTHONPATH": path, "NUMBA_CACHE_DIR": str(tmp_path)}

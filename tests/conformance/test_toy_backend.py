@@ -159,6 +159,7 @@ def test_constants_of_initial_weights(toy: wc.backend.Backend) -> None:
     np.testing.assert_array_equal(toy.draw_parameters(wc.key(0), (spec,))["norm/scale"], np.ones(3))
 
 
+@pytest.mark.slow
 def test_a_broken_variant_fails_and_says_where(conform: Conform) -> None:
     done = conform("negated", "--device", "cpu", "--examples", "20")
     assert done.returncode == 1, done.stdout + done.stderr
@@ -181,6 +182,7 @@ def test_a_broken_variant_fails_and_says_where(conform: Conform) -> None:
         (["toy", "--examples", "0"], "examples must be an integer of at least 1; got 0."),
     ],
 )
+@pytest.mark.slow
 def test_what_cannot_be_checked_is_one_sentence(conform: Conform, arguments: list[str], said: str) -> None:
     done = conform(*arguments)
     assert (done.returncode, done.stdout) == (2, "")

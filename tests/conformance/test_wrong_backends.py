@@ -127,6 +127,7 @@ def _no_shrinking() -> Iterator[None]:
 
 @pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: wrong.__name__)
 @pytest.mark.parametrize("name", ["numpy", pytest.param("torch", marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_is_caught_by_its_check(name: str, wrong: Wrong) -> None:
     """In float64, where agreement is close, and in float32: one backend that rounds stands for all."""
     broken = wrong(load_backend(name))
@@ -155,6 +156,7 @@ def test_the_whole_kit_runs_the_checks_in_turn_and_names_the_one_that_fails(
     assert caught.value.__notes__ == [f"conformance check {fails!r} of backend 'numpy' on cpu"]
 
 
+@pytest.mark.slow
 def test_a_wrong_backend_is_caught_by_the_whole_kit() -> None:
     with pytest.raises(AssertionError) as caught:
         assert_agrees(scores.sum_for_mean(load_backend("numpy")))

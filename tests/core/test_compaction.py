@@ -191,6 +191,7 @@ def test_an_architecture_scores_as_its_compaction(name: str, eta: float) -> None
 
 
 @given(data=st.data())
+@pytest.mark.slow
 def test_any_network_scores_as_its_compaction(data: st.DataObject) -> None:
     assert_scores(data.draw(pairs()), worst_case)
 
@@ -313,6 +314,7 @@ def learner(params: Tree, statistics: Tree) -> Learner:
 
 
 @given(pairs())
+@pytest.mark.slow
 def test_what_is_gathered_expands_to_what_it_was(one: Pair) -> None:
     for tree in (one.params, one.statistics):
         again = one.small.expand(one.kept(tree), one.indices, tree)
@@ -323,6 +325,7 @@ def test_what_is_gathered_expands_to_what_it_was(one: Pair) -> None:
 
 
 @given(pairs())
+@pytest.mark.slow
 def test_expanding_changes_what_is_kept_and_nothing_else(one: Pair) -> None:
     before = {path: value.copy() for path, value in one.params.items()}
     trained = {path: value + 1 for path, value in one.kept(one.params).items()}
@@ -337,6 +340,7 @@ def test_expanding_changes_what_is_kept_and_nothing_else(one: Pair) -> None:
 
 
 @given(data=st.data())
+@pytest.mark.slow
 def test_what_is_gathered_fits_the_smaller_network(data: st.DataObject) -> None:
     one = data.draw(pairs())
     shapes = {path: value.shape for path, value in one.kept(one.params).items()}
@@ -358,6 +362,7 @@ def test_what_is_gathered_fits_the_smaller_network(data: st.DataObject) -> None:
 
 
 @given(data=st.data())
+@pytest.mark.slow
 def test_the_counters_of_what_is_kept_are_those_of_its_words(data: st.DataObject) -> None:
     one, key = data.draw(pairs()), wc.key(data.draw(st.integers(0, 2**64 - 1)))
     assume(one.indices)

@@ -332,6 +332,7 @@ def test_what_a_gather_takes_counts_as_read_and_as_alive() -> None:
 
 
 @given(masked_networks(), st.floats(0, 0.9))
+@pytest.mark.slow
 def test_a_compacted_network_costs_no_more_than_the_parent(net: wc.Network, eta: float) -> None:
     with last_node_kept():
         kept = wc.mask_plan(wc.mask_space(net), eta).kept

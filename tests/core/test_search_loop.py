@@ -217,6 +217,7 @@ def test_a_single_elite_needs_no_rescoring(backend: wc.backend.Backend) -> None:
     assert (result.origin, result.evaluations) == (wc.backend.Origin(0, 0), 6 * 4)
 
 
+@pytest.mark.slow
 def test_rescoring_on_real_fitness_keeps_the_budget(backend: wc.backend.Backend) -> None:
     for budget in range(6, 40):
         result = run(backend, winner="rescored", generations=None, budget=budget)
@@ -477,6 +478,7 @@ def test_a_normed_network_that_was_searched_or_drawn_has_the_statistics_before_t
 # The control
 
 
+@pytest.mark.slow
 def test_a_member_control_is_one_of_the_first_generation(backend: wc.backend.Backend) -> None:
     chosen: set[int] = set()
     for seed in range(40):

@@ -222,6 +222,7 @@ def test_of_two_masks_one_behind_the_other_the_second_stays_on_what_the_first_ke
 
 
 @given(networks() | masked_networks())
+@pytest.mark.slow
 def test_without_counts_a_network_stays_as_it_is(net: wc.Network) -> None:
     """Under Bernoulli sampling candidates differ in how many nodes they keep."""
     found = wc.compact(net, {})

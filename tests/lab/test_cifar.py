@@ -145,6 +145,7 @@ def real_cifar10(real_data: Path) -> Path:
     return real_data
 
 
+@pytest.mark.slow
 def test_real_cifar10_has_its_known_mean_and_deviation(real_cifar10: Path) -> None:
     train, test = read_cifar10(real_cifar10 / "cifar-10-batches-bin")
     assert (train.pixels.shape, test.pixels.shape) == ((50_000, 32, 32, 3), (10_000, 32, 32, 3))
@@ -158,6 +159,7 @@ def test_real_cifar10_has_its_known_mean_and_deviation(real_cifar10: Path) -> No
         assert abs(np.sqrt((counts * (levels - found) ** 2).sum()) - deviation) < 1e-4
 
 
+@pytest.mark.slow
 def test_real_cifar10_is_split_in_proportion_and_the_same_on_every_machine(real_cifar10: Path) -> None:
     data = load_dataset("cifar10", real_cifar10)
     for split, share in ((data.train, 4500), (data.validation, 500), (data.test, 1000)):

@@ -216,6 +216,7 @@ _PAPER = ("paper", "--backend", "numpy")
         ("jinja2", ("compare", "run", "other")),
     ],
 )
+@pytest.mark.slow
 def test_without_the_extra_it_says_how_to_get_it(library: str, command: tuple[str, ...], tmp_path: Path) -> None:
     run = f"from weedout_core.lab.cli import main; sys.exit(main({[*command]}))"
     code = f"import sys; sys.modules[{library!r}] = None; {run}"
@@ -265,6 +266,7 @@ def refused(part: str, option: str, value: object) -> str | None:
 
 
 @pytest.mark.usefixtures("unchecked")
+@pytest.mark.slow
 def test_whatever_field_is_refused_is_named_as_the_option_that_it_is() -> None:
     """Every option with values of each kind: out of range, of no use beside the defaults and numpy, unknown."""
     names = {

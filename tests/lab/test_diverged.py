@@ -236,6 +236,7 @@ def test_progress_shows_divergence_while_it_happens() -> None:
 
 
 @pytest.mark.parametrize("backend", ["numpy", "jax", "torch"])
+@pytest.mark.slow
 def test_a_run_that_diverges_is_no_finding(
     weedout: Callable[..., int], small: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], backend: str
 ) -> None:

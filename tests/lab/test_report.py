@@ -223,6 +223,7 @@ def curves(epochs: int, repeats: int = 3, sparsities: tuple[float, ...] = (0.0, 
     ids=["usual", "one epoch", "one repeat", "many sparsities"],
 )
 @pytest.mark.parametrize("interval", ["student_t", "bootstrap"])
+@pytest.mark.slow
 def test_the_figure_is_drawn(rows: list[CurveRow], interval: Any) -> None:
     image = figure2(replace(CONFIG, interval=interval), rows)
     assert image.startswith(b"\x89PNG")

@@ -53,6 +53,7 @@ def test_a_run_leaves_what_it_promises(weedout: Weedout, small: list[str], tmp_p
     assert masks["control/1/hidden_1"].sum() == 3
 
 
+@pytest.mark.slow
 def test_a_run_says_where_its_searches_were_close(
     weedout: Weedout,
     small: list[str],
@@ -112,6 +113,7 @@ def test_config_holds_everything_that_was_chosen(weedout: Weedout, small: list[s
 
 
 @pytest.mark.skipif(sys.platform in ("darwin", "win32"), reason="a name must be text here")
+@pytest.mark.slow
 def test_a_path_of_bytes_that_are_no_text_is_recorded(
     weedout: Weedout, small: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -149,6 +151,7 @@ def test_only_timings_tell_two_runs_apart(weedout: Weedout, small: list[str], tm
         assert mine == theirs, "a manifest differs in the checksum of the clock times alone"
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_shown_again_and_not_computed(
     weedout: Weedout, small: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -189,6 +192,7 @@ def refused(weedout: Weedout, capfd: pytest.CaptureFixture[str], folder: Path, *
     return err
 
 
+@pytest.mark.slow
 def test_a_different_run_in_the_folder_is_refused_and_named(
     weedout: Weedout, small: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -271,6 +275,7 @@ DAMAGED_CONFIGS: list[tuple[str, str]] = [
 ]
 
 
+@pytest.mark.slow
 def test_a_damaged_config_is_refused(
     weedout: Weedout, small: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -283,6 +288,7 @@ def test_a_damaged_config_is_refused(
         assert "config.json must" in refused(weedout, capfd, tmp_path / "run", *small, "--out", "run")
 
 
+@pytest.mark.slow
 def test_the_chunk_of_the_beginning_is_kept(
     weedout: Weedout, small: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -336,6 +342,7 @@ def test_together_is_recorded_and_changes_no_result_of_the_reference(
         assert (tmp_path / "some" / name).read_bytes() == (tmp_path / "all" / name).read_bytes(), name
 
 
+@pytest.mark.slow
 def test_a_device_too_small_is_named_once_and_one_network_is_trained_at_a_time(
     weedout: Weedout,
     small: list[str],
@@ -434,6 +441,7 @@ def test_a_damaged_group_is_refused_by_the_name_of_its_file(
     assert {Path(name).name for name in whole if again[name] != whole[name]} <= {"timings.csv", "manifest.json"}
 
 
+@pytest.mark.slow
 def test_a_damaged_group_is_refused_before_the_others_are_computed(
     weedout: Weedout,
     small: list[str],

@@ -159,6 +159,7 @@ def test_where_nothing_can_be_printed_everything_is_written(
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["paper", "--help"], ["conform", "numpy", "--examples", "1"]])
+@pytest.mark.slow
 def test_every_command_says_that_it_cannot_print(command: Command, arguments: list[str], broken: int) -> None:
     ran = command(*arguments, stdout=broken)
     assert ran.returncode == 1

@@ -65,6 +65,7 @@ def test_the_small_mode_goes_through_every_step(tmp_path: Path) -> None:
     assert len(list((tmp_path / "out").iterdir())) == 2, "at most eight files"
 
 
+@pytest.mark.slow
 def test_a_step_that_fails_or_takes_too_long_leaves_what_the_others_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -103,6 +104,7 @@ def test_a_step_that_fails_or_takes_too_long_leaves_what_the_others_found(
     assert "- found by after" in text
 
 
+@pytest.mark.slow
 def test_what_a_process_has_started_ends_with_it(tmp_path: Path) -> None:
     path = tmp_path / "pid"
     code = (

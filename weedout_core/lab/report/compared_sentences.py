@@ -83,9 +83,7 @@ def accuracies(rows: Sequence[CellRow], means: Sequence[CellMean]) -> list[str]:
             continue
         equal = sum(row.difference == 0 for row in known)
         if equal == len(known):
-            said.append(
-                f"{names[0]} and {names[1]}: all {count(equal, 'test accuracy').replace('ys', 'ies')} are equal."
-            )
+            said.append(f"{names[0]} and {names[1]}: all {count(equal, 'test accuracy')} are equal.")
             continue
         largest = max(known, key=lambda row: abs(row.difference))
         intervals = [mean for mean in means if (mean.run, mean.first) == names and not math.isnan(mean.low)]

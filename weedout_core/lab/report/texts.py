@@ -51,5 +51,6 @@ def ended(mean: ArmMean | EpochMean) -> str:
 
 
 def count(value: int, name: str) -> str:
-    """A number of things."""
-    return f"{value:,} {name}{'' if value == 1 else 's'}"
+    """A number of things; a name that ends in "y" ends in "ies" where there are several."""
+    several = f"{name[:-1]}ies" if name.endswith("y") else f"{name}s"
+    return f"{value:,} {name if value == 1 else several}"
