@@ -59,6 +59,9 @@ def failing(task):
         raise ArithmeticError("no masks today")
     return first_pixels(task)
 
+def ending(task):
+    raise SystemExit(0)
+
 def lopsided(task):
     """Keeps one node more at the first site, and one fewer at the last."""
     first, *_, last = task.plan.sites
@@ -221,6 +224,12 @@ def test_a_look_adds_repeats_and_changes_none(weedout: Weedout, tmp_path: Path) 
     assert weedout(*judge("magnitude", "--no-sanity", repeats="3", out="once")) == 0
     looked, straight = (rows(tmp_path / name, "results.csv", ResultRow) for name in ("run", "once"))
     assert sorted(looked, key=str) == sorted(straight, key=str), "to the bit on the reference"
+
+
+def test_an_arm_that_ends_its_script_is_no_success(weedout: Weedout, capfd: pytest.CaptureFixture[str]) -> None:
+    assert weedout(*judge("--arm", "of_the_user:ending", "--no-sanity")) == 2
+    said = capfd.readouterr().err.splitlines()[-1]
+    assert said == "weedout: the arm ending failed at sparsity 0.5, repeat 0: SystemExit: 0"
 
 
 def test_an_arm_that_fails_costs_nothing_of_what_others_computed(

@@ -170,6 +170,7 @@ def test_a_function_is_found_in_the_present_folder(folder: Path, monkeypatch: py
             "cannot be imported: ModuleNotFoundError.*Run the command in the folder of of_nobody.py",
         ),
         ("broken:by_index", "cannot be imported: SyntaxError"),
+        ("a_script:by_index", "cannot be imported: SystemExit: 0"),
         ("of_another:missing", "does not exist: of_another has no missing"),
         ("of_another:number", "an arm must be a function"),
     ],
@@ -177,6 +178,7 @@ def test_a_function_is_found_in_the_present_folder(folder: Path, monkeypatch: py
 @pytest.mark.usefixtures("unchecked")
 def test_a_function_that_is_not_there_is_one_sentence(folder: Path, place: str, said: str) -> None:
     (folder / "broken.py").write_text("def by_index(task:\n")
+    (folder / "a_script.py").write_text("raise SystemExit(0)\n")
     (folder / "of_another.py").write_text("number = 3\n")
     with pytest.raises(ConfigError, match=said):
         imported(place)

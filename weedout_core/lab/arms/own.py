@@ -59,7 +59,7 @@ def imported(place: str) -> Arm:
     sys.path.insert(0, here)
     try:
         found = importlib.import_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script without a guard ends itself
         raise ConfigError(
             f"the arm {place} cannot be imported: {type(error).__name__}: {error}. Run the command in the folder "
             f"of {module.partition('.')[0]}.py, or install the package."

@@ -95,7 +95,7 @@ def _choose(work: Choosing, arm: Arm, place: _Place, progress: GroupProgress) ->
     task = _task(work, arm, place, progress, meter)
     try:
         one = arm.choose(task)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a user's function may call one that ends a script
         if task.scored and isinstance(error, ConfigError):
             raise  # the generations to go on from are of another search
         cell = f"at sparsity {named(task.sparsity)}, repeat {task.repeat}"
