@@ -1,7 +1,7 @@
 """Judged as a method, a random mask is hardly ever called better or worse than a random mask: the promise of verdicts.
 
-Two judgements by default, which see that it runs. pytest --judgements 200 takes about ten minutes, and was run before
-docs/verdict.md said so.
+Two judgements by default, which see that it runs. With --judgements 200 they are those that docs/verdict.md tells of,
+which took seven minutes in two processes.
 """
 
 from collections.abc import Mapping

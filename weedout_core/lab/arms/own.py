@@ -23,8 +23,8 @@ Choose = Callable[[Task], Any]
 def own(function: Choose, name: str | None = None) -> Arm:
     """An arm from a function. It is called by its own name, unless another is given.
 
-    The file that defines it is part of a run's identity. What it reads beside its argument, such as a variable of the
-    function that made it, is not: give arms that differ in that alone other names.
+    The file that defines it is part of a run's identity. What it reads beside its argument, such as a module that it
+    imports or a variable of the function that made it, is not: give arms that differ in that alone other names.
 
     Raises:
         ConfigError: it is not a function.
@@ -72,7 +72,7 @@ def imported(place: str) -> Arm:
 
 
 def _source(function: Callable[..., Any]) -> str:
-    """The SHA-256 of the file that defines a function, which holds what it calls; without a file, of its code."""
+    """The SHA-256 of the file that defines a function, not of what that imports; without a file, of its code."""
     path = Path(inspect.getsourcefile(function) or "")
     return hashlib.sha256(path.read_bytes() if path.is_file() else marshal.dumps(function.__code__)).hexdigest()
 
