@@ -62,6 +62,17 @@ def failing(task):
 def ending(task):
     raise SystemExit(0)
 
+def leaving(task):
+    """Leaves the folder while a checkpoint is written."""
+    import os
+    import weedout_core as wc
+    os.chdir("elsewhere")
+    wc.search(
+        task.net, task.validation, sparsity=task.sparsity, backend=task.backend, key=task.key, config=task.search,
+        on_generation=task.on_generation,
+    )
+    return first_pixels(task)
+
 def lopsided(task):
     """Keeps one node more at the first site, and one fewer at the last."""
     first, *_, last = task.plan.sites
@@ -71,7 +82,8 @@ def lopsided(task):
 
 
 @pytest.fixture(autouse=True)
-def _module(tmp_path: Path) -> Iterator[None]:
+def _module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(sys, "path", [*sys.path])
     (tmp_path / "of_the_user.py").write_text(MODULE)
     yield
     sys.modules.pop("of_the_user", None)
@@ -226,21 +238,49 @@ def test_a_look_adds_repeats_and_changes_none(weedout: Weedout, tmp_path: Path) 
     assert sorted(looked, key=str) == sorted(straight, key=str), "to the bit on the reference"
 
 
-def test_an_arm_that_ends_its_script_is_no_success(weedout: Weedout, capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_arm_that_fails_fails_before_any_search(
+    weedout: Weedout, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     assert weedout(*judge("--arm", "of_the_user:ending", "--no-sanity")) == 2
-    said = capfd.readouterr().err.splitlines()[-1]
-    assert said == "weedout: the arm ending failed at sparsity 0.5, repeat 0: SystemExit: 0"
+    shown = capfd.readouterr().err
+    assert "weedout: the arm ending failed at sparsity 0.5, repeat 0, in of_the_user.py, line " in shown
+    assert "SystemExit: 0. 0 of 2 groups are kept in run. The same command continues; with an arm that was" in shown
+    assert "best fitness" not in shown
+    # Nothing was computed, so the folder is free for the arm that was mended.
+    assert weedout(*judge("--arm", "of_the_user:first_pixels", "--no-sanity")) == 0
 
 
 def test_an_arm_that_fails_costs_nothing_of_what_others_computed(
     weedout: Weedout, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert weedout(*judge("--arm", "of_the_user:failing", "--no-sanity", sparsity="0.25 0.5")) == 2
+    assert weedout(*judge("magnitude", "--arm", "of_the_user:failing", "--no-sanity", sparsity="0.25 0.5")) == 2
     said = capfd.readouterr().err.splitlines()[-1]
-    assert said == "weedout: the arm failing failed at sparsity 0.5, repeat 1: ArithmeticError: no masks today"
+    assert said.startswith("weedout: the arm failing failed at sparsity 0.5, repeat 1, in of_the_user.py, line ")
+    assert "ArithmeticError: no masks today. 1 of 4 groups are kept in run." in said
     assert [path.name for path in (tmp_path / "run" / "groups").iterdir()] == ["sparsity-0.25"]
     checkpoint = json.loads(max((tmp_path / "run" / "checkpoints" / "sparsity-0.5").glob("*.json")).read_text())
-    assert len(checkpoint["progress"]["chosen"]) == 5, "two winners, two controls, and the arm's first repeat"
+    assert len(checkpoint["progress"]["chosen"]) == 1, "the arm's first repeat"
+
+
+def test_an_arm_that_leaves_the_folder_splits_no_run(weedout: Weedout, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    arguments = judge("--arm", "of_the_user:leaving", "--no-sanity", **{"checkpoint-minutes": "0"})
+    assert weedout(*arguments) == 0
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    assert Path.cwd() == tmp_path
+    assert from_csv(ResultRow, (tmp_path / "run" / "results.csv").read_text(), "")
+
+
+def test_an_arm_may_import_when_it_is_called(tmp_path: Path) -> None:
+    (tmp_path / "of_hers.py").write_text("SIGN = -1\n")
+    (tmp_path / "late.py").write_text(MODULE.replace("return {", "from of_hers import SIGN\n    return {", 1))
+    command = [sys.executable, "-P", "-m", "weedout_core", *judge("--arm", "late:first_pixels", "--no-sanity")]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "of_hers.py").write_text("SIGN = +1\n")
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, "what is imported is part of the run"
+    assert "run holds a different run: arms.first_pixels.source (" in done.stderr
 
 
 def test_another_source_is_another_run(weedout: Weedout, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -250,7 +290,9 @@ def test_another_source_is_another_run(weedout: Weedout, tmp_path: Path, capfd: 
     sys.modules.pop("of_the_user")
     (tmp_path / "of_the_user.py").write_text(MODULE + "# changed\n")
     assert weedout(*arguments) == 2
-    assert "run holds a different run: arms (" in capfd.readouterr().err
+    said = capfd.readouterr().err
+    assert "run holds a different run: arms.first_pixels.source (" in said
+    assert "Give the same options and sources, or another --out." in said
     assert contents(tmp_path / "run") == before
 
 
@@ -291,6 +333,7 @@ def test_a_folder_of_masks_is_judged(weedout: Weedout, tmp_path: Path) -> None:
         (("snip", "--budget-of", "magnitude"), "budget_of must be one of the methods that are judged"),
         (("snip", "--margin", "0"), "margin must be"),
         (("--arm", "of_nobody:f"), "cannot be imported"),
+        (("--arm", "of_the_user"), "an arm of your own must be package.module:function"),
         (("--masks", "nowhere"), "3 of 3 are missing, first nowhere/sparsity-0.5-repeat-0.safetensors"),
     ],
 )

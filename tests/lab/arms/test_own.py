@@ -1,7 +1,9 @@
 """Arms of the user's own: what a function may return, what is refused, and how a run tells two of them apart."""
 
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from tests.lab.arms.tasks import NET, start, task
 from weedout_core.errors import ConfigError, MaskError, RunError
 from weedout_core.lab.arms.folder import from_folder
 from weedout_core.lab.arms.own import imported, own
-from weedout_core.lab.experiment.arms import Arm, Start, Task
+from weedout_core.lab.experiment.arms import Start, Task
 
 OTHER = wc.mlp(64, (9, 6), 10)
 MASKS = {"hidden_0": np.arange(8) % 2 == 0, "hidden_1": np.arange(6) % 2 == 0}
@@ -100,7 +102,7 @@ def writing(task: Task) -> Any:
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_one_sentence_that_names_the_arm_and_the_cell(made: Any, said: str) -> None:
-    with pytest.raises(RunError, match=f"^the arm mine failed at sparsity 0.5, repeat 0: .*{said}") as caught:
+    with pytest.raises(RunError, match=f"^the arm mine failed at sparsity 0.5, repeat 0.*: .*{said}") as caught:
         start(own(returning(made)))
     assert "\n" not in str(caught.value)
 
@@ -125,15 +127,108 @@ def test_what_another_library_writes_to_is_noticed() -> None:
 def test_what_is_no_function_is_refused(function: Any) -> None:
     with pytest.raises(ConfigError, match="an arm must be a function of one argument, the task; got"):
         own(function)
+    with pytest.raises(ConfigError, match="the arm mine must be a function of one argument, the task; got"):
+        own(function, "mine")
 
 
-def test_functions_that_were_typed_in_are_told_apart_by_their_code() -> None:
-    def typed(text: str) -> Arm:
-        scope: dict[str, Any] = {}
-        exec(f"def made(task): return {text}", scope)
-        return own(scope["made"])
+async def waiting(task: Task) -> Any:
+    return MASKS
 
-    assert typed("{'a': 1}").source == typed("{'a': 1}").source != typed("{'a': 2}").source
+
+async def streaming(task: Task) -> Any:
+    yield MASKS
+
+
+def yielding(task: Task) -> Any:
+    yield MASKS
+
+
+def of_two(task: Task, scale: float) -> Any: ...
+
+
+def of_none() -> Any: ...
+
+
+def of_names(task: Task, *, scale: float) -> Any: ...
+
+
+@pytest.mark.parametrize("function", [waiting, streaming, yielding, of_two, of_none, of_names])
+@pytest.mark.usefixtures("unchecked")
+def test_what_cannot_be_called_with_a_task_is_refused_at_once(function: Any) -> None:
+    with pytest.raises(ConfigError, match=f"the arm {function.__name__} must (return masks|take one argument)"):
+        own(function)
+
+
+def of_a_default(task: Task, scale: float = 1.0) -> Any:
+    return MASKS
+
+
+@pytest.mark.parametrize("function", [of_a_default, lambda *tasks: MASKS, lambda **others: MASKS])
+def test_more_arguments_may_have_defaults(function: Any) -> None:
+    if function.__code__.co_argcount or function.__code__.co_flags & 4:
+        assert start(own(function, "mine")).network.net == NET
+    else:
+        with pytest.raises(ConfigError, match="must take one argument"):
+            own(function, "mine")
+
+
+def by_luck(task: Task) -> Any:
+    return {site.site: np.random.default_rng().random(site.shape) for site in task.plan.sites}
+
+
+CALLS = count(1)
+
+
+def by_count(task: Task) -> Any:
+    number = next(CALLS)
+    return {site.site: number * np.arange(site.nodes) % 7.0 for site in task.plan.sites}
+
+
+@pytest.mark.parametrize("function", [by_luck, by_count])
+def test_what_differs_from_call_to_call_is_refused(function: Any) -> None:
+    with pytest.raises(RunError, match=f"^the arm {function.__name__} chose something else when it was called a sec"):
+        start(own(function))
+
+
+def asserting(task: Task) -> Any:
+    raise AssertionError
+
+
+def far_away(task: Task) -> Any:
+    return wc.mask_plan(wc.mask_space(task.net), 7.0)
+
+
+def at_length(task: Task) -> Any:
+    raise ValueError("a\nb" * 1000)
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (asserting, r": AssertionError"),
+        (far_away, r": .*sparsity must be .*"),
+        (at_length, r": ValueError: a b.{390,410}\.\.\."),
+    ],
+)
+def test_a_failure_says_what_and_where_in_the_users_file(function: Any, said: str) -> None:
+    line = function.__code__.co_firstlineno + 1
+    file = Path(__file__).relative_to(Path.cwd())
+    with pytest.raises(
+        RunError, match=f"^the arm {function.__name__} failed at sparsity 0.5, repeat 0, in {file}, line {line}{said}$"
+    ):
+        start(own(function))
+
+
+def test_an_arm_that_leaves_the_folder_is_brought_back(tmp_path: Path) -> None:
+    here = Path.cwd()
+
+    def leaving(task: Task) -> Any:
+        assert Path.cwd() == here
+        os.chdir(tmp_path)
+        return MASKS
+
+    assert start(own(leaving)).network.mask is not None
+    assert Path.cwd() == here
 
 
 MODULE = """def by_index(task):
@@ -142,44 +237,53 @@ MODULE = """def by_index(task):
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
-    return tmp_path
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    known = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - known:
+        del sys.modules[name]
 
 
-def test_a_function_is_found_in_the_present_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (folder / "of_the_user.py").write_text(MODULE)
+def test_a_function_is_found_in_the_present_folder(folder: Path) -> None:
+    (folder / "of_the_user.py").write_text(MODULE + "import os\nos.chdir('/')\nalias = lambda task: by_index(task)\n")
     arm = imported("of_the_user:by_index")
     assert arm.name == "by_index"
-    assert str(folder) not in sys.path, "the path is left as it was"
+    assert Path.cwd() == folder
     assert start(arm).network.mask is not None
-    monkeypatch.delitem(sys.modules, "of_the_user")
-    (folder / "of_the_user.py").write_text(MODULE + "# changed\n")
-    assert imported("of_the_user:by_index").source != arm.source, "another source is another run"
-    monkeypatch.delitem(sys.modules, "of_the_user")
+    assert imported("of_the_user:alias").name == "alias"
 
 
 @pytest.mark.parametrize(
     ("place", "said"),
     [
-        ("of_the_user", "must be package.module:function"),
-        (":by_index", "must be package.module:function"),
-        ("of_the_user:", "must be package.module:function"),
-        (
-            "of_nobody:by_index",
-            "cannot be imported: ModuleNotFoundError.*Run the command in the folder of of_nobody.py",
-        ),
-        ("broken:by_index", "cannot be imported: SyntaxError"),
-        ("a_script:by_index", "cannot be imported: SystemExit: 0"),
+        ("of_another", r"must be package.module:function.*Write of_another:function\."),
+        (":by_index", "must be package.module:function, such as my_methods:by_degree; got ':by_index'.$"),
+        ("of_another:", r"must be package.module:function.*Write of_another:function\."),
+        ("of_another.py:number", r"must be package.module:function.*Write of_another:number\."),
+        ("./of_another:number", r"must be package.module:function.*Write of_another:number\."),
+        ("of/another.py:number", r"must be package.module:function.*Write of.another:number\."),
+        ("../of_another:number", "must be package.module:function, such as my_methods:by_degree; got '../of_ano.*'.$"),
+        ("of_nobody:f", "there is no module of_nobody. Run the command in the folder of of_nobody.py, or install"),
+        ("of_nobody.at_all:f", "there is no module of_nobody. Run the command in the folder of of_nobody.py"),
+        ("package.at_all:f", "cannot be imported: there is no module package.at_all.$"),
+        ("needy:f", "cannot be imported, in needy.py, line 1: ModuleNotFoundError: No module named 'of_nobody'$"),
+        ("broken:f", r"cannot be imported: SyntaxError: '\(' was never closed \(broken.py, line 1\)$"),
+        ("raising:f", "cannot be imported, in raising.py, line 2: ZeroDivisionError: division by zero$"),
+        ("a_script:f", "cannot be imported, in a_script.py, line 1: SystemExit: 0"),
         ("of_another:missing", "does not exist: of_another has no missing"),
-        ("of_another:number", "an arm must be a function"),
+        ("of_another:number", "the arm number must be a function"),
     ],
 )
 @pytest.mark.usefixtures("unchecked")
 def test_a_function_that_is_not_there_is_one_sentence(folder: Path, place: str, said: str) -> None:
     (folder / "broken.py").write_text("def by_index(task:\n")
+    (folder / "raising.py").write_text("\n1 / 0\n")
+    (folder / "needy.py").write_text("import of_nobody\n")
     (folder / "a_script.py").write_text("raise SystemExit(0)\n")
     (folder / "of_another.py").write_text("number = 3\n")
+    (folder / "package").mkdir()
     with pytest.raises(ConfigError, match=said):
         imported(place)
 

@@ -101,7 +101,8 @@ def test_both_splits_are_shuffled_and_keep_their_labels() -> None:
         return lopsided(task)
 
     checked(own(see))
-    first, second = seen
+    first, again, second = seen
+    assert np.array_equal(first.train.y, again.train.y)
     for split in ("train", "validation"):
         before, after = getattr(first, split), getattr(second, split)
         assert not np.array_equal(before.y, after.y)

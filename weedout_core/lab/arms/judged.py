@@ -16,6 +16,7 @@ from weedout_core.lab.arms.named import RANDOM, REFERENCES, arm_named
 from weedout_core.lab.arms.own import imported, own
 from weedout_core.lab.arms.paper import WEEDOUT, with_budget_of
 from weedout_core.lab.arms.sanity import sanity
+from weedout_core.lab.arms.sources import source
 from weedout_core.lab.experiment.arms import Arm
 from weedout_core.lab.experiment.configuration import ExperimentConfig
 from weedout_core.lab.experiment.experiment import Experiment, check_arms
@@ -89,11 +90,12 @@ def judged(
     if judging.baseline in names:
         raise ConfigError(f"{judging.baseline} is the baseline of the methods. Judge others, or change --baseline.")
     random = arm_named(RANDOM, config.control)
-    arms = [one for one in (WEEDOUT, random) if one.name not in names]
+    blocks = [[one for one in (WEEDOUT, random) if one.name not in names]]
     for arm in chosen:
         checks = sanity(arm, RANDOM) if judging.sanity and arm.name not in REFERENCES else ()
-        arms += [arm, *checks]
-    arms = _budgeted(arms, judging.budget_of)
+        blocks.append([arm, *checks])
+    blocks.sort(key=lambda block: not block[0].source)  # a user's own first: what is wrong shows before any search
+    arms = _budgeted([arm for block in blocks for arm in block], judging.budget_of)
     check_arms(arms)
     rules = {"methods": list(names), "baseline": judging.baseline, "margin": judging.margin}
     return Experiment(config, tuple(arms), judging.repeats, rules), names
@@ -102,7 +104,7 @@ def judged(
 def _arm(method: Method, config: ExperimentConfig, plans: Mapping[float, MaskPlan], repeats: int) -> Arm:
     match method:
         case Arm():
-            return method
+            return method._replace(source=method.source or source(method.choose))
         case Path():
             return from_folder(method, plans, repeats)
         case str() if ":" in method:

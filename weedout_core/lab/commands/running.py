@@ -52,7 +52,7 @@ class Loaded(NamedTuple):
 def load(config: ExperimentConfig, run: RunOptions) -> Loaded:
     """Load the data and the backend. Raises WeedoutError if one of them cannot be had."""
     dataset = load_dataset(config.dataset, run.data_dir, config.train_examples, config.test_examples)
-    options = {} if run.cache is None else {"cache": run.cache}
+    options = {} if run.cache is None else {"cache": run.cache.absolute()}
     return Loaded(dataset, load_backend(config.backend, config.device, config.devices, **options))
 
 
@@ -81,10 +81,12 @@ def opened(
 
 def interrupted(running: Running) -> int:
     """Say what is kept of a run that the user interrupted. Returns the exit code."""
-    folder = running.folder
-    kept = f"{len(folder.committed)} of {len(folder.groups)} groups are kept in {folder.path}"
-    write_line(running.err, f"weedout: interrupted; {kept}, and the same command continues.")
+    write_line(running.err, f"weedout: interrupted; {_kept(running.folder)}, and the same command continues.")
     return INTERRUPTED
+
+
+def _kept(folder: RunFolder) -> str:
+    return f"{len(folder.committed)} of {len(folder.groups)} groups are kept in {folder.path}"
 
 
 def how_to_report(folder: Path) -> str:
@@ -115,7 +117,7 @@ def _run(running: Running, group: Group, draw: OnEvent) -> None:
         draw(event)
 
     kept = Checkpoints(
-        folder.checkpoints(group),
+        folder.checkpoints(group).absolute(),  # an arm may leave the folder
         folder.record.digest,
         Pace(run.checkpoint_minutes, run.checkpoint_epochs),
         lambda sentence: warn(err, sentence),
@@ -123,16 +125,20 @@ def _run(running: Running, group: Group, draw: OnEvent) -> None:
     decided, resume = Decided(folder.record.chunk, folder.record.together[group]), kept.latest()
     try:
         result = run_group(experiment, decided, group, dataset, backend, on_event, resume, kept.offer)
-    except (KeyboardInterrupt, StreamError, RunError):
+    except (KeyboardInterrupt, StreamError):
         kept.flush()
         raise
+    except RunError as error:
+        kept.flush()
+        again = "The same command continues; with an arm that was changed it is another run."
+        raise RunError(f"{str(error).removesuffix('.')}. {_kept(folder)}. {again}") from error
     except ConfigError as error:
         if resume is NOTHING:
             raise
         # Other versions of a library may draw initial weights that differ in the last bits.
         raise RunError(
-            f"{kept.path} holds another training: {error} Delete that folder, and the same command computes "
-            "this sparsity again."
+            f"{folder.checkpoints(group)} holds another training: {error} Delete that folder, and the same command "
+            "computes this sparsity again."
         ) from error
     folder.commit(result, stopwatch.rows, run.save_parameters)
 

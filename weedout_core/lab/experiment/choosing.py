@@ -1,6 +1,8 @@
 """What the arms of a group choose, in every repeat: the networks that are then trained."""
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import chdir
 from typing import NamedTuple
 
 import numpy as np
@@ -8,9 +10,10 @@ import numpy as np
 from weedout_core import Epoch, Generation, Network, SearchConfig, mask_plan, mask_space
 from weedout_core._random.keys import of_arm, of_parent, of_repeat
 from weedout_core.backend import Backend, Examples, MaskPlan, map_tree
-from weedout_core.errors import ConfigError, RunError, WeedoutError
+from weedout_core.errors import ConfigError, RunError
 from weedout_core.lab.experiment.arms import Arm, LeftOut, Start, Task
 from weedout_core.lab.experiment.configuration import ExperimentConfig
+from weedout_core.lab.experiment.failures import place_of, told
 from weedout_core.lab.experiment.groups import Group
 from weedout_core.lab.experiment.ledger import Meter
 from weedout_core.lab.experiment.names import named
@@ -91,16 +94,29 @@ def _parent(work: Choosing, repeat: int) -> dict[str, np.ndarray]:
 
 
 def _choose(work: Choosing, arm: Arm, place: _Place, progress: GroupProgress) -> Start | LeftOut:
+    one = _called(work, arm, place, progress)
+    if arm.source and place.repeat == 0:  # one of the user's own
+        again = _called(work._replace(offer=lambda _: None), arm, place, progress)
+        if one != again:
+            raise RunError(
+                f"the arm {arm.name} chose something else when it was called a second time, at sparsity "
+                f"{named(work.group.sparsity)}, repeat 0. It must give the same for the same task: draw from task.key, "
+                "and keep nothing from call to call."
+            )
+    return one
+
+
+def _called(work: Choosing, arm: Arm, place: _Place, progress: GroupProgress) -> Start | LeftOut:
     meter = Meter(work.backend, progress.spent)
     task = _task(work, arm, place, progress, meter)
     try:
-        one = arm.choose(task)
-    except (Exception, SystemExit) as error:  # a user's function may call one that ends a script
+        with chdir(os.curdir):  # a user's function may leave the folder
+            one = arm.choose(task)
+    except (Exception, SystemExit) as error:  # or call one that ends a script
         if task.scored and isinstance(error, ConfigError):
             raise  # the generations to go on from are of another search
-        cell = f"at sparsity {named(task.sparsity)}, repeat {task.repeat}"
-        kind = "" if isinstance(error, WeedoutError) else f"{type(error).__name__}: "
-        raise RunError(f"the arm {arm.name} failed {cell}: {kind}{error}") from error
+        cell = f"at sparsity {named(task.sparsity)}, repeat {task.repeat}{place_of(error)}"
+        raise RunError(f"the arm {arm.name} failed {cell}: {told(error)}") from error
     return one._replace(spent=meter.work) if isinstance(one, Start) else one
 
 

@@ -127,6 +127,11 @@ def version(distribution: str) -> str:
 
 def differences(first: Any, second: Any, path: str = "") -> list[str]:
     """Where two JSON values differ: for each place a text ``path (value there, value here)``."""
+    if _are_named(first) and _are_named(second):
+        names = [[one["name"] for one in some] for some in (first, second)]
+        first, second = (
+            names if names[0] != names[1] else (dict(zip(names[0], some, strict=True)) for some in (first, second))
+        )
     if isinstance(first, dict) and isinstance(second, dict):
         keys = [*first, *(key for key in second if key not in first)]
         return [
@@ -135,6 +140,11 @@ def differences(first: Any, second: Any, path: str = "") -> list[str]:
             for line in differences(first.get(key), second.get(key), f"{path}.{key}" if path else str(key))
         ]
     return [] if first == second else [f"{path} ({_short(first)} there, {_short(second)} here)"]
+
+
+def _are_named(value: Any) -> bool:
+    """Whether a value is a list of dictionaries that have a name, as the arms of a run."""
+    return isinstance(value, list) and all(isinstance(one, dict) and "name" in one for one in value)
 
 
 def _short(value: Any) -> str:

@@ -168,8 +168,11 @@ def _agreed(path: Path, wanted: Record, allow_other_versions: bool) -> Record | 
     if found is None:
         return None
     if different := differences(found.identity, wanted.identity):
+        if not [*path.glob(f"{_GROUPS}/*"), *path.glob(f"{_CHECKPOINTS}/*/*")]:
+            return None  # nothing was computed
         raise RunError(
-            f"{path} holds a different run: {'; '.join(different)}. Give the same options, or another --out."
+            f"{path} holds a different run: {'; '.join(different)}. Give the same options and sources, or another "
+            "--out."
         )
     if not allow_other_versions and (different := differences(found.environment, wanted.environment)):
         raise RunError(

@@ -1,0 +1,34 @@
+"""What is said of code of the user's that failed: the error in one line, and where in her code it arose."""
+
+import sysconfig
+from pathlib import Path
+from traceback import walk_tb
+
+from weedout_core.errors import WeedoutError
+
+_MOST = 400  # characters; other libraries write pages
+_INSTALLED = tuple({str(Path(path)) for path in sysconfig.get_paths().values()})
+
+
+def told(error: BaseException) -> str:
+    """An error in one line: its kind, unless it is one of this library's, and what it says."""
+    kind = "" if isinstance(error, WeedoutError) else type(error).__name__
+    text = " ".join(str(error).split())
+    short = text if len(text) <= _MOST else f"{text[:_MOST]}..."
+    return ": ".join(part for part in (kind, short) if part)
+
+
+def place_of(error: BaseException) -> str:
+    """The innermost line of the user's that an error came through, as in ", in methods.py, line 7"; "" if none."""
+    lines = [
+        (frame.f_code.co_filename, line)
+        for frame, line in walk_tb(error.__traceback__)
+        if not frame.f_code.co_filename.startswith((*_INSTALLED, "<frozen"))
+        and not str(frame.f_globals.get("__name__")).startswith("weedout_")
+    ]
+    return f", in {_short(lines[-1][0])}, line {lines[-1][1]}" if lines else ""
+
+
+def _short(name: str) -> str:
+    path, here = Path(name), Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
