@@ -54,6 +54,10 @@ def level(task):
     """Rates all nodes nearly alike."""
     return {site: 1 + 1e-9 * score for site, score in first_pixels(task).items()}
 
+def alike(task):
+    """Rates all nodes alike."""
+    return {site.site: np.full(site.shape, 0.25) for site in task.plan.sites}
+
 def failing(task):
     if (task.sparsity, task.repeat) == (0.5, 1):
         raise ArithmeticError("no masks today")
@@ -186,6 +190,23 @@ def test_nodes_that_another_backend_may_keep_instead_are_counted_and_said(
     ]
     said = "28 of 56 nodes that were rated have scores so near the threshold that another backend may keep others there"
     assert f"{said} (level sparsity 0.5 repeat 0, level sparsity 0.5 repeat 1; see" in capfd.readouterr().out
+    assert weedout("report", "run") == 0
+    assert said in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+
+
+def test_nodes_that_scores_do_not_tell_apart_are_counted_and_said(
+    weedout: Weedout, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert weedout(*judge("--arm", "of_the_user:alike", "of_the_user:first_pixels", "--no-sanity", repeats="2")) == 0
+    found = rows(tmp_path / "run", "thresholds.csv", ThresholdRow)
+    assert {(row.arm, row.site, row.drawn) for row in found} == {
+        ("alike", "hidden_0", 8), ("alike", "hidden_1", 6), ("first_pixels", "hidden_0", 0),
+        ("first_pixels", "hidden_1", 0),
+    }  # fmt: skip
+    said = (
+        "28 of 56 nodes that were rated have a score with which some were kept and some removed: which ones was drawn"
+    )
+    assert said in capfd.readouterr().out
     assert weedout("report", "run") == 0
     assert said in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
 
@@ -334,7 +355,7 @@ def test_a_folder_of_masks_is_judged(weedout: Weedout, tmp_path: Path) -> None:
         (("snip", "--margin", "0"), "margin must be"),
         (("--arm", "of_nobody:f"), "cannot be imported"),
         (("--arm", "of_the_user"), "an arm of your own must be package.module:function"),
-        (("--masks", "nowhere"), "3 of 3 are missing, first nowhere/sparsity-0.5-repeat-0.safetensors"),
+        (("--masks", "nowhere"), "masks must be in a folder; nowhere cannot be read: No such file or directory"),
     ],
 )
 def test_a_mistake_is_one_sentence_before_any_work(

@@ -22,7 +22,7 @@ from weedout_core.lab.experiment.thresholds import ThresholdRow
 from weedout_core.lab.experiment.timings import Stopwatch, timing_line
 from weedout_core.lab.report import figures
 from weedout_core.lab.report.figures import figure2
-from weedout_core.lab.report.sentences import close_calls, diverged_cells, near_thresholds
+from weedout_core.lab.report.sentences import close_calls, diverged_cells, drawn_nodes, near_thresholds
 from weedout_core.lab.report.tables import compare, results_table
 
 CONFIG = ExperimentConfig(sparsity=(0.0, 0.8), repeats=3, train=wc.TrainConfig(epochs=10))
@@ -139,7 +139,7 @@ def searches(margins: dict[tuple[float, int], tuple[float | None, ...]]) -> list
 
 def test_nodes_near_a_threshold_are_counted_and_their_networks_named() -> None:
     def row(arm: str, repeat: int, near: int | None) -> ThresholdRow:
-        return ThresholdRow(0.8, arm, repeat, "hidden_0", 2000, 400, near)
+        return ThresholdRow(0.8, arm, repeat, "hidden_0", 2000, 400, 0, near)
 
     trained = row("magnitude_after_training", 0, None)
     assert near_thresholds([]) is None
@@ -149,6 +149,18 @@ def test_nodes_near_a_threshold_are_counted_and_their_networks_named() -> None:
         "(snip sparsity 0.8 repeat 1; see near_threshold in thresholds.csv)."
     )
     assert str(near_thresholds([row("snip", 0, 1)])).startswith("1 of 2,000 nodes that were rated has a score so near")
+
+
+def test_nodes_that_scores_do_not_tell_apart_are_counted_and_their_networks_named() -> None:
+    def row(arm: str, repeat: int, drawn: int) -> ThresholdRow:
+        return ThresholdRow(0.8, arm, repeat, "hidden_0", 2000, 400, drawn, None)
+
+    assert drawn_nodes([]) is None
+    assert drawn_nodes([row("snip", 0, 0)]) is None
+    assert drawn_nodes([row("snip", 0, 0), row("snip", 1, 2000), row("snip", 1, 2)]) == (
+        "2,002 of 6,000 nodes that were rated have a score with which some were kept and some removed: which ones was "
+        "drawn at random (snip sparsity 0.8 repeat 1; see drawn in thresholds.csv)."
+    )
 
 
 def test_searches_that_are_too_close_to_call_are_named() -> None:

@@ -1,6 +1,7 @@
 """What is counted near the threshold of scores: which cells have rows, and which of them a number."""
 
 import numpy as np
+import pytest
 
 import weedout_core as wc
 from tests.lab.arms.tasks import NET, choosing
@@ -38,6 +39,23 @@ def test_it_is_those_within_what_backends_may_differ_by_at_each_site() -> None:
     """The bound is a fraction of the largest score of a site: 1e5 makes a gap of 1 close, and 1 does not."""
     close = {"hidden_0": np.array([1e5, 9, 8, 7, 6, 5, 4, 3]), "hidden_1": np.arange(6.0)}
     assert [row.near_threshold for row in rows(scored("rated", lambda task: close))] == [2, 0]
+
+
+@pytest.mark.parametrize(
+    ("scores", "drawn"),
+    [
+        ([1, 1, 1, 1, 1, 1, 1, 1], 8),
+        ([np.inf] * 8, 8),
+        ([np.inf, np.inf, np.inf, 3, 3, 3, 2, 2], 3),
+        ([np.inf, np.inf, np.inf, np.inf, -np.inf, -np.inf, -np.inf, -np.inf], 0),
+        ([0.0, -0.0, 0.0, -0.0, 0.0, -0.0, 1, 2], 6),
+        ([4, 4, 4, 4, 3, 3, 3, 3], 0),
+        ([8, 7, 6, 5, 4, 3, 2, 1], 0),
+    ],
+)
+def test_nodes_of_one_score_on_both_sides_of_the_threshold_are_drawn(scores: list[float], drawn: int) -> None:
+    given = {"hidden_0": np.array(scores, np.float64), "hidden_1": np.arange(6.0)}
+    assert [row.drawn for row in rows(scored("rated", lambda task: given))] == [drawn, 0]
 
 
 def test_where_a_network_was_trained_before_nodes_were_rated_there_is_no_number() -> None:

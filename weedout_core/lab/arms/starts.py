@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from weedout_core import Subnetwork, masks_from_scores
-from weedout_core.backend import MaskPlan, host_array
+from weedout_core.backend import MaskPlan, host_view
 from weedout_core.errors import MaskError
 from weedout_core.lab.experiment.arms import Start, Task
 from weedout_core.nn import initial_statistics
@@ -20,7 +20,7 @@ def start_of(made: Any, task: Task) -> Start:
             highest are kept; or a ``wc.Subnetwork`` of the task's network, or a result that has one.
         task: what the function was handed.
     Raises:
-        MaskError: it is none of these, or does not fit the network or the sparsity.
+        MaskError: it is none of these, may be masks or scores, or does not fit the network or the sparsity.
     """
     network = getattr(made, "network", made)
     if isinstance(network, Subnetwork):
@@ -33,7 +33,7 @@ def start_of(made: Any, task: Task) -> Start:
             f"it must return masks or scores, a mapping from each site to an array, or a wc.Subnetwork; got "
             f"{type(made).__name__}. The sites of the network are {sorted(task.plan.kept)}."
         )
-    arrays = {str(site): np.asarray(host_array(value)) for site, value in made.items()}
+    arrays = {str(site): host_view(value) for site, value in made.items()}
     if are_scores(arrays):
         return scored(arrays, task)
     check_masks(arrays, task.plan)
@@ -41,12 +41,18 @@ def start_of(made: Any, task: Task) -> Start:
 
 
 def are_scores(arrays: Mapping[str, np.ndarray]) -> bool:
-    """Whether arrays are scores, False if they are masks. Raises MaskError if they are neither."""
+    """Whether arrays are scores, False if they are masks. Raises MaskError if they are neither, or may be both."""
     kinds = {array.dtype.kind for array in arrays.values()}
     if kinds not in ({"b"}, {"f"}):
         raise MaskError(
             "it must be masks, arrays of booleans, or scores, arrays of floats, at each site; got "
-            f"{', '.join(f'{site}: {array.dtype}' for site, array in sorted(arrays.items())) or 'nothing'}."
+            f"{', '.join(f'{site}: {array.dtype}' for site, array in sorted(arrays.items())) or 'nothing'}. For masks "
+            "write mask.astype(bool), for scores score.astype(float)."
+        )
+    if kinds == {"f"} and all(np.isin(array, (0, 1)).all() for array in arrays.values()):
+        raise MaskError(
+            "it must be masks, arrays of booleans, or scores; floats that are all 0 or 1 may be either. For masks "
+            "write mask.astype(bool); scores of two values leave most nodes to chance: if meant, write score - 0.5."
         )
     return kinds == {"f"}
 

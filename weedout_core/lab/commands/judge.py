@@ -28,7 +28,7 @@ from weedout_core.lab.report.differences import PairedMean, paired_means
 from weedout_core.lab.report.figures import figure2
 from weedout_core.lab.report.findings import Rules, checks_table, look_at, verdict_rows
 from weedout_core.lab.report.scope import scope_of
-from weedout_core.lab.report.sentences import diverged_cells, near_thresholds
+from weedout_core.lab.report.sentences import diverged_cells, drawn_nodes, near_thresholds
 from weedout_core.lab.verdict.decisions import Decision
 
 
@@ -39,8 +39,8 @@ class Judgement(NamedTuple):
         decision: the verdicts at the last look that was taken.
         checks: each method − each of its sanity checks, at each sparsity.
         results: a row for each cell.
-        thresholds: a row for each site of each cell whose masks were made of scores: how many of its nodes another
-            backend may keep or remove instead.
+        thresholds: a row for each site of each cell whose masks were made of scores: how many of its nodes were
+            drawn among equal scores, and how many another backend may keep or remove instead.
         timings: how long each phase took.
         folder: the run's folder, which has these and more as tables.
     """
@@ -146,7 +146,8 @@ def _print(judgement: Judgement, judging: JudgeConfig, out: Console) -> None:
     write_line(out, _ended(judging, judgement.decision))
     if judgement.checks:
         out.print(checks_table(judgement.checks))
-    for sentence in (diverged_cells(judgement.results), near_thresholds(judgement.thresholds)):
+    rated = judgement.thresholds
+    for sentence in (diverged_cells(judgement.results), drawn_nodes(rated), near_thresholds(rated)):
         if sentence is not None:
             write_line(out, sentence)
     write_line(out, f"{timing_line(judgement.timings)}.")

@@ -1,4 +1,4 @@
-"""How many nodes have scores so near the threshold that another backend may keep or remove them instead."""
+"""How many nodes a threshold of scores does not tell apart: in another backend, or because their scores are equal."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -18,6 +18,8 @@ class ThresholdRow(NamedTuple):
         sparsity, arm, repeat: the cell.
         site: the place where its mask acts.
         nodes, kept: of the site.
+        drawn: how many of the nodes have one score, with which some are kept and some removed: which ones was drawn at
+            random. All of them where all scores are equal.
         near_threshold: how many of the nodes another backend may keep or remove instead, because its scores differ in
             the last bits (``wc.near_threshold``). It speaks of the scores that the masks were made of: those of
             SynFlow's last step, not of the nodes that were removed before it. None where a network was trained before
@@ -30,6 +32,7 @@ class ThresholdRow(NamedTuple):
     site: str
     nodes: int
     kept: int
+    drawn: int
     near_threshold: int | None
 
 
@@ -49,12 +52,19 @@ def threshold_rows(sparsity: float, cells: Sequence[Cell], arms: Sequence[Arm], 
     return [
         ThresholdRow(
             sparsity, cell.arm, cell.repeat, site.site, site.nodes, site.kept,
+            _drawn(scores[site.site], site),
             None if any(steps.get((arm, cell.repeat)) for arm in behind[cell.arm]) else _near(scores[site.site], site),
         )
         for cell in cells
         if (scores := cell.start.scores) is not None
         for site in plan.sites
     ]  # fmt: skip
+
+
+def _drawn(scores: np.ndarray, site: SitePlan) -> int:
+    ordered, removed = np.sort(scores, axis=None), site.nodes - site.kept
+    lowest = ordered[removed]  # of those that are kept
+    return int((ordered == lowest).sum()) if lowest in ordered[:removed] else 0
 
 
 def _near(scores: np.ndarray, site: SitePlan) -> int:

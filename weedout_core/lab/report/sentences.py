@@ -66,11 +66,22 @@ def near_thresholds(rows: Sequence[ThresholdRow]) -> str | None:
     count, nodes = sum(row.near_threshold or 0 for row in near), sum(row.nodes for row in counted)
     if not near:
         return None
-    cells = dict.fromkeys(f"{row.arm} sparsity {named(row.sparsity)} repeat {row.repeat}" for row in near)
     return (
         f"{count:,} of {nodes:,} nodes that were rated {'has a score' if count == 1 else 'have scores'} so near the "
-        f"threshold that another backend may keep others there ({_first(list(cells))}; see near_threshold in "
+        f"threshold that another backend may keep others there ({_first(_cells(near))}; see near_threshold in "
         "thresholds.csv)."
+    )
+
+
+def drawn_nodes(rows: Sequence[ThresholdRow]) -> str | None:
+    """A sentence on the nodes that scores do not tell apart, so that chance did; None if there are none."""
+    drawn = [row for row in rows if row.drawn]
+    if not drawn:
+        return None
+    count, nodes = sum(row.drawn for row in drawn), sum(row.nodes for row in rows)
+    return (
+        f"{count:,} of {nodes:,} nodes that were rated have a score with which some were kept and some removed: which "
+        f"ones was drawn at random ({_first(_cells(drawn))}; see drawn in thresholds.csv)."
     )
 
 
@@ -79,11 +90,14 @@ def diverged_cells(rows: Sequence[ResultRow]) -> str | None:
     diverged = [row for row in rows if row.diverged]
     if not diverged:
         return None
-    which = [f"{row.arm} sparsity {named(row.sparsity)} repeat {row.repeat}" for row in diverged]
     return (
         f"{len(diverged)} of {len(rows)} trainings diverged: a loss, a logit, a weight or a statistic became NaN or "
-        f"infinite. These enter no mean. Lower --learning-rate ({_first(which)}; see nan in results.csv)."
+        f"infinite. These enter no mean. Lower --learning-rate ({_first(_cells(diverged))}; see nan in results.csv)."
     )
+
+
+def _cells(rows: Sequence[ThresholdRow] | Sequence[ResultRow]) -> list[str]:
+    return list(dict.fromkeys(f"{row.arm} sparsity {named(row.sparsity)} repeat {row.repeat}" for row in rows))
 
 
 def _first(names: Sequence[str]) -> str:
