@@ -12,13 +12,14 @@ from weedout_core._guard.kinds import AboveZero, Eta, Name
 from weedout_core.backend import MaskPlan
 from weedout_core.errors import ConfigError, WeedoutWarning
 from weedout_core.lab.arms.folder import from_folder
-from weedout_core.lab.arms.named import RANDOM, REFERENCES, arm_named
+from weedout_core.lab.arms.named import METHODS, RANDOM, REFERENCES, arm_named
 from weedout_core.lab.arms.own import imported, own
 from weedout_core.lab.arms.paper import WEEDOUT, with_budget_of
 from weedout_core.lab.arms.sanity import sanity
 from weedout_core.lab.arms.sources import source
 from weedout_core.lab.experiment.arms import Arm
 from weedout_core.lab.experiment.configuration import ExperimentConfig
+from weedout_core.lab.experiment.events import EVALUATE, TRAIN
 from weedout_core.lab.experiment.experiment import Experiment, check_arms
 from weedout_core.lab.experiment.names import named
 from weedout_core.lab.verdict.looks import LOOKS, Look, check_looks
@@ -26,6 +27,8 @@ from weedout_core.lab.verdict.paired import MARGIN
 
 #: What is judged: the name of a method of this library, "package.module:function", a folder of masks, or a function.
 Method = str | Path | Callable[..., Any] | Arm
+#: What no arm of a user's own may be called: the library's arms, and the phases beside which arms stand in tables.
+_TAKEN = frozenset({*REFERENCES, *METHODS, "control", TRAIN, EVALUATE})
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,8 @@ def judged(
         net: the parent.
     Raises:
         ConfigError, MaskError: there is no method, one does not exist, cannot be read or does not fit the network, two
-            have one name, or a sparsity removes nothing.
+            have one name or names that differ by case alone, a user's own has a name of this library, or a sparsity
+            removes nothing.
     """
     config = judging.of(config)
     with warnings.catch_warnings():
@@ -86,9 +90,12 @@ def judged(
     chosen = [_arm(method, config, plans, config.repeats) for method in methods]
     if not chosen:
         raise ConfigError("there must be a method to judge; got none. Name one, such as magnitude or snip.")
+    _check_names([arm for method, arm in zip(methods, chosen, strict=True) if not _is_librarys(method)])
     names = tuple(arm.name for arm in chosen)
     if judging.baseline in names:
-        raise ConfigError(f"{judging.baseline} is the baseline of the methods. Judge others, or change --baseline.")
+        raise ConfigError(
+            f"{judging.baseline} is the baseline of the methods. Judge others, or choose another baseline."
+        )
     random = arm_named(RANDOM, config.control)
     blocks = [[one for one in (WEEDOUT, random) if one.name not in names]]
     for arm in chosen:
@@ -107,12 +114,26 @@ def _arm(method: Method, config: ExperimentConfig, plans: Mapping[float, MaskPla
             return method._replace(source=method.source or source(method.choose))
         case Path():
             return from_folder(method, plans, repeats)
-        case str() if ":" in method:
-            return imported(method)
         case str():
-            return arm_named(method, config.control)
+            return arm_named(method, config.control) if _is_librarys(method) else imported(method)
         case _:
             return own(method)
+
+
+def _is_librarys(method: Method) -> bool:
+    return isinstance(method, str) and ":" not in method
+
+
+def _check_names(own: Sequence[Arm]) -> None:
+    """Raise ConfigError where a user's own arm could be taken for another, because of its name or but for its case."""
+    before = {name.casefold(): name for name in _TAKEN}
+    for arm in own:
+        other = before.setdefault(arm.name.casefold(), arm.name)
+        if other in _TAKEN or other != arm.name:
+            raise ConfigError(
+                f"an arm of your own needs a name that is no name of this library, and differs from others by more "
+                f"than case; got {arm.name!r}, and there is {other!r}. Rename the function or the folder."
+            )
 
 
 def _check_removed(plans: Mapping[float, MaskPlan]) -> None:
