@@ -350,9 +350,15 @@ def test_a_folder_of_masks_is_judged(weedout: Weedout, tmp_path: Path) -> None:
         (("grasp",), "a method must be one of weedout, random"),
         (("weedout",), "weedout is the baseline of the methods"),
         (("snip", "snip"), "each arm needs its own name; got 'snip' twice"),
-        (("snip", "--baseline", "dense"), 'baseline must be "weedout" or "random"; got \'dense\''),
-        (("snip", "--budget-of", "magnitude"), "budget_of must be one of the methods that are judged"),
-        (("snip", "--margin", "0"), "margin must be"),
+        (("snip", "--baseline", "dense"), '--baseline must be "weedout" or "random"; got \'dense\''),
+        (("snip", "--budget-of", "magnitude"), "--budget-of must be one of the methods that are judged"),
+        (("snip", "--margin", "0"), "--margin must be a finite number above 0 and below 1, a fraction of 1; got 0.0."),
+        (
+            ("snip", "--margin", "1"),
+            "--margin must be a finite number above 0 and below 1, a fraction of 1; got 1.0. Di",
+        ),
+        (("snip", "--baseline", ""), "--baseline must be text that is not empty"),
+        (("snip", "--checkpoint-epochs", "0"), "--checkpoint-epochs must be an integer of at least 1 or None; got 0"),
         (("--arm", "of_nobody:f"), "cannot be imported"),
         (("--arm", "of_the_user"), "an arm of your own must be package.module:function"),
         (("--masks", "nowhere"), "masks must be in a folder; nowhere cannot be read: No such file or directory"),
@@ -366,6 +372,28 @@ def test_a_mistake_is_one_sentence_before_any_work(
     assert line.startswith("weedout: ")
     assert said in line
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"repeats": "3 2"}, "--repeats must be numbers of pairs that increase, at least one; got (3, 2)"),
+        ({"repeats": "1"}, "--repeats[0] must be an integer of at least 2 pairs; got 1"),
+        ({"sparsity": "0.5 1"}, "--sparsity[1] must be a finite number in [0, 1), the fraction removed; got 1.0"),
+    ],
+)
+def test_what_is_wrong_with_a_judgement_is_named_as_the_option(
+    weedout: Weedout, capfd: pytest.CaptureFixture[str], options: dict[str, str], said: str
+) -> None:
+    assert weedout(*judge("snip", **options)) == 2
+    assert capfd.readouterr().err.startswith(f"weedout: {said}")
+
+
+def test_a_margin_of_points_is_said_once(weedout: Weedout, capfd: pytest.CaptureFixture[str]) -> None:
+    assert weedout(*judge("snip", "--no-sanity", "--margin", "0.5")) == 0
+    err = capfd.readouterr().err
+    assert err.startswith("weedout: warning: margin 0.5 is 50 points of percent, by which methods that are called equi")
+    assert err.count("margin") == 1
 
 
 @pytest.mark.parametrize("sparsity", ["0", "0.01"])

@@ -50,7 +50,7 @@ class Kind:
         """The value as it is kept, or ``error``."""
         try:
             return self.convert(name, value)
-        except WeedoutError:
+        except (WeedoutError, Warning):  # a warning that the user has made an error
             raise
         except Exception as error:
             raise self.error(

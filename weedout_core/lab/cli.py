@@ -59,8 +59,10 @@ def _run(arguments: list[str]) -> int:
         ReportOptions,
         parse,
     )
+    from weedout_core.lab.commands.progress import warnings_said
 
-    options = parse(arguments)
+    with warnings_said(Console(stderr=True)):
+        options = parse(arguments)
     if options is None:
         from weedout_core.lab.commands.doctor import run_doctor
 

@@ -80,7 +80,7 @@ def test_power_of_an_effect_of_a_half_is_what_tables_say() -> None:
 
 accuracies = st.lists(st.integers(0, 297).map(lambda right: right / 297), min_size=2, max_size=12)
 levels = st.floats(1e-4, 0.2)
-margins = st.floats(1e-3, 0.1)
+margins = st.floats(1e-3, 0.09)
 
 
 @given(first=accuracies, alpha=levels, margin=margins, data=st.data())
@@ -171,6 +171,8 @@ def test_wrong_arguments_are_refused() -> None:
             paired_statistics([0.5], [bad], 0.05)
     with pytest.raises(wc.errors.ConfigError, match="alpha must be a finite number above 0 and below 1; got 0"):
         paired_statistics([0.5], [0.5], 0.0)
-    with pytest.raises(wc.errors.ConfigError, match="margin must be a finite number above 0; got 0"):
+    with pytest.raises(
+        wc.errors.ConfigError, match="margin must be a finite number above 0 and below 1, a fraction of 1; got 0"
+    ):
         paired_statistics([0.5], [0.5], 0.05, 0.0)
     assert MARGIN == 0.005

@@ -8,7 +8,7 @@ from typing import Any
 
 from weedout_core import Network, mask_plan, mask_space
 from weedout_core._guard.guarded import convert_fields
-from weedout_core._guard.kinds import AboveZero, Eta, Name
+from weedout_core._guard.kinds import Eta, Name
 from weedout_core.backend import MaskPlan
 from weedout_core.errors import ConfigError, WeedoutWarning
 from weedout_core.lab.arms.folder import from_folder
@@ -23,7 +23,7 @@ from weedout_core.lab.experiment.events import EVALUATE, TRAIN
 from weedout_core.lab.experiment.experiment import Experiment, check_arms
 from weedout_core.lab.experiment.names import named
 from weedout_core.lab.verdict.looks import LOOKS, Look, check_looks
-from weedout_core.lab.verdict.paired import MARGIN
+from weedout_core.lab.verdict.paired import MARGIN, Margin
 
 #: What is judged: the name of a method of this library, "package.module:function", a folder of masks, or a function.
 Method = str | Path | Callable[..., Any] | Arm
@@ -40,25 +40,27 @@ class JudgeConfig:
         sparsity: the fractions of nodes removed, each in (0, 1).
         repeats: after how many repeats the results are looked at, increasing, each at least 2. The run ends at the
             first look at which every comparison is decided.
-        margin: the smallest difference of accuracy that matters, as a fraction of 1, above 0: 0.005 is half a point.
+        margin: the smallest difference of accuracy that matters, as a fraction of 1, above 0 and below 1: 0.005 is half
+            a point.
         sanity: also train the sanity checks of each method: its counts with other masks, its masks on other weights,
             its lowest scores, and its masks from shuffled labels.
         budget_of: give the search of the baseline as many multiply-adds as this method takes to choose, in place of
             its population and generations; None leaves it the paper's.
     Raises:
         ConfigError: a field is out of its range.
+        WeedoutWarning: the margin is 0.1, which is ten points, or more.
     """
 
     baseline: Name = "weedout"
     sparsity: tuple[Eta, ...] = (0.2, 0.4, 0.6, 0.8)
     repeats: tuple[Look, ...] = LOOKS
-    margin: AboveZero = MARGIN
+    margin: Margin = MARGIN
     sanity: bool = True
     budget_of: Name | None = None
 
     def __post_init__(self) -> None:
         convert_fields(self)
-        check_looks(self.repeats)
+        check_looks(self.repeats, "repeats")
         if self.baseline not in (WEEDOUT.name, RANDOM):
             raise ConfigError(f'baseline must be "{WEEDOUT.name}" or "{RANDOM}"; got {self.baseline!r}.')
 

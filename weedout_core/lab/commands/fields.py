@@ -4,7 +4,8 @@ The configurations check the values, so that a mistake gets the same error from 
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import MISSING, field, fields, make_dataclass
 from types import UnionType
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
@@ -98,12 +99,26 @@ def values(config: type[Any], options: Any) -> dict[str, Any]:
 
 
 def made(config: type[C], given: Mapping[str, Any]) -> C:
-    """A configuration. An error that names a field, first or as search.field, names its option instead."""
-    try:
+    """A configuration. An error that names a field names its option instead."""
+    with options_named(config):
         return config(**given)
+
+
+@contextmanager
+def options_named(config: type[Any]) -> Iterator[None]:
+    """Inside this context an error that names a field, first or as search.field, names its option instead."""
+    try:
+        yield
     except ConfigError as error:
-        said = re.sub(r"^\w+", lambda field: _option_name(config, field[0]), str(error))
+        said = re.sub(r"^(\w+)(?=(?:\[\d+\])?( must be )?)", lambda field: _option_first(config, field), str(error))
         raise ConfigError(re.sub(r"\b(search|train)\.(\w+)", _option_within, said)) from error
+
+
+def _option_first(config: type[Any], field: re.Match[str]) -> str:
+    """The option of a field, as it is typed where the error says what it must be."""
+    name = _option_name(config, field[1])
+    is_field = field[1] in {item.name for item in fields(config)}
+    return f"--{name.replace('_', '-')}" if is_field and field[2] else name
 
 
 def _option_within(field: re.Match[str]) -> str:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from rich.console import Console
 
 from weedout_core.lab.arms.judged import JudgeConfig, Method, judged
+from weedout_core.lab.commands.fields import options_named
 from weedout_core.lab.commands.options import JudgeOptions, RunOptions
 from weedout_core.lab.commands.progress import write_line
 from weedout_core.lab.commands.running import (
@@ -90,7 +91,8 @@ def run_judge(options: JudgeOptions, arguments: Sequence[str], out: Console, err
         WeedoutError: as :func:`judge`.
     """
     try:
-        judgement = _judged(options, arguments, err)
+        with options_named(JudgeConfig):
+            judgement = _judged(options, arguments, err)
     except KeyboardInterrupt:
         return INTERRUPTED
     _print(judgement, options.judging, out)

@@ -175,8 +175,8 @@ def parse(arguments: list[str]) -> Asked:
         return parsed
     config = _experiment(parsed)
     if isinstance(parsed, plan):
-        return PlanOptions(ProbeOptions(**values(ProbeOptions, parsed.probe)), config)
-    run = RunOptions(**values(RunOptions, parsed.run))
+        return PlanOptions(made(ProbeOptions, values(ProbeOptions, parsed.probe)), config)
+    run = made(RunOptions, values(RunOptions, parsed.run))
     if isinstance(parsed, paper):
         return PaperOptions(run, config)
     named, judging = parsed.methods, made(JudgeConfig, values(JudgeConfig, parsed.judging))

@@ -1,11 +1,13 @@
 """What is said of judged methods: verdicts from the rows of a run, and the table of their sanity checks."""
 
+import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from rich import box
 from rich.table import Table
 
+from weedout_core.errors import WeedoutWarning
 from weedout_core.lab.experiment.names import named
 from weedout_core.lab.experiment.rows import ResultRow, VerdictRow
 from weedout_core.lab.report.differences import PairedMean
@@ -45,7 +47,9 @@ def look_at(rows: Rows, rules: Rules, look: int) -> Decision:
         for sparsity in sparsities
         for method in rules.methods
     ]
-    return decide(comparisons, look, rules.looks, rules.margin)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", WeedoutWarning)  # given when the margin was chosen
+        return decide(comparisons, look, rules.looks, rules.margin)
 
 
 def accuracies(rows: Rows, sparsity: float, arm: str) -> list[float]:

@@ -1,14 +1,15 @@
 """A look at all comparisons of a run: a verdict on each, and whether another look is needed."""
 
+import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from weedout_core._guard.guarded import guarded
-from weedout_core._guard.kinds import AboveZero, Accuracy, Eta, Name, Probability
+from weedout_core._guard.kinds import Accuracy, Eta, Name, Probability
 from weedout_core._guard.shown import brief
-from weedout_core.errors import ConfigError
+from weedout_core.errors import ConfigError, WeedoutWarning
 from weedout_core.lab.verdict.looks import ERROR, LOOKS, Look, check_looks, nominal_level
-from weedout_core.lab.verdict.paired import MARGIN, Paired, paired_statistics
+from weedout_core.lab.verdict.paired import MARGIN, Margin, Paired, paired_statistics
 from weedout_core.lab.verdict.verdicts import Verdict, sentence, verdict_of
 
 
@@ -65,7 +66,7 @@ def decide(
     comparisons: Sequence[Pairs],
     look: Look,
     looks: Sequence[Look] = LOOKS,
-    margin: AboveZero = MARGIN,
+    margin: Margin = MARGIN,
     error: Probability = ERROR,
 ) -> Decision:
     """Look at the first ``look`` repeats of all comparisons of a run.
@@ -79,10 +80,11 @@ def decide(
         look: one of ``looks``.
         looks: the planned numbers of repeats, increasing, each at least 2. A pair that diverged counts as looked at,
             and is in no mean.
-        margin: the smallest difference that matters, as a fraction of 1, above 0.
+        margin: the smallest difference that matters, as a fraction of 1, above 0 and below 1.
         error: the probability that any sentence is wrong, in (0, 1).
     Raises:
-        ConfigError: there is no comparison, ``look`` is none of the looks, or a comparison has too few repeats.
+        ConfigError: there is no comparison, ``look`` is none of the looks, a comparison has too few repeats, or an
+            argument is out of range.
     """
     check_looks(looks)
     if not comparisons:
@@ -92,7 +94,9 @@ def decide(
     for one in comparisons:
         _check_repeats(one, look)
     alpha = nominal_level(looks, len(comparisons), error)
-    findings = tuple(_finding(one, look, looks[-1], alpha, margin) for one in comparisons)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", WeedoutWarning)  # this margin's has been given
+        findings = tuple(_finding(one, look, looks[-1], alpha, margin) for one in comparisons)
     decided = all(one.verdict != "undecided" for one in findings)
     later = None if decided else next((one for one in looks if one > look), None)
     return Decision(look, alpha, findings, decided, later)

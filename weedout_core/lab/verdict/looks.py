@@ -78,11 +78,11 @@ def nominal_level(looks: Sequence[Look] = LOOKS, comparisons: Positive = 1, erro
     return simulated_level(planned, share)
 
 
-def check_looks(looks: Sequence[int]) -> None:
-    """Raise ConfigError if there are no looks or if they do not increase."""
+def check_looks(looks: Sequence[int], name: str = "looks") -> None:
+    """Raise ConfigError, with the name of the argument, if there are no looks or if they do not increase."""
     if not looks or any(later <= earlier for earlier, later in pairwise(looks)):
         raise ConfigError(
-            f"looks must be numbers of pairs that increase, at least one; got {tuple(looks)}. "
+            f"{name} must be numbers of pairs that increase, at least one; got {tuple(looks)}. "
             f"Give each number once, in order, such as {LOOKS}."
         )
 

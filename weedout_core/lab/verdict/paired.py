@@ -1,19 +1,44 @@
 """What the pairs of a comparison say: their mean difference with its interval, how large it is, and how sure."""
 
 import math
+import warnings
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import replace
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from scipy import special, stats
 
 from weedout_core._guard.guarded import guarded
-from weedout_core._guard.kinds import AboveZero, Accuracy, Number, Probability
-from weedout_core.errors import ConfigError
+from weedout_core._guard.kinds import Accuracy, Number, Probability, real
+from weedout_core.errors import ConfigError, WeedoutWarning
 from weedout_core.lab.statistics import student_t_interval
 
 #: Differences of accuracy smaller than this do not matter, unless a user says otherwise: half a point of percent.
 MARGIN = 0.005
+_LARGE = 0.1  # from here on points may have been meant
+
+_FRACTION = real(lambda margin: 0 < margin < 1, "above 0 and below 1, a fraction of 1")
+
+
+def _margin(name: str, value: object) -> float:
+    margin: float = _FRACTION.convert(name, value)
+    if margin >= _LARGE:
+        warnings.warn(
+            f"{name} {margin:g} is {100 * margin:g} points of percent, by which methods that are called equivalent may "
+            f"differ; half a point is {MARGIN:g}.",
+            WeedoutWarning,
+            stacklevel=6,  # whoever makes a configuration
+        )
+    return margin
+
+
+def _advice(value: float) -> str:
+    return "Divide points by 100." if value >= 1 else ""
+
+
+#: The smallest difference that matters, as a fraction of 1, above 0 and below 1. It warns from 0.1 up.
+Margin = Annotated[float, replace(_FRACTION, convert=_margin, remedy=_advice)]
 
 #: Differences that agree within this are equal, and their spread is rounding: over a million examples an accuracy has
 #: steps of 1e-6.
@@ -62,7 +87,7 @@ class Paired(NamedTuple):
 
 @guarded
 def paired_statistics(
-    first: Sequence[Accuracy], second: Sequence[Accuracy], alpha: Probability, margin: AboveZero = MARGIN
+    first: Sequence[Accuracy], second: Sequence[Accuracy], alpha: Probability, margin: Margin = MARGIN
 ) -> Paired:
     """Compare two methods by their accuracies in the same repeats.
 
@@ -71,7 +96,7 @@ def paired_statistics(
             diverged.
         alpha: the two-sided significance level of the interval, as
             :func:`weedout_core.lab.verdict.looks.nominal_level` gives it: the confidence is 1 − alpha.
-        margin: the smallest difference that matters, as a fraction of 1, above 0.
+        margin: the smallest difference that matters, as a fraction of 1, above 0 and below 1.
     Raises:
         ConfigError: the two are not equally many, or a number is out of range.
     """

@@ -5,10 +5,10 @@ from decimal import Decimal
 from typing import Literal
 
 from weedout_core._guard.guarded import guarded
-from weedout_core._guard.kinds import AboveZero, Eta, Name, Number
+from weedout_core._guard.kinds import Eta, Name, Number
 from weedout_core.errors import ConfigError
 from weedout_core.lab.verdict.looks import Look
-from weedout_core.lab.verdict.paired import MARGIN, Paired
+from weedout_core.lab.verdict.paired import MARGIN, Margin, Paired
 
 Verdict = Literal[
     "better",
@@ -21,7 +21,7 @@ Verdict = Literal[
 
 
 @guarded
-def verdict_of(low: Number, high: Number, margin: AboveZero = MARGIN) -> Verdict:
+def verdict_of(low: Number, high: Number, margin: Margin = MARGIN) -> Verdict:
     """What an interval for the true difference, first method − second, implies.
 
     Each verdict claims what holds for every difference in the closed interval, so that it is right whenever the
@@ -45,10 +45,10 @@ def verdict_of(low: Number, high: Number, margin: AboveZero = MARGIN) -> Verdict
     An interval that is not known, NaN at both ends, is undecided.
 
     Args:
-        low, high: the interval's ends, low ≤ high, in the unit of the margin.
-        margin: the smallest difference that matters, above 0.
+        low, high: the interval's ends, low ≤ high, as fractions of 1.
+        margin: the smallest difference that matters, as a fraction of 1, above 0 and below 1.
     Raises:
-        ConfigError: low is above high, one end alone is NaN, or the margin is not above 0.
+        ConfigError: low is above high, one end alone is NaN, or the margin is out of range.
     """
     if low > high or math.isnan(low) != math.isnan(high):
         raise ConfigError(
@@ -68,7 +68,7 @@ def sentence(
     baseline: Name,
     sparsity: Eta,
     paired: Paired,
-    margin: AboveZero = MARGIN,
+    margin: Margin = MARGIN,
     last: Look | None = None,
 ) -> str:
     """One sentence on two methods at one sparsity, in points of percent, such as: "magnitude is better than random at
