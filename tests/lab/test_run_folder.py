@@ -265,7 +265,7 @@ def test_other_versions_are_refused_unless_allowed(
 DAMAGED_CONFIGS: list[tuple[str, str]] = [
     ('"seed": 0', '"seed": 1'),
     ('"chunk": 4,', '"chunk": 0,'),
-    ('"format": 4', '"format": 99'),
+    ('"format": 5', '"format": 99'),
     ('"format"', '"formal"'),
     ('"trained_together": 4', '"trained_together": 0'),
     ('"trained_together": 4', '"trained_together": true'),
@@ -433,7 +433,7 @@ def test_a_damaged_group_is_refused_by_the_name_of_its_file(
         (group / name).unlink() if after is None else (group / name).write_bytes(after)
         said = refused(weedout, capfd, tmp_path / "run", *run)
         assert str(shown / name) in said
-        assert said.endswith(f"Remove the folder {shown}, and the same command computes that sparsity again.\n")
+        assert said.endswith(f"Remove the folder {shown}, and the command of the run computes that sparsity again.\n")
         (group / name).write_bytes(before)
     shutil.rmtree(group)
     assert weedout(*run) == 0, "the remedy is one"

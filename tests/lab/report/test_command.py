@@ -108,6 +108,18 @@ def test_it_is_written_into_no_other_runs_folder(
     assert "is not the report of" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("out", ["afile", "afile/page", "afile/a/page"])
+def test_a_file_is_no_folder_for_a_page(
+    run: Path, weedout: Weedout, tmp_path: Path, capfd: pytest.CaptureFixture[str], out: str
+) -> None:
+    (tmp_path / "afile").write_text("mine", encoding="utf-8")
+    assert weedout("report", run, "--out", out) == 2
+    said = capfd.readouterr().err
+    assert said.startswith("weedout: ")
+    assert said.endswith("afile must be a folder; it is a file. Choose another with --out.\n")
+    assert (tmp_path / "afile").read_text(encoding="utf-8") == "mine"
+
+
 @pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
 def test_nothing_is_written_through_a_link(
     run: Path, weedout: Weedout, tmp_path: Path, capfd: pytest.CaptureFixture[str]

@@ -54,6 +54,7 @@ def test_two_backends_agree(
         (["reference", "absent"], "absent must be the folder of a run"),
         (["reference", "compiled", "--out", "reference"], "is in the folder of the run reference"),
         (["reference", "compiled", "--out", "compiled/page"], "is in the folder of the run compiled"),
+        (["reference", "compiled", "--out", "taken/mine.txt"], "taken/mine.txt must be a folder; it is a file. Choose"),
         (["reference", "compiled", "--out", "taken"], "taken must be empty or hold the comparison of these runs"),
     ],
 )
@@ -92,14 +93,21 @@ def test_runs_of_other_arms_and_networks_show_their_means(
 
 
 def test_an_unfinished_run_is_compared_as_far_as_it_is_done(
-    two: tuple[Path, Path], weedout: Weedout, tmp_path: Path
+    two: tuple[Path, Path], weedout: Weedout, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     shutil.rmtree(two[1] / "groups" / "sparsity-0.5")
     assert weedout("compare", *two) == 0
+    first, *said = capfd.readouterr().out.splitlines()
+    assert first.startswith("Not all runs are finished. compiled has 1 of 2 groups; only what is done is compared.")
+    assert "All 6 masks are equal in reference and compiled." in said
     page = (tmp_path / "comparison" / "comparison.html").read_text(encoding="utf-8")
     assert "Not all runs are finished.</strong> compiled has 1 of 2 groups" in page
     shutil.rmtree(two[1] / "groups" / "sparsity-0.0")
     assert weedout("compare", *two) == 0
+    said = capfd.readouterr().out.splitlines()
+    assert said[0].startswith("Not all runs are finished. compiled has 0 of 2 groups;")
+    assert "No cell with masks can be compared." in said
+    assert not any("equal in" in line for line in said)
     assert "No cell with masks can be compared" in (tmp_path / "comparison" / "comparison.html").read_text("utf-8")
 
 

@@ -73,7 +73,7 @@ def test_cells_are_paired_with_a_plain_interval_and_the_largest_difference() -> 
         "3 of 5 cells have equal test accuracies; the largest difference is +20.00 points (base at sparsity 50 %"
         in said
     )
-    assert "0 of 1 plain 95 % intervals" in said
+    assert "Of 1 plain 95 % interval of mean differences 0 leave out 0" in said
 
 
 def test_means_stand_side_by_side() -> None:
@@ -190,9 +190,22 @@ def test_verdicts_stand_side_by_side() -> None:
     rows = verdicts_of([one, two])
     assert [(row.run, row.look, row.verdict) for row in rows] == [("one", 3, "undecided"), ("two", 3, "better")]
     assert say.verdicts(rows) == [
-        "mine against base at sparsity 50 %: undecided in one, better in two.", "0 of 1 verdict agree.",
+        "mine against base at sparsity 50 %: undecided in one, better in two.", "0 of 1 verdict agrees.",
     ]  # fmt: skip
-    assert say.verdicts(verdicts_of([one, one._replace(name="again")])) == ["1 of 1 verdict agree."]
+    assert say.verdicts(verdicts_of([one, one._replace(name="again")])) == ["1 of 1 verdict agrees."]
+
+
+def test_what_is_alone_is_said_in_the_singular() -> None:
+    one = masked(a_run("one", {"base": [0.5]}), False, 1.0, [True, False])
+    again, two = one._replace(name="again"), masked(a_run("two", {"base": [0.75]}), False, 1.0, [False, True])
+    assert say.masks(mask_counts(mask_rows([one, again]))) == ["The only mask is equal in one and again."]
+    (said,) = say.masks(mask_counts(mask_rows([one, two])))
+    assert said == "base at sparsity 50 %: 0 of 1 mask is equal in one and two; at most 2 of 2 nodes differ."
+    rows = cell_rows([one, again])
+    assert say.accuracies(rows, cell_means([one, again], rows)) == ["again and one: the only test accuracy is equal."]
+    rows = cell_rows([one, two])
+    (said,) = say.accuracies(rows, cell_means([one, two], rows))
+    assert said.startswith("two − one: 0 of 1 cell has equal test accuracies; the largest difference is +25.00 points")
 
 
 def test_costs_are_sums() -> None:

@@ -9,12 +9,11 @@ from rich.console import Console
 from weedout_core.errors import RunError
 from weedout_core.lab.commands.options import CompareOptions
 from weedout_core.lab.commands.pages import Place, check_own, write_report
-from weedout_core.lab.commands.progress import write_line
+from weedout_core.lab.commands.progress import warnings_said, write_line
+from weedout_core.lab.commands.sources import source_of
 from weedout_core.lab.experiment.names import named
 from weedout_core.lab.report.compared import Run
 from weedout_core.lab.report.compared_sections import PAGE, comparison, mark_of
-from weedout_core.lab.report.source import Source
-from weedout_core.lab.run.reading import read_run
 
 
 def run_compare(options: CompareOptions, out: Console) -> int:
@@ -30,9 +29,9 @@ def run_compare(options: CompareOptions, out: Console) -> int:
             file is damaged, or the comparison cannot be written.
     """
     _check_folders(options.runs)
-    runs = [
-        Run(name, Source(*read_run(path))) for name, path in zip(short_names(options.runs), options.runs, strict=True)
-    ]
+    names = short_names(options.runs)
+    with warnings_said(Console(stderr=True)):
+        runs = [Run(name, source_of(path)) for name, path in zip(names, options.runs, strict=True)]
     _check_common(runs)
     place = Place(options.out, PAGE, "")
     _check_outside(options.out, options.runs)

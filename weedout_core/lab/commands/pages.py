@@ -32,6 +32,9 @@ def check_own(place: Place, mark: str, whose: str, run: Path | None = None) -> N
             then refused too.
     """
     page, beside = place.folder / place.page, place.beside
+    above = next((one for one in (place.folder, *place.folder.absolute().parents) if one.exists()), place.folder)
+    if above.exists() and not above.is_dir():
+        raise RunError(f"{above} must be a folder; it is a file. Choose another with --out.")
     if beside.is_symlink() or (beside.exists() and not beside.is_dir()):
         raise RunError(f"{beside} must be a folder, and no link. Remove it, or choose another with --out.")
     holds = (place.folder / "config.json").exists()

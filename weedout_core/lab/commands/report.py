@@ -8,10 +8,9 @@ from rich.console import Console
 
 from weedout_core.lab.commands.options import ReportOptions
 from weedout_core.lab.commands.pages import Place, check_own, write_report
-from weedout_core.lab.commands.progress import write_line
+from weedout_core.lab.commands.progress import warnings_said, write_line
+from weedout_core.lab.commands.sources import source_of
 from weedout_core.lab.report.run_page import BESIDE, PAGE, report
-from weedout_core.lab.report.source import Source
-from weedout_core.lab.run.reading import read_run
 
 
 def run_report(options: ReportOptions, out: Console) -> int:
@@ -26,10 +25,11 @@ def run_report(options: ReportOptions, out: Console) -> int:
         RunError: the folder holds no run, a file of it is damaged, or the report cannot be written.
     """
     folder = options.run if options.out is None else options.out
-    run = read_run(options.run)
+    with warnings_said(Console(stderr=True)):
+        run = source_of(options.run)
     place = Place(folder, PAGE, BESIDE)
     check_own(place, run.record["digest"], f"the report of {options.run}", options.run)
-    write_report(place, report(Source(*run), _link(folder, options.run)))
+    write_report(place, report(run, _link(folder, options.run)))
     groups = f"{len(run.done)} of {len(run.planned)} groups"
     write_line(out, f"{folder / PAGE}: {groups}; figures and numbers in {place.beside}.")
     return 0

@@ -228,13 +228,14 @@ def to_csv(kind: type[Row], rows: Iterable[Row]) -> str:
 def from_csv(kind: type[Row], text: str, source: str) -> list[Row]:
     """Rows from the text of :func:`to_csv`. Raises RunError, naming the source, for any other text."""
     hints = get_type_hints(kind)
-    header, *lines = csv.reader(io.StringIO(text)) if text else [[]]
-    if header != list(hints):
-        raise RunError(f"{source} must have the columns {','.join(hints)}; got {','.join(header)}.")
     try:
-        return [kind(*(_value(hint, cell) for hint, cell in zip(hints.values(), line, strict=True))) for line in lines]
-    except ValueError as error:
-        raise RunError(f"{source} holds a row that cannot be read ({error}).") from error
+        header, *lines = csv.reader(io.StringIO(text)) if text else [[]]
+        if header == list(hints):
+            values = [zip(hints.values(), line, strict=True) for line in lines]
+            return [kind(*(_value(hint, cell) for hint, cell in one)) for one in values]
+    except (ValueError, csv.Error) as error:
+        raise RunError(f"{source} holds a row that cannot be read ({error}). Restore it.") from error
+    raise RunError(f"{source} must have the columns {','.join(hints)}; got {','.join(header)}. Restore it.")
 
 
 def _value(hint: Any, cell: str) -> Any:

@@ -28,9 +28,10 @@ def comparison(runs: Sequence[Run]) -> tuple[Report, list[str]]:
     ]  # fmt: skip
     sentences = [sentence for section in parts for sentence in section.items]
     first = Section("says", "What these runs say", items=sentences)
-    title = f"{say.listed(runs)} compared"
+    title, state = f"{say.listed(runs)} compared", _state(runs)
     sections = [first, *(section._replace(items=()) for section in parts)]
-    return made_of(title, _state(runs), sections, mark_of(runs), Links("", "")), sentences
+    said = [f"{state.noticed} {state.said}"] if state.noticed else []
+    return made_of(title, state, sections, mark_of(runs), Links("", "")), [*said, *sentences]
 
 
 def mark_of(runs: Sequence[Run]) -> str:
@@ -39,11 +40,11 @@ def mark_of(runs: Sequence[Run]) -> str:
 
 
 def _state(runs: Sequence[Run]) -> Subtitle:
-    open_runs = [run for run in runs if len(run.source.done) < len(run.source.planned)]
+    open_runs = [run for run in runs if not run.source.finished]
     if not open_runs:
         return Subtitle("", "All of these runs are finished.")
     done = ", ".join(f"{run.name} has {len(run.source.done)} of {len(run.source.planned)} groups" for run in open_runs)
-    return Subtitle("Not all runs are finished.", f"{done}; this page shows what is done. Make it again when more is.")
+    return Subtitle("Not all runs are finished.", f"{done}; only what is done is compared. Compare again when more is.")
 
 
 def _what_was_run(runs: Sequence[Run]) -> Section:
@@ -73,7 +74,7 @@ def _masks(runs: Sequence[Run]) -> Section:
     title = "Which networks were chosen"
     rows = mask_rows(runs)
     if not rows:
-        return Section("masks", title, ("No cell with masks can be compared.",))
+        return Section("masks", title, items=["No cell with masks can be compared."])
     counts = mask_counts(rows)
     table = Table(
         f"Masks that are equal, bit for bit, to those of {runs[0].name}",

@@ -53,11 +53,11 @@ def masks(counts: Sequence[MaskCount]) -> list[str]:
         unequal = [one for one in here if one.equal < one.masks]
         total = sum(one.masks for one in here)
         if not unequal:
-            said.append(f"All {count(total, 'mask')} are equal in {names[1]} and {names[0]}.")
+            said.append(f"{_all(total, 'mask').capitalize()} equal in {names[1]} and {names[0]}.")
             continue
         said += [_unequal(one) for one in unequal]
         rest = sum(one.masks for one in here if one not in unequal)
-        said += [f"All other {count(rest, 'mask')} are equal in {names[1]} and {names[0]}."] if rest else []
+        said += [f"{_all(rest, 'other mask').capitalize()} equal in {names[1]} and {names[0]}."] if rest else []
     return said
 
 
@@ -69,8 +69,8 @@ def _unequal(one: MaskCount) -> str:
         else ""
     )
     return (
-        f"{one.arm} at {where(one.sparsity)}: {one.equal} of {count(one.masks, 'mask')} are equal in {one.first} and "
-        f"{one.run}; at most {one.most} of {count(one.nodes, 'node')} differ{close}."
+        f"{one.arm} at {where(one.sparsity)}: {_of(one.equal, one.masks, 'mask', 'is', 'are')} equal in {one.first} "
+        f"and {one.run}; at most {one.most} of {count(one.nodes, 'node')} differ{close}."
     )
 
 
@@ -83,16 +83,17 @@ def accuracies(rows: Sequence[CellRow], means: Sequence[CellMean]) -> list[str]:
             continue
         equal = sum(row.difference == 0 for row in known)
         if equal == len(known):
-            said.append(f"{names[0]} and {names[1]}: all {count(equal, 'test accuracy')} are equal.")
+            said.append(f"{names[0]} and {names[1]}: {_all(equal, 'test accuracy')} equal.")
             continue
         largest = max(known, key=lambda row: abs(row.difference))
         intervals = [mean for mean in means if (mean.run, mean.first) == names and not math.isnan(mean.low)]
         apart = sum(mean.low > 0 or mean.high < 0 for mean in intervals)
         said.append(
-            f"{names[0]} − {names[1]}: {equal} of {count(len(known), 'cell')} have equal test accuracies; the largest "
-            f"difference is {number(100 * largest.difference, 2, True)} points ({largest.arm} at "
-            f"{where(largest.sparsity)}, repeat {largest.repeat}). {apart} of {len(intervals)} plain 95 % intervals of "
-            "mean differences leave out 0; by chance one in twenty would."
+            f"{names[0]} − {names[1]}: {_of(equal, len(known), 'cell', 'has', 'have')} equal test accuracies; the "
+            f"largest difference is {number(100 * largest.difference, 2, True)} points ({largest.arm} at "
+            f"{where(largest.sparsity)}, repeat {largest.repeat}). Of "
+            f"{count(len(intervals), 'plain 95 % interval')} of mean differences {apart} leave out 0; by chance one in "
+            "twenty would."
         )
     return said
 
@@ -110,8 +111,17 @@ def verdicts(rows: Sequence[VerdictOfRun]) -> list[str]:
         for found in unlike
     ]
     if both:
-        said.append(f"{len(both) - len(unlike)} of {count(len(both), 'verdict')} agree.")
+        said.append(f"{_of(len(both) - len(unlike), len(both), 'verdict', 'agrees', 'agree')}.")
     return said
+
+
+def _of(some: int, all_of_them: int, name: str, one: str, several: str) -> str:
+    """How many of some things, with the verb of one thing or of several."""
+    return f"{some} of {count(all_of_them, name)} {one if all_of_them == 1 else several}"
+
+
+def _all(number: int, name: str) -> str:
+    return f"the only {name} is" if number == 1 else f"all {count(number, name)} are"
 
 
 def cost(runs: Sequence[Run], found: Sequence[Cost]) -> str:

@@ -38,6 +38,8 @@ def _state(source: Source) -> Subtitle:
     done, planned = len(source.done), len(source.planned)
     if done == planned:
         return Subtitle("", f"All {planned} groups of this run are done.")
+    if source.finished:
+        return Subtitle("", f"{done} of {planned} groups are done. No more are needed: every comparison is decided.")
     return Subtitle(
         "This run is not finished.",
         f"{done} of {planned} groups are done; this page shows them. Make it again when more are.",

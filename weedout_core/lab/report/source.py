@@ -17,6 +17,12 @@ class Source(RunSoFar):
         return scope_of(self.config, self.record["identity"], self.verdicts)
 
     @property
+    def finished(self) -> bool:
+        """Whether nothing is left to compute: all groups are done, or every comparison was decided at a look."""
+        last = [row.verdict for row in self.verdicts if row.look == self.scope.look]
+        return len(self.done) == len(self.planned) or (bool(last) and "undecided" not in last)
+
+    @property
     def sites(self) -> list[str]:
         """The places of the parent where a mask acts, in the order of its layers."""
         return list(mask_space(network_from_json(json.dumps(self.record["identity"]["network"]))))

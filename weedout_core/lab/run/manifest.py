@@ -50,19 +50,26 @@ def read_committed(folder: Path, run: str, name: str) -> bytes:
     return content
 
 
-def _digests(folder: Path, run: str) -> dict[str, Any]:
+def _digests(folder: Path, run: str) -> dict[str, str]:
     """The SHA-256 of each file of a group, by name."""
     path, content = folder / MANIFEST, _read(folder, MANIFEST)
     try:
-        described = json.loads(content)
-        belongs = {name: described[name] for name in _belongs(folder.name, run)}
-        digests = dict(described["sha256"])
-    except (ValueError, TypeError, KeyError) as error:
-        raise RunError(f"{path} is damaged ({error!r}). {_remedy(folder)}") from error
+        described: Any = json.loads(content)
+    except (ValueError, RecursionError):
+        described = None
+    if not isinstance(described, dict):
+        raise RunError(f"{path} is damaged: it holds no object of JSON. {_remedy(folder)}")
     for name, wanted in _belongs(folder.name, run).items():
-        if belongs[name] != wanted:
-            raise RunError(f"{path} must have {name} {wanted!r}; got {belongs[name]!r}. {_remedy(folder)}")
+        if described.get(name) != wanted:
+            raise RunError(f"{path} must have {name} {wanted!r}; got {described.get(name)!r}. {_remedy(folder)}")
+    digests: Any = described.get("sha256")
+    if not isinstance(digests, dict) or not all(_is_file(*item) for item in digests.items()):
+        raise RunError(f"{path} is damaged: it has no checksum of each file by its name. {_remedy(folder)}")
     return digests
+
+
+def _is_file(name: str, digest: Any) -> bool:
+    return Path(name).name == name != "" and "\0" not in name and isinstance(digest, str)
 
 
 def _belongs(group: str, run: str) -> dict[str, Any]:
@@ -77,4 +84,4 @@ def _read(folder: Path, name: str) -> bytes:
 
 
 def _remedy(folder: Path) -> str:
-    return f"Remove the folder {folder}, and the same command computes that sparsity again."
+    return f"Remove the folder {folder}, and the command of the run computes that sparsity again."

@@ -3,7 +3,9 @@
 Groups are written whole and never changed, so that what is read is consistent while another process goes on.
 """
 
-from collections.abc import Mapping
+import json
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
@@ -12,12 +14,13 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
-from weedout_core import SearchConfig, TrainConfig
-from weedout_core.errors import ConfigError, RunError
+from weedout_core import SearchConfig, TrainConfig, choices
+from weedout_core.errors import ConfigError, RunError, WeedoutWarning
 from weedout_core.lab.experiment.configuration import ExperimentConfig
 from weedout_core.lab.experiment.groups import Group
 from weedout_core.lab.experiment.ledger import LedgerRow
 from weedout_core.lab.experiment.rows import (
+    AnyRow,
     CurveRow,
     LeftOutRow,
     ResultRow,
@@ -25,6 +28,7 @@ from weedout_core.lab.experiment.rows import (
     TimingRow,
     VerdictRow,
     from_csv,
+    to_csv,
 )
 from weedout_core.lab.experiment.run_so_far import RunSoFar
 from weedout_core.lab.experiment.thresholds import ThresholdRow
@@ -32,20 +36,36 @@ from weedout_core.lab.files import read_file
 from weedout_core.lab.run.record import Record, record_from_json
 from weedout_core.lab.run.run_folder import RunFolder
 
+#: The tables of a group, which are assembled to those of the run.
+_TABLES: dict[str, type[AnyRow]] = {
+    "results.csv": ResultRow,
+    "curves.csv": CurveRow,
+    "search.csv": SearchRow,
+    "ledger.csv": LedgerRow,
+    "left_out.csv": LeftOutRow,
+    "thresholds.csv": ThresholdRow,
+    "timings.csv": TimingRow,
+}
+
 
 def read_run(path: Path) -> RunSoFar:
     """Read what is done of a run, finished or not.
 
     Raises:
         RunError: the folder holds no run, a file of it cannot be read, or one is damaged.
+        WeedoutWarning: a table of the whole run has rows that its groups, from which all is read, do not have.
     """
     config = path / "config.json"
     if not config.is_file():
         raise RunError(f"{path} must be the folder of a run; it has no config.json. weedout paper and judge make one.")
     record = record_from_json(read_file(config).decode(errors="replace"), config)
     folder = RunFolder(path, record)
-    verdicts = _verdicts(path / "verdict.csv")  # before the groups, so that all that it looked at are among them
+    # Before the groups, so that all that these were made of are among them.
+    verdicts = _verdicts(path / "verdict.csv")
+    assembled = {name: read_file(path / name) for name in _TABLES if (path / name).exists()}
     done = tuple(sorted(folder.committed))
+    for name, content in assembled.items():
+        _check_assembled(folder, done, name, content)
     return RunSoFar(
         _config(record, config),
         record._asdict(),
@@ -61,6 +81,20 @@ def read_run(path: Path) -> RunSoFar:
         verdicts,
         partial(_masks, folder),
     )
+
+
+def _check_assembled(folder: RunFolder, done: Sequence[Group], name: str, content: bytes) -> None:
+    """Warn unless a table consists of the rows of groups; it lacks some where a process was killed, or goes on."""
+    header = to_csv(_TABLES[name], []).encode()
+    for rows in (header, *(folder.read(group, name).removeprefix(header) for group in done)):
+        content = content.removeprefix(rows)
+    if content:
+        warnings.warn(
+            f"{folder.path / name} has been edited, or has rows of a group that was removed. All that is shown is of "
+            "the groups; the command of the run writes that table again.",
+            WeedoutWarning,
+            stacklevel=3,
+        )
 
 
 def _masks(folder: RunFolder, group: Group) -> Mapping[str, np.ndarray]:
@@ -81,10 +115,14 @@ def _config(record: Record, path: Path) -> ExperimentConfig:
     """The configuration, of which the record keeps the fields, and the name of the network among the choices."""
     try:
         values = {item.name: record.identity[item.name] for item in fields(ExperimentConfig)}
-        (network,) = (one["value"] for one in record.choices if one["field"] == "ExperimentConfig.network")
+        network = next((one["value"] for one in record.choices if one["field"] == "ExperimentConfig.network"), None)
         train = {**values["train"], "step_epochs": tuple(values["train"]["step_epochs"])}
         values |= {name: tuple(values[name]) for name in ("hidden", "sparsity") if values[name] is not None}
         values |= {"network": network, "search": SearchConfig(**values["search"]), "train": TrainConfig(**train)}
-        return ExperimentConfig(**values)
+        config = ExperimentConfig(**values)
+        chosen = [one._asdict() for one in choices(config, config.search, config.train)]
+        if record.choices != json.loads(json.dumps(chosen)):
+            raise ConfigError("its choices are not those of its identity")
+        return config
     except (KeyError, TypeError, ValueError, ConfigError) as error:
         raise RunError(f"{path} must describe a run, and is damaged ({error}). Restore it.") from error

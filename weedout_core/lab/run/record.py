@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import weedout_core
 from weedout_core import SAMPLER_VERSION, Network, choices
@@ -24,7 +24,7 @@ from weedout_core.lab.experiment.groups import Group, groups
 from weedout_core.lab.files import sha256
 from weedout_core.nn import network_to_json
 
-_FORMAT = 4
+_FORMAT = 5
 
 
 class Record(NamedTuple):
@@ -161,17 +161,20 @@ def record_to_json(record: Record) -> bytes:
 def record_from_json(text: str, path: Path) -> Record:
     """The record from the text of a file. Raises RunError, naming the file, for text that is not a record."""
     damaged = f"{path} must describe a run, and is damaged"
-    remedy = "Restore it, or choose another folder with --out."
+    remedy = "Restore it, or choose another folder."
     try:
-        fields = json.loads(text)
-        record = Record(**fields)
-        whole = _digest(record.identity) == record.digest
-    except (ValueError, TypeError) as error:
-        raise RunError(f"{damaged} ({error}). {remedy}") from error
-    if record.format != _FORMAT:
-        raise RunError(f"{path} must have format {_FORMAT}; got {record.format!r}: another version wrote it. {remedy}")
-    if not whole or not _is_count(record.chunk) or not isinstance(record.environment, dict) or not _are_groups(record):
-        raise RunError(f"{damaged} (its parts contradict each other). {remedy}")
+        fields: Any = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{damaged}: it is no JSON ({error}). {remedy}") from error
+    fields = fields if isinstance(fields, dict) else {}
+    if (found := fields.get("format", _FORMAT)) != _FORMAT:
+        raise RunError(f"{path} must have format {_FORMAT}; got {found!r}: another version wrote it. {remedy}")
+    if set(fields) != set(Record._fields):
+        raise RunError(f"{damaged}: its fields must be {', '.join(Record._fields)}. {remedy}")
+    record = Record(**fields)
+    whole = type(record.identity) is dict and _digest(record.identity) == record.digest
+    if not whole or not _is_count(record.chunk) or not _are_groups(record) or not _is_described(record):
+        raise RunError(f"{damaged}: its parts contradict each other. {remedy}")
     return record
 
 
@@ -183,9 +186,24 @@ def _are_groups(record: Record) -> bool:
     together = [group.get("trained_together") for group in found]
     try:
         wanted = groups(record.identity["sparsity"], record.identity["looks"])
-        return record.planned == wanted and all(map(_is_count, together))
+        return repr(record.planned) == repr(wanted) and all(map(_is_count, together))  # 0 and False are equal
     except (KeyError, TypeError):
         return False
+
+
+def _is_described(record: Record) -> bool:
+    """Whether what is recorded beside the identity is of the right types."""
+    chosen, others, folder = cast(Any, (record.choices, record.other_environments, record.data_dir))
+    if not isinstance(chosen, list) or not isinstance(others, list) or not all(map(_are_texts, others)):
+        return False
+    named = all(isinstance(one, dict) and {"field", "value"} <= set(one) for one in chosen)
+    return (
+        named and _are_texts(record.environment) and isinstance(record.command, str) and isinstance(folder, str | None)
+    )
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
 
 
 def _is_count(value: Any) -> bool:
