@@ -355,7 +355,7 @@ def test_doctor_says_what_is_missing(
 
 
 def test_an_interrupt_before_any_work(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    def interrupt(arguments: list[str]) -> int:
+    def interrupt(*_: object) -> int:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(cli, "_run", interrupt)

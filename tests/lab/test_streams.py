@@ -80,6 +80,59 @@ def test_a_stream_that_fails_is_one_error(monkeypatch: pytest.MonkeyPatch) -> No
         sys.stdout.flush()
 
 
+def replace(name: str, with_detached: bool = False) -> None:
+    new = io.TextIOWrapper(getattr(sys, name).detach()) if with_detached else None
+    setattr(sys, name, new)
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda name: getattr(sys, name).close(),
+        lambda name: getattr(sys, name).detach(),
+        lambda name: getattr(sys, name).detach().close(),
+        replace,
+        lambda name: replace(name, with_detached=True),
+    ],
+    ids=["closed", "detached", "detached and closed", "none", "wrapped anew"],
+)
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
+def test_a_stream_that_a_function_closes_or_replaces_is_still_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, act: Callable[[str], None]
+) -> None:
+    with (tmp_path / name).open("w", encoding="utf-8") as file:
+        monkeypatch.setattr(sys, name, file)
+        with standard_streams() as both:
+            ours = both[name == "stderr"]
+            ours.write("before, ")
+            act(name)
+            ours.write("after")
+            ours.flush()
+        assert getattr(sys, name) is file, "it is the caller's again"
+        assert (tmp_path / name).read_text(encoding="utf-8") == "before, after"
+
+
+@pytest.mark.parametrize(
+    "act", [io.TextIOWrapper.close, io.TextIOWrapper.detach, lambda file: file.buffer.close()],
+    ids=["closed", "detached", "its buffer closed"],
+)  # fmt: skip
+def test_a_stream_that_was_closed_by_another_name_is_one_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, act: Callable[[io.TextIOWrapper], None]
+) -> None:
+    file = (tmp_path / "stdout").open("w", encoding="utf-8")
+    monkeypatch.setattr(sys, "stdout", file)
+    said = r"^standard output cannot be written: it was closed\. Written files are kept\.$"
+    with standard_streams() as (out, _):
+        kept = act(file)
+        with pytest.raises(StreamError, match=said):
+            out.write("text")
+        with pytest.raises(StreamError, match=said):
+            out.flush()
+    if isinstance(kept, io.BufferedWriter):
+        kept.close()
+
+
 def test_where_progress_cannot_be_shown_it_is_kept(
     small: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -165,6 +218,40 @@ def test_every_command_says_that_it_cannot_print(command: Command, arguments: li
     assert ran.returncode == 1
     assert ran.stderr.decode().startswith(UNWRITTEN)
     assert ran.stderr.count(b"\n") == 1
+
+
+CLOSING = """import sys
+
+def first(task):
+    if task.repeat == 0:
+        {stream}.{act}()
+    return {{site.site: -__import__("numpy").arange(float(site.nodes)).reshape(site.shape) for site in task.plan.sites}}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("act", ["close", "detach"])
+@pytest.mark.parametrize("stream", ["sys.stdout", "sys.stderr", "sys.__stdout__", "sys.__stderr__"])
+def test_an_arm_that_closes_a_stream_costs_nothing_of_what_was_computed(
+    command: Command, tmp_path: Path, stream: str, act: str
+) -> None:
+    """What it finds in ``sys`` stays open; where it closed the process's own stream, the other stream says so."""
+    (tmp_path / "closing.py").write_text(CLOSING.format(stream=stream, act=act))
+    options = (
+        "--backend numpy --hidden 8 --sparsity 0.5 --repeats 2 --epochs 1 --population 2 --generations 1 --out run"
+    )
+    ran = command("judge", "--arm", "closing:first", "--no-sanity", *options.split())
+    assert b"Traceback" not in ran.stderr + ran.stdout
+    if "__" not in stream:
+        assert ran.returncode == 0, ran.stderr
+        assert b"1 comparison with weedout after 2 of at most 2 repeats" in ran.stdout
+        assert b"sparsity 0.5 - done" in ran.stderr
+        return
+    assert ran.returncode == 1
+    out = "output" if "stdout" in stream else "error"
+    said = (ran.stderr if out == "output" else ran.stdout).decode().splitlines()[-1]
+    assert said == f"weedout: standard {out} cannot be written: it was closed. Written files are kept."
+    assert list((tmp_path / "run").glob("groups/*" if out == "output" else "checkpoints/*/*.json")), "it is kept"
 
 
 @pytest.mark.slow

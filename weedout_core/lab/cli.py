@@ -3,9 +3,10 @@
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any, cast
 
 from weedout_core.errors import WeedoutError
-from weedout_core.lab.streams import StreamError, standard_streams
+from weedout_core.lab.streams import Stream, StreamError, standard_streams
 
 _UNWRITTEN, _WRONG, _INTERRUPTED = 1, 2, 130
 
@@ -20,35 +21,39 @@ def main(argv: Sequence[str] | None = None) -> int:
         cannot be written; 2 if the options, the data or the run folder are refused; 130 if the user interrupted.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    with standard_streams():
+    with standard_streams() as (out, err):
         try:
-            code = _exit_code(arguments)
-            sys.stdout.flush()  # a failure to write must show before the process ends
+            code = _exit_code(arguments, out, err)
+            out.flush()  # a failure to write must show before the process ends
         except StreamError as error:
-            with suppress(StreamError):
-                _say(str(error), _UNWRITTEN)
             code = _UNWRITTEN
+            for stream in (err, out):
+                with suppress(StreamError):
+                    _say(str(error), stream)
+                    break
     return code
 
 
-def _exit_code(arguments: list[str]) -> int:
+def _exit_code(arguments: list[str], out: Stream, err: Stream) -> int:
     try:
-        return _run(arguments)
+        return _run(arguments, out, err)
     except WeedoutError as error:
-        return _say(str(error), _WRONG)
+        sentence, code = str(error), _WRONG
     except ModuleNotFoundError as error:
         # One of the lab's libraries is missing: without the core's own, this module could not have been imported.
         if error.name is None or error.name.startswith("weedout"):
             raise
-        return _say(f"the command needs {error.name}: pip install 'weedout-core[lab,jax]'.", _WRONG)
+        sentence, code = f"the command needs {error.name}: pip install 'weedout-core[lab,jax]'.", _WRONG
     except KeyboardInterrupt:
-        return _say("interrupted before any result was saved; the same command begins anew.", _INTERRUPTED)
+        sentence, code = "interrupted before any result was saved; the same command begins anew.", _INTERRUPTED
     except SystemExit as exit:
         # From the parser, which has written its message or its help.
         return exit.code if isinstance(exit.code, int) else _WRONG
+    _say(sentence, err)
+    return code
 
 
-def _run(arguments: list[str]) -> int:
+def _run(arguments: list[str], out: Stream, err: Stream) -> int:
     from rich.console import Console  # imported here and below: these modules need the extra, and seconds to import
 
     from weedout_core.lab.commands.options import (
@@ -61,37 +66,38 @@ def _run(arguments: list[str]) -> int:
     )
     from weedout_core.lab.commands.progress import warnings_said
 
-    with warnings_said(Console(stderr=True)):
+    shown, progress = (Console(file=cast(Any, stream)) for stream in (out, err))
+    with warnings_said(progress):
         options = parse(arguments)
     if options is None:
         from weedout_core.lab.commands.doctor import run_doctor
 
-        return run_doctor(Console())
+        return run_doctor(shown)
     if isinstance(options, ConformOptions):
         from weedout_core.lab.commands.conform import run_conform
 
-        return run_conform(options, Console())
+        return run_conform(options, shown)
     if isinstance(options, ReportOptions):
         from weedout_core.lab.commands.report import run_report
 
-        return run_report(options, Console())
+        return run_report(options, shown, progress)
     if isinstance(options, CompareOptions):
         from weedout_core.lab.commands.compare import run_compare
 
-        return run_compare(options, Console())
+        return run_compare(options, shown, progress)
     if isinstance(options, PlanOptions):
         from weedout_core.lab.commands.plan import run_plan
 
-        return run_plan(options, Console(), Console(stderr=True))
+        return run_plan(options, shown, progress)
     if isinstance(options, JudgeOptions):
         from weedout_core.lab.commands.judge import run_judge
 
-        return run_judge(options, arguments, Console(), Console(stderr=True))
+        return run_judge(options, arguments, shown, progress)
     from weedout_core.lab.commands.paper import run_paper
 
-    return run_paper(options, arguments, Console(), Console(stderr=True))
+    return run_paper(options, arguments, shown, progress)
 
 
-def _say(sentence: str, code: int) -> int:
-    sys.stderr.write(f"weedout: {' '.join(sentence.split())}\n")
-    return code
+def _say(sentence: str, stream: Stream) -> None:
+    stream.write(f"weedout: {' '.join(sentence.split())}\n")
+    stream.flush()

@@ -19,11 +19,14 @@ _ERRORS = "weedout-plain"
 
 
 class StreamError(Exception):
-    """A standard stream cannot be written: for example, the disk is full or the reader of the pipe has ended."""
+    """A standard stream cannot be written: the disk is full, the reader of the pipe has ended, or it was closed."""
 
 
-class _Stream:
-    """A text stream that replaces characters its encoding lacks, and raises StreamError where it cannot be written."""
+class Stream:
+    """A text stream that replaces characters its encoding lacks, and raises StreamError where it cannot be written.
+
+    It stays open when it is closed or detached, as by a user's function: it is the process's, which goes on.
+    """
 
     def __init__(self, stream: Any, name: str) -> None:
         self._stream, self._name = stream, name
@@ -32,23 +35,31 @@ class _Stream:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        encoding = self._stream.encoding or "utf-8"
-        shown = text.encode(encoding, _ERRORS).decode(encoding)
         with self._explained():
-            self._stream.write(shown)
+            encoding = self._stream.encoding or "utf-8"
+            self._stream.write(text.encode(encoding, _ERRORS).decode(encoding))
         return len(text)
 
     def flush(self) -> None:
         with self._explained():
             self._stream.flush()
 
+    def close(self) -> None:
+        self.flush()
+
+    def detach(self) -> Any:
+        """A binary stream of its own, which may be closed."""
+        self.flush()
+        return open(os.dup(self._stream.fileno()), "wb")
+
     @contextmanager
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: it was closed or detached by another name
             self._discard()
-            raise StreamError(f"{self._name} cannot be written: {error.strerror}. Written files are kept.") from error
+            why = error.strerror if isinstance(error, OSError) else "it was closed"
+            raise StreamError(f"{self._name} cannot be written: {why}. Written files are kept.") from error
 
     def _discard(self) -> None:
         """Discard what is still buffered: the interpreter would write it when it ends, and fail again."""
@@ -59,18 +70,30 @@ class _Stream:
 
 
 @contextmanager
-def standard_streams() -> Iterator[None]:
+def standard_streams() -> Iterator[tuple[Stream, Stream]]:
     """Inside this context, ``sys.stdout`` and ``sys.stderr`` can show every text, and raise StreamError on failure.
 
     A process that was started without one of these streams has None there; text written to it is discarded.
+
+    Yields:
+        both, which stay the same where other code puts others in their places.
     """
     before = sys.stdout, sys.stderr
-    sys.stdout = _Stream(sys.stdout or io.StringIO(), "standard output")
-    sys.stderr = _Stream(sys.stderr or io.StringIO(), "standard error")
+    sys.stdout = out = Stream(sys.stdout or io.StringIO(), "standard output")
+    sys.stderr = err = Stream(sys.stderr or io.StringIO(), "standard error")
     try:
-        yield
+        yield out, err
     finally:
-        sys.stdout, sys.stderr = before
+        sys.stdout, sys.stderr = map(_whole, before)
+
+
+def _whole(stream: Any) -> Any:
+    """A stream, None if it was detached: the interpreter would flush it when it ends, and fail."""
+    try:
+        getattr(stream, "closed", False)
+    except ValueError:
+        return None
+    return stream
 
 
 def _plain(error: UnicodeError) -> tuple[str, int]:

@@ -16,12 +16,13 @@ from weedout_core.lab.report.compared import Run
 from weedout_core.lab.report.compared_sections import PAGE, comparison, mark_of
 
 
-def run_compare(options: CompareOptions, out: Console) -> int:
+def run_compare(options: CompareOptions, out: Console, err: Console) -> int:
     """Write the comparison of runs, finished or not, and say its sentences. The runs' own folders stay as they are.
 
     Args:
         options: the options, from ``parse``.
         out: the console for the sentences and for what was written.
+        err: the console for warnings.
     Returns:
         the exit code, 0.
     Raises:
@@ -30,7 +31,7 @@ def run_compare(options: CompareOptions, out: Console) -> int:
     """
     _check_folders(options.runs)
     names = short_names(options.runs)
-    with warnings_said(Console(stderr=True)):
+    with warnings_said(err):
         runs = [Run(name, source_of(path)) for name, path in zip(names, options.runs, strict=True)]
     _check_common(runs)
     place = Place(options.out, PAGE, "")
