@@ -2,9 +2,11 @@
 
 import ast
 import io
+import logging
 import os
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -131,6 +133,17 @@ def test_a_stream_that_was_closed_by_another_name_is_one_error(
             out.flush()
     if isinstance(kept, io.BufferedWriter):
         kept.close()
+
+
+def test_a_logger_that_outlives_the_command_ends_without_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = (tmp_path / "stderr").open("w", encoding="utf-8")
+    monkeypatch.setattr(sys, "stderr", file)
+    with standard_streams():
+        handler = logging.StreamHandler(sys.stderr)
+    file.close()
+    logging.shutdown([weakref.ref(handler)])
 
 
 def test_where_progress_cannot_be_shown_it_is_kept(

@@ -18,8 +18,11 @@ PLAIN = {
 _ERRORS = "weedout-plain"
 
 
-class StreamError(Exception):
-    """A standard stream cannot be written: the disk is full, the reader of the pipe has ended, or it was closed."""
+class StreamError(ValueError):
+    """A standard stream cannot be written: the disk is full, the reader of the pipe has ended, or it was closed.
+
+    It is a ValueError, as Python's own for a closed stream is, which ``logging`` passes over when the process ends.
+    """
 
 
 class Stream:
