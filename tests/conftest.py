@@ -41,11 +41,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """JAX keeps its compiled programs in pytest's cache folder: a second run compiles few. --cache-clear removes them.
 
-    Of the environment, so that the processes that tests start have them too.
+    Of the environment, so that the processes that tests start have them too. Small programs are kept as well: those
+    that JAX makes of single operations are the same in many tests, and together take longer than the large ones.
     """
     if config.pluginmanager.hasplugin("cacheprovider"):
         os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(config.cache.mkdir("jax-programs")))
-        os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+        os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 
 #: Backends each of whose programs takes XLA a second to compile.
