@@ -17,6 +17,7 @@ optax = imported("optax", "jax")
 pytestmark = pytest.mark.slow
 
 NET = wc.mlp(8, (8,), 8)  # two shapes of arrays: what optax does is compiled for each
+LAYER = wc.Network((wc.nn.Dense("one", 8),), (8,))  # an array of each shape, for what is compiled for each optimizer
 CONFIG = wc.TrainConfig(epochs=2, batch_size=8)
 KEYS = list(wc.random.split(wc.key(0), 2))
 
@@ -27,8 +28,9 @@ GIVEN: dict[str, Any] = {
     "slow_step_size": 0.5, "step_size_fn": lambda count: 0.1 / (count + 1), "f": lambda updates, params: updates,
     "l2_norm_clip": 1.0, "noise_multiplier": 1.0, "measure_name": "norm", "measure": optax.global_norm, "measures": {},
     "should_transform_fn": lambda step: step == 0, "mask": {path: path.endswith("kernel") for path in
-    wc.nn.parameter_shapes(NET)}, "freeze_mask": {path: path.endswith("bias") for path in wc.nn.parameter_shapes(NET)},
-    "param_labels": {path: path.rpartition("/")[2] for path in wc.nn.parameter_shapes(NET)},
+    wc.nn.parameter_shapes(LAYER)}, "freeze_mask": {path: path.endswith("bias") for path in
+    wc.nn.parameter_shapes(LAYER)}, "param_labels": {path: path.rpartition("/")[2] for path in
+    wc.nn.parameter_shapes(LAYER)},
     "transforms": {"kernel": optax.adam(0.01), "bias": optax.sgd(0.01)},
     "max_backtracking_steps": 3, "max_linesearch_steps": 3,
 }  # fmt: skip
@@ -64,9 +66,9 @@ def made(name: str) -> Any:
     return constructor(*parts, **{one: GIVEN[one] for one in needed})
 
 
-def trees(seed: int, count: int) -> Any:
+def trees(seed: int, count: int, net: wc.Network = LAYER) -> Any:
     rng = np.random.default_rng(seed)
-    shapes = wc.nn.parameter_shapes(NET)
+    shapes = wc.nn.parameter_shapes(net)
     return {path: rng.standard_normal((count, *shape)).astype(np.float32) for path, shape in shapes.items()}
 
 
@@ -77,7 +79,7 @@ def plan(optimizer: Any) -> wc.backend.TrainPlan:
 def begun(optimizer: Any, params: Any) -> Any:
     backend = connected("jax")
     params = {path: backend.asarray(value) for path, value in params.items()}
-    return backend.train_init(NET, plan(optimizer), np.stack(KEYS), params, {}).optimizer
+    return backend.train_init(LAYER, plan(optimizer), np.stack(KEYS), params, {}).optimizer
 
 
 def trained(optimizer: Any, *which: int, **more: Any) -> Any:
@@ -100,26 +102,32 @@ def test_the_list_is_of_optimizers() -> None:
 @pytest.mark.parametrize("name", sorted(CONSTRUCTORS))
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_each_network_learns_as_it_does_with_optax_alone_or_is_refused_before_any_work(name: str) -> None:
-    """Side by side, as on an accelerator: rules that look at all weights look at one network's."""
+    """Side by side, as on an accelerator: rules that look at all weights look at one network's.
+
+    Alone each operation is computed by itself: the loops and branches of optax would be compiled anew at each step.
+    """
     update_of = import_module("weedout_jax.optimizers").update_of
     transformation = made(name)
     params, gradients = trees(0, 2), [trees(seed, 2) for seed in (1, 2)]
     alone: list[Any] = []
     try:
-        for r in range(2):
-            mine = {path: jax.numpy.asarray(value[r]) for path, value in params.items()}
-            state = transformation.init(mine)
-            for gradient in gradients:
-                one = {path: jax.numpy.asarray(value[r]) for path, value in gradient.items()}
-                updates, state = transformation.update(one, state, mine)
-                assert all(updates[path].shape == value.shape for path, value in mine.items())
-                mine = optax.apply_updates(mine, updates)
-            alone.append(mine)
+        with jax.disable_jit():
+            for r in range(2):
+                mine = {path: jax.numpy.asarray(value[r]) for path, value in params.items()}
+                state = transformation.init(mine)
+                for gradient in gradients:
+                    one = {path: jax.numpy.asarray(value[r]) for path, value in gradient.items()}
+                    updates, state = transformation.update(one, state, mine)
+                    assert all(updates[path].shape == value.shape for path, value in mine.items())
+                    mine = optax.apply_updates(mine, updates)
+                alone.append(mine)
     except Exception:
         with pytest.raises(wc.errors.BackendError, match=r"optimizer must (take a step|give an update)"):
             begun(transformation, params)
         return
-    state, step, together = begun(transformation, params), jax.jit(jax.vmap(update_of(transformation))), params
+    step = jax.jit(jax.vmap(update_of(transformation)))
+    # Where the step leaves them: the second step would be compiled again.
+    state, together = jax.device_put((begun(transformation, params), params), jax.devices()[0])
     for gradient in gradients:
         together, state = step(together, state, gradient, np.zeros(2, np.float32))
     for path, value in together.items():
@@ -131,7 +139,7 @@ def test_each_network_learns_as_it_does_with_optax_alone_or_is_refused_before_an
 
 @pytest.mark.parametrize("other", [3, optax.adam(0.01)])
 def test_an_epoch_needs_the_state_of_its_own_optimizer(other: Any) -> None:
-    backend, params = connected("jax"), trees(0, 2)
+    backend, params = connected("jax"), trees(0, 2, NET)
     params = {path: backend.asarray(value) for path, value in params.items()}
     state = backend.train_init(NET, plan(None), np.stack(KEYS), params, {})
     x, y = backend.asarray(np.ones((16, 8), np.float32)), backend.asarray(np.arange(16, dtype=np.int32) % 4)
