@@ -39,7 +39,7 @@ def test_a_batch_is_no_larger_than_the_split() -> None:
 
 
 # Workspaces of JAX's convolutions on a CPU, up to 2^23 bytes of windows, are not counted: activations here are more.
-@pytest.mark.parametrize("net", [wc.vgg(8, 10), wc.mlp((16, 16, 1), (64,), 10)], ids=["vgg", "mlp"])
+@pytest.mark.parametrize("net", [wc.vgg(4, 10), wc.mlp((16, 16, 1), (64,), 10)], ids=["vgg", "mlp"])
 @pytest.mark.slow
 def test_the_estimate_is_what_the_compiler_says_or_little_more(net: wc.Network) -> None:
     """At most three times it: twice the outputs where one is needed, and half as much again for three MLPs, of which
