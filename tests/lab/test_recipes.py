@@ -101,7 +101,7 @@ def test_an_unknown_network_is_one_sentence(weedout: Weedout, capfd: pytest.Capt
     assert weedout("paper", "--network", network) == 2
     out, err = capfd.readouterr()
     assert out == ""
-    assert err.startswith("weedout: network must be ")
+    assert err.startswith("weedout: --network must be ")
     assert err.count("\n") == 1
 
 
