@@ -236,7 +236,7 @@ def test_every_command_says_that_it_cannot_print(command: Command, arguments: li
 CLOSING = """import sys
 
 def first(task):
-    if task.repeat == 0:
+    if task.repeat == 1:  # it chooses twice in the first one
         {stream}.{act}()
     return {{site.site: -__import__("numpy").arange(float(site.nodes)).reshape(site.shape) for site in task.plan.sites}}
 """
