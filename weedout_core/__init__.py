@@ -16,6 +16,7 @@ from weedout_core._masks.scored import masks_from_scores, near_threshold
 from weedout_core._networks.architectures import mlp, vgg, wide_resnet
 from weedout_core._networks.cost import Costs, costs
 from weedout_core._networks.network import Network, mask_space
+from weedout_core._phases.adopting import adopt
 from weedout_core._phases.ask_tell import Generation
 from weedout_core._phases.beginning import Beginning, SearchBeginning
 from weedout_core._phases.control import RandomControl, draw_control
@@ -47,6 +48,7 @@ __all__ = [
     "Trained",
     "WeedoutError",
     "WeedoutWarning",
+    "adopt",
     "ask_tell",
     "backend",
     "backend_names",

@@ -10,6 +10,7 @@ from weedout_core._algorithm.schedule import (
     decayed_paths,
     epoch_batches,
     learning_rates,
+    noise_words,
     train_plan,
 )
 from weedout_core._compaction.compacted_network import CompactedNetwork
@@ -19,12 +20,9 @@ from weedout_core._configs.open_points import Precision
 from weedout_core._contract.calls import (
     Array,
     AsArray,
-    CompiledMemory,
-    CompileSeconds,
     DrawParameters,
     EpochResult,
     KeepSmallest,
-    MaskGradient,
     MasksFromKeys,
     Parameters,
     Predict,
@@ -39,6 +37,7 @@ from weedout_core._contract.calls import (
     TrainState,
 )
 from weedout_core._contract.memory import share_of_memory
+from weedout_core._contract.optional_calls import Adopt, CompiledMemory, CompileSeconds, MaskGradient
 from weedout_core._contract.process_settings import ProcessSetting, ProcessSettings
 from weedout_core._contract.record import Backend, check_layers, map_tree
 from weedout_core._contract.sgd import sgd_step
@@ -54,6 +53,8 @@ from weedout_core._masks.plan import (
     masks_from_keys,
 )
 from weedout_core._networks.examples import Examples
+from weedout_core._networks.models import Adopted, Follows, Held, Model, Place
+from weedout_core._networks.network import adopted
 from weedout_core._phases.ask_tell import best_overall
 from weedout_core._random.smallest import keep_smallest, order_keys
 from weedout_core._random.threads import side_by_side
@@ -61,6 +62,8 @@ from weedout_core._random.threads import side_by_side
 __all__ = [
     "CROP_MARGIN",
     "FITNESS",
+    "Adopt",
+    "Adopted",
     "Array",
     "AsArray",
     "Backend",
@@ -71,13 +74,17 @@ __all__ = [
     "DrawParameters",
     "EpochResult",
     "Examples",
+    "Follows",
+    "Held",
     "KeepSmallest",
     "MaskGradient",
     "MaskPlan",
     "Masks",
     "MasksFromKeys",
+    "Model",
     "Origin",
     "Parameters",
+    "Place",
     "Population",
     "Precision",
     "Predict",
@@ -100,6 +107,7 @@ __all__ = [
     "TrainState",
     "accuracy",
     "achieved_sparsity",
+    "adopted",
     "best_overall",
     "check_layers",
     "check_plan",
@@ -115,6 +123,7 @@ __all__ = [
     "map_tree",
     "masks_from_keys",
     "negative_cross_entropy",
+    "noise_words",
     "order_keys",
     "predictions",
     "products",

@@ -10,6 +10,7 @@ from weedout_core.backend import Backend, host_view
 from weedout_core.errors import BackendError
 from weedout_torch import devices as _devices
 from weedout_torch import engines, masks, network, randomness, scoring, sensitivity, training
+from weedout_torch.adopt import adopt
 from weedout_torch.fence import our_settings
 
 
@@ -64,6 +65,7 @@ def _backend(place: _devices.Place, engine: str | None) -> Backend:
         train_init=partial(training.train_init, place),
         train_epoch=partial(training.train_epoch, place),
         mask_gradient=partial(sensitivity.mask_gradient, place),
+        adopt=None if place.recorded else adopt,
         compile_seconds=place.compile_seconds,
         memory=_devices.memory(place),
         fence=partial(our_settings, place.device.type),

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 
 from weedout_core import Network
+from weedout_core.backend import Adopted
 from weedout_core.nn import (
     BatchNorm,
     Conv,
@@ -23,6 +24,7 @@ from weedout_core.nn import (
     activation_shapes,
     every_layer,
 )
+from weedout_torch.adopt.running import Learning, run_adopted
 from weedout_torch.batch_norm import Source, batch_norm
 from weedout_torch.devices import Place, Tensor
 from weedout_torch.layers import convolve, dense, gather, masked, max_pool
@@ -42,7 +44,7 @@ def forward(
     params: Mapping[str, Tensor],
     h: Tensor,
     masks: Mapping[str, Tensor] | None,
-    source: Source,
+    source: Source | Learning,
     compute: str = "float32",
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Run layers on activations ``(R, examples, *shape)``; their R may be 1 if weights or masks have the axis R.
@@ -65,7 +67,7 @@ def forward(
             case Conv(name, stride=stride):
                 h = convolve(h, params[f"{name}/kernel"], stride, _DTYPES[compute])
             case BatchNorm():
-                h, statistics = batch_norm(layer, params, h, source)
+                h, statistics = batch_norm(layer, params, h, cast(Source, source))
                 taken |= statistics
             case Relu():
                 h = torch.relu_(h) if ours else torch.relu(h)
@@ -81,6 +83,8 @@ def forward(
                 h = gather(h, (masks or {})[name])
             case Scale(factor):
                 h = factor * h
+            case Adopted():
+                h, taken = run_adopted(layer, params, h, masks, source)
             case Residual(main, shortcut):
                 one, of_main = forward(main, params, h, masks, source, compute)
                 other, of_shortcut = forward(shortcut, params, h, masks, source, compute)
@@ -91,8 +95,8 @@ def forward(
 
 
 def has_convolutions(net: Network) -> bool:
-    """Whether a network has convolutions, which take the weights of one network at a time."""
-    return any(isinstance(layer, Conv) for layer in every_layer(net.layers))
+    """Whether a network has convolutions, or is adopted: these take the weights of one network at a time."""
+    return any(isinstance(layer, Conv | Adopted) for layer in every_layer(net.layers))
 
 
 def alive(net: Network) -> int:

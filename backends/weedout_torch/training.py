@@ -23,13 +23,16 @@ from weedout_core.backend import (
     EpochResult,
     TrainPlan,
     TrainState,
+    adopted,
     decayed_paths,
     learning_rates,
     map_tree,
+    noise_words,
     predictions,
     sgd_step,
 )
 from weedout_core.nn import BatchNorm, every_layer
+from weedout_torch.adopt.running import Learning
 from weedout_torch.batches import crop_images
 from weedout_torch.devices import BY_PYTORCH, Place, Tensor
 from weedout_torch.network import forward, has_convolutions, nth
@@ -101,6 +104,7 @@ def _epoch(
     place: Place, net: Network, plan: TrainPlan, state: TrainState, masks: Any, x: Tensor, y: Tensor, batches: Batches
 ) -> tuple[TrainState, EpochResult]:
     momentum = {layer.name: layer.momentum for layer in every_layer(net.layers) if isinstance(layer, BatchNorm)}
+    noise = None if adopted(net) is None else noise_words(list(state.keys), state.epoch, plan)
     rates = learning_rates(plan.config, plan.steps)[state.epoch * plan.steps :][: plan.steps]
     params, running, optimizer = state.params, state.statistics, state.optimizer
     theirs = None if plan.optimizer is None else Learner(plan.optimizer, net, params, optimizer[0])
@@ -116,9 +120,10 @@ def _epoch(
     with precise(plan.config.precision):
         for step in range(plan.steps):
             images, labels = _batch(place, x, y, batches, step)
-            gradient, taken, *of_step = _gradient(net, plan, params, masks, images, labels)
+            source = plan.groups if noise is None else Learning(running, int(noise[0, step]))
+            gradient, taken, *of_step = _gradient(net, plan, params, masks, images, labels, source)
             params, optimizer = update(params, optimizer, gradient, float(rates[step]))
-            running = _moved(running, taken, momentum)
+            running = _moved(running, taken, momentum) if noise is None else taken
             shown.append(of_step)
             place.sync()
         optimizer = optimizer if theirs is None else [theirs.memory()]
@@ -162,7 +167,13 @@ def _over_devices(place: Place, integers: np.ndarray) -> Tensor:
 
 
 def _gradient(
-    net: Network, plan: TrainPlan, params: Parameters, masks: Parameters | None, x: Tensor, y: Tensor
+    net: Network,
+    plan: TrainPlan,
+    params: Parameters,
+    masks: Parameters | None,
+    x: Tensor,
+    y: Tensor,
+    source: int | Learning,
 ) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor, Tensor, Tensor]:
     """The gradients of R networks' losses and the batch statistics, and three arrays ``(R,)``.
 
@@ -170,12 +181,13 @@ def _gradient(
     """
     with torch.enable_grad():
         leaves = {path: value.detach().requires_grad_() for path, value in params.items()}
-        logits, taken = forward(net.layers, leaves, x, masks, plan.groups, plan.config.compute)
+        logits, taken = forward(net.layers, leaves, x, masks, source, plan.config.compute)
         loss = F.cross_entropy(logits.mT, y.long(), reduction="none").mean(dim=-1)
         # A network's loss depends on its own weights alone, so the gradient of the sum holds each one's.
         gradient = torch.autograd.grad(loss.sum(), list(leaves.values()))
     logits = logits.detach()
     correct = (_predictions(logits) == y).sum(dim=-1, dtype=torch.int32)
+    taken = {path: value.detach() for path, value in taken.items()}
     return dict(zip(leaves, gradient, strict=True)), taken, loss.detach(), correct, logits.amin(dim=(1, 2))
 
 

@@ -15,35 +15,39 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Float, Int
 
-from weedout_core.nn import Gather, Scale
+from weedout_core.nn import Gather, Layer, Scale
 
 Batch = Float[np.ndarray, "examples ..."]
 
 
-def output(layer: Gather | Scale, x: Batch, indices: Mapping[str, np.ndarray]) -> Batch:
+def output(layer: Layer, x: Batch, indices: Mapping[str, np.ndarray]) -> Batch:
     """y for the input x."""
     match layer:
         case Gather(name):
             return gather(x, indices[name])
         case Scale(factor):
             return factor * x
+        case _:
+            raise TypeError(f"the reference does not compute {layer}")
 
 
-def gradient(layer: Gather | Scale, x: Batch, indices: Mapping[str, np.ndarray], gradient: Batch) -> Batch:
+def gradient(layer: Layer, x: Batch, indices: Mapping[str, np.ndarray], gradient: Batch) -> Batch:
     """∂L/∂x, from ``gradient`` = ∂L/∂y."""
     match layer:
         case Gather(name):
             return gather_gradient(x, indices[name], gradient)
         case Scale(factor):
             return factor * gradient
+        case _:
+            raise TypeError(f"the reference does not compute {layer}")
 
 
-def output_shape(layer: Gather | Scale, shape: tuple[int, ...]) -> tuple[int, ...]:
+def output_shape(layer: Layer, shape: tuple[int, ...]) -> tuple[int, ...]:
     """The shape of a layer's output, for one example whose input has this shape."""
     match layer:
         case Gather(_, count):
             return (*shape[:-1], count)
-        case Scale():
+        case _:  # Scale
             return shape
 
 

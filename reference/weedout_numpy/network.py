@@ -21,13 +21,11 @@ from weedout_core.nn import (
     Conv,
     Dense,
     Flatten,
-    Gather,
     GlobalAveragePool,
     Mask,
     MaxPool,
     Relu,
     Residual,
-    Scale,
 )
 from weedout_numpy import batch_norm as bn
 from weedout_numpy import compacted
@@ -98,14 +96,14 @@ def forward(
                 y = nn.global_average_pool(x)
             case Mask(site, rescale):
                 y = x if masks is None else nn.apply_mask(x, masks[site], rescale)
-            case Gather() | Scale():
-                y = compacted.output(layer, x, masks or {})
             case Residual():
                 # y = main(x) + shortcut(x), an empty branch being x itself: He, Zhang, Ren, Sun, "Deep Residual
                 # Learning" (CVPR 2016), equations 1 and 2.
                 left, main = forward(layer.main, params, masks, x, statistics, groups)
                 right, shortcut = forward(layer.shortcut, params, masks, x, statistics, groups)
                 y = left + right
+            case _:  # Gather and Scale
+                y = compacted.output(layer, x, masks or {})
         record.append(Step(layer, x, main, shortcut))
         x = y
     return x, tuple(record)
@@ -174,8 +172,6 @@ def backward(
                 if masks is not None:
                     masked[site] = (gradient * x).sum(axis=0)
                     gradient = nn.apply_mask(gradient, masks[site], rescale)
-            case Gather() | Scale():
-                gradient = compacted.gradient(layer, x, masks or {}, gradient)
             case Residual():
                 # A sum hands its gradient to both terms, and x, which went into both, gets back the sum of theirs.
                 left = backward(params, masks, main, gradient, groups, statistics)
@@ -183,6 +179,8 @@ def backward(
                 gradients |= left.weights | right.weights
                 masked |= left.masked | right.masked
                 gradient = left.x + right.x
+            case _:  # Gather and Scale
+                gradient = compacted.gradient(layer, x, masks or {}, gradient)
     return Gradients(gradients, masked, gradient)
 
 

@@ -23,18 +23,16 @@ from weedout_core.nn import (
     Conv,
     Dense,
     Flatten,
-    Gather,
     GlobalAveragePool,
+    Layer,
     Mask,
     MaxPool,
     Relu,
     Residual,
-    Scale,
 )
 from weedout_numpy import compacted
 
 Shape = tuple[int, ...]
-Layer = Dense | Conv | BatchNorm | Relu | Flatten | MaxPool | GlobalAveragePool | Mask | Gather | Scale | Residual
 
 
 def output_shape(layer: Layer, shape: Shape) -> Shape:
@@ -58,7 +56,7 @@ def output_shape(layer: Layer, shape: Shape) -> Shape:
             return shape
         case BatchNorm() | Relu() | Mask():
             return shape
-        case Gather() | Scale():
+        case _:  # Gather and Scale
             return compacted.output_shape(layer, shape)
 
 

@@ -40,6 +40,23 @@ class Call(NamedTuple):
     given: dict[str, Any]
 
 
+#: What an adopted model is to the core.
+ADOPTED = wc.backend.Adopted(
+    "Model", ("numpy",), 3, (wc.backend.Place("h", (2,), "a → relu", "b"),),
+    (wc.backend.Held("a", (2, 4), 8, (wc.backend.Follows(-2, "h"),)),), (), "digest",
+)  # fmt: skip
+
+
+def _adopted(*given: Any, **named: Any) -> wc.Network:
+    """A module of PyTorch, adopted by this library's own check of the arguments alone."""
+
+    def adopt(model: Any, input_shape: Any, sites: Any, names: Any, granularity: Any) -> wc.backend.Adopted:
+        return ADOPTED
+
+    backend = replace(wc.load_backend("numpy"), adopt=adopt)
+    return wc.adopt(object(), *given, backend=backend, **named)
+
+
 def library(backend: wc.backend.Backend) -> dict[str, Call]:
     """Every public function, by "face.name"."""
     masks = {site: mask[0] for site, mask in wc.backend.masks_from_keys(KEY[None], PLAN).items()}
@@ -54,6 +71,12 @@ def library(backend: wc.backend.Backend) -> dict[str, Call]:
     learned = {path: np.ones((2, 2)) for path in ("a/kernel", "a/bias")}
     on_split = {"data": (X, Y), "backend": backend}
     return {
+        "wc.adopt": Call(
+            lambda input_shape, sites, names, granularity: _adopted(
+                input_shape, sites=sites, names=names, granularity=granularity
+            ),
+            {"input_shape": (4,), "sites": ["1"], "names": {"1": "h"}, "granularity": "channel"},
+        ),
         "wc.backend_names": Call(wc.backend_names, {}),
         "wc.choices": Call(lambda first, second: wc.choices(first, second), {"first": SEARCH, "second": TRAIN}),
         "wc.compact": Call(wc.compact, {"net": NET, "kept": {"hidden_0": 3}}),
@@ -157,6 +180,8 @@ def library(backend: wc.backend.Backend) -> dict[str, Call]:
         ),
         "backend.share_of_memory": Call(wc.backend.share_of_memory, {"devices": 2}),
         "backend.side_by_side": Call(wc.backend.side_by_side, {"work": do_nothing, "parts": (1, 2)}),
+        "backend.adopted": Call(wc.backend.adopted, {"net": NET}),
+        "backend.noise_words": Call(wc.backend.noise_words, {"keys": [KEY], "epoch": 0, "plan": FIXED}),
         "backend.split_at_first_mask": Call(wc.backend.split_at_first_mask, {"net": NET}),
         "scores.magnitude": Call(wc.scores.magnitude, {"net": NET, "params": params}),
         "scores.snip": Call(

@@ -37,7 +37,7 @@ def test_every_public_argument_says_what_it_is() -> None:
         if one.annotation in (Any, inspect.Parameter.empty)
     }
     assert {parameter for _, parameter in whatever} == {
-        "configs", "data", "key", "optimizer", "options", "test", "value",
+        "configs", "data", "key", "model", "optimizer", "options", "test", "value",
     }  # fmt: skip
     assert {name for name, parameter in whatever if parameter == "key"} == {"ask_tell.random_search"}
 
@@ -53,10 +53,11 @@ MADE: list[Any] = [
     wc.nn.he_normal(fuzzed.NET)[0], wc.compact(fuzzed.NET, {"hidden_0": 2}), wc.load_backend("numpy"),
     wc.nn.Dense("a", 2), wc.nn.Conv("a", 2), wc.nn.BatchNorm("a"), wc.nn.Relu(), wc.nn.Flatten(), wc.nn.MaxPool(),
     wc.nn.GlobalAveragePool(), wc.nn.Mask("a"), wc.nn.Gather("a", 2), wc.nn.Scale(2.0), wc.nn.Residual(()),
+    fuzzed.ADOPTED,
     ExperimentConfig(), RunOptions(), ProbeOptions(),
 ]  # fmt: skip
 IDS: Callable[[Any], str] = lambda value: value if isinstance(value, str) else type(value).__name__  # noqa: E731
-FIELDS = [(one, item.name) for one in MADE for item in fields(one)]
+FIELDS = [(one, item.name) for one in MADE for item in fields(one) if item.compare]
 
 
 def test_every_public_dataclass_is_here() -> None:
@@ -97,7 +98,7 @@ TAKEN = {
 }
 #: Made by the library alone, or a part of one that is taken.
 GIVEN_ONLY = {"Choice", "Evaluation", "RandomControl", "SearchResult", "EpochResult", "Examples"}
-PARTS = {"Generation", "Epoch", "Origin", "Beginning", "SearchBeginning", "ProcessSetting"}
+PARTS = {"Generation", "Epoch", "Origin", "Beginning", "SearchBeginning", "ProcessSetting", "Place", "Held", "Follows"}
 #: Fields that only the backend or the user knows.
 OPAQUE = {("TrainPlan", "optimizer"), ("TrainState", "optimizer")}
 
@@ -363,6 +364,7 @@ def every_record(backend: wc.backend.Backend) -> dict[str, Any]:
     given = [call.function(**call.given) for call in calls]
     found = [one for many in (given, [call.given for call in calls]) for one in records(many)]
     found += [*MADE, wc.backend.Examples(fuzzed.X, fuzzed.Y)]
+    found += [fuzzed.ADOPTED.places[0], fuzzed.ADOPTED.params[0], fuzzed.ADOPTED.params[0].follows[0]]
     found.append(wc.backend.ProcessSetting("one", lambda: 1, fuzzed.do_nothing, (1,)))
     return {type(one).__name__: one for one in reversed(found)}
 
@@ -518,4 +520,4 @@ def test_channels_first_is_warned_of() -> None:
 
 
 def test_every_call_of_the_contract_is_checked() -> None:
-    assert set(fuzzed.methods(wc.load_backend("numpy"))) >= {*CALLS} - {"compiled_memory"}
+    assert set(fuzzed.methods(wc.load_backend("numpy"))) >= {*CALLS} - {"compiled_memory", "adopt"}

@@ -56,7 +56,7 @@ def train(network: Any, **more: Any) -> Any:
 
 LIST = "Put it into a list, also where it is the only one."
 CALLS_AND_REMEDIES: dict[str, tuple[Callable[[], Any], str, str]] = {
-    "a model": (lambda: WC.mask_space(dict), "net", r"Make one by wc\.mlp, .* another library is not taken: .*"),
+    "a model": (lambda: WC.mask_space(dict), "net", r"Make one by wc\.mlp, .* another library wc\.adopt .*"),
     "a subnetwork for its network": (lambda: WC.mask_space(SUBNETWORK), "net", r"Pass its \.net\."),
     "a control for its network's network": (lambda: WC.mask_space(CONTROL), "net", r"Pass its \.network\.net\."),
     "a control": (lambda: train(CONTROL), "network", r"Pass its \.network\."),

@@ -3,7 +3,7 @@
 import json
 import re
 from dataclasses import FrozenInstanceError, asdict, fields, replace
-from typing import Any, cast, get_args
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -11,8 +11,8 @@ from hypothesis import given
 
 import weedout_core as wc
 from tests.core.random_networks import networks
-from weedout_core._networks.layers import LAYERS, walk
-from weedout_core._networks.network import checked_parameters, checked_statistics
+from weedout_core._networks.layers import OWN_LAYERS, walk
+from weedout_core._networks.trees import checked_parameters, checked_statistics
 
 MLP = wc.mlp(inputs=6, hidden=(4, 3), classes=2)
 #: An image network whose first layer is masked on both sides, and one Dense with no mask behind it.
@@ -178,7 +178,7 @@ def test_json_gives_back_the_same_network(net: wc.Network) -> None:
 
 def test_json_keeps_every_field_of_every_kind_of_layer() -> None:
     kinds = {type(layer) for layer, _ in walk(EVERY_KIND.layers, EVERY_KIND.input_shape)}
-    assert kinds == set(get_args(wc.nn.Layer)), "the network above has them all"
+    assert kinds == set(OWN_LAYERS), "the network above has them all"
     assert wc.nn.network_from_json(wc.nn.network_to_json(EVERY_KIND)) == EVERY_KIND
 
 
@@ -321,7 +321,7 @@ NAMED: dict[str, list[Any]] = {
 
 def test_every_layer_with_a_name_is_here() -> None:
     named = {type(layer) for layers in NAMED.values() for layer in layers}
-    assert named == {kind for kind in LAYERS.values() if {"name", "site"} & {item.name for item in fields(kind)}}
+    assert named == {kind for kind in OWN_LAYERS if {"name", "site"} & {item.name for item in fields(kind)}}
 
 
 #: Two of them in an order in which their shapes fit.
@@ -437,3 +437,14 @@ def test_what_is_no_tree_is_an_error() -> None:
         checked_parameters(MLP, [np.zeros(3)])
     with pytest.raises(wc.errors.ConfigError, match=r"statistics must be a mapping of paths to arrays; got ndarray\."):
         checked_statistics(MLP, np.zeros(3))
+
+
+def test_the_sites_of_a_network_are_a_table() -> None:
+    net = wc.mlp((4,), (6, 5), 3)
+    assert [(one.site, one.shape, one.after, one.before) for one in net.sites] == [
+        ("hidden_0", (6,), "dense_0", "dense_1"),
+        ("hidden_1", (5,), "dense_1", "logits"),
+    ]
+    assert str(net.sites).splitlines()[:2] == ["site      shape  after    before", "hidden_0  6      dense_0  dense_1"]
+    residual = wc.wide_resnet(10, 1, 10, mask_residual=True)
+    assert [one.site for one in residual.sites] == list(wc.mask_space(residual))

@@ -202,6 +202,7 @@ def test_the_streams_keep_their_numbers() -> None:
         "SCORES": 7,
         "ARMS": 8,
         "SANITY": 9,
+        "NOISE": 10,
     }, "another number is another stream: every result of a seed would change"
 
 

@@ -15,9 +15,9 @@ from weedout_core._guard.composed import several
 from weedout_core._guard.guarded import guarded
 from weedout_core._guard.hosted import frozen
 from weedout_core._guard.kinds import Hosted, NonNegative, Positive
-from weedout_core._networks.network import Network, check_normalised, initial_statistics, parameter_shapes
+from weedout_core._networks.network import Network, adopted, check_normalised, initial_statistics, parameter_shapes
 from weedout_core._random.annotations import KEY, Key
-from weedout_core._random.keys import of_augmentation, of_data_order
+from weedout_core._random.keys import of_augmentation, of_data_order, of_noise
 from weedout_core._random.stream import bits, permutation
 from weedout_core.errors import ConfigError
 
@@ -73,6 +73,9 @@ def check_plan(net: Network, plan: TrainPlan) -> None:
         raise ConfigError(
             f"augmentation needs images (height, width, channels); the network's inputs have shape {net.input_shape}."
         )
+    if (model := adopted(net)) is not None:
+        its_own = (False, f"the library's own layers; {model.name} computes as its own library does")
+        return check_effects(plan.config, dict.fromkeys(("batch_norm_group", "compute"), its_own))
     group = min(plan.config.batch_norm_group or plan.batch_size, plan.batch_size)
     if initial_statistics(net) and plan.batch_size % group:
         raise ConfigError(
@@ -132,8 +135,15 @@ def learning_rates(config: TrainConfig, steps: NonNegative) -> np.ndarray:
 
 @guarded
 def decayed_paths(net: Network, config: TrainConfig) -> dict[str, bool]:
-    """Whether weight decay applies to each parameter, {path: bool}: to the kernels, or to all parameters."""
-    return {path: config.decayed == "all" or path.endswith("/kernel") for path in parameter_shapes(net)}
+    """Whether weight decay applies to each parameter, {path: bool}: to the kernels, or to all parameters.
+
+    Kernels of an adopted model are its parameters with more than one axis.
+    """
+    foreign = adopted(net) is not None
+    return {
+        path: config.decayed == "all" or (len(shape) > 1 if foreign else path.endswith("/kernel"))
+        for path, shape in parameter_shapes(net).items()
+    }
 
 
 def epoch_order(key: Key, epoch: int, plan: TrainPlan) -> np.ndarray:
@@ -170,3 +180,15 @@ def epoch_batches(
     order = frozen(np.stack([epoch_order(key, epoch, plan) for key in keys]))
     crops = [crop for key in keys if (crop := epoch_crops(key, epoch, plan)) is not None]
     return Batches(order, frozen(np.stack(crops)) if crops else None)
+
+
+@guarded
+def noise_words(
+    keys: Annotated[Sequence[Key], several(KEY, least=1)], epoch: NonNegative, plan: TrainPlan
+) -> np.ndarray:
+    """What an adopted model's dropout draws from: a word for each step of an epoch, for R networks, each from its key.
+
+    Returns:
+        uint32 ``(R, steps)``.
+    """
+    return frozen(np.stack([bits(of_noise(key, epoch), plan.steps) for key in keys]))

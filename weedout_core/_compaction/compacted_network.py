@@ -18,7 +18,7 @@ from weedout_core._guard.kinds import ARRAY, Positive
 from weedout_core._guard.shown import brief
 from weedout_core._masks.plan import Masks
 from weedout_core._networks.layers import Shape
-from weedout_core._networks.network import Network, gather_space, initial_statistics, mask_space, parameter_shapes
+from weedout_core._networks.network import Network, gather_space, mask_space, parameter_shapes, statistic_shapes
 from weedout_core.errors import ConfigError, MaskError
 
 Tree = Annotated[Mapping[str, Any], mapping(ARRAY)]
@@ -191,9 +191,7 @@ class CompactedNetwork:
     @cached_property
     def _shapes(self) -> dict[str, Shape]:
         """The shapes of the parent's parameters and statistics."""
-        return parameter_shapes(self.parent) | {
-            path: value.shape for path, value in initial_statistics(self.parent).items()
-        }
+        return parameter_shapes(self.parent) | statistic_shapes(self.parent)
 
     @cached_property
     def _mask_shapes(self) -> dict[str, Shape]:

@@ -28,6 +28,7 @@ from weedout_core._networks.layers import (
     mask_shape,
     output_shape,
 )
+from weedout_core._networks.models import Adopted
 from weedout_core.errors import ConfigError
 
 #: The kept nodes of one site, or the union of those of several (``unions.union``).
@@ -170,6 +171,8 @@ def _shrunk(layer: Layer, shape: Shape, counts: Counts, carried: Kept | None, wa
         case BatchNorm(name):
             arrays = {f"{name}/{array}": _on(-1, carried) for array in ("scale", "bias", "mean", "variance")}
             return Shrunk((layer,), arrays, {}, {}, carried)
+        case Adopted():
+            return Shrunk((layer,), {}, {place.site: () for place in layer.places}, {}, None)
         case Flatten() if carried is not None:
             return Shrunk((layer,), {}, {}, {}, carried._replace(positions=math.prod(shape[:-1])))
         case _:
@@ -209,7 +212,7 @@ def _asked(layers: Sequence[Layer], shape: Shape, counts: Counts, wanted: Sites 
             return both if counts.of(both) < shape[-1] else None
         case BatchNorm() | Relu() | MaxPool() | GlobalAveragePool() | Scale():
             return _asked(rest, output_shape(layer, shape), counts, wanted)
-        case Dense() | Conv() | Flatten() | Gather():
+        case Dense() | Conv() | Flatten() | Gather() | Adopted():
             return None
 
 
@@ -225,7 +228,7 @@ def _only_weights_read(layers: Sequence[Layer]) -> bool:
                 return True
             case Residual(main, shortcut):
                 return _only_weights_read(main) and _only_weights_read(shortcut)
-            case BatchNorm() | Gather():
+            case BatchNorm() | Gather() | Adopted():
                 return False
             case Relu() | Scale() | Mask() | Flatten() | MaxPool() | GlobalAveragePool():
                 pass

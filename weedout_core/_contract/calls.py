@@ -11,12 +11,11 @@ import numpy as np
 from weedout_core._algorithm.population import Population
 from weedout_core._algorithm.schedule import Batches, TrainPlan
 from weedout_core._configs.open_points import Precision
-from weedout_core._configs.search_config import FitnessName, SearchConfig
-from weedout_core._configs.train_config import TrainConfig
+from weedout_core._configs.search_config import FitnessName
 from weedout_core._guard.by_content import by_content
 from weedout_core._guard.composed import mapping
 from weedout_core._guard.kinds import ARRAY, NonNegative, Positive
-from weedout_core._masks.plan import MaskPlan, Masks, Sparsity
+from weedout_core._masks.plan import MaskPlan, Masks
 from weedout_core._networks.initial import ParameterSpec
 from weedout_core._networks.network import Network
 from weedout_core._random.annotations import Key, Keys, WordCount, Words
@@ -205,46 +204,4 @@ class TrainEpoch(Protocol):
         g ← g + decay · w (where ``decayed``), v ← momentum · v + g, w ← w − r · v, or with Nesterov's momentum
         w ← w − r · (g + momentum · v).
         """
-        ...
-
-
-@runtime_checkable
-class MaskGradient(Protocol):
-    def __call__(
-        self, net: Network, params: Parameters, statistics: Parameters, masks: Masks, x: Array, y: Array | None
-    ) -> Parameters:
-        """∂L/∂m of one network: {site: float64 ``shape``}, all computed in float64.
-
-        m are its masks as factors, 0 and 1, of what comes to a site. Factors that are 0 have a gradient too; the factor
-        of ``rescale`` is held constant. L is the sum over the examples of the cross-entropy with the labels y, in nats;
-        without labels (None) it is the sum of all logits. Batch normalisation takes the running statistics.
-        """
-        ...
-
-
-@runtime_checkable
-class CompiledMemory(Protocol):
-    def __call__(
-        self,
-        net: Network,
-        sparsity: Sparsity,
-        search: SearchConfig,
-        train: TrainConfig,
-        examples: Positive,
-        networks: Positive,
-        topology: str | None,
-    ) -> Mapping[str, int]:
-        """The most bytes that each compiled program holds on a device: {program: bytes}. Nothing is run.
-
-        The programs are those of a search and the training after it, where networks are compacted at
-        ``sparsity``. ``examples`` is the size of the training split, ``networks`` how many are trained together.
-        ``topology`` names devices that need not be there ("v5e:2x4"); None takes those of the backend.
-        """
-        ...
-
-
-@runtime_checkable
-class CompileSeconds(Protocol):
-    def __call__(self) -> float:
-        """The seconds that this process has spent on compilation so far, whoever asked for it."""
         ...

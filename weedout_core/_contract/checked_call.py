@@ -6,7 +6,7 @@ from functools import cache, update_wrapper
 from types import MappingProxyType
 from typing import Any
 
-from weedout_core._contract import calls
+from weedout_core._contract import calls, optional_calls
 from weedout_core._contract.fence import Fence, our_numpy
 from weedout_core._contract.fitting import FITTING
 from weedout_core._guard.guarded import converter
@@ -24,8 +24,9 @@ CALLS: Mapping[str, type[Any]] = MappingProxyType(
         "predict": calls.Predict,
         "train_init": calls.TrainInit,
         "train_epoch": calls.TrainEpoch,
-        "mask_gradient": calls.MaskGradient,
-        "compiled_memory": calls.CompiledMemory,
+        "mask_gradient": optional_calls.MaskGradient,
+        "adopt": optional_calls.Adopt,
+        "compiled_memory": optional_calls.CompiledMemory,
     }
 )
 

@@ -22,13 +22,12 @@ from weedout_core._networks.network import (
     Network,
     check_normalised,
     checked_network_masks,
-    checked_parameters,
-    checked_statistics,
     gather_space,
     initial_statistics,
     mask_space,
     parameter_shapes,
 )
+from weedout_core._networks.trees import checked_parameters, checked_statistics
 from weedout_core._random.annotations import Keys
 from weedout_core.errors import ConfigError, DataError, MaskError
 

@@ -4,12 +4,10 @@ The author of a backend writes the functions in the record; the docstring of eac
 specification. The methods below are built on them once, for all backends, and check what users hand in.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Annotated, Any, cast
-
-import numpy as np
+from typing import Annotated, Any
 
 from weedout_core._algorithm.population import Population, explicit_population
 from weedout_core._configs.open_points import Precision
@@ -18,11 +16,8 @@ from weedout_core._contract import fitting
 from weedout_core._contract.calls import (
     Array,
     AsArray,
-    CompiledMemory,
-    CompileSeconds,
     DrawParameters,
     KeepSmallest,
-    MaskGradient,
     MasksFromKeys,
     Parameters,
     Predict,
@@ -37,18 +32,17 @@ from weedout_core._contract.calls import (
 )
 from weedout_core._contract.checked_call import CALLS, checked_call
 from weedout_core._contract.fence import Fence, fenced_phase
+from weedout_core._contract.optional_calls import Adopt, CompiledMemory, CompileSeconds, MaskGradient
+from weedout_core._contract.trees import map_tree, stack
 from weedout_core._guard.guarded import convert_fields, guarded
 from weedout_core._guard.kinds import Name, Positive, integer
 from weedout_core._masks.plan import Masks, Sampling, Space, Sparsity, mask_plan
 from weedout_core._networks.examples import checked_examples, checked_inputs
 from weedout_core._networks.initial import he_normal
-from weedout_core._networks.layers import LAYERS, Layer, every_layer
-from weedout_core._networks.network import (
-    Network,
-    checked_network_masks,
-    checked_parameters,
-    checked_statistics,
-)
+from weedout_core._networks.layers import OWN_LAYERS, Layer, every_layer
+from weedout_core._networks.models import Adopted
+from weedout_core._networks.network import Network, adopted, checked_network_masks, the_model
+from weedout_core._networks.trees import checked_parameters, checked_statistics
 from weedout_core._random.annotations import Key
 from weedout_core._random.stream import split
 from weedout_core.errors import BackendError
@@ -64,9 +58,10 @@ class Backend:
         devices: the number of devices over which a population, or a training batch, is shared.
         libraries: the packages whose versions may change the last bits of its floats, such as "jaxlib".
         mask_gradient: None if it has none; then methods that need the gradient of the masks are refused.
+        adopt: None if it adopts no models of other libraries.
         compiled_memory: None if the framework has no compiler that could say.
         compile_seconds: None where nothing is compiled.
-        layers: the kinds of layers that it computes.
+        layers: the kinds of layers that it computes, beside the models that it adopts.
         memory: the memory of a device in bytes, for arrays and intermediate results; None if it is not known.
         fence: makes the context in which every function runs, where the caller's settings of the framework neither
             change a result nor are changed. NumPy's settings are fenced for every backend.
@@ -87,9 +82,10 @@ class Backend:
     train_init: TrainInit
     train_epoch: TrainEpoch
     mask_gradient: MaskGradient | None = None
+    adopt: Adopt | None = None
     compiled_memory: CompiledMemory | None = None
     compile_seconds: CompileSeconds | None = None
-    layers: tuple[type[Layer], ...] = tuple(LAYERS.values())
+    layers: tuple[type[Layer], ...] = OWN_LAYERS
     memory: Annotated[int, integer(0, 2**63)] | None = None
     fence: Fence = nullcontext
 
@@ -215,32 +211,26 @@ def _placed(backend: Backend, batch: ScoredBatch) -> ScoredBatch:
 
 def missing_layers(backend: Backend, net: Network) -> list[str]:
     """The kinds of layers of a network that a backend does not compute, by name."""
-    return sorted(
-        {type(layer).__name__ for layer in every_layer(net.layers)} - {kind.__name__ for kind in backend.layers}
-    )
+    own = [layer for layer in every_layer(net.layers) if not isinstance(layer, Adopted)]
+    return sorted({type(layer).__name__ for layer in own} - {kind.__name__ for kind in backend.layers})
 
 
 @guarded
 def check_layers(backend: Backend, net: Network) -> None:
-    """Raise BackendError where a backend does not compute a network's layers."""
+    """Raise BackendError where a backend does not compute a network's layers.
+
+    Raises ConfigError too, for an adopted model that is not there, because the network was read from a file.
+    """
+    if (model := adopted(net)) is not None:
+        the_model(model)
+        if backend.name not in model.backends:
+            raise BackendError(
+                f"the model {model.name} was adopted by {' and '.join(model.backends)}, which alone computes it; got "
+                f"the backend {backend.name}."
+            )
     if missing := missing_layers(backend, net):
         has = ", ".join(kind.__name__ for kind in backend.layers)
         raise BackendError(
             f"the {backend.name} backend computes the layers {has}; the network has {', '.join(missing)} too. "
             "Take another backend or network."
         )
-
-
-@guarded
-def map_tree(change: Callable[[Any], Any], tree: Parameters) -> dict[str, Any]:
-    """Apply ``change`` to each array of a tree {path: array}, and return a new tree."""
-    return {path: change(value) for path, value in tree.items()}
-
-
-def stack(backend: Backend, trees: Sequence[Mapping[str, Any]]) -> dict[str, Array]:
-    """Networks of one shape side by side: [{path: array}] → {path: array with a leading axis}, on the device."""
-
-    def hosted(array: Any) -> Any:
-        return cast(Any, array) if isinstance(array, np.ndarray) else backend.to_numpy(array)
-
-    return {path: backend.asarray(np.stack([hosted(tree[path]) for tree in trees])) for path in trees[0]}

@@ -5,8 +5,8 @@ from typing import Any, cast
 
 #: Where a record comes from, by the name of its class.
 _MADE_BY: Mapping[str, str] = {
-    "Network": "Make one by wc.mlp, wc.vgg, wc.wide_resnet or, layer by layer, wc.Network. A model of another library "
-    "is not taken: write its layers as those of wc.nn, and hand its weights to wc.Subnetwork (docs/library.md).",
+    "Network": "Make one by wc.mlp, wc.vgg, wc.wide_resnet or, layer by layer, wc.Network. Of a model of another "
+    "library wc.adopt makes one (docs/adopt.md).",
     "Subnetwork": "Take the .network of what wc.search, wc.draw_control or wc.train returns, or make one of a "
     "network, weights and masks: wc.Subnetwork(net, params, mask).",
     "SearchConfig": "Make one by wc.SearchConfig.",

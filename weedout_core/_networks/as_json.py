@@ -1,11 +1,12 @@
 """Networks as text: JSON, layer by layer, and the way back."""
 
 import json
-from dataclasses import asdict
-from typing import Any
+from dataclasses import fields
+from typing import Any, cast
 
 from weedout_core._guard.guarded import guarded
 from weedout_core._networks.layers import LAYERS, Layer, Residual
+from weedout_core._networks.models import from_plain
 from weedout_core._networks.network import Network
 from weedout_core.errors import ConfigError
 
@@ -20,7 +21,10 @@ def _to_data(layer: Layer) -> dict[str, Any]:
     if isinstance(layer, Residual):
         branches = {"main": layer.main, "shortcut": layer.shortcut}
         return {"layer": "Residual", **{name: [_to_data(one) for one in branch] for name, branch in branches.items()}}
-    return {"layer": type(layer).__name__, **asdict(layer)}
+    return {
+        "layer": type(layer).__name__,
+        **{one.name: getattr(layer, one.name) for one in fields(layer) if one.compare},
+    }
 
 
 @guarded
@@ -36,7 +40,13 @@ def network_from_json(text: str) -> Network:
 
 
 def _from_data(data: dict[str, Any]) -> Layer:
-    fields: dict[str, Any] = {name: value for name, value in data.items() if name != "layer"}
+    found: dict[str, Any] = {name: value for name, value in data.items() if name != "layer"}
     if data["layer"] == "Residual":
-        fields = {name: tuple(_from_data(one) for one in branch) for name, branch in fields.items()}
-    return LAYERS[data["layer"]](**fields)
+        found = {name: tuple(_from_data(one) for one in branch) for name, branch in found.items()}
+    plain = {name: _tuples(value) for name, value in found.items()}
+    return from_plain(**plain) if data["layer"] == "Adopted" else LAYERS[data["layer"]](**plain)
+
+
+def _tuples(value: Any) -> Any:
+    """Lists of JSON as the tuples that they were."""
+    return tuple(map(_tuples, cast(list[Any], value))) if isinstance(value, list) else value

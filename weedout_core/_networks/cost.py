@@ -5,6 +5,7 @@ dense MACs; the active ones are those that decide the logits. Masks of single no
 convolution but remove none of its weights; masks of channels remove both.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -32,7 +33,8 @@ from weedout_core._networks.layers import (
     output_shape,
     walk,
 )
-from weedout_core._networks.network import Network, mask_space
+from weedout_core._networks.models import Adopted, Follows
+from weedout_core._networks.network import Network, adopted, mask_space
 from weedout_core.errors import MaskError
 
 _BYTES_PER_PARAMETER = 4  # float32
@@ -109,6 +111,8 @@ def _as_masks(space: Mapping[str, Shape], masks: Mapping[str, Any]) -> dict[str,
 
 def _count(net: Network, masks: Mapping[str, np.ndarray]) -> tuple[int, int]:
     """The parameters and multiply-adds that decide the logits under masks, given by site."""
+    if (model := adopted(net)) is not None:
+        return _of_model(model, masks)
     inputs, _ = _alive(net.layers, np.ones(net.input_shape, dtype=bool), masks)
     outputs, _ = _needed(net.layers, net.input_shape, np.ones(net.output_shape, dtype=bool), masks)
     parameters = macs = 0
@@ -125,6 +129,23 @@ def _count(net: Network, masks: Mapping[str, np.ndarray]) -> tuple[int, int]:
             case _:
                 pass
     return parameters, macs
+
+
+def _of_model(model: Adopted, masks: Mapping[str, np.ndarray]) -> tuple[int, int]:
+    """The same of an adopted model, of whose arrays is known which axes follow a site."""
+    parameters = macs = 0
+    for held in model.params:
+        lengths = list(held.shape)
+        for follows in held.follows:
+            mask = masks.get(follows.site)
+            lengths[follows.axis] = lengths[follows.axis] if mask is None else _kept(follows, mask)
+        parameters += math.prod(lengths)
+        macs += held.macs * math.prod(lengths) // max(1, math.prod(held.shape))
+    return parameters, macs
+
+
+def _kept(follows: Follows, mask: np.ndarray) -> int:
+    return follows.repeats * int(np.count_nonzero(mask)) * follows.each
 
 
 def _links(alive: np.ndarray, conv: Conv) -> np.ndarray:
@@ -168,7 +189,7 @@ def _alive(
                 height, width, channels = nodes.shape
                 windows = nodes.reshape(height // window, window, width // window, window, channels)
                 nodes = np.logical_or.reduce(windows, axis=(1, 3))
-            case Dense() | Conv() | BatchNorm() | Gather():  # a bias gives a value even without inputs
+            case Dense() | Conv() | BatchNorm() | Gather() | Adopted():  # a bias gives a value even without inputs
                 nodes = np.ones(output_shape(layer, nodes.shape), dtype=bool)
     return found, nodes
 
@@ -204,7 +225,7 @@ def _needed(
                 nodes = np.broadcast_to(nodes, before)
             case MaxPool(window):
                 nodes = nodes.repeat(window, axis=0).repeat(window, axis=1)
-            case Dense() | Conv() | Gather():
+            case Dense() | Conv() | Gather() | Adopted():
                 nodes = np.ones(before, dtype=bool)
         found = [after, *inside, *found]
     return found, nodes

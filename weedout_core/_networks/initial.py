@@ -24,7 +24,8 @@ from weedout_core._networks.layers import (
     Shape,
     output_shape,
 )
-from weedout_core._networks.network import Network, mask_space, parameter_shapes
+from weedout_core._networks.models import Adopted
+from weedout_core._networks.network import Network, adopted, mask_space, parameter_shapes
 from weedout_core._random.keys import path_code
 from weedout_core.errors import ConfigError
 
@@ -68,8 +69,13 @@ def he_normal(
     Returns:
         a specification of each parameter, in the order of :func:`parameter_shapes`.
     Raises:
-        ConfigError: ``fan`` or a site is unknown, or a site would keep more nodes than it has.
+        ConfigError: ``fan`` or a site is unknown, a site would keep more nodes than it has, or the network is an
+            adopted model.
     """
+    if (model := adopted(net)) is not None:
+        raise ConfigError(
+            f"the weights of {model.name} are its own, and its library initialises them: how, is not known here."
+        )
     nodes = {site: math.prod(shape) for site, shape in mask_space(net).items()}
     if wrong := [f"{count} for {site!r}" for site, count in (kept or {}).items() if count > nodes.get(site, 0)]:
         raise ConfigError(f"kept must be at most the nodes of the network's sites, {nodes}; got {wrong[0]}.")
@@ -137,7 +143,7 @@ def _sites_before(layers: Sequence[Layer], site: str | None) -> tuple[dict[str, 
             case Residual(main, shortcut):
                 found |= _sites_before(main, site)[0] | _sites_before(shortcut, site)[0]
                 site = None  # a sum of two, of which not both need be masked
-            case BatchNorm() | Gather():
+            case BatchNorm() | Gather() | Adopted():
                 site = None  # a batch norm moves a removed node's zero; the other layers take a part
             case Relu() | Scale() | Flatten() | MaxPool() | GlobalAveragePool():
                 pass
@@ -158,7 +164,7 @@ def _sites_after(layers: Sequence[Layer], site: str | None) -> tuple[dict[str, s
                 others, of_shortcut = _sites_after(shortcut, site)
                 found |= inside | others
                 site = of_main if of_main == of_shortcut else None  # both branches need the input
-            case Gather():
+            case Gather() | Adopted():
                 site = None
             case BatchNorm() | Relu() | Scale() | Flatten() | MaxPool() | GlobalAveragePool():
                 pass

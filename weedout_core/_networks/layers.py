@@ -12,6 +12,7 @@ from typing import Annotated, Literal, get_args
 from weedout_core._guard.composed import several
 from weedout_core._guard.guarded import convert_fields, guarded
 from weedout_core._guard.kinds import POSITIVE, AboveZero, Fraction, Name, Odd, Positive
+from weedout_core._networks.models import Adopted
 from weedout_core.errors import ConfigError
 
 #: A shape without the axis of examples.
@@ -156,11 +157,13 @@ class Residual(_Checked):
             raise ConfigError(f"residuals must be nested at most {_DEEPEST} deep; got one deeper.")
 
 
-#: Any layer of a network.
-Layer = Dense | Conv | BatchNorm | Relu | Flatten | MaxPool | GlobalAveragePool | Mask | Gather | Scale | Residual
+#: Any layer of a network: one of several of the library's own, or an adopted model alone.
+Own = Dense | Conv | BatchNorm | Relu | Flatten | MaxPool | GlobalAveragePool | Mask | Gather | Scale | Residual
+Layer = Own | Adopted
 
+OWN_LAYERS: tuple[type[Own], ...] = get_args(Own)
 #: The layers by name, as they are written in JSON.
-LAYERS: Mapping[str, type[Layer]] = MappingProxyType({kind.__name__: kind for kind in get_args(Layer)})
+LAYERS: Mapping[str, type[Layer]] = MappingProxyType({kind.__name__: kind for kind in (*OWN_LAYERS, Adopted)})
 
 
 def output_shape(layer: Layer, shape: Shape) -> Shape:
@@ -186,11 +189,16 @@ def output_shape(layer: Layer, shape: Shape) -> Shape:
         case Flatten():
             return (math.prod(shape),)
         case Residual(main, shortcut):
-            return _joined(run_shape(main, shape), run_shape(shortcut, shape))
+            one, other = run_shape(main, shape), run_shape(shortcut, shape)
+            if one != other:
+                raise ConfigError(f"the branches of a Residual must have outputs of one shape; got {one} and {other}.")
+            return one
         case Gather(_, count):
             return (*shape[:-1], count)
         case BatchNorm() | Mask() | Relu() | Scale():
             return shape
+        case Adopted():
+            return (layer.classes,)
 
 
 def run_shape(layers: Sequence[Layer], shape: Shape) -> Shape:
@@ -240,9 +248,3 @@ def _depth(layer: Layer) -> int:
 def _check_image(what: str, shape: Shape) -> None:
     if len(shape) != 3:
         raise ConfigError(f"{what} needs an input (height, width, channels); got shape {shape}.")
-
-
-def _joined(main: Shape, shortcut: Shape) -> Shape:
-    if main != shortcut:
-        raise ConfigError(f"the branches of a Residual must have outputs of one shape; got {main} and {shortcut}.")
-    return main

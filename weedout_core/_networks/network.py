@@ -6,15 +6,13 @@ running anything. The path of a parameter, ``layer/parameter``, is the same in e
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property
-from typing import Any, cast
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from weedout_core._guard.guarded import convert_fields, guarded
-from weedout_core._guard.shown import reordered
 from weedout_core._masks.checks import Gathered, checked_masks
 from weedout_core._masks.plan import Masks
 from weedout_core._networks.layers import (
@@ -31,6 +29,8 @@ from weedout_core._networks.layers import (
     run_shape,
     walk,
 )
+from weedout_core._networks.models import Adopted, Model
+from weedout_core._networks.places import Sites, places
 from weedout_core._random.keys import check_codes, check_names
 from weedout_core.errors import ConfigError, MaskError, WeedoutWarning
 
@@ -54,9 +54,10 @@ class Network:
         shape = self.output_shape
         if len(shape) != 1 or shape[0] < 2:
             raise ConfigError(f"a network must end in at least two logits; its output shape is {shape}.")
-        if not self.layers or not isinstance(self.layers[-1], Dense):
-            raise ConfigError("a network must end in a Dense layer: the logits are never masked.")
-        _warn_of_channels_first(self.input_shape)
+        if adopted(self) is None:
+            if not self.layers or not isinstance(self.layers[-1], Dense):
+                raise ConfigError("a network must end in a Dense layer: the logits are never masked.")
+            _warn_of_channels_first(self.input_shape)
         check_names([layer.name for layer, _ in self.walked if isinstance(layer, Dense | Conv | BatchNorm)])
         check_names([name for name, _ in _takers(self)])
         check_codes(tuple(mask_space(self)))
@@ -73,16 +74,38 @@ class Network:
         return run_shape(self.layers, self.input_shape)
 
     @property
+    def sites(self) -> Sites:
+        """Its sites in order: name, shape of the mask, and the weight layers before and after. Printed as a table."""
+        return places(self.walked)
+
+    @property
     def classes(self) -> int:
         """The number of logits."""
         return self.output_shape[0]
 
 
 @guarded
+def adopted(net: Network) -> Adopted | None:
+    """The model of another library that is all of a network; None for a network that is made of layers.
+
+    Raises ConfigError if a model is one layer among others.
+    """
+    models = [layer for layer, _ in net.walked if isinstance(layer, Adopted)]
+    if models and len(net.layers) > 1:
+        raise ConfigError(f"an adopted model must be all of a network; got {len(net.layers)} layers.")
+    return models[0] if models else None
+
+
+@guarded
 def mask_space(net: Network) -> dict[str, Shape]:
     """The shape of each site's mask, in the order of the layers: {site: shape}."""
-    layers = net.walked
-    return {layer.site: mask_shape(layer, shape) for layer, shape in layers if isinstance(layer, Mask)}
+    found: dict[str, Shape] = {}
+    for layer, shape in net.walked:
+        if isinstance(layer, Mask):
+            found[layer.site] = mask_shape(layer, shape)
+        elif isinstance(layer, Adopted):
+            found |= {place.site: place.shape for place in layer.places}
+    return found
 
 
 def _takers(net: Network) -> set[tuple[str, Any]]:
@@ -146,84 +169,61 @@ def parameter_shapes(net: Network) -> dict[str, Shape]:
     """The shape of each parameter, in the order of the layers: {path: shape}."""
     shapes: dict[str, Shape] = {}
     for layer, shape in net.walked:
-        for name, length in _parameters(layer, shape):
-            shapes[f"{cast(Any, layer).name}/{name}"] = length
+        shapes |= _parameters(layer, shape)
     return shapes
 
 
-def _parameters(layer: Layer, shape: Shape) -> Iterator[tuple[str, Shape]]:
+def _parameters(layer: Layer, shape: Shape) -> dict[str, Shape]:
     match layer:
-        case Dense(_, units):
-            yield "kernel", (shape[0], units)
-            yield "bias", (units,)
-        case Conv(_, features, window):
-            yield "kernel", (window, window, shape[-1], features)
-        case BatchNorm():
-            yield "scale", shape[-1:]
-            yield "bias", shape[-1:]
+        case Dense(name, units):
+            return {f"{name}/kernel": (shape[0], units), f"{name}/bias": (units,)}
+        case Conv(name, features, window):
+            return {f"{name}/kernel": (window, window, shape[-1], features)}
+        case BatchNorm(name):
+            return {f"{name}/scale": shape[-1:], f"{name}/bias": shape[-1:]}
+        case Adopted():
+            return {held.path: held.shape for held in layer.params}
         case _:
-            pass
+            return {}
 
 
 @guarded
 def initial_statistics(net: Network) -> dict[str, np.ndarray]:
-    """The running statistics before training: {path: float32 ``(channels,)``}, mean 0 and variance 1."""
-    found: dict[str, np.ndarray] = {}
+    """The running statistics before training: {path: float32 ``(channels,)``}, mean 0 and variance 1.
+
+    Those of an adopted model are as they were when it was adopted.
+
+    Raises:
+        ConfigError: the network was read from a file, and its model is not there.
+    """
+    if (model := adopted(net)) is not None:
+        return dict(the_model(model).statistics)
+    values = {"mean": 0.0, "variance": 1.0}
+    return {
+        path: np.full(shape, values[path.rpartition("/")[2]], np.float32)
+        for path, shape in statistic_shapes(net).items()
+    }
+
+
+def statistic_shapes(net: Network) -> dict[str, Shape]:
+    """The shape of each running statistic, in the order of the layers: {path: shape}."""
+    found: dict[str, Shape] = {}
     for layer, shape in net.walked:
         if isinstance(layer, BatchNorm):
-            found[f"{layer.name}/mean"] = np.zeros(shape[-1], np.float32)
-            found[f"{layer.name}/variance"] = np.ones(shape[-1], np.float32)
+            found |= {f"{layer.name}/{statistic}": shape[-1:] for statistic in ("mean", "variance")}
+        elif isinstance(layer, Adopted):
+            found |= {held.path: held.shape for held in layer.statistics}
     return found
 
 
-def checked_parameters(net: Network, params: Any, name: str = "params", *leading: int) -> None:
-    """Raise ConfigError unless params are {path: array} with the network's paths, and leading axes and shapes."""
-    _check_tree(name, {path: (*leading, *shape) for path, shape in parameter_shapes(net).items()}, params)
-
-
-def checked_statistics(net: Network, statistics: Any, *leading: int) -> None:
-    """Raise ConfigError unless statistics are {path: array} with the network's paths, and leading axes and shapes.
-
-    Variances in NumPy arrays must not be negative either. None is allowed only for networks without batch
-    normalisation: with it, what a trained network computes depends on its statistics.
-    """
-    wanted = {path: (*leading, *value.shape) for path, value in initial_statistics(net).items()}
-    if statistics is None and wanted:
+def the_model(layer: Adopted) -> Model:
+    """The model itself. Raises ConfigError if it is not there."""
+    if layer.model is None:
         raise ConfigError(
-            "the network has batch normalisation, and its statistics must be given: those that training gave "
-            "(trained.network.statistics), or wc.nn.initial_statistics(net) for weights that are not trained."
+            f"the model {layer.name} was adopted in another process, and a file holds its arrays alone. Adopt it again "
+            "by wc.adopt, and make a wc.Subnetwork of that network and the arrays."
         )
-    _check_tree("statistics", wanted, {} if statistics is None else statistics)
-    for path, value in cast(Mapping[str, Any], statistics or {}).items():
-        # What lies on a device is not fetched; there a negative variance gives NaN.
-        lowest = np.min(value) if path.endswith("/variance") and type(value) is np.ndarray else 0
-        if lowest < 0:
-            raise ConfigError(
-                f"statistics must have variances of at least 0; got {lowest:.3g} in {path!r}. Hand in those that "
-                "training gave."
-            )
-
-
-def _check_tree(name: str, shapes: Mapping[str, Shape], tree: Any) -> None:
-    if not isinstance(tree, Mapping):
-        raise ConfigError(f"{name} must be a mapping of paths to arrays; got {type(tree).__name__}.")
-    found = {path: tuple(value.shape) for path, value in cast(Mapping[str, Any], tree).items()}
-    for path in {**shapes, **found}:
-        if found.get(path) != shapes.get(path):
-            wanted = f"have shape {shapes[path]}" if path in shapes else "not be there"
-            order = reordered(shapes.get(path, ()), found.get(path, ()))
-            raise ConfigError(
-                f"{name} must be those of the network: {path!r} must {wanted}; got {found.get(path, 'nothing')}.{order}"
-            )
-    for path, value in cast(Mapping[str, Any], tree).items():
-        if not _of_floats(value.dtype):
-            raise ConfigError(f"{name} must be arrays of floats; got {value.dtype} for {path!r}.")
-
-
-@cache
-def _of_floats(dtype: Any) -> bool:
-    """Whether a dtype of any framework is a float. Cached: NumPy takes microseconds to name a dtype, each epoch."""
-    return "float" in getattr(dtype, "name", str(dtype))
+    return layer.model
 
 
 @guarded

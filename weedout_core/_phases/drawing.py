@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from weedout_core._algorithm.population import Origin
+from weedout_core._configs.checks import check_effects
 from weedout_core._configs.search_config import SearchConfig
 from weedout_core._contract.calls import Parameters, Specs
 from weedout_core._contract.record import Backend, map_tree
 from weedout_core._masks.plan import MaskPlan
 from weedout_core._networks.initial import he_normal
-from weedout_core._networks.network import Network, gather_space, initial_statistics
+from weedout_core._networks.network import Network, adopted, gather_space, initial_statistics, the_model
 from weedout_core._phases.subnetwork import Subnetwork
 from weedout_core._random.annotations import Key
 from weedout_core._random.keys import Stream, of_candidates, of_parent
@@ -43,9 +44,30 @@ def check_parent(net: Network) -> None:
 
 def drawing(net: Network, plan: MaskPlan, config: SearchConfig, backend: Backend, key: Key) -> Drawing:
     """Make a Drawing, and draw the weights if candidates share them."""
+    return Drawing(net, backend, plan, initial_weights(net, plan, config, backend, key))
+
+
+def initial_weights(
+    net: Network, plan: MaskPlan, config: SearchConfig, backend: Backend, key: Key
+) -> Parameters | Specs:
+    """The weights that candidates share, on the device; or specs, from which each draws its own.
+
+    An adopted model has its own weights, in whatever way its library made them.
+
+    Raises:
+        ConfigError: the configuration says how weights are drawn, and the network is an adopted model.
+    """
+    if (model := adopted(net)) is not None:
+        if config.weights == "per_candidate":
+            raise ConfigError(
+                f'weights="per_candidate" needs a way to draw weights; those of {model.name} are its own. Take '
+                '"shared".'
+            )
+        drawn = (False, f"weights that are drawn; those of {model.name} are its own")
+        check_effects(config, dict.fromkeys(("fan", "fan_counts"), drawn))
+        return map_tree(backend.asarray, the_model(model).params)
     specs = he_normal(net, config.fan, plan.kept if config.fan_counts == "kept" else None)
-    shared = config.weights == "shared"
-    return Drawing(net, backend, plan, backend.draw_parameters(of_parent(key), specs) if shared else specs)
+    return backend.draw_parameters(of_parent(key), specs) if config.weights == "shared" else specs
 
 
 def materialise(one: Drawing, root: Key, origin: Origin) -> Subnetwork:

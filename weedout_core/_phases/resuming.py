@@ -6,7 +6,7 @@ import numpy as np
 
 from weedout_core._algorithm.schedule import TrainPlan, learning_rates
 from weedout_core._masks.plan import Masks
-from weedout_core._networks.network import checked_parameters
+from weedout_core._networks.trees import checked_parameters
 from weedout_core._phases.beginning import Beginning
 from weedout_core._phases.differences import another, differences
 from weedout_core._phases.subnetwork import Subnetwork

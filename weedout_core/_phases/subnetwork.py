@@ -17,14 +17,8 @@ from weedout_core._guard.hosted import frozen
 from weedout_core._guard.kinds import Kind, SomePath, UnfitError
 from weedout_core._masks.plan import achieved_sparsity
 from weedout_core._networks.cost import Costs, costs
-from weedout_core._networks.network import (
-    Network,
-    checked_network_masks,
-    checked_parameters,
-    checked_statistics,
-    gather_space,
-    mask_space,
-)
+from weedout_core._networks.network import Network, adopted, checked_network_masks, gather_space, mask_space, the_model
+from weedout_core._networks.trees import checked_parameters, checked_statistics
 from weedout_core._phases import saving
 from weedout_core.errors import ConfigError, MaskError, RunError, WeedoutWarning
 
@@ -139,6 +133,18 @@ class Subnetwork:
         statistics = None if self.statistics is None else small.gather(self.statistics, indices)
         remaining = small.gather_masks(self.mask, indices)
         return Subnetwork(small.net, small.gather(self.params, indices), remaining or None, statistics)
+
+    def rebuild(self) -> Any:
+        """The model of its own library again, with these weights and statistics, under its mask.
+
+        It is an ordinary model of its library, such as an ``nn.Module`` whose ``state_dict`` has the names that it had.
+
+        Raises:
+            ConfigError: the network is no adopted model, or was read from a file.
+        """
+        if (model := adopted(self.net)) is None:
+            raise ConfigError("only an adopted model can be rebuilt: this network is made of the library's own layers.")
+        return the_model(model).rebuild(self.params, self.moving, self._sites)
 
     @guarded
     def save(self, path: SomePath) -> None:

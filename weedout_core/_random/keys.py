@@ -15,6 +15,7 @@
        │                                   └─ 1            the batch that statistics are recalibrated on
        ├─ DATA_ORDER ─── epoch
        ├─ AUGMENTATION ─ epoch
+       ├─ NOISE ──────── epoch            what dropout and the like of an adopted model draw from, a word for a step
        ├─ CONTROL ─┬─                     which member of the first generation is the control
        │           └─ MASKS, WEIGHTS ─ 0 ─ 0     an independent control: a candidate of a root of its own
        ├─ SELECTION ──── generation       what a strategy draws
@@ -54,6 +55,7 @@ class Stream(IntEnum):
     SCORES = 7
     ARMS = 8
     SANITY = 9
+    NOISE = 10
 
 
 def of_repeat(seed: int, repeat: int) -> Key:
@@ -105,6 +107,11 @@ def of_data_order(root: Key, epoch: int) -> Key:
 def of_augmentation(root: Key, epoch: int) -> Key:
     """The crops and flips of an epoch."""
     return fold_in(fold_in(root, int(Stream.AUGMENTATION)), epoch)
+
+
+def of_noise(root: Key, epoch: int) -> Key:
+    """What an adopted model's dropout draws from in an epoch."""
+    return fold_in(fold_in(root, int(Stream.NOISE)), epoch)
 
 
 def of_control(root: Key) -> Key:

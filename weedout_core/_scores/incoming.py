@@ -19,7 +19,8 @@ from weedout_core._networks.layers import (
     Residual,
     output_shape,
 )
-from weedout_core._networks.network import Network, checked_parameters, gather_space
+from weedout_core._networks.network import Network, adopted, gather_space
+from weedout_core._networks.trees import checked_parameters
 from weedout_core.errors import ConfigError
 
 HostedParameters = Annotated[Any, mapping(HOSTED)]
@@ -44,6 +45,11 @@ def magnitude(net: Network, params: HostedParameters) -> dict[str, np.ndarray]:
         ConfigError: the weights are not the network's, or the network is a compacted one.
     """
     check_parent(net)
+    if (model := adopted(net)) is not None:
+        raise ConfigError(
+            f"the magnitude of weights that lead to a node is known of the library's own layers; got the adopted model "
+            f"{model.name}. Rate its nodes by a function of your own, and make masks of it by wc.masks_from_scores."
+        )
     checked_parameters(net, params)
     found: dict[str, np.ndarray] = {}
     with np.errstate(over="ignore"):  # the square of a weight beyond 1e154 is infinite, and the score the highest

@@ -11,7 +11,8 @@ from weedout_core._guard.guarded import guarded
 from weedout_core._guard.kinds import Positive
 from weedout_core._masks.plan import Masks
 from weedout_core._networks.examples import Examples, checked_examples
-from weedout_core._networks.network import Network, checked_parameters, initial_statistics, mask_space
+from weedout_core._networks.network import Network, initial_statistics, mask_space
+from weedout_core._networks.trees import checked_parameters
 from weedout_core._random.annotations import Key
 from weedout_core._random.keys import of_scores
 from weedout_core._random.stream import permutation

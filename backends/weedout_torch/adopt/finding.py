@@ -1,0 +1,108 @@
+"""The sites of a module: the activations of one forward pass, and which of them are masked."""
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+import torch
+
+from weedout_core.errors import ConfigError
+from weedout_torch.adopt.watching import called
+from weedout_torch.devices import Tensor
+
+
+class Activation(NamedTuple):
+    """An activation of a module.
+
+    Attributes:
+        name: its name.
+        shape: of its value, with the axis of examples.
+        axis: the axis of its channels.
+        after, before: the paths of the modules whose weights were last multiplied before it, and next after it; "" if
+            there is none.
+        whole: whether it has a value for everything that the weight layer before it has computed.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    axis: int
+    after: str
+    before: str
+    whole: bool
+
+
+class Found(NamedTuple):
+    """What was seen in a forward pass.
+
+    Attributes:
+        logits: what the module gave.
+        activations: in the order in which they were computed.
+        macs: {path of a parameter: the multiply-adds for one example in which it takes part}.
+    """
+
+    logits: Tensor
+    activations: list[Activation]
+    macs: dict[str, int]
+
+
+def find(module: torch.nn.Module, x: Tensor) -> Found:
+    """Run a module on inputs, and see what it calls."""
+    names = {id(value): path for path, value in module.named_parameters()}
+    found: list[Activation] = []
+    last: list[tuple[str, Tensor, bool]] = []
+    macs: dict[str, int] = {}
+
+    def activated(name: str, made: Tensor) -> Tensor:
+        path, output, convolution = last[-1] if last else ("", made.new_empty(()), False)
+        axis = 1 if convolution and made.ndim == output.ndim else made.ndim - 1
+        found.append(Activation(name, tuple(made.shape), axis, path, "", bool(last) and _is_whole(made, output)))
+        return made
+
+    def multiplied(path: str, weights: Sequence[Tensor], output: Tensor, convolution: bool) -> None:
+        last.append((path, output.detach(), convolution))
+        found[:] = [one._replace(before=one.before or path) if one.after else one for one in found]
+        features = output.shape[1 if convolution else -1]
+        for weight in weights:
+            if weight.ndim > 1 and id(weight) in names:
+                times = output.numel() // len(x) // max(1, features)
+                macs[names[id(weight)]] = macs.get(names[id(weight)], 0) + weight.numel() * times
+
+    with torch.no_grad():
+        arrays = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+        logits = called(module, arrays, x, activated, multiplied)
+    return Found(logits, found, macs)
+
+
+def _is_whole(made: Tensor, output: Tensor) -> bool:
+    """Whether an activation has the axes of the weight layer before it, of which none was summed away."""
+    same = made.ndim == output.ndim and made.ndim > 1
+    return same and all(own > 1 or whole == 1 for own, whole in zip(made.shape[1:], output.shape[1:], strict=True))
+
+
+def chosen(
+    found: list[Activation], examples: int, sites: tuple[str, ...] | None, names: Mapping[str, str]
+) -> list[tuple[str, Activation]]:
+    """The activations that are masked, each with the name of its site.
+
+    Raises:
+        ConfigError: a pattern or a name matches nothing, nothing is left, or two sites would have one name.
+    """
+    listed = f"The activations of the model are {', '.join(one.name for one in found) or 'none'}."
+    can = [one for one in found if one.shape[:1] == (examples,) and len(one.shape) > 1]
+    some = [one for one in can if one.whole and one.before]
+    if sites is not None:
+        for pattern in sites:
+            if not any(fnmatchcase(one.name, pattern) for one in can):
+                raise ConfigError(f"sites must be activations of the model; none is called {pattern!r}. {listed}")
+        some = [one for one in can if any(fnmatchcase(one.name, pattern) for pattern in sites)]
+    if not some:
+        raise ConfigError(
+            "the model must have an activation between its first and its last weight layer; got none. Name those that "
+            f"are to be masked by sites=. {listed}"
+        )
+    if unknown := set(names) - {one.name for one in some}:
+        raise ConfigError(f"names must be those of sites; {min(unknown)!r} is none. {listed}")
+    called = [names.get(one.name, one.name) for one in some]
+    if twice := [site for site in called if called.count(site) > 1]:
+        raise ConfigError(f"sites must have names of their own; got {twice[0]!r} twice. Take other names=.")
+    return list(zip(called, some, strict=True))

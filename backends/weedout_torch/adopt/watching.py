@@ -1,0 +1,133 @@
+"""What a module calls in a forward pass: its activations by name, and its weight layers.
+
+Forward hooks see modules alone. A function mode of PyTorch sees every call of a function of PyTorch, so that a module
+that is used twice, and a function that is called without a module, are seen too.
+"""
+
+import inspect
+from collections import Counter
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch.nn.modules import activation
+from torch.overrides import TorchFunctionMode
+
+from weedout_torch.devices import Tensor
+
+_NAMES = (
+    "relu", "relu6", "leaky_relu", "prelu", "rrelu", "elu", "selu", "celu", "gelu", "silu", "mish", "hardswish",
+    "hardsigmoid", "hardtanh", "softplus", "softsign", "sigmoid", "logsigmoid", "tanh", "threshold", "tanhshrink",
+    "hardshrink", "softshrink", "clamp_min",
+)  # fmt: skip
+_OWNERS: tuple[Any, ...] = (F, torch, torch.Tensor)
+#: The functions that are activations, with their names; the second table has those that change their argument.
+ACTIVATIONS = {getattr(owner, name): name for owner in _OWNERS for name in _NAMES if hasattr(owner, name)}
+IN_PLACE = {getattr(owner, f"{name}_"): name for owner in _OWNERS for name in _NAMES if hasattr(owner, f"{name}_")}
+_CONVOLUTIONS = {getattr(torch, f"conv{kind}{n}d") for kind in ("", "_transpose") for n in (1, 2, 3)}
+_PRODUCTS = {
+    F.linear, F.bilinear, F.multi_head_attention_forward, torch.matmul, torch.mm, torch.bmm, torch.addmm,
+    torch.einsum, torch.Tensor.matmul, torch.Tensor.__matmul__, torch.Tensor.mm,
+}  # fmt: skip
+
+#: Called with the name of an activation and its value, gives the value that takes its place.
+Change = Callable[[str, Tensor], Tensor]
+#: Called with the path of the module that multiplies, the weights, the output, and whether it is a convolution.
+Multiplied = Callable[[str, Sequence[Tensor], Tensor, bool], None]
+
+
+class Watch(TorchFunctionMode):
+    """Sees the activations and the weight layers of a module whose paths are followed by :func:`paths_followed`.
+
+    An activation is named after the module in which it is called, with the name of the function if that module is not
+    an activation alone. The second one of a name has "#2" added, and so on.
+    """
+
+    def __init__(self, change: Change, multiplied: Multiplied | None = None) -> None:
+        super().__init__()
+        self.path: list[str] = [""]
+        self.kinds: list[type] = [torch.nn.Module]
+        self._times: Counter[str] = Counter()
+        self._change, self._multiplied = change, multiplied
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func in ACTIVATIONS or func in IN_PLACE:
+            return self._activated(func, args, kwargs)
+        made = func(*args, **kwargs)
+        if self._multiplied is not None and (func in _CONVOLUTIONS or func in _PRODUCTS):
+            weights = [one for one in (*args, *kwargs.values()) if isinstance(one, torch.nn.Parameter)]
+            output = made[0] if isinstance(made, tuple) else made
+            if weights:
+                self._multiplied(self.path[-1], weights, output, func in _CONVOLUTIONS)
+        return made
+
+    def _activated(self, func: Any, args: Any, kwargs: Any) -> Any:
+        whole = (ACTIVATIONS | IN_PLACE)[func]
+        alone = self.kinds[-1].__module__ == activation.__name__
+        name = ".".join(part for part in (self.path[-1], "" if alone else whole) if part)
+        self._times[name] += 1
+        name += f"#{self._times[name]}" if self._times[name] > 1 else ""
+        func, args, kwargs, in_place = _out_of_place(func, args, kwargs)
+        made = self._change(name, func(*args, **kwargs))
+        # A gradient may need what an activation has made, so that its own output must not be changed.
+        return args[0].copy_(made) if in_place else made
+
+
+def _out_of_place(func: Any, args: Any, kwargs: Any) -> tuple[Any, Any, Any, bool]:
+    """The same call of a function that leaves its argument as it is, and whether this one would not."""
+    if func in IN_PLACE:
+        name = IN_PLACE[func]
+        return next(getattr(owner, name) for owner in _OWNERS if hasattr(owner, name)), args, kwargs, True
+    if (place := _place_of_in_place(func)) is None:
+        return func, args, kwargs, False
+    in_place = bool(kwargs.get("inplace", args[place] if len(args) > place else False))
+    rest = {name: value for name, value in kwargs.items() if name != "inplace"}
+    return func, args[:place] + (False,) * (len(args) > place) + args[place + 1 :], rest, in_place
+
+
+@cache
+def _place_of_in_place(func: Any) -> int | None:
+    try:
+        names = list(inspect.signature(func).parameters)
+    except (TypeError, ValueError):  # a function of C
+        return None
+    return names.index("inplace") if "inplace" in names else None
+
+
+@contextmanager
+def paths_followed(module: torch.nn.Module, watch: Watch) -> Generator[None]:
+    """Inside this context a watch knows in which part of a module it is. The hooks for it are removed at its end."""
+    handles: list[Any] = []
+    for path, part in list(module.named_modules())[1:]:  # without itself, in which it begins
+
+        def entered(part: Any, _: Any, path: str = path) -> None:
+            watch.path.append(path)
+            watch.kinds.append(type(part))
+
+        def left(*_: Any) -> None:
+            watch.path.pop()
+            watch.kinds.pop()
+
+        handles += [part.register_forward_pre_hook(entered), part.register_forward_hook(left, always_call=True)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def called(
+    module: torch.nn.Module,
+    arrays: Mapping[str, Tensor],
+    x: Tensor,
+    change: Change,
+    multiplied: Multiplied | None = None,
+) -> Any:
+    """What a module gives for inputs with other parameters and buffers, its activations changed."""
+    watch = Watch(change, multiplied)
+    with paths_followed(module, watch), watch:
+        return torch.func.functional_call(module, dict(arrays), (x,))

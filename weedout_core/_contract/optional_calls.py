@@ -1,0 +1,73 @@
+"""The functions that a backend may have: a Protocol for each, whose docstring is its specification."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
+
+from weedout_core._configs.search_config import SearchConfig
+from weedout_core._configs.train_config import TrainConfig
+from weedout_core._contract.calls import Array, Parameters
+from weedout_core._guard.kinds import Name, Positive
+from weedout_core._masks.plan import Masks, Sparsity
+from weedout_core._networks.layers import Granularity, InputShape
+from weedout_core._networks.models import Adopted
+from weedout_core._networks.network import Network
+
+
+@runtime_checkable
+class MaskGradient(Protocol):
+    def __call__(
+        self, net: Network, params: Parameters, statistics: Parameters, masks: Masks, x: Array, y: Array | None
+    ) -> Parameters:
+        """∂L/∂m of one network: {site: float64 ``shape``}, all computed in float64.
+
+        m are its masks as factors, 0 and 1, of what comes to a site. Factors that are 0 have a gradient too; the factor
+        of ``rescale`` is held constant. L is the sum over the examples of the cross-entropy with the labels y, in nats;
+        without labels (None) it is the sum of all logits. Batch normalisation takes the running statistics.
+        """
+        ...
+
+
+@runtime_checkable
+class Adopt(Protocol):
+    def __call__(
+        self,
+        model: Any,
+        input_shape: InputShape,
+        sites: tuple[Name, ...] | None,
+        names: Mapping[str, Name],
+        granularity: Granularity,
+    ) -> Adopted:
+        """A model of the backend's library as a layer that the backend's other functions compute.
+
+        Its masks lie at the sites, in ``wc.adopt`` described; of a removed node the activation is replaced by 0. The
+        model is neither changed nor kept: a copy is.
+        """
+        ...
+
+
+@runtime_checkable
+class CompiledMemory(Protocol):
+    def __call__(
+        self,
+        net: Network,
+        sparsity: Sparsity,
+        search: SearchConfig,
+        train: TrainConfig,
+        examples: Positive,
+        networks: Positive,
+        topology: str | None,
+    ) -> Mapping[str, int]:
+        """The most bytes that each compiled program holds on a device: {program: bytes}. Nothing is run.
+
+        The programs are those of a search and the training after it, where networks are compacted at
+        ``sparsity``. ``examples`` is the size of the training split, ``networks`` how many are trained together.
+        ``topology`` names devices that need not be there ("v5e:2x4"); None takes those of the backend.
+        """
+        ...
+
+
+@runtime_checkable
+class CompileSeconds(Protocol):
+    def __call__(self) -> float:
+        """The seconds that this process has spent on compilation so far, whoever asked for it."""
+        ...

@@ -1,0 +1,130 @@
+"""A model of another library as the one layer of a network: what the core must know of it, as data.
+
+An adopted model computes its logits by itself; between its first and its last weight layer are the sites where a mask
+is applied. Parameters and statistics have the names that its own library gives them. The core never runs it: the
+backend that adopted it does.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+
+from weedout_core._guard.guarded import convert_fields
+from weedout_core._guard.kinds import Name, NonNegative, Positive
+
+_Sized = tuple[Positive, ...]
+
+
+class Place(NamedTuple):
+    """A site of an adopted model.
+
+    Attributes:
+        site: its name, by which its mask is drawn and handed in.
+        shape: the shape of its mask, channels last: all of the activation but the examples, or its channels alone.
+        after: what computes the activation that is masked, with the weight layer before it.
+        before: the weight layer that comes next.
+    """
+
+    site: Name
+    shape: _Sized
+    after: str
+    before: str
+
+
+class Follows(NamedTuple):
+    """An axis of an array whose every part belongs to one node of a site: a removed node leaves its part without use.
+
+    Attributes:
+        axis: the axis, counted from the end, below 0.
+        site: the site. The axis has the parts of its nodes one after another, in their order.
+        repeats: how often they come one after another, as where the channels of an image were flattened last.
+        each: how many entries in a row belong to one node, as where the channels of an image were flattened first.
+    """
+
+    axis: int
+    site: Name
+    repeats: Positive = 1
+    each: Positive = 1
+
+
+class Held(NamedTuple):
+    """A parameter or a running statistic.
+
+    Attributes:
+        path: the name that its library gives it.
+        shape: its shape.
+        macs: the multiply-adds of the weight layers in which it takes part, for one example.
+        follows: the axes that follow a site.
+    """
+
+    path: Name
+    shape: _Sized
+    macs: NonNegative = 0
+    follows: tuple[Follows, ...] = ()
+
+
+@runtime_checkable
+class Model(Protocol):
+    """The model itself, as the backend that adopted it holds it. It is never changed.
+
+    Attributes:
+        params, statistics: its weights and running statistics when it was adopted, {path: float32 ``shape``}.
+    """
+
+    @property
+    def params(self) -> Mapping[str, np.ndarray]: ...
+
+    @property
+    def statistics(self) -> Mapping[str, np.ndarray]: ...
+
+    def rebuild(
+        self, params: Mapping[str, np.ndarray], statistics: Mapping[str, np.ndarray], mask: Mapping[str, np.ndarray]
+    ) -> Any:
+        """The model of its own library again, with these weights and statistics; {} masks nothing."""
+        ...
+
+
+@dataclass(frozen=True)
+class Adopted:
+    """A model of another library: one layer, from the inputs to the logits. Compared and hashed without the model.
+
+    Attributes:
+        name: what it is called, such as "ResNet".
+        backends: the names of the backends that compute it.
+        classes: the number of logits, ≥ 2.
+        places: its sites, in the order in which they are computed.
+        params, statistics: its parameters and running statistics.
+        digest: the SHA-256 of what it computes, with its weights and statistics when it was adopted, in hexadecimal.
+        model: the model; None in a network that was read from a file.
+    Raises:
+        ConfigError: a field has a wrong type, or is out of its range.
+    """
+
+    name: Name
+    backends: tuple[Name, ...]
+    classes: Positive
+    places: tuple[Place, ...]
+    params: tuple[Held, ...]
+    statistics: tuple[Held, ...]
+    digest: Name
+    model: Any = field(default=None, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        convert_fields(self, " of Adopted")
+
+
+def from_plain(places: Sequence[Any], params: Sequence[Any], statistics: Sequence[Any], **others: Any) -> Adopted:
+    """An adopted model from its fields, whose records are plain tuples, as JSON gives them."""
+    return Adopted(
+        places=tuple(Place(*one) for one in places),
+        params=tuple(map(_held, params)),
+        statistics=tuple(map(_held, statistics)),
+        **others,
+    )
+
+
+def _held(fields: Sequence[Any]) -> Held:
+    path, shape, macs, follows = fields
+    return Held(path, shape, macs, tuple(Follows(*one) for one in follows))
