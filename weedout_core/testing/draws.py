@@ -202,12 +202,8 @@ def sample_masks(backend: Backend, reference: Backend) -> None:
 def draw_parameters(backend: Backend, reference: Backend) -> None:
     """Initial weights agree within the error of erfinv; biases are zero."""
 
-    # One of the fans for each network: they are in the specifications, and each pair is a program to compile.
-    cases = zip(networks(backend), itertools.cycle(("fan_in", "fan_out")), strict=False)
-
-    @across([keys()], each(*cases))
-    def agree(key: np.ndarray, case: tuple[Any, Any]) -> None:
-        net, fan = case
+    @across([keys()], each(*networks(backend)), each("fan_in", "fan_out"))
+    def agree(key: np.ndarray, net: Any, fan: Any) -> None:
         specs = he_normal(net, fan)
         drawn, wanted = backend.draw_parameters(key, specs), reference.draw_parameters(key, specs)
         assert set(drawn) == {spec.path for spec in specs}, f"paths {sorted(drawn)}"

@@ -33,9 +33,9 @@ SHAPES = ((1,), (2,), (7,), (64,), (65,), (200,), (1, 1, 1), (2, 3, 4), (5, 6, 7
 
 
 def spaces() -> st.SearchStrategy[dict[str, tuple[int, ...]]]:
-    """Mask spaces {site: shape} of one or two sites with the shapes of ``SHAPES``; each site takes long to compile."""
+    """Mask spaces {site: shape} of one to three sites with the shapes of ``SHAPES``."""
     names = st.sampled_from(["hidden_0", "block/1/site", "ü", "a"])
-    return st.dictionaries(names, st.sampled_from(SHAPES), min_size=1, max_size=2)
+    return st.dictionaries(names, st.sampled_from(SHAPES), min_size=1, max_size=3)
 
 
 def sparsities() -> st.SearchStrategy[float]:

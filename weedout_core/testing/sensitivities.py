@@ -1,12 +1,9 @@
 """The check of the gradient of masks."""
 
-import itertools
-
 import numpy as np
-from hypothesis import strategies as st
 
 from weedout_core._contract.record import Backend
-from weedout_core.testing.draws import across
+from weedout_core.testing.draws import across, each
 from weedout_core.testing.problems import Problem, problems
 from weedout_core.testing.scored import on_device, within
 from weedout_core.testing.tolerances import bound
@@ -21,14 +18,8 @@ def mask_gradient_agrees(backend: Backend, reference: Backend) -> None:
     if backend.mask_gradient is None:
         return
 
-    # With labels or without for each network, flat ones and those of images: each pair is a program to compile.
-    cases = [
-        st.tuples(*pair) for pair in zip(problems(backend), map(st.just, itertools.cycle((True, False))), strict=False)
-    ]
-
-    @across(cases)
-    def agree(case: tuple[Problem, bool]) -> None:
-        problem, labelled = case
+    @across(problems(backend), each(True, False))
+    def agree(problem: Problem, labelled: bool) -> None:
         full = {site: np.ones_like(mask) for site, mask in problem.one().items()}
         for masks in (problem.one(), full):
             got, wanted = (_gradient(by, problem, masks, labelled) for by in (backend, reference))

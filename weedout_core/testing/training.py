@@ -16,7 +16,7 @@ from weedout_core._networks.network import Network, activation_shapes, initial_s
 from weedout_core._random.stream import split
 from weedout_core.testing.draws import across, equal
 from weedout_core.testing.precision import UNIT_ROUNDOFF
-from weedout_core.testing.problems import NETWORKS, Problem, networks, plain_problems, problems
+from weedout_core.testing.problems import Problem, networks, plain_problems, problems
 from weedout_core.testing.scored import within
 from weedout_core.testing.tolerances import bound
 
@@ -223,12 +223,10 @@ def bfloat16_step_agrees(backend: Backend, reference: Backend) -> None:
 def networks_are_independent(backend: Backend, reference: Backend) -> None:
     """A network is trained alike whether it is trained alone or together with another."""
     del reference
-    # The configurations of ``epoch_agrees``, whose programs train two networks together here too. Those that train one
-    # are programs of their own: for a flat network and for those with convolutions, which have every layer together.
+    # The configurations of ``epoch_agrees``, whose programs train two networks together here too.
     cases = [
         st.tuples(strategy, st.just(_shared_out(net, place)[0]))
         for place, (net, strategy) in enumerate(zip(networks(backend), problems(backend), strict=True))
-        if net in (NETWORKS[0], *NETWORKS[3:])
     ]
 
     @across(cases)
