@@ -20,7 +20,7 @@ _EXPERIMENT = (
     "--validation-batch 256 --batch-size 128 --learning-rate 0.1 --backend jax"
 )
 _LARGE = "--sparsity 0 0.8"
-_SMALL = "--network wrn-10-1 --sparsity 0.8 --population 2 --validation-batch 16 --batch-size 16 --batch-norm-group 16"
+_SMALL = "--network vgg-2 --sparsity 0.8 --population 2 --validation-batch 16 --batch-size 16 --batch-norm-group 16"
 
 
 def run(asked: Asked) -> None:
