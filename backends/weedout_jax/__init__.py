@@ -17,6 +17,7 @@ from jax.sharding import Sharding
 from weedout_core.backend import Backend, host_array, host_view
 from weedout_core.errors import BackendError
 from weedout_jax import ahead, engines, masks, network, randomness, scoring, sensitivity, training
+from weedout_jax.adopt import adopt
 from weedout_jax.compiling import compile_seconds, keep_programs
 from weedout_jax.devices import everywhere, find_mesh, memory
 from weedout_jax.fence import our_settings
@@ -62,6 +63,7 @@ def connect(
         train_init=partial(training.train_init, mesh),
         train_epoch=partial(training.train_epoch, mesh),
         mask_gradient=partial(sensitivity.mask_gradient, mesh),
+        adopt=adopt,
         compiled_memory=partial(ahead.compiled_memory, mesh),
         compile_seconds=compile_seconds,
         memory=memory(mesh),

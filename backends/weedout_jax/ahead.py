@@ -167,7 +167,7 @@ def _training(
     learner = training.Learner(params, moving, params)
     return {
         "train_epoch": lambda: training.epoch.lower(
-            learner, taken, x, y, batches, rates, mesh=mesh, net=net, plan=fixed
+            learner, taken, x, y, batches, rates, None, mesh=mesh, net=net, plan=fixed
         ),
         "predict": lambda: network.logits.lower(params, moving, taken, x, mesh=mesh, net=net),
     }

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +11,7 @@ from jax import lax
 from jax.sharding import Mesh
 
 from weedout_core import Network
+from weedout_core.backend import Adopted
 from weedout_core.nn import (
     BatchNorm,
     Conv,
@@ -27,6 +28,7 @@ from weedout_core.nn import (
     activation_shapes,
     every_layer,
 )
+from weedout_jax.adopt.running import Learning, run_adopted
 from weedout_jax.batch_norm import Source, batch_norm
 from weedout_jax.devices import everywhere, gather, platform, put, share
 from weedout_jax.layers import Arithmetic, convolve, dense, gather_nodes, masked, max_pool
@@ -40,7 +42,7 @@ def forward(
     params: Mapping[str, Any],
     x: jax.Array,
     masks: Mapping[str, Any] | None,
-    source: Source,
+    source: Source | Learning,
     how: Arithmetic,
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """The logits ``(classes, examples)`` for inputs ``(examples, *shape)``, and statistics; see ``run_layers``."""
@@ -57,7 +59,7 @@ def run_layers(
     params: Mapping[str, Any],
     h: jax.Array,
     masks: Mapping[str, Any] | None,
-    source: Source,
+    source: Source | Learning,
     how: Arithmetic,
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """Run layers on activations, images or flat with the nodes first.
@@ -78,7 +80,7 @@ def run_layers(
             case Conv(name, stride=stride):
                 h = convolve(h, params[f"{name}/kernel"], stride, how)
             case BatchNorm():
-                h, statistics = batch_norm(layer, params, h, source)
+                h, statistics = batch_norm(layer, params, h, cast(Source, source))
                 taken |= statistics
             case Relu():
                 h = jax.nn.relu(h)  # its gradient at 0 is 0, as in the reference; that of jnp.maximum is 1/2
@@ -94,6 +96,8 @@ def run_layers(
                 h = gather_nodes(h, (masks or {})[name])
             case Scale(factor):
                 h = factor * h
+            case Adopted():
+                h, taken = run_adopted(layer, params, h, masks, source, how)
             case Residual(main, shortcut):
                 one, of_main = run_layers(main, params, h, masks, source, how)
                 other, of_shortcut = run_layers(shortcut, params, h, masks, source, how)
@@ -103,8 +107,8 @@ def run_layers(
 
 
 def has_convolutions(net: Network) -> bool:
-    """Whether a network has convolutions; several networks at once would make them grouped convolutions."""
-    return any(isinstance(layer, Conv) for layer in every_layer(net.layers))
+    """Whether a network has convolutions, or is adopted: several at once would make them grouped convolutions."""
+    return any(isinstance(layer, Conv | Adopted) for layer in every_layer(net.layers))
 
 
 def widest(net: Network) -> int:

@@ -1,19 +1,18 @@
 """The user's optimizer in place of SGD: a gradient transformation of optax."""
 
 import itertools
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jax import lax
-from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
 from weedout_core.errors import BackendError
+from weedout_jax.jaxprs import arrays_in
 
 #: One step of one network: (weights, optimizer state, gradient, SGD's learning rate) → (new weights, new state).
 Update = Callable[[Any, Any, Any, jax.Array], tuple[Any, Any]]
@@ -72,7 +71,7 @@ def rule_of(given: Any, params: Any, state: Any) -> Rule:
     with taking_a_step():
         program = jax.make_jaxpr(jax.vmap(_two_steps(given)))(params, state)
     operations = str(program)
-    return Rule(operations, tuple(_arrays(program)), next(_TURNS) if "callback" in operations else None, given)
+    return Rule(operations, tuple(arrays_in(program)), next(_TURNS) if "callback" in operations else None, given)
 
 
 def _check(given: Any) -> None:
@@ -95,20 +94,6 @@ def taking_a_step() -> Generator[None]:
             f"state; this one fails: {_said(error)}. Take one that needs no further arguments (no value, no value_fn), "
             "such as optax.adam(1e-3)."
         ) from error
-
-
-def _arrays(program: Any) -> Iterator[bytes]:
-    """The bytes of the arrays in a program, and in the programs inside it: compiled parts, loops, branches."""
-    for array in getattr(program, "consts", ()):
-        typed = jnp.issubdtype(array.dtype, jax.dtypes.prng_key)
-        yield np.asarray(jax.random.key_data(array) if typed else array).tobytes()
-    for operation in program.eqns:
-        for given in operation.invars:
-            if isinstance(given, Literal) and np.ndim(given.val):
-                yield np.asarray(given.val).tobytes()
-        for part in jax.tree.leaves(operation.params):
-            if isinstance(part, ClosedJaxpr | Jaxpr):
-                yield from _arrays(part)
 
 
 def update_of(transformation: optax.GradientTransformation) -> Update:

@@ -20,13 +20,16 @@ from weedout_core.backend import (
     EpochResult,
     TrainPlan,
     TrainState,
+    adopted,
     decayed_paths,
     learning_rates,
     negative_cross_entropy,
+    noise_words,
     predictions,
     sgd_step,
 )
 from weedout_core.nn import BatchNorm, every_layer
+from weedout_jax.adopt.running import Learning
 from weedout_jax.batch_norm import running
 from weedout_jax.batches import crop_images
 from weedout_jax.devices import everywhere, gather, platform, put, share
@@ -64,9 +67,10 @@ def train_epoch(
     rates = learning_rates(plan.config, plan.steps)[state.epoch * plan.steps :][: plan.steps]
     with np.errstate(over="ignore"):  # a rate beyond float32 becomes infinite: training diverges, without error
         rates = rates.astype(np.float32)
+    noise = None if adopted(net) is None else noise_words(list(state.keys), state.epoch, plan)
     learner = Learner(state.params, state.statistics, state.optimizer)
     # Placed in the same way in each epoch: otherwise the second epoch would compile again.
-    placed = put((learner, masks, x, y, batches, rates), everywhere(mesh))
+    placed = put((learner, masks, x, y, batches, rates, noise), everywhere(mesh))
     rule = None if plan.optimizer is None else rule_of(plan.optimizer, state.params, state.optimizer)
     with nullcontext() if rule is None else taking_a_step():
         learner, result = epoch(*placed, mesh=mesh, net=net, plan=plan._replace(optimizer=None), rule=rule)
@@ -81,37 +85,52 @@ def epoch(
     y: jax.Array,
     batches: Batches,
     rates: jax.Array,
+    noise: jax.Array | None,
     *,
     mesh: Mesh,
     net: Network,
     plan: TrainPlan,
     rule: Rule | None = None,
 ) -> tuple[Learner, EpochResult]:
-    """The program. Learner, masks and batches have a leading axis R. ``rule``: the user's optimizer; None is SGD."""
+    """The program. Learner, masks, batches and noise have a leading axis R.
+
+    Args:
+        noise: what an adopted model's dropout draws from in each step; None for layers.
+        rule: the user's optimizer; None is SGD.
+    """
     update = _sgd(net, plan.config) if rule is None else update_of(rule.given)
 
-    def one(learner: Learner, masks: Any, batches: Batches) -> Any:
-        def step(learner: Learner, shown: tuple[Batches, jax.Array]) -> tuple[Learner, EpochResult]:
-            batch, rate = shown
+    def one(learner: Learner, masks: Any, batches: Batches, noise: Any) -> Any:
+        def step(learner: Learner, shown: tuple[Batches, jax.Array, Any]) -> tuple[Learner, EpochResult]:
+            batch, rate, word = shown
             batch = share(mesh, batch)
             images = x[batch.order] if batch.crops is None else crop_images(x[batch.order], batch.crops)
-            gradient, taken, result = _gradient(mesh, net, plan, learner.params, masks, images, y[batch.order])
+            source = plan.groups if word is None else Learning(learner.statistics, word)
+            gradient, taken, result = _gradient(mesh, net, plan, learner.params, masks, images, y[batch.order], source)
             params, optimizer = update(learner.params, learner.optimizer, gradient, rate)
-            return Learner(params, _moved(net, learner.statistics, taken), optimizer), result
+            statistics = _moved(net, learner.statistics, taken) if word is None else taken
+            return Learner(params, statistics, optimizer), result
 
-        return lax.scan(step, learner, (batches, rates))
+        return lax.scan(step, learner, (batches, rates, noise))
 
-    return gather(mesh, each_network(mesh, net, one, learner, masks, batches))
+    return gather(mesh, each_network(mesh, net, one, learner, masks, batches, noise))
 
 
 def _gradient(
-    mesh: Mesh, net: Network, plan: TrainPlan, params: Any, masks: Any, x: jax.Array, y: jax.Array
+    mesh: Mesh,
+    net: Network,
+    plan: TrainPlan,
+    params: Any,
+    masks: Any,
+    x: jax.Array,
+    y: jax.Array,
+    source: int | Learning,
 ) -> tuple[Any, dict[str, jax.Array], EpochResult]:
     """The gradient of one network's loss, the batch statistics, and the loss and accuracy before the update."""
     how = Arithmetic(platform(mesh), products_of(plan.config.precision), plan.config.compute)
 
     def loss(params: Any) -> Any:
-        logits, taken = forward(net, params, x, masks, plan.groups, how)
+        logits, taken = forward(net, params, x, masks, source, how)
         correct = jnp.sum(predictions(logits, axis=-2) == y, dtype=jnp.int32)
         return -negative_cross_entropy(logits, y, axis=-2), (taken, correct)
 

@@ -31,7 +31,8 @@ def adopt(
     decides the logits.
 
     Args:
-        model: the model. PyTorch: an ``nn.Module``.
+        model: the model. PyTorch: an ``nn.Module``. JAX: an ``nnx.Module`` of flax; a linen module with its variables;
+            an ``eqx.Module``, with its state if it has one; or a function ``apply(params, x)`` with its params.
         input_shape: the shape of one input, as the model takes it.
         backend: the backend of its library, a name or a Backend.
         sites: the activations that are masked, by their names or patterns of them, as in "layer1.*"; None takes all

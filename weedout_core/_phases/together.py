@@ -38,7 +38,7 @@ class SparseNetworks(NamedTuple):
     def kept(self, backend: Backend, tree: Tree) -> list[dict[str, np.ndarray]]:
         """For each network, the part of arrays of ``net`` that the network's own mask keeps, in NumPy."""
         fetched = map_tree(backend.to_numpy, tree)
-        each = [{path: value[r] for path, value in fetched.items()} for r in range(len(self.compactions))]
+        each = [{path: value[r, ...] for path, value in fetched.items()} for r in range(len(self.compactions))]
         return each if self._compacted else self._gathered(each)
 
     def finite(self, backend: Backend, held: Tree, logits: np.ndarray) -> np.ndarray:

@@ -1,0 +1,143 @@
+"""The sites of a model: which of its activations are masked, and where their axes are."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+from weedout_core.errors import BackendError, ConfigError
+from weedout_jax.adopt.activations import CLAMP, TAG
+from weedout_jax.adopt.finding import Activated, Event, Product
+
+
+class Activation(NamedTuple):
+    """An activation of a model that has a value for each example.
+
+    Attributes:
+        name: its name.
+        kind: the name of its function, or its tag.
+        shape: of its value for one example.
+        examples, channels: the axes of examples and of channels.
+        after, before: the parameters that were last multiplied before it, and next after it; "" if there are none.
+        whole: whether it has a value for everything that the weight layer before it has computed.
+        inside: the loop or the like that hides it; None for one that can be masked.
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    examples: int
+    channels: int
+    after: str
+    before: str
+    whole: bool
+    inside: str | None
+
+
+def activations(few: Sequence[Event], more: Sequence[Event], counts: tuple[int, int], name: str) -> list[Activation]:
+    """The activations of a model that was traced with few examples, and with more.
+
+    The axis of examples is the one that tells them apart, wherever a ``vmap`` has put it.
+
+    Raises BackendError for a model that computes otherwise for another number of examples.
+    """
+    if [(type(one), len(one.shape)) for one in few] != [(type(one), len(one.shape)) for one in more]:
+        raise BackendError(f"{name} does not compute the same for {counts[0]} as for {counts[1]} examples.")
+    found: list[Activation] = []
+    last: Product | None = None
+    places: list[int | None] = [_axis(one.shape, other.shape, counts) for one, other in zip(few, more, strict=True)]
+    times: Counter[str] = Counter()
+    of_last: int | None = None
+    for event, place in zip(few, places, strict=True):
+        if isinstance(event, Product):
+            path = "+".join(event.params)
+            found[:] = [one._replace(before=one.before or path) if one.after else one for one in found]
+            last, of_last = event, place
+        elif place is not None and len(event.shape) > 1:
+            whole = last is not None and _is_whole(event, place, last, of_last)
+            if event.kind == CLAMP and not whole:
+                continue
+            label = "relu" if event.kind == CLAMP else event.kind.removeprefix(TAG)
+            times[label] += 1
+            label += f"#{times[label]}" if times[label] > 1 else ""
+            after = "" if last is None else "+".join(last.params)
+            shape, channels = _without(event.shape, place), _channels(event, place, last)
+            found.append(Activation(label, event.kind, shape, place, channels, after, "", whole, event.inside))
+    return found
+
+
+def _axis(one: tuple[int, ...], other: tuple[int, ...], counts: tuple[int, int]) -> int | None:
+    differ = [axis for axis, pair in enumerate(zip(one, other, strict=True)) if pair[0] != pair[1]]
+    return differ[0] if len(differ) == 1 and (one[differ[0]], other[differ[0]]) == counts else None
+
+
+def _without(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
+    return shape[:axis] + shape[axis + 1 :]
+
+
+def _channels(event: Activated, examples: int, last: Product | None) -> int:
+    """The axis of channels: that of the features of the weight layer before it, else the last one."""
+    axes = [axis for axis in range(len(event.shape)) if axis != examples]
+    if last is not None and len(last.shape) == len(event.shape) and last.features in axes:
+        same = event.shape[last.features] == last.shape[last.features]
+        return last.features if same else axes[-1]
+    return axes[-1]
+
+
+def _is_whole(event: Activated, examples: int, last: Product, of_last: int | None) -> bool:
+    """Whether an activation has the axes of the weight layer before it, of which none was summed away."""
+    if len(event.shape) != len(last.shape):
+        return False
+    made, output = _without(event.shape, examples), _without(last.shape, examples if of_last is None else of_last)
+    return all(own > 1 or whole == 1 for own, whole in zip(made, output, strict=True))
+
+
+def chosen(
+    found: Sequence[Activation], sites: tuple[str, ...] | None, names: Mapping[str, str], model: str
+) -> list[tuple[str, Activation]]:
+    """The activations that are masked, each with the name of its site: those that are tagged, if any are.
+
+    Raises:
+        ConfigError: a pattern or a name matches nothing, or nothing is left.
+        BackendError: an activation is hidden in a loop.
+    """
+    listed = f"The activations of the model are {', '.join(one.name for one in found) or 'none'}."
+    tagged = [one for one in found if one.kind.startswith(TAG)]
+    some = tagged or [one for one in found if one.whole and one.before]
+    if sites is not None:
+        for pattern in sites:
+            if not any(fnmatchcase(one.name, pattern) for one in found):
+                raise ConfigError(f"sites must be activations of the model; none is called {pattern!r}. {listed}")
+        some = [one for one in found if any(fnmatchcase(one.name, pattern) for pattern in sites)]
+    for one in some:
+        if one.inside is not None:
+            raise BackendError(
+                f"the activation {one.name!r} of {model} is inside {one.inside}, where one mask would be laid on every "
+                "turn. Write the loop out, or name other activations by sites=."
+            )
+    if not some:
+        raise ConfigError(
+            "the model must have an activation between its first and its last weight layer; got none. Name those that "
+            'are to be masked by sites=, or tag them by jax.ad_checkpoint.checkpoint_name(h, "weedout:h"). '
+            f"{listed}"
+        )
+    if unknown := set(names) - {one.name for one in some}:
+        raise ConfigError(f"names must be those of sites; {min(unknown)!r} is none. {listed}")
+    return [(names.get(one.name, one.name), one) for one in some]
+
+
+def numbers_of(events: Sequence[Event], found: Sequence[Activation], examples: int) -> list[int | None]:
+    """The number of each activation's equation in another trace, where there may be others, such as of a variance.
+
+    None for one that is not there.
+    """
+    left = iter(found)
+    numbers: list[int | None] = []
+    wanted = next(left, None)
+    for event in events:
+        if wanted is None or not isinstance(event, Activated) or event.kind != wanted.kind:
+            continue
+        if event.shape == (*wanted.shape[: wanted.examples], examples, *wanted.shape[wanted.examples :]):
+            numbers.append(event.number)
+            wanted = next(left, None)
+    return numbers + [None] * (len(found) - len(numbers))

@@ -1,0 +1,160 @@
+"""The activations and the weight layers of a traced program, in the order in which they are computed.
+
+For each value is known of which parameters it is computed, and whether of the inputs. A product of the one with the
+other is a weight layer. What is not computed of the inputs is no activation, such as what dropout draws.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from jax.extend.core import ClosedJaxpr, JaxprEqn
+
+from weedout_jax.adopt.activations import GATED, POINTWISE, kind_of
+from weedout_jax.adopt.walking import parts_of, walk
+
+
+class Activated(NamedTuple):
+    """An activation: its number among the equations, its name, its shape, and the loop or the like that hides it."""
+
+    number: int
+    kind: str
+    shape: tuple[int, ...]
+    inside: str | None = None
+
+
+class Product(NamedTuple):
+    """A weight layer: its parameters, the shape of its output, the axis of its features, its multiply-adds."""
+
+    params: tuple[str, ...]
+    shape: tuple[int, ...]
+    features: int
+    macs: int
+
+
+Event = Activated | Product
+
+
+class _Origin(NamedTuple):
+    """What a value is computed of.
+
+    Attributes:
+        params: the parameters.
+        of_x: whether of the inputs.
+        root: the value of which it is computed entry by entry; itself, if there is none.
+        gate: the operation of ``GATED`` in between, and its place among the events.
+    """
+
+    params: frozenset[str]
+    of_x: bool
+    root: object
+    gate: tuple[str, int] | None = None
+
+
+def origins(params: Sequence[str], others: int) -> list[_Origin]:
+    """The origins of a program's arguments: parameters, then ``others`` that are neither, then the inputs."""
+    own = [_Origin(frozenset([path]), False, object()) for path in params]
+    return [*own, *(_of([]) for _ in range(others)), _of([])._replace(of_x=True)]
+
+
+def find(program: ClosedJaxpr, given: Sequence[_Origin]) -> list[Event]:
+    """See what a program computes. ``given``: from :func:`origins`."""
+    events: list[tuple[Event, bool]] = []  # with whether it is one by itself
+    number = -1
+
+    def step(equation: JaxprEqn, given: Sequence[Any]) -> list[_Origin]:
+        nonlocal number
+        number += 1
+        operation, shape = equation.primitive.name, _shape(equation.outvars[0]) if equation.outvars else ()
+        from_ = [value if isinstance(value, _Origin) else _of([]) for value in given]
+        origin = _of(from_)
+        kind = kind_of(equation, given)
+        if origin.of_x and (product := _product(equation, from_)) is not None:
+            events.append((product, True))
+        elif origin.of_x and (kind is not None or operation in GATED):
+            events.append((Activated(number, kind or operation, shape), kind is not None))
+            if operation in GATED and (root := _root(given)) is not None:
+                origin = origin._replace(root=root, gate=(operation, len(events) - 1))
+        elif operation in POINTWISE and (root := _root(given)) is not None:
+            gates = [value.gate for value in from_ if value.root is root]
+            gated = [gate for gate in gates if gate is not None]
+            if operation == "mul" and len(gates) == 2 and len(gated) == 1:  # x · g(x)
+                before, place = gated[0]
+                events[place] = (Activated(number, GATED[before], shape), True)
+            else:
+                origin = origin._replace(root=root, gate=gated[0] if gated else None)
+        elif origin.of_x:
+            events.extend((event, True) for event in _hidden(equation, from_, number))
+        return [origin] * len(equation.outvars)
+
+    walk(program, given, step)
+    return [event for event, alone in events if alone]
+
+
+def _of(values: Sequence[_Origin]) -> _Origin:
+    params = frozenset[str]().union(*(value.params for value in values))
+    return _Origin(params, any(value.of_x for value in values), object())
+
+
+def _root(given: Sequence[Any]) -> object | None:
+    """The one value of which all that is given is computed entry by entry, beside numbers."""
+    roots = {id(value.root): value.root for value in given if isinstance(value, _Origin)}
+    return next(iter(roots.values())) if len(roots) == 1 else None
+
+
+def _shape(atom: Any) -> tuple[int, ...]:
+    return tuple(getattr(atom.aval, "shape", ()))
+
+
+def _product(equation: JaxprEqn, given: Sequence[_Origin]) -> Product | None:
+    """A weight layer: the product of what is computed of the inputs with what is computed of parameters alone."""
+    if equation.primitive.name not in ("dot_general", "conv_general_dilated"):
+        return None
+    weights = [place for place in (0, 1) if given[place].params and not given[place].of_x]
+    if len(weights) != 1:
+        return None
+    params = tuple(sorted(given[weights[0]].params))
+    shape, numbers = _shape(equation.outvars[0]), equation.params["dimension_numbers"]
+    operands = [_shape(atom) for atom in equation.invars]
+    if equation.primitive.name == "conv_general_dilated":
+        features = numbers.out_spec[1]
+        return Product(params, shape, features, math.prod(shape) * math.prod(operands[1]) // max(1, shape[features]))
+    contracted, batch = numbers
+    free = [len(one) - len(contracted[place]) - len(batch[place]) for place, one in enumerate(operands)]
+    ends = len(batch[0]) + free[0] + (free[1] if weights[0] else 0)  # the output has the free axes of both in order
+    summed = math.prod(operands[0][axis] for axis in contracted[0])
+    return Product(params, shape, ends - 1 if free[weights[0]] else len(shape) - 1, math.prod(shape) * summed)
+
+
+def _hidden(equation: JaxprEqn, given: Sequence[_Origin], number: int) -> list[Event]:
+    """What a loop or a branch computes inside, where no mask can be laid. What it multiplies may come round again."""
+    hidden: list[Event] = []
+    multiplies = False
+
+    def step(inner: JaxprEqn, values: Sequence[Any]) -> list[None]:
+        nonlocal multiplies
+        multiplies |= inner.primitive.name in ("dot_general", "conv_general_dilated")
+        if (kind := kind_of(inner, values)) is not None:
+            hidden.append(Activated(number, kind, _shape(inner.outvars[0]), equation.primitive.name))
+        else:
+            for part in parts_of(inner):
+                walk(part, [None] * len(part.jaxpr.invars), step)
+        return [None] * len(inner.outvars)
+
+    for part in parts_of(equation):
+        walk(part, [None] * len(part.jaxpr.invars), step)
+    params = tuple(sorted(_of(given).params))
+    if not (multiplies and params):
+        return hidden
+    whole = Product(params, _shape(equation.outvars[0]), len(_shape(equation.outvars[0])) - 1, 0)
+    return [whole, *hidden, whole]
+
+
+def macs_of(events: Sequence[Event], sizes: Mapping[str, int], examples: int) -> dict[str, int]:
+    """{parameter: the multiply-adds for one example in which it takes part}: those of a layer, for its largest."""
+    found: dict[str, int] = {}
+    for event in events:
+        if isinstance(event, Product):
+            largest = max(event.params, key=lambda path: sizes[path])
+            found[largest] = found.get(largest, 0) + event.macs // examples
+    return found

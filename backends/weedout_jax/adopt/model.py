@@ -1,0 +1,179 @@
+"""An adopted model: it is traced, and what its sites' equations make is masked."""
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import ClosedJaxpr
+
+from weedout_core.errors import BackendError
+from weedout_jax.adopt.choosing import Activation, numbers_of
+from weedout_jax.adopt.finding import Event, find, origins
+from weedout_jax.adopt.pure import Mode, Pure, Tree
+from weedout_jax.adopt.walking import computed, walk
+
+Change = Callable[[jax.Array], jax.Array]
+
+
+class Spot(NamedTuple):
+    """Where the mask of a site lies: on which of the activations, and for which units, "node" or "channel"."""
+
+    site: str
+    activation: Activation
+    granularity: str
+
+    def laid(self, mask: Any) -> Any:
+        """A mask with its channels last, as it is multiplied with the activation."""
+        _, _, shape, examples, channels, *_ = self.activation
+        if self.granularity == "channel":
+            return mask.reshape([-1 if axis == channels else 1 for axis in range(len(shape) + 1)])
+        return jnp.expand_dims(jnp.moveaxis(mask, -1, channels - (channels > examples)), examples)
+
+    def masked(self, made: jax.Array, mask: Any) -> jax.Array:
+        """The activation under a mask: booleans replace by 0, and floats are multiplied in."""
+        laid = self.laid(mask)
+        return jnp.where(laid, made, 0) if mask.dtype == jnp.bool_ else (made * laid).astype(made.dtype)
+
+
+class Traced(NamedTuple):
+    """A model as a program: of (params, statistics, key, inputs), in order, the logits and then the statistics."""
+
+    program: ClosedJaxpr
+    events: list[Event]
+
+
+def traced(pure: Pure, params: Tree, statistics: Tree, x: Any, mode: Mode, precision: str | None) -> Traced:
+    """Trace a model on arrays, or on their shapes."""
+
+    def compute(params: Any, statistics: Any, words: Any, x: Any) -> Any:
+        key = jax.random.wrap_key_data(words, impl="threefry2x32")
+        logits, after = pure.compute(params, statistics, x, mode, key)
+        return logits, {path: after[path] for path in statistics}
+
+    with ExitStack() as stack:
+        stack.enter_context(jax.threefry_partitionable(True))
+        if precision is not None:
+            stack.enter_context(jax.default_matmul_precision(precision))
+        # On shapes alone, outside of meshes, because equinox compares where its old and its new state lie.
+        stack.enter_context(jax.sharding.use_abstract_mesh(jax.sharding.AbstractMesh((), ())))
+        given = (dict(params), dict(statistics), np.zeros(2, np.uint32), x)
+        program = jax.make_jaxpr(compute)(*jax.tree.map(lambda one: jax.ShapeDtypeStruct(one.shape, one.dtype), given))
+    return Traced(program, find(program, origins(sorted(params), len(statistics) + 1)))
+
+
+class Model:
+    """A model of another library, adopted.
+
+    Args:
+        pure: the model.
+        found: its activations.
+        spots: where masks lie.
+    """
+
+    def __init__(self, pure: Pure, found: Sequence[Activation], spots: Sequence[Spot]) -> None:
+        self._pure, self._found, self._spots = pure, tuple(found), tuple(spots)
+
+    @property
+    def params(self) -> dict[str, np.ndarray]:
+        """The weights when it was adopted."""
+        return self._pure.params
+
+    @property
+    def statistics(self) -> dict[str, np.ndarray]:
+        """The running statistics when it was adopted."""
+        return self._pure.statistics
+
+    def forward(
+        self,
+        params: Tree,
+        statistics: Tree,
+        masks: Mapping[str, Any] | None,
+        x: Any,
+        mode: Mode,
+        word: Any = 0,
+        precision: str | None = "highest",
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """The logits ``(examples, classes)``, and the running statistics after it, which "train" moves.
+
+        Args:
+            params, statistics: {path: ``shape``}.
+            masks: {site: bool or float ``shape``}; None masks nothing.
+            x: ``(examples, *input_shape)``.
+            mode: how it computes.
+            word: what dropout draws from, in "train", uint32.
+            precision: of products that do not say their own.
+        """
+        given = masks or {}
+        changes = {
+            spot.activation.name: _laying(spot, given[spot.site]) for spot in self._spots if spot.site in given
+        }  # fmt: skip
+        return self._computed(params, statistics, x, mode, word, precision, changes)
+
+    def poisoned(self, params: Tree, statistics: Tree, x: Any, places: Mapping[str, int]) -> jax.Array:
+        """The logits with NaN in activations, {name: the example that has it there}."""
+        axes = {one.name: one for one in self._found}
+
+        def poisoning(one: Activation, example: int) -> Change:
+            def poison(made: jax.Array) -> jax.Array:
+                here = jnp.arange(made.shape[one.examples]) == example
+                around = [axis for axis in range(made.ndim) if axis != one.examples]
+                return jnp.where(jnp.expand_dims(here, around), jnp.nan, made)
+
+            return poison
+
+        changes = {name: poisoning(axes[name], example) for name, example in places.items()}
+        return self._computed(params, statistics, x, "running", 0, "highest", changes)[0]
+
+    def _computed(
+        self, params: Tree, statistics: Tree, x: Any, mode: Mode, word: Any, precision: str | None,
+        changes: Mapping[str, Change],
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:  # fmt: skip
+        program, events = traced(self._pure, params, statistics, x, mode, precision)
+        places = dict(zip((one.name for one in self._found), numbers_of(events, self._found, len(x)), strict=True))
+        if missing := [name for name in changes if places[name] is None]:
+            raise BackendError(
+                f"the activation {missing[0]!r} of {self._pure.name} is not there for {len(x)} examples (mode {mode}): "
+                "the model must compute the same for any number of examples, in training and after it."
+            )
+        by_number, count = {places[name]: change for name, change in changes.items()}, itertools.count()
+
+        def step(equation: Any, given: Sequence[Any]) -> Sequence[Any]:
+            made, change = computed(equation, given), by_number.get(next(count))
+            return made if change is None else [change(made[0])]
+
+        words = jnp.stack([jnp.uint32(0), jnp.asarray(word, jnp.uint32)])
+        paths = sorted(statistics)
+        arguments = [*(params[path] for path in sorted(params)), *(statistics[path] for path in paths), words, x]
+        logits, *after = walk(program, arguments, step)
+        return logits, dict(zip(paths, after, strict=True))
+
+    def rebuild(
+        self, params: Mapping[str, np.ndarray], statistics: Mapping[str, np.ndarray], mask: Mapping[str, np.ndarray]
+    ) -> Any:
+        """The user's model again with other weights, as it was adopted; under a mask, as :class:`Masked`."""
+        given = self._pure.rebuild(params, statistics)
+        return Masked(given, dict(mask), self, dict(params), dict(statistics)) if mask else given
+
+
+def _laying(spot: Spot, mask: Any) -> Change:
+    return lambda made: spot.masked(made, mask)
+
+
+class Masked:
+    """A model under a mask: a function of inputs ``(examples, *input_shape)`` to logits.
+
+    Attributes:
+        model: the model of its own library, with these weights, without the mask.
+        mask: {site: bool ``shape``}.
+    """
+
+    def __init__(self, model: Any, mask: Any, adopted: Model, params: Any, statistics: Any) -> None:
+        self.model, self.mask = model, mask
+        self._call = jax.jit(lambda x: adopted.forward(params, statistics, mask, x, "running", precision=None)[0])
+
+    def __call__(self, x: Any) -> jax.Array:
+        return self._call(x)

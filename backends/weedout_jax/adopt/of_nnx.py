@@ -1,0 +1,68 @@
+"""Modules of flax.nnx."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from weedout_jax.adopt.pure import Mode, Pure, Tree, arguments, float32, kept
+
+
+def read(model: nnx.Module) -> Pure:
+    """A module: its ``nnx.Param`` are weights, its ``nnx.BatchStat`` running statistics; the rest stays as it is."""
+    name = type(model).__name__
+    graph, *states = nnx.split(model, nnx.Param, nnx.BatchStat, ...)
+    params, moving, rest = ([(path, one.replace(kept(one[...]))) for path, one in _flat(state)] for state in states)
+    weights, statistics = ({_joined(path): one.get_value() for path, one in state} for state in (params, moving))
+    floats = [{path: float32(one, path, name) for path, one in tree.items()} for tree in (weights, statistics)]
+
+    def together(params_: Tree, statistics_: Tree, drawn: Any) -> nnx.Module:
+        new = [[(path, one.replace(tree[_joined(path)])) for path, one in state]
+               for state, tree in ((params, params_), (moving, statistics_))]  # fmt: skip
+        return nnx.merge(graph, *(nnx.from_flat_state(state) for state in (*new, drawn)))
+
+    def compute(params: Tree, statistics: Tree, x: Any, mode: Mode, key: Any) -> tuple[Any, Tree]:
+        module = together(params, statistics, _seeded(rest, key if mode == "train" else None))
+        _set_mode(module, mode)
+        logits = module(x, **arguments(type(module).__call__, mode, key))
+        return logits, {_joined(path): one[...] for path, one in _flat(nnx.state(module, nnx.BatchStat))}
+
+    def rebuild(params: Tree, statistics: Tree) -> nnx.Module:
+        weights, moved = (jax.tree.map(jnp.asarray, dict(tree)) for tree in (params, statistics))
+        module = together(weights, moved, _seeded(rest, None))
+        _set_mode(module, "running")
+        return module
+
+    return Pure(name, floats[0], floats[1], compute, rebuild)
+
+
+def _flat(state: Any) -> list[tuple[Any, Any]]:
+    return list(nnx.to_flat_state(state))
+
+
+def _joined(path: Any) -> str:
+    return "/".join(map(str, path))
+
+
+def _set_mode(module: nnx.Module, mode: Mode) -> None:
+    still = mode == "running"
+    module.set_attributes(deterministic=still, use_running_average=still, raise_if_not_found=False)
+    if mode == "batch":  # statistics of the batch, and nothing else of training
+        module.set_attributes(nnx.Dropout, rate=0.0, raise_if_not_found=False)
+
+
+def _seeded(rest: list[tuple[Any, Any]], key: Any) -> list[tuple[Any, Any]]:
+    """What is neither a weight nor a statistic, on the device; its random streams are begun anew from a key."""
+    return [(path, one.replace(_drawn(one, place, key))) for place, (path, one) in enumerate(rest)]
+
+
+def _drawn(one: Any, place: int, key: Any) -> Any:
+    value = one.get_value()
+    if key is not None and isinstance(one, nnx.RngKey):
+        folded = jax.random.fold_in(key, place)
+        return jax.random.split(folded, value.shape) if value.shape else folded
+    if key is not None and isinstance(one, nnx.RngCount):
+        return jnp.zeros_like(value)
+    return jnp.asarray(value) if isinstance(value, np.ndarray) else value

@@ -1,0 +1,108 @@
+"""Any model as a pure function of its weights, its running statistics, its inputs and a key."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from weedout_core.errors import BackendError
+
+#: How a model computes: as it is used after training; with the statistics of the batch; or as while it is trained,
+#: with dropout and with running statistics that move.
+Mode = Literal["running", "batch", "train"]
+Tree = Mapping[str, Any]
+
+
+class Pure(NamedTuple):
+    """A model of any library.
+
+    Attributes:
+        name: what it is called.
+        params, statistics: its weights and running statistics, {path: float32 ``shape``}.
+        compute: (params, statistics, inputs ``(examples, *input_shape)``, mode, key) → the logits, and the running
+            statistics after them.
+        rebuild: (params, statistics) → what was adopted again.
+    """
+
+    name: str
+    params: dict[str, np.ndarray]
+    statistics: dict[str, np.ndarray]
+    compute: Callable[[Tree, Tree, Any, Mode, Any], tuple[Any, Tree]]
+    rebuild: Callable[[Tree, Tree], Any]
+
+
+_IN_TRAINING = ("train", "training", "is_training")
+_AFTER_TRAINING = ("deterministic", "use_running_average", "inference")
+
+
+def arguments(call: Callable[..., Any], mode: Mode, key: Any) -> dict[str, Any]:
+    """What a function takes beside the inputs, of the names that are usual in JAX: the mode, and a key."""
+    known = dict.fromkeys(_IN_TRAINING, mode != "running")
+    known |= dict.fromkeys(_AFTER_TRAINING, mode == "running")
+    known |= {"key": key, "rng": key}
+    taken = inspect.signature(call).parameters
+    return {name: value for name, value in known.items() if name in taken}
+
+
+class Parts(NamedTuple):
+    """A tree of another library, taken apart.
+
+    Attributes:
+        arrays: its arrays of floats, {path: float32 ``shape``}.
+        together: the same tree with other arrays, {path: ``shape``}.
+    """
+
+    arrays: dict[str, np.ndarray]
+    together: Callable[[Tree], Any]
+
+
+def parts(tree: Any, name: str) -> Parts:
+    """Take a tree apart. What it holds beside arrays of floats stays as it is.
+
+    Raises BackendError for an array of floats that is not of 32 bits or more, or for two of one path.
+    """
+    leaves, structure = jax.tree_util.tree_flatten_with_path(tree)
+    paths = [_joined(path) for path, _ in leaves]
+    held = [kept(leaf) for _, leaf in leaves]
+    places = [place for place, leaf in enumerate(held) if is_float(leaf)]
+    arrays = {paths[place]: float32(held[place], paths[place], name) for place in places}
+    if len(arrays) < len(places):
+        raise BackendError(f"two weights of {name} have one path when the names of their keys are joined by '/'.")
+
+    def together(arrays: Tree) -> Any:
+        new = dict(zip(places, (arrays[paths[place]] for place in places), strict=True))
+        return jax.tree.unflatten(structure, [new.get(place, leaf) for place, leaf in enumerate(held)])
+
+    return Parts(arrays, together)
+
+
+def flat(tree: Any) -> dict[str, Any]:
+    """The leaves of a tree, by the same paths."""
+    return {_joined(path): leaf for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]}
+
+
+def _joined(path: Any) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator="/") or "params"
+
+
+def kept(leaf: Any) -> Any:
+    """A copy of an array, on the host, that nobody changes or gives away; anything else as it is."""
+    if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        words = jnp.asarray(np.array(jax.random.key_data(leaf)))
+        return jax.random.wrap_key_data(words, impl=jax.random.key_impl(leaf))
+    return np.array(leaf) if isinstance(leaf, jax.Array | np.ndarray) else leaf
+
+
+def is_float(leaf: Any) -> bool:
+    """Whether it is an array of floats or of complex numbers."""
+    return isinstance(leaf, np.ndarray | jax.Array) and jnp.issubdtype(leaf.dtype, np.inexact)
+
+
+def float32(value: Any, path: str, name: str) -> np.ndarray:
+    """An array as float32. Raises BackendError for one of fewer bits, or of complex numbers."""
+    if value.dtype not in (np.float32, np.float64):
+        raise BackendError(f"parameters must be float32; {path!r} of {name} is {value.dtype}. Convert it.")
+    return np.asarray(value, np.float32)
