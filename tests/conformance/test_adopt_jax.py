@@ -313,3 +313,10 @@ def test_channels_are_masked_by_one_bit_each() -> None:
     h = np.maximum(np.asarray(jax.vmap(model.conv)(x)), 0) * mask[None, :, None, None]
     wanted = h.reshape(3, -1) @ np.asarray(model.out.weight).T + np.asarray(model.out.bias)
     np.testing.assert_allclose(np.asarray(got), wanted, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_recalibrated_statistics_are_refused() -> None:
+    config = wc.SearchConfig(population=3, generations=1, batch_norm="recalibrated")
+    with pytest.raises(BackendError, match="takes of other inputs are not known here"):
+        wc.search(adopted("nnx normed"), data((6,)), sparsity=0.4, backend="jax", key=KEY, config=config)
