@@ -289,6 +289,9 @@ def test_choices_without_effect_are_refused() -> None:
         wc.search(net, split(shape), config=wc.SearchConfig(weights="per_candidate"), **given)
     with pytest.raises(ConfigError, match="fan='fan_out' has no effect"):
         wc.search(net, split(shape), config=wc.SearchConfig(fan="fan_out"), **given)
+    images = wc.adopt(*made("residual"), backend="torch")
+    with pytest.raises(ConfigError, match=r"recalibrated.*ResNet gives their running mean alone"):
+        wc.search(images, split(IMAGE), config=wc.SearchConfig(batch_norm="recalibrated"), **given)
     start = wc.draw_control(net, config=SEARCH, **given).network
     for config in (wc.TrainConfig(batch_norm_group=16), wc.TrainConfig(compute="bfloat16")):
         with pytest.raises(ConfigError, match="has no effect without the library's own layers"):

@@ -20,6 +20,7 @@ from weedout_core._guard.shown import reordered, shown
 from weedout_core._masks.plan import Masks
 from weedout_core._networks.network import (
     Network,
+    adopted,
     check_normalised,
     checked_network_masks,
     gather_space,
@@ -64,6 +65,8 @@ def score_population(
         _check_normalises(net, "statistics")
         return checked_statistics(net, batch.statistics)
     if batch.calibration is not None:
+        if (model := adopted(net)) is not None:
+            raise ConfigError(f"{model.name} does not give the statistics of a batch. Leave calibration out.")
         _check_normalises(net, "calibration")
         _check_inputs(net, "calibration", batch.calibration)
     return check_normalised(net, len(batch.x if batch.calibration is None else batch.calibration))

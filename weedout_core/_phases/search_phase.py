@@ -18,7 +18,7 @@ from weedout_core._guard.by_content import by_content
 from weedout_core._guard.guarded import guarded
 from weedout_core._masks.plan import Sparsity
 from weedout_core._networks.examples import Examples, checked_examples, kept
-from weedout_core._networks.network import Network, check_normalised, initial_statistics, mask_space
+from weedout_core._networks.network import Network, adopted, check_normalised, initial_statistics, mask_space
 from weedout_core._phases.ask_tell import (
     Generation,
     SearchState,
@@ -35,7 +35,7 @@ from weedout_core._phases.continuing import continued
 from weedout_core._phases.drawing import Drawing, check_parent, drawing, materialise
 from weedout_core._phases.subnetwork import Subnetwork
 from weedout_core._random.annotations import Key
-from weedout_core.errors import SearchError
+from weedout_core.errors import ConfigError, SearchError
 
 
 @by_content
@@ -154,6 +154,11 @@ def check_scoring(net: Network, config: SearchConfig, examples: int) -> None:
     """
     if not initial_statistics(net):
         check_effects(config, {"batch_norm": (False, "batch normalisation in the network")})
+    elif (model := adopted(net)) is not None and config.batch_norm == "recalibrated":
+        raise ConfigError(
+            f'batch_norm="recalibrated" needs the statistics of a batch; {model.name} gives their running mean alone. '
+            'Take "batch" or "running".'
+        )
     elif config.batch_norm != "running":
         drawn = examples if config.batch_policy == "whole" else min(config.validation_batch, examples)
         check_normalised(net, drawn)
