@@ -318,5 +318,5 @@ def test_channels_are_masked_by_one_bit_each() -> None:
 @pytest.mark.slow
 def test_recalibrated_statistics_are_refused() -> None:
     config = wc.SearchConfig(population=3, generations=1, batch_norm="recalibrated")
-    with pytest.raises(BackendError, match="takes of other inputs are not known here"):
+    with pytest.raises(ConfigError, match="gives their running mean alone"):
         wc.search(adopted("nnx normed"), data((6,)), sparsity=0.4, backend="jax", key=KEY, config=config)

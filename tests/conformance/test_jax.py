@@ -415,7 +415,7 @@ def test_the_programs_compiled_ahead_are_those_of_a_run(
     def train_epoch(net: Any, plan: Any, state: Any, masks: Any, *data: Any) -> Any:
         batches = data[-1]
         learner = Learner(state.params, state.statistics, state.optimizer)
-        taken["train_epoch"] = (learner, masks, *data[:2], batches, np.zeros(plan.steps, np.float32))
+        taken["train_epoch"] = (learner, masks, *data[:2], batches, np.zeros(plan.steps, np.float32), None)
         return backend.train_epoch(net, plan, state, masks, *data)
 
     def predict(net: Any, *arguments: Any) -> Any:

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple, cast
 import jax
 
 from weedout_core.backend import Adopted
-from weedout_core.errors import BackendError
 from weedout_jax.adopt.model import Model
 from weedout_jax.adopt.pure import Mode
 from weedout_jax.layers import Arithmetic
@@ -37,16 +36,9 @@ def run_adopted(
         source: given statistics; a number for those of the batch; or :class:`Learning`.
     Returns:
         the logits and, of :class:`Learning`, the running statistics after the step, {path: ``shape``}.
-    Raises:
-        BackendError: statistics are to be those of calibration inputs, which the model does not tell.
     """
     model = cast(Model, layer.model)
     learning = isinstance(source, Learning)
-    if layer.statistics and isinstance(source, Mapping) and not source:  # what calibration inputs have left
-        raise BackendError(
-            f"the statistics that {layer.name} takes of other inputs are not known here. Take "
-            'batch_norm="batch" or "running".'
-        )
     given = source.statistics if learning else source if isinstance(source, Mapping) else {}
     # Where the batch's own are taken, those of the model are not read.
     statistics: Mapping[str, Any] = given or model.statistics
