@@ -293,6 +293,9 @@ def test_choices_without_effect_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"recalibrated.*ResNet gives their running mean alone"):
         wc.search(images, split(IMAGE), config=wc.SearchConfig(batch_norm="recalibrated"), **given)
     start = wc.draw_control(net, config=SEARCH, **given).network
+    image = wc.draw_control(images, config=SEARCH, **given).network
+    with pytest.raises(ConfigError, match="augmentation='crop_flip' has no effect without the library's own layers"):
+        wc.train(image, split(IMAGE), config=wc.TrainConfig(augmentation="crop_flip"), backend="torch", key=wc.key(0))
     for config in (wc.TrainConfig(batch_norm_group=16), wc.TrainConfig(compute="bfloat16")):
         with pytest.raises(ConfigError, match="has no effect without the library's own layers"):
             wc.train(start, split(shape), backend="torch", key=wc.key(0), config=config)

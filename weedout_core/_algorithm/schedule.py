@@ -75,7 +75,7 @@ def check_plan(net: Network, plan: TrainPlan) -> None:
         )
     if (model := adopted(net)) is not None:
         its_own = (False, f"the library's own layers; {model.name} computes as its own library does")
-        return check_effects(plan.config, dict.fromkeys(("batch_norm_group", "compute"), its_own))
+        return check_effects(plan.config, dict.fromkeys(("augmentation", "batch_norm_group", "compute"), its_own))
     group = min(plan.config.batch_norm_group or plan.batch_size, plan.batch_size)
     if initial_statistics(net) and plan.batch_size % group:
         raise ConfigError(
