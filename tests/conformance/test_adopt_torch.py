@@ -275,6 +275,16 @@ def test_what_cannot_be_adopted_is_one_sentence(model: Any, given: Any, error: A
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float16", "bfloat16"])
+def test_a_module_of_another_precision_is_computed_in_float32(dtype: str) -> None:
+    module, shape = made("residual")
+    net = wc.adopt(module.to(getattr(torch, dtype)), shape, backend="torch")
+    start = wc.draw_control(net, sparsity=0.5, backend="torch", key=wc.key(1)).network
+    assert {value.dtype for value in start.params.values()} == {np.dtype(np.float32)}
+    assert wc.evaluate(start, split(shape), backend="torch").not_finite == 0
+    assert next(start.rebuild().parameters()).dtype == getattr(torch, dtype), "it is the module that it was"
+
+
 def test_patterns_choose_sites() -> None:
     module, shape = made("residual")
     net = wc.adopt(module, shape, backend="torch", sites=["one.*", "relu"], names={"relu": "stem"})

@@ -7,11 +7,10 @@ from typing import Any
 import torch
 
 from weedout_core.errors import BackendError
-from weedout_torch.adopt.module import Module, Spot
+from weedout_torch.adopt.module import NORMS, Module, Spot
 from weedout_torch.devices import Tensor
 
 _AT_ONCE = 16  # sites that are tried in one batch
-_NORMS = torch.nn.modules.batchnorm._NormBase
 
 
 def check_module(given: Any) -> None:
@@ -29,7 +28,7 @@ def check_module(given: Any) -> None:
         if isinstance(value, torch.nn.Parameter) and not value.is_floating_point():
             raise BackendError(f"parameters must be floats; {path!r} of {name} is {value.dtype}.")
     for path, part in given.named_modules():
-        if isinstance(part, _NORMS) and part.track_running_stats and part.momentum is None:
+        if isinstance(part, NORMS) and part.track_running_stats and part.momentum is None:
             raise BackendError(
                 f"{path!r} of {name} has running statistics that are means over all batches, momentum=None, which "
                 "depend on more than the last ones. Give it a momentum."

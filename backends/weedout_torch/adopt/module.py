@@ -14,7 +14,8 @@ from weedout_torch.devices import Tensor
 #: How a module computes: as it is used after training; with the statistics of the batch; or as while it is trained,
 #: with dropout and with running statistics that move.
 Mode = Literal["running", "batch", "train"]
-_NORMS = torch.nn.modules.batchnorm._NormBase
+#: The layers that have running statistics.
+NORMS = torch.nn.modules.batchnorm._NormBase
 
 
 class Spot(NamedTuple):
@@ -51,8 +52,7 @@ class Module:
     def __init__(self, given: torch.nn.Module, spots: Mapping[str, Spot], moving: list[str]) -> None:
         self._given = copy.deepcopy(given)
         self._spots, self._moving = dict(spots), moving
-        arrays = {**dict(self._given.named_parameters()), **dict(self._given.named_buffers())}
-        self._arrays = {path: value.detach().clone() for path, value in arrays.items()}
+        self._buffers = dict(in_mode(given, "running").named_buffers())
         self._modes = {mode: in_mode(given, mode).to("meta") for mode in ("running", "batch", "train")}
 
     @property
@@ -63,7 +63,7 @@ class Module:
     @property
     def statistics(self) -> dict[str, np.ndarray]:
         """The running statistics when it was adopted."""
-        return {path: _hosted(self._arrays[path]) for path in self._moving}
+        return {path: _hosted(self._buffers[path]) for path in self._moving}
 
     def forward(
         self,
@@ -111,8 +111,8 @@ class Module:
         self, params: Any, statistics: Any, x: Tensor, mode: Mode, seed: int | None, change: Change
     ) -> tuple[Tensor, dict[str, Tensor]]:
         # What a module changes in place is a copy.
-        rest = {path: value.to(x.device, copy=True) for path, value in self._arrays.items() if path not in params}
-        moved = rest | {path: value.clone() for path, value in statistics.items()}
+        moved = {path: value.to(x.device, copy=True) for path, value in self._buffers.items()}
+        moved |= {path: value.clone() for path, value in statistics.items()}
         with _seeded(seed, x.device):
             logits = called(self._modes[mode], {**params, **moved}, x, change)
         return logits, {path: moved[path] for path in self._moving}
@@ -166,13 +166,13 @@ def in_mode(given: torch.nn.Module, mode: str) -> torch.nn.Module:
     module = copy.deepcopy(given).cpu().float()
     module.train(mode == "train")
     for part in module.modules():
-        if mode == "batch" and isinstance(part, _NORMS):
+        if mode == "batch" and isinstance(part, NORMS):
             part.train()
     return module
 
 
 def _hosted(value: Tensor) -> np.ndarray:
-    return value.detach().cpu().numpy().astype(np.float32)
+    return value.detach().cpu().float().numpy().copy()
 
 
 @contextmanager

@@ -20,7 +20,6 @@ from weedout_core.lab.experiment.configuration import ExperimentConfig
 from weedout_core.lab.experiment.groups import Group
 from weedout_core.lab.experiment.ledger import LedgerRow
 from weedout_core.lab.experiment.rows import (
-    AnyRow,
     CurveRow,
     LeftOutRow,
     ResultRow,
@@ -34,18 +33,7 @@ from weedout_core.lab.experiment.run_so_far import RunSoFar
 from weedout_core.lab.experiment.thresholds import ThresholdRow
 from weedout_core.lab.files import read_file
 from weedout_core.lab.run.record import Record, record_from_json
-from weedout_core.lab.run.run_folder import RunFolder
-
-#: The tables of a group, which are assembled to those of the run.
-_TABLES: dict[str, type[AnyRow]] = {
-    "results.csv": ResultRow,
-    "curves.csv": CurveRow,
-    "search.csv": SearchRow,
-    "ledger.csv": LedgerRow,
-    "left_out.csv": LeftOutRow,
-    "thresholds.csv": ThresholdRow,
-    "timings.csv": TimingRow,
-}
+from weedout_core.lab.run.run_folder import TABLES, RunFolder
 
 
 def read_run(path: Path) -> RunSoFar:
@@ -62,7 +50,7 @@ def read_run(path: Path) -> RunSoFar:
     folder = RunFolder(path, record)
     # Before the groups, so that all that these were made of are among them.
     verdicts = _verdicts(path / "verdict.csv")
-    assembled = {name: read_file(path / name) for name in _TABLES if (path / name).exists()}
+    assembled = {name: read_file(path / name) for name in TABLES if (path / name).exists()}
     done = tuple(sorted(folder.committed))
     for name, content in assembled.items():
         _check_assembled(folder, done, name, content)
@@ -85,7 +73,7 @@ def read_run(path: Path) -> RunSoFar:
 
 def _check_assembled(folder: RunFolder, done: Sequence[Group], name: str, content: bytes) -> None:
     """Warn unless a table consists of the rows of groups; it lacks some where a process was killed, or goes on."""
-    header = to_csv(_TABLES[name], []).encode()
+    header = to_csv(TABLES[name], []).encode()
     for rows in (header, *(folder.read(group, name).removeprefix(header) for group in done)):
         content = content.removeprefix(rows)
     if content:

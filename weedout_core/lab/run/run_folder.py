@@ -38,7 +38,8 @@ from weedout_core.lab.run.record import Record, differences, record_from_json, r
 _CONFIG, _LOCK, _GROUPS, _MASKS, _CHECKPOINTS = "config.json", ".lock", "groups", "masks", "checkpoints"
 _PARAMETERS = "parameters"
 _GROUP_MASKS = f"{_MASKS}.safetensors"
-_TABLES: dict[str, type[AnyRow]] = {
+#: The tables of a group, which are assembled to those of the run, with the kind of their rows.
+TABLES: dict[str, type[AnyRow]] = {
     "results.csv": ResultRow,
     "curves.csv": CurveRow,
     "search.csv": SearchRow,
@@ -85,7 +86,7 @@ class RunFolder:
         rows = (
             group.results, group.curves, group.searches, group.ledger, group.left_out, group.thresholds, timings,
         )  # fmt: skip
-        files = {name: to_csv(kind, rows[i]).encode() for i, (name, kind) in enumerate(_TABLES.items())}
+        files = {name: to_csv(kind, rows[i]).encode() for i, (name, kind) in enumerate(TABLES.items())}
         arrays = {_MASKS: group.masks, **({_PARAMETERS: group.parameters} if save_parameters else {})}
         for name, tree in arrays.items():
             files[f"{name}.safetensors"] = save({path: np.ascontiguousarray(value) for path, value in tree.items()})
@@ -98,7 +99,7 @@ class RunFolder:
         """Write the tables and masks of the whole run from the groups that are done."""
         if len(self.committed) == len(self.groups):
             remove_folder(self.path / _CHECKPOINTS)
-        for name, kind in _TABLES.items():
+        for name, kind in TABLES.items():
             write_file(self.path / name, to_csv(kind, self.rows(name, kind)).encode())
         make_folder(self.path / _MASKS)
         for group in self.committed:
@@ -115,7 +116,7 @@ class RunFolder:
     def check(self) -> None:
         """Raise RunError unless all groups that are done are as they were committed."""
         for group in self.committed:
-            check_group(self._group(group), self.record.digest, [*_TABLES, _GROUP_MASKS])
+            check_group(self._group(group), self.record.digest, [*TABLES, _GROUP_MASKS])
 
     def read(self, group: Group, name: str) -> bytes:
         """The content of a file of a group that is done. Raises RunError if it is not as it was committed."""
