@@ -43,17 +43,33 @@ class Call(NamedTuple):
 #: What an adopted model is to the core.
 ADOPTED = wc.backend.Adopted(
     "Model", ("numpy",), 3, (wc.backend.Place("h", (2,), "a → relu", "b"),),
-    (wc.backend.Held("a", (2, 4), 8, (wc.backend.Follows(-2, "h"),)),), (), "digest",
+    (wc.backend.Held("a", (2, 4), 8, -2, (wc.backend.Follows(-2, "h"),)),), (), "digest",
 )  # fmt: skip
+
+
+class _Model:
+    """A model that gives zeros."""
+
+    params: Mapping[str, np.ndarray] = {"a": np.zeros((2, 4), np.float32)}
+    statistics: Mapping[str, np.ndarray] = {}
+
+    def gradient(self, params: Any, statistics: Any, masks: Any, x: Any) -> Any:
+        return {path: np.ones_like(value) for path, value in params.items()}
+
+    def rebuild(self, layer: Any, params: Any, statistics: Any, mask: Any) -> Any:
+        return self
 
 
 def _adopted(*given: Any, **named: Any) -> wc.Network:
     """A module of PyTorch, adopted by this library's own check of the arguments alone."""
 
     def adopt(model: Any, input_shape: Any, sites: Any, names: Any, granularity: Any) -> wc.backend.Adopted:
-        return ADOPTED
+        return replace(ADOPTED, model=_Model())
 
-    backend = replace(wc.load_backend("numpy"), adopt=adopt)
+    def predict(net: Any, params: Any, statistics: Any, masks: Any, x: Any) -> Any:
+        return np.zeros((1, len(x), net.classes), np.float32)
+
+    backend = replace(wc.load_backend("numpy"), adopt=adopt, predict=predict)
     return wc.adopt(object(), *given, backend=backend, **named)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from array_api_compat import array_namespace
 from array_api_compat import device as device_of  # pyright: ignore[reportUnknownVariableType]
 
-from weedout_core._compaction.shrinking import Kept, Part, Sites
+from weedout_core._compaction.kept import Kept, Part, Sites
 from weedout_core._compaction.unions import positions, union
 from weedout_core._guard.composed import mapping
 from weedout_core._guard.guarded import convert_fields, guarded
@@ -161,13 +161,13 @@ class CompactedNetwork:
         return {one.axis: self._nodes(one, shape[one.axis], indices) for one in kept}
 
     def _nodes(self, kept: Kept, length: int, indices: Tree) -> Any:
-        """The indices of what an axis of this length keeps: int ``(positions × nodes,)``."""
-        nodes = self._union(kept.sites, length // kept.positions, indices)
-        if kept.positions == 1:
+        """The indices of what an axis of this length keeps: int ``(positions × nodes × each,)``."""
+        nodes = self._union(kept.sites, length // (kept.positions * kept.each), indices)
+        if kept.positions == kept.each == 1:
             return nodes
-        xp = array_namespace(nodes)
-        starts = xp.arange(0, length, length // kept.positions, dtype=nodes.dtype, device=device_of(nodes))
-        return xp.reshape(starts[:, None] + nodes, (-1,))
+        xp, like = array_namespace(nodes), {"dtype": nodes.dtype, "device": device_of(nodes)}
+        starts = xp.arange(0, length, length // kept.positions, **like)
+        return xp.reshape(starts[:, None, None] + nodes[:, None] * kept.each + xp.arange(kept.each, **like), (-1,))
 
     def _taken(self, part: Part, indices: Tree) -> Any:
         """The indices that a Gather takes, counted in what its input keeps: int ``(nodes,)``."""

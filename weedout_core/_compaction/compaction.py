@@ -12,7 +12,8 @@ from functools import lru_cache
 import numpy as np
 
 from weedout_core._compaction.compacted_network import CompactedNetwork
-from weedout_core._compaction.shrinking import Counts, shrink
+from weedout_core._compaction.kept import Counts
+from weedout_core._compaction.shrinking import shrink
 from weedout_core._guard.guarded import guarded
 from weedout_core._guard.kinds import Positive
 from weedout_core._masks.plan import HostedMasks

@@ -15,6 +15,7 @@ from weedout_core._guard.guarded import convert_fields
 from weedout_core._guard.kinds import Name, NonNegative, Positive
 
 _Sized = tuple[Positive, ...]
+_Tree = Mapping[str, np.ndarray]
 
 
 class Place(NamedTuple):
@@ -25,12 +26,18 @@ class Place(NamedTuple):
         shape: the shape of its mask, channels last: all of the activation but the examples, or its channels alone.
         after: what computes the activation that is masked, with the weight layer before it.
         before: the weight layer that comes next.
+        whole: whether a smaller model computes the activation whole and under its mask, so that arrays which follow the
+            site only leave out what they read of it; otherwise it computes the kept nodes alone.
+        within: the site whose kept nodes are all the channels that the activation has in a smaller model, where masks
+            follow each other with no weights between channels; "" for none.
     """
 
     site: Name
     shape: _Sized
     after: str
     before: str
+    whole: bool = True
+    within: str = ""
 
 
 class Follows(NamedTuple):
@@ -56,12 +63,15 @@ class Held(NamedTuple):
         path: the name that its library gives it.
         shape: its shape.
         macs: the multiply-adds of the weight layers in which it takes part, for one example.
-        follows: the axes that follow a site.
+        reads: the axis, counted from the end, along which it is multiplied with an activation, if the backend can take
+            the kept nodes of a whole activation for it; 0 for none.
+        follows: the axes that follow a site, each at most one.
     """
 
     path: Name
     shape: _Sized
     macs: NonNegative = 0
+    reads: int = 0
     follows: tuple[Follows, ...] = ()
 
 
@@ -79,10 +89,25 @@ class Model(Protocol):
     @property
     def statistics(self) -> Mapping[str, np.ndarray]: ...
 
-    def rebuild(
-        self, params: Mapping[str, np.ndarray], statistics: Mapping[str, np.ndarray], mask: Mapping[str, np.ndarray]
-    ) -> Any:
-        """The model of its own library again, with these weights and statistics; {} masks nothing."""
+    def gradient(self, params: _Tree, statistics: _Tree, masks: _Tree, x: np.ndarray) -> _Tree:
+        """The gradient of some combination of all logits, with the running statistics: {path: ``shape``}.
+
+        Args:
+            params, statistics: {path: float32 ``shape``}.
+            masks: {site: bool ``shape``}.
+            x: float32 ``(examples, *input_shape)``.
+        Returns:
+            it with respect to every parameter and every running statistic.
+        """
+        ...
+
+    def rebuild(self, layer: "Adopted", params: _Tree, statistics: _Tree, mask: _Tree) -> Any:
+        """The model of its own library again, with these weights and statistics; {} masks nothing.
+
+        Args:
+            layer: what the arrays fit: itself as it was adopted, or a smaller one.
+            params, statistics, mask: {path: ``shape``}, {site: bool ``shape``}.
+        """
         ...
 
 
@@ -97,6 +122,8 @@ class Adopted:
         places: its sites, in the order in which they are computed.
         params, statistics: its parameters and running statistics.
         digest: the SHA-256 of what it computes, with its weights and statistics when it was adopted, in hexadecimal.
+        trained_whole: whether a training computes it whole, under its masks, because a smaller one would be trained in
+            another way, as where dropout would draw other numbers.
         model: the model; None in a network that was read from a file.
     Raises:
         ConfigError: a field has a wrong type, or is out of its range.
@@ -109,6 +136,7 @@ class Adopted:
     params: tuple[Held, ...]
     statistics: tuple[Held, ...]
     digest: Name
+    trained_whole: bool = False
     model: Any = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -126,5 +154,5 @@ def from_plain(places: Sequence[Any], params: Sequence[Any], statistics: Sequenc
 
 
 def _held(fields: Sequence[Any]) -> Held:
-    path, shape, macs, follows = fields
-    return Held(path, shape, macs, tuple(Follows(*one) for one in follows))
+    path, shape, macs, reads, follows = fields
+    return Held(path, shape, macs, reads, tuple(Follows(*one) for one in follows))

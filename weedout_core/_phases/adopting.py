@@ -10,6 +10,7 @@ from weedout_core._guard.guarded import guarded
 from weedout_core._guard.kinds import Name
 from weedout_core._networks.layers import Granularity, InputShape
 from weedout_core._networks.network import Network
+from weedout_core._phases.adopted_smaller import made_smaller
 from weedout_core.errors import BackendError
 
 
@@ -27,8 +28,8 @@ def adopt(
     """A network of a model of another library: its weights, its names, and sites where its activations are masked.
 
     The model is copied, and never changed. What its sites are is shown by ``network.sites``. Before it is adopted, the
-    model is run a few times on random inputs, to see that masks that keep all change no logit, and that every site
-    decides the logits.
+    model is run on random inputs, to see that masks that keep all change no logit, that every site decides the logits,
+    and which sites leave a smaller model when they are masked.
 
     Args:
         model: the model. PyTorch: an ``nn.Module``. JAX: an ``nnx.Module`` of flax; a linen module with its variables;
@@ -48,4 +49,5 @@ def adopt(
     if backend.adopt is None:
         raise BackendError(f"the {backend.name} backend adopts no models of other libraries. Take jax or torch.")
     some = None if sites is None else tuple(sites)
-    return Network((backend.adopt(model, input_shape, some, names, granularity),), input_shape)
+    layer = backend.adopt(model, input_shape, some, names, granularity)
+    return Network((made_smaller(layer, input_shape, backend),), input_shape)

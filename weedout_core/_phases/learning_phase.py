@@ -23,7 +23,7 @@ from weedout_core._networks.examples import Examples, checked_examples
 from weedout_core._phases.beginning import Beginning, beginnings
 from weedout_core._phases.resuming import check_resumed
 from weedout_core._phases.subnetwork import Subnetwork
-from weedout_core._phases.together import SparseNetworks, common_parent, sparse_networks
+from weedout_core._phases.together import SparseNetworks, common_parent, sparse_networks, trained_smaller
 from weedout_core._phases.trained import Epoch, Trained, sealed
 from weedout_core._random.annotations import Key
 from weedout_core.errors import ConfigError
@@ -110,7 +110,7 @@ def train_together(
     backend = load_backend(backend)
     check_layers(backend, net)
     task = _Training(
-        networks, plan, keys, began, backend, sparse_networks(networks, backend, config.compaction),
+        networks, plan, keys, began, backend, sparse_networks(networks, backend, trained_smaller(net, config)),
         Examples(backend.asarray(examples.x), backend.asarray(examples.y)),
         None if tested is None else Examples(backend.asarray(tested.x), tested.y),
     )  # fmt: skip

@@ -137,14 +137,15 @@ class Subnetwork:
     def rebuild(self) -> Any:
         """The model of its own library again, with these weights and statistics, under its mask.
 
-        It is an ordinary model of its library, such as an ``nn.Module`` whose ``state_dict`` has the names that it had.
+        It is an ordinary model of its library, such as an ``nn.Module`` whose ``state_dict`` has the names that it had;
+        of a compacted network a smaller one.
 
         Raises:
             ConfigError: the network is no adopted model, or was read from a file.
         """
         if (model := adopted(self.net)) is None:
             raise ConfigError("only an adopted model can be rebuilt: this network is made of the library's own layers.")
-        return the_model(model).rebuild(self.params, self.moving, self._sites)
+        return the_model(model).rebuild(model, self.params, self.moving, self._sites)
 
     @guarded
     def save(self, path: SomePath) -> None:

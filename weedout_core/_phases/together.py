@@ -7,9 +7,10 @@ import numpy as np
 
 from weedout_core._compaction.compacted_network import CompactedNetwork
 from weedout_core._compaction.compaction import compact, kept_indices
+from weedout_core._configs.train_config import TrainConfig
 from weedout_core._contract.calls import Array
 from weedout_core._contract.record import Backend, map_tree, missing_layers, stack
-from weedout_core._networks.network import Network, gather_space
+from weedout_core._networks.network import Network, adopted, gather_space
 from weedout_core._phases.subnetwork import Subnetwork
 from weedout_core.errors import ConfigError
 
@@ -98,6 +99,12 @@ def sparse_networks(networks: Sequence[Subnetwork], backend: Backend, compaction
         return SparseNetworks(net, compactions, indices, stack(backend, masks))
     inputs = [first.gather_masks(mask, one) for mask, one in zip(masks, indices, strict=True)]
     return SparseNetworks(first.net, compactions, indices, stack(backend, inputs))
+
+
+def trained_smaller(net: Network, config: TrainConfig) -> bool:
+    """Whether sparse networks are trained as smaller ones, where their masks allow it."""
+    model = adopted(net)
+    return config.compaction and not (model is not None and model.trained_whole)
 
 
 def is_finite(network: Subnetwork) -> bool:

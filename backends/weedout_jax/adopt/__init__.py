@@ -55,7 +55,7 @@ def adopt(
         tuple(Held(path, value.shape, macs.get(path, 0)) for path, value in pure.params.items()),
         tuple(Held(path, value.shape) for path, value in pure.statistics.items()),
         _digest(pure, few),
-        adopted,
+        model=adopted,
     )
 
 

@@ -129,6 +129,8 @@ def chosen(
 def numbers_of(events: Sequence[Event], found: Sequence[Activation], examples: int) -> list[int | None]:
     """The number of each activation's equation in another trace, where there may be others, such as of a variance.
 
+    Of a smaller model an activation may have fewer channels.
+
     None for one that is not there.
     """
     left = iter(found)
@@ -137,7 +139,17 @@ def numbers_of(events: Sequence[Event], found: Sequence[Activation], examples: i
     for event in events:
         if wanted is None or not isinstance(event, Activated) or event.kind != wanted.kind:
             continue
-        if event.shape == (*wanted.shape[: wanted.examples], examples, *wanted.shape[wanted.examples :]):
+        if _fits(event.shape, wanted, examples):
             numbers.append(event.number)
             wanted = next(left, None)
     return numbers + [None] * (len(found) - len(numbers))
+
+
+def _fits(shape: tuple[int, ...], wanted: Activation, examples: int) -> bool:
+    whole = (*wanted.shape[: wanted.examples], examples, *wanted.shape[wanted.examples :])
+    if len(shape) != len(whole):
+        return False
+    return all(
+        own == length or (axis == wanted.channels and own < length)
+        for axis, (own, length) in enumerate(zip(shape, whole, strict=True))
+    )

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr
 
+from weedout_core.backend import Adopted
 from weedout_core.errors import BackendError
 from weedout_jax.adopt.choosing import Activation, numbers_of
 from weedout_jax.adopt.finding import Event, find, origins
@@ -151,9 +152,17 @@ class Model:
         logits, *after = walk(program, arguments, step)
         return logits, dict(zip(paths, after, strict=True))
 
-    def rebuild(
-        self, params: Mapping[str, np.ndarray], statistics: Mapping[str, np.ndarray], mask: Mapping[str, np.ndarray]
-    ) -> Any:
+    def gradient(self, params: Tree, statistics: Tree, masks: Tree, x: np.ndarray) -> dict[str, np.ndarray]:
+        """The gradient of some combination of all logits by weights and running statistics, {path: ``shape``}."""
+
+        def combined(params: Tree, statistics: Tree) -> jax.Array:
+            logits, _ = self.forward(params, statistics, masks, jnp.asarray(x), "running")
+            return (jnp.linspace(1, 2, logits.size).reshape(logits.shape) * logits).sum()
+
+        found = jax.jit(jax.grad(combined, argnums=(0, 1)))(dict(params), dict(statistics))
+        return {path: np.asarray(value) for tree in found for path, value in tree.items()}
+
+    def rebuild(self, layer: Adopted, params: Tree, statistics: Tree, mask: Tree) -> Any:
         """The user's model again with other weights, as it was adopted; under a mask, as :class:`Masked`."""
         given = self._pure.rebuild(params, statistics)
         return Masked(given, dict(mask), self, dict(params), dict(statistics)) if mask else given

@@ -40,8 +40,10 @@ def run_adopted(
     model = cast(Model, layer.model)
     learning = isinstance(source, Learning)
     given = source.statistics if learning else source if isinstance(source, Mapping) else {}
-    # Where the batch's own are taken, those of the model are not read.
-    statistics: Mapping[str, Any] = given or model.statistics
+    # Where the batch's own are taken, those of the model are not read: their shapes alone matter.
+    statistics: Mapping[str, Any] = given or {
+        held.path: model.statistics[held.path][tuple(map(slice, held.shape))] for held in layer.statistics
+    }
     mode: Mode = "train" if learning else "running" if given or not layer.statistics else "batch"
     x = h.T if h.ndim == 2 else h
     logits, after = model.forward(params, statistics, masks, x, mode, source.word if learning else 0, how.precision)

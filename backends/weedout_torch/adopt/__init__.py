@@ -51,10 +51,13 @@ def adopt(
         ("torch",),
         found.logits.shape[1],
         places,
-        tuple(Held(path, value.shape, found.macs.get(path, 0)) for path, value in module.params.items()),
+        tuple(
+            Held(path, value.shape, found.macs.get(path, 0), found.reads.get(path, 0))
+            for path, value in module.params.items()
+        ),
         tuple(Held(path, value.shape) for path, value in module.statistics.items()),
         _digest(given),
-        module,
+        model=module,
     )
 
 

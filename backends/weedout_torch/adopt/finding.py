@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
 from weedout_core.errors import ConfigError
-from weedout_torch.adopt.watching import called
+from weedout_torch.adopt.watching import CONVOLUTIONS, READING, called
 from weedout_torch.devices import Tensor
 
 
@@ -38,11 +38,13 @@ class Found(NamedTuple):
         logits: what the module gave.
         activations: in the order in which they were computed.
         macs: {path of a parameter: the multiply-adds for one example in which it takes part}.
+        reads: {path of a parameter: the axis, below 0, along which it is multiplied with an activation}.
     """
 
     logits: Tensor
     activations: list[Activation]
     macs: dict[str, int]
+    reads: dict[str, int]
 
 
 def find(module: torch.nn.Module, x: Tensor) -> Found:
@@ -51,6 +53,7 @@ def find(module: torch.nn.Module, x: Tensor) -> Found:
     found: list[Activation] = []
     last: list[tuple[str, Tensor, bool]] = []
     macs: dict[str, int] = {}
+    reads: dict[str, int] = {}
 
     def activated(name: str, made: Tensor) -> Tensor:
         path, output, convolution = last[-1] if last else ("", made.new_empty(()), False)
@@ -58,7 +61,8 @@ def find(module: torch.nn.Module, x: Tensor) -> Found:
         found.append(Activation(name, tuple(made.shape), axis, path, "", bool(last) and _is_whole(made, output)))
         return made
 
-    def multiplied(path: str, weights: Sequence[Tensor], output: Tensor, convolution: bool) -> None:
+    def multiplied(path: str, func: Any, weights: Sequence[Tensor], output: Tensor) -> None:
+        convolution = func in CONVOLUTIONS
         last.append((path, output.detach(), convolution))
         found[:] = [one._replace(before=one.before or path) if one.after else one for one in found]
         features = output.shape[1 if convolution else -1]
@@ -66,11 +70,13 @@ def find(module: torch.nn.Module, x: Tensor) -> Found:
             if weight.ndim > 1 and id(weight) in names:
                 times = output.numel() // len(x) // max(1, features)
                 macs[names[id(weight)]] = macs.get(names[id(weight)], 0) + weight.numel() * times
+                if func in READING:
+                    reads[names[id(weight)]] = READING[func] - weight.ndim * (READING[func] > 0)
 
     with torch.no_grad():
         arrays = {**dict(module.named_parameters()), **dict(module.named_buffers())}
         logits = called(module, arrays, x, activated, multiplied)
-    return Found(logits, found, macs)
+    return Found(logits, found, macs, reads)
 
 
 def _is_whole(made: Tensor, output: Tensor) -> bool:

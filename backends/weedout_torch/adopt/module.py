@@ -1,43 +1,27 @@
 """An adopted module: a copy without arrays of its own, which computes with those that it is handed."""
 
 import copy
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+from torch.overrides import TorchFunctionMode
 
-from weedout_torch.adopt.watching import Change, Watch, called, paths_followed
+from weedout_core.backend import Adopted, Follows
+from weedout_torch.adopt.masked import Masked, put
+from weedout_torch.adopt.spots import Spot, kept_entries, readers
+from weedout_torch.adopt.watching import Change, called
 from weedout_torch.devices import Tensor
 
+Tree = Mapping[str, np.ndarray]
 #: How a module computes: as it is used after training; with the statistics of the batch; or as while it is trained,
 #: with dropout and with running statistics that move.
 Mode = Literal["running", "batch", "train"]
 #: The layers that have running statistics.
 NORMS = torch.nn.modules.batchnorm._NormBase
-
-
-class Spot(NamedTuple):
-    """Where the mask of a site lies.
-
-    Attributes:
-        site: the name of the site.
-        axis: the axis of the channels in the activation.
-        granularity: "node" or "channel".
-    """
-
-    site: str
-    axis: int
-    granularity: str
-
-    def laid(self, mask: Tensor, rank: int) -> Tensor:
-        """A mask with its channels last, as it is multiplied with activations of some rank."""
-        if self.granularity == "node":
-            return mask.movedim(-1, self.axis - 1).unsqueeze(0)
-        shape = [1] * rank
-        shape[self.axis] = -1
-        return mask.view(shape)
 
 
 class Module:
@@ -73,6 +57,7 @@ class Module:
         x: Tensor,
         mode: Mode,
         seed: int | None = None,
+        reads: Mapping[str, Follows] = {},
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The logits ``(examples, classes)``, and the running statistics after it, which "train" moves.
 
@@ -82,6 +67,7 @@ class Module:
             x: ``(examples, *input_shape)``.
             mode: how it computes.
             seed: what dropout draws from, in "train".
+            reads: {path of weights: which nodes of a whole activation they read, if they are too few for all}.
         """
 
         def change(name: str, made: Tensor) -> Tensor:
@@ -91,7 +77,10 @@ class Module:
             mask = spot.laid(masks[spot.site], made.ndim)
             return torch.where(mask, made, 0.0) if mask.dtype == torch.bool else made * mask
 
-        return self._computed(params, statistics, x, mode, seed, change)
+        def read(path: str) -> Tensor:
+            return kept_entries(reads[path], (masks or {})[reads[path].site])
+
+        return self._computed(params, statistics, x, mode, seed, change, read)
 
     def poisoned(
         self, params: Mapping[str, Tensor], statistics: Mapping[str, Tensor], x: Tensor, places: Mapping[str, int]
@@ -107,58 +96,47 @@ class Module:
         with torch.no_grad():
             return self._computed(params, statistics, x, "running", None, change)[0]
 
+    def gradient(self, params: Tree, statistics: Tree, masks: Tree, x: np.ndarray) -> dict[str, np.ndarray]:
+        """The gradient of some combination of all logits by weights and running statistics, {path: ``shape``}."""
+        inputs = {path: torch.tensor(value, requires_grad=True) for path, value in {**params, **statistics}.items()}
+        on = {site: torch.tensor(mask) for site, mask in masks.items()}
+        with _NormWithGradient():
+            logits, _ = self.forward(
+                {path: inputs[path] for path in params}, {path: inputs[path] for path in statistics}, on,
+                torch.tensor(x), "running",
+            )  # fmt: skip
+        factors = torch.linspace(1, 2, logits.numel()).view(logits.shape)
+        found = torch.autograd.grad((factors * logits).sum(), list(inputs.values()), materialize_grads=True)
+        return {path: value.numpy() for path, value in zip(inputs, found, strict=True)}
+
     def _computed(
-        self, params: Any, statistics: Any, x: Tensor, mode: Mode, seed: int | None, change: Change
+        self,
+        params: Any,
+        statistics: Any,
+        x: Tensor,
+        mode: Mode,
+        seed: int | None,
+        change: Change,
+        read: Callable[[str], Tensor] | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
+        paths = {id(value): path for path, value in params.items()}
         # What a module changes in place is a copy.
         moved = {path: value.to(x.device, copy=True) for path, value in self._buffers.items()}
         moved |= {path: value.clone() for path, value in statistics.items()}
         with _seeded(seed, x.device):
-            logits = called(self._modes[mode], {**params, **moved}, x, change)
+            reading = None if read is None else lambda weight: read(paths[id(weight)])
+            logits = called(self._modes[mode], {**params, **moved}, x, change, read=reading)
         return logits, {path: moved[path] for path in self._moving}
 
-    def rebuild(
-        self, params: Mapping[str, np.ndarray], statistics: Mapping[str, np.ndarray], mask: Mapping[str, np.ndarray]
-    ) -> torch.nn.Module:
-        """The user's module again, in evaluation mode, with other weights and under a mask."""
+    def rebuild(self, layer: Adopted, params: Tree, statistics: Tree, mask: Tree) -> torch.nn.Module:
+        """The user's module again, in evaluation mode, with other weights and under a mask; or a smaller one."""
         module = copy.deepcopy(self._given)
-        arrays = {**dict(module.named_parameters()), **dict(module.named_buffers())}
-        with torch.no_grad():
-            for path, value in {**params, **statistics}.items():
-                arrays[path].copy_(torch.from_numpy(np.array(value)))
+        for path, value in {**params, **statistics}.items():
+            put(module, path, torch.from_numpy(np.array(value)))
         if mask:
-            _Masked(self._spots, {site: torch.from_numpy(np.array(one)) for site, one in mask.items()}).onto(module)
+            masks = {site: torch.from_numpy(np.array(one)) for site, one in mask.items()}
+            Masked(self._spots, masks, readers(layer)).onto(module)
         return module.eval()
-
-
-class _Masked:
-    """Hooks by which a module masks its own activations, wherever it is called or copied."""
-
-    def __init__(self, spots: Mapping[str, Spot], masks: Mapping[str, Tensor]) -> None:
-        self.spots, self.masks = dict(spots), dict(masks)
-        self.open: list[Any] = []
-
-    def onto(self, module: torch.nn.Module) -> None:
-        module.register_forward_pre_hook(self.entered)
-        module.register_forward_hook(self.left, always_call=True)
-
-    def entered(self, module: torch.nn.Module, _: Any) -> None:
-        watch = Watch(self.change)
-        followed = paths_followed(module, watch)
-        followed.__enter__()
-        watch.__enter__()
-        self.open.append((watch, followed))
-
-    def left(self, *_: Any) -> None:
-        watch, followed = self.open.pop()
-        watch.__exit__(None, None, None)
-        followed.__exit__(None, None, None)
-
-    def change(self, name: str, made: Tensor) -> Tensor:
-        if name not in self.spots:
-            return made
-        spot = self.spots[name]
-        return torch.where(spot.laid(self.masks[spot.site].to(made.device), made.ndim), made, 0.0)
 
 
 def in_mode(given: torch.nn.Module, mode: str) -> torch.nn.Module:
@@ -184,3 +162,30 @@ def _seeded(seed: int | None, device: torch.device) -> Generator[None]:
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield
+
+
+class _NormWithGradient(TorchFunctionMode):
+    """Computes batch normalisation by given statistics as a formula: PyTorch's own has no gradient by them."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return (_normalised if func is F.batch_norm else func)(*args, **(kwargs or {}))
+
+
+def _normalised(
+    input: Tensor,
+    running_mean: Tensor,
+    running_var: Tensor,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    def channels(value: Tensor) -> Tensor:
+        return value.view(-1, *[1] * (input.ndim - 2))
+
+    if training:
+        return F.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
+    found = (input - channels(running_mean)) / channels(running_var + eps).sqrt()
+    found = found if weight is None else found * channels(weight)
+    return found if bias is None else found + channels(bias)

@@ -27,7 +27,7 @@ _OWNERS: tuple[Any, ...] = (F, torch, torch.Tensor)
 #: The functions that are activations, with their names; the second table has those that change their argument.
 ACTIVATIONS = {getattr(owner, name): name for owner in _OWNERS for name in _NAMES if hasattr(owner, name)}
 IN_PLACE = {getattr(owner, f"{name}_"): name for owner in _OWNERS for name in _NAMES if hasattr(owner, f"{name}_")}
-_CONVOLUTIONS = {getattr(torch, f"conv{kind}{n}d") for kind in ("", "_transpose") for n in (1, 2, 3)}
+CONVOLUTIONS = {getattr(torch, f"conv{kind}{n}d") for kind in ("", "_transpose") for n in (1, 2, 3)}
 _PRODUCTS = {
     F.linear, F.bilinear, F.multi_head_attention_forward, torch.matmul, torch.mm, torch.bmm, torch.addmm,
     torch.einsum, torch.Tensor.matmul, torch.Tensor.__matmul__, torch.Tensor.mm,
@@ -35,8 +35,14 @@ _PRODUCTS = {
 
 #: Called with the name of an activation and its value, gives the value that takes its place.
 Change = Callable[[str, Tensor], Tensor]
-#: Called with the path of the module that multiplies, the weights, the output, and whether it is a convolution.
-Multiplied = Callable[[str, Sequence[Tensor], Tensor, bool], None]
+#: Called with the path of the module that multiplies, the function, the weights, and the output.
+Multiplied = Callable[[str, Any, Sequence[Tensor], Tensor], None]
+
+#: Called with weights that have fewer inputs than they are given, gives which they read, int ``(n,)``.
+Read = Callable[[Tensor], Tensor]
+#: The weight layers that can be made smaller, with the axis of inputs and of weights along which they multiply. A
+#: convolution has the axis of its channels before as many as its windows have, which are as many in both.
+READING = {F.linear: -1} | {getattr(torch, f"conv{n}d"): 1 for n in (1, 2, 3)}
 
 
 class Watch(TorchFunctionMode):
@@ -46,23 +52,25 @@ class Watch(TorchFunctionMode):
     an activation alone. The second one of a name has "#2" added, and so on.
     """
 
-    def __init__(self, change: Change, multiplied: Multiplied | None = None) -> None:
+    def __init__(self, change: Change, multiplied: Multiplied | None = None, read: Read | None = None) -> None:
         super().__init__()
         self.path: list[str] = [""]
         self.kinds: list[type] = [torch.nn.Module]
         self._times: Counter[str] = Counter()
-        self._change, self._multiplied = change, multiplied
+        self._change, self._multiplied, self._read = change, multiplied, read
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if func in ACTIVATIONS or func in IN_PLACE:
             return self._activated(func, args, kwargs)
+        if self._read is not None and func in READING:
+            args = _fitting(func, args, self._read)
         made = func(*args, **kwargs)
-        if self._multiplied is not None and (func in _CONVOLUTIONS or func in _PRODUCTS):
+        if self._multiplied is not None and (func in CONVOLUTIONS or func in _PRODUCTS):
             weights = [one for one in (*args, *kwargs.values()) if isinstance(one, torch.nn.Parameter)]
             output = made[0] if isinstance(made, tuple) else made
             if weights:
-                self._multiplied(self.path[-1], weights, output, func in _CONVOLUTIONS)
+                self._multiplied(self.path[-1], func, weights, output)
         return made
 
     def _activated(self, func: Any, args: Any, kwargs: Any) -> Any:
@@ -72,9 +80,22 @@ class Watch(TorchFunctionMode):
         self._times[name] += 1
         name += f"#{self._times[name]}" if self._times[name] > 1 else ""
         func, args, kwargs, in_place = _out_of_place(func, args, kwargs)
-        made = self._change(name, func(*args, **kwargs))
-        # A gradient may need what an activation has made, so that its own output must not be changed.
-        return args[0].copy_(made) if in_place else made
+        if not in_place:
+            return self._change(name, func(*args, **kwargs))
+        # A gradient may need what an activation was given or has made, so that neither may be what is changed.
+        given = args[0].clone() if torch.is_grad_enabled() else args[0]
+        return args[0].copy_(self._change(name, func(given, *args[1:], **kwargs)))
+
+
+def _fitting(func: Any, args: Any, read: Read) -> Any:
+    """The arguments of a weight layer, the inputs being those that its weights read, and groups as many as fit them."""
+    if len(args) < 2:
+        return args
+    x, weight = args[:2]
+    axis = READING[func]
+    if func in CONVOLUTIONS and len(args) > 6 and args[6] > 1:
+        return *args[:6], x.shape[axis] // weight.shape[1], *args[7:]
+    return args if x.shape[axis] == weight.shape[axis] else (x.index_select(axis, read(weight)), *args[1:])
 
 
 def _out_of_place(func: Any, args: Any, kwargs: Any) -> tuple[Any, Any, Any, bool]:
@@ -126,8 +147,9 @@ def called(
     x: Tensor,
     change: Change,
     multiplied: Multiplied | None = None,
+    read: Read | None = None,
 ) -> Any:
     """What a module gives for inputs with other parameters and buffers, its activations changed."""
-    watch = Watch(change, multiplied)
+    watch = Watch(change, multiplied, read)
     with paths_followed(module, watch), watch:
         return torch.func.functional_call(module, dict(arrays), (x,))

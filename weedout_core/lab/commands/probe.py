@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from weedout_core import Network, SearchConfig, Subnetwork, TrainConfig, compact, costs, key, mask_plan, mask_space
-from weedout_core._phases.together import SparseNetworks, sparse_networks
+from weedout_core._phases.together import SparseNetworks, sparse_networks, trained_smaller
 from weedout_core.backend import (
     Backend,
     MaskPlan,
@@ -221,7 +221,7 @@ def _networks(
         for index in range(networks)
     ]
     # If masks keep different numbers of nodes, several networks are not compacted together; one alone would be.
-    sparse = sparse_networks(each, backend, train.compaction and bool(plan.counts))
+    sparse = sparse_networks(each, backend, trained_smaller(net, train) and bool(plan.counts))
     params, moving = (sparse.smaller(backend, [tree] * networks) for tree in (each[0].params, each[0].moving))
     return sparse, params, moving
 

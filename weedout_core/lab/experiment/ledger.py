@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from weedout_core import Network, TrainConfig, compact, costs, key
+from weedout_core._phases.together import trained_smaller
 from weedout_core.backend import Backend, MaskPlan, Population, masks_from_keys, train_plan
 from weedout_core.lab.data.datasets import Dataset
 from weedout_core.lab.experiment.arms import Cell, Work
@@ -118,7 +119,7 @@ def ledger_rows(sparsity: float, cell: Cell, train: TrainConfig, dataset: Datase
     """
     network, chosen = cell.start.network, cell.start.spent
     plan = train_plan(train, len(dataset.train.y))
-    small = network.compact().net if alike and train.compaction else network.net
+    small = network.compact().net if alike and trained_smaller(network.net, train) else network.net
     whole, computed = network.costs, costs(small)
     steps, tested = train.epochs * plan.steps, len(dataset.test.y)
     seen = {

@@ -1,0 +1,42 @@
+"""Where masks lie in a module, and which entries of its weights they keep."""
+
+from typing import NamedTuple
+
+from weedout_core.backend import Adopted, Follows
+from weedout_torch.devices import Tensor
+
+
+class Spot(NamedTuple):
+    """Where the mask of a site lies.
+
+    Attributes:
+        site: the name of the site.
+        axis: the axis of the channels in the activation.
+        granularity: "node" or "channel".
+    """
+
+    site: str
+    axis: int
+    granularity: str
+
+    def laid(self, mask: Tensor, rank: int) -> Tensor:
+        """A mask with its channels last, as it is multiplied with activations of some rank."""
+        if self.granularity == "node":
+            return mask.movedim(-1, self.axis - 1).unsqueeze(0)
+        shape = [1] * rank
+        shape[self.axis] = -1
+        return mask.view(shape)
+
+
+def readers(layer: Adopted) -> dict[str, Follows]:
+    """{path of weights: what they read of a site whose activation stays whole in a smaller model}."""
+    whole = {place.site for place in layer.places if place.whole}
+    return {
+        held.path: one for held in layer.params for one in held.follows if one.axis == held.reads and one.site in whole
+    }
+
+
+def kept_entries(follows: Follows, mask: Tensor) -> Tensor:
+    """The places along an axis that belong to the nodes which a mask keeps: int64 ``(n,)``."""
+    rows = (mask.reshape(-1) != 0).repeat_interleave(follows.each).repeat(follows.repeats)
+    return rows.nonzero().reshape(-1)

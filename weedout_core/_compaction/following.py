@@ -1,0 +1,180 @@
+"""Which axes of an adopted model's arrays follow its sites: shown by gradients, and believed where the model runs.
+
+A node that a mask removes gives 0, whatever comes to it. The gradient of the logits is then exactly 0 along all that
+leads to this node alone and along all that reads it. With a random half of every site removed, one gradient shows for
+every axis of every array which site it follows, if any.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from weedout_core._networks.layers import InputShape
+from weedout_core._networks.models import Adopted, Follows, Held, Place
+from weedout_core._networks.network import the_model
+
+_DRAWS = 4  # a unit that is 0 for all examples looks like a removed one; in all draws at once, hardly
+_ALIVE = 2  # of so many draws at least must an array have a gradient: one that has none follows everything
+_EXAMPLES = 8  # the variance of a few is an accident of rounding
+_NOISE = 0.1  # of an array that has one value alone, as biases and scales do at first
+
+Tree = Mapping[str, np.ndarray]
+
+
+class Draw(NamedTuple):
+    """Weights, masks and inputs with which a model is tried.
+
+    Attributes:
+        params, statistics: {path: float32 ``shape``}. With its own weights a model may show nothing, as one whose head
+            begins with zeros.
+        masks: {site: bool ``shape``}.
+        x: float32 ``(examples, *input_shape)``.
+    """
+
+    params: Tree
+    statistics: Tree
+    masks: Tree
+    x: np.ndarray
+
+
+#: Whether a model that is smaller by what its arrays follow computes the same.
+Works = Callable[[Adopted], bool]
+
+
+def trials(layer: Adopted, input_shape: InputShape) -> list[Draw]:
+    """Draws under which a smaller model must compute the same.
+
+    A quarter of each site is removed, so that something is left where masks follow each other: the first nodes, which
+    lie in one group if a layer has groups, or any.
+    """
+    first, *others = (_drawn(layer, input_shape, seed, 4) for seed in range(_DRAWS, _DRAWS + 3))
+    ordered = {site: np.sort(mask, axis=None).reshape(mask.shape) for site, mask in first.masks.items()}
+    return [first._replace(masks=ordered), *others]
+
+
+def _drawn(layer: Adopted, input_shape: InputShape, seed: int, share: int) -> Draw:
+    """Draw weights, inputs, and masks that remove one of so many nodes of each site."""
+    rng, model = np.random.default_rng(seed), the_model(layer)
+
+    def noise(value: np.ndarray) -> np.ndarray:
+        return np.asarray(rng.standard_normal(value.shape, np.float32) * np.float32(value.std() or _NOISE))
+
+    def mask(shape: tuple[int, ...]) -> np.ndarray:
+        nodes = math.prod(shape)
+        return (rng.permutation(nodes) >= max(nodes // share, min(1, nodes - 1))).reshape(shape)
+
+    return Draw(
+        {path: np.asarray(value + noise(value)) for path, value in model.params.items()},
+        {path: np.asarray(value + np.abs(noise(value))) for path, value in model.statistics.items()},  # variances: > 0
+        {place.site: mask(place.shape) for place in layer.places},
+        rng.standard_normal((_EXAMPLES, *input_shape), np.float32),
+    )
+
+
+def followed(layer: Adopted, input_shape: InputShape, works: Works) -> Adopted:
+    """A model as it was adopted, with what its arrays follow.
+
+    Of each site either all axes are believed, and its activation becomes smaller; or those alone that read it, and the
+    activation stays whole; or none. The most sites are taken for which the smaller model computes the same.
+
+    Args:
+        layer: the model, of whose arrays nothing is known.
+        input_shape: the shape of one input.
+        works: tries a model.
+    """
+    masks: list[Tree] = []
+    zeros: list[dict[str, list[np.ndarray]]] = []
+    for seed in range(_DRAWS):
+        draw = _drawn(layer, input_shape, seed, 2)
+        masks.append(draw.masks)
+        zeros.append({path: _zeros(value) for path, value in the_model(layer).gradient(*draw).items()})
+    shown = {held.path: _shown([one[held.path] for one in zeros], masks) for held in (*layer.params, *layer.statistics)}
+    leading = {one.site for some in shown.values() for one in some}
+    sites = tuple(place.site for place in layer.places if place.site in leading)
+    smaller = _most(sites, lambda some: works(_following(layer, shown, some, ())))
+    rest = tuple(site for site in sites if site not in smaller)
+    read = _most(rest, lambda some: works(_following(layer, shown, smaller, some)))
+    return _following(layer, shown, smaller, read)
+
+
+def _zeros(gradient: np.ndarray) -> list[np.ndarray]:
+    """For each axis of an array, the last one first, along which of its entries all are 0: bool ``(length,)``."""
+    axes, some = range(gradient.ndim), gradient != 0
+    return [~some.any(axis=tuple(other for other in axes if other != axis)) for axis in reversed(axes)]
+
+
+def _shown(zeros: Sequence[Sequence[np.ndarray]], masks: Sequence[Tree]) -> tuple[Follows, ...]:
+    """Each axis of an array with each site that it may follow, from what was 0 under each of some masks."""
+    found: list[Follows] = []
+    for axis, removed in enumerate(zip(*zeros, strict=True)):
+        if all(one.any() for one in removed) and sum(not one.all() for one in removed) >= _ALIVE:
+            tried = (_as_site(-1 - axis, site, removed, [one[site] for one in masks]) for site in masks[0])
+            found += [one for one in tried if one is not None]
+    return tuple(found)
+
+
+def _as_site(axis: int, site: str, removed: Sequence[np.ndarray], masks: Sequence[np.ndarray]) -> Follows | None:
+    """How an axis follows a site; None if it does not."""
+    times, rest = divmod(len(removed[0]), masks[0].size)
+    if rest or masks[0].all():
+        return None
+    for each in (each for each in range(1, times + 1) if times % each == 0):
+        gone = [np.tile(np.repeat(~mask.reshape(-1), each), times // each) for mask in masks]
+        if all((zero | ~node).all() for zero, node in zip(removed, gone, strict=True)):
+            return Follows(axis, site, times // each, each)
+    return None
+
+
+def _most(sites: tuple[str, ...], work: Callable[[tuple[str, ...]], bool]) -> tuple[str, ...]:
+    """The most sites that work together, nearly: a half is tried after the other, with what was found to work."""
+    if not sites or work(sites):
+        return sites
+    if len(sites) == 1:
+        return ()
+    first = _most(sites[: len(sites) // 2], work)
+    return first + _most(sites[len(sites) // 2 :], lambda more: work(first + more))
+
+
+def _following(
+    layer: Adopted, shown: Mapping[str, Sequence[Follows]], smaller: Sequence[str], read: Sequence[str]
+) -> Adopted:
+    """The model with all that is shown of some sites, and of others with the axes that read them."""
+
+    def of(held: Held) -> Held:
+        some = [one for one in shown[held.path] if one.site in smaller or (one.site in read and one.axis == held.reads)]
+        first = {one.axis: one for one in reversed(some)}
+        return held._replace(follows=tuple(first[axis] for axis in sorted(first)))
+
+    return replace(
+        layer,
+        places=tuple(
+            one._replace(whole=one.site not in smaller, within=_around(one, layer.places, shown, smaller))
+            for one in layer.places
+        ),
+        params=tuple(map(of, layer.params)),
+        statistics=tuple(map(of, layer.statistics)),
+    )
+
+
+def _around(
+    place: Place, places: Sequence[Place], shown: Mapping[str, Sequence[Follows]], smaller: Sequence[str]
+) -> str:
+    """The site that makes an activation smaller which is itself masked: an axis of some array follows both."""
+    if place.site in smaller:
+        return ""
+    axes = {site.site: _axes(site.site, shown) for site in places}
+    return next(
+        (
+            one.site
+            for one in places
+            if one.site in smaller and one.shape == place.shape[-1:] and axes[one.site] & axes[place.site]
+        ),
+        "",
+    )
+
+
+def _axes(site: str, shown: Mapping[str, Sequence[Follows]]) -> set[tuple[str, int]]:
+    return {(path, one.axis) for path, some in shown.items() for one in some if one.site == site}

@@ -1,0 +1,89 @@
+"""What a smaller network keeps of its parent: of arrays, of activations and of layers."""
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from weedout_core._networks.layers import Layer, Mask, Shape, mask_shape
+from weedout_core.errors import ConfigError
+
+#: The kept nodes of one site, or the union of those of several (``unions.union``).
+Sites = tuple[str, ...]
+
+
+class Kept(NamedTuple):
+    """What one axis of an array keeps.
+
+    Attributes:
+        axis: counted from the end, below 0.
+        sites: the sites whose kept nodes are what the axis keeps.
+        positions: how many times these nodes follow one another: once for each pixel if an image was flattened.
+        each: how many entries in a row belong to one node: those of a channel if its pixels lie side by side.
+    """
+
+    axis: int
+    sites: Sites
+    positions: int = 1
+    each: int = 1
+
+
+class Part(NamedTuple):
+    """What a Gather takes of an activation.
+
+    Attributes:
+        sites: the sites whose kept nodes it takes.
+        within: the sites whose kept nodes the activation keeps; () if the activation is whole.
+        nodes: the number of nodes or channels of the activation in the parent.
+    """
+
+    sites: Sites
+    within: Sites
+    nodes: int
+
+
+class Counts(NamedTuple):
+    """What is known before any mask is drawn.
+
+    Attributes:
+        kept: {site: nodes kept}; a site that is not named keeps its mask.
+    """
+
+    kept: Mapping[str, int]
+
+    def keeps_all(self, mask: Mask, shape: Shape) -> bool:
+        """Whether a mask of an activation of this shape removes nothing."""
+        return self.kept.get(mask.site) == math.prod(mask_shape(mask, shape))
+
+    def of(self, sites: Sites) -> int:
+        return sum(self.kept[site] for site in sites)
+
+
+class Shrunk(NamedTuple):
+    """Layers made smaller.
+
+    Attributes:
+        layers: the smaller layers.
+        arrays: what their parameters and statistics keep, by path.
+        masks: what their masks keep, by site.
+        gathers: what each Gather takes, by name.
+        carried: what their output keeps on its last axis; None is all of it.
+    """
+
+    layers: tuple[Layer, ...]
+    arrays: dict[str, tuple[Kept, ...]]
+    masks: dict[str, tuple[Kept, ...]]
+    gathers: dict[str, Part]
+    carried: Kept | None
+
+    def then(self, other: "Shrunk") -> "Shrunk":
+        """Both, one after the other. Raises ConfigError if Gather layers of both have one name but different parts."""
+        for name, part in self.gathers.items():
+            if other.gathers.get(name, part) != part:
+                raise ConfigError(f"site {name!r} has the name that compaction gives to joined sites. Rename it.")
+        return Shrunk(
+            self.layers + other.layers,
+            self.arrays | other.arrays,
+            self.masks | other.masks,
+            self.gathers | other.gathers,
+            other.carried,
+        )

@@ -1,0 +1,71 @@
+"""Trying whether an adopted model that its masks make smaller computes, and is trained, as it is under them."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from weedout_core._compaction.following import Draw, followed, trials
+from weedout_core._configs.train_config import TrainConfig
+from weedout_core._contract.record import Backend
+from weedout_core._networks.layers import InputShape
+from weedout_core._networks.models import Adopted
+from weedout_core._networks.network import Network
+from weedout_core._phases.learning_phase import train
+from weedout_core._phases.subnetwork import Subnetwork
+from weedout_core._phases.together import sparse_networks
+from weedout_core._random.keys import key
+
+# Sums in another order differ by some hundred roundings of float32, gradients by some thousand; what one removed node
+# would have given is far more.
+_LOGITS, _GRADIENTS = 1e-4, 1e-3
+
+
+def made_smaller(layer: Adopted, input_shape: InputShape, backend: Backend) -> Adopted:
+    """An adopted model, with all that its arrays follow."""
+    draws = trials(layer, input_shape)
+    whole = [_logits(layer, draw, backend, compaction=False) for draw in draws]
+
+    def works(tried: Adopted) -> bool:
+        try:
+            smaller = (_logits(tried, draw, backend, compaction=True) for draw in draws)
+            return all(_agree(*pair) for pair in zip(smaller, whole, strict=True))
+        except Exception:  # in whatever way the model says that it has no smaller form there
+            return False
+
+    found = followed(layer, input_shape, works)
+    alike = not any(held.follows for held in found.params) or _trained_alike(found, draws[-1], backend)
+    return replace(found, trained_whole=not alike)
+
+
+def _network(layer: Adopted, draw: Draw) -> Subnetwork:
+    return Subnetwork(Network((layer,), draw.x.shape[1:]), draw.params, draw.masks, draw.statistics or None)
+
+
+def _logits(layer: Adopted, draw: Draw, backend: Backend, compaction: bool) -> np.ndarray:
+    network = _network(layer, draw)
+    sparse = sparse_networks([network], backend, compaction)
+    params, statistics = (sparse.smaller(backend, [tree]) for tree in (network.params, network.moving))
+    return backend.to_numpy(backend.predict(sparse.net, params, statistics, sparse.masks, backend.asarray(draw.x)))
+
+
+def _agree(smaller: np.ndarray, whole: np.ndarray) -> bool:
+    return smaller.shape == whole.shape and _differ(smaller, whole) <= _LOGITS * _differ(whole, np.zeros_like(whole))
+
+
+def _trained_alike(layer: Adopted, draw: Draw, backend: Backend) -> bool:
+    """Whether a step of training changes every array alike, as a smaller model and under the masks."""
+    network, examples = _network(layer, draw), len(draw.x)
+    data = draw.x, np.arange(examples) % layer.classes
+
+    def trained(compaction: bool) -> Subnetwork:
+        config = TrainConfig(epochs=1, batch_size=examples, compaction=compaction, precision="highest")
+        return train(network, data, config=config, backend=backend, key=key(0)).network
+
+    small, whole = trained(compaction=True), trained(compaction=False)
+    before = {**network.params, **network.moving}
+    one, other = {**small.params, **small.moving}, {**whole.params, **whole.moving}
+    return all(_differ(one[path], other[path]) <= _GRADIENTS * _differ(other[path], before[path]) for path in before)
+
+
+def _differ(one: np.ndarray, other: np.ndarray) -> float:
+    return float(np.abs(one - other).max(initial=0))
