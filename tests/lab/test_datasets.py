@@ -2,13 +2,16 @@
 
 import gzip
 from collections.abc import Callable
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.processes import run_python
 from weedout_core.errors import ConfigError, DataError
+from weedout_core.lab.data import datasets
 from weedout_core.lab.data.datasets import DATASETS, load_dataset
 from weedout_core.lab.data.splits import stratified_order
 
@@ -43,6 +46,21 @@ def test_splits_do_not_overlap_and_lose_nothing() -> None:
 def test_digest_is_that_of_the_arrays() -> None:
     """A change of the splits or of the scaling changes what a seed gives, and must be seen."""
     assert load_dataset("digits").digest == "fc4eb35327075c2ed8812f6f5560d92c16a4c2147cf47a135826daa535133c10"
+
+
+def test_digits_are_read_without_importing_what_takes_a_second() -> None:
+    code = (
+        "import sys; from weedout_core.lab.cli import main; from weedout_core.lab.data.datasets import load_dataset; "
+        "main(['paper', '--help']); load_dataset('digits'); print({'sklearn', 'scipy.stats'} & set(sys.modules))"
+    )
+    assert run_python("-c", code).endswith("\nset()\n")
+
+
+def test_digits_that_scikit_learn_has_not_are_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    found = ModuleSpec("sklearn", None, origin=str(tmp_path / "__init__.py"))
+    monkeypatch.setattr(datasets, "find_spec", {"sklearn": found}.get)
+    with pytest.raises(DataError, match=r"must have the digits in .*digits\.csv\.gz; there is no such file"):
+        load_dataset("digits")
 
 
 def test_idx_files_are_read(tiny_mnist: Path) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy import special  # not stats, which takes half a second to import
 
 from weedout_core._guard.guarded import guarded
 from weedout_core._guard.kinds import Number, Probability
@@ -53,7 +53,7 @@ def mean_interval(values: Sequence[Number], method: IntervalMethod, key: Key, le
     if method == "bootstrap":
         low, high = np.percentile(_resample(sample, key).mean(axis=1), [50 * (1 - level), 50 * (1 + level)])
         return Interval(mean, float(low), float(high))
-    return _around(sample, float(stats.norm.ppf((1 + level) / 2)))
+    return _around(sample, float(special.ndtri((1 + level) / 2)))
 
 
 @guarded
@@ -65,7 +65,7 @@ def student_t_interval(values: Sequence[Number], level: Probability = LEVEL) -> 
     sample = _finite(values)
     if sample.size == 1:
         return Interval(float(sample[0]), math.nan, math.nan)
-    return _around(sample, float(stats.t.ppf((1 + level) / 2, sample.size - 1)))
+    return _around(sample, float(special.stdtrit(sample.size - 1, (1 + level) / 2)))
 
 
 @guarded

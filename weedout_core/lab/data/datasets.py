@@ -6,6 +6,7 @@ The validation split serves the search and is never trained on.
 import hashlib
 from collections.abc import Callable, Mapping
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -128,12 +129,19 @@ def _examples(images: Images, split: np.ndarray, levels: np.ndarray) -> Examples
 
 
 def _digits(data_dir: Path | None) -> _Raw:
-    from sklearn.datasets import load_digits  # a second to import, and only this dataset needs it
-
+    """Read from the file of scikit-learn: to import scikit-learn, of which nothing else is needed, takes a second."""
     del data_dir
-    pixels, labels = load_digits(return_X_y=True)
-    images = Images(pixels.astype(np.uint8).reshape(-1, 8, 8, 1), labels)
-    splits = np.split(stratified_order(labels), [_DIGITS_TRAIN, _DIGITS_TRAIN + _DIGITS_VALIDATION])
+    library = find_spec("sklearn")
+    if library is None or library.origin is None:
+        raise ModuleNotFoundError("the digits come with scikit-learn", name="sklearn")
+    path = Path(library.origin).parent / "datasets" / "data" / "digits.csv.gz"
+    if not path.is_file():
+        raise DataError(
+            f"scikit-learn must have the digits in {path}; there is no such file. Install scikit-learn anew."
+        )
+    table = np.loadtxt(path, delimiter=",", dtype=np.int64)
+    images = Images(table[:, :-1].astype(np.uint8).reshape(-1, 8, 8, 1), table[:, -1])
+    splits = np.split(stratified_order(images.labels), [_DIGITS_TRAIN, _DIGITS_TRAIN + _DIGITS_VALIDATION])
     return _Raw(images, images, *splits, classes=10)
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Annotated, NamedTuple
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from weedout_core._guard.guarded import guarded
 from weedout_core._guard.kinds import Accuracy, Number, Probability, real
@@ -145,8 +145,15 @@ def _correlation(first: np.ndarray, second: np.ndarray) -> float:
     return float(np.corrcoef(first, second)[0, 1])
 
 
+def _quantile(pairs: int, alpha: float) -> float:
+    """Of Student's t: what a fraction α/2 lies above."""
+    return float(-special.stdtrit(pairs - 1, alpha / 2))
+
+
 def _power(pairs: int, deviation: float, alpha: float, margin: float) -> float:
-    quantile = stats.t.isf(alpha / 2, pairs - 1)
+    from scipy import stats  # half a second to import, and only a comparison needs it
+
+    quantile = _quantile(pairs, alpha)
     return float(stats.nct.sf(quantile, pairs - 1, margin * math.sqrt(pairs) / deviation))
 
 
@@ -155,7 +162,7 @@ def _repeats_needed(mean: float, deviation: float, alpha: float, margin: float) 
     enough = max(abs(mean), margin - abs(mean))
 
     def decides(pairs: int) -> bool:
-        return float(stats.t.isf(alpha / 2, pairs - 1)) * deviation / math.sqrt(pairs) < enough
+        return _quantile(pairs, alpha) * deviation / math.sqrt(pairs) < enough
 
     fewest, most = 1, 2
     while not decides(most):
