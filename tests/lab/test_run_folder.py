@@ -15,10 +15,12 @@ import pytest
 from filelock import FileLock
 from safetensors.numpy import load_file
 
+from tests.lab.conftest import SMALL
 from weedout_core import load_backend
 from weedout_core.backend import Backend, TrainState
 from weedout_core.errors import RunError
 from weedout_core.lab import files
+from weedout_core.lab.cli import main
 from weedout_core.lab.experiment.configuration import Decided
 from weedout_core.lab.experiment.experiment import Experiment
 from weedout_core.lab.experiment.group import GroupResult, run_group
@@ -34,6 +36,20 @@ TABLES = ("results.csv", "curves.csv", "search.csv", "ledger.csv", "left_out.csv
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def _finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small run on the reference, computed once."""
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    assert main([*SMALL, "--backend", "numpy", "--out", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture
+def finished(_finished: Path, weedout: Weedout, tmp_path: Path) -> Path:
+    """That run in the folder run, which a test may change."""
+    return shutil.copytree(_finished, tmp_path / "run")
 
 
 def test_a_run_leaves_what_it_promises(weedout: Weedout, small: list[str], tmp_path: Path) -> None:
@@ -166,17 +182,15 @@ def test_a_finished_run_is_shown_again_and_not_computed(
 
 
 @pytest.mark.slow
-def test_a_missing_group_is_computed_again_with_equal_bytes(weedout: Weedout, small: list[str], tmp_path: Path) -> None:
-    weedout(*small, "--out", "run")
-    folder = tmp_path / "run"
-    before = (folder / "results.csv").read_bytes()
-    shutil.rmtree(folder / "groups" / "sparsity-0.0")
-    (folder / "groups" / "sparsity-0.0.partial").mkdir()
-    (folder / "groups" / "sparsity-0.0.partial" / "results.csv").write_text("half a li")
-    (folder / "results.csv").unlink()
+def test_a_missing_group_is_computed_again_with_equal_bytes(weedout: Weedout, small: list[str], finished: Path) -> None:
+    before = (finished / "results.csv").read_bytes()
+    shutil.rmtree(finished / "groups" / "sparsity-0.0")
+    (finished / "groups" / "sparsity-0.0.partial").mkdir()
+    (finished / "groups" / "sparsity-0.0.partial" / "results.csv").write_text("half a li")
+    (finished / "results.csv").unlink()
     assert weedout(*small, "--out", "run") == 0
-    assert (folder / "results.csv").read_bytes() == before
-    assert not list(folder.rglob("*.partial"))
+    assert (finished / "results.csv").read_bytes() == before
+    assert not list(finished.rglob("*.partial"))
 
 
 def refused(weedout: Weedout, capfd: pytest.CaptureFixture[str], folder: Path, *arguments: str) -> str:
@@ -194,10 +208,9 @@ def refused(weedout: Weedout, capfd: pytest.CaptureFixture[str], folder: Path, *
 
 @pytest.mark.slow
 def test_a_different_run_in_the_folder_is_refused_and_named(
-    weedout: Weedout, small: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    weedout: Weedout, small: list[str], finished: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    weedout(*small, "--out", "run")
-    said = refused(weedout, capfd, tmp_path / "run", *small, "--out", "run", "--seed", "7", "--momentum", "0.5")
+    said = refused(weedout, capfd, finished, *small, "--out", "run", "--seed", "7", "--momentum", "0.5")
     assert "holds a different run" in said
     assert "seed (0 there, 7 here)" in said
     assert "train.momentum (0.9 there, 0.5 here)" in said
@@ -246,14 +259,13 @@ def test_a_closed_folder_is_one_sentence(
 
 @pytest.mark.slow
 def test_other_versions_are_refused_unless_allowed(
-    weedout: Weedout, small: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    weedout: Weedout, small: list[str], finished: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    weedout(*small, "--out", "run")
-    path = tmp_path / "run" / "config.json"
+    path = finished / "config.json"
     record = json.loads(path.read_text())
     record["environment"]["numpy"] = "0.0.1"
     path.write_text(json.dumps(record))
-    said = refused(weedout, capfd, tmp_path / "run", *small, "--out", "run")
+    said = refused(weedout, capfd, finished, *small, "--out", "run")
     assert f'other library versions: numpy ("0.0.1" there, "{np.__version__}" here)' in said
     assert "--allow-other-versions" in said
     assert weedout(*small, "--out", "run", "--allow-other-versions") == 0
@@ -277,25 +289,23 @@ DAMAGED_CONFIGS: list[tuple[str, str]] = [
 
 @pytest.mark.slow
 def test_a_damaged_config_is_refused(
-    weedout: Weedout, small: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    weedout: Weedout, small: list[str], finished: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert weedout(*small, "--out", "run") == 0
-    path = tmp_path / "run" / "config.json"
+    path = finished / "config.json"
     whole = path.read_text()
     for damaged in (whole[:100], "[]", *(whole.replace(*change) for change in DAMAGED_CONFIGS)):
         assert damaged != whole
         path.write_text(damaged)
-        assert "config.json must" in refused(weedout, capfd, tmp_path / "run", *small, "--out", "run")
+        assert "config.json must" in refused(weedout, capfd, finished, *small, "--out", "run")
 
 
 @pytest.mark.slow
 def test_the_chunk_of_the_beginning_is_kept(
-    weedout: Weedout, small: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    weedout: Weedout, small: list[str], finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    weedout(*small, "--out", "run")
-    path = tmp_path / "run" / "config.json"
+    path = finished / "config.json"
     path.write_text(path.read_text().replace('\n  "chunk": 4,', '\n  "chunk": 3,'))
-    shutil.rmtree(tmp_path / "run" / "groups" / "sparsity-0.5")
+    shutil.rmtree(finished / "groups" / "sparsity-0.5")
     used: list[int | None] = []
     monkeypatch.setattr(
         "weedout_core.lab.commands.running.run_group",
@@ -331,15 +341,14 @@ def test_how_many_are_trained_at_once_is_decided_once(
 
 @pytest.mark.slow
 def test_together_is_recorded_and_changes_no_result_of_the_reference(
-    weedout: Weedout, small: list[str], tmp_path: Path
+    weedout: Weedout, small: list[str], finished: Path, tmp_path: Path
 ) -> None:
-    assert weedout(*small, "--out", "all") == 0
     assert weedout(*small, "--out", "some", "--together", "3") == 0
     record = json.loads((tmp_path / "some" / "config.json").read_text())
     assert record["identity"]["together"] == 3
     assert [group["trained_together"] for group in record["groups"]] == [3, 3]
     for name in ("results.csv", "curves.csv"):
-        assert (tmp_path / "some" / name).read_bytes() == (tmp_path / "all" / name).read_bytes(), name
+        assert (tmp_path / "some" / name).read_bytes() == (finished / name).read_bytes(), name
 
 
 @pytest.mark.slow
@@ -362,10 +371,9 @@ def test_a_device_too_small_is_named_once_and_one_network_is_trained_at_a_time(
 
 @pytest.mark.slow
 def test_weights_that_were_not_kept_are_named(
-    weedout: Weedout, small: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    weedout: Weedout, small: list[str], finished: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert weedout(*small, "--out", "run") == 0
-    shutil.rmtree(tmp_path / "run" / "groups" / "sparsity-0.5")
+    shutil.rmtree(finished / "groups" / "sparsity-0.5")
     capfd.readouterr()
     assert weedout(*small, "--out", "run", "--save-parameters") == 0
     warned = (
@@ -373,7 +381,7 @@ def test_weights_that_were_not_kept_are_named(
         "To get them, give another --out, where everything is computed again."
     )
     assert warned in capfd.readouterr().err.splitlines()
-    assert [path.parent.name for path in (tmp_path / "run").rglob("parameters.safetensors")] == ["sparsity-0.5"]
+    assert [path.parent.name for path in finished.rglob("parameters.safetensors")] == ["sparsity-0.5"]
     assert weedout(*small, "--out", "other", "--save-parameters") == 0
     assert weedout(*small, "--out", "other", "--save-parameters") == 0
     assert "warning" not in capfd.readouterr().err, "they are there"
@@ -385,11 +393,10 @@ def _interrupt() -> None:
 
 @pytest.mark.slow
 def test_two_processes_cannot_share_a_folder(
-    weedout: Weedout, small: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    weedout: Weedout, small: list[str], finished: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    weedout(*small, "--out", "run")
-    with FileLock(tmp_path / "run" / ".lock"):
-        assert "run is in use by another process" in refused(weedout, capfd, tmp_path / "run", *small, "--out", "run")
+    with FileLock(finished / ".lock"):
+        assert "run is in use by another process" in refused(weedout, capfd, finished, *small, "--out", "run")
     assert weedout(*small, "--out", "run") == 0, "the lock is free again"
 
 
@@ -445,16 +452,15 @@ def test_a_damaged_group_is_refused_by_the_name_of_its_file(
 def test_a_damaged_group_is_refused_before_the_others_are_computed(
     weedout: Weedout,
     small: list[str],
-    tmp_path: Path,
+    finished: Path,
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert weedout(*small, "--out", "run") == 0
-    groups = tmp_path / "run" / "groups"
+    groups = finished / "groups"
     shutil.rmtree(groups / "sparsity-0.5")
     (groups / "sparsity-0.0" / RESULTS).write_bytes(b"")
     monkeypatch.setattr("weedout_core.lab.commands.running.run_group", lambda *_: pytest.fail("it began"))
-    assert f"sparsity-0.0/{RESULTS} is damaged" in refused(weedout, capfd, tmp_path / "run", *small, "--out", "run")
+    assert f"sparsity-0.0/{RESULTS} is damaged" in refused(weedout, capfd, finished, *small, "--out", "run")
 
 
 def test_what_is_damaged_while_a_run_works_is_not_assembled(
@@ -479,31 +485,29 @@ def test_what_is_damaged_while_a_run_works_is_not_assembled(
 
 @pytest.mark.slow
 def test_a_group_of_another_run_is_refused(
-    weedout: Weedout, small: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    weedout: Weedout, small: list[str], finished: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert weedout(*small, "--out", "run") == 0
     assert weedout(*small, "--out", "other", "--seed", "1") == 0
-    groups, others = tmp_path / "run" / "groups", tmp_path / "other" / "groups"
+    groups, others = finished / "groups", tmp_path / "other" / "groups"
     shutil.rmtree(groups / "sparsity-0.5")
     shutil.copytree(others / "sparsity-0.5", groups / "sparsity-0.5")
-    assert "manifest.json must have run " in refused(weedout, capfd, tmp_path / "run", *small, "--out", "run")
+    assert "manifest.json must have run " in refused(weedout, capfd, finished, *small, "--out", "run")
     shutil.rmtree(groups / "sparsity-0.5")
     shutil.copytree(groups / "sparsity-0.0", groups / "sparsity-0.5")
-    said = refused(weedout, capfd, tmp_path / "run", *small, "--out", "run")
+    said = refused(weedout, capfd, finished, *small, "--out", "run")
     assert "manifest.json must have group 'sparsity-0.5'; got 'sparsity-0.0'" in said
 
 
 @pytest.mark.slow
 def test_a_manifest_that_leaves_out_a_file_is_refused(
-    weedout: Weedout, small: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    weedout: Weedout, small: list[str], finished: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert weedout(*small, "--out", "run") == 0
-    path = tmp_path / "run" / "groups" / "sparsity-0.5" / "manifest.json"
+    path = finished / "groups" / "sparsity-0.5" / "manifest.json"
     described = json.loads(path.read_text())
     del described["sha256"]["masks.safetensors"]
     for damaged in (described, [], {**described, "sha256": None}):
         path.write_text(json.dumps(damaged))
-        assert "is damaged" in refused(weedout, capfd, tmp_path / "run", *small, "--out", "run")
+        assert "is damaged" in refused(weedout, capfd, finished, *small, "--out", "run")
 
 
 def test_rows_survive_their_way_through_text() -> None:
