@@ -178,19 +178,18 @@ def wide_resnet_command(command: str) -> list[str]:
 @CIFAR
 @pytest.mark.slow
 def test_a_wide_resnet_learns_a_subset_of_cifar(tmp_path: Path) -> None:
-    """The command shown, for fewer examples and epochs, which come later and win."""
+    """The command shown, for fewer examples and epochs, which come later and win, at one sparsity: each is compiled."""
     less = "--train-examples 64 --test-examples 64 --population 2 --epochs 4 --batch-size 8"
+    without_dense = " ".join(wide_resnet_command("paper")).replace("--sparsity 0 0.8", "--sparsity 0.8").split()
     run_python(
-        *("-m", "weedout_core", *wide_resnet_command("paper"), "--data-dir", str(DATA), *less.split()),
+        *("-m", "weedout_core", *without_dense, "--data-dir", str(DATA), *less.split()),
         folder=tmp_path,
         environment=COMPILED_SOON,
     )
     (folder,) = (tmp_path / "runs").iterdir()
     with (folder / "results.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert [(row["sparsity"], row["arm"]) for row in rows] == [
-        (sparsity, arm) for sparsity in ("0.0", "0.8") for arm in ("weedout", "control")
-    ]
+    assert [(row["sparsity"], row["arm"]) for row in rows] == [("0.8", "weedout"), ("0.8", "control")]
     assert all(float(row["train_accuracy"]) > 0.1 for row in rows), "more than chance after 32 steps"
 
 
@@ -228,10 +227,12 @@ def test_a_users_function_is_judged(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_papers_own_task_is_planned(tmp_path: Path) -> None:
-    """The command shown, for a narrow network of one preset with it, at one sparsity: each is compiled."""
-    here = ["--data-dir", str(DATA), "--network", "wrn-10-2", "--sparsity", "0.8"]
-    command = ("-m", "weedout_core", *wide_resnet_command("plan"), *here)
-    printed = run_python(*command, folder=tmp_path, environment=COMPILED_SOON)
+    """The command shown, for a narrow network of one preset with it, at one sparsity, on a backend that compiles none.
+
+    That JAX's programs are measured, and their memory told, is seen in tests/lab/test_plan.py.
+    """
+    here = ["--data-dir", str(DATA), "--network", "wrn-10-2", "--sparsity", "0.8", "--backend", "torch"]
+    printed = run_python("-m", "weedout_core", *wide_resnet_command("plan"), *here, folder=tmp_path)
     for said in ("wrn-10-2 on cifar10", "45,000 training, 5,000 validation and 10,000 test", "1,024 examples each"):
         assert said in printed, said
 
