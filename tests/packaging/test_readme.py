@@ -218,7 +218,9 @@ def test_a_users_function_is_judged(tmp_path: Path) -> None:
     (module,) = blocks("py", page)
     (tmp_path / "my_methods.py").write_text(module, encoding="utf-8")
     small = ("--hidden", "64", "32", "--population", "10", "--epochs", "5")
-    printed = run_python("-m", "weedout_core", *shlex.split(command)[1:], *small, folder=tmp_path)
+    printed = run_python(
+        "-m", "weedout_core", *shlex.split(command)[1:], *small, folder=tmp_path, environment=COMPILED_SOON
+    )
     for method in ("magnitude", "snip", "outgoing"):
         for sparsity in (80, 90):
             said = rf"{method} (is|and weedout are) .* at sparsity {sparsity} %"
