@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from weedout_core.errors import RunError, WeedoutWarning
-from weedout_core.lab.commands.sources import source_of
+from weedout_core.lab.commands.checked_run import source_of
 from weedout_core.lab.report.compared import Run
 from weedout_core.lab.report.compared_facts import facts
 from weedout_core.lab.report.record_sections import choices_section, record_section

@@ -7,10 +7,10 @@ from pathlib import Path
 from rich.console import Console
 
 from weedout_core.errors import RunError
+from weedout_core.lab.commands.checked_run import source_of
 from weedout_core.lab.commands.options import CompareOptions
 from weedout_core.lab.commands.pages import Place, check_own, write_report
 from weedout_core.lab.commands.progress import warnings_said, write_line
-from weedout_core.lab.commands.sources import source_of
 from weedout_core.lab.experiment.names import named
 from weedout_core.lab.report.compared import Run
 from weedout_core.lab.report.compared_sections import PAGE, comparison, mark_of

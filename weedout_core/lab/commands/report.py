@@ -6,10 +6,10 @@ from urllib.parse import quote
 
 from rich.console import Console
 
+from weedout_core.lab.commands.checked_run import source_of
 from weedout_core.lab.commands.options import ReportOptions
 from weedout_core.lab.commands.pages import Place, check_own, write_report
 from weedout_core.lab.commands.progress import warnings_said, write_line
-from weedout_core.lab.commands.sources import source_of
 from weedout_core.lab.report.run_page import BESIDE, PAGE, report
 
 
