@@ -192,11 +192,11 @@ def test_per_site_sparsity_must_name_the_sites(named: dict[str, float]) -> None:
 
 @pytest.mark.parametrize("sparsity", [-0.1, 1.0, 1.5, math.nan, math.inf, -math.inf])
 def test_a_sparsity_out_of_range_is_an_error(sparsity: float) -> None:
-    eta = r"a finite number in \[0, 1\), the fraction removed"
-    message = rf"^sparsity must be the fraction removed, in \[0, 1\), or one by site; got {sparsity}\.$"
+    eta, remedy = r"a finite number in \[0, 1\), the fraction removed", r"Write 80 % as 0\.8\."
+    message = rf"^sparsity must be the fraction removed, in \[0, 1\), or one by site; got {sparsity}\. {remedy}$"
     with pytest.raises(wc.errors.ConfigError, match=message):
         wc.mask_plan({"a": (3,)}, sparsity)
-    with pytest.raises(wc.errors.ConfigError, match=rf"^sparsity\['a'\] must be {eta}; got {sparsity}\.$"):
+    with pytest.raises(wc.errors.ConfigError, match=rf"^sparsity\['a'\] must be {eta}; got {sparsity}\. {remedy}$"):
         wc.mask_plan({"a": (3,)}, {"a": sparsity})
 
 

@@ -63,7 +63,10 @@ def test_large_integers_are_not_rounded() -> None:
 @pytest.mark.parametrize(
     ("given_scores", "text"),
     [
-        ({"two": np.zeros(5)}, r"scores must be of the sites \['block/one', 'two'\]; got \['two'\]\."),
+        (
+            {"two": np.zeros(5)},
+            r"scores must be of the sites \['block/one', 'two'\]; got \['two'\]\. Give an entry for each node of",
+        ),
         (
             scores() | {"two": np.zeros((5, 1))},
             r"scores of site 'two' must have shape \(5,\); got \(5, 1\)\.",

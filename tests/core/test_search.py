@@ -218,9 +218,9 @@ def test_a_sparsity_that_cannot_be_is_an_error_at_init(sparsity: Any) -> None:
     with pytest.raises(wc.errors.ConfigError) as caught:
         wc.ask_tell.init(wc.key(0), SPACE, sparsity)
     assert str(caught.value) == (
-        f"sparsity['hidden_1'] must be {eta}; got 2.0."
+        f"sparsity['hidden_1'] must be {eta}; got 2.0. Write 80 % as 0.8."
         if isinstance(sparsity, dict)
-        else f"sparsity must be the fraction removed, in [0, 1), or one by site; got {sparsity!r}."
+        else f"sparsity must be the fraction removed, in [0, 1), or one by site; got {sparsity!r}. Write 80 % as 0.8."
     )
 
 

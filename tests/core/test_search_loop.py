@@ -359,9 +359,10 @@ def test_a_sparsity_that_cannot_be_is_an_error_before_any_work(backend: wc.backe
         with pytest.raises(wc.errors.ConfigError) as caught:
             use()
         assert str(caught.value) == (
-            f"sparsity['hidden_1'] must be {eta}; got 2.0."
+            f"sparsity['hidden_1'] must be {eta}; got 2.0. Write 80 % as 0.8."
             if isinstance(sparsity, dict)
-            else f"sparsity must be the fraction removed, in [0, 1), or one by site; got {sparsity!r}."
+            else "sparsity must be the fraction removed, in [0, 1), or one by site; "
+            f"got {sparsity!r}. Write 80 % as 0.8."
         )
 
 

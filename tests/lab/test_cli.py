@@ -135,6 +135,13 @@ def test_a_method_after_an_option_of_several_values_is_told_where_methods_stand(
 
 
 @pytest.mark.parametrize("option", NUMBERS)
+def test_a_percentage_is_taken_for_no_method(weedout: Weedout, capfd: pytest.CaptureFixture[str], option: str) -> None:
+    assert weedout("judge", "magnitude", f"--{option}", "80%") == 2
+    said = f"weedout: --{option} takes numbers; got '80%'. Write each as a plain number, 80 % as 0.8.\n"
+    assert capfd.readouterr() == ("", said)
+
+
+@pytest.mark.parametrize("option", NUMBERS)
 def test_a_word_among_numbers_is_refused_where_there_are_no_methods(
     weedout: Weedout, capfd: pytest.CaptureFixture[str], option: str
 ) -> None:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -379,7 +381,10 @@ def test_a_mistake_is_one_sentence_before_any_work(
     [
         ({"repeats": "3 2"}, "--repeats must be numbers of pairs that increase, at least one; got (3, 2)"),
         ({"repeats": "1"}, "--repeats[0] must be an integer of at least 2 pairs; got 1"),
-        ({"sparsity": "0.5 1"}, "--sparsity[1] must be a finite number in [0, 1), the fraction removed; got 1.0"),
+        (
+            {"sparsity": "0.5 1"},
+            "--sparsity[1] must be a finite number in [0, 1), the fraction removed; got 1.0. Write 80 %",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_judgement_is_named_as_the_option(
@@ -536,3 +541,17 @@ def test_a_function_and_a_folder_are_judged_from_python(tmp_path: Path, monkeypa
     judging = lab.JudgeConfig(sparsity=(0.5,), repeats=(2,), sanity=False)
     found = lab.judge([first, Path("files")], config, judging, lab.RunOptions(out=Path("run")))
     assert [one.method for one in found.decision.findings] == ["first", "files"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"config": lab.JudgeConfig()}, "config must be a ExperimentConfig; got JudgeConfig"),
+        ({"judging": lab.ExperimentConfig()}, "judging must be a JudgeConfig; got ExperimentConfig"),
+        ({"run": "folder"}, "run must be a RunOptions; got 'folder'"),
+    ],
+)
+def test_a_call_refuses_arguments_of_another_type(tmp_path: Path, arguments: dict[str, Any], said: str) -> None:
+    with pytest.raises(wc.errors.ConfigError, match=re.escape(said)):
+        lab.judge("magnitude", **arguments)
+    assert not (tmp_path / "runs").exists()

@@ -190,7 +190,7 @@ def integer(least: int, most: int = _MOST, note: str = "", remedy: str = "") -> 
     return Kind(f"an integer of at least {least}{note}", convert, remedy=remedy)
 
 
-def real(holds: Callable[[float], bool], wanted: str) -> Kind:
+def real(holds: Callable[[float], bool], wanted: str, remedy: str = "") -> Kind:
     """A finite number for which a condition holds, of any type of real number."""
 
     def convert(name: str, value: Any) -> float:
@@ -198,7 +198,7 @@ def real(holds: Callable[[float], bool], wanted: str) -> Kind:
         require(math.isfinite(number) and holds(number))
         return number
 
-    return Kind(f"a finite number {wanted}".rstrip(), convert)
+    return Kind(f"a finite number {wanted}".rstrip(), convert, remedy=remedy)
 
 
 def option(*names: Any) -> Kind:
@@ -243,7 +243,7 @@ Hosted = Annotated[np.ndarray, HOSTED]
 Number = Annotated[float, NUMBER]
 Accuracy = Annotated[float, ACCURACY]
 Seed = Annotated[int, integer(0, 2**64 - 1)]
-Eta = Annotated[float, real(lambda eta: 0 <= eta < 1, "in [0, 1), the fraction removed")]
+Eta = Annotated[float, real(lambda eta: 0 <= eta < 1, "in [0, 1), the fraction removed", "Write 80 % as 0.8.")]
 Fraction = Annotated[float, real(lambda value: 0 <= value < 1, "in [0, 1)")]
 AtLeastZero = Annotated[float, real(lambda value: value >= 0, "of at least 0")]
 AboveZero = Annotated[float, real(lambda value: value > 0, "above 0")]

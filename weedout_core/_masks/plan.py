@@ -39,7 +39,10 @@ HostedMasks = Annotated[Mapping[str, np.ndarray], mapping(BOOLEANS, MaskError)]
 
 _ETA = either(kind_of(Eta), mapping(kind_of(Eta)))
 #: η, the fraction of nodes removed, in [0, 1): one number for all sites, or {site: η}.
-Sparsity = Annotated[float | Mapping[str, float], Kind("the fraction removed, in [0, 1), or one by site", _ETA.convert)]
+Sparsity = Annotated[
+    float | Mapping[str, float],
+    Kind("the fraction removed, in [0, 1), or one by site", _ETA.convert, remedy="Write 80 % as 0.8."),
+]
 
 
 #: Whether a site keeps an exact number of nodes, or each node is kept by a draw of its own.

@@ -70,7 +70,10 @@ def _checked(scores: Scores, plan: MaskPlan) -> list[tuple[SitePlan, np.ndarray]
     """Each site with its scores ``(nodes,)``."""
     check_exact(plan)
     if set(scores) != set(plan.kept):
-        raise MaskError(f"scores must be of the sites {sorted(plan.kept)}; got {sorted(scores)}.")
+        raise MaskError(
+            f"scores must be of the sites {sorted(plan.kept)}; got {sorted(scores)}. "
+            "Give an entry for each node of every site, not for each weight."
+        )
     for site in plan.sites:
         rated = scores[site.site]
         if rated.shape != site.shape:

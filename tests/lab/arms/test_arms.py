@@ -180,7 +180,9 @@ def test_arms_that_cannot_stand_in_one_run_are_refused(arms: tuple[Arm, ...], sa
 
 
 def test_an_unknown_method_is_answered_with_those_that_there_are() -> None:
-    with pytest.raises(ConfigError, match=r"weedout, random, dense, .*snip.*got 'grasp'\. Hand in your own with --arm"):
+    with pytest.raises(
+        ConfigError, match=r"weedout, random, dense, .*snip.*got 'grasp'\. Hand in a function of your own \(--arm"
+    ):
         arm_named("grasp", "member")
 
 

@@ -264,7 +264,8 @@ def test_a_function_is_found_in_the_present_folder(folder: Path) -> None:
         ("of_another.py:number", r"must be package.module:function.*Write of_another:number\."),
         ("./of_another:number", r"must be package.module:function.*Write of_another:number\."),
         ("of/another.py:number", r"must be package.module:function.*Write of.another:number\."),
-        ("../of_another:number", "must be package.module:function, such as my_methods:by_degree; got '../of_ano.*'.$"),
+        ("../of_another:number", r"must be package.*Run the command in the folder \.\., with of_another:number\.$"),
+        ("/a-b/of_another.py:", r"must be package.*Run the command in the folder /a-b, with of_another:function\.$"),
         ("of_nobody:f", "there is no module of_nobody. Run the command in the folder of of_nobody.py, or install"),
         ("of_nobody.at_all:f", "there is no module of_nobody. Run the command in the folder of of_nobody.py"),
         ("package.at_all:f", "cannot be imported: there is no module package.at_all.$"),
@@ -272,7 +273,8 @@ def test_a_function_is_found_in_the_present_folder(folder: Path) -> None:
         ("broken:f", r"cannot be imported: SyntaxError: '\(' was never closed \(broken.py, line 1\)$"),
         ("raising:f", "cannot be imported, in raising.py, line 2: ZeroDivisionError: division by zero$"),
         ("a_script:f", "cannot be imported, in a_script.py, line 1: SystemExit: 0"),
-        ("of_another:missing", "does not exist: of_another has no missing"),
+        ("of_another:missing", r"does not exist: of_another has no missing\. Write the function there\.$"),
+        ("with_functions:ratee", r"with_functions has no ratee\. Name what it has: rate, other\.$"),
         ("of_another:number", "the arm number must be a function"),
     ],
 )
@@ -283,6 +285,7 @@ def test_a_function_that_is_not_there_is_one_sentence(folder: Path, place: str, 
     (folder / "needy.py").write_text("import of_nobody\n")
     (folder / "a_script.py").write_text("raise SystemExit(0)\n")
     (folder / "of_another.py").write_text("number = 3\n")
+    (folder / "with_functions.py").write_text("from os import getcwd\ndef rate(task): ...\ndef other(task): ...\n")
     (folder / "package").mkdir()
     with pytest.raises(ConfigError, match=said):
         imported(place)
@@ -320,7 +323,7 @@ def test_missing_files_are_counted_before_any_work(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arrays", "said"),
     [
-        ({"hidden_0": MASKS["hidden_0"]}, "must be of the sites"),
+        ({"hidden_0": MASKS["hidden_0"]}, "must be of the sites.*Give an entry for each node of every site"),
         ({**MASKS, "hidden_1": np.ones(5, bool)}, "must have shape"),
         ({**MASKS, "hidden_1": np.arange(6)}, "got hidden_0: bool, hidden_1: int64"),
         ({**SCORES, "hidden_1": np.full(6, np.nan)}, "are NaN"),

@@ -69,11 +69,21 @@ def test_the_commands_say_how_it_is_made(small: list[str], weedout: Weedout, cap
 
 def test_a_folder_without_a_run_is_refused(weedout: Weedout, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "empty").mkdir()
-    for folder in ("empty", "absent"):
+    for folder, why in (("empty", "it has no config.json"), ("absent", "there is no such folder")):
         assert weedout("report", folder) == 2
-        assert f"weedout: {folder} must be the folder of a run; it has no config.json." in capfd.readouterr().err
+        assert f"weedout: {folder} must be the folder of a run; {why}. weedout paper and" in capfd.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["empty"]
     assert list((tmp_path / "empty").iterdir()) == []
+
+
+def test_a_folder_of_runs_is_told_which_it_has(
+    weedout: Weedout, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("second", "first"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        (tmp_path / "runs" / name / "config.json").touch()
+    assert weedout("report", "runs") == 2
+    assert "it has no config.json. Name one in it: runs/first, runs/second." in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,8 @@ def test_runs_of_other_arms_and_networks_show_their_means(
     assert weedout("compare", two[0], judged_run) == 0
     said = " ".join(capfd.readouterr().out.split())
     assert "Repeats of run are no pairs with those of reference, because of another network" in said
+    page = (Path("comparison") / "comparison.html").read_text(encoding="utf-8")
+    assert "There is no pair: no cell is done in two runs with the same seed, data and network." in page
 
 
 def test_an_unfinished_run_is_compared_as_far_as_it_is_done(

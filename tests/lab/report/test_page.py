@@ -174,6 +174,7 @@ def test_the_verdict_comes_first_with_its_promise(judged_run: Path, source: Sour
     assert places == sorted(places)
     assert places[-1] < text.index("right together with probability at least 95 %") < text.index("A dot is one repeat")
     assert "speak of seeds" in text
+    assert f"The shaded strip is the margin, {100 * (found.scope.margin or 0):g} points: smaller differences" in text
 
 
 def test_the_papers_experiment_has_a_sentence_for_each_sparsity(paper_run: Path, source: Sourced) -> None:

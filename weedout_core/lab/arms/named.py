@@ -25,7 +25,7 @@ def arm_named(name: str, kind: Control) -> Arm:
     arms = {arm.name: arm for arm in (WEEDOUT, control(RANDOM, kind), DENSE, SMALL_DENSE, *METHODS.values())}
     if name not in arms:
         raise ConfigError(
-            f"a method must be one of {', '.join(arms)}; got {name!r}. Hand in your own with --arm module:function, "
-            "or masks with --masks folder."
+            f"a method must be one of {', '.join(arms)}; got {name!r}. Hand in a function of your own (--arm "
+            "module:function; in Python the function itself), or a folder of masks (--masks FOLDER; a pathlib.Path)."
         )
     return arms[name]

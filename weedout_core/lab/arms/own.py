@@ -69,7 +69,9 @@ def imported(place: str) -> Arm:
     except (Exception, SystemExit) as error:  # a script without a guard ends itself
         raise ConfigError(_unimportable(place, module, error)) from error
     if not hasattr(found, function):
-        raise ConfigError(f"the arm {place} does not exist: {module} has no {function}.")
+        there = [name for name, value in vars(found).items() if getattr(value, "__module__", "") == module]
+        remedy = f"Name what it has: {', '.join(there)}." if there else "Write the function there."
+        raise ConfigError(f"the arm {place} does not exist: {module} has no {function}. {remedy}")
     return own(getattr(found, function), function)
 
 
@@ -78,9 +80,13 @@ def checked_place(place: str) -> tuple[str, str]:
     module, _, function = place.partition(":")
     if _dotted(module) and function.isidentifier() and not module.endswith(".py"):
         return module, function
-    meant = ".".join(PurePath(module).with_suffix("").parts) if PurePath(module).name else ""
-    written = f"{meant}:{function if function.isidentifier() else 'function'}"
-    remedy = f" Write {written}." if _dotted(meant) else ""
+    path, called = PurePath(module).with_suffix("") if PurePath(module).name else PurePath(), ":function"
+    called = f":{function}" if function.isidentifier() else called
+    remedy = ""
+    if _dotted(meant := ".".join(path.parts)):
+        remedy = f" Write {meant}{called}."
+    elif path.name.isidentifier():
+        remedy = f" Run the command in the folder {path.parent}, with {path.name}{called}."
     raise ConfigError(
         f"an arm of your own must be package.module:function, such as my_methods:by_degree; got {place!r}.{remedy}"
     )

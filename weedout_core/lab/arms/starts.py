@@ -65,7 +65,10 @@ def check_masks(masks: Mapping[str, np.ndarray], plan: MaskPlan) -> None:
     """
     shapes = {site.site: site.shape for site in plan.sites}
     if set(masks) != set(shapes):
-        raise MaskError(f"masks must be of the sites {sorted(shapes)}; got {sorted(masks)}.")
+        raise MaskError(
+            f"masks must be of the sites {sorted(shapes)}; got {sorted(masks)}. "
+            "Give an entry for each node of every site, not for each weight."
+        )
     for site, shape in shapes.items():
         if masks[site].shape != shape:
             raise MaskError(f"the mask of site {site!r} must have shape {shape}; got {masks[site].shape}.")

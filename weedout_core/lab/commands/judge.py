@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 from rich.console import Console
 
+from weedout_core._guard.guarded import guarded
+from weedout_core._guard.kinds import ANYTHING
 from weedout_core.lab.arms.judged import JudgeConfig, Method, judged
 from weedout_core.lab.commands.fields import options_named
 from weedout_core.lab.commands.options import JudgeOptions, RunOptions
@@ -54,8 +56,9 @@ class Judgement(NamedTuple):
     folder: Path
 
 
+@guarded
 def judge(
-    methods: Method | Sequence[Method],
+    methods: Annotated[Method | Sequence[Method], ANYTHING],
     config: ExperimentConfig = ExperimentConfig(),
     judging: JudgeConfig = JudgeConfig(),
     run: RunOptions = RunOptions(),

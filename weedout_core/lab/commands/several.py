@@ -48,7 +48,11 @@ def check_several(
             takes = "numbers" if option in numbers else "no method"
             values = " ".join([f"--{option}", *(word for word in words if word not in others)])
             order = f"weedout judge {' '.join(others)} {values}"
-            remedy = f" Methods stand before options of several values: {order}." if arguments[0] == "judge" else ""
+            remedy = ""
+            if not all(word.isidentifier() for word in others):
+                remedy = " Write each as a plain number, 80 % as 0.8."
+            elif arguments[0] == "judge":
+                remedy = f" Methods stand before options of several values: {order}."
             raise ConfigError(f"--{option} takes {takes}; got {' '.join(others)!r}.{remedy}")
 
 

@@ -124,7 +124,8 @@ def _cells(runs: Sequence[Run]) -> Section:
     title = "Differences between runs, cell by cell"
     rows = cell_rows(runs)
     if not rows:
-        return Section("cells", title, ("There is no pair: the runs have no cell in common that is done in both.",))
+        said = "There is no pair: no cell is done in two runs with the same seed, data and network."
+        return Section("cells", title, (said,))
     means = cell_means(runs, rows)
     table = Table(
         f"Test accuracy of a run − that of {runs[0].name}, repeat by repeat, points",

@@ -26,7 +26,7 @@ def differences_figure(scope: Scope, pairs: Sequence[PairRow], means: Sequence[P
         "A dot is one repeat, the diamond the mean, and the line through it the "
         f"{' or '.join(f'{100 * level:.4g}' for level in levels)} % interval{_of_verdict(scope)}. Right of 0 the first "
         "is more accurate."
-        + (" The shaded strip is the margin: smaller differences do not matter." if margin else "")
+        + (f" The shaded strip is the margin, {margin:g} points: smaller differences do not matter." if margin else "")
         + (" Hollow dots belong to sanity checks, whose intervals are plain 95 % intervals." if _checked(scope) else "")
         + f" {_SEEDS}",
         [_differences(scope, sparsity, pairs, means) for sparsity in sorted({mean.sparsity for mean in means})],

@@ -45,7 +45,10 @@ def read_run(path: Path) -> RunSoFar:
     """
     config = path / "config.json"
     if not config.is_file():
-        raise RunError(f"{path} must be the folder of a run; it has no config.json. weedout paper and judge make one.")
+        what = "it has no config.json" if path.is_dir() else "there is no such folder"
+        runs = sorted(str(one.parent) for one in path.glob("*/config.json"))
+        remedy = f"Name one in it: {', '.join(runs)}." if runs else "weedout paper and judge make one."
+        raise RunError(f"{path} must be the folder of a run; {what}. {remedy}")
     record = record_from_json(read_file(config).decode(errors="replace"), config)
     folder = RunFolder(path, record)
     # Before the groups, so that all that these were made of are among them.
