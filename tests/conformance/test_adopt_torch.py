@@ -146,6 +146,33 @@ def test_masks_remove_activations_and_nothing_else(name: str, granularity: Any) 
         assert not np.allclose(found, dense, **ROUNDED)
 
 
+class Strided(nn.Module):
+    """It notes how its activations lie in memory: of images, and of the same images with their channels last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.last = nn.Conv2d(3, 6, 3), nn.Conv2d(6, 5, 3), nn.Linear(5, 4)
+        self.seen: list[Any] = []
+
+    def forward(self, x: Any) -> Any:
+        one = F.relu(self.first(x))
+        two = F.relu(self.second(one.contiguous(memory_format=torch.channels_last)))
+        self.seen += [one.stride(), two.stride()]
+        return self.last(two.mean((2, 3)))
+
+
+def test_an_activation_under_a_mask_lies_in_memory_as_without() -> None:
+    module = Strided()
+    net = wc.adopt(module, IMAGE, backend="torch")
+    x = torch.from_numpy(split(IMAGE, 6)[0])
+    mask = {site: RNG.random(shape) < 0.5 for site, shape in wc.mask_space(net).items()}
+    module(x)
+    for given in (mask, None):
+        rebuilt = wc.Subnetwork(net, own(net).params, given).rebuild()
+        rebuilt(x)
+        assert rebuilt.seen[-2:] == module.seen, "another layout means other kernels, and time"
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_masks_are_those_of_the_reference(name: str) -> None:
     module, shape = made(name)

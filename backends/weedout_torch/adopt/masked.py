@@ -48,7 +48,7 @@ class Masked:
         if name not in self.spots:
             return made
         spot = self.spots[name]
-        return torch.where(spot.laid(self.masks[spot.site].to(made.device), made.ndim), made, 0.0)
+        return torch.where(spot.laid(self.masks[spot.site].to(made.device), made), made, 0.0)
 
 
 def put(module: torch.nn.Module, path: str, value: Tensor) -> None:

@@ -74,7 +74,7 @@ class Module:
             spot = self._spots.get(name)
             if spot is None or masks is None or spot.site not in masks:
                 return made
-            mask = spot.laid(masks[spot.site], made.ndim)
+            mask = spot.laid(masks[spot.site], made)
             return torch.where(mask, made, 0.0) if mask.dtype == torch.bool else made * mask
 
         def read(path: str) -> Tensor:

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+import torch
+
 from weedout_core.backend import Adopted, Follows
 from weedout_torch.devices import Tensor
 
@@ -19,11 +21,12 @@ class Spot(NamedTuple):
     axis: int
     granularity: str
 
-    def laid(self, mask: Tensor, rank: int) -> Tensor:
-        """A mask with its channels last, as it is multiplied with activations of some rank."""
+    def laid(self, mask: Tensor, made: Tensor) -> Tensor:
+        """A mask with its channels last, as it is multiplied with an activation."""
         if self.granularity == "node":
-            return mask.movedim(-1, self.axis - 1).unsqueeze(0)
-        shape = [1] * rank
+            # What a mask makes lies in memory as the mask does, and for another layout kernels sum in another order.
+            return torch.empty_like(made[:1], dtype=mask.dtype).copy_(mask.movedim(-1, self.axis - 1))
+        shape = [1] * made.ndim
         shape[self.axis] = -1
         return mask.view(shape)
 
