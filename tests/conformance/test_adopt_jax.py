@@ -249,6 +249,12 @@ def _tagged(params: Any, x: Any) -> Any:
     return checkpoint_name(h * 2, "weedout:h") @ params["b"]
 
 
+def _helped(params: Any, x: Any, train: bool) -> Any:
+    """As a classifier that has a second one, whose logits it gives too while it is trained."""
+    logits = jax.nn.relu(x @ params["a"]) @ params["b"]
+    return (logits, logits) if train else logits
+
+
 WEIGHTS = {"a": np.ones((6, 5), np.float32), "b": np.ones((5, 3), np.float32)}
 REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
     "scan": (
@@ -259,6 +265,15 @@ REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
     "wrong shape": ((lambda p, x: jax.nn.relu(x @ p["b"]) @ p["b"], WEIGHTS), BackendError, "cannot be run on inputs"),
     "not logits": (
         (lambda p, x: jnp.sum(jax.nn.relu(x @ p["a"]) @ p["b"], 1), WEIGHTS), BackendError, "must give logits",
+    ),
+    "not logits alone": (
+        (lambda p, x: (jax.nn.relu(x @ p["a"]) @ p["b"], x), WEIGHTS), BackendError, "must give logits.*gives tuple",
+    ),
+    "named logits": (
+        (lambda p, x: {"y": jax.nn.relu(x @ p["a"]) @ p["b"]}, WEIGHTS), BackendError, "must give logits.*gives dict",
+    ),
+    "not logits alone in training": (
+        (_helped, WEIGHTS), BackendError, "_helped, in training, must give logits.*gives tuple.*returns the logits",
     ),
     "no model": (7, BackendError, "adopts an nnx.Module"),
     "half": (

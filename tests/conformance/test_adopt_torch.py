@@ -268,6 +268,27 @@ def failing() -> Any:
     return Failing()
 
 
+class Helped(nn.Module):
+    """As a classifier that has a second one, whose logits it gives too while it is trained."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(12, 8), nn.Linear(8, 4)
+
+    def forward(self, x: Any) -> Any:
+        logits = self.last(F.relu(self.first(x)))
+        return (logits, logits) if self.training else logits
+
+
+class Unfit(Helped):
+    """It computes in evaluation alone."""
+
+    def forward(self, x: Any) -> Any:
+        if self.training:
+            raise ValueError("no second classifier")
+        return super().forward(x)
+
+
 class Unread(nn.Module):
     """The value of its activation is not used."""
 
@@ -286,6 +307,8 @@ class Unread(nn.Module):
         (lambda: 3, {}, BackendError, "adopts an nn.Module; got int"),
         (failing, {}, BackendError, r"must give logits \(examples, classes\).*it gives dict"),
         (lambda: nn.Linear(7, 4), {}, BackendError, r"cannot be run on inputs \(examples, \*\(12,\)\)"),
+        (Helped, {}, BackendError, "Helped, in training, must give logits .* it gives tuple. Adopt a module that"),
+        (Unfit, {}, BackendError, r"Unfit cannot be run on inputs \(examples, \*\(12,\)\): no second classifier"),
         (lambda: nn.Linear(12, 4), {}, ConfigError, "activation between its first and its last weight layer; got none"),
         (Unread, {}, BackendError, "the site 'relu' of Unread decides no logit"),
         (perceptron, {"sites": ["3", "h*"]}, ConfigError, r"none is called .h\*.\. The activations of .* 1, 3"),

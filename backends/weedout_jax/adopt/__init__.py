@@ -15,7 +15,7 @@ import numpy as np
 from weedout_core.backend import Adopted, Held, Place
 from weedout_core.errors import BackendError
 from weedout_core.nn import Granularity
-from weedout_jax.adopt.checks import check_logits, same_logits, sites_count
+from weedout_jax.adopt.checks import same_logits, sites_count
 from weedout_jax.adopt.choosing import activations, chosen, numbers_of
 from weedout_jax.adopt.finding import macs_of
 from weedout_jax.adopt.model import Model, Spot, Traced, traced
@@ -36,8 +36,6 @@ def adopt(
     """A model as a layer that this backend computes."""
     pure = _pure(model)
     few, more = (_seen(pure, (count, *input_shape)) for count in (_FEW, _MORE))
-    logits = few["running"].program.out_avals[0]
-    check_logits(logits, _FEW, pure.name)
     found = activations(few["running"].events, more["running"].events, (_FEW, _MORE), pure.name)
     some = chosen(found, sites, names, pure.name)
     _same_in_training(few, found, pure.name)
@@ -50,7 +48,7 @@ def adopt(
     return Adopted(
         pure.name,
         ("jax",),
-        logits.shape[1],
+        few["running"].program.out_avals[0].shape[1],
         places,
         tuple(Held(path, value.shape, macs.get(path, 0)) for path, value in pure.params.items()),
         tuple(Held(path, value.shape) for path, value in pure.statistics.items()),
@@ -86,7 +84,7 @@ def _pure(model: Any) -> Pure:
 def _seen(pure: Pure, shape: tuple[int, ...]) -> dict[Mode, Traced]:
     """The model as it computes in each mode.
 
-    Raises BackendError for one that cannot be traced, or calls back into Python.
+    Raises BackendError for one that cannot be traced, gives no logits, or calls back into Python.
     """
     x = jax.ShapeDtypeStruct(shape, np.float32)
     try:

@@ -14,17 +14,6 @@ from weedout_jax.adopt.pure import Pure
 _AT_ONCE = 16  # sites that are tried in one batch
 
 
-def check_logits(logits: Any, examples: int, name: str) -> None:
-    """Raise BackendError unless a model gives logits (examples, classes)."""
-    shape = getattr(logits, "shape", None)
-    if shape is None or len(shape) != 2 or shape[0] != examples or shape[1] < 2:
-        got = type(logits).__name__ if shape is None else tuple(shape)
-        raise BackendError(
-            f"{name} must give logits (examples, classes), of two classes or more; for {examples} examples it gives "
-            f"{got}. Adopt a model that returns the logits alone."
-        )
-
-
 def same_logits(pure: Pure, model: Model, x: np.ndarray, masks: dict[str, np.ndarray]) -> None:
     """Raise BackendError unless masks that keep all change no logit of the user's model, after training."""
 

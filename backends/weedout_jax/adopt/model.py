@@ -14,7 +14,7 @@ from weedout_core.backend import Adopted
 from weedout_core.errors import BackendError
 from weedout_jax.adopt.choosing import Activation, numbers_of
 from weedout_jax.adopt.finding import Event, find, origins
-from weedout_jax.adopt.pure import Mode, Pure, Tree
+from weedout_jax.adopt.pure import Mode, Pure, Tree, check_logits
 from weedout_jax.adopt.walking import computed, walk
 
 Change = Callable[[jax.Array], jax.Array]
@@ -48,11 +48,12 @@ class Traced(NamedTuple):
 
 
 def traced(pure: Pure, params: Tree, statistics: Tree, x: Any, mode: Mode, precision: str | None) -> Traced:
-    """Trace a model on arrays, or on their shapes."""
+    """Trace a model on arrays, or on their shapes. Raises BackendError for one that gives no logits."""
 
     def compute(params: Any, statistics: Any, words: Any, x: Any) -> Any:
         key = jax.random.wrap_key_data(words, impl="threefry2x32")
         logits, after = pure.compute(params, statistics, x, mode, key)
+        check_logits(logits, len(x), pure.name, mode)
         return logits, {path: after[path] for path in statistics}
 
     with ExitStack() as stack:

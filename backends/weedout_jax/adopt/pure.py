@@ -47,6 +47,17 @@ def arguments(call: Callable[..., Any], mode: Mode, key: Any) -> dict[str, Any]:
     return {name: value for name, value in known.items() if name in taken}
 
 
+def check_logits(logits: Any, examples: int, name: str, mode: Mode) -> None:
+    """Raise BackendError unless a model gives logits (examples, classes)."""
+    shape = getattr(logits, "shape", None)
+    if shape is None or len(shape) != 2 or shape[0] != examples or shape[1] < 2:
+        got = type(logits).__name__ if shape is None else tuple(shape)
+        raise BackendError(
+            f"{name}{'' if mode == 'running' else ', in training,'} must give logits (examples, classes), of two "
+            f"classes or more; for {examples} examples it gives {got}. Adopt a model that returns the logits alone."
+        )
+
+
 class Parts(NamedTuple):
     """A tree of another library, taken apart.
 

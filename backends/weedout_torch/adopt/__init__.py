@@ -36,12 +36,15 @@ def adopt(
     try:
         evaluated = in_mode(given, "running")
         found = find(evaluated, x)
+        logits, moving = _trained(given, x)
     except Exception as error:
         raise BackendError(f"{name} cannot be run on inputs (examples, *{input_shape}): {_said(error)}.") from error
     check_logits(found.logits, _EXAMPLES, name)
+    check_logits(logits, _EXAMPLES, f"{name}, in training,")
+    _check_moving(moving, name)
     some = chosen(found.activations, _EXAMPLES, sites, names)
     spots = {one.name: Spot(site, one.axis, granularity) for site, one in some}
-    module = Module(given, spots, _moving(given, x))
+    module = Module(given, spots, [path for path, value in moving.items() if value.is_floating_point()])
     places = tuple(_place(site, one, granularity) for site, one in some)
     full = {place.site: torch.ones(place.shape, dtype=torch.bool) for place in places}
     same_logits(evaluated, found.logits, module, x, full)
@@ -68,20 +71,22 @@ def _place(site: str, one: Activation, granularity: str) -> Place:
     return Place(site, shape, f"{one.after or 'inputs'} → {one.name}", one.before or "logits")
 
 
-def _moving(given: torch.nn.Module, x: Tensor) -> list[str]:
-    """The buffers that a training changes: running statistics.
-
-    Raises BackendError for one that is not of floats, unless it counts batches.
-    """
+def _trained(given: torch.nn.Module, x: Tensor) -> tuple[Any, dict[str, Tensor]]:
+    """What a module gives in training, and the buffers that this changes: running statistics."""
     trained = in_mode(given, "train")
     before = {path: value.clone() for path, value in trained.named_buffers()}
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        trained(x)
-    moved = [path for path, value in trained.named_buffers() if not torch.equal(value, before[path])]
-    floats = [path for path in moved if before[path].is_floating_point()]
-    if strange := [path for path in moved if path not in floats and not path.endswith("num_batches_tracked")]:
-        raise BackendError(f"{strange[0]!r} of {type(given).__name__} changes in training and is not of floats.")
-    return floats
+        logits = trained(x)
+    return logits, {path: value for path, value in trained.named_buffers() if not torch.equal(value, before[path])}
+
+
+def _check_moving(moving: Mapping[str, Tensor], name: str) -> None:
+    """Raise BackendError for a buffer that training changes and that is not of floats, unless it counts batches."""
+    counts = ("num_batches_tracked",)
+    if strange := [path for path, value in moving.items() if not (value.is_floating_point() or path.endswith(counts))]:
+        raise BackendError(
+            f"{strange[0]!r} of {name} changes in training and is not of floats. Adopt a module without."
+        )
 
 
 def _digest(given: torch.nn.Module) -> str:
