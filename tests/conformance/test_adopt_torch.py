@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -81,6 +81,42 @@ class Attention(nn.Module):
         return self.head((h + self.mlp(h)).mean(1))
 
 
+def double(x):
+    return 2 * x
+
+
+SCRIPT = torch.jit.script(double)  # into which nobody sees
+
+
+class Gated(nn.Module):
+    """Channels last; the activation comes after a convolution, of which it is not computed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.norm = nn.Conv2d(3, 4, 1), nn.LayerNorm(4)
+        self.wide, self.mix, self.narrow = nn.Linear(4, 14), nn.Conv2d(8, 8, 3, 1, 1, groups=8), nn.Linear(6, 4)
+        self.project, self.head = nn.Linear(8, 6), nn.Linear(4, 4)
+
+    def forward(self, x: Any) -> Any:
+        gate, mixed = self.wide(self.norm(self.stem(x).permute(0, 2, 3, 1))).split((6, 8), -1)
+        mixed = self.mix(mixed.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        return self.head(self.narrow(F.silu(gate) * self.project(mixed)).mean((1, 2)))
+
+
+class Branched(nn.Module):
+    """Branches that are computed side by side, and one activation of all that was concatenated."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = nn.Conv2d(3, 4, 1), nn.Conv2d(3, 6, 1)
+        self.three, self.four, self.head = nn.Conv2d(4, 8, 1), nn.Conv2d(6, 8, 1), nn.Conv2d(16, 4, 8)
+
+    def forward(self, x: Any) -> Any:
+        one, two = F.relu(self.one(x)), F.gelu(self.two(x))
+        three, four = self.three(one), self.four(SCRIPT(two))
+        return self.head(torch.tanh(torch.cat([three, four], 1))).flatten(1)
+
+
 def perceptron() -> Any:
     return nn.Sequential(nn.Linear(12, 10), nn.Tanh(), nn.Linear(10, 6), nn.ReLU(), nn.Linear(6, 4))
 
@@ -94,6 +130,8 @@ MODELS: dict[str, tuple[Callable[[], Any], tuple[int, ...], dict[str, tuple[int,
     ),
     "normalised": (Normalised, (12,), {"gelu": (8,)}),
     "attention": (Attention, IMAGE, {"mlp.1": (4, 16)}),
+    "gated": (Gated, IMAGE, {"silu": (8, 8, 6)}),
+    "branched": (Branched, IMAGE, {"relu": (8, 8, 4), "gelu": (8, 8, 6), "tanh": (8, 8, 16)}),
     "perceptron": (perceptron, (12,), {"1": (10,), "3": (6,)}),
 }  # fmt: skip
 
@@ -105,7 +143,11 @@ def made(name: str) -> tuple[Any, tuple[int, ...]]:
 
 def own(net: wc.Network) -> Any:
     """The module as it was adopted."""
-    return cast(Any, net).layers[0].model
+    return own_layer(net).model
+
+
+def own_layer(net: wc.Network) -> Any:
+    return net.layers[0]
 
 
 def split(shape: tuple[int, ...], examples: int = 48) -> tuple[np.ndarray, np.ndarray]:
@@ -121,6 +163,17 @@ def test_the_sites_are_the_activations_between_weight_layers(name: str) -> None:
     channels = wc.adopt(module, shape, backend="torch", granularity="channel")
     assert wc.mask_space(channels) == {site: of[-1:] for site, of in MODELS[name][2].items()}
     assert set(wc.nn.parameter_shapes(net)) == {path for path, _ in module.named_parameters()}
+
+
+def test_a_site_is_said_to_be_where_its_values_come_from_and_go_to() -> None:
+    """In the order of calls another convolution comes before the activation, and a branch after it."""
+    around: dict[str, list[tuple[str, str]]] = {}
+    for name in ("gated", "branched"):
+        places = own_layer(wc.adopt(*made(name), backend="torch")).places
+        around[name] = [(place.after.partition(" ")[0], place.before) for place in places]
+    assert around == {
+        "gated": [("wide", "narrow")], "branched": [("one", "three"), ("two", "four"), ("four", "head")]
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("granularity", ["node", "channel"])
@@ -290,15 +343,26 @@ class Unfit(Helped):
 
 
 class Unread(nn.Module):
-    """The value of its activation is not used."""
+    """What is computed of its activation is not used."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.first, self.last = nn.Linear(12, 8), nn.Linear(12, 4)
+        self.first, self.other, self.last = nn.Linear(12, 8), nn.Linear(8, 4), nn.Linear(12, 4)
 
     def forward(self, x: Any) -> Any:
-        F.relu(self.first(x))
+        self.other(F.relu(self.first(x)))
         return self.last(x)
+
+
+class Second(nn.Module):
+    """A transformer whose batches are the second axis."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.last = nn.TransformerEncoderLayer(6, 2, 8), nn.Linear(6, 4)
+
+    def forward(self, x: Any) -> Any:
+        return self.last(self.layer(x.reshape(len(x), 2, 6).transpose(0, 1)).mean(0))
 
 
 @pytest.mark.parametrize(
@@ -310,6 +374,7 @@ class Unread(nn.Module):
         (Helped, {}, BackendError, "Helped, in training, must give logits .* it gives tuple. Adopt a module that"),
         (Unfit, {}, BackendError, r"Unfit cannot be run on inputs \(examples, \*\(12,\)\): no second classifier"),
         (lambda: nn.Linear(12, 4), {}, ConfigError, "activation between its first and its last weight layer; got none"),
+        (Second, {}, ConfigError, r"'layer.relu' has the shape \(2, 3, 8\) for 3 examples.*batch_first=True"),
         (Unread, {}, BackendError, "the site 'relu' of Unread decides no logit"),
         (perceptron, {"sites": ["3", "h*"]}, ConfigError, r"none is called .h\*.\. The activations of .* 1, 3"),
         (perceptron, {"names": {"2": "h"}}, ConfigError, "names must be those of sites; '2' is none"),

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import torch
 
 from weedout_core.errors import ConfigError
+from weedout_torch.adopt.origins import Origins
 from weedout_torch.adopt.watching import CONVOLUTIONS, READING, called
 from weedout_torch.devices import Tensor
 
@@ -18,7 +19,7 @@ class Activation(NamedTuple):
         name: its name.
         shape: of its value, with the axis of examples.
         axis: the axis of its channels.
-        after, before: the paths of the modules whose weights were last multiplied before it, and next after it; "" if
+        after, before: the paths of the modules whose weights were last multiplied for it, and first with it; "" if
             there is none.
         whole: whether it has a value for everything that the weight layer before it has computed.
     """
@@ -47,42 +48,64 @@ class Found(NamedTuple):
     reads: dict[str, int]
 
 
+class _Layer(NamedTuple):
+    """A weight layer: the path of its module, the shape of its output, and the axis of that which has its features."""
+
+    path: str
+    shape: tuple[int, ...]
+    features: int
+
+
 def find(module: torch.nn.Module, x: Tensor) -> Found:
     """Run a module on inputs, and see what it calls."""
     names = {id(value): path for path, value in module.named_parameters()}
-    found: list[Activation] = []
-    last: list[tuple[str, Tensor, bool]] = []
+    made: list[tuple[str, tuple[int, ...], _Layer | None]] = []
+    layers: list[_Layer] = []
+    before: dict[int, _Layer] = {}
     macs: dict[str, int] = {}
     reads: dict[str, int] = {}
+    arrays = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    origins = Origins([x, *arrays.values()])
 
-    def activated(name: str, made: Tensor) -> Tensor:
-        path, output, convolution = last[-1] if last else ("", made.new_empty(()), False)
-        axis = 1 if convolution and made.ndim == output.ndim else made.ndim - 1
-        found.append(Activation(name, tuple(made.shape), axis, path, "", bool(last) and _is_whole(made, output)))
-        return made
+    def activated(name: str, value: Tensor) -> Tensor:
+        layer = origins.activated(value, len(made)).layer
+        made.append((name, tuple(value.shape), layers[layer] if layer >= 0 else None))
+        return value
 
     def multiplied(path: str, func: Any, weights: Sequence[Tensor], output: Tensor) -> None:
-        convolution = func in CONVOLUTIONS
-        last.append((path, output.detach(), convolution))
-        found[:] = [one._replace(before=one.before or path) if one.after else one for one in found]
-        features = output.shape[1 if convolution else -1]
+        features = 1 if func in CONVOLUTIONS else output.ndim - 1
+        layer = _Layer(path, tuple(output.shape), features)
+        for number in origins.multiplied(output, len(layers)).open:
+            before.setdefault(number, layer)
+        layers.append(layer)
         for weight in weights:
             if weight.ndim > 1 and id(weight) in names:
-                times = output.numel() // len(x) // max(1, features)
+                times = output.numel() // len(x) // max(1, output.shape[features])
                 macs[names[id(weight)]] = macs.get(names[id(weight)], 0) + weight.numel() * times
                 if func in READING:
                     reads[names[id(weight)]] = READING[func] - weight.ndim * (READING[func] > 0)
 
-    with torch.no_grad():
-        arrays = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    with torch.no_grad(), origins:
         logits = called(module, arrays, x, activated, multiplied)
+    found = [_activation(*one, before.get(number)) for number, one in enumerate(made)]
     return Found(logits, found, macs, reads)
 
 
-def _is_whole(made: Tensor, output: Tensor) -> bool:
+def _activation(name: str, shape: tuple[int, ...], after: _Layer | None, before: _Layer | None) -> Activation:
+    around = [layer for layer in (after, before) if layer is not None and len(layer.shape) == len(shape)]
+    # That of the layer before it, if it has as many features; else, as after a concatenation, of the layer after it.
+    axes = [
+        layer.features for layer in around if layer is before or shape[layer.features] == layer.shape[layer.features]
+    ]
+    axes += [layer.features for layer in around] + [len(shape) - 1]
+    whole = after is not None and _is_whole(shape, after.shape)
+    return Activation(name, shape, axes[0], after.path if after else "", before.path if after and before else "", whole)
+
+
+def _is_whole(made: tuple[int, ...], output: tuple[int, ...]) -> bool:
     """Whether an activation has the axes of the weight layer before it, of which none was summed away."""
-    same = made.ndim == output.ndim and made.ndim > 1
-    return same and all(own > 1 or whole == 1 for own, whole in zip(made.shape[1:], output.shape[1:], strict=True))
+    same = len(made) == len(output) and len(made) > 1
+    return same and all(own > 1 or whole == 1 for own, whole in zip(made[1:], output[1:], strict=True))
 
 
 def chosen(
@@ -91,11 +114,17 @@ def chosen(
     """The activations that are masked, each with the name of its site.
 
     Raises:
-        ConfigError: a pattern or a name matches nothing, nothing is left, or two sites would have one name.
+        ConfigError: a pattern or a name matches nothing, nothing is left, examples are no first axis, or two sites
+            would have one name.
     """
     listed = f"The activations of the model are {', '.join(one.name for one in found) or 'none'}."
     can = [one for one in found if one.shape[:1] == (examples,) and len(one.shape) > 1]
     some = [one for one in can if one.whole and one.before]
+    if not some and (others := [one for one in found if one.whole and one.before]):
+        raise ConfigError(
+            f"activations must have the examples first; {others[0].name!r} has the shape {others[0].shape} for "
+            f"{examples} examples. Let the model compute with batches first, such as by batch_first=True."
+        )
     if sites is not None:
         for pattern in sites:
             if not any(fnmatchcase(one.name, pattern) for one in can):
