@@ -226,6 +226,22 @@ def test_an_activation_under_a_mask_lies_in_memory_as_without() -> None:
         assert rebuilt.seen[-2:] == module.seen, "another layout means other kernels, and time"
 
 
+IN_PLACE = ("ReLU", "SiLU", "Hardswish", "Mish", "ELU", "LeakyReLU", "Hardtanh", "Hardsigmoid", "ReLU6", "SELU", "CELU")
+
+
+@pytest.mark.parametrize("kind", IN_PLACE)
+def test_functions_that_change_their_argument_have_the_gradient_of_those_that_do_not(kind: str) -> None:
+    data, given = split((12,)), {"backend": "torch", "key": wc.key(1)}
+    losses: list[Any] = []
+    for in_place in (True, False):
+        torch.manual_seed(0)
+        middle = getattr(nn, kind)(inplace=in_place), nn.Dropout(0.5, inplace=in_place)
+        net = wc.adopt(nn.Sequential(nn.Linear(12, 8), *middle, nn.Linear(8, 4)), (12,), backend="torch")
+        start = wc.draw_control(net, sparsity=0.5, config=SEARCH, **given).network
+        losses.append(wc.train(start, data, config=TRAIN, **given).losses)
+    np.testing.assert_array_equal(*losses)
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_masks_are_those_of_the_reference(name: str) -> None:
     module, shape = made(name)

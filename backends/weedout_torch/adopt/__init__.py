@@ -12,7 +12,7 @@ import torch
 from weedout_core.backend import Adopted, Held, Place
 from weedout_core.errors import BackendError
 from weedout_core.nn import Granularity
-from weedout_torch.adopt.checks import check_logits, check_module, same_logits, sites_count
+from weedout_torch.adopt.checks import check_logits, check_module, has_gradient, same_logits, sites_count
 from weedout_torch.adopt.finding import Activation, chosen, find
 from weedout_torch.adopt.module import Module, Spot, in_mode
 from weedout_torch.devices import Tensor
@@ -49,6 +49,7 @@ def adopt(
     full = {place.site: torch.ones(place.shape, dtype=torch.bool) for place in places}
     same_logits(evaluated, found.logits, module, x, full)
     sites_count(module, list(spots.items()), x, name)
+    has_gradient(module, x, full, name)
     return Adopted(
         name,
         ("torch",),

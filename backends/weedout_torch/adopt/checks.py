@@ -79,6 +79,21 @@ def sites_count(module: Module, spots: Sequence[tuple[str, Spot]], x: Tensor, na
             )
 
 
+def has_gradient(module: Module, x: Tensor, sites: dict[str, Tensor], name: str) -> None:
+    """Raise BackendError unless a step of training can be computed."""
+    params, statistics = _held(module)
+    for value in params.values():
+        value.requires_grad_()
+    try:
+        with torch.enable_grad():
+            module.forward(params, statistics, sites, x, "train", seed=0)[0].sum().backward()
+    except RuntimeError as error:
+        raise BackendError(
+            f"no gradient of {name} can be computed under masks: {str(error).splitlines()[0].rstrip('.')}. Adopt it "
+            "without checkpointing and without functions that change their arguments."
+        ) from error
+
+
 def _held(module: Module) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     tensors = [
         {path: torch.from_numpy(value) for path, value in tree.items()} for tree in (module.params, module.statistics)
