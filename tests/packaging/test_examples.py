@@ -21,7 +21,7 @@ def test_an_example_is_read_at_a_glance(example: str) -> None:
 
 
 def test_every_example_is_run_here() -> None:
-    assert set(EXAMPLES) == {"one_seed", "own_search", "verdict"}
+    assert set(EXAMPLES) == {"one_seed", "own_search", "own_weights", "verdict"}
 
 
 def test_methods_are_judged_over_five_seeds() -> None:
@@ -57,3 +57,13 @@ def test_one_seed_gives_the_same_masks_in_every_backend() -> None:
     masked, compacted = re.findall(r"multiply-adds +([\d,]+) +([\d,]+)", printed)[0]
     assert int(masked.replace(",", "")) > 15 * int(compacted.replace(",", "")), printed
     assert float(printed.split()[-1]) < 1e-9, "in float64, the same but for the order of sums"
+
+
+def test_a_module_is_written_and_read_again() -> None:
+    pytest.importorskip("torch")
+    printed = run_python(str(EXAMPLES["own_weights"]))
+    accuracy, difference = re.findall(
+        r"^test accuracy ([\d.]+)%\nthe largest difference of a logit ([\d.e-]+)$", printed
+    )[0]
+    assert float(accuracy) > 80
+    assert float(difference) == 0
