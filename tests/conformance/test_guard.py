@@ -29,7 +29,7 @@ def public_functions() -> Iterator[tuple[str, Callable[..., Any]]]:
 
 
 def test_every_public_argument_says_what_it_is() -> None:
-    """Any is what a kind cannot tell: a split, an optimizer, what a strategy does not look at."""
+    """Any is what a kind cannot tell: a model, an optimizer, what a strategy does not look at."""
     whatever = {
         (name, parameter)
         for name, function in public_functions()
@@ -37,7 +37,7 @@ def test_every_public_argument_says_what_it_is() -> None:
         if one.annotation in (Any, inspect.Parameter.empty)
     }
     assert {parameter for _, parameter in whatever} == {
-        "configs", "data", "key", "model", "optimizer", "options", "test", "value",
+        "configs", "key", "model", "optimizer", "options", "value",
     }  # fmt: skip
     assert {name for name, parameter in whatever if parameter == "key"} == {"ask_tell.random_search"}
 

@@ -139,12 +139,6 @@ def test_labels_outside_the_classes_are_an_error(y: list[int]) -> None:
         checked_examples(NET, (X, y))
 
 
-@pytest.mark.parametrize("data", [np.zeros((4, 3)), (1, 2, 3), None])
-def test_what_is_no_pair_is_an_error(data: object) -> None:
-    with pytest.raises(wc.errors.DataError, match=r"a split must be a pair \(x, y\)"):
-        checked_examples(NET, data)
-
-
 @pytest.mark.filterwarnings("ignore:ComplexHalf support is experimental")
 @pytest.mark.parametrize("dtype", ["complex32", "complex64", "complex128"])
 def test_numbers_that_are_not_real_are_refused(dtype: str) -> None:

@@ -1,15 +1,14 @@
 """Examples and labels, checked once before any work starts."""
 
 import warnings
-from collections.abc import Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from weedout_core._guard.by_content import by_content
 from weedout_core._guard.hosted import hosted
 from weedout_core._guard.kinds import Kind
-from weedout_core._guard.shown import reordered, shown
+from weedout_core._guard.shown import reordered
 from weedout_core._networks.network import Network
 from weedout_core.errors import DataError, WeedoutWarning
 
@@ -93,19 +92,16 @@ def _first(bad: np.ndarray) -> int:
     return int(np.flatnonzero(bad.reshape(len(bad), -1).any(axis=1))[0])
 
 
-def checked_examples(net: Network, data: Any) -> Examples:
+def checked_examples(net: Network, data: tuple[Any, Any]) -> Examples:
     """A split for a network, or DataError that says what does not fit.
 
     Args:
         net: the network.
-        data: a pair ``(x, y)`` of arrays.
+        data: a pair ``(x, y)`` of arrays, as :mod:`weedout_core._guard.splits` reads it.
     Warns:
         WeedoutWarning: inputs differ by so little that float32 rounds their differences away.
     """
-    pair = cast(Sequence[Any], data) if isinstance(data, tuple | list) else ()
-    if len(pair) != 2:
-        raise DataError(f"a split must be a pair (x, y) of inputs and labels; got {shown(data)}.")
-    x, y = checked_inputs(net, pair[0]), _NUMBERS("labels", pair[1])
+    x, y = checked_inputs(net, data[0]), _NUMBERS("labels", data[1])
     if y.shape != (len(x),) or y.dtype.kind not in "iu":
         raise DataError(f"labels must be integers of shape ({len(x)},), one an example; got {y.dtype} {y.shape}.")
     if y.min() < 0 or y.max() >= net.classes:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from weedout_core._contract.record import Backend, check_layers
 from weedout_core._guard.by_content import by_content
 from weedout_core._guard.guarded import guarded
 from weedout_core._guard.hosted import frozen
+from weedout_core._guard.splits import Split
 from weedout_core._networks.examples import Examples, checked_examples
 from weedout_core._phases.subnetwork import Subnetwork
 from weedout_core._phases.together import common_parent, sparse_networks
@@ -38,12 +39,13 @@ class Evaluation(NamedTuple):
 
 
 @guarded
-def evaluate(network: Subnetwork, data: Any, *, backend: str | Backend) -> Evaluation:
+def evaluate(network: Subnetwork, data: Split, *, backend: str | Backend) -> Evaluation:
     """Measure one network on a split (paper, Algorithm 1, line 13).
 
     Args:
         network: from a training, a search or :class:`Subnetwork`.
-        data: the split ``(x, y)``: x ``(examples, *input_shape)``, y integers ``(examples,)`` in [0, classes).
+        data: the split ``(x, y)``: x ``(examples, *input_shape)``, y integers ``(examples,)`` in [0, classes); or
+            what gives such pairs of examples or of batches, one after another, such as a DataLoader.
         backend: a name or a Backend.
     Raises:
         ConfigError, DataError, BackendError: an argument does not fit; raised before any work starts.
@@ -53,7 +55,7 @@ def evaluate(network: Subnetwork, data: Any, *, backend: str | Backend) -> Evalu
 
 @guarded
 @fenced_phase
-def evaluate_together(networks: Sequence[Subnetwork], data: Any, *, backend: str | Backend) -> list[Evaluation]:
+def evaluate_together(networks: Sequence[Subnetwork], data: Split, *, backend: str | Backend) -> list[Evaluation]:
     """Measure R networks of one parent on one split. Arguments and errors are those of :func:`evaluate`."""
     net = common_parent(networks)
     examples = checked_examples(net, data)

@@ -19,6 +19,7 @@ from weedout_core._contract.loading import load_backend
 from weedout_core._contract.record import Backend, check_layers, map_tree
 from weedout_core._guard.guarded import guarded
 from weedout_core._guard.hosted import frozen
+from weedout_core._guard.splits import Split
 from weedout_core._networks.examples import Examples, checked_examples
 from weedout_core._phases.beginning import Beginning, beginnings
 from weedout_core._phases.resuming import check_resumed
@@ -32,12 +33,12 @@ from weedout_core.errors import ConfigError
 @guarded
 def train(
     network: Subnetwork,
-    data: Any,
+    data: Split,
     *,
     backend: str | Backend,
     key: Key,
     config: TrainConfig = TrainConfig(),
-    test: Any = None,
+    test: Split | None = None,
     optimizer: Any = None,
     on_epoch: Callable[[Epoch], None] | None = None,
     resume: Trained | None = None,
@@ -46,7 +47,8 @@ def train(
 
     Args:
         network: the network to train, from a search or any other. Without a mask all of it is trained.
-        data: the training split ``(x, y)``: x ``(examples, *input_shape)``, y integers in [0, classes).
+        data: the training split ``(x, y)``: x ``(examples, *input_shape)``, y integers in [0, classes); or what
+            gives such pairs of examples or of batches, one after another, such as a DataLoader.
         backend: a name or a Backend.
         key: from ``wc.key``; it decides the order of the data, and the augmentation.
         config: the configuration.
@@ -77,12 +79,12 @@ def train(
 @fenced_phase
 def train_together(
     networks: Sequence[Subnetwork],
-    data: Any,
+    data: Split,
     *,
     backend: str | Backend,
     keys: Sequence[Key],
     config: TrainConfig = TrainConfig(),
-    test: Any = None,
+    test: Split | None = None,
     optimizer: Any = None,
     on_epoch: Callable[[tuple[Epoch, ...]], None] | None = None,
     resume: Sequence[Trained] | None = None,

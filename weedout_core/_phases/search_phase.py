@@ -1,7 +1,7 @@
 """The search phase from end to end: Algorithm 1, lines 1–11, on a backend."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from weedout_core._contract.loading import load_backend
 from weedout_core._contract.record import Backend, check_layers, map_tree
 from weedout_core._guard.by_content import by_content
 from weedout_core._guard.guarded import guarded
+from weedout_core._guard.splits import Split
 from weedout_core._masks.plan import Sparsity
 from weedout_core._networks.examples import Examples, checked_examples, kept
 from weedout_core._networks.network import Network, adopted, check_normalised, initial_statistics, mask_space
@@ -89,7 +90,7 @@ class _Task(NamedTuple):
 @fenced_phase
 def search(
     net: Network,
-    data: Any,
+    data: Split,
     *,
     sparsity: Sparsity,
     backend: str | Backend,
@@ -102,7 +103,8 @@ def search(
 
     Args:
         net: the parent.
-        data: the validation split ``(x, y)``: x ``(examples, *input_shape)``, y integers in [0, classes).
+        data: the validation split ``(x, y)``: x ``(examples, *input_shape)``, y integers in [0, classes); or what
+            gives such pairs of examples or of batches, one after another, such as a DataLoader.
         sparsity: η, the fraction of nodes removed, in [0, 1), for all sites or {site: η}.
         backend: a name or a Backend.
         key: from ``wc.key``.

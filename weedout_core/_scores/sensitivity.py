@@ -9,6 +9,7 @@ from weedout_core._contract.loading import load_backend
 from weedout_core._contract.record import Backend, check_layers, map_tree
 from weedout_core._guard.guarded import guarded
 from weedout_core._guard.kinds import Positive
+from weedout_core._guard.splits import Split
 from weedout_core._masks.plan import Masks
 from weedout_core._networks.examples import Examples, checked_examples
 from weedout_core._networks.network import Network, initial_statistics, mask_space
@@ -28,7 +29,7 @@ _TOGETHER = 256  # examples of one gradient, at most
 def snip(
     net: Network,
     params: HostedParameters,
-    data: Any,
+    data: Split,
     *,
     backend: str | Backend,
     key: Key,
@@ -43,7 +44,7 @@ def snip(
     Args:
         net: the network.
         params: its initial weights.
-        data: the training split, a pair ``(x, y)``.
+        data: the training split, as for ``wc.train``.
         backend: what computes; it must have a gradient of masks.
         key: decides which examples are taken.
         per_class: examples of each class, ≥ 1; all of a class that has fewer.
