@@ -2,8 +2,8 @@
 
 import itertools
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Set, Sized
-from typing import Annotated, Any, cast
+from collections.abc import Iterator, Mapping, Set, Sized
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -70,9 +70,9 @@ def _items(name: str, data: Any) -> Iterator[Any]:
     known = _length(data)
     if known is not None and known >= sys.maxsize:
         raise DataError(f"{name} must end; {shown(data)} goes on for ever. Take a part of it, as by itertools.islice.")
-    iterated = isinstance(data, Iterable)
+    iterated = hasattr(data, "__iter__")
     require(iterated or (known is not None and hasattr(data, "__getitem__")))
-    items: Iterator[Any] = iter(data) if iterated else map(cast(Any, data).__getitem__, range(known or 0))
+    items: Iterator[Any] = iter(data) if iterated else map(data.__getitem__, range(known or 0))
     for place in itertools.count():
         try:
             item = next(items)

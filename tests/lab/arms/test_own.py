@@ -15,7 +15,7 @@ import weedout_core as wc
 from tests.lab.arms.tasks import NET, start, task
 from weedout_core.errors import ConfigError, MaskError, RunError
 from weedout_core.lab.arms.folder import from_folder
-from weedout_core.lab.arms.own import imported, own
+from weedout_core.lab.arms.own import imported_arm, own
 from weedout_core.lab.experiment.arms import Start, Task
 
 OTHER = wc.mlp(64, (9, 6), 10)
@@ -248,11 +248,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def test_a_function_is_found_in_the_present_folder(folder: Path) -> None:
     (folder / "of_the_user.py").write_text(MODULE + "import os\nos.chdir('/')\nalias = lambda task: by_index(task)\n")
-    arm = imported("of_the_user:by_index")
+    arm = imported_arm("of_the_user:by_index")
     assert arm.name == "by_index"
     assert Path.cwd() == folder
     assert start(arm).network.mask is not None
-    assert imported("of_the_user:alias").name == "alias"
+    assert imported_arm("of_the_user:alias").name == "alias"
 
 
 @pytest.mark.parametrize(
@@ -288,7 +288,7 @@ def test_a_function_that_is_not_there_is_one_sentence(folder: Path, place: str, 
     (folder / "with_functions.py").write_text("from os import getcwd\ndef rate(task): ...\ndef other(task): ...\n")
     (folder / "package").mkdir()
     with pytest.raises(ConfigError, match=said):
-        imported(place)
+        imported_arm(place)
 
 
 # Masks in files

@@ -10,7 +10,7 @@ import pytest
 
 from weedout_core.lab.arms.own import own
 from weedout_core.lab.arms.scored import magnitude
-from weedout_core.lab.arms.sources import modules, source
+from weedout_core.lab.code.sources import modules, source
 from weedout_core.lab.experiment.arms import Arm
 
 FILES = {

@@ -13,10 +13,10 @@ from weedout_core.backend import MaskPlan
 from weedout_core.errors import ConfigError, WeedoutWarning
 from weedout_core.lab.arms.folder import from_folder
 from weedout_core.lab.arms.named import METHODS, RANDOM, REFERENCES, arm_named
-from weedout_core.lab.arms.own import imported, own
+from weedout_core.lab.arms.own import imported_arm, own
 from weedout_core.lab.arms.paper import WEEDOUT, with_budget_of
 from weedout_core.lab.arms.sanity import sanity
-from weedout_core.lab.arms.sources import source
+from weedout_core.lab.code.sources import source
 from weedout_core.lab.experiment.arms import Arm
 from weedout_core.lab.experiment.configuration import ExperimentConfig
 from weedout_core.lab.experiment.events import EVALUATE, TRAIN
@@ -117,7 +117,7 @@ def _arm(method: Method, config: ExperimentConfig, plans: Mapping[float, MaskPla
         case Path():
             return from_folder(method, plans, repeats)
         case str():
-            return arm_named(method, config.control) if _is_librarys(method) else imported(method)
+            return arm_named(method, config.control) if _is_librarys(method) else imported_arm(method)
         case _:
             return own(method)
 

@@ -12,7 +12,7 @@ from weedout_core._guard.guarded import convert_fields
 from weedout_core._guard.kinds import AtLeastZero, Name, Positive
 from weedout_core.lab.arms.judged import JudgeConfig, Method
 from weedout_core.lab.arms.named import METHODS, REFERENCES
-from weedout_core.lab.arms.own import checked_place
+from weedout_core.lab.code.functions import checked_place
 from weedout_core.lab.commands.fields import made, options_of, several, values
 from weedout_core.lab.commands.several import check_several
 from weedout_core.lab.experiment.configuration import ExperimentConfig
@@ -181,7 +181,7 @@ def parse(arguments: list[str]) -> Asked:
         return PaperOptions(run, config)
     named, judging = parsed.methods, made(JudgeConfig, values(JudgeConfig, parsed.judging))
     for place in named.arm:
-        checked_place(place)  # a name alone would be a method of this library
+        checked_place(place, "arm")  # a name alone would be a method of this library
     return JudgeOptions((*named.methods, *named.arm, *named.masks), judging, run, config)
 
 

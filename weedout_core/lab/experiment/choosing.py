@@ -11,9 +11,9 @@ from weedout_core import Epoch, Generation, Network, SearchConfig, mask_plan, ma
 from weedout_core._random.keys import of_arm, of_parent, of_repeat
 from weedout_core.backend import Backend, Examples, MaskPlan, map_tree
 from weedout_core.errors import ConfigError, RunError
+from weedout_core.lab.code.failures import place_of, told
 from weedout_core.lab.experiment.arms import Arm, LeftOut, Start, Task
 from weedout_core.lab.experiment.configuration import ExperimentConfig
-from weedout_core.lab.experiment.failures import place_of, told
 from weedout_core.lab.experiment.groups import Group
 from weedout_core.lab.experiment.ledger import Meter
 from weedout_core.lab.experiment.names import named

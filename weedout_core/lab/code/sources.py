@@ -1,4 +1,4 @@
-"""What an arm of the user's is made of: the file that defines it, and the modules of hers that this imports."""
+"""What code of the user's is made of: the file that defines it, and the modules of hers that this imports."""
 
 import ast
 import inspect
