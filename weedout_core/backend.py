@@ -56,6 +56,7 @@ from weedout_core._networks.examples import Examples
 from weedout_core._networks.models import Adopted, Follows, Held, Model, Place
 from weedout_core._networks.network import adopted
 from weedout_core._phases.ask_tell import best_overall
+from weedout_core._phases.search_phase import check_search
 from weedout_core._random.smallest import keep_smallest, order_keys
 from weedout_core._random.threads import side_by_side
 
@@ -111,6 +112,7 @@ __all__ = [
     "best_overall",
     "check_layers",
     "check_plan",
+    "check_search",
     "chunk_size",
     "decayed_paths",
     "draw_population",

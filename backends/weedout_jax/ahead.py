@@ -16,7 +16,7 @@ from jax.sharding import Mesh, Sharding
 from jax.stages import Compiled, Lowered
 
 from weedout_core import Network, SearchConfig, TrainConfig, compact, mask_plan, mask_space
-from weedout_core.backend import Batches, MaskPlan, ScoredBatch, Scoring, Sparsity, train_plan
+from weedout_core.backend import Batches, MaskPlan, ScoredBatch, Scoring, Sparsity, adopted, train_plan
 from weedout_core.errors import BackendError
 from weedout_core.nn import Gather, every_layer, he_normal, initial_statistics, parameter_shapes
 from weedout_jax import masks, network, randomness, scoring, training
@@ -105,11 +105,11 @@ def _programs(
     networks: int,
 ) -> dict[str, Callable[[], Lowered]]:
     plan = mask_plan(mask_space(net), sparsity, search.sampling)
-    specs = he_normal(net, search.fan)
+    specs = he_normal(net, search.fan) if adopted(net) is None else ()  # an adopted model's weights are not drawn
     key = _abstract(everywhere(mesh), (2,), jnp.uint32)
     keys = _abstract(everywhere(mesh), (1, 2), jnp.uint32)
     words = _abstract(everywhere(mesh), (1000,), jnp.uint32)
-    return {
+    programs = {
         **_scoring(mesh, net, search, plan, specs, examples),
         **_training(mesh, net, train, plan, examples, networks),
         "random_bits": lambda: randomness._bits.lower(key, 1000),
@@ -117,6 +117,10 @@ def _programs(
         "keep_smallest": lambda: masks._keep_smallest.lower(words, 200),
         "masks_from_keys": lambda: masks._masks.lower(keys, plan),
     }
+    return {name: lower for name, lower in programs.items() if specs or name not in _OF_DRAWN_WEIGHTS}
+
+
+_OF_DRAWN_WEIGHTS = ("score own weights", "draw_parameters")
 
 
 def _scoring(
@@ -126,7 +130,7 @@ def _scoring(
     x, y = _abstract(place, (size, *net.input_shape), jnp.float32), _abstract(place, (size,), jnp.int32)
     more = {"batch": {}, "running": {"statistics": _statistics(mesh, net)}, "recalibrated": {"calibration": x}}
     batch = ScoredBatch(x, y, **more[config.batch_norm])
-    common = {spec.path: _abstract(place, spec.shape, jnp.float32) for spec in specs}
+    common = {path: _abstract(place, shape, jnp.float32) for path, shape in parameter_shapes(net).items()}
     key = (2,), jnp.uint32
     explicit = {site.site: (site.shape, jnp.bool_) for site in plan.sites}
     programs = {
@@ -164,10 +168,11 @@ def _training(
     crops = None if config.augmentation == "none" else _abstract(place, (*order, 3), jnp.int32)
     batches: Any = Batches(_abstract(place, order, jnp.int32), crops)  # type: ignore[arg-type]
     rates = _abstract(place, (fixed.steps,), jnp.float32)
+    noise = None if adopted(net) is None else _abstract(place, order[:2], jnp.uint32)
     learner = training.Learner(params, moving, params)
     return {
         "train_epoch": lambda: training.epoch.lower(
-            learner, taken, x, y, batches, rates, None, mesh=mesh, net=net, plan=fixed
+            learner, taken, x, y, batches, rates, noise, mesh=mesh, net=net, plan=fixed
         ),
         "predict": lambda: network.logits.lower(params, moving, taken, x, mesh=mesh, net=net),
     }

@@ -170,6 +170,7 @@ def library(backend: wc.backend.Backend) -> dict[str, Call]:
         "backend.best_overall": Call(wc.backend.best_overall, {"history": after.history}),
         "backend.check_layers": Call(wc.backend.check_layers, {"backend": backend, "net": NET}),
         "backend.check_plan": Call(wc.backend.check_plan, {"net": NET, "plan": FIXED}),
+        "backend.check_search": Call(wc.backend.check_search, {"net": NET, "config": SEARCH, "examples": 12}),
         "backend.chunk_size": Call(wc.backend.chunk_size, {"plan": PLAN, "config": SEARCH}),
         "backend.decayed_paths": Call(wc.backend.decayed_paths, {"net": NET, "config": TRAIN}),
         "backend.draw_population": Call(

@@ -69,7 +69,7 @@ EVERY = Pace(minutes=0, epochs=None)
 
 def checkpoints(path: Path, warnings: list[str] | None = None, pace: Pace = EVERY) -> Checkpoints:
     heard = [] if warnings is None else warnings
-    return Checkpoints(path / "checkpoints", "digest", pace, heard.append, Clock())
+    return Checkpoints(path / "checkpoints", "digest", NET, pace, heard.append, Clock())
 
 
 def assert_same(found: GroupProgress, wanted: GroupProgress) -> None:

@@ -21,7 +21,7 @@ def test_an_example_is_read_at_a_glance(example: str) -> None:
 
 
 def test_every_example_is_run_here() -> None:
-    assert set(EXAMPLES) == {"one_seed", "own_search", "own_weights", "verdict"}
+    assert set(EXAMPLES) == {"one_seed", "own_model", "own_search", "own_weights", "verdict"}
 
 
 def test_methods_are_judged_over_five_seeds() -> None:
@@ -47,6 +47,15 @@ def test_a_search_of_ones_own_finds_fitter_masks_and_no_better_networks() -> Non
     accuracy = [float(after) for _, _, after in rows]
     assert min(accuracy) > 80, accuracy
     assert max(accuracy) - min(accuracy) < 5, accuracy
+
+
+def test_methods_are_judged_on_a_model_of_ones_own() -> None:
+    pytest.importorskip("torch")
+    printed = run_python(str(EXAMPLES["own_model"]))
+    rows = re.findall(r"^(\w+) +(\d) +([\d.]+)%$", printed, re.MULTILINE)
+    assert {row[0] for row in rows} == {"weedout", "random", "snip"}, printed
+    assert all(float(row[2]) > 60 for row in rows), "all arms learn digits"
+    assert re.search("^(Whether snip|snip is)", printed, re.MULTILINE), printed
 
 
 def test_one_seed_gives_the_same_masks_in_every_backend() -> None:

@@ -226,7 +226,7 @@ def check_layers(backend: Backend, net: Network) -> None:
         if backend.name not in model.backends:
             raise BackendError(
                 f"the model {model.name} was adopted by {' and '.join(model.backends)}, which alone computes it; got "
-                f"the backend {backend.name}."
+                f"the backend {backend.name}. Take {model.backends[0]}."
             )
     if missing := missing_layers(backend, net):
         has = ", ".join(kind.__name__ for kind in backend.layers)

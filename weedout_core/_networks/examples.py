@@ -9,6 +9,7 @@ from weedout_core._guard.by_content import by_content
 from weedout_core._guard.hosted import hosted
 from weedout_core._guard.kinds import Kind
 from weedout_core._guard.shown import reordered
+from weedout_core._networks.layers import Shape
 from weedout_core._networks.network import Network
 from weedout_core.errors import DataError, WeedoutWarning
 
@@ -30,12 +31,14 @@ def kept(examples: Examples) -> Examples:
 
 def checked_inputs(net: Network, x: Any) -> np.ndarray:
     """Inputs as a NumPy array, or DataError if their shape does not fit or float32 cannot hold a value."""
+    return _checked_inputs(net.input_shape, x)
+
+
+def _checked_inputs(shape: Shape, x: Any) -> np.ndarray:
     x = _NUMBERS("inputs", x)
-    if x.shape[1:] != net.input_shape or len(x) == 0:
-        order = reordered(net.input_shape, x.shape[1:])
-        raise DataError(
-            f"inputs must have shape (examples, *{net.input_shape}) and not be empty; got {x.shape}.{order}"
-        )
+    if x.shape[1:] != shape or len(x) == 0:
+        order = reordered(shape, x.shape[1:])
+        raise DataError(f"inputs must have shape (examples, *{shape}) and not be empty; got {x.shape}.{order}")
     if x.dtype.kind not in "fiu":
         raise DataError(f"inputs must be real numbers; got dtype {x.dtype}.")
     if not np.isfinite(x).all():
@@ -93,18 +96,24 @@ def _first(bad: np.ndarray) -> int:
 
 
 def checked_examples(net: Network, data: tuple[Any, Any]) -> Examples:
-    """A split for a network, or DataError that says what does not fit.
+    """A split for a network. Arguments and errors are those of :func:`checked_split`."""
+    return checked_split(net.input_shape, net.classes, data)
+
+
+def checked_split(shape: Shape, classes: int, data: tuple[Any, Any]) -> Examples:
+    """A split, or DataError that says what does not fit.
 
     Args:
-        net: the network.
+        shape: of one input.
+        classes: labels are in [0, classes).
         data: a pair ``(x, y)`` of arrays, as :mod:`weedout_core._guard.splits` reads it.
     Warns:
         WeedoutWarning: inputs differ by so little that float32 rounds their differences away.
     """
-    x, y = checked_inputs(net, data[0]), _NUMBERS("labels", data[1])
+    x, y = _checked_inputs(shape, data[0]), _NUMBERS("labels", data[1])
     if y.shape != (len(x),) or y.dtype.kind not in "iu":
         raise DataError(f"labels must be integers of shape ({len(x)},), one an example; got {y.dtype} {y.shape}.")
-    if y.min() < 0 or y.max() >= net.classes:
-        raise DataError(f"labels must be in [0, {net.classes}); got values from {y.min()} to {y.max()}.")
+    if y.min() < 0 or y.max() >= classes:
+        raise DataError(f"labels must be in [0, {classes}); got values from {y.min()} to {y.max()}.")
     _warn_where_blurred(x)
     return Examples(x, y.astype(np.int32))

@@ -42,6 +42,18 @@ def check_parent(net: Network) -> None:
         )
 
 
+def check_weights(net: Network, config: SearchConfig) -> None:
+    """Raise ConfigError where a configuration says how weights are drawn, and the network is an adopted model."""
+    if (model := adopted(net)) is None:
+        return
+    if config.weights == "per_candidate":
+        raise ConfigError(
+            f'weights="per_candidate" needs a way to draw weights; those of {model.name} are its own. Take "shared".'
+        )
+    drawn = (False, f"weights that are drawn; those of {model.name} are its own")
+    check_effects(config, dict.fromkeys(("fan", "fan_counts"), drawn))
+
+
 def drawing(net: Network, plan: MaskPlan, config: SearchConfig, backend: Backend, key: Key) -> Drawing:
     """Make a Drawing, and draw the weights if candidates share them."""
     return Drawing(net, backend, plan, initial_weights(net, plan, config, backend, key))
@@ -57,14 +69,8 @@ def initial_weights(
     Raises:
         ConfigError: the configuration says how weights are drawn, and the network is an adopted model.
     """
+    check_weights(net, config)
     if (model := adopted(net)) is not None:
-        if config.weights == "per_candidate":
-            raise ConfigError(
-                f'weights="per_candidate" needs a way to draw weights; those of {model.name} are its own. Take '
-                '"shared".'
-            )
-        drawn = (False, f"weights that are drawn; those of {model.name} are its own")
-        check_effects(config, dict.fromkeys(("fan", "fan_counts"), drawn))
         return map_tree(backend.asarray, the_model(model).params)
     specs = he_normal(net, config.fan, plan.kept if config.fan_counts == "kept" else None)
     return backend.draw_parameters(of_parent(key), specs) if config.weights == "shared" else specs

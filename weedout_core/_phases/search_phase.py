@@ -16,6 +16,7 @@ from weedout_core._contract.loading import load_backend
 from weedout_core._contract.record import Backend, check_layers, map_tree
 from weedout_core._guard.by_content import by_content
 from weedout_core._guard.guarded import guarded
+from weedout_core._guard.kinds import Positive
 from weedout_core._guard.splits import Split
 from weedout_core._masks.plan import Sparsity
 from weedout_core._networks.examples import Examples, checked_examples, kept
@@ -33,7 +34,7 @@ from weedout_core._phases.ask_tell import (
 )
 from weedout_core._phases.beginning import search_beginning
 from weedout_core._phases.continuing import continued
-from weedout_core._phases.drawing import Drawing, check_parent, drawing, materialise
+from weedout_core._phases.drawing import Drawing, check_parent, check_weights, drawing, materialise
 from weedout_core._phases.subnetwork import Subnetwork
 from weedout_core._random.annotations import Key
 from weedout_core.errors import ConfigError, SearchError
@@ -119,9 +120,8 @@ def search(
         ConfigError, DataError, BackendError: an argument does not fit; raised before any candidate is scored.
         SearchError: no candidate of a generation has a finite fitness.
     """
-    check_parent(net)
     examples = kept(checked_examples(net, data))
-    check_scoring(net, config, len(examples.y))
+    check_search(net, config, len(examples.y))
     state = init(key, mask_space(net), sparsity, config)
     began = search_beginning(net, examples, key, sparsity, config)
     state = continued(state, began, scored)
@@ -146,14 +146,20 @@ def search(
     )
 
 
-def check_scoring(net: Network, config: SearchConfig, examples: int) -> None:
-    """Raise ConfigError if ``config.batch_norm`` has no effect, or if a batch is too small for batch normalisation.
+@guarded
+def check_search(net: Network, config: SearchConfig, examples: Positive) -> None:
+    """Raise ConfigError where a network cannot be searched as configured.
+
+    It may not be compacted already. What is configured of batch normalisation and of initial weights must have an
+    effect, and a batch must be large enough for batch normalisation.
 
     Args:
         net: the parent.
         config: the configuration of the search.
         examples: the number of examples in the validation split.
     """
+    check_parent(net)
+    check_weights(net, config)
     if not initial_statistics(net):
         check_effects(config, {"batch_norm": (False, "batch normalisation in the network")})
     elif (model := adopted(net)) is not None and config.batch_norm == "recalibrated":

@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from weedout_core import Network, mask_plan, mask_space
+from weedout_core import Network, mask_plan, mask_space, scores
 from weedout_core._guard.guarded import convert_fields
 from weedout_core._guard.kinds import Eta, Name
-from weedout_core.backend import MaskPlan
+from weedout_core.backend import MaskPlan, adopted
 from weedout_core.errors import ConfigError, WeedoutWarning
+from weedout_core.lab.arms.dense import DENSE, SMALL_DENSE
 from weedout_core.lab.arms.folder import from_folder
 from weedout_core.lab.arms.named import METHODS, RANDOM, REFERENCES, arm_named
 from weedout_core.lab.arms.own import imported_arm, own
@@ -92,6 +93,7 @@ def judged(
     chosen = [_arm(method, config, plans, config.repeats) for method in methods]
     if not chosen:
         raise ConfigError("there must be a method to judge; got none. Name one, such as magnitude or snip.")
+    _check_known([arm.name for arm in chosen], net)
     _check_names([arm for method, arm in zip(methods, chosen, strict=True) if not _is_librarys(method)])
     names = tuple(arm.name for arm in chosen)
     if judging.baseline in names:
@@ -120,6 +122,19 @@ def _arm(method: Method, config: ExperimentConfig, plans: Mapping[float, MaskPla
             return arm_named(method, config.control) if _is_librarys(method) else imported_arm(method)
         case _:
             return own(method)
+
+
+def _check_known(names: Sequence[str], net: Network) -> None:
+    """Raise ConfigError for a method of this library that needs to know the layers of an adopted model."""
+    if (model := adopted(net)) is None:
+        return
+    if SMALL_DENSE.name in names:
+        raise ConfigError(
+            f"{SMALL_DENSE.name} makes layers of this library narrower, and cannot do so with {model.name}. Leave it "
+            f"out, or judge a narrower model in a run of its own, by the method {DENSE.name}."
+        )
+    if {"magnitude", "magnitude_after_training"} & {*names}:
+        scores.magnitude(net, model.model.params)  # refuses what it cannot rate
 
 
 def _is_librarys(method: Method) -> bool:

@@ -11,11 +11,10 @@ import numpy as np
 
 from weedout_core import Subnetwork
 from weedout_core._random.keys import of_arm, of_sanity
-from weedout_core.backend import Examples, MaskPlan, map_tree, masks_from_keys
+from weedout_core.backend import Examples, MaskPlan, masks_from_keys
 from weedout_core.errors import RunError
 from weedout_core.lab.arms.starts import masked, scored
 from weedout_core.lab.experiment.arms import Arm, LeftOut, Start, Task
-from weedout_core.nn import he_normal
 from weedout_core.random import Key, fold_in, permutation
 
 
@@ -46,10 +45,7 @@ def reinitialised(method: Arm) -> Arm:
     name = f"{method.name}.reinitialised"
 
     def choose(task: Task) -> Start:
-        network, backend = _start(task, method).network, task.backend
-        kept = task.plan.kept if task.search.fan_counts == "kept" else None
-        drawn = backend.draw_parameters(of_sanity(task.root, name), he_normal(task.net, task.search.fan, kept))
-        fresh = map_tree(backend.to_numpy, drawn)
+        network, fresh = _start(task, method).network, task.fresh(of_sanity(task.root, name)).params
         return Start(Subnetwork(network.net, fresh, network.mask, network.statistics))
 
     return Arm(name, choose, reads=(method.name,))

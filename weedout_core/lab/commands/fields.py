@@ -23,6 +23,8 @@ C = TypeVar("C")
 
 #: Fields that are options of no command, and new names for those options whose names would clash.
 _SKIPPED = {ExperimentConfig: {"search", "train"}}
+#: Other names of options.
+_ALIASES = {(ExperimentConfig, "network"): ("--model",)}
 _RENAMED = {SearchConfig: {"precision": "search_precision"}, TrainConfig: {"precision": "train_precision"}}
 
 
@@ -34,7 +36,7 @@ def options_of(config: type[Any], left_out: Collection[str] = ()) -> type[Any]:
             _option_name(config, item.name),
             *_option(
                 hints[item.name], _default(item), texts.get(item.name, ""), names.get(item.name, ()),
-                left.get(item.name),
+                left.get(item.name), _ALIASES.get((config, item.name), ()),
             ),
         )
         for item in _chosen(config)
@@ -57,9 +59,11 @@ def _left_open(config: type[Any]) -> dict[str, str]:
     return {item.name: "set by --reading" for item in fields(config) if item.default == AS_READ}
 
 
-def _option(hint: Any, default: Any, text: str, names: tuple[Any, ...], left: str | None) -> tuple[Any, Any]:
+def _option(
+    hint: Any, default: Any, text: str, names: tuple[Any, ...], left: str | None, aliases: tuple[str, ...]
+) -> tuple[Any, Any]:
     """The annotation and the default of one option. ``left`` describes a default that depends on another option."""
-    shown: dict[str, Any] = {"help": text}
+    shown: dict[str, Any] = {"help": text, "aliases": aliases}
     if names:
         # The parser accepts any text: the configuration refuses unknown names with its own error.
         hint, shown["metavar"] = str, "{" + ",".join(map(str, names)) + "}"

@@ -1,6 +1,7 @@
 """``weedout judge``: methods against the baseline, look by look, until every comparison is decided."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -9,9 +10,10 @@ from rich.console import Console
 from weedout_core._guard.guarded import guarded
 from weedout_core._guard.kinds import ANYTHING
 from weedout_core.lab.arms.judged import JudgeConfig, Method, judged
+from weedout_core.lab.code.functions import Function, placed
 from weedout_core.lab.commands.fields import options_named
 from weedout_core.lab.commands.options import JudgeOptions, RunOptions
-from weedout_core.lab.commands.progress import write_line
+from weedout_core.lab.commands.progress import warnings_said, write_line
 from weedout_core.lab.commands.running import (
     INTERRUPTED,
     Running,
@@ -62,6 +64,9 @@ def judge(
     config: ExperimentConfig = ExperimentConfig(),
     judging: JudgeConfig = JudgeConfig(),
     run: RunOptions = RunOptions(),
+    *,
+    model: Function | None = None,
+    dataset: Function | None = None,
 ) -> Judgement:
     """Is the network that a method chooses better, worse or equivalent to the baseline's when both are trained?
 
@@ -73,13 +78,18 @@ def judge(
         config: the data, the network, the search and the training. Sparsities and repeats are those of ``judging``.
         judging: the baseline, the sparsities, the looks, the margin.
         run: where the run is stored.
+        model: a function of a seed that returns a network, in place of ``config.network``.
+        dataset: a function that returns a training and a test split, in place of ``config.dataset``.
     Raises:
         WeedoutError: an argument, a method, the data, the backend or the run folder are refused, before anything is
             written; an arm failed, or a file cannot be written later.
         KeyboardInterrupt: the user interrupted; what was computed is kept.
     """
     several = methods if isinstance(methods, Sequence) and not isinstance(methods, str | Arm) else (methods,)
-    return _judged(JudgeOptions(tuple(several), judging, run, config), (), Console(stderr=True))
+    own = {what: one for what, one in (("network", model), ("dataset", dataset)) if one is not None}
+    places = {what: placed(one, "model" if what == "network" else what) for what, one in own.items()}
+    options = JudgeOptions(tuple(several), judging, run, replace(config, **places))
+    return _judged(options, (), Console(stderr=True), {places[what]: one for what, one in own.items()})
 
 
 def run_judge(options: JudgeOptions, arguments: Sequence[str], out: Console, err: Console) -> int:
@@ -102,10 +112,14 @@ def run_judge(options: JudgeOptions, arguments: Sequence[str], out: Console, err
     return 0
 
 
-def _judged(options: JudgeOptions, arguments: Sequence[str], err: Console) -> Judgement:
-    loaded = load(options.config, options.run)
-    net = network(options.config, loaded.dataset)
+def _judged(
+    options: JudgeOptions, arguments: Sequence[str], err: Console, functions: Mapping[str, Function] = {}
+) -> Judgement:
+    with warnings_said(err):
+        loaded = load(options.config, options.run, functions)
+    net = network(options.config, loaded.dataset, loaded.model)
     experiment, methods = judged(options.methods, options.config, options.judging, net)
+    experiment = experiment._replace(model=loaded.model)
     rules = Rules(methods, options.judging.baseline, experiment.looks, options.judging.margin)
     with opened(experiment, options.run, loaded, arguments, err) as running:
         try:

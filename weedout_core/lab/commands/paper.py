@@ -34,8 +34,9 @@ def run_paper(options: PaperOptions, arguments: Sequence[str], out: Console, err
             a file cannot be written later.
     """
     config = options.config
-    experiment = Experiment(config, paper(config.control), (config.repeats,))
-    with opened(experiment, options.run, load(config, options.run), arguments, err) as running:
+    loaded = load(config, options.run)
+    experiment = Experiment(config, paper(config.control), (config.repeats,), model=loaded.model)
+    with opened(experiment, options.run, loaded, arguments, err) as running:
         try:
             run_missing(running, experiment.groups)
             _finish(config, running.folder, out)

@@ -18,6 +18,7 @@ from weedout_core.lab.arms.paper import paper
 from weedout_core.lab.commands.options import PlanOptions
 from weedout_core.lab.commands.probe import Probe, measure
 from weedout_core.lab.commands.progress import warnings_said, write_line
+from weedout_core.lab.commands.running import model_of
 from weedout_core.lab.data.datasets import Dataset, load_dataset
 from weedout_core.lab.experiment.configuration import (
     ExperimentConfig,
@@ -76,7 +77,7 @@ def run_plan(options: PlanOptions, out: Console, err: Console) -> int:
     backend = load_backend(config.backend, config.device, config.devices)
     if probe.topology is not None and backend.compiled_memory is None:
         raise ConfigError(f"topology has no effect on {backend.name}, which compiles nothing ahead. Leave it out.")
-    net = checked_network(config, dataset, backend)
+    net = checked_network(config, dataset, backend, model_of(config, backend))
     with warnings_said(err):
         decided = decide(config, net, backend, len(dataset.train.y) + len(dataset.test.y), _networks(config))
     amount = work(config, dataset, decided.together)

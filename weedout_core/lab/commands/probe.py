@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
 from weedout_core import Network, SearchConfig, Subnetwork, TrainConfig, compact, costs, key, mask_plan, mask_space
+from weedout_core._phases.drawing import initial_weights
 from weedout_core._phases.together import SparseNetworks, sparse_networks, trained_smaller
 from weedout_core.backend import (
     Backend,
@@ -27,7 +28,7 @@ from weedout_core.backend import (
     map_tree,
     train_plan,
 )
-from weedout_core.nn import he_normal, initial_statistics
+from weedout_core.nn import initial_statistics
 from weedout_core.random import split
 
 _CHEAP = 10**9  # multiply-adds of the first call: a tenth of a second on one core
@@ -162,8 +163,7 @@ def _scoring(
 ) -> Call:
     x, y = _examples(net, examples)
     population = draw_population(key(0), plan, search, [Origin(0, index) for index in range(candidates)])
-    specs = he_normal(net, search.fan, plan.kept if search.fan_counts == "kept" else None)
-    params = backend.draw_parameters(key(0), specs) if population.weight_keys is None else specs
+    params = initial_weights(net, plan, search, backend, key(0))
     running, others = map_tree(backend.asarray, initial_statistics(net)), backend.asarray(x)
     normed = {"batch": {}, "running": {"statistics": running}, "recalibrated": {"calibration": others}}
     scoring = Scoring(search.fitness, search.precision, chunk_size(plan, search))
@@ -215,7 +215,8 @@ def _networks(
 ) -> tuple[SparseNetworks, Parameters, Parameters]:
     """Networks of one parent, each under its own mask, with their weights and statistics before training."""
     drawn = map_tree(backend.to_numpy, backend.masks_from_keys(split(key(1), networks), plan))
-    one, statistics = map_tree(backend.to_numpy, backend.initialise(net, key(0))), initial_statistics(net) or None
+    weights = cast(Parameters, initial_weights(net, plan, SearchConfig(), backend, key(0)))
+    one, statistics = map_tree(backend.to_numpy, weights), initial_statistics(net) or None
     each = [
         Subnetwork(net, one, map_tree(lambda mask, index=index: mask[index], drawn), statistics)
         for index in range(networks)

@@ -3,16 +3,17 @@
 import shlex
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from rich.console import Console
 
-from weedout_core import load_backend, mask_plan, mask_space
+from weedout_core import Network, load_backend, mask_plan, mask_space
 from weedout_core.backend import Backend
 from weedout_core.errors import ConfigError, RunError, WeedoutWarning
+from weedout_core.lab.code.functions import Function, imported
 from weedout_core.lab.commands.options import RunOptions
 from weedout_core.lab.commands.progress import progress, warn, warnings_said, write_line
 from weedout_core.lab.data.datasets import Dataset, load_dataset
@@ -21,6 +22,7 @@ from weedout_core.lab.experiment.events import Event
 from weedout_core.lab.experiment.experiment import Experiment
 from weedout_core.lab.experiment.group import OnEvent, run_group
 from weedout_core.lab.experiment.groups import Group
+from weedout_core.lab.experiment.model import Model, own_model
 from weedout_core.lab.experiment.so_far import NOTHING
 from weedout_core.lab.experiment.timings import Stopwatch
 from weedout_core.lab.run.checkpoints import Checkpoints, Pace
@@ -35,6 +37,7 @@ class Running(NamedTuple):
     """A run in its folder, which is locked: what it computes with, and where it says how far it is."""
 
     experiment: Experiment
+    net: Network
     run: RunOptions
     dataset: Dataset
     backend: Backend
@@ -43,17 +46,40 @@ class Running(NamedTuple):
 
 
 class Loaded(NamedTuple):
-    """The data and the backend of a configuration."""
+    """The data and the backend of a configuration, and the user's own model if it names one."""
 
     dataset: Dataset
     backend: Backend
+    model: Model | None
 
 
-def load(config: ExperimentConfig, run: RunOptions) -> Loaded:
-    """Load the data and the backend. Raises WeedoutError if one of them cannot be had."""
-    dataset = load_dataset(config.dataset, run.data_dir, config.train_examples, config.test_examples)
+def load(config: ExperimentConfig, run: RunOptions, functions: Mapping[str, Function] = {}) -> Loaded:
+    """Load the data and the backend, and make the model. Raises WeedoutError if one of them cannot be had.
+
+    Args:
+        config: the experiment.
+        run: where the data lie, and compiled programs.
+        functions: the user's functions by their places, where they were handed in.
+    """
+    own = functions.get(config.dataset)
+    dataset = load_dataset(config.dataset, run.data_dir, config.train_examples, config.test_examples, own)
     options = {} if run.cache is None else {"cache": run.cache.absolute()}
-    return Loaded(dataset, load_backend(config.backend, config.device, config.devices, **options))
+    backend = load_backend(config.backend, config.device, config.devices, **options)
+    return Loaded(dataset, backend, model_of(config, backend, functions.get(config.network)))
+
+
+def model_of(config: ExperimentConfig, backend: Backend, own: Function | None = None) -> Model | None:
+    """The user's own model that a configuration names; None if it names a network of this library.
+
+    Args:
+        config: the experiment.
+        backend: what computes.
+        own: its function, where that was handed in.
+    """
+    if ":" not in config.network:
+        return None
+    make = imported(config.network, "model") if own is None else own
+    return own_model(config.network, make, config.seed, backend)
 
 
 @contextmanager
@@ -65,18 +91,18 @@ def opened(
     Raises:
         WeedoutError: the network, the backend or the folder are refused, before anything is written.
     """
-    dataset, backend = loaded
-    net = checked_network(experiment.config, dataset, backend)
+    dataset, backend, model = loaded
+    net = checked_network(experiment.config, dataset, backend, model)
     with warnings_said(err):
         for sparsity in experiment.config.sparsity:  # warns if one would remove the last node of a site
             mask_plan(mask_space(net), sparsity, experiment.config.search.sampling)
         record = new_record(experiment, dataset, net, backend, arguments, run.data_dir)
-    path = run.out or Path("runs") / f"{experiment.config.dataset}-{record.digest[:12]}"
+    path = run.out or Path("runs") / f"{experiment.config.dataset.replace(':', '.')}-{record.digest[:12]}"
     with open_run(path, record, run.allow_other_versions) as folder:
         write_line(err, f"{path}: {len(folder.committed)} of {len(folder.groups)} groups done")
         if run.save_parameters and (sentence := _without_parameters(folder)):
             warn(err, sentence)
-        yield Running(experiment, run, dataset, backend, folder, err)
+        yield Running(experiment, net, run, dataset, backend, folder, err)
 
 
 def interrupted(running: Running) -> int:
@@ -109,7 +135,7 @@ def run_missing(running: Running, wanted: Sequence[Group]) -> None:
 
 
 def _run(running: Running, group: Group, draw: OnEvent) -> None:
-    experiment, run, dataset, backend, folder, err = running
+    experiment, net, run, dataset, backend, folder, err = running
     stopwatch = Stopwatch(time.perf_counter, backend.compile_seconds)
 
     def on_event(event: Event) -> None:
@@ -119,6 +145,7 @@ def _run(running: Running, group: Group, draw: OnEvent) -> None:
     kept = Checkpoints(
         folder.checkpoints(group).absolute(),  # an arm may leave the folder
         folder.record.digest,
+        net,
         Pace(run.checkpoint_minutes, run.checkpoint_epochs),
         lambda sentence: warn(err, sentence),
     )

@@ -9,18 +9,20 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from weedout_core._guard.guarded import guarded
-from weedout_core._guard.kinds import Positive
+from weedout_core._guard.kinds import TEXT, Kind, Positive, require
 from weedout_core.backend import Examples
 from weedout_core.errors import ConfigError, DataError
+from weedout_core.lab.code.functions import Function, checked_place, imported
 from weedout_core.lab.data.cifar import read_cifar10, read_cifar100
 from weedout_core.lab.data.download import downloaded
 from weedout_core.lab.data.images import Images
 from weedout_core.lab.data.mnist import read_mnist
+from weedout_core.lab.data.own import own_data
 from weedout_core.lab.data.reading import find_folder
 from weedout_core.lab.data.splits import stratified_order
 from weedout_core.lab.data.standardise import standard_levels, standardised
@@ -32,9 +34,9 @@ class Dataset(NamedTuple):
     """A dataset ready for training.
 
     Attributes:
-        name: the name of the dataset, a key of ``DATASETS``.
-        train, validation, test: x float32 ``(examples, height, width, channels)``, standardised; y int32
-            ``(examples,)``.
+        name: the name of the dataset, a key of ``DATASETS``, or the place of a function.
+        train, validation, test: x float32 ``(examples, height, width, channels)``, standardised, or of any shape and as
+            they are where they are the user's own; y int32 ``(examples,)``.
         classes: the number of classes; labels are in [0, classes).
         digest: SHA-256 over all arrays, in hexadecimal.
     """
@@ -48,7 +50,7 @@ class Dataset(NamedTuple):
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """The shape of one example: (height, width, channels)."""
+        """The shape of one example, such as (height, width, channels)."""
         return self.train.x.shape[1:]
 
 
@@ -85,22 +87,30 @@ def load_dataset(
     data_dir: Path | str | None = None,
     train_examples: Positive | None = None,
     test_examples: Positive | None = None,
+    own: Callable[..., Any] | None = None,
 ) -> Dataset:
-    """Load a dataset and standardise each channel to mean 0 and standard deviation 1.
+    """Load a dataset and standardise each channel to mean 0 and standard deviation 1. The user's own is left as it is.
 
     The mean and the deviation are those of the whole train split, whatever ``train_examples`` is, so that an example
     has the same values in every subset. A smaller subset is a part of a larger one.
 
     Args:
-        name: "digits" (bundled with scikit-learn), "mnist", "fashion-mnist", "cifar10" or "cifar100".
+        name: "digits" (bundled with scikit-learn), "mnist", "fashion-mnist", "cifar10", "cifar100", or
+            "package.module:function", a function that returns a training and a test split (:mod:`.own`).
         data_dir: the folder that holds the dataset's files, or a subfolder ``mnist``, ``fashion-mnist``,
             ``cifar-10-batches-bin`` or ``cifar-100-binary`` with them; None downloads them once.
         train_examples, test_examples: take only this many examples of the train and of the test split, stratified by
             class; at least 1, at most the size of the split. None takes all. The validation split is always whole.
+        own: the function of that name, where it was handed in; None imports it.
     Raises:
-        ConfigError: a split has fewer examples than asked for, or ``data_dir`` is given for the digits.
+        ConfigError: a split has fewer examples than asked for, ``data_dir`` is given for the digits or for data of the
+            user's own, or there is no such function.
         DataError: the name is unknown, or a file is missing, is damaged or cannot be downloaded.
     """
+    if ":" in name:
+        if data_dir is not None:
+            raise ConfigError(f"data_dir has no effect on {name}, which is a function of your own. Leave data_dir out.")
+        return _own(name, imported(name, "dataset") if own is None else own, train_examples, test_examples)
     if name not in DATASETS:
         raise DataError(f"unknown dataset {name!r}; known are {', '.join(DATASETS)}.")
     if data_dir is not None and name == "digits":
@@ -110,6 +120,19 @@ def load_dataset(
     train = _examples(raw.learning, _first(raw.train, train_examples, "train", name), levels)
     validation = _examples(raw.learning, raw.validation, levels)
     test = _examples(raw.test, _first(raw.tested, test_examples, "test", name), levels)
+    return Dataset(name, train, validation, test, raw.classes, _digest(train, validation, test))
+
+
+def _own(name: str, make: Function, train_examples: int | None, test_examples: int | None) -> Dataset:
+    raw = own_data(name, make)
+    train, validation, test = (
+        Examples(split.x[some].astype(np.float32), split.y[some])
+        for split, some in (
+            (raw.learning, np.sort(_first(raw.train, train_examples, "train", name))),
+            (raw.learning, np.sort(raw.validation)),
+            (raw.test, np.sort(_first(raw.tested, test_examples, "test", name))),
+        )
+    )
     return Dataset(name, train, validation, test, raw.classes, _digest(train, validation, test))
 
 
@@ -179,3 +202,16 @@ _LAYOUTS = {
 DATASETS: Mapping[str, Callable[[Path | None], _Raw]] = MappingProxyType(
     {"digits": _digits, **{name: partial(_from_files, name, layout) for name, layout in _LAYOUTS.items()}}
 )
+
+
+def _dataset(name: str, value: Any) -> str:
+    chosen = TEXT(name, value)
+    if ":" in chosen:
+        checked_place(chosen, "dataset")
+    else:
+        require(chosen in DATASETS)
+    return chosen
+
+
+#: What names a dataset.
+DATASET = Kind(f"one of {', '.join(map(repr, DATASETS))}, or package.module:function, a function of your own", _dataset)

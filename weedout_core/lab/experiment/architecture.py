@@ -4,6 +4,7 @@ import re
 
 from weedout_core import Network, mlp, vgg, wide_resnet
 from weedout_core.errors import ConfigError
+from weedout_core.lab.code.functions import checked_place
 from weedout_core.nn import Granularity, Shape
 
 _WIDE_RESNET, _VGG = re.compile(r"wrn-(\d+)-(\d+)"), re.compile(r"vgg-(\d+)")
@@ -11,11 +12,13 @@ _MLP_HIDDEN = (512, 512)
 
 
 def check_network_name(name: str) -> None:
-    """Raise ConfigError unless a name is one that :func:`build` knows."""
-    if name != "mlp" and not _WIDE_RESNET.fullmatch(name) and not _VGG.fullmatch(name):
+    """Raise ConfigError unless a name is one that :func:`build` knows, or the place of a function of the user's."""
+    if ":" in name:
+        checked_place(name, "model")
+    elif name != "mlp" and not _WIDE_RESNET.fullmatch(name) and not _VGG.fullmatch(name):
         raise ConfigError(
             f'network must be "mlp", "wrn-D-K" (a Wide ResNet of depth D and width K, such as "wrn-28-10") or "vgg-W" '
-            f'(of width W, such as "vgg-64"); got {name!r}.'
+            f'(of width W, such as "vgg-64"), or package.module:function, a function of your own; got {name!r}.'
         )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from weedout_core import Epoch, Generation, Network, SearchConfig, Subnetwork, TrainConfig
 from weedout_core._guard.by_content import by_content
 from weedout_core.backend import Backend, Examples, MaskPlan, Origin
+from weedout_core.lab.experiment.model import Parent
 from weedout_core.random import Key
 
 
@@ -30,6 +31,7 @@ class Task(NamedTuple):
         search: the configuration of the search.
         learning: the configuration of training.
         found: what the arms that this one reads have chosen in this repeat, by their names.
+        fresh: gives the parent with other initial weights, as a key draws them.
         root: the key of the repeat, from which the initial weights, the search and the order of the data are drawn.
         scored: the generations of this arm's search that were scored before the run was interrupted.
         on_generation: to be called with each further one.
@@ -48,6 +50,7 @@ class Task(NamedTuple):
     search: SearchConfig
     learning: TrainConfig
     found: Mapping[str, "Start | LeftOut"]
+    fresh: Callable[[Key], Parent]
     root: Key
     scored: tuple[Generation, ...]
     on_generation: Callable[[Generation], None]

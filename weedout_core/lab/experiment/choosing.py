@@ -9,17 +9,19 @@ import numpy as np
 
 from weedout_core import Epoch, Generation, Network, SearchConfig, mask_plan, mask_space
 from weedout_core._random.keys import of_arm, of_parent, of_repeat
-from weedout_core.backend import Backend, Examples, MaskPlan, map_tree
+from weedout_core.backend import Backend, Examples, MaskPlan, adopted, map_tree
 from weedout_core.errors import ConfigError, RunError
 from weedout_core.lab.code.failures import place_of, told
 from weedout_core.lab.experiment.arms import Arm, LeftOut, Start, Task
 from weedout_core.lab.experiment.configuration import ExperimentConfig
 from weedout_core.lab.experiment.groups import Group
 from weedout_core.lab.experiment.ledger import Meter
+from weedout_core.lab.experiment.model import Model, Parent
 from weedout_core.lab.experiment.names import named
 from weedout_core.lab.experiment.so_far import NOTHING, GroupProgress
 from weedout_core.lab.files import sha256
 from weedout_core.nn import he_normal
+from weedout_core.random import Key
 
 
 class Choosing(NamedTuple):
@@ -35,6 +37,7 @@ class Choosing(NamedTuple):
         on_generation: called after each generation of a search, with the repeat.
         on_epoch: called after each epoch of a network that an arm trains to choose, with its name and the repeat.
         offer: called with the progress so far.
+        model: the parent, where it is the user's own.
     """
 
     config: ExperimentConfig
@@ -49,6 +52,7 @@ class Choosing(NamedTuple):
     on_generation: Callable[[int, Generation], None]
     on_epoch: Callable[[str, int, Epoch], None]
     offer: Callable[[GroupProgress], None]
+    model: Model | None = None
 
 
 def choose_all(work: Choosing, arms: Sequence[Arm], resume: GroupProgress) -> GroupProgress:
@@ -58,8 +62,9 @@ def choose_all(work: Choosing, arms: Sequence[Arm], resume: GroupProgress) -> Gr
         RunError: an arm failed; the sentence names the arm and the cell.
         ConfigError: the progress to go on from is another group's: it began with other initial weights or data.
     """
-    places = [_Place(repeat, _parent(work, repeat), {}) for repeat in work.group.repeats]
-    progress = NOTHING._replace(parents=fingerprint(place.parent for place in places))
+    keys = [of_parent(of_repeat(work.config.seed, repeat)) for repeat in work.group.repeats]
+    places = [_Place(repeat, _parent(work, key), {}) for repeat, key in zip(work.group.repeats, keys, strict=True)]
+    progress = NOTHING._replace(parents=fingerprint(place.parent.params for place in places))
     if resume.parents not in ("", progress.parents):
         raise ConfigError("it began with other initial weights than those that are drawn now.")
     for number, (arm, place) in enumerate((arm, place) for arm in arms for place in places):
@@ -78,19 +83,22 @@ def choose_all(work: Choosing, arms: Sequence[Arm], resume: GroupProgress) -> Gr
 
 
 class _Place(NamedTuple):
-    """A repeat: the parent's initial weights, and what arms have chosen so far."""
+    """A repeat: the parent, and what arms have chosen so far."""
 
     repeat: int
-    parent: Mapping[str, np.ndarray]
+    parent: Parent
     found: dict[str, Start | LeftOut]
 
 
-def _parent(work: Choosing, repeat: int) -> dict[str, np.ndarray]:
-    """The initial weights of the parent in a repeat."""
+def _parent(work: Choosing, key: Key) -> Parent:
+    """The parent with the initial weights that a key draws."""
+    if work.model is not None and adopted(work.net) is not None:
+        net, params = work.model.parent(key)
+        return Parent(net, map_tree(_read_only, params))
     plan = mask_plan(mask_space(work.net), work.group.sparsity, work.search.sampling)
     specs = he_normal(work.net, work.search.fan, plan.kept if work.search.fan_counts == "kept" else None)
-    drawn = work.backend.draw_parameters(of_parent(of_repeat(work.config.seed, repeat)), specs)
-    return map_tree(lambda value: _read_only(work.backend.to_numpy(value)), drawn)
+    drawn = work.backend.draw_parameters(key, specs)
+    return Parent(work.net, map_tree(lambda value: _read_only(work.backend.to_numpy(value)), drawn))
 
 
 def _choose(work: Choosing, arm: Arm, place: _Place, progress: GroupProgress) -> Start | LeftOut:
@@ -129,8 +137,8 @@ def _task(work: Choosing, arm: Arm, place: _Place, progress: GroupProgress, mete
         work.on_generation(place.repeat, generation)
 
     return Task(
-        net=work.net,
-        params=place.parent,
+        net=place.parent.net,
+        params=place.parent.params,
         sparsity=work.group.sparsity,
         plan=work.plan,
         train=work.train,
@@ -141,6 +149,7 @@ def _task(work: Choosing, arm: Arm, place: _Place, progress: GroupProgress, mete
         search=work.search,
         learning=work.config.train,
         found={name: place.found[name] for name in arm.reads if name in place.found},
+        fresh=lambda key: _parent(work, key),
         root=root,
         scored=progress.scored,
         on_generation=on_generation,

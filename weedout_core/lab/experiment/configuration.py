@@ -15,12 +15,13 @@ from weedout_core._configs.checks import check_effects
 from weedout_core._configs.open_points import choice
 from weedout_core._configs.search_config import Control
 from weedout_core._guard.guarded import convert_fields
-from weedout_core._guard.kinds import Eta, Name, Positive, Seed, option
-from weedout_core.backend import Backend, check_layers, check_plan, chunk_size, train_plan
+from weedout_core._guard.kinds import Eta, Name, Positive, Seed
+from weedout_core.backend import Backend, check_layers, check_plan, check_search, chunk_size, train_plan
 from weedout_core.errors import ConfigError, WeedoutWarning
-from weedout_core.lab.data.datasets import DATASETS, Dataset
+from weedout_core.lab.data.datasets import DATASET, Dataset
 from weedout_core.lab.experiment.architecture import build, check_network_name
 from weedout_core.lab.experiment.memory import training_bytes, usable
+from weedout_core.lab.experiment.model import Model
 from weedout_core.lab.statistics import IntervalMethod
 from weedout_core.nn import Granularity
 
@@ -30,9 +31,11 @@ class ExperimentConfig:
     """What is compared, on which data and how often. The defaults are the paper's; the network and the data are ours.
 
     Attributes:
-        dataset: "digits" (bundled, no download), "mnist", "fashion-mnist", "cifar10" or "cifar100".
-        network: "mlp"; "wrn-D-K", a Wide ResNet of depth D and width K such as "wrn-28-10"; or "vgg-W", a small VGG of
-            width W. On the command line it also chooses the defaults of some training options.
+        dataset: "digits" (bundled, no download), "mnist", "fashion-mnist", "cifar10", "cifar100", or
+            "package.module:function", a function that returns a training and a test split.
+        network: "mlp"; "wrn-D-K", a Wide ResNet of depth D and width K such as "wrn-28-10"; "vgg-W", a small VGG of
+            width W; or "package.module:function", a function of a seed that returns a network, such as a model that
+            ``wc.adopt`` took. On the command line it also chooses the defaults of some training options.
         hidden: units of each fully connected hidden layer before the logits; None means 512 512 for "mlp" and no hidden
             layer for other networks.
         granularity: what one bit of a mask removes in convolutional layers: "node", one unit of an activation, or
@@ -60,7 +63,7 @@ class ExperimentConfig:
         ConfigError: a field is out of its range, or has no effect beside the others.
     """
 
-    dataset: Annotated[str, option(*DATASETS)] = "digits"
+    dataset: Annotated[str, DATASET] = "digits"
     network: Name = choice(20, "depth, width", "mlp")
     hidden: tuple[Positive, ...] | None = choice(14, "last fully-connected layers", None)
     granularity: Granularity = choice(6, "node in a convolutional layer", "node")
@@ -97,11 +100,15 @@ class ExperimentConfig:
 def _check_effects(config: ExperimentConfig) -> None:
     """Raise ConfigError for choices that the network or the backend leaves without effect."""
     reference, normalised = config.backend == "numpy", config.network != "mlp"
+    built = ":" not in config.network, "a network of this library (mlp, wrn-D-K, vgg-W)"
+    convolutions = (normalised, "convolutions (network wrn-D-K or vgg-W)") if built[0] else built
     rounding = not reference, "a backend that rounds: numpy computes in float64, a candidate at a time"
     check_effects(
         config,
         {
-            "granularity": (config.network != "mlp", "convolutions (network wrn-D-K or vgg-W)"),
+            "hidden": built,
+            "rescale": built,
+            "granularity": convolutions,
             "mask_residual": (config.network.startswith("wrn-"), "residual blocks (network wrn-D-K)"),
             "interval": (config.repeats > 1, "more than one repeat"),
         },
@@ -121,22 +128,48 @@ def _check_effects(config: ExperimentConfig) -> None:
 _NORMALISED = "batch normalisation (network wrn-D-K or vgg-W)"
 
 
-def network(config: ExperimentConfig, dataset: Dataset) -> Network:
-    """The dense parent for a dataset's images and classes. Raises ConfigError if the network cannot take them."""
+def network(config: ExperimentConfig, dataset: Dataset, model: Model | None = None) -> Network:
+    """The dense parent for a dataset's images and classes. Raises ConfigError if the network cannot take them.
+
+    Args:
+        config: the experiment.
+        dataset: the data.
+        model: the user's own, where the configuration names one.
+    """
+    if model is not None:
+        return _fitting(model, dataset)
     return build(
         config.network, dataset.input_shape, dataset.classes, config.hidden, config.granularity, config.rescale,
         config.mask_residual,
     )  # fmt: skip
 
 
-def checked_network(config: ExperimentConfig, dataset: Dataset, backend: Backend) -> Network:
+def _fitting(model: Model, dataset: Dataset) -> Network:
+    net = model.net
+    if (takes := net.input_shape) != (has := dataset.input_shape):
+        raise ConfigError(
+            f"the model {model.place} must take the inputs of {dataset.name}, {has}; it takes {takes}. "
+            f"Adopt it with that shape{', and move the channels in it' * (sorted(takes) == sorted(has))}."
+        )
+    if net.classes < dataset.classes:
+        raise ConfigError(
+            f"the model {model.place} must have a logit for each of the {dataset.classes} classes of {dataset.name}; "
+            f"it has {net.classes}."
+        )
+    return net
+
+
+def checked_network(
+    config: ExperimentConfig, dataset: Dataset, backend: Backend, model: Model | None = None
+) -> Network:
     """The parent, after checking that every phase can be carried out with it.
 
     Raises:
         ConfigError: the network cannot take the images, or cannot be trained as configured.
         BackendError: the network has layers that the backend does not compute.
     """
-    net = network(config, dataset)
+    net = network(config, dataset, model)
+    check_search(net, config.search, len(dataset.validation.y))
     check_plan(net, train_plan(config.train, len(dataset.train.y)))
     check_layers(backend, net)
     return net

@@ -9,6 +9,7 @@ from weedout_core.lab.experiment.arms import Arm
 from weedout_core.lab.experiment.configuration import ExperimentConfig
 from weedout_core.lab.experiment.events import EVALUATE, TRAIN
 from weedout_core.lab.experiment.groups import Group, groups
+from weedout_core.lab.experiment.model import Model
 
 
 class Experiment(NamedTuple):
@@ -19,12 +20,14 @@ class Experiment(NamedTuple):
         arms: those that are compared, each after the arms that it reads.
         looks: after how many repeats the results are looked at, increasing; the last is ``config.repeats``.
         rules: what else was fixed before the run began, as plain values: by what rule it is judged.
+        model: the parent, where it is the user's own.
     """
 
     config: ExperimentConfig
     arms: tuple[Arm, ...]
     looks: tuple[int, ...]
     rules: Mapping[str, Any] = {}
+    model: Model | None = None
 
     @property
     def groups(self) -> list[Group]:
@@ -40,7 +43,8 @@ class Experiment(NamedTuple):
     def identity(self) -> dict[str, Any]:
         """What decides the results, as plain values, but for the data."""
         arms = [{"name": arm.name, "source": arm.source} for arm in self.arms]
-        return asdict(self.config) | {"arms": arms, "looks": list(self.looks), "rules": dict(self.rules)}
+        own = {} if self.model is None else {"model": self.model.source}
+        return asdict(self.config) | {"arms": arms, "looks": list(self.looks), "rules": dict(self.rules)} | own
 
 
 def check_arms(arms: Sequence[Arm]) -> None:

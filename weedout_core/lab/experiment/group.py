@@ -26,6 +26,7 @@ from weedout_core.lab.experiment.events import (
 from weedout_core.lab.experiment.experiment import Experiment
 from weedout_core.lab.experiment.groups import Group
 from weedout_core.lab.experiment.ledger import LedgerRow, ledger_rows
+from weedout_core.lab.experiment.model import Model
 from weedout_core.lab.experiment.rows import (
     CurveRow,
     LeftOutRow,
@@ -110,10 +111,10 @@ def run_group(
             the number of epochs done (None before training).
     """
     config, arms = experiment.config, experiment.arms
-    net = network(config, dataset)
+    net = network(config, dataset, experiment.model)
     plan = mask_plan(mask_space(net), group.sparsity)
     work = _Work(config, decided, group, dataset, net, plan, backend, on_event, resume, offer)
-    chosen = choose_all(_choosing(work), arms, resume)
+    chosen = choose_all(_choosing(work, experiment.model), arms, resume)
     # All arms of a repeat have the same key, so they share the parent and the order of the data, and form pairs.
     places = [(arm.name, repeat, of_repeat(config.seed, repeat)) for arm in arms for repeat in group.repeats]
     made = list(zip(places, chosen.chosen, strict=True))
@@ -170,7 +171,7 @@ def _result(
     )
 
 
-def _choosing(work: _Work) -> Choosing:
+def _choosing(work: _Work, model: Model | None) -> Choosing:
     return Choosing(
         work.config,
         replace(work.config.search, chunk=work.decided.chunk),
@@ -184,6 +185,7 @@ def _choosing(work: _Work) -> Choosing:
         on_generation=lambda repeat, found: work.on_event(GenerationScored(work.group, repeat, found)),
         on_epoch=lambda arm, repeat, epoch: work.on_event(ChoiceTrained(work.group, arm, repeat, epoch)),
         offer=lambda progress: work.offer(lambda: progress, None),
+        model=model,
     )
 
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from safetensors.numpy import load, save
 
+from weedout_core import Network
 from weedout_core.errors import RunError
 from weedout_core.lab.experiment.so_far import NOTHING, Fetch, GroupProgress
 from weedout_core.lab.files import make_folder, read_file, remove_folder, sha256, write_file
@@ -46,6 +47,7 @@ class Checkpoints:
     Attributes:
         path: the folder of the checkpoints.
         digest: the digest of the run that they belong to.
+        parent: the parent of the run.
         pace: how often a checkpoint is written.
         warn: called with a sentence about a checkpoint that is damaged or cannot be written.
         clock: gives seconds from any origin.
@@ -53,6 +55,7 @@ class Checkpoints:
 
     path: Path
     digest: str
+    parent: Network
     pace: Pace
     warn: Callable[[str], None]
     clock: Callable[[], float] = time.monotonic
@@ -72,7 +75,7 @@ class Checkpoints:
         """
         for number in reversed(self._numbers()):
             try:
-                return as_progress(*self._read(number))
+                return as_progress(*self._read(number), self.parent)
             except RunError as error:
                 self.warn(f"{error} It is deleted, and the one before it is used, if there is one.")
                 self._delete(number)

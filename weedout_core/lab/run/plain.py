@@ -1,6 +1,6 @@
 """The contents of a checkpoint: the progress of a group as arrays by name, and everything else as JSON."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -43,11 +43,16 @@ def plain(progress: GroupProgress) -> tuple[dict[str, np.ndarray], dict[str, Any
     }
 
 
-def as_progress(arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> GroupProgress:
-    """The progress from the result of :func:`plain`."""
-    chosen = tuple(_choice(arrays, i, one) for i, one in enumerate(facts["chosen"]))
+def as_progress(arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any], parent: Network) -> GroupProgress:
+    """The progress from the result of :func:`plain`. The parent is needed because text cannot hold an adopted model."""
+
+    def network(text: str) -> Network:
+        net = network_from_json(text)
+        return parent if net == parent else net
+
+    chosen = tuple(_choice(arrays, i, one, network) for i, one in enumerate(facts["chosen"]))
     trained = tuple(
-        _trained(_tree(arrays, f"trained/{i}"), network_from_json(net), epochs, _began(facts["began"][i]), seal)
+        _trained(_tree(arrays, f"trained/{i}"), network(net), epochs, _began(facts["began"][i]), seal)
         for i, (net, epochs, seal) in enumerate(zip(facts["networks"], facts["epochs"], facts["seals"], strict=True))
     )
     return GroupProgress(
@@ -79,13 +84,15 @@ def _facts_of_choice(arrays: dict[str, np.ndarray], number: int, choice: Start |
     }
 
 
-def _choice(arrays: Mapping[str, np.ndarray], number: int, facts: Mapping[str, Any]) -> Start | LeftOut:
+def _choice(
+    arrays: Mapping[str, np.ndarray], number: int, facts: Mapping[str, Any], network: Callable[[str], Network]
+) -> Start | LeftOut:
     if "why" in facts:
         return LeftOut(**facts)
     mask, statistics, scores = (_tree(arrays, f"chosen/{number}/{name}") for name in ("mask", "statistics", "scores"))
     params = _tree(arrays, f"weights/{facts['weights']}")
     return Start(
-        Subnetwork(network_from_json(facts["net"]), params, mask or None, statistics or None),
+        Subnetwork(network(facts["net"]), params, mask or None, statistics or None),
         scores=scores or None,
         origin=None if facts["origin"] is None else Origin(*facts["origin"]),
         history=_history(arrays, f"chosen/{number}/history", facts["history"]),
