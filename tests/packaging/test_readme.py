@@ -37,6 +37,7 @@ RUN_BY = {
         "test_ci.py::test_the_readme_has_the_block"
     ),
     "weedout judge magnitude snip": "test_readme.py::test_a_users_function_is_judged",
+    "weedout judge snip --backend torch": "test_readme.py::test_a_users_model_is_judged_on_her_data",
     "weedout judge snip small_dense": "test_readme.py::test_snip_is_judged_on_a_subset_of_cifar",
     "weedout plan --dataset cifar10": "test_readme.py::test_the_papers_own_task_is_planned",
     "weedout paper --dataset cifar10": "test_readme.py::test_a_wide_resnet_learns_a_subset_of_cifar",
@@ -225,6 +226,31 @@ def test_a_users_function_is_judged(tmp_path: Path) -> None:
         for sparsity in (80, 90):
             said = rf"{method} (is|and weedout are) .* at sparsity {sparsity} %"
             assert re.search(said, printed), f"no sentence on {method} at {sparsity} %"
+
+
+@pytest.mark.slow
+def test_a_users_model_is_judged_on_her_data(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    page = PAGES["docs/adopt.md"]
+    (command,) = (line for line in blocks("bash", page)[0].splitlines())
+    (tmp_path / "my_models.py").write_text(blocks("py", page)[-1], encoding="utf-8")
+    small = [
+        "--population",
+        "3",
+        "--generations",
+        "2",
+        "--epochs",
+        "2",
+        "--batch-size",
+        "250",
+        "--sparsity",
+        "0.5",
+        "--repeats",
+        "2",
+        "--no-sanity",
+    ]
+    printed = run_python("-m", "weedout_core", *shlex.split(command)[1:], *small, folder=tmp_path)
+    assert re.search("snip (is|and weedout are) .* at sparsity 50 %", printed), printed
 
 
 @pytest.mark.slow
