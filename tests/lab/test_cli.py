@@ -41,7 +41,10 @@ MISTAKES = [
     (["--hidden"], "--hidden must be at least one layer"),
     (["--backend", "abacus"], "unknown backend 'abacus'; known are jax, numpy, torch, torch_xla, tpu"),
     (["--device", "abacus"], "abacus"),
-    (["--dataset", "cifar"], "--dataset must be one of 'digits', .*, 'cifar100', or package.module:function, a function of your own; got 'cifar'"),
+    (
+        ["--dataset", "cifar"],
+        "--dataset must be one of 'digits', .*, 'cifar100', or package.module:function, .*; got 'cifar'",
+    ),
     (["--reading", "mine"], "--reading must be one of 'algorithm1', 'section3'; got 'mine'"),
     (["--strategy", "mine"], "--strategy must be one of 'random_search'; got 'mine'"),
     (["--fitness", "mine"], "--fitness must be one of 'negative_cross_entropy', 'accuracy'; got 'mine'"),

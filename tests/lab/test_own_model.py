@@ -292,3 +292,18 @@ def test_what_is_no_dataset_is_refused(mine: Any, name: str, error: type[Excepti
 def test_data_dir_has_no_effect_on_data_of_ones_own(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="data_dir has no effect on mine:data, which is a function of your own"):
         load_dataset("mine:data", tmp_path)
+
+
+def test_a_plan_measures_an_adopted_model(weedout: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--model", "mine:model", "--backend", "jax", "--sparsity", "0.5", "--epochs", "2", "--batch-size", "200"]
+    assert weedout("plan", *options, "--population", "3", "--generations", "2") == 0
+    said = capsys.readouterr().out
+    assert "mine:model on digits: " in said
+    assert "memory of train_epoch at sparsity 0.5" in said
+    assert "measured on cpu for sparsity 0.5: " in said
+
+
+def test_the_papers_experiment_takes_an_adopted_model(weedout: Callable[..., int], tmp_path: Path) -> None:
+    options = [word for word in judge(model="mine:model")[1:] if word != "--no-sanity"]
+    assert weedout("paper", *options) == 0
+    assert (tmp_path / "run" / "figure2.png").exists()

@@ -22,6 +22,7 @@ from weedout_core.backend import (
     Parameters,
     ScoredBatch,
     Scoring,
+    adopted,
     chunk_size,
     draw_population,
     epoch_batches,
@@ -186,9 +187,9 @@ def _training(
     steps: int,
 ) -> Call:
     # As many groups of batch normalisation as fit. The learning rates are those of a schedule of one epoch.
-    group = examples // math.gcd(examples, groups)
+    groups_of = {} if adopted(net) else {"batch_norm_group": examples // math.gcd(examples, groups)}
     rates = {name: getattr(TrainConfig(), name) for name in ("schedule", "step_epochs", "step_factor", "warmup_epochs")}
-    config = replace(train, **rates, epochs=1, batch_size=examples, batch_norm_group=group)
+    config = replace(train, **rates, epochs=1, batch_size=examples, **groups_of)
     fixed, keys = train_plan(config, examples * steps), list(split(key(0), networks))
     x, y = (backend.asarray(array) for array in _examples(net, examples * steps))
     sparse, params, statistics = _networks(backend, net, train, plan, networks)
