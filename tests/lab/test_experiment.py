@@ -60,7 +60,10 @@ def run(
         ({"hidden": ()}, "at least one layer"),
         ({"hidden": (8, 0)}, r"hidden\[1\] must be an integer of at least 1; got 0"),
         ({"seed": -1}, "seed must be an integer of at least 0; got -1"),
-        ({"dataset": "cifar"}, "'digits', 'mnist', 'fashion-mnist', 'cifar10', 'cifar100'; got 'cifar'"),
+        (
+            {"dataset": "cifar"},
+            "'cifar10', 'cifar100', or package.module:function, a function of your own; got 'cifar'",
+        ),
         ({"control": "none"}, "'member', 'independent'; got 'none'"),
         ({"interval": "none"}, "'student_t', 'normal', 'bootstrap'; got 'none'"),
         ({"validation_in_training": "always"}, "must be one of 'never'"),
