@@ -146,7 +146,7 @@ def _correlation(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def _quantile(pairs: int, alpha: float) -> float:
-    """Of Student's t: what a fraction α/2 lies above."""
+    """Of Student's t: what half of a level lies above."""
     return float(-special.stdtrit(pairs - 1, alpha / 2))
 
 
