@@ -207,12 +207,13 @@ def test_a_smaller_module_is_trained_as_the_masked_one(name: str) -> None:
         np.testing.assert_allclose(one.network.moving[path], value, **ROUNDED)
 
 
+@pytest.mark.parametrize("batch_norm", ["running", "batch"])
 @pytest.mark.parametrize("name", ["shortcut", "depthwise"])
-def test_a_search_scores_smaller_modules_as_masked_ones(name: str) -> None:
+def test_a_search_scores_smaller_modules_as_masked_ones(name: str, batch_norm: Any) -> None:
     net, _ = adopted(name)
     data = examples(net.input_shape)
-    config = wc.SearchConfig(population=4, generations=1, validation_batch=32, batch_norm="running")
+    config = wc.SearchConfig(population=4, generations=1, validation_batch=32, batch_norm=batch_norm)
     found = wc.search(net, data, sparsity=0.5, config=config, backend="torch", key=wc.key(0))
     with torch.no_grad():
-        logits = found.network.rebuild()(torch.from_numpy(data[0]))
+        logits = found.network.rebuild().train(batch_norm == "batch")(torch.from_numpy(data[0]))
     assert found.fitness == pytest.approx(-float(F.cross_entropy(logits, torch.from_numpy(data[1]))), rel=1e-5)

@@ -1,7 +1,7 @@
 """An adopted module: a copy without arrays of its own, which computes with those that it is handed."""
 
 import copy
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
-from weedout_core.backend import Adopted, Follows
+from weedout_core.backend import Adopted, Follows, Held
 from weedout_torch.adopt.masked import Masked, put
 from weedout_torch.adopt.spots import Spot, kept_entries, readers
 from weedout_torch.adopt.watching import Change, called
@@ -48,6 +48,10 @@ class Module:
     def statistics(self) -> dict[str, np.ndarray]:
         """The running statistics when it was adopted."""
         return {path: _hosted(self._buffers[path]) for path in self._moving}
+
+    def first_statistics(self, held: Sequence[Held]) -> dict[str, Tensor]:
+        """As much of the running statistics when it was adopted as some arrays hold."""
+        return {one.path: self._buffers[one.path][tuple(map(slice, one.shape))] for one in held}
 
     def forward(
         self,

@@ -38,7 +38,9 @@ def run_adopted(
     """
     module, trees = cast(Module, layer.model), (masks or {}, _stacked(params, layer.params))
     given = source.statistics if isinstance(source, Learning) else source if isinstance(source, Mapping) else {}
-    statistics = _stacked(cast(Mapping[str, Tensor], given), layer.statistics)
+    # Where the batch's own are taken, those of the module are not read: their shapes alone matter.
+    taken_from = cast(Mapping[str, Tensor], given or module.first_statistics(layer.statistics))
+    statistics = _stacked(taken_from, layer.statistics)
     networks = max(len(value) for value in (h, *trees[0].values(), *trees[1].values(), *statistics.values()))
     mode, seed = ("train", source.seed) if isinstance(source, Learning) else ("running" if given else "batch", None)
     if not layer.statistics and mode == "batch":
