@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks import digits, growth, machine, memory, results, sampling, search, training, words
+from benchmarks import adopted_resnet, digits, growth, machine, memory, results, sampling, search, training, words
 from benchmarks.section import Section
 from benchmarks.timing import Say
 
@@ -27,6 +27,7 @@ GROUPS = {
     "sampling": Group("Sampling", sampling.run),
     "training": Group("Training step", training.run),
     "growth": Group("Growth", growth.run),
+    "adopted-resnet": Group("Adopted, ResNet", adopted_resnet.run),
     "digits": Group("End to end: digits", digits.run),
     "words": Group("Random words", words.run),
     "memory": Group("Memory", memory.run),

@@ -67,6 +67,12 @@ SAID: dict[str, tuple[str, ...]] = {
         "- jax: distance of the exponent in the population from 1, at most 0.05: ",
         "- jax: MiB more at 200 candidates than at 100, one chunk, at most 16: ",
     ),
+    "adopted-resnet": (
+        "## Adopted, ResNet",
+        "| weedout torch, adopted |",
+        "- torchvision's stem: weedout torch, adopted, times hooks in a loop, at least 1.4: ",
+        "- torchvision's stem: weedout torch, adopted, times Torch-Pruning, hooks at the rest: ",
+    ),
     "digits": (
         "## End to end: digits",
         "|  | seconds | compiling | running | the rest |",
@@ -87,7 +93,7 @@ FIGURES = {
 
 # Two halves that take about as long, so that two workers share them.
 @pytest.mark.parametrize(
-    "groups", [("search-mlp", "search-wrn", "sampling", "words", "growth"), ("training", "digits", "memory")]
+    "groups", [("search-mlp", "search-wrn", "sampling", "words", "growth"), ("training", "adopted-resnet", "digits", "memory")]
 )
 def test_the_small_mode_runs(groups: tuple[str, ...], tmp_path: Path) -> None:
     pytest.importorskip("jax")
