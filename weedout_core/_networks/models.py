@@ -142,6 +142,17 @@ class Adopted:
     def __post_init__(self) -> None:
         convert_fields(self, " of Adopted")
 
+    @property
+    def readers(self) -> dict[str, Follows]:
+        """{path of weights: what they read of a site whose activation stays whole in a smaller model}."""
+        whole = {place.site for place in self.places if place.whole}
+        return {
+            held.path: one
+            for held in self.params
+            for one in held.follows
+            if one.axis == held.reads and one.site in whole
+        }
+
 
 def from_plain(places: Sequence[Any], params: Sequence[Any], statistics: Sequence[Any], **others: Any) -> Adopted:
     """An adopted model from its fields, whose records are plain tuples, as JSON gives them."""

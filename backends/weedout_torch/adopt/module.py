@@ -12,7 +12,7 @@ from torch.overrides import TorchFunctionMode
 
 from weedout_core.backend import Adopted, Follows, Held
 from weedout_torch.adopt.masked import Masked, put
-from weedout_torch.adopt.spots import Spot, kept_entries, readers
+from weedout_torch.adopt.spots import Spot, kept_entries
 from weedout_torch.adopt.watching import Change, called
 from weedout_torch.devices import Tensor
 
@@ -139,7 +139,7 @@ class Module:
             put(module, path, torch.from_numpy(np.array(value)))
         if mask:
             masks = {site: torch.from_numpy(np.array(one)) for site, one in mask.items()}
-            Masked(self._spots, masks, readers(layer)).onto(module)
+            Masked(self._spots, masks, layer.readers).onto(module)
         return module.eval()
 
 

@@ -7,7 +7,6 @@ import torch
 
 from weedout_core.backend import Adopted
 from weedout_torch.adopt.module import Module
-from weedout_torch.adopt.spots import readers
 from weedout_torch.devices import Tensor
 
 
@@ -45,7 +44,7 @@ def run_adopted(
     mode, seed = ("train", source.seed) if isinstance(source, Learning) else ("running" if given else "batch", None)
     if not layer.statistics and mode == "batch":
         mode = "running"  # there is nothing to take from the batch
-    reads = readers(layer)
+    reads = layer.readers
     found = [
         module.forward(
             _nth(trees[1], r), _nth(statistics, r), None if masks is None else _nth(masks, r), h[min(r, len(h) - 1)],

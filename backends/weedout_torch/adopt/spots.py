@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import torch
 
-from weedout_core.backend import Adopted, Follows
+from weedout_core.backend import Follows
 from weedout_torch.devices import Tensor
 
 
@@ -29,14 +29,6 @@ class Spot(NamedTuple):
         shape = [1] * made.ndim
         shape[self.axis] = -1
         return mask.view(shape)
-
-
-def readers(layer: Adopted) -> dict[str, Follows]:
-    """{path of weights: what they read of a site whose activation stays whole in a smaller model}."""
-    whole = {place.site for place in layer.places if place.whole}
-    return {
-        held.path: one for held in layer.params for one in held.follows if one.axis == held.reads and one.site in whole
-    }
 
 
 def kept_entries(follows: Follows, mask: Tensor) -> Tensor:
