@@ -1,7 +1,8 @@
 """Adopting models of flax, equinox and plain JAX. Each kind of model becomes a pure function (``of_nnx``, ``of_linen``,
 ``of_equinox``, ``of_function``). That is traced to a program: ``walking`` goes through its equations, ``activations``
 knows which are activations, ``finding`` sees the weight layers too, ``choosing`` takes the sites, ``model`` computes
-with masks at them, and ``checks`` tries whether that is the user's model.
+with masks at them, ``reading`` with weights that read a part of one, and ``checks`` tries whether that is the user's
+model.
 """
 
 import hashlib
@@ -17,7 +18,7 @@ from weedout_core.errors import BackendError
 from weedout_core.nn import Granularity
 from weedout_jax.adopt.checks import same_logits, sites_count
 from weedout_jax.adopt.choosing import activations, chosen, numbers_of
-from weedout_jax.adopt.finding import macs_of
+from weedout_jax.adopt.finding import macs_of, reads_of
 from weedout_jax.adopt.model import Model, Spot, Traced, traced
 from weedout_jax.adopt.pure import Mode, Pure
 from weedout_jax.jaxprs import arrays_in
@@ -45,12 +46,13 @@ def adopt(
     same_logits(pure, adopted, x, {place.site: np.ones(place.shape, np.bool_) for place in places})
     sites_count(pure, adopted, spots, x)
     macs = macs_of(few["running"].events, {path: value.size for path, value in pure.params.items()}, _FEW)
+    reads = reads_of(few["running"].events)
     return Adopted(
         pure.name,
         ("jax",),
         few["running"].program.out_avals[0].shape[1],
         places,
-        tuple(Held(path, value.shape, macs.get(path, 0)) for path, value in pure.params.items()),
+        tuple(Held(path, value.shape, macs.get(path, 0), reads.get(path, 0)) for path, value in pure.params.items()),
         tuple(Held(path, value.shape) for path, value in pure.statistics.items()),
         _digest(pure, few),
         model=adopted,

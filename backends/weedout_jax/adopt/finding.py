@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from jax.extend.core import ClosedJaxpr, JaxprEqn
 
 from weedout_jax.adopt.activations import GATED, POINTWISE, kind_of
+from weedout_jax.adopt.reading import PRODUCTS, summed
 from weedout_jax.adopt.walking import parts_of, walk
 
 
@@ -24,12 +25,21 @@ class Activated(NamedTuple):
 
 
 class Product(NamedTuple):
-    """A weight layer: its parameters, the shape of its output, the axis of its features, its multiply-adds."""
+    """A weight layer.
+
+    Attributes:
+        params: its parameters.
+        shape: of its output.
+        features: the axis of its features.
+        macs: its multiply-adds.
+        reads: the axis, below 0, along which a parameter itself is multiplied with the inputs; 0 if it is not alone.
+    """
 
     params: tuple[str, ...]
     shape: tuple[int, ...]
     features: int
     macs: int
+    reads: int = 0
 
 
 Event = Activated | Product
@@ -61,6 +71,7 @@ def find(program: ClosedJaxpr, given: Sequence[_Origin]) -> list[Event]:
     """See what a program computes. ``given``: from :func:`origins`."""
     events: list[tuple[Event, bool]] = []  # with whether it is one by itself
     number = -1
+    own = {id(origin) for origin in given if origin.params}
 
     def step(equation: JaxprEqn, given: Sequence[Any]) -> list[_Origin]:
         nonlocal number
@@ -70,7 +81,7 @@ def find(program: ClosedJaxpr, given: Sequence[_Origin]) -> list[Event]:
         origin = _of(from_)
         kind = kind_of(equation, given)
         if origin.of_x and (product := _product(equation, from_)) is not None:
-            events.append((product, True))
+            events.append((product._replace(reads=_reads(equation, from_, own)), True))
         elif origin.of_x and (kind is not None or operation in GATED):
             events.append((Activated(number, kind or operation, shape), kind is not None))
             if operation in GATED and (root := _root(given)) is not None:
@@ -108,7 +119,7 @@ def _shape(atom: Any) -> tuple[int, ...]:
 
 def _product(equation: JaxprEqn, given: Sequence[_Origin]) -> Product | None:
     """A weight layer: the product of what is computed of the inputs with what is computed of parameters alone."""
-    if equation.primitive.name not in ("dot_general", "conv_general_dilated"):
+    if equation.primitive.name not in PRODUCTS:
         return None
     weights = [place for place in (0, 1) if given[place].params and not given[place].of_x]
     if len(weights) != 1:
@@ -126,6 +137,14 @@ def _product(equation: JaxprEqn, given: Sequence[_Origin]) -> Product | None:
     return Product(params, shape, ends - 1 if free[weights[0]] else len(shape) - 1, math.prod(shape) * summed)
 
 
+def _reads(equation: JaxprEqn, given: Sequence[_Origin], own: set[int]) -> int:
+    """The axis of the weights of a layer along which they are multiplied, if these are a parameter as it is."""
+    for origin, atom, axes in zip(given, equation.invars, summed(equation), strict=True):
+        if id(origin) in own and len(axes) == 1:
+            return axes[0] - len(_shape(atom))
+    return 0
+
+
 def _hidden(equation: JaxprEqn, given: Sequence[_Origin], number: int) -> list[Event]:
     """What a loop or a branch computes inside, where no mask can be laid. What it multiplies may come round again."""
     hidden: list[Event] = []
@@ -133,7 +152,7 @@ def _hidden(equation: JaxprEqn, given: Sequence[_Origin], number: int) -> list[E
 
     def step(inner: JaxprEqn, values: Sequence[Any]) -> list[None]:
         nonlocal multiplies
-        multiplies |= inner.primitive.name in ("dot_general", "conv_general_dilated")
+        multiplies |= inner.primitive.name in PRODUCTS
         if (kind := kind_of(inner, values)) is not None:
             hidden.append(Activated(number, kind, _shape(inner.outvars[0]), equation.primitive.name))
         else:
@@ -158,3 +177,10 @@ def macs_of(events: Sequence[Event], sizes: Mapping[str, int], examples: int) ->
             largest = max(event.params, key=lambda path: sizes[path])
             found[largest] = found.get(largest, 0) + event.macs // examples
     return found
+
+
+def reads_of(events: Sequence[Event]) -> dict[str, int]:
+    """{parameter: the axis, below 0, along which it is multiplied with the inputs, the same wherever it is}."""
+    layers = [event for event in events if isinstance(event, Product)]
+    axes = {path: {one.reads for one in layers if path in one.params} for one in layers for path in one.params}
+    return {path: some.pop() for path, some in axes.items() if len(some) == 1}

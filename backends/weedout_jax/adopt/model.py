@@ -10,11 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr
 
-from weedout_core.backend import Adopted
+from weedout_core.backend import Adopted, Follows
 from weedout_core.errors import BackendError
 from weedout_jax.adopt.choosing import Activation, numbers_of
 from weedout_jax.adopt.finding import Event, find, origins
 from weedout_jax.adopt.pure import Mode, Pure, Tree, check_logits
+from weedout_jax.adopt.reading import fitting, kept_entries, whole
 from weedout_jax.adopt.walking import computed, walk
 
 Change = Callable[[jax.Array], jax.Array]
@@ -45,6 +46,7 @@ class Traced(NamedTuple):
 
     program: ClosedJaxpr
     events: list[Event]
+    mode: Mode
 
 
 def traced(pure: Pure, params: Tree, statistics: Tree, x: Any, mode: Mode, precision: str | None) -> Traced:
@@ -64,7 +66,7 @@ def traced(pure: Pure, params: Tree, statistics: Tree, x: Any, mode: Mode, preci
         stack.enter_context(jax.sharding.use_abstract_mesh(jax.sharding.AbstractMesh((), ())))
         given = (dict(params), dict(statistics), np.zeros(2, np.uint32), x)
         program = jax.make_jaxpr(compute)(*jax.tree.map(lambda one: jax.ShapeDtypeStruct(one.shape, one.dtype), given))
-    return Traced(program, find(program, origins(sorted(params), len(statistics) + 1)))
+    return Traced(program, find(program, origins(sorted(params), len(statistics) + 1)), mode)
 
 
 class Model:
@@ -98,6 +100,8 @@ class Model:
         mode: Mode,
         word: Any = 0,
         precision: str | None = "highest",
+        *,
+        reads: Mapping[str, Follows] = {},
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
         """The logits ``(examples, classes)``, and the running statistics after it, which "train" moves.
 
@@ -108,12 +112,20 @@ class Model:
             mode: how it computes.
             word: what dropout draws from, in "train", uint32.
             precision: of products that do not say their own.
+            reads: {path of weights: which nodes of a whole activation they read, if they are too few for all}.
         """
         given = masks or {}
         changes = {
             spot.activation.name: _laying(spot, given[spot.site]) for spot in self._spots if spot.site in given
         }  # fmt: skip
-        return self._computed(params, statistics, x, mode, word, precision, changes)
+        shapes = whole(params, reads, self._pure.params)
+        entries = {
+            id(params[path]): kept_entries(one, given[one.site], params[path].shape[one.axis])
+            for path, one in reads.items()
+            if shapes[path].shape != params[path].shape
+        }
+        seen = traced(self._pure, shapes, statistics, x, mode, precision)
+        return self._computed(seen, params, statistics, x, word, changes, entries)
 
     def poisoned(self, params: Tree, statistics: Tree, x: Any, places: Mapping[str, int]) -> jax.Array:
         """The logits with NaN in activations, {name: the example that has it there}."""
@@ -128,13 +140,14 @@ class Model:
             return poison
 
         changes = {name: poisoning(axes[name], example) for name, example in places.items()}
-        return self._computed(params, statistics, x, "running", 0, "highest", changes)[0]
+        seen = traced(self._pure, params, statistics, x, "running", "highest")
+        return self._computed(seen, params, statistics, x, 0, changes, {})[0]
 
     def _computed(
-        self, params: Tree, statistics: Tree, x: Any, mode: Mode, word: Any, precision: str | None,
-        changes: Mapping[str, Change],
+        self, seen: Traced, params: Tree, statistics: Tree, x: Any, word: Any, changes: Mapping[str, Change],
+        entries: Mapping[int, jax.Array],
     ) -> tuple[jax.Array, dict[str, jax.Array]]:  # fmt: skip
-        program, events = traced(self._pure, params, statistics, x, mode, precision)
+        program, events, mode = seen
         places = dict(zip((one.name for one in self._found), numbers_of(events, self._found, len(x)), strict=True))
         if missing := [name for name in changes if places[name] is None]:
             raise BackendError(
@@ -144,7 +157,8 @@ class Model:
         by_number, count = {places[name]: change for name, change in changes.items()}, itertools.count()
 
         def step(equation: Any, given: Sequence[Any]) -> Sequence[Any]:
-            made, change = computed(equation, given), by_number.get(next(count))
+            made = computed(equation, fitting(equation, given, entries))
+            change = by_number.get(next(count))
             return made if change is None else [change(made[0])]
 
         words = jnp.stack([jnp.uint32(0), jnp.asarray(word, jnp.uint32)])
@@ -166,7 +180,7 @@ class Model:
     def rebuild(self, layer: Adopted, params: Tree, statistics: Tree, mask: Tree) -> Any:
         """The user's model again with other weights, as it was adopted; under a mask, as :class:`Masked`."""
         given = self._pure.rebuild(params, statistics)
-        return Masked(given, dict(mask), self, dict(params), dict(statistics)) if mask else given
+        return Masked(given, dict(mask), self, layer, (dict(params), dict(statistics))) if mask else given
 
 
 def _laying(spot: Spot, mask: Any) -> Change:
@@ -181,9 +195,13 @@ class Masked:
         mask: {site: bool ``shape``}.
     """
 
-    def __init__(self, model: Any, mask: Any, adopted: Model, params: Any, statistics: Any) -> None:
+    def __init__(self, model: Any, mask: Any, adopted: Model, layer: Adopted, held: tuple[Tree, Tree]) -> None:
         self.model, self.mask = model, mask
-        self._call = jax.jit(lambda x: adopted.forward(params, statistics, mask, x, "running", precision=None)[0])
+
+        def call(x: Any) -> jax.Array:
+            return adopted.forward(*held, mask, x, "running", precision=None, reads=layer.readers)[0]
+
+        self._call = jax.jit(call)
 
     def __call__(self, x: Any) -> jax.Array:
         return self._call(x)

@@ -7,7 +7,9 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from weedout_jax.adopt.pure import Mode, Pure, Tree, arguments, flat, is_float, parts
+from weedout_jax.adopt.pure import Mode, Pure, Tree, arguments, flat, groups, is_float, parts
+
+_SIZED = (eqx.nn.Linear, eqx.nn.Conv, eqx.nn.BatchNorm)
 
 
 def read(model: Any) -> Pure:
@@ -26,7 +28,7 @@ def read(model: Any) -> Pure:
         return moving.together({path: own.get(path, statistics[f"state/{path}"]) for path in moving.arrays})
 
     def compute(params: Tree, statistics: Tree, x: Any, mode: Mode, key: Any) -> tuple[Any, Tree]:
-        ready = _in_mode(weights.together(params), mode)
+        ready = _in_mode(_fitting(weights.together(params)), mode)
 
         def one(x: Any, state: Any, key: Any) -> Any:
             given = arguments(type(ready).__call__, mode, key)
@@ -42,7 +44,7 @@ def read(model: Any) -> Pure:
     def rebuild(params: Tree, statistics: Tree) -> Any:
         arrays = ({path: jax.numpy.asarray(value) for path, value in tree.items()} for tree in (params, statistics))
         again, moved = next(arrays), next(arrays)
-        ready = _in_mode(weights.together(again), "running")
+        ready = _in_mode(_fitting(weights.together(again)), "running")
         return ready if state is None else (ready, state_of(moved))
 
     return Pure(name, weights.arrays, statistics, compute, rebuild)
@@ -51,6 +53,27 @@ def read(model: Any) -> Pure:
 def _as_float(leaf: Any) -> Any:
     """Counts and flags too are statistics: floats hold them exactly up to 2^24."""
     return leaf if is_float(leaf) else np.asarray(leaf, np.float32)
+
+
+def _fitting(module: Any) -> Any:
+    """A module whose layers say how many inputs and outputs they have, as their weights have now."""
+    for part in jax.tree.leaves(module, is_leaf=lambda part: isinstance(part, _SIZED)):
+        now: dict[str, Any] = {}
+        match part:
+            case eqx.nn.Linear():
+                now = dict(zip(("out_features", "in_features"), part.weight.shape, strict=True))
+            case eqx.nn.Conv():
+                features, of_group, *_ = part.weight.shape
+                now = {"groups": groups(part.out_channels, part.groups, of_group, features), "out_channels": features}
+                now["in_channels"] = of_group * now["groups"]
+            case eqx.nn.BatchNorm() if part.weight is not None:
+                now = {"input_size": len(part.weight)}
+            case _:
+                pass
+        for name, size in now.items():
+            if getattr(part, name) != "scalar":
+                object.__setattr__(part, name, size)  # a module is frozen once it is made; this one is new
+    return module
 
 
 def _is_norm(part: Any) -> bool:

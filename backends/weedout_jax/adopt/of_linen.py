@@ -1,11 +1,11 @@
 """Modules of flax.linen, with their variables."""
 
-from typing import Any
+from typing import Any, cast
 
 import jax
 from flax import linen as nn
 
-from weedout_jax.adopt.pure import Mode, Pure, Tree, arguments, flat, parts
+from weedout_jax.adopt.pure import Mode, Pure, Tree, arguments, flat, groups, parts
 
 _STATISTICS = "batch_stats"
 
@@ -25,19 +25,48 @@ def read(model: tuple[nn.Module, Any]) -> Pure:
     def compute(params: Tree, statistics: Tree, x: Any, mode: Mode, key: Any) -> tuple[Any, Tree]:
         given = arguments(type(module).__call__, mode, key)
         draws = {"dropout": key, "params": jax.random.fold_in(key, 1)}  # other streams are drawn from "params"
-        with nn.intercept_methods(_without_dropout if mode == "batch" else _as_it_is):
+        with nn.intercept_methods(_without_dropout if mode == "batch" else _fitting):
             logits, changed = module.apply(together(params, statistics), x, rngs=draws, mutable=[_STATISTICS], **given)
         return logits, flat(nn.meta.unbox(changed).get(_STATISTICS, {}))
 
-    return Pure(
-        name, weights.arrays, moving.arrays, compute, lambda params, statistics: (module, together(params, statistics))
-    )
+    def rebuild(params: Tree, statistics: Tree) -> Any:
+        smaller = any(params[path].shape != value.shape for path, value in weights.arrays.items())
+        return Smaller(module) if smaller else module, together(params, statistics)
+
+    return Pure(name, weights.arrays, moving.arrays, compute, rebuild)
+
+
+class Smaller(nn.Module):
+    """A module, as it computes with smaller weights.
+
+    Attributes:
+        module: the module. Its variables are this one's.
+    """
+
+    module: nn.Module
+
+    def setup(self) -> None:
+        nn.share_scope(self, self.module)
+
+    def __call__(self, *given: Any, **named: Any) -> Any:
+        with nn.intercept_methods(_fitting):
+            return cast(Any, self.module)(*given, **named)
 
 
 def _without_dropout(call: Any, given: Any, named: Any, context: Any) -> Any:
     """Statistics of the batch, and nothing else of training."""
-    return given[0] if isinstance(context.module, nn.Dropout) else call(*given, **named)
+    return given[0] if isinstance(context.module, nn.Dropout) else _fitting(call, given, named, context)
 
 
-def _as_it_is(call: Any, given: Any, named: Any, _: Any) -> Any:
-    return call(*given, **named)
+def _fitting(call: Any, given: Any, named: Any, context: Any) -> Any:
+    """A layer, which checks the shapes of its weights, with as many outputs as they have."""
+    layer = context.module
+    if not isinstance(layer, nn.Dense | nn.Conv) or not layer.has_variable("params", "kernel"):
+        return call(*given, **named)
+    *_, of_group, features = layer.get_variable("params", "kernel").shape
+    if features == layer.features:
+        return call(*given, **named)
+    now = {"features": features}
+    if isinstance(layer, nn.Conv):
+        now["feature_group_count"] = groups(layer.features, layer.feature_group_count, of_group, features)
+    return layer.clone(parent=layer.scope, **now)(*given, **named)

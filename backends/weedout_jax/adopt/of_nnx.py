@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from weedout_jax.adopt.pure import Mode, Pure, Tree, arguments, float32, kept
+from weedout_jax.adopt.pure import Mode, Pure, Tree, arguments, float32, groups, kept
 
 
 def read(model: nnx.Module) -> Pure:
@@ -21,7 +21,7 @@ def read(model: nnx.Module) -> Pure:
     def together(params_: Tree, statistics_: Tree, drawn: Any) -> nnx.Module:
         new = [[(path, one.replace(tree[_joined(path)])) for path, one in state]
                for state, tree in ((params, params_), (moving, statistics_))]  # fmt: skip
-        return nnx.merge(graph, *(nnx.from_flat_state(state) for state in (*new, drawn)))
+        return _fitting(nnx.merge(graph, *(nnx.from_flat_state(state) for state in (*new, drawn))))
 
     def compute(params: Tree, statistics: Tree, x: Any, mode: Mode, key: Any) -> tuple[Any, Tree]:
         module = together(params, statistics, _seeded(rest, key if mode == "train" else None))
@@ -51,6 +51,24 @@ def _set_mode(module: nnx.Module, mode: Mode) -> None:
     module.set_attributes(deterministic=still, use_running_average=still, raise_if_not_found=False)
     if mode == "batch":  # statistics of the batch, and nothing else of training
         module.set_attributes(nnx.Dropout, rate=0.0, raise_if_not_found=False)
+
+
+def _fitting(module: nnx.Module) -> nnx.Module:
+    """A module whose layers say how many inputs and outputs they have, as their weights have now."""
+    for _, part in nnx.iter_modules(module):
+        match part:
+            case nnx.Linear():
+                part.in_features, part.out_features = part.kernel.shape[-2:]
+            case nnx.Conv():
+                of_group, features = part.kernel.shape[-2:]
+                part.feature_group_count = groups(part.out_features, part.feature_group_count, of_group, features)
+                part.in_features, part.out_features = of_group * part.feature_group_count, features
+                part.kernel_shape = (*part.kernel_shape[:-2], of_group, features)
+            case nnx.BatchNorm():
+                part.num_features = part.mean.shape[-1]
+            case _:
+                pass
+    return module
 
 
 def _seeded(rest: list[tuple[Any, Any]], key: Any) -> list[tuple[Any, Any]]:

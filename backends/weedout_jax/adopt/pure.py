@@ -117,3 +117,14 @@ def float32(value: Any, path: str, name: str) -> np.ndarray:
     if value.dtype not in (np.float32, np.float64):
         raise BackendError(f"parameters must be float32; {path!r} of {name} is {value.dtype}. Convert it.")
     return np.asarray(value, np.float32)
+
+
+def groups(features: int, before: int, of_group: int, left: int) -> int:
+    """How many groups a convolution has when so many of its features are left.
+
+    Args:
+        features, before: how many features and groups it had.
+        of_group: the input channels of a group. Where it is 1, a group has as many features as before.
+        left: the features that are left.
+    """
+    return left // (features // before) if of_group == 1 else before

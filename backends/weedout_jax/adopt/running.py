@@ -46,5 +46,7 @@ def run_adopted(
     }
     mode: Mode = "train" if learning else "running" if given or not layer.statistics else "batch"
     x = h.T if h.ndim == 2 else h
-    logits, after = model.forward(params, statistics, masks, x, mode, source.word if learning else 0, how.precision)
+    logits, after = model.forward(
+        params, statistics, masks, x, mode, source.word if learning else 0, how.precision, reads=layer.readers
+    )
     return logits.T, {path: value.astype(statistics[path].dtype) for path, value in after.items()} if learning else {}
