@@ -56,8 +56,14 @@ def train_init(mesh: Mesh, net: Network, plan: TrainPlan, keys: Any, params: Any
 def init_optimizer(plan: TrainPlan, params: Any) -> Any:
     """Velocities of 0, or the first state of the user's optimizer."""
     if plan.optimizer is None:
-        return jax.tree.map(jnp.zeros_like, params)
+        return _zeros(params)
     return first_state(plan.optimizer, params)
+
+
+@jax.jit
+def _zeros(params: Any) -> Any:
+    """One program for all of a tree: by itself each shape would be compiled."""
+    return jax.tree.map(jnp.zeros_like, params)
 
 
 def train_epoch(

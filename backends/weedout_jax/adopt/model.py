@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import jax
@@ -170,12 +171,18 @@ class Model:
     def gradient(self, params: Tree, statistics: Tree, masks: Tree, x: np.ndarray) -> dict[str, np.ndarray]:
         """The gradient of some combination of all logits by weights and running statistics, {path: ``shape``}."""
 
-        def combined(params: Tree, statistics: Tree) -> jax.Array:
-            logits, _ = self.forward(params, statistics, masks, jnp.asarray(x), "running")
+        found = self._gradient(dict(params), dict(statistics), dict(masks), x)
+        return {path: np.asarray(value) for tree in found for path, value in tree.items()}
+
+    @cached_property
+    def _gradient(self) -> Callable[..., Any]:
+        """Compiled once for all weights and masks."""
+
+        def combined(params: Tree, statistics: Tree, masks: Tree, x: jax.Array) -> jax.Array:
+            logits, _ = self.forward(params, statistics, masks, x, "running")
             return (jnp.linspace(1, 2, logits.size).reshape(logits.shape) * logits).sum()
 
-        found = jax.jit(jax.grad(combined, argnums=(0, 1)))(dict(params), dict(statistics))
-        return {path: np.asarray(value) for tree in found for path, value in tree.items()}
+        return jax.jit(jax.grad(combined, argnums=(0, 1)))
 
     def rebuild(self, layer: Adopted, params: Tree, statistics: Tree, mask: Tree) -> Any:
         """The user's model again with other weights, as it was adopted; under a mask, as :class:`Masked`."""
