@@ -46,8 +46,8 @@ def run(quick: bool, say: Say) -> Section:
     text = [
         f"torchvision's resnet18, images of {_SIDE} × {_SIDE}, masks of channels at η = {_SPARSITY}, {size} "
         f"candidates, batch {batch}, statistics of the batch; float32. Torch-Pruning removes channels where one layer "
-        "alone reads them, from a copy for each candidate, and hooks mask the rest. Before any timing the fitness of all was the "
-        f"same within {_AGREEMENT:g}.",
+        "alone reads them, from a copy for each candidate, and hooks mask the rest. Before any timing the "
+        f"fitness of all was the same within {_AGREEMENT:g}.",
         machine.description(),
         "Milliseconds a candidate:",
         table(["", *found], rows),

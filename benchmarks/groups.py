@@ -9,7 +9,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks import adopted_resnet, digits, growth, machine, memory, results, sampling, search, training, words
+from benchmarks import (
+    adopted_mlp,
+    adopted_resnet,
+    digits,
+    growth,
+    machine,
+    memory,
+    results,
+    sampling,
+    search,
+    training,
+    words,
+)
 from benchmarks.section import Section
 from benchmarks.timing import Say
 
@@ -26,6 +38,7 @@ GROUPS = {
     "search-wrn": Group("Search, WRN", search.run_wide_resnet),
     "sampling": Group("Sampling", sampling.run),
     "training": Group("Training step", training.run),
+    "adopted-mlp": Group("Adopted, MLP", adopted_mlp.run),
     "growth": Group("Growth", growth.run),
     "adopted-resnet": Group("Adopted, ResNet", adopted_resnet.run),
     "digits": Group("End to end: digits", digits.run),

@@ -23,7 +23,7 @@ from benchmarks.timing import Run, Say, Timed, timed_call
 #: Ours, in the order to connect in: PyTorch/XLA can only do so before PyTorch has made a backward pass.
 BACKENDS = ("torch_xla", "jax", "torch", "numpy")
 
-_LIBRARIES = ("numpy", "jax", "jaxlib", "torch", "torch_xla", "numba", "evosax", "torch-pruning")
+_LIBRARIES = ("numpy", "jax", "jaxlib", "torch", "torch_xla", "numba", "evosax", "flax", "torch-pruning")
 _SIDE = 2048
 _MATRICES = ("2048³ torch", "2048³ jax")
 _FLOPS = 2  # of a multiply-add

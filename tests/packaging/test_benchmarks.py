@@ -62,6 +62,12 @@ SAID: dict[str, tuple[str, ...]] = {
         "- WRN-16-4, compacted at η = 0.8 on jax, times PyTorch eager, dense, channels_last: ",
         "- WRN-16-4, dense step on jax, of PyTorch eager's, at most 1.2: ",
     ),
+    "adopted-mlp": (
+        "## Adopted, MLP",
+        "| weedout jax, adopted |",
+        "- η = 0.8: weedout jax, adopted, times `jit` in a loop over masks, at least 4: ",
+        "- η = 0.8: weedout jax, adopted, times `jit` of `vmap` over masks: ",
+    ),
     "growth": (
         "## Growth",
         "- jax: distance of the exponent in the population from 1, at most 0.05: ",
@@ -93,7 +99,11 @@ FIGURES = {
 
 # Two halves that take about as long, so that two workers share them.
 @pytest.mark.parametrize(
-    "groups", [("search-mlp", "search-wrn", "sampling", "words", "growth"), ("training", "adopted-resnet", "digits", "memory")]
+    "groups",
+    [
+        ("search-mlp", "search-wrn", "sampling", "words", "growth"),
+        ("training", "adopted-mlp", "adopted-resnet", "digits", "memory"),
+    ],
 )
 def test_the_small_mode_runs(groups: tuple[str, ...], tmp_path: Path) -> None:
     pytest.importorskip("jax")
