@@ -40,10 +40,10 @@ class Cnn(nnx.Module):
     def __init__(self) -> None:
         rngs = nnx.Rngs(0)
         self.conv, self.norm = nnx.Conv(3, 6, (3, 3), rngs=rngs), nnx.LayerNorm(6, rngs=rngs)
-        self.hidden, self.head = nnx.Linear(6, 8, rngs=rngs), nnx.Linear(8, 4, rngs=rngs)
+        self.hidden, self.head = nnx.Conv(6, 8, (3, 3), rngs=rngs), nnx.Linear(8, 4, rngs=rngs)
 
     def __call__(self, x: Any) -> Any:
-        return self.head(nnx.gelu(self.hidden(nnx.relu(self.norm(self.conv(x))).mean((1, 2)))))
+        return self.head(nnx.gelu(self.hidden(nnx.relu(self.norm(self.conv(x))))).mean((1, 2)))
 
 
 class Flattened(nnx.Module):
