@@ -36,6 +36,17 @@ def _no_autocast(kind: str) -> Generator[None]:
 
 
 @contextmanager
+def _no_modes() -> Generator[None]:
+    """Take the caller's modes away and put them back. To disable all modes would disable those of this backend too."""
+    modes = [_TORCH._pop_torch_function_stack() for _ in range(_TORCH._len_torch_function_stack())]
+    try:
+        yield
+    finally:
+        for mode in reversed(modes):
+            _TORCH._push_on_torch_function_stack(mode)
+
+
+@contextmanager
 def _denormals() -> Generator[None]:
     torch.set_flush_denormal(False)
     try:
@@ -86,9 +97,7 @@ THREAD: Mapping[str, ThreadSetting] = {
     # Gradients are off, except where training turns them on.
     "grad_mode": ThreadSetting(lambda _: torch.is_grad_enabled(), lambda _: torch.no_grad()),
     # Modes that replace functions, and the default device (set_default_device).
-    "torch_function": ThreadSetting(
-        lambda _: _TORCH._len_torch_function_stack() > 0, lambda _: _TORCH.DisableTorchFunction()
-    ),
+    "torch_function": ThreadSetting(lambda _: _TORCH._len_torch_function_stack() > 0, lambda _: _no_modes()),
     # Autocast computes products in half the bits.
     "autocast": ThreadSetting(
         lambda kind: torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled(kind), _no_autocast

@@ -1,12 +1,13 @@
 """What only PyTorch's fence promises: inference mode, gradients, the precision of products."""
 
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 import pytest
 
 import weedout_core as wc
-from tests.conformance.callers import torch_process_settings
+from tests.conformance.callers import torch_process_settings, torch_settings
 from tests.conformance.connected import connected
 from weedout_core.backend import Batches, TrainState, train_plan
 
@@ -117,3 +118,27 @@ def test_what_was_asked_for_all_products_at_once_is_as_it_was(asked: str) -> Non
         torch.set_float32_matmul_precision("highest")
         for setting, value in zip(torch_process_settings(), before, strict=True):
             setting.write(value)
+
+
+def _calls(module: Any) -> list[Any]:
+    """What the four calls give of a module, whose masks are laid where its activations are seen."""
+    given: Any = {"backend": "torch", "key": wc.key(0)}
+    net = wc.adopt(module, (6,), backend="torch")
+    found = wc.search(net, (X, Y), sparsity=0.5, config=wc.SearchConfig(population=2, generations=1), **given)
+    trained = wc.train(found.network, (X, Y), config=wc.TrainConfig(epochs=1, batch_size=8), **given)
+    return [net, found, trained, wc.evaluate(trained.network, (X, Y), backend="torch")]
+
+
+@pytest.mark.slow
+def test_the_activations_of_an_adopted_model_are_seen_in_every_setting_of_the_callers() -> None:
+    """A mode of this backend sees them, among those of the caller's, such as her default device."""
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(torch.nn.Linear(6, 8), torch.nn.ReLU(), torch.nn.LayerNorm(8), torch.nn.Linear(8, 3))
+    wanted, settings = _calls(module), torch_settings("cpu")
+    for callers in ([of[0] for of in settings.values()], *([one] for one in settings["torch_function"])):
+        with ExitStack() as stack:
+            for caller in callers:
+                stack.enter_context(caller.set())
+            before, found = [caller.read() for caller in callers], _calls(module)
+            assert [caller.read() for caller in callers] == before
+        assert found == wanted

@@ -50,4 +50,5 @@ def adopt(
         raise BackendError(f"the {backend.name} backend adopts no models of other libraries. Take jax or torch.")
     some = None if sites is None else tuple(sites)
     layer = backend.adopt(model, input_shape, some, names, granularity)
-    return Network((made_smaller(layer, input_shape, backend),), input_shape)
+    with backend.fence():  # for the gradients of the model, which are no call of the backend
+        return Network((made_smaller(layer, input_shape, backend),), input_shape)

@@ -104,13 +104,14 @@ class Module:
         """The gradient of some combination of all logits by weights and running statistics, {path: ``shape``}."""
         inputs = {path: torch.tensor(value, requires_grad=True) for path, value in {**params, **statistics}.items()}
         on = {site: torch.tensor(mask) for site, mask in masks.items()}
-        with _NormWithGradient():
+        with torch.enable_grad(), _NormWithGradient():
             logits, _ = self.forward(
                 {path: inputs[path] for path in params}, {path: inputs[path] for path in statistics}, on,
                 torch.tensor(x), "running",
             )  # fmt: skip
-        factors = torch.linspace(1, 2, logits.numel()).view(logits.shape)
-        found = torch.autograd.grad((factors * logits).sum(), list(inputs.values()), materialize_grads=True)
+            factors = torch.linspace(1, 2, logits.numel()).view(logits.shape)
+            combined = (factors * logits).sum()
+        found = torch.autograd.grad(combined, list(inputs.values()), materialize_grads=True)
         return {path: value.numpy() for path, value in zip(inputs, found, strict=True)}
 
     def _computed(
