@@ -12,37 +12,34 @@ from weedout_torch.devices import Tensor
 
 
 class Masked:
-    """Hooks by which a module masks its own activations, wherever it is called or copied.
+    """The forward of a module that masks its own activations, wherever it is called or copied.
+
+    It takes the place of the module's own, and is no hook: PyTorch runs none after a KeyboardInterrupt.
 
     Args:
+        module: the module.
         spots: by the names of activations, where masks lie.
         masks: {site: bool ``shape``}.
         reads: {path of weights: what they read of a whole activation}, of a smaller module.
     """
 
-    def __init__(self, spots: Mapping[str, Spot], masks: Mapping[str, Tensor], reads: Mapping[str, Follows]) -> None:
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        spots: Mapping[str, Spot],
+        masks: Mapping[str, Tensor],
+        reads: Mapping[str, Follows],
+    ) -> None:
+        self.module, self.__wrapped__ = module, module.forward  # whose signature it has
         self.spots = {name: spot for name, spot in spots.items() if spot.site in masks}
         self.masks = dict(masks)
         self.entries = {path: kept_entries(one, masks[one.site]) for path, one in reads.items()}
-        self.open: list[Any] = []
 
-    def onto(self, module: torch.nn.Module) -> None:
-        """Mask a module from now on."""
-        module.register_forward_pre_hook(self.entered)
-        module.register_forward_hook(self.left, always_call=True)
-
-    def entered(self, module: torch.nn.Module, _: Any) -> None:
-        paths = {id(value): path for path, value in module.named_parameters()}
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        paths = {id(value): path for path, value in self.module.named_parameters()}
         watch = Watch(self.change, read=lambda weight: self.entries[paths[id(weight)]].to(weight.device))
-        followed = paths_followed(module, watch)
-        followed.__enter__()
-        watch.__enter__()
-        self.open.append((watch, followed))
-
-    def left(self, *_: Any) -> None:
-        watch, followed = self.open.pop()
-        watch.__exit__(None, None, None)
-        followed.__exit__(None, None, None)
+        with paths_followed(self.module, watch), watch:
+            return self.__wrapped__(*args, **kwargs)
 
     def change(self, name: str, made: Tensor) -> Tensor:
         if name not in self.spots:

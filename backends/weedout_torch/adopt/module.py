@@ -140,7 +140,7 @@ class Module:
             put(module, path, torch.from_numpy(np.array(value)))
         if mask:
             masks = {site: torch.from_numpy(np.array(one)) for site, one in mask.items()}
-            Masked(self._spots, masks, layer.readers).onto(module)
+            module.forward = Masked(module, self._spots, masks, layer.readers)
         return module.eval()
 
 
