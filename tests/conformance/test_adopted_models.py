@@ -122,7 +122,8 @@ def test_it_is_searched_and_trained(name: str) -> None:
     net = wc.adopt(module, shape, backend="torch", granularity="channel")
     data = RNG.normal(size=(8, *shape)).astype(np.float32), np.arange(8) % 4
     config = wc.SearchConfig(population=2, generations=1, validation_batch=8)
-    found = wc.search(net, data, sparsity=0.3, backend="torch", key=wc.key(0), config=config)
+    found, again = (wc.search(net, data, sparsity=0.3, backend="torch", key=wc.key(0), config=config) for _ in range(2))
+    assert found == again, "to the bit"
     trained = wc.train(found.network, data, backend="torch", key=wc.key(1), config=wc.TrainConfig(1, 4))
     assert np.isfinite(trained.losses).all()
     assert wc.evaluate(trained.network, data, backend="torch").not_finite == 0
