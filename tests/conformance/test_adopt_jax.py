@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import weedout_core as wc
+from tests.conformance.connected import imported
 from weedout_core.errors import BackendError, ConfigError
 from weedout_core.testing import tolerances
 
@@ -157,6 +158,27 @@ def test_its_sites_are_found_and_its_masks_are_those_of_the_reference(name: str)
     masks = wc.load_backend("jax").sample_masks(KEY, space, 0.5, 3)
     for site, wanted in wc.load_backend("numpy").sample_masks(KEY, space, 0.5, 3).items():
         np.testing.assert_array_equal(np.asarray(masks[site]), wanted, err_msg="a mask is drawn by name and shape")
+
+
+@pytest.mark.slow
+def test_sites_that_are_called_alike_have_the_same_masks_in_both_libraries() -> None:
+    """The CNN of flax, written for PyTorch with channels first, whose sites are renamed."""
+    layers = imported("torch", "torch").nn
+    stem = layers.Conv2d(1, 4, 3, padding=1), layers.ReLU(), layers.Flatten()
+    module = layers.Sequential(*stem, layers.Linear(64, 8), layers.GELU(), layers.Linear(8, 3))
+    names = {"1": "relu", "4": "gelu"}
+    nets = {"jax": adopted("nnx cnn"), "torch": wc.adopt(module, (1, 4, 4), backend="torch", names=names)}
+    wanted = wc.load_backend("numpy").sample_masks(KEY, CASES["nnx cnn"].space, 0.5, 3)
+    controls: list[Any] = []
+    for name, net in nets.items():
+        backend, space = wc.load_backend(name), wc.mask_space(net)
+        assert space == CASES["nnx cnn"].space
+        drawn = backend.sample_masks(KEY, space, 0.5, 3)
+        for site, mask in wanted.items():
+            np.testing.assert_array_equal(backend.to_numpy(drawn[site]), mask)
+        controls.append(wc.draw_control(net, sparsity=0.5, backend=backend, key=KEY).network.mask)
+    for site in wanted:
+        np.testing.assert_array_equal(controls[0][site], controls[1][site], err_msg="one key, one control")
 
 
 @pytest.mark.slow
