@@ -1,13 +1,16 @@
 """Sanity checks of a method: each takes one thing from it, and says so where it would be another arm again."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 import weedout_core as wc
-from tests.lab.arms.tasks import CONFIG, DATA, choices
+from tests.lab.arms.tasks import CONFIG, DATA, choices, task
 from weedout_core.errors import RunError
+from weedout_core.lab.arms.folder import from_folder
 from weedout_core.lab.arms.own import own
 from weedout_core.lab.arms.paper import WEEDOUT
 from weedout_core.lab.arms.sanity import sanity
@@ -82,6 +85,16 @@ def test_masks_without_scores_cannot_be_inverted() -> None:
 @pytest.mark.parametrize("name", ["magnitude", pytest.param("synflow", marks=pytest.mark.slow)])
 def test_a_method_that_reads_no_labels_is_not_corrupted_by_them(name: str) -> None:
     assert checked(METHODS[name])["corrupted"] == LeftOut(name, f"{name} chooses the same from shuffled labels")
+
+
+def test_files_do_not_say_what_shuffled_labels_would_have_given(tmp_path: Path) -> None:
+    """Whatever the files hold; scores in them can be inverted, and files say no more of labels for it."""
+    for made in (lopsided, by_label):
+        save_file(made(task()), tmp_path / "sparsity-0.5-repeat-0.safetensors")
+        files = from_folder(tmp_path, {0.5: task().plan}, 1)._replace(name="mine")
+        assert checked(files)["corrupted"] == LeftOut(
+            "", "mine is read from files, and cannot be made again from shuffled labels"
+        )
 
 
 @pytest.mark.parametrize("method", [METHODS["snip"], METHODS["magnitude_after_training"], own(by_label), WEEDOUT])

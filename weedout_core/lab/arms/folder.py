@@ -44,7 +44,7 @@ def from_folder(folder: Path, plans: Mapping[float, MaskPlan], repeats: int) -> 
         return start_of(arrays[task.sparsity, task.repeat], task)
 
     name = "".join(one if f"_{one}".isidentifier() else "_" for one in folder.resolve().name)
-    return Arm(name if name.isidentifier() else f"_{name}", choose, source=sha256(*contents.values()))
+    return Arm(name if name.isidentifier() else f"_{name}", choose, source=sha256(*contents.values()), files=True)
 
 
 def _named(sparsity: float, repeat: int) -> str:

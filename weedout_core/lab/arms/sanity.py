@@ -68,6 +68,8 @@ def corrupted(method: Arm) -> Arm:
     name = f"{method.name}.corrupted"
 
     def choose(task: Task) -> Start | LeftOut:
+        if method.files:
+            return LeftOut("", f"{method.name} is read from files, and cannot be made again from shuffled labels")
         train, validation = (
             _shuffled(split, fold_in(of_sanity(task.root, name), number))
             for number, split in enumerate((task.train, task.validation))

@@ -128,12 +128,14 @@ class Arm(NamedTuple):
         reads: the names of arms, before it in the run, whose choices it is handed in ``Task.found``.
         source: what tells this function from another one of the same name: "" for the library's own, else the SHA-256
             of its source or of its files. It is part of the run's identity.
+        files: whether what it chooses was made elsewhere and is read from files, so that no other data change it.
     """
 
     name: str
     choose: Callable[[Task], Start | LeftOut]
     reads: tuple[str, ...] = ()
     source: str = ""
+    files: bool = False
 
 
 class Cell(NamedTuple):
