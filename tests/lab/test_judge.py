@@ -120,6 +120,7 @@ def test_a_judgement_has_a_sentence_for_each_method_and_sparsity(
     assert cells == [(look, *cell) for look in dict.fromkeys(row.look for row in found) for cell in wanted]
     printed = capfd.readouterr().out
     last = max(row.look for row in found)
+    assert f"sentences are {100 * (1 - found[0].alpha):.4g} % intervals: wider than" in " ".join(printed.split())
     for row in found:
         assert (row.sentence in printed) == (row.look == last)
         assert row.baseline == "weedout"

@@ -22,7 +22,7 @@ from weedout_core.lab.experiment.thresholds import ThresholdRow
 from weedout_core.lab.experiment.timings import Stopwatch, timing_line
 from weedout_core.lab.report import figures
 from weedout_core.lab.report.figures import figure2
-from weedout_core.lab.report.sentences import close_calls, diverged_cells, drawn_nodes, near_thresholds
+from weedout_core.lab.report.sentences import close_calls, confidence, diverged_cells, drawn_nodes, near_thresholds
 from weedout_core.lab.report.tables import compare, results_table
 
 CONFIG = ExperimentConfig(sparsity=(0.0, 0.8), repeats=3, train=wc.TrainConfig(epochs=10))
@@ -339,3 +339,15 @@ def test_where_nothing_is_compiled_the_stopwatch_says_nothing_of_it() -> None:
         watch(event)
     assert {row.compile_seconds for row in watch.rows} == {None}
     assert timing_line(watch.rows) == "weedout 3.0 s, control 3.0 s, train 1.0 s, evaluate 1.0 s"
+
+
+@pytest.mark.parametrize(
+    ("alpha", "said"),
+    [
+        (0.05, "are 95 % intervals."),
+        (0.0150439, "are 98.5 % intervals: wider than plain 95 %"),
+        (0.0044, "are 99.56 %"),
+    ],
+)
+def test_the_confidence_of_verdicts_is_said(alpha: float, said: str) -> None:
+    assert f"The intervals in these sentences {said}" in confidence(alpha)

@@ -174,6 +174,9 @@ def test_the_verdict_comes_first_with_its_promise(judged_run: Path, source: Sour
     assert places == sorted(places)
     assert places[-1] < text.index("right together with probability at least 95 %") < text.index("A dot is one repeat")
     assert "speak of seeds" in text
+    wide = f"{100 * (1 - found.verdicts[-1].alpha):.4g}"
+    assert f"The intervals in these sentences are {wide} % intervals: wider than plain 95 % intervals" in text
+    assert float(wide) > 98, "several looks and comparisons"
     assert f"The shaded strip is the margin, {100 * (found.scope.margin or 0):g} points: smaller differences" in text
 
 

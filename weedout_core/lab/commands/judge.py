@@ -33,7 +33,7 @@ from weedout_core.lab.report.differences import PairedMean, paired_means
 from weedout_core.lab.report.figures import figure2
 from weedout_core.lab.report.findings import Rules, checks_table, look_at, verdict_rows
 from weedout_core.lab.report.scope import scope_of
-from weedout_core.lab.report.sentences import diverged_cells, drawn_nodes, near_thresholds
+from weedout_core.lab.report.sentences import confidence, diverged_cells, drawn_nodes, near_thresholds
 from weedout_core.lab.verdict.decisions import Decision
 
 
@@ -162,6 +162,7 @@ def _judgement(running: Running, decision: Decision) -> Judgement:
 def _print(judgement: Judgement, judging: JudgeConfig, out: Console) -> None:
     for finding in judgement.decision.findings:
         write_line(out, finding.sentence)
+    write_line(out, confidence(judgement.decision.alpha))
     write_line(out, _ended(judging, judgement.decision))
     if judgement.checks:
         out.print(checks_table(judgement.checks))

@@ -11,6 +11,7 @@ from weedout_core.lab.report.result_figures import (
     sparsity_figure,
 )
 from weedout_core.lab.report.section import Section, Table, as_csv
+from weedout_core.lab.report.sentences import confidence
 from weedout_core.lab.report.source import Source
 from weedout_core.lab.report.texts import NOTHING, count, number, pairs, points, where
 from weedout_core.lab.verdict.verdicts import percent
@@ -42,7 +43,9 @@ def verdict_section(source: Source) -> Section:
     undecided = sum(row.verdict == "undecided" for row in last)
     state = f"{undecided} of {count(len(last), 'comparison')} undecided" if undecided else "every comparison decided"
     said = f"After {scope.look} repeats, with {state}. {promise}"
-    return Section("verdict", "The verdict", (said,), [row.sentence for row in last], own=["verdict.csv"])
+    return Section(
+        "verdict", "The verdict", (said, confidence(last[0].alpha)), [row.sentence for row in last], own=["verdict.csv"]
+    )
 
 
 def _sentence(mean: PairedMean) -> str:

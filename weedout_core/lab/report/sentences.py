@@ -85,6 +85,12 @@ def drawn_nodes(rows: Sequence[ThresholdRow]) -> str | None:
     )
 
 
+def confidence(alpha: float) -> str:
+    """A sentence on how wide the intervals in verdicts are. ``alpha`` is their two-sided significance level, < 1."""
+    wider = ": wider than plain 95 % intervals, because all sentences are to be right together" if alpha < 0.05 else ""
+    return f"The intervals in these sentences are {100 * (1 - alpha):.4g} % intervals{wider}."
+
+
 def diverged_cells(rows: Sequence[ResultRow]) -> str | None:
     """A sentence on the cells whose training diverged, with what to do; None if there are none."""
     diverged = [row for row in rows if row.diverged]
