@@ -402,6 +402,21 @@ def test_a_margin_of_points_is_said_once(weedout: Weedout, capfd: pytest.Capture
     assert err.count("margin") == 1
 
 
+@pytest.mark.parametrize(
+    ("looks", "margin", "early", "coarse"), [("2", "0.005", 1, 1), ("3 4", "0.02", 1, 0), ("5", "0.005", 0, 1)]
+)
+def test_what_a_plan_cannot_promise_is_said_once_before_the_work(
+    weedout: Weedout, capfd: pytest.CaptureFixture[str], looks: str, margin: str, early: int, coarse: int
+) -> None:
+    """An arm that ends at once shows that it is before the work."""
+    plan = judge("--arm", "of_the_user:ending", "--no-sanity", "--margin", margin, repeats=looks)
+    assert weedout(*plan) == 2
+    said, failed, _ = capfd.readouterr().err.partition("the arm ending failed")
+    assert failed
+    assert said.count(f"weedout: warning: the first look is after {looks[0]} repeats: with fewer than 5 pairs") == early
+    assert said.count("weedout: warning: the margin is 0.5 points, and one of the 297 test examples") == coarse
+
+
 @pytest.mark.parametrize("sparsity", ["0", "0.01"])
 def test_a_sparsity_that_removes_nothing_is_refused(
     weedout: Weedout, capfd: pytest.CaptureFixture[str], sparsity: str

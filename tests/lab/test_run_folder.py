@@ -277,7 +277,7 @@ def test_other_versions_are_refused_unless_allowed(
 DAMAGED_CONFIGS: list[tuple[str, str]] = [
     ('"seed": 0', '"seed": 1'),
     ('"chunk": 4,', '"chunk": 0,'),
-    ('"format": 5', '"format": 99'),
+    ('"format": 6', '"format": 99'),
     ('"format"', '"formal"'),
     ('"trained_together": 4', '"trained_together": 0'),
     ('"trained_together": 4', '"trained_together": true'),

@@ -11,6 +11,7 @@ import matplotlib
 import pytest
 
 from weedout_core.lab.report.page import Report
+from weedout_core.lab.report.record_sections import choices_section
 from weedout_core.lab.report.run_page import report
 from weedout_core.lab.report.source import Source
 
@@ -176,6 +177,8 @@ def test_the_verdict_comes_first_with_its_promise(judged_run: Path, source: Sour
     assert "speak of seeds" in text
     wide = f"{100 * (1 - found.verdicts[-1].alpha):.4g}"
     assert f"The intervals in these sentences are {wide} % intervals: wider than plain 95 % intervals" in text
+    assert "Note that the first look is after 2 repeats: with fewer than 5 pairs" in text
+    assert "Note that the margin is 0.5 points, and one of the 297 test examples is worth 0.34" in text
     assert float(wide) > 98, "several looks and comparisons"
     assert f"The shaded strip is the margin, {100 * (found.scope.margin or 0):g} points: smaller differences" in text
 
@@ -186,6 +189,27 @@ def test_the_papers_experiment_has_a_sentence_for_each_sparsity(paper_run: Path,
     assert re.search(
         r"weedout − control at sparsity 50 %: [+-][\d.]+ points \[[+-][\d.]+, [+-][\d.]+\], 3 pairs\.", text
     )
+
+
+@pytest.mark.parametrize(
+    ("run", "hidden", "parameters"),
+    [("judged_run", [20], f"{65 * 20 + 21 * 10:,}"), ("paper_run", [8, 6], f"{65 * 8 + 9 * 6 + 7 * 10:,}")],
+)
+def test_the_sheet_says_the_architecture_and_the_sizes_of_the_splits(
+    run: str, hidden: list[int], parameters: str, request: pytest.FixtureRequest, source: Sourced
+) -> None:
+    table = choices_section(source(request.getfixturevalue(run))).tables[0]
+    assert [*map(tuple, table.rows)] == [
+        ("network", "mlp"),
+        ("input", "8 × 8 × 1"),
+        *((f"nodes at hidden_{place}", str(nodes)) for place, nodes in enumerate(hidden)),
+        ("logits", "10"),
+        ("parameters", parameters),
+        ("train examples", "1,200"),
+        ("validation examples", "300"),
+        ("test examples", "297"),
+        ("one test example is worth", "0.34 points of accuracy"),
+    ]
 
 
 def test_there_is_a_panel_for_each_sparsity_and_split(paper_run: Path, source: Sourced) -> None:

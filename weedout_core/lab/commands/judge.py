@@ -13,7 +13,7 @@ from weedout_core.lab.arms.judged import JudgeConfig, Method, judged
 from weedout_core.lab.code.functions import Function, placed
 from weedout_core.lab.commands.fields import options_named
 from weedout_core.lab.commands.options import JudgeOptions, RunOptions
-from weedout_core.lab.commands.progress import warnings_said, write_line
+from weedout_core.lab.commands.progress import warn, warnings_said, write_line
 from weedout_core.lab.commands.running import (
     INTERRUPTED,
     Running,
@@ -34,6 +34,7 @@ from weedout_core.lab.report.figures import figure2
 from weedout_core.lab.report.findings import Rules, checks_table, look_at, verdict_rows
 from weedout_core.lab.report.scope import scope_of
 from weedout_core.lab.report.sentences import confidence, diverged_cells, drawn_nodes, near_thresholds
+from weedout_core.lab.verdict.cautions import cautions
 from weedout_core.lab.verdict.decisions import Decision
 
 
@@ -122,6 +123,8 @@ def _judged(
     experiment = experiment._replace(model=loaded.model)
     rules = Rules(methods, options.judging.baseline, experiment.looks, options.judging.margin)
     with opened(experiment, options.run, loaded, arguments, err) as running:
+        for sentence in cautions(rules.looks[0], rules.margin, len(loaded.dataset.test.y)):
+            warn(err, sentence)
         try:
             return _judgement(running, _until_decided(running, rules))
         except KeyboardInterrupt:

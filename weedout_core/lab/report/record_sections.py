@@ -1,7 +1,9 @@
 """The sections on how a run was made: its choices, and its record."""
 
+import math
 from collections.abc import Mapping
 
+from weedout_core import costs, mask_space
 from weedout_core.lab.experiment.groups import Group
 from weedout_core.lab.report.section import Section, Table
 from weedout_core.lab.report.sheet import sheet
@@ -28,7 +30,24 @@ def choices_section(source: Source) -> Section:
         left=("what the paper says", "this run", "default, where this run differs"),
     )
     text = f"Rows are those of docs/choices.md. {changed} of {len(points)} fields differ from the default."
-    return Section("choices", "The sheet of choices", (text,), tables=[table], own=["config.json"])
+    tables = [_compared_on(source), table]
+    return Section("choices", "The sheet of choices", (text,), tables=tables, own=["config.json"])
+
+
+def _compared_on(source: Source) -> Table:
+    """The architecture and the sizes of the splits, which names of a network and of a dataset leave open."""
+    net, examples = source.net, source.examples
+    nodes = {site: math.prod(shape) for site, shape in mask_space(net).items()}
+    rows = [
+        ("network", source.config.network),
+        ("input", " × ".join(map(str, net.input_shape))),
+        *((f"nodes at {site}", f"{count:,}") for site, count in nodes.items()),
+        ("logits", str(net.classes)),
+        ("parameters", f"{costs(net).parameters:,}"),
+        *((f"{split} examples", f"{count:,}") for split, count in examples.items()),
+        ("one test example is worth", f"{100 / examples['test']:.2g} points of accuracy"),
+    ]
+    return Table("Network and data", ("what", "size"), rows, left=("size",))
 
 
 def record_section(source: Source) -> Section:

@@ -14,6 +14,7 @@ from weedout_core.lab.report.section import Section, Table, as_csv
 from weedout_core.lab.report.sentences import confidence
 from weedout_core.lab.report.source import Source
 from weedout_core.lab.report.texts import NOTHING, count, number, pairs, points, where
+from weedout_core.lab.verdict.cautions import cautions
 from weedout_core.lab.verdict.verdicts import percent
 
 _SEEDS = (
@@ -26,7 +27,7 @@ def verdict_section(source: Source) -> Section:
     """The sentences of the last look with what they promise; for the paper's experiment one for each sparsity."""
     scope = source.scope
     looks = f"{', '.join(map(str, scope.looks[:-1]))} and {scope.looks[-1]}" if scope.looks[1:] else str(scope.looks[0])
-    if not scope.judged:
+    if scope.margin is None:
         means = paired_means(source.results, source.left_out, source.verdicts, scope)
         text = (
             "Differences of test accuracy in points of percent, repeat by repeat, with plain 95 % intervals.",
@@ -37,15 +38,15 @@ def verdict_section(source: Source) -> Section:
         f"Results are looked at after {looks} repeats. If differences are normal, all sentences of a run are right "
         f"together with probability at least 95 %. {_SEEDS}"
     )
+    notes = [f"Note that {one}" for one in cautions(scope.looks[0], scope.margin, source.examples["test"])]
     if scope.look is None:
-        return Section("verdict", "The verdict", (f"There was no look at the results yet. {promise}",))
+        return Section("verdict", "The verdict", (f"There was no look at the results yet. {promise}", *notes))
     last = [row for row in source.verdicts if row.look == scope.look]
     undecided = sum(row.verdict == "undecided" for row in last)
     state = f"{undecided} of {count(len(last), 'comparison')} undecided" if undecided else "every comparison decided"
     said = f"After {scope.look} repeats, with {state}. {promise}"
-    return Section(
-        "verdict", "The verdict", (said, confidence(last[0].alpha)), [row.sentence for row in last], own=["verdict.csv"]
-    )
+    text = said, confidence(last[0].alpha), *notes
+    return Section("verdict", "The verdict", text, [row.sentence for row in last], own=["verdict.csv"])
 
 
 def _sentence(mean: PairedMean) -> str:

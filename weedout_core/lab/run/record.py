@@ -24,7 +24,7 @@ from weedout_core.lab.experiment.groups import Group, groups
 from weedout_core.lab.files import sha256
 from weedout_core.nn import network_to_json
 
-_FORMAT = 5
+_FORMAT = 6
 
 
 class Record(NamedTuple):
@@ -33,7 +33,8 @@ class Record(NamedTuple):
     Attributes:
         format: the version of the folder's format.
         digest: SHA-256 of the identity, in hexadecimal.
-        identity: the configuration, the arms, the dataset's digest, the network and the version of the sampler.
+        identity: the configuration, the arms, the dataset's digest and the sizes of its splits, the network and the
+            version of the sampler.
         choices: what was chosen where the paper leaves a point open, by row of docs/choices.md.
         chunk: the number of candidates whose masks exist at once, decided when the run began.
         groups: for each group its sparsity and its repeats (the first, and the one after the last), and the number of
@@ -95,6 +96,7 @@ def _identity(experiment: Experiment, dataset: Dataset, net: Network) -> dict[st
     identity = experiment.identity
     identity |= {
         "dataset_digest": dataset.digest,
+        "examples": {split: len(getattr(dataset, split).y) for split in ("train", "validation", "test")},
         "network": json.loads(network_to_json(net)),
         "sampler_version": SAMPLER_VERSION,
     }
