@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from safetensors.numpy import load_file, save_file
 
 import weedout_core as wc
 from weedout_core import lab
+from weedout_core.errors import BackendError
 from weedout_core.lab.cli import main
 from weedout_core.lab.data.datasets import load_dataset
 from weedout_core.lab.experiment.ledger import LedgerRow
@@ -400,6 +402,49 @@ def test_a_margin_of_points_is_said_once(weedout: Weedout, capfd: pytest.Capture
     err = capfd.readouterr().err
     assert err.startswith("weedout: warning: margin 0.5 is 50 points of percent, by which methods that are called equi")
     assert err.count("margin") == 1
+
+
+def test_masks_made_of_tasks_outside_a_run_are_those_of_the_function(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of all that a task has: its weights, its splits and its key; at every sparsity, in the repeats of every look."""
+    monkeypatch.chdir(tmp_path)
+
+    def rated(task: lab.Task) -> dict[str, np.ndarray]:
+        noise = np.random.default_rng(task.key)
+        shift = {site.site: noise.normal(size=site.shape) for site in task.plan.sites}
+        images, labels = task.validation
+        seen = images.reshape(len(images), -1)[labels == 3].mean(axis=0) @ task.params["dense_0/kernel"]
+        return {"hidden_0": shift["hidden_0"] + seen, "hidden_1": shift["hidden_1"] + len(task.train.y)}
+
+    config = lab.ExperimentConfig(
+        hidden=(8, 6),
+        backend="numpy",
+        search=wc.SearchConfig(population=2, generations=1),
+        train=wc.TrainConfig(epochs=1),
+    )
+    judging = lab.JudgeConfig(sparsity=(0.5, 0.75), repeats=(2, 3), margin=1e-6, sanity=False)
+    (tmp_path / "rated").mkdir()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tasks = lab.tasks("rated", config, judging)
+        for task in tasks:
+            save_file(rated(task), tmp_path / "rated" / f"sparsity-{task.sparsity}-repeat-{task.repeat}.safetensors")
+    assert len([*(tmp_path / "rated").iterdir()]) == 6
+    runs = [
+        lab.judge(method, config, judging, lab.RunOptions(out=Path(out)))
+        for method, out in ((rated, "function"), (Path("rated"), "files"))
+    ]
+    assert runs[0].decision.look == 3
+    assert runs[0].results == runs[1].results
+    for path in sorted((tmp_path / "function" / "masks").iterdir()):
+        assert path.read_bytes() == (tmp_path / "files" / "masks" / path.name).read_bytes()
+
+
+def test_tasks_outside_a_run_refuse_what_the_run_refuses() -> None:
+    """Before the first task is asked for."""
+    with pytest.raises(BackendError, match="backend"):
+        lab.tasks("rated", lab.ExperimentConfig(backend="nothing"))
 
 
 @pytest.mark.parametrize(

@@ -150,6 +150,10 @@ def test_each_repeat_begins_with_the_weights_of_its_own_seed(mine: Any) -> None:
     lab.judge(look, config, lab.JudgeConfig(sparsity=(0.5,), repeats=(2,), sanity=False), run, model=mine.model)
     first, again, second = seen
     assert (first.repeat, again.repeat, second.repeat) == (0, 0, 1), "an own arm is called twice in the first repeat"
+    handed = [*lab.tasks("look", config, lab.JudgeConfig(sparsity=(0.5,), repeats=(2,)), run, model=mine.model)]
+    for task, alike in zip((first, second), handed, strict=True):
+        np.testing.assert_equal(alike.params, task.params)
+        np.testing.assert_equal((alike.key, alike.root, alike.repeat), (task.key, task.root, task.repeat))
     assert first.net == second.net
     assert not np.array_equal(first.params["first"], second.params["first"])
     np.testing.assert_array_equal(first.params["last"], second.params["last"])

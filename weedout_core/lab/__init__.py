@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from weedout_core.lab.commands.judge import Judgement as Judgement
     from weedout_core.lab.commands.judge import judge as judge
     from weedout_core.lab.commands.options import RunOptions as RunOptions
+    from weedout_core.lab.commands.tasks import tasks as tasks
     from weedout_core.lab.experiment.arms import Arm as Arm
     from weedout_core.lab.experiment.arms import Start as Start
     from weedout_core.lab.experiment.arms import Task as Task
@@ -26,6 +27,7 @@ _PLACES = {
     "Start": "experiment.arms",
     "Task": "experiment.arms",
     "judge": "commands.judge",
+    "tasks": "commands.tasks",
 }
 
 __all__ = [*_PLACES]  # pyright: ignore[reportUnsupportedDunderAll]

@@ -1,7 +1,6 @@
 """``weedout judge``: methods against the baseline, look by look, until every comparison is decided."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -10,7 +9,7 @@ from rich.console import Console
 from weedout_core._guard.guarded import guarded
 from weedout_core._guard.kinds import ANYTHING
 from weedout_core.lab.arms.judged import JudgeConfig, Method, judged
-from weedout_core.lab.code.functions import Function, placed
+from weedout_core.lab.code.functions import Function
 from weedout_core.lab.commands.fields import options_named
 from weedout_core.lab.commands.options import JudgeOptions, RunOptions
 from weedout_core.lab.commands.progress import warn, warnings_said, write_line
@@ -22,6 +21,7 @@ from weedout_core.lab.commands.running import (
     load,
     opened,
     run_missing,
+    with_functions,
 )
 from weedout_core.lab.experiment.arms import Arm
 from weedout_core.lab.experiment.configuration import ExperimentConfig, network
@@ -87,10 +87,8 @@ def judge(
         KeyboardInterrupt: the user interrupted; what was computed is kept.
     """
     several = methods if isinstance(methods, Sequence) and not isinstance(methods, str | Arm) else (methods,)
-    own = {what: one for what, one in (("network", model), ("dataset", dataset)) if one is not None}
-    places = {what: placed(one, "model" if what == "network" else what) for what, one in own.items()}
-    options = JudgeOptions(tuple(several), judging, run, replace(config, **places))
-    return _judged(options, (), Console(stderr=True), {places[what]: one for what, one in own.items()})
+    config, functions = with_functions(config, model, dataset)
+    return _judged(JudgeOptions(tuple(several), judging, run, config), (), Console(stderr=True), functions)
 
 
 def run_judge(options: JudgeOptions, arguments: Sequence[str], out: Console, err: Console) -> int:

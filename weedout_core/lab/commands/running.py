@@ -5,6 +5,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ from rich.console import Console
 from weedout_core import Network, load_backend, mask_plan, mask_space
 from weedout_core.backend import Backend
 from weedout_core.errors import ConfigError, RunError, WeedoutWarning
-from weedout_core.lab.code.functions import Function, imported
+from weedout_core.lab.code.functions import Function, imported, placed
 from weedout_core.lab.commands.options import RunOptions
 from weedout_core.lab.commands.progress import progress, warn, warnings_said, write_line
 from weedout_core.lab.data.datasets import Dataset, load_dataset
@@ -51,6 +52,15 @@ class Loaded(NamedTuple):
     dataset: Dataset
     backend: Backend
     model: Model | None
+
+
+def with_functions(
+    config: ExperimentConfig, model: Function | None, dataset: Function | None
+) -> tuple[ExperimentConfig, dict[str, Function]]:
+    """A configuration that names the functions that were handed in, and these by their places, for :func:`load`."""
+    own = {what: one for what, one in (("network", model), ("dataset", dataset)) if one is not None}
+    places = {what: placed(one, "model" if what == "network" else what) for what, one in own.items()}
+    return replace(config, **places), {places[what]: one for what, one in own.items()}
 
 
 def load(config: ExperimentConfig, run: RunOptions, functions: Mapping[str, Function] = {}) -> Loaded:

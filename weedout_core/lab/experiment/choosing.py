@@ -1,7 +1,7 @@
 """What the arms of a group choose, in every repeat: the networks that are then trained."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import chdir
 from typing import NamedTuple
 
@@ -62,8 +62,7 @@ def choose_all(work: Choosing, arms: Sequence[Arm], resume: GroupProgress) -> Gr
         RunError: an arm failed; the sentence names the arm and the cell.
         ConfigError: the progress to go on from is another group's: it began with other initial weights or data.
     """
-    keys = [of_parent(of_repeat(work.config.seed, repeat)) for repeat in work.group.repeats]
-    places = [_Place(repeat, _parent(work, key), {}) for repeat, key in zip(work.group.repeats, keys, strict=True)]
+    places = [*_places(work)]
     progress = NOTHING._replace(parents=fingerprint(place.parent.params for place in places))
     if resume.parents not in ("", progress.parents):
         raise ConfigError("it began with other initial weights than those that are drawn now.")
@@ -82,12 +81,23 @@ def choose_all(work: Choosing, arms: Sequence[Arm], resume: GroupProgress) -> Gr
     return progress
 
 
+def tasks(work: Choosing, name: str) -> Iterator[Task]:
+    """The tasks that an arm of this name is handed, one for each repeat, if it reads no other arm."""
+    for place in _places(work):
+        yield _task(work, name, place, NOTHING, Meter(work.backend, NOTHING.spent))
+
+
 class _Place(NamedTuple):
     """A repeat: the parent, and what arms have chosen so far."""
 
     repeat: int
     parent: Parent
     found: dict[str, Start | LeftOut]
+
+
+def _places(work: Choosing) -> Iterator[_Place]:
+    for repeat in work.group.repeats:
+        yield _Place(repeat, _parent(work, of_parent(of_repeat(work.config.seed, repeat))), {})
 
 
 def _parent(work: Choosing, key: Key) -> Parent:
@@ -116,7 +126,8 @@ def _choose(work: Choosing, arm: Arm, place: _Place, progress: GroupProgress) ->
 
 def _called(work: Choosing, arm: Arm, place: _Place, progress: GroupProgress) -> Start | LeftOut:
     meter = Meter(work.backend, progress.spent)
-    task = _task(work, arm, place, progress, meter)
+    found = {name: place.found[name] for name in arm.reads if name in place.found}
+    task = _task(work, arm.name, place, progress, meter)._replace(found=found)
     try:
         with chdir(os.curdir):  # a user's function may leave the folder
             one = arm.choose(task)
@@ -128,7 +139,7 @@ def _called(work: Choosing, arm: Arm, place: _Place, progress: GroupProgress) ->
     return one._replace(spent=meter.work) if isinstance(one, Start) else one
 
 
-def _task(work: Choosing, arm: Arm, place: _Place, progress: GroupProgress, meter: Meter) -> Task:
+def _task(work: Choosing, name: str, place: _Place, progress: GroupProgress, meter: Meter) -> Task:
     root, scored = of_repeat(work.config.seed, place.repeat), list(progress.scored)
 
     def on_generation(generation: Generation) -> None:
@@ -143,17 +154,17 @@ def _task(work: Choosing, arm: Arm, place: _Place, progress: GroupProgress, mete
         plan=work.plan,
         train=work.train,
         validation=work.validation,
-        key=of_arm(root, arm.name),
+        key=of_arm(root, name),
         repeat=place.repeat,
         backend=meter.backend,
         search=work.search,
         learning=work.config.train,
-        found={name: place.found[name] for name in arm.reads if name in place.found},
+        found={},
         fresh=lambda key: _parent(work, key),
         root=root,
         scored=progress.scored,
         on_generation=on_generation,
-        on_epoch=lambda epoch: work.on_epoch(arm.name, place.repeat, epoch),
+        on_epoch=lambda epoch: work.on_epoch(name, place.repeat, epoch),
     )
 
 

@@ -1,6 +1,6 @@
 """One group of the experiment, from choosing to test accuracy: a pure function apart from the events it reports."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -10,8 +10,8 @@ from weedout_core import Evaluation, Network, Trained, evaluate_together, mask_p
 from weedout_core._random.keys import of_repeat
 from weedout_core.backend import Backend, Examples, MaskPlan
 from weedout_core.lab.data.datasets import Dataset
-from weedout_core.lab.experiment.arms import Cell, LeftOut, Start
-from weedout_core.lab.experiment.choosing import Choosing, choose_all, read_only
+from weedout_core.lab.experiment.arms import Cell, LeftOut, Start, Task
+from weedout_core.lab.experiment.choosing import Choosing, choose_all, read_only, tasks
 from weedout_core.lab.experiment.configuration import Decided, ExperimentConfig, network
 from weedout_core.lab.experiment.events import (
     EVALUATE,
@@ -82,9 +82,9 @@ class _Work(NamedTuple):
     net: Network
     plan: MaskPlan
     backend: Backend
-    on_event: OnEvent
-    resume: GroupProgress
-    offer: Offer
+    on_event: OnEvent = lambda event: None
+    resume: GroupProgress = NOTHING
+    offer: Offer = lambda fetch, epoch: None
 
 
 def run_group(
@@ -111,15 +111,14 @@ def run_group(
             the number of epochs done (None before training).
     """
     config, arms = experiment.config, experiment.arms
-    net = network(config, dataset, experiment.model)
-    plan = mask_plan(mask_space(net), group.sparsity)
-    work = _Work(config, decided, group, dataset, net, plan, backend, on_event, resume, offer)
+    work = _work(experiment, decided, group, dataset, backend)
+    work = work._replace(on_event=on_event, resume=resume, offer=offer)
     chosen = choose_all(_choosing(work, experiment.model), arms, resume)
     # All arms of a repeat have the same key, so they share the parent and the order of the data, and form pairs.
     places = [(arm.name, repeat, of_repeat(config.seed, repeat)) for arm in arms for repeat in group.repeats]
     made = list(zip(places, chosen.chosen, strict=True))
     starts = [Cell(*place, one) for place, one in made if isinstance(one, Start)]
-    thresholds = threshold_rows(group.sparsity, starts, arms, plan)
+    thresholds = threshold_rows(group.sparsity, starts, arms, work.plan)
     cells = in_order_of_training(starts)
     trained = _train(work, cells, chosen)
     on_event(PhaseStarted(group, EVALUATE, None))
@@ -131,6 +130,20 @@ def run_group(
     )
     left_out = [LeftOutRow(group.sparsity, *place[:2], *one) for place, one in made if isinstance(one, LeftOut)]
     return _result(work, measured, left_out, thresholds)
+
+
+def group_tasks(
+    experiment: Experiment, decided: Decided, group: Group, dataset: Dataset, backend: Backend, name: str
+) -> Iterator[Task]:
+    """The tasks that :func:`run_group` hands an arm of this name, by repeat, without choosing or training anything."""
+    return tasks(_choosing(_work(experiment, decided, group, dataset, backend), experiment.model), name)
+
+
+def _work(experiment: Experiment, decided: Decided, group: Group, dataset: Dataset, backend: Backend) -> _Work:
+    """A group from its beginning, of which nobody is told."""
+    net = network(experiment.config, dataset, experiment.model)
+    plan = mask_plan(mask_space(net), group.sparsity)
+    return _Work(experiment.config, decided, group, dataset, net, plan, backend)
 
 
 class _Measured(NamedTuple):
