@@ -27,10 +27,11 @@ _INTRODUCTION = """\
 
 Written by `python -m benchmarks adopted`; nothing is typed by hand. Models of torchvision and timm as their libraries
 build them, with random weights and {classes} classes, were handed to
-[`wc.adopt`](adopt.md); the versions are {versions}.
+[`wc.adopt`](adopt.md), with masks of channels; the versions are {versions}.
 Of {all} models {adopted} were adopted. Each of these gave, under masks that keep all, the logits of the model itself:
-`wc.adopt` refuses any other. *Sites* counts the activations that are masked, *compacted* those whose removed nodes are
-left out of the weights; seconds are of one machine, and say no more than how long one waits.
+`wc.adopt` refuses any other. *Sites* counts the activations that are masked, *smaller* those that a mask makes smaller,
+*read* those that stay whole and of which the next weights read the kept channels alone; the rest are masked only.
+Seconds are of one machine, and say no more than how long one waits.
 """
 
 
@@ -143,7 +144,7 @@ def tried(name: str) -> Row:
     layer: Any = None
     refused = ""
     try:
-        layer = replace(cast(Any, wc.adopt(model, shape, backend="torch").layers[0]), model=None)
+        layer = replace(cast(Any, wc.adopt(model, shape, backend="torch", granularity="channel").layers[0]), model=None)
     except WeedoutError as error:
         refused = str(error)
     return Row(name, layer, time.perf_counter() - began, refused)
@@ -155,8 +156,8 @@ def page(rows: Sequence[Row]) -> str:
     adopted = sum(row.layer is not None for row in rows)
     return "\n".join([
         _INTRODUCTION.format(classes=_CLASSES, versions=versions, all=len(rows), adopted=adopted),
-        "| model | of | pixels | sites | compacted | seconds | the first and the last site, with the shape of a mask |",
-        "|---|---|---:|---:|---:|---:|---|",
+        "| model | of | pixels | sites | smaller | read | seconds | the first and the last site, with its channels |",
+        "|---|---|---:|---:|---:|---:|---:|---|",
         *(f"| {' | '.join(_cells(row))} |" for row in rows),
         "",
     ])  # fmt: skip
@@ -166,10 +167,11 @@ def _cells(row: Row) -> Iterator[str]:
     made = MODELS[row.name]
     yield from (row.name, made.library, str(made.pixels))
     if row.layer is None:
-        yield from ("refused", "", f"{row.seconds:.1f}", row.refused)
+        yield from ("refused", "", "", f"{row.seconds:.1f}", row.refused)
         return
     followed = {follows.site for held in row.layer.params for follows in held.follows}
-    yield from (str(len(row.layer.places)), str(len(followed)), f"{row.seconds:.1f}")
+    whole = [place.whole and not place.within for place in row.layer.places if place.site in followed or place.within]
+    yield from (str(len(row.layer.places)), str(whole.count(False)), str(whole.count(True)), f"{row.seconds:.1f}")
     ends = dict.fromkeys((row.layer.places[0], row.layer.places[-1]))
     yield ", ".join(f"`{place.site}` {' × '.join(map(str, place.shape))}" for place in ends)
 

@@ -6,7 +6,7 @@ every axis of every array which site it follows, if any.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -142,16 +142,17 @@ def _following(
     layer: Adopted, shown: Mapping[str, Sequence[Follows]], smaller: Sequence[str], read: Sequence[str]
 ) -> Adopted:
     """The model with all that is shown of some sites, and of others with the axes that read them."""
+    axes, gone = _axes(shown), set(smaller)
 
     def of(held: Held) -> Held:
-        some = [one for one in shown[held.path] if one.site in smaller or (one.site in read and one.axis == held.reads)]
+        some = [one for one in shown[held.path] if one.site in gone or (one.site in read and one.axis == held.reads)]
         first = {one.axis: one for one in reversed(some)}
         return held._replace(follows=tuple(first[axis] for axis in sorted(first)))
 
     return replace(
         layer,
         places=tuple(
-            one._replace(whole=one.site not in smaller, within=_around(one, layer.places, shown, smaller))
+            one._replace(whole=one.site not in gone, within=_around(one, layer.places, axes, gone))
             for one in layer.places
         ),
         params=tuple(map(of, layer.params)),
@@ -159,22 +160,17 @@ def _following(
     )
 
 
-def _around(
-    place: Place, places: Sequence[Place], shown: Mapping[str, Sequence[Follows]], smaller: Sequence[str]
-) -> str:
+def _around(place: Place, places: Sequence[Place], axes: Mapping[str, set[tuple[str, int]]], smaller: Set[str]) -> str:
     """The site that makes an activation smaller which is itself masked: an axis of some array follows both."""
-    if place.site in smaller:
-        return ""
-    axes = {site.site: _axes(site.site, shown) for site in places}
-    return next(
-        (
-            one.site
-            for one in places
-            if one.site in smaller and one.shape == place.shape[-1:] and axes[one.site] & axes[place.site]
-        ),
-        "",
-    )
+    own = axes.get(place.site, set())
+    around = (one for one in places if one.site in smaller and one.shape == place.shape[-1:] and axes[one.site] & own)
+    return "" if place.site in smaller else next((one.site for one in around), "")
 
 
-def _axes(site: str, shown: Mapping[str, Sequence[Follows]]) -> set[tuple[str, int]]:
-    return {(path, one.axis) for path, some in shown.items() for one in some if one.site == site}
+def _axes(shown: Mapping[str, Sequence[Follows]]) -> dict[str, set[tuple[str, int]]]:
+    """{site: the axes that may follow it, as the path of an array and the number of the axis}."""
+    found: dict[str, set[tuple[str, int]]] = {}
+    for path, some in shown.items():
+        for one in some:
+            found.setdefault(one.site, set()).add((path, one.axis))
+    return found

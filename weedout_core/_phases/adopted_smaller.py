@@ -1,10 +1,11 @@
 """Trying whether an adopted model that its masks make smaller computes, and is trained, as it is under them."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from weedout_core._compaction.following import Draw, followed, trials
+from weedout_core._compaction.following import Draw, Works, followed, trials
 from weedout_core._configs.train_config import TrainConfig
 from weedout_core._contract.record import Backend
 from weedout_core._networks.layers import InputShape
@@ -18,11 +19,25 @@ from weedout_core._random.keys import key
 # Sums in another order differ by some hundred roundings of float32, gradients by some thousand; what one removed node
 # would have given is far more.
 _LOGITS, _GRADIENTS = 1e-4, 1e-3
+_FEW = 2  # examples
 
 
 def made_smaller(layer: Adopted, input_shape: InputShape, backend: Backend) -> Adopted:
-    """An adopted model, with all that its arrays follow."""
+    """An adopted model, with all that its arrays follow.
+
+    Sites are tried on a few examples of one draw, because there may be many. What works on them is tried on all draws,
+    and if it fails there, so is every site.
+    """
     draws = trials(layer, input_shape)
+    nearly = _works(layer, [draws[-1]._replace(x=draws[-1].x[:_FEW])], backend)
+    surely = _works(layer, draws, backend)
+    found = followed(layer, input_shape, nearly)
+    found = found if surely(found) else followed(layer, input_shape, surely)
+    alike = not any(held.follows for held in found.params) or _trained_alike(found, draws[-1], backend)
+    return replace(found, trained_whole=not alike)
+
+
+def _works(layer: Adopted, draws: Sequence[Draw], backend: Backend) -> Works:
     whole = [_logits(layer, draw, backend, compaction=False) for draw in draws]
 
     def works(tried: Adopted) -> bool:
@@ -32,9 +47,7 @@ def made_smaller(layer: Adopted, input_shape: InputShape, backend: Backend) -> A
         except Exception:  # in whatever way the model says that it has no smaller form there
             return False
 
-    found = followed(layer, input_shape, works)
-    alike = not any(held.follows for held in found.params) or _trained_alike(found, draws[-1], backend)
-    return replace(found, trained_whole=not alike)
+    return works
 
 
 def _network(layer: Adopted, draw: Draw) -> Subnetwork:
