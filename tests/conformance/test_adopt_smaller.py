@@ -115,6 +115,19 @@ def _dropped() -> Any:
     return nn.Sequential(nn.Linear(12, 10), nn.ReLU(), nn.Dropout(0.5), nn.Linear(10, 4))
 
 
+class Shifted(nn.Module):
+    """It adds a parameter while it is trained alone, of which nothing is seen after training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(12, 8), nn.Linear(8, 4)
+        self.shift = nn.Parameter(torch.zeros(8))
+
+    def forward(self, x: Any) -> Any:
+        h = F.gelu(self.first(x))
+        return self.last(h + self.shift if self.training else h)
+
+
 SMALLER, READ, WITHIN, MASKED = "smaller", "read", "within", "masked"
 MODELS: dict[str, tuple[Callable[[], Any], tuple[int, ...], list[str]]] = {
     "shortcut": (_shortcut, IMAGE, [READ, SMALLER, READ]),
@@ -126,6 +139,7 @@ MODELS: dict[str, tuple[Callable[[], Any], tuple[int, ...], list[str]]] = {
     "grouped": (_grouped, IMAGE, [MASKED, READ]),
     "zero head": (_zero_head, (12,), [SMALLER]),
     "dropped": (_dropped, (12,), [SMALLER]),
+    "shifted": (Shifted, (12,), [SMALLER]),
 }
 
 
@@ -163,7 +177,7 @@ def test_the_sites_that_leave_a_smaller_module(name: str) -> None:
         return WITHIN if one.within else MASKED
 
     assert [state(one) for one in layer.places] == MODELS[name][2]
-    assert layer.trained_whole == (name == "dropped")
+    assert layer.trained_whole == (name in ("dropped", "shifted"))
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -1,7 +1,8 @@
 """Trying whether an adopted model that its masks make smaller computes, and is trained, as it is under them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -21,6 +22,8 @@ from weedout_core._random.keys import key
 _LOGITS, _GRADIENTS = 1e-4, 1e-3
 _FEW = 2  # examples
 
+_T = TypeVar("_T")
+
 
 def made_smaller(layer: Adopted, input_shape: InputShape, backend: Backend) -> Adopted:
     """An adopted model, with all that its arrays follow.
@@ -38,31 +41,40 @@ def made_smaller(layer: Adopted, input_shape: InputShape, backend: Backend) -> A
 
 
 def _works(layer: Adopted, draws: Sequence[Draw], backend: Backend) -> Works:
-    whole = [_logits(layer, draw, backend, compaction=False) for draw in draws]
+    whole = [_logits(layer, draw, backend, compaction=False)() for draw in draws]
 
     def works(tried: Adopted) -> bool:
-        try:
-            smaller = (_logits(tried, draw, backend, compaction=True) for draw in draws)
-            return all(_agree(*pair) for pair in zip(smaller, whole, strict=True))
-        except Exception:  # in whatever way the model says that it has no smaller form there
-            return False
+        smaller = (_tried(_logits(tried, draw, backend, compaction=True)) for draw in draws)
+        return all(_agree(*pair) for pair in zip(smaller, whole, strict=True))
 
     return works
+
+
+def _tried(run: Callable[[], _T]) -> _T | None:
+    """What a smaller model gives; None if it fails: in whatever way, it says that it has no smaller form there."""
+    try:
+        return run()
+    except Exception:
+        return None
 
 
 def _network(layer: Adopted, draw: Draw) -> Subnetwork:
     return Subnetwork(Network((layer,), draw.x.shape[1:]), draw.params, draw.masks, draw.statistics or None)
 
 
-def _logits(layer: Adopted, draw: Draw, backend: Backend, compaction: bool) -> np.ndarray:
+def _logits(layer: Adopted, draw: Draw, backend: Backend, compaction: bool) -> Callable[[], np.ndarray]:
+    """A function that runs the model. What is handed to it is made at once."""
     network = _network(layer, draw)
     sparse = sparse_networks([network], backend, compaction)
     params, statistics = (sparse.smaller(backend, [tree]) for tree in (network.params, network.moving))
-    return backend.to_numpy(backend.predict(sparse.net, params, statistics, sparse.masks, backend.asarray(draw.x)))
+    x = backend.asarray(draw.x)
+    return lambda: backend.to_numpy(backend.predict(sparse.net, params, statistics, sparse.masks, x))
 
 
-def _agree(smaller: np.ndarray, whole: np.ndarray) -> bool:
-    return smaller.shape == whole.shape and _differ(smaller, whole) <= _LOGITS * _differ(whole, np.zeros_like(whole))
+def _agree(smaller: np.ndarray | None, whole: np.ndarray) -> bool:
+    if smaller is None or smaller.shape != whole.shape:
+        return False
+    return _differ(smaller, whole) <= _LOGITS * _differ(whole, np.zeros_like(whole))
 
 
 def _trained_alike(layer: Adopted, draw: Draw, backend: Backend) -> bool:
@@ -70,14 +82,16 @@ def _trained_alike(layer: Adopted, draw: Draw, backend: Backend) -> bool:
     network, examples = _network(layer, draw), len(draw.x)
     data = draw.x, np.arange(examples) % layer.classes
 
-    def trained(compaction: bool) -> Subnetwork:
+    def trained(compaction: bool) -> dict[str, np.ndarray]:
         config = TrainConfig(epochs=1, batch_size=examples, compaction=compaction, precision="highest")
-        return train(network, data, config=config, backend=backend, key=key(0)).network
+        after = train(network, data, config=config, backend=backend, key=key(0)).network
+        return {**after.params, **after.moving}
 
-    small, whole = trained(compaction=True), trained(compaction=False)
-    before = {**network.params, **network.moving}
-    one, other = {**small.params, **small.moving}, {**whole.params, **whole.moving}
-    return all(_differ(one[path], other[path]) <= _GRADIENTS * _differ(other[path], before[path]) for path in before)
+    before, whole = {**network.params, **network.moving}, trained(compaction=False)
+    small = _tried(lambda: trained(compaction=True))
+    return small is not None and all(
+        _differ(small[path], whole[path]) <= _GRADIENTS * _differ(whole[path], before[path]) for path in before
+    )
 
 
 def _differ(one: np.ndarray, other: np.ndarray) -> float:

@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
 from weedout_core.backend import Adopted, Follows, Held
-from weedout_torch.adopt.masked import Masked, put
+from weedout_torch.adopt.masked import Masked
+from weedout_torch.adopt.putting import put
 from weedout_torch.adopt.spots import Spot, kept_entries
 from weedout_torch.adopt.watching import Change, called
 from weedout_torch.devices import Tensor
@@ -126,8 +127,7 @@ class Module:
     ) -> tuple[Tensor, dict[str, Tensor]]:
         paths = {id(value): path for path, value in params.items()}
         # What a module changes in place is a copy.
-        moved = {path: value.to(x.device, copy=True) for path, value in self._buffers.items()}
-        moved |= {path: value.clone() for path, value in statistics.items()}
+        moved = {path: value.to(x.device, copy=True) for path, value in {**self._buffers, **statistics}.items()}
         with _seeded(seed, x.device):
             reading = None if read is None else lambda weight: read(paths[id(weight)])
             logits = called(self._modes[mode], {**params, **moved}, x, change, read=reading)
