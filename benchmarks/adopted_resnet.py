@@ -7,7 +7,6 @@ from typing import Any, cast
 import numpy as np
 import torch
 import torch.nn.functional as F
-import torch_pruning as tp
 from torch import nn
 
 import weedout_core as wc
@@ -27,21 +26,22 @@ def run(quick: bool, say: Say) -> Section:
     """resnet18 on images of 32 × 32, masks of channels, 4 candidates of one batch of 256."""
     size, batch, rounds = (2, 8, 2) if quick else (4, 256, 5)
     found: dict[str, dict[str, Timed]] = {}
+    pruning, left_out = _torch_pruning()
     for stem in tuple(_LEAST)[: 1 if quick else None]:
         say(stem)
         module = _resnet(stem)
         net = wc.adopt(module, (3, _SIDE, _SIDE), backend="torch", granularity="channel")
         layer = cast(Any, net.layers[0])
         task = search_task(net, _SPARSITY, size, batch, dict(layer.model.params))
-        runs: dict[str, Callable[[], np.ndarray]] = {
-            _OURS: our_search(wc.load_backend("torch"), task).run,
-            _HOOKS: lambda module=module, task=task: _each(task, lambda i: _hooked(module, _of(task, i), task.x)),
-            _PRUNING: lambda module=module, task=task: _each(task, lambda i: _pruned(module, _of(task, i), task.x)),
-        }
+        runs: dict[str, Callable[[], np.ndarray]] = {_OURS: our_search(wc.load_backend("torch"), task).run}
+        for name, masked in {_HOOKS: _hooked, **pruning}.items():
+            runs[name] = lambda masked=masked, module=module, task=task: _each(
+                task, lambda i: masked(module, _of(task, i), task.x)
+            )
         found[stem] = alternate(runs, rounds, say, _check)
+    peers = (_HOOKS, *pruning)
     rows = [
-        [name, *(number(1e3 * timed[name].median / size) for timed in found.values())]
-        for name in (_OURS, _HOOKS, _PRUNING)
+        [name, *(number(1e3 * timed[name].median / size) for timed in found.values())] for name in (_OURS, *peers)
     ]
     text = [
         f"torchvision's resnet18, images of {_SIDE} × {_SIDE}, masks of channels at η = {_SPARSITY}, {size} "
@@ -56,9 +56,10 @@ def run(quick: bool, say: Say) -> Section:
             for stem, timed in found.items()
             for line in (
                 at_least(f"{stem}: {_OURS}, times {_HOOKS}", _LEAST[stem], timed[_HOOKS].over(timed[_OURS])),
-                plainly(f"{stem}: {_OURS}, times {_PRUNING}", timed[_PRUNING].over(timed[_OURS])),
+                *(plainly(f"{stem}: {_OURS}, times {name}", timed[name].over(timed[_OURS])) for name in pruning),
             )
         ),
+        *left_out,
     ]
     return Section("Adopted, ResNet", "\n\n".join(text), {})
 
@@ -108,15 +109,23 @@ def _hooked(module: nn.Module, masks: Mapping[str, torch.Tensor], x: np.ndarray)
     return logits
 
 
-def _pruned(module: nn.Module, masks: Mapping[str, torch.Tensor], x: np.ndarray) -> torch.Tensor:
-    """The logits of a copy from which the first convolution of each block has lost the channels that are masked."""
-    candidate: Any = copy.deepcopy(module)
-    with torch.enable_grad():  # the graph is traced through gradients
-        graph = tp.DependencyGraph().build_dependency(candidate, example_inputs=torch.from_numpy(x[:2]))
-    inner = {name for name, _ in candidate.named_modules() if name.count(".") == 1 and name.startswith("layer")}
-    for block in sorted(inner):
-        gone = np.flatnonzero(masks[f"{block}.relu"].numpy() == 0).tolist()
-        layer = candidate.get_submodule(f"{block}.conv1")
-        graph.get_pruning_group(layer, tp.prune_conv_out_channels, idxs=gone).prune()
-    rest = {site: mask for site, mask in masks.items() if site.removesuffix(".relu") not in inner}
-    return _hooked(candidate, rest, x)
+def _torch_pruning() -> tuple[dict[str, Callable[..., torch.Tensor]], list[str]]:
+    """The logits of a copy that lost the masked channels of each block's first convolution; or why there is no such."""
+    try:
+        import torch_pruning as tp
+    except ImportError as error:
+        return {}, [f"- {_PRUNING} is left out: {error}"]
+
+    def pruned(module: nn.Module, masks: Mapping[str, torch.Tensor], x: np.ndarray) -> torch.Tensor:
+        candidate: Any = copy.deepcopy(module)
+        with torch.enable_grad():  # the graph is traced through gradients
+            graph = tp.DependencyGraph().build_dependency(candidate, example_inputs=torch.from_numpy(x[:2]))
+        inner = {name for name, _ in candidate.named_modules() if name.count(".") == 1 and name.startswith("layer")}
+        for block in sorted(inner):
+            gone = np.flatnonzero(masks[f"{block}.relu"].numpy() == 0).tolist()
+            layer = candidate.get_submodule(f"{block}.conv1")
+            graph.get_pruning_group(layer, tp.prune_conv_out_channels, idxs=gone).prune()
+        rest = {site: mask for site, mask in masks.items() if site.removesuffix(".relu") not in inner}
+        return _hooked(candidate, rest, x)
+
+    return {_PRUNING: pruned}, []

@@ -77,7 +77,6 @@ SAID: dict[str, tuple[str, ...]] = {
         "## Adopted, ResNet",
         "| weedout torch, adopted |",
         "- torchvision's stem: weedout torch, adopted, times hooks in a loop, at least 1.4: ",
-        "- torchvision's stem: weedout torch, adopted, times Torch-Pruning, hooks at the rest: ",
     ),
     "digits": (
         "## End to end: digits",
