@@ -40,9 +40,7 @@ def run(quick: bool, say: Say) -> Section:
             )
         found[stem] = alternate(runs, rounds, say, _check)
     peers = (_HOOKS, *pruning)
-    rows = [
-        [name, *(number(1e3 * timed[name].median / size) for timed in found.values())] for name in (_OURS, *peers)
-    ]
+    rows = [[name, *(number(1e3 * timed[name].median / size) for timed in found.values())] for name in (_OURS, *peers)]
     text = [
         f"torchvision's resnet18, images of {_SIDE} × {_SIDE}, masks of channels at η = {_SPARSITY}, {size} "
         f"candidates, batch {batch}, statistics of the batch; float32. Torch-Pruning removes channels where one layer "

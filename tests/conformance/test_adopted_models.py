@@ -152,7 +152,7 @@ def test_the_program_writes_a_page(tmp_path: Path) -> None:
     assert "Of 2 models 1 were adopted." in text
     assert re.search(r"\| resnet18 \| torchvision \| 32 \| 17 \| 8 \| 9 \| [\d.]+ \| `relu` 64, `layer4", text)
     assert re.search(
-        r"\| refused \|  \| [\d.]+ \| GoogLeNet, in training, must give logits .* the logits alone\. \|", text
+        r"\| refused \|  \|  \| [\d.]+ \| GoogLeNet, in training, must give logits .* the logits alone\. \|", text
     )
 
 
