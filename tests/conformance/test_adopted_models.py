@@ -42,6 +42,18 @@ def vit() -> Any:
     return models.VisionTransformer(16, 8, 2, 2, 8, 16, dropout=0.1, num_classes=4)
 
 
+def mobilenet() -> Any:
+    kind, of = models.mobilenetv3, models.mobilenetv3.InvertedResidualConfig
+    blocks = [of(16, 3, 16, 16, True, "RE", 2, 1, 1.0), of(16, 5, 72, 24, False, "HS", 2, 1, 1.0)]
+    return kind.MobileNetV3([*blocks, of(24, 5, 96, 24, True, "HS", 1, 1, 1.0)], 64, num_classes=4)
+
+
+def ghostnet() -> Any:
+    """With and without a stride, a shortcut and an excitation."""
+    blocks = [[3, 16, 16, 0, 1]], [[3, 48, 24, 0, 2]], [[5, 72, 40, 0.25, 1]], [[5, 120, 40, 0.25, 1]]
+    return timm.models.ghostnet.GhostNet(blocks, num_classes=4, width=0.5)
+
+
 def small(name: str, **given: Any) -> Callable[[], Any]:
     return lambda: timm.create_model(name, num_classes=4, **given)
 
@@ -58,9 +70,9 @@ SMALL: dict[str, tuple[Callable[[], Any], int, dict[str, tuple[tuple[int, ...], 
         {"features.relu0": ((16, 16, 8), 1), "features.denseblock1.denselayer2.relu1": ((8, 8, 12), 1)},
     ),
     "mobilenet": (
-        lambda: models.mobilenet_v3_small(num_classes=4), 32,
+        mobilenet, 32,
         {"features.0.2": ((16, 16, 16), 1), "features.1.block.1.activation": ((1, 1, 8), 1),
-         "features.1.block.1.scale_activation": ((1, 1, 16), 1), "classifier.1": ((1024,), 1)},
+         "features.1.block.1.scale_activation": ((1, 1, 16), 1), "classifier.1": ((64,), 1)},
     ),
     "convnext": (convnext, 32, {"features.1.0.block.4": ((8, 8, 32), 3), "features.3.0.block.4": ((4, 4, 64), 3)}),
     "swin": (swin, 16, {"features.1.1.mlp.1": ((8, 8, 32), 3), "features.3.0.mlp.1": ((4, 4, 64), 3)}),
@@ -70,10 +82,10 @@ SMALL: dict[str, tuple[Callable[[], Any], int, dict[str, tuple[tuple[int, ...], 
         {"stem.act": ((16, 16, 4), 1), "stages.0.blocks.0.act": ((8, 8, 21), 3)},
     ),
     "mixer": (
-        small("mixer_s32_224", img_size=64), 64,
-        {"blocks.0.mlp_tokens.act": ((512, 256), 2), "blocks.1.mlp_channels.act": ((4, 2048), 2)},
+        lambda: timm.models.mlp_mixer.MlpMixer(4, 64, patch_size=32, num_blocks=2, embed_dim=32), 64,
+        {"blocks.0.mlp_tokens.act": ((32, 16), 2), "blocks.1.mlp_channels.act": ((4, 128), 2)},
     ),
-    "ghostnet": (small("ghostnet_050"), 32, {"act1": ((16, 16, 8), 1)}),
+    "ghostnet": (ghostnet, 32, {"act1": ((16, 16, 8), 1)}),
 }  # fmt: skip
 
 

@@ -8,6 +8,7 @@ every axis of every array which site it follows, if any.
 import math
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -94,9 +95,9 @@ def followed(layer: Adopted, input_shape: InputShape, works: Works) -> Adopted:
     shown = {held.path: _shown([one[held.path] for one in zeros], masks) for held in (*layer.params, *layer.statistics)}
     leading = {one.site for some in shown.values() for one in some}
     sites = tuple(place.site for place in layer.places if place.site in leading)
-    smaller = _most(sites, lambda some: works(_following(layer, shown, some, ())))
+    smaller = _most(sites, cache(lambda some: works(_following(layer, shown, some, ()))))
     rest = tuple(site for site in sites if site not in smaller)
-    read = _most(rest, lambda some: works(_following(layer, shown, smaller, some)))
+    read = _most(rest, cache(lambda some: works(_following(layer, shown, smaller, some))))
     return _following(layer, shown, smaller, read)
 
 
