@@ -43,21 +43,43 @@ class Draw(NamedTuple):
 
 #: Whether a model that is smaller by what its arrays follow computes the same.
 Works = Callable[[Adopted], bool]
+#: How many of so many nodes a draw removes.
+Removed = Callable[[int, np.random.Generator], int]
 
 
 def trials(layer: Adopted, input_shape: InputShape) -> list[Draw]:
-    """Draws under which a smaller model must compute the same.
+    """Draws under which a smaller model must compute the same, the one that shows the most at the end.
 
     A quarter of each site is removed, so that something is left where masks follow each other: the first nodes, which
-    lie in one group if a layer has groups, or any.
+    lie in one group if a layer has groups, or any. Then all nodes but one, and of every site another share: what looks
+    at the zeros of an activation, or at its length, computes something else when there are none.
     """
-    first, *others = (_drawn(layer, input_shape, seed, 4) for seed in range(_DRAWS, _DRAWS + 3))
+    first, second, alone, uneven = (
+        _drawn(layer, input_shape, _DRAWS + number, removed)
+        for number, removed in enumerate((_quarter, _quarter, _all_but_one, _any_share))
+    )
     ordered = {site: np.sort(mask, axis=None).reshape(mask.shape) for site, mask in first.masks.items()}
-    return [first._replace(masks=ordered), *others]
+    return [first._replace(masks=ordered), second, alone, uneven]
 
 
-def _drawn(layer: Adopted, input_shape: InputShape, seed: int, share: int) -> Draw:
-    """Draw weights, inputs, and masks that remove one of so many nodes of each site."""
+def _half(nodes: int, _: np.random.Generator) -> int:
+    return nodes // 2
+
+
+def _quarter(nodes: int, _: np.random.Generator) -> int:
+    return nodes // 4
+
+
+def _all_but_one(nodes: int, _: np.random.Generator) -> int:
+    return nodes - 1
+
+
+def _any_share(nodes: int, rng: np.random.Generator) -> int:
+    return int(rng.integers(nodes))
+
+
+def _drawn(layer: Adopted, input_shape: InputShape, seed: int, removed: Removed) -> Draw:
+    """Draw weights, inputs, and masks that remove so many nodes of each site: one at least, if there are two."""
     rng, model = np.random.default_rng(seed), the_model(layer)
 
     def noise(value: np.ndarray) -> np.ndarray:
@@ -65,7 +87,7 @@ def _drawn(layer: Adopted, input_shape: InputShape, seed: int, share: int) -> Dr
 
     def mask(shape: tuple[int, ...]) -> np.ndarray:
         nodes = math.prod(shape)
-        return (rng.permutation(nodes) >= max(nodes // share, min(1, nodes - 1))).reshape(shape)
+        return (rng.permutation(nodes) >= max(removed(nodes, rng), min(1, nodes - 1))).reshape(shape)
 
     return Draw(
         {path: np.asarray(value + noise(value)) for path, value in model.params.items()},
@@ -89,7 +111,7 @@ def followed(layer: Adopted, input_shape: InputShape, works: Works) -> Adopted:
     masks: list[Tree] = []
     zeros: list[dict[str, list[np.ndarray]]] = []
     for seed in range(_DRAWS):
-        draw = _drawn(layer, input_shape, seed, 2)
+        draw = _drawn(layer, input_shape, seed, _half)
         masks.append(draw.masks)
         zeros.append({path: _zeros(value) for path, value in the_model(layer).gradient(*draw).items()})
     shown = {held.path: _shown([one[held.path] for one in zeros], masks) for held in (*layer.params, *layer.statistics)}

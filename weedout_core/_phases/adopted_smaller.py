@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from weedout_core._compaction.following import Draw, Works, followed, trials
+from weedout_core._compaction.following import Draw, Tree, Works, followed, trials
 from weedout_core._configs.train_config import TrainConfig
 from weedout_core._contract.record import Backend
 from weedout_core._networks.layers import InputShape
@@ -20,6 +20,9 @@ from weedout_core._random.keys import key
 # Sums in another order differ by some hundred roundings of float32, gradients by some thousand; what one removed node
 # would have given is far more.
 _LOGITS, _GRADIENTS = 1e-4, 1e-3
+# Of the largest change of any array. What changes by less has a gradient of nothing but roundings, as a bias has before
+# batch normalisation: terms that cancel, each as large as those of others.
+_LITTLE = 1e-2
 _FEW = 2  # examples
 
 _T = TypeVar("_T")
@@ -36,8 +39,10 @@ def made_smaller(layer: Adopted, input_shape: InputShape, backend: Backend) -> A
     surely = _works(layer, draws, backend)
     found = followed(layer, input_shape, nearly)
     found = found if surely(found) else followed(layer, input_shape, surely)
-    alike = not any(held.follows for held in found.params) or _trained_alike(found, draws[-1], backend)
-    return replace(found, trained_whole=not alike)
+    smaller = any(held.follows for held in found.params) and not layer.trained_whole
+    return replace(
+        found, trained_whole=layer.trained_whole or (smaller and not _trained_alike(found, draws[-1], backend))
+    )
 
 
 def _works(layer: Adopted, draws: Sequence[Draw], backend: Backend) -> Works:
@@ -82,16 +87,20 @@ def _trained_alike(layer: Adopted, draw: Draw, backend: Backend) -> bool:
     network, examples = _network(layer, draw), len(draw.x)
     data = draw.x, np.arange(examples) % layer.classes
 
-    def trained(compaction: bool) -> dict[str, np.ndarray]:
+    def trained(compaction: bool) -> tuple[Tree, Tree]:
         config = TrainConfig(epochs=1, batch_size=examples, compaction=compaction, precision="highest")
         after = train(network, data, config=config, backend=backend, key=key(0)).network
-        return {**after.params, **after.moving}
+        return after.params, after.moving
 
-    before, whole = {**network.params, **network.moving}, trained(compaction=False)
     small = _tried(lambda: trained(compaction=True))
-    return small is not None and all(
-        _differ(small[path], whole[path]) <= _GRADIENTS * _differ(whole[path], before[path]) for path in before
-    )
+    before, whole = (network.params, network.moving), trained(compaction=False)
+    return small is not None and all(_moved_alike(*trees) for trees in zip(before, small, whole, strict=True))
+
+
+def _moved_alike(before: Tree, small: Tree, whole: Tree) -> bool:
+    changes = {path: _differ(whole[path], before[path]) for path in before}
+    least = _LITTLE * max(changes.values(), default=0.0)
+    return all(_differ(small[path], whole[path]) <= _GRADIENTS * max(changes[path], least) for path in before)
 
 
 def _differ(one: np.ndarray, other: np.ndarray) -> float:
