@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from weedout_core import Network
+from weedout_core.backend import adopted
 from weedout_core.errors import BackendError
 from weedout_core.nn import parameter_shapes
 from weedout_torch.devices import Tensor
@@ -16,11 +17,14 @@ Factory = Callable[[list[Tensor]], Any]
 
 
 def weights_of(net: Network, params: Parameters) -> dict[str, Tensor]:
-    """Copies of one network's weights without the leading axis, in the order of its layers."""
-    return {
-        path: torch.nn.Parameter(params[path].detach().squeeze(0).clone(memory_format=torch.contiguous_format))
+    """Copies of one network's weights without the leading axis, in the order of its layers; frozen ones are so."""
+    layer = adopted(net)
+    frozen = () if layer is None else [one.path for one in layer.params if one.frozen]
+    copies = {
+        path: params[path].detach().squeeze(0).clone(memory_format=torch.contiguous_format)
         for path in parameter_shapes(net)
     }
+    return {path: torch.nn.Parameter(value, path not in frozen) for path, value in copies.items()}
 
 
 def made(factory: Any, weights: Parameters) -> Any:

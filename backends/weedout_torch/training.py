@@ -184,7 +184,8 @@ def _gradient(
         logits, taken = forward(net.layers, leaves, x, masks, source, plan.config.compute)
         loss = F.cross_entropy(logits.mT, y.long(), reduction="none").mean(dim=-1)
         # A network's loss depends on its own weights alone, so the gradient of the sum holds each one's.
-        gradient = torch.autograd.grad(loss.sum(), list(leaves.values()))
+        # An adopted model may have weights that take no part: their gradient is 0.
+        gradient = torch.autograd.grad(loss.sum(), list(leaves.values()), allow_unused=True, materialize_grads=True)
     logits = logits.detach()
     correct = (_predictions(logits) == y).sum(dim=-1, dtype=torch.int32)
     taken = {path: value.detach() for path, value in taken.items()}

@@ -391,9 +391,9 @@ class Second(nn.Module):
     [
         (lambda: 3, {}, BackendError, "adopts an nn.Module; got int"),
         (failing, {}, BackendError, r"must give logits \(examples, classes\).*it gives dict"),
-        (lambda: nn.Linear(7, 4), {}, BackendError, r"cannot be run on inputs \(examples, \*\(12,\)\)"),
+        (lambda: nn.Linear(7, 4), {}, BackendError, r"failed on inputs \(examples, 12\), with RuntimeError: mat1"),
         (Helped, {}, BackendError, "Helped, in training, must give logits .* it gives tuple. Adopt a module that"),
-        (Unfit, {}, BackendError, r"Unfit cannot be run on inputs \(examples, \*\(12,\)\): no second classifier"),
+        (Unfit, {}, BackendError, r"Unfit failed on inputs \(examples, 12\), with ValueError: no second classifier\."),
         (lambda: nn.Linear(12, 4), {}, ConfigError, "activation between its first and its last weight layer; got none"),
         (Second, {}, ConfigError, r"'layer.relu' has the shape \(2, 3, 8\) for 3 examples.*batch_first=True"),
         (Unread, {}, BackendError, "the site 'relu' of Unread decides no logit"),

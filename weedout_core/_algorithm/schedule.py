@@ -137,13 +137,12 @@ def learning_rates(config: TrainConfig, steps: NonNegative) -> np.ndarray:
 def decayed_paths(net: Network, config: TrainConfig) -> dict[str, bool]:
     """Whether weight decay applies to each parameter, {path: bool}: to the kernels, or to all parameters.
 
-    Kernels of an adopted model are its parameters with more than one axis.
+    Kernels of an adopted model are its parameters with more than one axis. One that is frozen does not decay.
     """
-    foreign = adopted(net) is not None
-    return {
-        path: config.decayed == "all" or (len(shape) > 1 if foreign else path.endswith("/kernel"))
-        for path, shape in parameter_shapes(net).items()
-    }
+    everything, layer = config.decayed == "all", adopted(net)
+    if layer is not None:
+        return {one.path: not one.frozen and (everything or len(one.shape) > 1) for one in layer.params}
+    return {path: everything or path.endswith("/kernel") for path in parameter_shapes(net)}
 
 
 def epoch_order(key: Key, epoch: int, plan: TrainPlan) -> np.ndarray:

@@ -20,9 +20,11 @@ from weedout_core._networks.network import the_model
 _DRAWS = 4  # a unit that is 0 for all examples looks like a removed one; in all draws at once, hardly
 _ALIVE = 2  # of so many draws at least must an array have a gradient: one that has none follows everything
 _EXAMPLES = 8  # the variance of a few is an accident of rounding
-_NOISE = 0.1  # of an array that has one value alone, as biases and scales do at first
+_NOISE = 0.1  # of an array that has one value alone
+_SHIFT = 0.5  # of one that has one axis too, as biases and scales have at first
 
 Tree = Mapping[str, np.ndarray]
+Sites = tuple[str, ...]
 
 
 class Draw(NamedTuple):
@@ -43,56 +45,63 @@ class Draw(NamedTuple):
 
 #: Whether a model that is smaller by what its arrays follow computes the same.
 Works = Callable[[Adopted], bool]
-#: How many of so many nodes a draw removes.
-Removed = Callable[[int, np.random.Generator], int]
+#: How many nodes a draw removes, of so many of the site with a number.
+Removed = Callable[[int, int, np.random.Generator], int]
 
 
 def trials(layer: Adopted, input_shape: InputShape) -> list[Draw]:
     """Draws under which a smaller model must compute the same, the one that shows the most at the end.
 
     A quarter of each site is removed, so that something is left where masks follow each other: the first nodes, which
-    lie in one group if a layer has groups, or any. Then all nodes but one, and of every site another share: what looks
-    at the zeros of an activation, or at its length, computes something else when there are none.
+    lie in one group if a layer has groups, or any. Then all nodes but one of every second site, and those of the
+    others; and of every site another share. What looks at the zeros of an activation, or at its length, computes
+    something else when there are none.
     """
-    first, second, alone, uneven = (
+    first, *others = (
         _drawn(layer, input_shape, _DRAWS + number, removed)
-        for number, removed in enumerate((_quarter, _quarter, _all_but_one, _any_share))
+        for number, removed in enumerate((_quarter, _quarter, _all_but_one(0), _all_but_one(1), _any_share))
     )
     ordered = {site: np.sort(mask, axis=None).reshape(mask.shape) for site, mask in first.masks.items()}
-    return [first._replace(masks=ordered), second, alone, uneven]
+    return [first._replace(masks=ordered), *others]
 
 
-def _half(nodes: int, _: np.random.Generator) -> int:
+def _half(nodes: int, site: int, rng: np.random.Generator) -> int:
     return nodes // 2
 
 
-def _quarter(nodes: int, _: np.random.Generator) -> int:
+def _quarter(nodes: int, site: int, rng: np.random.Generator) -> int:
     return nodes // 4
 
 
-def _all_but_one(nodes: int, _: np.random.Generator) -> int:
-    return nodes - 1
+def _all_but_one(parity: int) -> Removed:
+    return lambda nodes, site, rng: nodes - 1 if site % 2 == parity else 0
 
 
-def _any_share(nodes: int, rng: np.random.Generator) -> int:
+def _any_share(nodes: int, site: int, rng: np.random.Generator) -> int:
     return int(rng.integers(nodes))
 
 
 def _drawn(layer: Adopted, input_shape: InputShape, seed: int, removed: Removed) -> Draw:
-    """Draw weights, inputs, and masks that remove so many nodes of each site: one at least, if there are two."""
+    """Draw weights, inputs, and masks that remove so many nodes of each site: one at least, if there are two.
+
+    Arrays of one axis, such as biases, become larger, so that few nodes are 0 for all examples.
+    """
     rng, model = np.random.default_rng(seed), the_model(layer)
 
-    def noise(value: np.ndarray) -> np.ndarray:
-        return np.asarray(rng.standard_normal(value.shape, np.float32) * np.float32(value.std() or _NOISE))
+    def noise(value: np.ndarray, least: float = _NOISE) -> np.ndarray:
+        return np.asarray(rng.standard_normal(value.shape, np.float32) * np.float32(value.std() or least))
 
-    def mask(shape: tuple[int, ...]) -> np.ndarray:
+    def weights(value: np.ndarray) -> np.ndarray:
+        return np.asarray(value + (noise(value) if value.ndim > 1 else np.abs(noise(value, _SHIFT))))
+
+    def mask(site: int, shape: tuple[int, ...]) -> np.ndarray:
         nodes = math.prod(shape)
-        return (rng.permutation(nodes) >= max(removed(nodes, rng), min(1, nodes - 1))).reshape(shape)
+        return (rng.permutation(nodes) >= max(removed(nodes, site, rng), min(1, nodes - 1))).reshape(shape)
 
     return Draw(
-        {path: np.asarray(value + noise(value)) for path, value in model.params.items()},
+        {path: weights(value) for path, value in model.params.items()},
         {path: np.asarray(value + np.abs(noise(value))) for path, value in model.statistics.items()},  # variances: > 0
-        {place.site: mask(place.shape) for place in layer.places},
+        {place.site: mask(number, place.shape) for number, place in enumerate(layer.places)},
         rng.standard_normal((_EXAMPLES, *input_shape), np.float32),
     )
 
@@ -117,9 +126,13 @@ def followed(layer: Adopted, input_shape: InputShape, works: Works) -> Adopted:
     shown = {held.path: _shown([one[held.path] for one in zeros], masks) for held in (*layer.params, *layer.statistics)}
     leading = {one.site for some in shown.values() for one in some}
     sites = tuple(place.site for place in layer.places if place.site in leading)
-    smaller = _most(sites, cache(lambda some: works(_following(layer, shown, some, ()))))
-    rest = tuple(site for site in sites if site not in smaller)
-    read = _most(rest, cache(lambda some: works(_following(layer, shown, smaller, some))))
+
+    @cache
+    def work(smaller: Sites, read: Sites) -> bool:
+        return works(_following(layer, shown, smaller, read))
+
+    smaller = _most(sites, lambda some: work(some, ()))
+    read = _most(tuple(site for site in sites if site not in smaller), lambda some: work(smaller, some))
     return _following(layer, shown, smaller, read)
 
 
@@ -151,7 +164,7 @@ def _as_site(axis: int, site: str, removed: Sequence[np.ndarray], masks: Sequenc
     return None
 
 
-def _most(sites: tuple[str, ...], work: Callable[[tuple[str, ...]], bool]) -> tuple[str, ...]:
+def _most(sites: Sites, work: Callable[[Sites], bool]) -> Sites:
     """The most sites that work together, nearly: a half is tried after the other, with what was found to work."""
     if not sites or work(sites):
         return sites

@@ -66,6 +66,7 @@ class Held(NamedTuple):
         reads: the axis, counted from the end, along which it is multiplied with an activation, if the backend can take
             the kept nodes of a whole activation for it; 0 for none.
         follows: the axes that follow a site, each at most one.
+        frozen: whether a training leaves it as it is, as its library marks it.
     """
 
     path: Name
@@ -73,6 +74,7 @@ class Held(NamedTuple):
     macs: NonNegative = 0
     reads: int = 0
     follows: tuple[Follows, ...] = ()
+    frozen: bool = False
 
 
 @runtime_checkable
@@ -165,5 +167,5 @@ def from_plain(places: Sequence[Any], params: Sequence[Any], statistics: Sequenc
 
 
 def _held(fields: Sequence[Any]) -> Held:
-    path, shape, macs, reads, follows = fields
-    return Held(path, shape, macs, reads, tuple(Follows(*one) for one in follows))
+    path, shape, macs, reads, follows, frozen = fields
+    return Held(path, shape, macs, reads, tuple(Follows(*one) for one in follows), frozen)

@@ -12,12 +12,22 @@ import torch
 from weedout_core.backend import Adopted, Held, Place
 from weedout_core.errors import BackendError
 from weedout_core.nn import Granularity
-from weedout_torch.adopt.checks import check_logits, check_module, has_gradient, same_logits, sites_count
+from weedout_torch.adopt.checks import (
+    check_first,
+    check_gradients,
+    check_logits,
+    check_module,
+    has_gradient,
+    same_logits,
+    sites_count,
+)
+from weedout_torch.adopt.failures import check_times, said, told
 from weedout_torch.adopt.finding import Activation, chosen, find
+from weedout_torch.adopt.learning import trained
 from weedout_torch.adopt.module import Module, Spot, in_mode
-from weedout_torch.devices import Tensor
+from weedout_torch.adopt.states import seeded
 
-_EXAMPLES = 3  # a number that few axes of a model have
+_EXAMPLES, _MORE = 3, 5  # numbers that few axes of a model have
 
 
 def adopt(
@@ -31,23 +41,30 @@ def adopt(
     check_module(model)
     given: torch.nn.Module = model
     name = type(given).__name__
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(_EXAMPLES, *input_shape, generator=generator)
+    x, more = torch.randn(_MORE + _EXAMPLES, *input_shape, generator=torch.Generator().manual_seed(0)).split(
+        (_EXAMPLES, _MORE)
+    )
     try:
         evaluated = in_mode(given, "running")
-        found = find(evaluated, x)
-        logits, moving = _trained(given, x)
     except Exception as error:
-        raise BackendError(f"{name} cannot be run on inputs (examples, *{input_shape}): {_said(error)}.") from error
+        raise BackendError(f"{name} cannot be copied by copy.deepcopy: {said(error)}.") from error
+    shape = ", ".join(("examples", *map(str, input_shape)))
+    with seeded(0, []), told(given, f"on inputs ({shape})"):
+        found, others = find(evaluated, x, given), find(evaluated, more, given)
+        learned = trained(given, x)
     check_logits(found.logits, _EXAMPLES, name)
-    check_logits(logits, _EXAMPLES, f"{name}, in training,")
-    _check_moving(moving, name)
+    check_logits(learned.logits, _EXAMPLES, f"{name}, in training,")
     some = chosen(found.activations, _EXAMPLES, sites, names)
+    check_gradients(some, name)
     spots = {one.name: Spot(site, one.axis, granularity) for site, one in some}
-    module = Module(given, spots, [path for path, value in moving.items() if value.is_floating_point()])
+    module = Module(given, spots, learned.moving, found.times)
+    for times, examples in ((others.times, _MORE), (learned.times, _EXAMPLES)):
+        check_times(given, module.times, times, examples)
+    check_first(some, others.activations, _MORE)
     places = tuple(_place(site, one, granularity) for site, one in some)
     full = {place.site: torch.ones(place.shape, dtype=torch.bool) for place in places}
-    same_logits(evaluated, found.logits, module, x, full)
+    with told(given, f"on inputs ({shape})"):
+        same_logits(evaluated, found.logits, module, x, full)
     sites_count(module, list(spots.items()), x, name)
     has_gradient(module, x, full, name)
     return Adopted(
@@ -56,11 +73,12 @@ def adopt(
         found.logits.shape[1],
         places,
         tuple(
-            Held(path, value.shape, found.macs.get(path, 0), found.reads.get(path, 0))
+            Held(path, value.shape, found.macs.get(path, 0), found.reads.get(path, 0), frozen=path in module.frozen)
             for path, value in module.params.items()
         ),
         tuple(Held(path, value.shape) for path, value in module.statistics.items()),
         _digest(given),
+        trained_whole=learned.draws or module.frozen.issuperset(module.params),
         model=module,
     )
 
@@ -72,30 +90,15 @@ def _place(site: str, one: Activation, granularity: str) -> Place:
     return Place(site, shape, f"{one.after or 'inputs'} → {one.name}", one.before or "logits")
 
 
-def _trained(given: torch.nn.Module, x: Tensor) -> tuple[Any, dict[str, Tensor]]:
-    """What a module gives in training, and the buffers that this changes: running statistics."""
-    trained = in_mode(given, "train")
-    before = {path: value.clone() for path, value in trained.named_buffers()}
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        logits = trained(x)
-    return logits, {path: value for path, value in trained.named_buffers() if not torch.equal(value, before[path])}
-
-
-def _check_moving(moving: Mapping[str, Tensor], name: str) -> None:
-    """Raise BackendError for a buffer that training changes and that is not of floats, unless it counts batches."""
-    counts = ("num_batches_tracked",)
-    if strange := [path for path, value in moving.items() if not (value.is_floating_point() or path.endswith(counts))]:
-        raise BackendError(
-            f"{strange[0]!r} of {name} changes in training and is not of floats. Adopt a module without."
-        )
-
-
 def _digest(given: torch.nn.Module) -> str:
     """What a module computes: the text of its classes, its settings, its arrays."""
     kinds = sorted({type(part) for part in given.modules()}, key=lambda kind: kind.__qualname__)
     own = [kind for kind in kinds if not kind.__module__.startswith("torch.nn.")]
     hashed = hashlib.sha256("\n".join([repr(given), *map(_text, own)]).encode())
     for path, value in given.state_dict().items():
+        if not isinstance(value, torch.Tensor):  # of get_extra_state
+            hashed.update(f"{path} {value!r}".encode())
+            continue
         hashed.update(f"{path} {value.dtype} {tuple(value.shape)}".encode())
         hashed.update(value.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
     return hashed.hexdigest()
@@ -106,8 +109,3 @@ def _text(kind: type) -> str:
         return inspect.getsource(kind)
     except (OSError, TypeError):  # typed in
         return kind.__qualname__
-
-
-def _said(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0].rstrip(".")

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 
 from weedout_core.errors import BackendError
+from weedout_torch.adopt.failures import said
+from weedout_torch.adopt.finding import Activation
 from weedout_torch.adopt.module import NORMS, Module, Spot
 from weedout_torch.devices import Tensor
 
@@ -22,6 +24,8 @@ def check_module(given: Any) -> None:
         raise BackendError(f"{name} is a compiled script, whose activations cannot be seen. Adopt the module itself.")
     if hasattr(given, "_orig_mod"):
         raise BackendError("a compiled module hides its activations. Adopt the module that torch.compile was given.")
+    if isinstance(given, torch.nn.DataParallel | torch.nn.parallel.DistributedDataParallel):
+        raise BackendError(f"{name} spreads another module over devices. Adopt that one, its .module.")
     for path, value in [*given.named_parameters(), *given.named_buffers()]:
         if isinstance(value, torch.nn.UninitializedParameter | torch.nn.UninitializedBuffer):
             raise BackendError(f"{path!r} of {name} has no shape yet. Run the module once, and adopt it then.")
@@ -32,6 +36,28 @@ def check_module(given: Any) -> None:
             raise BackendError(
                 f"{path!r} of {name} has running statistics that are means over all batches, momentum=None, which "
                 "depend on more than the last ones. Give it a momentum."
+            )
+
+
+def check_gradients(sites: Sequence[tuple[str, Activation]], name: str) -> None:
+    """Raise BackendError for a site within a function that computes its gradient itself, where a mask has no part."""
+    if hidden := [one.name for _, one in sites if one.hidden]:
+        raise BackendError(
+            f"the activation {hidden[0]!r} of {name} is within a torch.autograd.Function, which computes its gradient "
+            "itself, as if nothing were masked. Take PyTorch's own activation, such as F.silu, or other sites by "
+            "sites=."
+        )
+
+
+def check_first(sites: Sequence[tuple[str, Activation]], more: Sequence[Activation], examples: int) -> None:
+    """Raise BackendError unless activations have their examples first: as many as there are, if there are more too."""
+    shapes = {one.name: one.shape for one in more}
+    for _, one in sites:
+        if shapes[one.name] != (examples, *one.shape[1:]):
+            raise BackendError(
+                f"activations must have the examples first, and else one shape; {one.name!r} has the shapes "
+                f"{one.shape} for {one.shape[0]} examples and {shapes[one.name]} for {examples}. Let the model compute "
+                "with batches first, such as by batch_first=True."
             )
 
 
@@ -69,9 +95,9 @@ def sites_count(module: Module, spots: Sequence[tuple[str, Spot]], x: Tensor, na
     for start in range(0, len(spots), _AT_ONCE):
         some = spots[start : start + _AT_ONCE]
         places = {activation: example for example, (activation, _) in enumerate(some)}
-        inputs = x[torch.arange(len(some)) % len(x)]
+        inputs = x[torch.arange(max(len(some), len(x))) % len(x)]
         logits = module.poisoned(*_held(module), inputs, places)
-        reached = logits.isnan().any(dim=1).tolist()
+        reached = logits.isnan().any(dim=1).tolist()[: len(some)]
         if lost := [spot.site for (_, spot), one in zip(some, reached, strict=True) if not one]:
             raise BackendError(
                 f"the site {lost[0]!r} of {name} decides no logit: a NaN in it does not reach them. Leave it out, by "
@@ -82,16 +108,19 @@ def sites_count(module: Module, spots: Sequence[tuple[str, Spot]], x: Tensor, na
 def has_gradient(module: Module, x: Tensor, sites: dict[str, Tensor], name: str) -> None:
     """Raise BackendError unless a step of training can be computed."""
     params, statistics = _held(module)
+    if module.frozen.issuperset(params):
+        return
     for value in params.values():
         value.requires_grad_()
-    try:
-        with torch.enable_grad():
-            module.forward(params, statistics, sites, x, "train", seed=0)[0].sum().backward()
-    except RuntimeError as error:
-        raise BackendError(
-            f"no gradient of {name} can be computed under masks: {str(error).splitlines()[0].rstrip('.')}. Adopt it "
-            "without checkpointing and without functions that change their arguments."
-        ) from error
+    with torch.enable_grad():
+        logits, _ = module.forward(params, statistics, sites, x, "train", seed=0)
+        try:
+            torch.autograd.grad(logits.sum(), list(params.values()), allow_unused=True)
+        except RuntimeError as error:
+            raise BackendError(
+                f"no gradient of {name} can be computed under masks: {said(error)}. Adopt it without checkpointing and "
+                "without functions that change their arguments."
+            ) from error
 
 
 def _held(module: Module) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

@@ -1,7 +1,10 @@
 """The sites of a module: the activations of one forward pass, and which of them are masked."""
 
+import itertools
+import sys
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from types import FrameType
 from typing import Any, NamedTuple
 
 import torch
@@ -10,6 +13,8 @@ from weedout_core.errors import ConfigError
 from weedout_torch.adopt.origins import Origins
 from weedout_torch.adopt.watching import CONVOLUTIONS, READING, called
 from weedout_torch.devices import Tensor
+
+_APPLY: Any = torch.autograd.Function.apply.__func__.__code__  # pyright: ignore[reportFunctionMemberAccess]
 
 
 class Activation(NamedTuple):
@@ -22,6 +27,7 @@ class Activation(NamedTuple):
         after, before: the paths of the modules whose weights were last multiplied for it, and first with it; "" if
             there is none.
         whole: whether it has a value for everything that the weight layer before it has computed.
+        hidden: whether it is called within a function that computes its gradient itself.
     """
 
     name: str
@@ -30,6 +36,7 @@ class Activation(NamedTuple):
     after: str
     before: str
     whole: bool
+    hidden: bool = False
 
 
 class Found(NamedTuple):
@@ -40,58 +47,127 @@ class Found(NamedTuple):
         activations: in the order in which they were computed.
         macs: {path of a parameter: the multiply-adds for one example in which it takes part}.
         reads: {path of a parameter: the axis, below 0, along which it is multiplied with an activation}.
+        times: how often each activation was called, by its name without its number.
     """
 
     logits: Tensor
     activations: list[Activation]
     macs: dict[str, int]
     reads: dict[str, int]
+    times: Mapping[str, int]
 
 
 class _Layer(NamedTuple):
-    """A weight layer: the path of its module, the shape of its output, and the axis of that which has its features."""
+    """A weight layer.
 
+    Attributes:
+        number: of its call, from 0.
+        path: of its module.
+        shape: of its output.
+        features: the axis of that which has its features.
+    """
+
+    number: int
     path: str
     shape: tuple[int, ...]
     features: int
 
 
-def find(module: torch.nn.Module, x: Tensor) -> Found:
-    """Run a module on inputs, and see what it calls."""
+class _Made(NamedTuple):
+    """What an activation made: its name, its shape, the weight layer before it, and whether its gradient is hidden."""
+
+    name: str
+    shape: tuple[int, ...]
+    after: _Layer | None
+    hidden: bool
+
+
+def find(module: torch.nn.Module, x: Tensor, given: torch.nn.Module) -> Found:
+    """Run a copy of a module on inputs, and see what it calls.
+
+    Raises:
+        BackendError: it computes with the weights of the module of which it is a copy.
+    """
     names = {id(value): path for path, value in module.named_parameters()}
-    made: list[tuple[str, tuple[int, ...], _Layer | None]] = []
+    made: list[_Made] = []
     layers: list[_Layer] = []
     before: dict[int, _Layer] = {}
     macs: dict[str, int] = {}
     reads: dict[str, int] = {}
     arrays = {**dict(module.named_parameters()), **dict(module.named_buffers())}
-    origins = Origins([x, *arrays.values()])
+    origins = Origins([x, *arrays.values()], given)
 
     def activated(name: str, value: Tensor) -> Tensor:
         layer = origins.activated(value, len(made)).layer
-        made.append((name, tuple(value.shape), layers[layer] if layer >= 0 else None))
+        made.append(_Made(name, tuple(value.shape), layers[layer] if layer >= 0 else None, _gradient_is_hidden()))
         return value
 
-    def multiplied(path: str, func: Any, weights: Sequence[Tensor], output: Tensor) -> None:
-        features = 1 if func in CONVOLUTIONS else output.ndim - 1
-        layer = _Layer(path, tuple(output.shape), features)
+    def multiplied(path: str, func: Any, weights: Sequence[Tensor], output: Tensor) -> Tensor:
+        layer = _Layer(len(layers), path, tuple(output.shape), _features(func, output))
         for number in origins.multiplied(output, len(layers)).open:
             before.setdefault(number, layer)
         layers.append(layer)
         for weight in weights:
             if weight.ndim > 1 and id(weight) in names:
-                times = output.numel() // len(x) // max(1, output.shape[features])
+                times = output.numel() // len(x) // max(1, output.shape[layer.features])
                 macs[names[id(weight)]] = macs.get(names[id(weight)], 0) + weight.numel() * times
                 if func in READING:
                     reads[names[id(weight)]] = READING[func] - weight.ndim * (READING[func] > 0)
+        return output
 
     with torch.no_grad(), origins:
-        logits = called(module, arrays, x, activated, multiplied)
-    found = [_activation(*one, before.get(number)) for number, one in enumerate(made)]
-    return Found(logits, found, macs, reads)
+        logits, times = called(module, arrays, x, activated, multiplied)
+    found = [_activation(one, before.get(number)) for number, one in enumerate(made)]
+    found = [
+        one._replace(axis=_probed(module, x, one, of.after)) if of.after and one.shape.count(one.shape[one.axis]) > 1
+        else one
+        for one, of in zip(found, made, strict=True)
+    ]  # fmt: skip
+    return Found(logits, found, macs, reads, times)
 
 
-def _activation(name: str, shape: tuple[int, ...], after: _Layer | None, before: _Layer | None) -> Activation:
+def _features(func: Any, output: Tensor) -> int:
+    return 1 if func in CONVOLUTIONS else output.ndim - 1
+
+
+def _gradient_is_hidden() -> bool:
+    """Whether a ``torch.autograd.Function`` is being applied."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and frame.f_code is not _APPLY:
+        frame = frame.f_back
+    return frame is not None
+
+
+def _probed(module: torch.nn.Module, x: Tensor, one: Activation, after: _Layer) -> int:
+    """The axis of an activation along which a NaN in one feature of the weight layer before it lies at one place.
+
+    That which its shape says, if the NaN does not show one.
+    """
+    arrays, seen, calls = {**dict(module.named_parameters()), **dict(module.named_buffers())}, [], itertools.count()
+
+    def activated(name: str, value: Tensor) -> Tensor:
+        seen.extend([value.isnan()] * (name == one.name))
+        return value
+
+    def multiplied(path: str, func: Any, weights: Sequence[Tensor], output: Tensor) -> Tensor:
+        if next(calls) != after.number:
+            return output
+        here = torch.arange(output.shape[after.features]) == 0
+        return output.masked_fill(here.view(-1, *[1] * (output.ndim - 1 - after.features)), torch.nan)
+
+    with torch.no_grad():
+        called(module, arrays, x, activated, multiplied)
+    lost = seen[0].movedim(0, -1)  # the examples last
+    axes = [axis for axis in range(1, len(one.shape)) if _one_place(lost.movedim(axis - 1, 0).flatten(1))]
+    return axes[0] if len(axes) == 1 else one.axis
+
+
+def _one_place(lost: Tensor) -> bool:
+    return int(lost.all(1).sum()) == 1 and int(lost.any(1).sum()) == 1
+
+
+def _activation(made: _Made, before: _Layer | None) -> Activation:
+    name, shape, after, hidden = made
     around = [layer for layer in (after, before) if layer is not None and len(layer.shape) == len(shape)]
     # That of the layer before it, if it has as many features; else, as after a concatenation, of the layer after it.
     axes = [
@@ -99,7 +175,8 @@ def _activation(name: str, shape: tuple[int, ...], after: _Layer | None, before:
     ]
     axes += [layer.features for layer in around] + [len(shape) - 1]
     whole = after is not None and _is_whole(shape, after.shape)
-    return Activation(name, shape, axes[0], after.path if after else "", before.path if after and before else "", whole)
+    paths = (after.path if after else "", before.path if after and before else "")
+    return Activation(name, shape, axes[0], *paths, whole, hidden)
 
 
 def _is_whole(made: tuple[int, ...], output: tuple[int, ...]) -> bool:

@@ -1,8 +1,9 @@
 """An adopted module: a copy without arrays of its own, which computes with those that it is handed."""
 
 import copy
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+import inspect
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -11,9 +12,12 @@ import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
 from weedout_core.backend import Adopted, Follows, Held
+from weedout_core.errors import BackendError
+from weedout_torch.adopt.failures import check_times, told, unnumbered
 from weedout_torch.adopt.masked import Masked
 from weedout_torch.adopt.putting import put
 from weedout_torch.adopt.spots import Spot, kept_entries
+from weedout_torch.adopt.states import seeded
 from weedout_torch.adopt.watching import Change, called
 from weedout_torch.devices import Tensor
 
@@ -24,6 +28,9 @@ Mode = Literal["running", "batch", "train"]
 #: The layers that have running statistics.
 NORMS = torch.nn.modules.batchnorm._NormBase
 
+# A module that computes has the arrays of one call within it, and random numbers are of the whole process.
+_ONE_AT_A_TIME = threading.RLock()
+
 
 class Module:
     """A module of the user's, adopted.
@@ -32,13 +39,18 @@ class Module:
         given: the module. It is copied.
         spots: by the names of activations, where masks lie.
         moving: the buffers that are running statistics.
+        times: how often each activation is called, by its name without its number.
     """
 
-    def __init__(self, given: torch.nn.Module, spots: Mapping[str, Spot], moving: list[str]) -> None:
+    def __init__(
+        self, given: torch.nn.Module, spots: Mapping[str, Spot], moving: list[str], times: Mapping[str, int]
+    ) -> None:
         self._given = copy.deepcopy(given)
         self._spots, self._moving = dict(spots), moving
+        self.times = {name: times[name] for name in (unnumbered(spot) for spot in spots)}
+        self.frozen = frozenset(path for path, value in given.named_parameters() if not value.requires_grad)
         self._buffers = dict(in_mode(given, "running").named_buffers())
-        self._modes = {mode: in_mode(given, mode).to("meta") for mode in ("running", "batch", "train")}
+        self._modes = {mode: in_mode(given, mode, "meta") for mode in ("running", "batch", "train")}
 
     @property
     def params(self) -> dict[str, np.ndarray]:
@@ -85,6 +97,13 @@ class Module:
         def read(path: str) -> Tensor:
             return kept_entries(reads[path], (masks or {})[reads[path].site])
 
+        if mode == "train" and self.frozen.issuperset(params):
+            raise BackendError(
+                f"every parameter of {type(self._given).__name__} is frozen, so that there is nothing to train. Call "
+                "requires_grad_(True) on what is to be trained, before it is adopted."
+            )
+        if mode == "train":
+            params = {path: value.detach() if path in self.frozen else value for path, value in params.items()}
         return self._computed(params, statistics, x, mode, seed, change, read)
 
     def poisoned(
@@ -112,7 +131,7 @@ class Module:
             )  # fmt: skip
             factors = torch.linspace(1, 2, logits.numel()).view(logits.shape)
             combined = (factors * logits).sum()
-        found = torch.autograd.grad(combined, list(inputs.values()), materialize_grads=True)
+        found = torch.autograd.grad(combined, list(inputs.values()), allow_unused=True, materialize_grads=True)
         return {path: value.numpy() for path, value in zip(inputs, found, strict=True)}
 
     def _computed(
@@ -126,12 +145,15 @@ class Module:
         read: Callable[[str], Tensor] | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         paths = {id(value): path for path, value in params.items()}
+        reading = None if read is None else lambda weight: read(paths[id(weight)])
         # What a module changes in place is a copy.
         moved = {path: value.to(x.device, copy=True) for path, value in {**self._buffers, **statistics}.items()}
-        with _seeded(seed, x.device):
-            reading = None if read is None else lambda weight: read(paths[id(weight)])
-            logits = called(self._modes[mode], {**params, **moved}, x, change, read=reading)
-        return logits, {path: moved[path] for path in self._moving}
+        arrays = {**params, **moved}
+        devices = [x.device] if x.device.type == "cuda" else []
+        with _ONE_AT_A_TIME, seeded(seed, devices), told(self._given, f"for {len(x)} examples"):
+            logits, times = called(self._modes[mode], arrays, x, change, read=reading)
+        check_times(self._given, self.times, times, len(x))
+        return logits, {path: arrays[path].detach() for path in self._moving}
 
     def rebuild(self, layer: Adopted, params: Tree, statistics: Tree, mask: Tree) -> torch.nn.Module:
         """The user's module again, in evaluation mode, with other weights and under a mask; or a smaller one."""
@@ -140,13 +162,16 @@ class Module:
             put(module, path, torch.from_numpy(np.array(value)))
         if mask:
             masks = {site: torch.from_numpy(np.array(one)) for site, one in mask.items()}
-            module.forward = Masked(module, self._spots, masks, layer.readers)
+            module.forward = Masked(module, self._spots, self.times, masks, layer.readers)
         return module.eval()
 
 
-def in_mode(given: torch.nn.Module, mode: str) -> torch.nn.Module:
-    """A copy of a module on the CPU that computes in one mode."""
-    module = copy.deepcopy(given).cpu().float()
+def in_mode(given: torch.nn.Module, mode: str, device: str = "cpu") -> torch.nn.Module:
+    """A copy of a module that computes in one mode. Arrays that are one stay one, wherever they are put."""
+    arrays = [*given.parameters(), *given.buffers()]
+    copies = {} if device == "cpu" else {id(value): _placed(value, device) for value in arrays}
+    module = copy.deepcopy(given, copies)
+    module = module.cpu().float() if device == "cpu" else module
     module.train(mode == "train")
     for part in module.modules():
         if mode == "batch" and isinstance(part, NORMS):
@@ -154,43 +179,33 @@ def in_mode(given: torch.nn.Module, mode: str) -> torch.nn.Module:
     return module
 
 
+def _placed(value: Tensor, device: str) -> Tensor:
+    new = value.detach().to(device, torch.float32 if value.is_floating_point() else value.dtype)
+    return torch.nn.Parameter(new, value.requires_grad) if isinstance(value, torch.nn.Parameter) else new
+
+
 def _hosted(value: Tensor) -> np.ndarray:
     return value.detach().cpu().float().numpy().copy()
 
 
-@contextmanager
-def _seeded(seed: int | None, device: torch.device) -> Generator[None]:
-    """Inside this context PyTorch draws from a seed; what the caller draws afterwards is not touched."""
-    if seed is None:
-        yield
-        return
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        yield
-
-
 class _NormWithGradient(TorchFunctionMode):
-    """Computes batch normalisation by given statistics as a formula: PyTorch's own has no gradient by them."""
+    """Computes normalisation by given statistics as a formula: PyTorch's own has no gradient by them."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return (_normalised if func is F.batch_norm else func)(*args, **(kwargs or {}))
+        if func not in (F.batch_norm, F.instance_norm):
+            return func(*args, **(kwargs or {}))
+        bound = inspect.signature(func).bind(*args, **(kwargs or {}))
+        bound.apply_defaults()
+        x, mean, variance, weight, bias, of_inputs, _, eps = bound.args
+        return func(*bound.args) if of_inputs else _normalised(x, mean, variance, weight, bias, eps)
 
 
 def _normalised(
-    input: Tensor,
-    running_mean: Tensor,
-    running_var: Tensor,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    training: bool = False,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
+    x: Tensor, mean: Tensor, variance: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
 ) -> Tensor:
     def channels(value: Tensor) -> Tensor:
-        return value.view(-1, *[1] * (input.ndim - 2))
+        return value.view(-1, *[1] * (x.ndim - 2))
 
-    if training:
-        return F.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
-    found = (input - channels(running_mean)) / channels(running_var + eps).sqrt()
+    found = (x - channels(mean)) / channels(variance + eps).sqrt()
     found = found if weight is None else found * channels(weight)
     return found if bias is None else found + channels(bias)

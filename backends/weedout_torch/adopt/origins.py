@@ -5,9 +5,11 @@ where a model has branches.
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from weedout_core.errors import BackendError
 from weedout_torch.devices import Tensor
 
 
@@ -30,16 +32,24 @@ class Origins(TorchFunctionMode):
 
     Args:
         given: the values that are computed of nothing, such as the inputs.
+        copied: the module of which that is a copy whose values are followed.
     """
 
-    def __init__(self, given: Iterable[Tensor]) -> None:
+    def __init__(self, given: Iterable[Tensor], copied: torch.nn.Module) -> None:
         super().__init__()
         self._known: Any = WeakTensorKeyDictionary()
         self._all = Origin()
+        self._foreign = {id(value): path for path, value in copied.named_parameters()}
         for value in given:
             self._known[value] = Origin()
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        for value in _tensors(args):
+            if id(value) in self._foreign:
+                raise BackendError(
+                    f"{self._foreign[id(value)]!r} is read by a function that a copy of the module keeps, such as a "
+                    "lambda made in __init__, which belongs to the module that was copied. Make it a method."
+                )
         made, origin = func(*args, **(kwargs or {})), self._of(args, kwargs)
         for value in _tensors(made):
             self._known[value] = origin

@@ -6,7 +6,7 @@ that is used twice, and a function that is called without a module, are seen too
 
 import inspect
 from collections import Counter
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch.nn.modules import activation
 from torch.overrides import TorchFunctionMode
 
+from weedout_torch.adopt.states import as_before
 from weedout_torch.devices import Tensor
 
 _NAMES = (
@@ -35,8 +36,8 @@ _PRODUCTS = {
 
 #: Called with the name of an activation and its value, gives the value that takes its place.
 Change = Callable[[str, Tensor], Tensor]
-#: Called with the path of the module that multiplies, the function, the weights, and the output.
-Multiplied = Callable[[str, Any, Sequence[Tensor], Tensor], None]
+#: Called with the path of the module that multiplies, the function, the weights, and the output; gives the output.
+Multiplied = Callable[[str, Any, Sequence[Tensor], Tensor], Tensor]
 
 #: Called with weights that have fewer inputs than they are given, gives which they read, int ``(n,)``.
 Read = Callable[[Tensor], Tensor]
@@ -56,7 +57,7 @@ class Watch(TorchFunctionMode):
         super().__init__()
         self.path: list[str] = [""]
         self.kinds: list[type] = [torch.nn.Module]
-        self._times: Counter[str] = Counter()
+        self.times: Counter[str] = Counter()
         self._change, self._multiplied, self._read = change, multiplied, read
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -68,17 +69,17 @@ class Watch(TorchFunctionMode):
         made = func(*args, **kwargs)
         if self._multiplied is not None and (func in CONVOLUTIONS or func in _PRODUCTS):
             weights = [one for one in (*args, *kwargs.values()) if isinstance(one, torch.nn.Parameter)]
-            output = made[0] if isinstance(made, tuple) else made
-            if weights:
-                self._multiplied(self.path[-1], func, weights, output)
+            if weights and isinstance(made, tuple):
+                return self._multiplied(self.path[-1], func, weights, made[0]), *made[1:]
+            return self._multiplied(self.path[-1], func, weights, made) if weights else made
         return made
 
     def _activated(self, func: Any, args: Any, kwargs: Any) -> Any:
         whole = (ACTIVATIONS | IN_PLACE)[func]
         alone = self.kinds[-1].__module__ == activation.__name__
         name = ".".join(part for part in (self.path[-1], "" if alone else whole) if part)
-        self._times[name] += 1
-        name += f"#{self._times[name]}" if self._times[name] > 1 else ""
+        self.times[name] += 1
+        name += f"#{self.times[name]}" if self.times[name] > 1 else ""
         func, args, kwargs, in_place = _out_of_place(func, args, kwargs)
         if not in_place:
             return self._change(name, func(*args, **kwargs))
@@ -143,13 +144,17 @@ def paths_followed(module: torch.nn.Module, watch: Watch) -> Generator[None]:
 
 def called(
     module: torch.nn.Module,
-    arrays: Mapping[str, Tensor],
+    arrays: dict[str, Tensor],
     x: Tensor,
     change: Change,
     multiplied: Multiplied | None = None,
     read: Read | None = None,
-) -> Any:
-    """What a module gives for inputs with other parameters and buffers, its activations changed."""
+) -> tuple[Any, Counter[str]]:
+    """What a module gives for inputs with other parameters and buffers, its activations changed; and how often each
+    activation was called, by its name.
+
+    Buffers that the module assigns take their places in ``arrays``; all else that it remembers is forgotten.
+    """
     watch = Watch(change, multiplied, read)
-    with paths_followed(module, watch), watch:
-        return torch.func.functional_call(module, dict(arrays), (x,))
+    with paths_followed(module, watch), as_before(module), watch:
+        return torch.func.functional_call(module, arrays, (x,)), watch.times
