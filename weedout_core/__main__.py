@@ -1,8 +1,21 @@
 """``python -m weedout_core`` is the command ``weedout``."""
 
-import sys
+from typing import NoReturn
 
-from weedout_core.lab.cli import main
+from weedout_core.lab import signals
+
+
+def command() -> NoReturn:
+    """Run the command line as a process of its own, which hears signals before it imports what takes time."""
+    signals.hear()
+    try:
+        from weedout_core.lab.cli import main
+
+        code = main()
+    except KeyboardInterrupt:
+        code = signals.requested() or 130
+    signals.leave(code)
+
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

@@ -161,7 +161,7 @@ def test_the_core_needs_no_framework(metadata: email.message.Message) -> None:
 
 
 def test_the_command_is_installed(wheel: Path) -> None:
-    assert "weedout = weedout_core.lab.cli:main" in read(wheel, "entry_points.txt")
+    assert "weedout = weedout_core.__main__:command" in read(wheel, "entry_points.txt")
 
 
 def test_the_changelog_knows_this_version() -> None:

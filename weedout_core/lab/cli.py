@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Any, cast
 
 from weedout_core.errors import WeedoutError
+from weedout_core.lab import signals
 from weedout_core.lab.streams import Stream, StreamError, standard_streams
 
 _UNWRITTEN, _WRONG, _INTERRUPTED = 1, 2, 130
@@ -18,7 +19,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments after the command's name; None takes those of the process.
     Returns:
         the exit code: 0 for success; 1 if no backend works (doctor), a check failed (conform), or standard output
-        cannot be written; 2 if the options, the data or the run folder are refused; 130 if the user interrupted.
+        cannot be written; 2 if the options, the data or the run folder are refused; 128 + the number of the signal
+        that asked to end, which is 130 if the user interrupted.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     with standard_streams() as (out, err):
@@ -26,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             code = _exit_code(arguments, out, err)
             out.flush()  # a failure to write must show before the process ends
         except StreamError as error:
-            code = _UNWRITTEN
+            code = signals.requested() or _UNWRITTEN  # a terminal that closes sends a signal too
             for stream in (err, out):
                 with suppress(StreamError):
                     _say(str(error), stream)
@@ -44,8 +46,10 @@ def _exit_code(arguments: list[str], out: Stream, err: Stream) -> int:
         if error.name is None or error.name.startswith("weedout"):
             raise
         sentence, code = f"the command needs {error.name}: pip install 'weedout-core[lab,jax]'.", _WRONG
-    except KeyboardInterrupt:
-        sentence, code = "interrupted before any result was saved; the same command begins anew.", _INTERRUPTED
+    except KeyboardInterrupt as error:
+        signals.end_begins()
+        sentence = f"{signals.how_it_ended()}; {str(error) or signals.KEPT}"
+        code = signals.requested() or _INTERRUPTED
     except SystemExit as exit:
         # From the parser, which has written its message or its help.
         return exit.code if isinstance(exit.code, int) else _WRONG

@@ -14,10 +14,8 @@ from weedout_core.lab.commands.fields import options_named
 from weedout_core.lab.commands.options import JudgeOptions, RunOptions
 from weedout_core.lab.commands.progress import warn, warnings_said, write_line
 from weedout_core.lab.commands.running import (
-    INTERRUPTED,
     Running,
     how_to_report,
-    interrupted,
     load,
     opened,
     run_missing,
@@ -84,7 +82,7 @@ def judge(
     Raises:
         WeedoutError: an argument, a method, the data, the backend or the run folder are refused, before anything is
             written; an arm failed, or a file cannot be written later.
-        KeyboardInterrupt: the user interrupted; what was computed is kept.
+        KeyboardInterrupt: the user interrupted; it says what is kept.
     """
     several = methods if isinstance(methods, Sequence) and not isinstance(methods, str | Arm) else (methods,)
     config, functions = with_functions(config, model, dataset)
@@ -92,7 +90,7 @@ def judge(
 
 
 def run_judge(options: JudgeOptions, arguments: Sequence[str], out: Console, err: Console) -> int:
-    """Judge methods, print what the run says, and return the exit code: 0, or 130 if the user interrupted.
+    """Judge methods, print what the run says, and return the exit code, 0.
 
     Args:
         options: the options, from ``parse``.
@@ -101,12 +99,10 @@ def run_judge(options: JudgeOptions, arguments: Sequence[str], out: Console, err
         err: the console for progress and warnings.
     Raises:
         WeedoutError: as :func:`judge`.
+        KeyboardInterrupt: as :func:`judge`.
     """
-    try:
-        with options_named(JudgeConfig):
-            judgement = _judged(options, arguments, err)
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    with options_named(JudgeConfig):
+        judgement = _judged(options, arguments, err)
     _print(judgement, options.judging, out)
     return 0
 
@@ -123,11 +119,7 @@ def _judged(
     with opened(experiment, options.run, loaded, arguments, err) as running:
         for sentence in cautions(rules.looks[0], rules.margin, len(loaded.dataset.test.y)):
             warn(err, sentence)
-        try:
-            return _judgement(running, _until_decided(running, rules))
-        except KeyboardInterrupt:
-            interrupted(running)
-            raise
+        return _judgement(running, _until_decided(running, rules))
 
 
 def _until_decided(running: Running, rules: Rules) -> Decision:

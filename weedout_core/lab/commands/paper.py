@@ -7,7 +7,7 @@ from rich.console import Console
 from weedout_core.lab.arms.paper import paper
 from weedout_core.lab.commands.options import PaperOptions
 from weedout_core.lab.commands.progress import write_line
-from weedout_core.lab.commands.running import how_to_report, interrupted, load, opened, run_missing
+from weedout_core.lab.commands.running import how_to_report, load, opened, run_missing
 from weedout_core.lab.experiment.configuration import ExperimentConfig
 from weedout_core.lab.experiment.experiment import Experiment
 from weedout_core.lab.experiment.rows import CurveRow, ResultRow, SearchRow, TimingRow
@@ -28,20 +28,18 @@ def run_paper(options: PaperOptions, arguments: Sequence[str], out: Console, err
         out: the console for the table.
         err: the console for progress and warnings.
     Returns:
-        the exit code: 0, or 130 if the user interrupted.
+        the exit code: 0.
     Raises:
         WeedoutError: the options, the data, the backend or the run folder are refused, before anything is written; or
             a file cannot be written later.
+        KeyboardInterrupt: the user interrupted; it says what is kept.
     """
     config = options.config
     loaded = load(config, options.run)
     experiment = Experiment(config, paper(config.control), (config.repeats,), model=loaded.model)
     with opened(experiment, options.run, loaded, arguments, err) as running:
-        try:
-            run_missing(running, experiment.groups)
-            _finish(config, running.folder, out)
-        except KeyboardInterrupt:
-            return interrupted(running)
+        run_missing(running, experiment.groups)
+        _finish(config, running.folder, out)
     return 0
 
 

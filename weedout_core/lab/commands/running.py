@@ -14,6 +14,7 @@ from rich.console import Console
 from weedout_core import Network, load_backend, mask_plan, mask_space
 from weedout_core.backend import Backend
 from weedout_core.errors import ConfigError, RunError, WeedoutWarning
+from weedout_core.lab import signals
 from weedout_core.lab.code.functions import Function, imported, placed
 from weedout_core.lab.commands.options import RunOptions
 from weedout_core.lab.commands.progress import progress, warn, warnings_said, write_line
@@ -30,8 +31,6 @@ from weedout_core.lab.run.checkpoints import Checkpoints, Pace
 from weedout_core.lab.run.record import new_record
 from weedout_core.lab.run.run_folder import RunFolder, open_run
 from weedout_core.lab.streams import StreamError
-
-INTERRUPTED = 130
 
 
 class Running(NamedTuple):
@@ -100,6 +99,7 @@ def opened(
 
     Raises:
         WeedoutError: the network, the backend or the folder are refused, before anything is written.
+        KeyboardInterrupt: the user interrupted; it says what is kept.
     """
     dataset, backend, model = loaded
     net = checked_network(experiment.config, dataset, backend, model)
@@ -112,13 +112,11 @@ def opened(
         write_line(err, f"{path}: {len(folder.committed)} of {len(folder.groups)} groups done")
         if run.save_parameters and (sentence := _without_parameters(folder)):
             warn(err, sentence)
-        yield Running(experiment, net, run, dataset, backend, folder, err)
-
-
-def interrupted(running: Running) -> int:
-    """Say what is kept of a run that the user interrupted. Returns the exit code."""
-    write_line(running.err, f"weedout: interrupted; {_kept(running.folder)}, and the same command continues.")
-    return INTERRUPTED
+        try:
+            yield Running(experiment, net, run, dataset, backend, folder, err)
+        except KeyboardInterrupt as error:
+            error.args = (f"{_kept(folder)}, and the same command continues.",)
+            raise
 
 
 def _kept(folder: RunFolder) -> str:
@@ -163,6 +161,7 @@ def _run(running: Running, group: Group, draw: OnEvent) -> None:
     try:
         result = run_group(experiment, decided, group, dataset, backend, on_event, resume, kept.offer)
     except (KeyboardInterrupt, StreamError):
+        signals.end_begins()
         kept.flush()
         raise
     except RunError as error:

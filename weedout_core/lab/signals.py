@@ -1,0 +1,111 @@
+"""Signals that ask the command to end: Ctrl-C, a terminal that closes, a scheduler whose time is up.
+
+Each becomes a KeyboardInterrupt, on whose way the progress is written. The command alone calls :func:`hear`: to a
+library, the signals are its caller's.
+"""
+
+import _thread
+import math
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any, NoReturn
+
+#: What a sentence says of a request, by its signal. Windows has no SIGHUP.
+_ENDED = {
+    getattr(signal, name): said
+    for name, said in {"SIGINT": "interrupted", "SIGTERM": "ended by SIGTERM", "SIGHUP": "ended by SIGHUP"}.items()
+    if hasattr(signal, name)
+}
+KEPT = "what was saved is kept, and the same command goes on from there."
+_SAME = 1.0  # seconds in which further signals are the same request: people press twice, a scheduler asks each process
+
+
+@dataclass
+class _Request:
+    """The request to end: the last signal, when it came (in seconds), and whether the command is already ending."""
+
+    number: int | None = None
+    at: float = -math.inf
+    ending: bool = False
+
+
+_request = _Request()
+
+
+def hear() -> None:
+    """Take each of the signals as a request to end, unless it is ignored, as under nohup, or handled by others."""
+    for number in _ENDED:
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+            signal.signal(number, _handle)
+    # A library's callback may lose the KeyboardInterrupt, which is raised again then: nothing is to be read about it.
+    sys.excepthook, sys.unraisablehook = _quiet(sys.excepthook), _quiet_unraisable(sys.unraisablehook)
+
+
+def end_begins() -> None:
+    """From here on the command ends on its own: no signal raises any more, and one that insists ends it at once."""
+    _request.ending = True
+
+
+def requested() -> int | None:
+    """The exit code of a command that was asked to end, 128 + the signal's number; None if it was not."""
+    return None if _request.number is None else 128 + _request.number
+
+
+def how_it_ended() -> str:
+    """How the command came to end, the first words of a sentence."""
+    return _ENDED[_request.number or signal.SIGINT]
+
+
+def leave(code: int) -> NoReturn:
+    """End the process with an exit code.
+
+    One that was asked to end does so without the interpreter's own end. A library that was left in the middle of a call
+    may crash there, as JAX does.
+    """
+    end_begins()
+    if requested() is None:
+        sys.exit(code)
+    os._exit(code)
+
+
+def _handle(number: int, frame: FrameType | None) -> None:
+    now = time.monotonic()
+    if now - _request.at < _SAME:
+        return
+    _request.number, _request.at = number, now
+    # Modules written in C do not survive an error while they are imported: some print it, and fail with another.
+    if _request.ending or _importing(frame):
+        with suppress(OSError):  # what it would say it to has ended before
+            os.write(2, f"weedout: {how_it_ended()}; {KEPT}\n".encode())
+        os._exit(128 + number)
+    _thread.start_new_thread(_again, (number,))
+    raise KeyboardInterrupt
+
+
+def _again(number: int) -> None:
+    """Repeat a request that is not met, because other code has caught the KeyboardInterrupt."""
+    time.sleep(1.1 * _SAME)
+    if not _request.ending:
+        _thread.interrupt_main(signal.Signals(number))
+
+
+def _importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _quiet(hook: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda kind, *rest: None if issubclass(kind, KeyboardInterrupt) else hook(kind, *rest)
+
+
+def _quiet_unraisable(hook: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda lost: None if issubclass(lost.exc_type, KeyboardInterrupt) else hook(lost)
