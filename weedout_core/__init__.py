@@ -3,79 +3,27 @@
 Here are the functions that a user calls and the records that they return. Six namespaces hold the rest: ``nn`` has
 layers and networks, ``random`` the random stream, ``ask_tell`` the search driven by hand, ``scores`` what other methods
 rate nodes by, ``backend`` what the author of a backend needs, and ``errors`` all errors.
+
+The names are imported when the first of them is asked for, so that the command hears Ctrl-C before that takes time.
 """
 
-from weedout_core import ask_tell, backend, errors, nn, random, scores
-from weedout_core._compaction.compaction import compact
-from weedout_core._configs.open_points import Choice, choices
-from weedout_core._configs.search_config import SearchConfig
-from weedout_core._configs.train_config import TrainConfig
-from weedout_core._contract.loading import backend_names, load_backend
-from weedout_core._masks.plan import mask_plan
-from weedout_core._masks.scored import masks_from_scores, near_threshold
-from weedout_core._networks.architectures import mlp, vgg, wide_resnet
-from weedout_core._networks.cost import Costs, costs
-from weedout_core._networks.network import Network, mask_space
-from weedout_core._phases.adopting import adopt
-from weedout_core._phases.ask_tell import Generation
-from weedout_core._phases.beginning import Beginning, SearchBeginning
-from weedout_core._phases.control import RandomControl, draw_control
-from weedout_core._phases.evaluation import Evaluation, evaluate, evaluate_together
-from weedout_core._phases.learning_phase import train, train_together
-from weedout_core._phases.search_phase import SearchResult, search
-from weedout_core._phases.subnetwork import Subnetwork
-from weedout_core._phases.trained import Epoch, Trained
-from weedout_core._random.stream import SAMPLER_VERSION, key
-from weedout_core.errors import WeedoutError, WeedoutWarning
+import importlib
+import typing
+
+if typing.TYPE_CHECKING:
+    from weedout_core._names import *  # noqa: F403 (it names them all in __all__)
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "SAMPLER_VERSION",
-    "Beginning",
-    "Choice",
-    "Costs",
-    "Epoch",
-    "Evaluation",
-    "Generation",
-    "Network",
-    "RandomControl",
-    "SearchBeginning",
-    "SearchConfig",
-    "SearchResult",
-    "Subnetwork",
-    "TrainConfig",
-    "Trained",
-    "WeedoutError",
-    "WeedoutWarning",
-    "adopt",
-    "ask_tell",
-    "backend",
-    "backend_names",
-    "choices",
-    "compact",
-    "costs",
-    "draw_control",
-    "errors",
-    "evaluate",
-    "evaluate_together",
-    "key",
-    "load_backend",
-    "mask_plan",
-    "mask_space",
-    "masks_from_scores",
-    "mlp",
-    "near_threshold",
-    "nn",
-    "random",
-    "scores",
-    "search",
-    "train",
-    "train_together",
-    "vgg",
-    "wide_resnet",
-]
+
+def __getattr__(name: str) -> typing.Any:
+    names = importlib.import_module("weedout_core._names")
+    public = {one: getattr(names, one) for one in ["__all__", *names.__all__]}
+    if name not in public:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals().update(public)
+    return public[name]
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return __getattr__("__all__")
