@@ -53,8 +53,8 @@ def weedout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., in
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """The command as a process of its own, run in an empty folder. It ends with its test, however that ends."""
-    # Tests begun in the background ignore interrupts, and so would what they start.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Tests begun in the background ignore interrupts, those begun with nohup SIGHUP, and so would what they start.
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGHUP)}
     started: list[subprocess.Popen[str]] = []
 
     def run(*arguments: object) -> subprocess.Popen[str]:
@@ -76,7 +76,8 @@ def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
         return process
 
     yield run
-    signal.signal(signal.SIGINT, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
     for process in started:
         process.kill()
         process.communicate()
