@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -57,7 +58,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGHUP)}
     started: list[subprocess.Popen[str]] = []
 
-    def run(*arguments: object) -> subprocess.Popen[str]:
+    def run(*arguments: object, **options: Any) -> subprocess.Popen[str]:
         path = [str(ROOT), str(ROOT / "reference"), str(ROOT / "backends"), *sys.path]
         process = subprocess.Popen(
             [sys.executable, "-m", "weedout_core", *map(str, arguments)],
@@ -68,9 +69,8 @@ def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
                 "PYTHONPATH": os.pathsep.join(filter(None, path)),
                 "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
             },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
             text=True,
+            **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
         )
         started.append(process)
         return process

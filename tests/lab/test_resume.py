@@ -1,16 +1,22 @@
 """Runs that are killed, interrupted and continued end as runs that are not."""
 
+import fcntl
 import json
 import os
+import pty
 import random
+import re
 import shutil
 import signal
 import subprocess
+import termios
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from weedout_core.lab.signals import KEPT
 
 pytestmark = pytest.mark.slow
 
@@ -105,24 +111,89 @@ def newest(folder: Path) -> int:
     return max((int(path.stem) for path in folder.glob("*.json")), default=0)
 
 
-def test_an_interrupt_says_what_is_kept(start: Start, slow: list[str], tmp_path: Path) -> None:
-    run = start(*slow, "--out", "run")
-    wait_for(tmp_path / "run" / "groups" / "sparsity-0.0", run)
-    run.send_signal(signal.SIGINT)
+@pytest.mark.parametrize(("number", "said"), [("SIGINT", "interrupted"), ("SIGTERM", "ended by SIGTERM")])
+def test_a_request_to_end_keeps_the_epochs_that_are_done(start: Start, tmp_path: Path, number: str, said: str) -> None:
+    """No checkpoint is due: the request alone writes one, which holds the epochs until then."""
+    run = start(
+        *("paper", "--backend", "numpy", "--hidden", "8", "--sparsity", "0.5", "--repeats", "1", "--population", "2"),
+        *("--generations", "1", "--epochs", "2000", "--batch-size", "256", "--out", "run"),
+    )
+    assert run.stderr is not None
+    shown = next(line for line in run.stderr if " · epoch 400/2000 " in line)
+    run.send_signal(getattr(signal, number))
     code, err = finished(run)
-    assert code == 130
+    assert code == 128 + getattr(signal, number), shown
     last = err.strip().splitlines()[-1]
-    assert last.startswith("weedout: interrupted; ")
-    assert "of 3 groups are kept in run, and the same command continues." in last
-    assert "Traceback" not in err
+    assert last == f"weedout: {said}; 0 of 1 groups are kept in run, and the same command continues."
+    (facts,) = (tmp_path / "run" / "checkpoints").rglob("*.json")
+    assert min(json.loads(facts.read_text())["progress"]["epochs"]) >= 399, "all that were done when it was shown"
 
 
-KILLS = int(os.environ.get("WEEDOUT_KILLS", "3"))
+@pytest.mark.parametrize("twice", [False, True])
+def test_an_interrupt_in_the_first_moments_is_quiet(start: Start, twice: bool) -> None:
+    run = start("paper")
+    wait_until_it_hears(run)
+    run.send_signal(signal.SIGINT)
+    if twice:
+        run.send_signal(signal.SIGINT)
+    assert finished(run) == (130, f"weedout: interrupted; {KEPT}\n")
 
 
-@pytest.mark.parametrize("backend", ["jax", "torch"])
-def test_a_run_killed_at_random_moments_ends_as_an_unkilled_one(start: Start, backend: str, tmp_path: Path) -> None:
-    """In a search, in an epoch, while a checkpoint or a program is written: ``WEEDOUT_KILLS`` times, to the byte."""
+def wait_until_it_hears(process: subprocess.Popen[str]) -> None:
+    """Wait until a process has handlers of its own: Linux tells of that for SIGHUP, the last, which Python leaves."""
+
+    def hears() -> bool:
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        (caught,) = re.findall(r"^SigCgt:\s*(\w+)$", status, re.MULTILINE)
+        return bool(int(caught, 16) >> (signal.SIGHUP - 1) & 1)
+
+    wait_until(hears, process)
+
+
+def test_a_terminal_that_closes_ends_the_run_in_order(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its progress is kept, though the bar can no longer be drawn."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "200")
+    run = [
+        *("paper", "--backend", "numpy", "--hidden", "8", "--sparsity", "0.5", "--repeats", "1", "--population", "2"),
+        *("--generations", "1", "--epochs", "2000", "--batch-size", "256", "--out", "run"),
+    ]
+    ours, theirs = pty.openpty()
+    process = start(
+        *run,
+        **dict.fromkeys(("stdin", "stdout", "stderr"), theirs),
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # from then on it is the process's own terminal
+    )
+    os.close(theirs)
+    drawn = b""
+    while not re.search(rb"epoch [2-9]\d\d/2000", drawn):
+        drawn = drawn[-80:] + os.read(ours, 4096)
+    os.close(ours)
+    assert process.wait(timeout=_PATIENCE) == 129
+    (facts,) = (tmp_path / "run" / "checkpoints").rglob("*.json")
+    assert min(json.loads(facts.read_text())["progress"]["epochs"]) >= 199
+
+
+KILLS = int(os.environ.get("WEEDOUT_KILLS", "6"))
+#: What a process is sent, one signal after another, and the exit code.
+SENT = {
+    (signal.SIGKILL,): -signal.SIGKILL,
+    (signal.SIGHUP,): 129,
+    (signal.SIGTERM,): 143,
+    (signal.SIGINT,): 130,
+    (signal.SIGINT, signal.SIGINT): 130,
+    (signal.SIGSTOP, signal.SIGCONT): 0,
+}
+
+
+@pytest.mark.parametrize(("backend", "first"), [("jax", 0), ("torch", 1)])
+def test_a_run_that_signals_hit_at_random_moments_ends_as_one_that_none_hit(
+    start: Start, backend: str, first: int, tmp_path: Path
+) -> None:
+    """In a search, in an epoch, while a checkpoint or a program is written: ``WEEDOUT_KILLS`` in all, to the byte."""
     pytest.importorskip(backend)
     run = [
         *("paper", *of_backend(backend, tmp_path)),
@@ -137,28 +208,41 @@ def test_a_run_killed_at_random_moments_ends_as_an_unkilled_one(start: Start, ba
     imported = time.monotonic() - begun
     assert finished(process)[0] == 0
     worked = time.monotonic() - begun - imported
-    moments, hits = random.Random(backend), 0
-    killed = tmp_path / "killed"
-    for _ in range(10 * KILLS):
-        process = start(*run, "--out", killed)
-        # A run that continues, or has its programs, works for less long than the first one.
-        time.sleep(imported + moments.uniform(0, worked / 3))
-        process.kill()
-        code, err = finished(process)
-        if code == 0:  # nothing is left to be hit: from the beginning
-            shutil.rmtree(killed)
-            continue
-        assert code == -signal.SIGKILL, err
-        hits += 1
-        if hits == KILLS:
-            break
-    assert hits == KILLS, f"{hits} of {10 * KILLS} runs were alive when they were killed"
-    code, err = finished(start(*run, "--out", killed))
-    assert code == 0, err
-    for path in sorted((tmp_path / "whole").rglob("*.safetensors")):
-        twin = killed / path.relative_to(tmp_path / "whole")
-        assert twin.read_bytes() == path.read_bytes(), path
+    whole, hit, moments = tmp_path / "whole", tmp_path / "hit", random.Random(backend)
+    # Each kind of signal comes to each backend, or in a short test to one of them.
+    kinds = [[*SENT][(2 * number + first + number // 3) % len(SENT)] for number in range(KILLS // 2)]
+    for sent in kinds:
+        alive, code, err = False, 0, ""
+        for _ in range(10):
+            process = start(*run, "--out", hit)
+            wait_until_it_hears(process)
+            # A run that continues, or has its programs, works for less long than the first one.
+            time.sleep(0.7 * imported + moments.uniform(0, worked / 3))
+            alive = process.poll() is None
+            for number in sent:
+                process.send_signal(number)
+                time.sleep(moments.uniform(0, 0.1))
+            code, err = finished(process)
+            if code == 0:
+                check_as(whole, hit)
+                shutil.rmtree(hit)
+            if alive:
+                break
+        assert alive, "ten runs ended before they were hit"
+        assert code == SENT[sent], (sent, err)
+        own = [line for line in err.splitlines() if not (" groups done" in line or line.startswith("sparsity "))]
+        quiet = sent[0] == signal.SIGKILL or code == 0
+        assert len(own) == (0 if quiet else 1), err
+        assert quiet or own[0].startswith(("weedout: interrupted; ", "weedout: ended by SIG")), err
+    assert finished(start(*run, "--out", hit))[0] == 0
+    check_as(whole, hit)
+
+
+def check_as(whole: Path, hit: Path) -> None:
+    """A run that was hit holds what the one that was not holds."""
+    for path in sorted(whole.rglob("*.safetensors")):
+        assert (hit / path.relative_to(whole)).read_bytes() == path.read_bytes(), path
     for name in TABLES:
-        assert (killed / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
-    assert len(list(killed.rglob("parameters.safetensors"))) == 2
-    assert not (killed / "checkpoints").exists(), "what is done needs no checkpoint"
+        assert (hit / name).read_bytes() == (whole / name).read_bytes(), name
+    assert len(list(hit.rglob("parameters.safetensors"))) == 2
+    assert not (hit / "checkpoints").exists(), "what is done needs no checkpoint"
