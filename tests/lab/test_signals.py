@@ -135,6 +135,17 @@ assert signal.getsignal(signal.SIGINT) is signals._handle
     assert ran(handled) == (0, "", "")
 
 
+def test_a_command_that_is_done_is_done() -> None:
+    """Python lets go of its handlers before a process has ended."""
+    late = """
+class Late:
+    def __del__(self, kill=os.kill, me=os.getpid()): kill(me, number); print('late')
+late = Late()
+def work(): pass
+"""
+    assert ran(late, COMMAND) == (0, "late\n", "")
+
+
 def test_other_errors_are_told_as_ever() -> None:
     """Only what is said of the request is kept quiet."""
     work = """

@@ -5,6 +5,7 @@ library, the signals are its caller's.
 """
 
 import _thread
+import atexit
 import math
 import os
 import signal
@@ -43,6 +44,8 @@ def hear() -> None:
     for number in _ENDED:
         if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, _handle)
+            # What is registered first comes last: then Python lets go of its handlers, and nothing is left to be done.
+            atexit.register(signal.signal, number, signal.SIG_IGN)
     # A library's callback may lose the KeyboardInterrupt, which is raised again then: nothing is to be read about it.
     sys.excepthook, sys.unraisablehook = _quiet(sys.excepthook), _quiet_unraisable(sys.unraisablehook)
 
