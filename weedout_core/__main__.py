@@ -13,7 +13,7 @@ def command() -> NoReturn:
 
         code = main()
     except KeyboardInterrupt:
-        code = signals.requested() or 130
+        signals.end_at_once()
     signals.leave(code)
 
 

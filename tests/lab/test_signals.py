@@ -27,10 +27,11 @@ from weedout_core.lab import signals
 COMMAND = """
 signals._SAME = 0.3
 signals.hear()
+code = 0
 try:
     work()
-    code = 0
 except KeyboardInterrupt:
+    signals.end_begins()
     code = signals.requested()
 signals.leave(code)
 """

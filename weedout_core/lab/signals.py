@@ -65,6 +65,13 @@ def how_it_ended() -> str:
     return _ENDED[_request.number or signal.SIGINT]
 
 
+def end_at_once() -> NoReturn:
+    """End the process where it is, with a sentence: every file is written whole or not at all."""
+    with suppress(OSError):  # what it would say it to has ended before
+        os.write(2, f"weedout: {how_it_ended()}; {KEPT}\n".encode())
+    os._exit(requested() or 130)
+
+
 def leave(code: int) -> NoReturn:
     """End the process with an exit code.
 
@@ -84,9 +91,7 @@ def _handle(number: int, frame: FrameType | None) -> None:
     _request.number, _request.at = number, now
     # Modules written in C do not survive an error while they are imported: some print it, and fail with another.
     if _request.ending or _importing(frame):
-        with suppress(OSError):  # what it would say it to has ended before
-            os.write(2, f"weedout: {how_it_ended()}; {KEPT}\n".encode())
-        os._exit(128 + number)
+        end_at_once()
     _thread.start_new_thread(_again, (number,))
     raise KeyboardInterrupt
 
