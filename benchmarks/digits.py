@@ -40,7 +40,7 @@ def run(quick: bool, say: Say) -> Section:
     text = [
         f"`{' '.join(['weedout', 'paper', *more])}`; one backend after the other. Compiling and running are the sums "
         "over the phases of the run's `timings.csv`. The rest is imports, connecting (torch compiles the loops of the "
-        "random stream in it, or finds them in Numba's cache), data, files and figure.",
+        "random stream in it), data, files and figure.",
         machine.description(),
         table(
             ["", "seconds", "compiling", "running", "the rest"],

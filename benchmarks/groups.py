@@ -1,7 +1,6 @@
 """Groups of benchmarks on this machine, each a section of RESULTS.md."""
 
 import argparse
-import os
 import sys
 import tempfile
 import time
@@ -67,10 +66,7 @@ def main(arguments: Sequence[str]) -> None:
     def say(sentence: str) -> None:
         print(f"{time.perf_counter() - began:7.1f} s  {sentence}", file=sys.stderr, flush=True)
 
-    with tempfile.TemporaryDirectory() as compiled:
-        # Numba reads it when it is imported: connecting compiles in every run, whatever ran on the machine before.
-        os.environ["NUMBA_CACHE_DIR"] = compiled
-        _run(asked.groups or list(GROUPS), folder, asked.quick, say)
+    _run(asked.groups or list(GROUPS), folder, asked.quick, say)
 
 
 def _run(groups: Sequence[str], folder: Path, quick: bool, say: Say) -> None:

@@ -68,7 +68,7 @@ def connecting() -> str:
     return (
         f"Connecting, once a process: {', '.join(taken)}. That is the first `load_backend` of each, in this order, in "
         "a process that has imported PyTorch and JAX: it imports the backend, finds the device and, for torch on a "
-        "CPU, compiles the loops of the random stream, which later processes find in Numba's cache."
+        "CPU, compiles the loops of the random stream."
     )
 
 

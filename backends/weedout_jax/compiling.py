@@ -1,6 +1,7 @@
 """Compilation: how long it has taken, and where compiled programs are kept for later processes."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import jax
@@ -29,17 +30,43 @@ def compile_seconds() -> float:
 def keep_programs(folder: str | os.PathLike[str]) -> None:
     """Keep the compiled programs in a folder and reuse those that it holds, for all programs of this process.
 
-    Raises BackendError if the folder cannot be written.
+    They are machine code, and whoever can write them can change what is run: so the folder must be the user's own. A
+    new one is closed to all other users.
+
+    Raises:
+        BackendError: the folder cannot be written, or it or something in it is another user's or can be written by one.
     """
+    wanted = "cache must be a folder that can be written; got"
     if not str(folder):
-        raise BackendError(f"cache must be a folder that can be written; got {folder!r}.")
-    path = Path(folder).absolute()
+        raise BackendError(f"{wanted} {folder!r}.")
+    path = Path(os.path.expanduser(folder)).absolute()
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=0o700, exist_ok=True)
+        others = _of_others(path)
     except OSError as error:
-        raise BackendError(f"cache must be a folder that can be written; got {path} ({error.strerror}).") from error
+        raise BackendError(f"{wanted} {path} ({error.strerror}).") from error
     if not os.access(path, os.W_OK):
-        raise BackendError(f"cache must be a folder that can be written; got {path}. Take another one.")
+        raise BackendError(f"{wanted} {path}. Take another one.")
+    if others is not None:
+        raise BackendError(
+            "cache must be a folder that is your own and that no other user can write, because the programs in it are "
+            f"run; got {path}, where another user owns or can write {others}. Take a new one."
+        )
     jax.config.update("jax_compilation_cache_dir", str(path))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)  # keep all programs, not only slow ones
     compilation_cache.reset_cache()  # JAX reads these settings only once, at its first compilation
+
+
+def _of_others(folder: Path) -> Path | None:
+    """A folder, or the first of its files, if another user owns it or can write it. Windows does not say so."""
+    if not hasattr(os, "geteuid"):
+        return None
+    through = folder.stat().st_mode << 1  # who may enter the folder, at the bits of who may write a file
+    for path in (folder, *sorted(folder.iterdir())):
+        with suppress(FileNotFoundError):  # another process has deleted it
+            found = path.stat()
+            writable = found.st_mode & 0o022 & (-1 if path == folder else through)
+            if writable or found.st_uid != os.geteuid():
+                return path
+    return None

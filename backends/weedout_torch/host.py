@@ -8,7 +8,6 @@ Arrays are NumPy arrays. Each loop does a part of the work, from ``start`` to ``
 
 import math
 from collections.abc import Callable
-from contextlib import suppress
 from functools import cache
 from time import perf_counter
 from typing import Any
@@ -57,7 +56,7 @@ def keep_smallest(words: np.ndarray, k: int) -> np.ndarray:
 
 @cache
 def compile_loops() -> float:
-    """Compile the loops, or load them if an earlier process has compiled them. Returns the seconds that this took."""
+    """Compile the loops. Returns the seconds that this took."""
     started = perf_counter()
     keys, words = np.zeros((1, 2), dtype=np.uint32), np.zeros((1, 1), dtype=np.uint32)
     fold_in(keys, 0)
@@ -82,12 +81,12 @@ def _shared(loop: Callable[..., None], *arrays: Any, work: int, part: int) -> No
 
 
 def _loop(function: Callable[..., Any]) -> Any:
-    """Compile a function at its first call, and keep it for later processes. It runs without the interpreter's lock."""
-    loop = numba.njit(nogil=True)(function)
-    # If no folder can be written, each process compiles; with NUMBA_DISABLE_JIT nothing is compiled.
-    with suppress(RuntimeError, AttributeError):
-        loop.enable_caching()
-    return loop
+    """Compile a function at its first call. It runs without the interpreter's lock.
+
+    Each process compiles anew: Numba keeps programs for later processes in files that it unpickles, and so whoever can
+    write such a file would run code here.
+    """
+    return numba.njit(nogil=True)(function)
 
 
 @_loop

@@ -17,6 +17,7 @@ from weedout_core.testing.problems import COMPACTABLE, COMPACTED_SPARSITY, NETWO
 pytestmark = pytest.mark.slow
 
 jax = pytest.importorskip("jax", reason="JAX is not installed: pip install 'weedout-core[jax]'")
+cached = pytest.importorskip("jax.experimental.compilation_cache.compilation_cache")
 optax = pytest.importorskip("optax", reason="optax is not installed: pip install 'weedout-core[jax]'")
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -472,6 +473,59 @@ def test_programs_are_kept_for_the_next_process(tmp_path: Path) -> None:
     assert hits[0] == 0
     assert hits[1] > 0, "the second process compiled again"
     assert any(folder.iterdir())
+    assert folder.stat().st_mode & 0o077 == 0, "a new one is closed to others"
+
+
+def _folder(path: Path, mode: int, inside: int | None = None) -> Path:
+    """A folder with the mode, and in it a file with the mode ``inside``."""
+    path.mkdir()
+    if inside is not None:
+        (path / "program").write_bytes(b"")
+        (path / "program").chmod(inside)
+    path.chmod(mode)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("mode", "inside"), [(0o770, None), (0o702, None), (0o777, None), (0o1777, None), (0o755, 0o602), (0o710, 0o660)]
+)
+def test_a_cache_that_others_can_write_is_refused(tmp_path: Path, mode: int, inside: int | None) -> None:
+    folder = _folder(tmp_path / "cache", mode, inside)
+    named = folder if inside is None else folder / "program"
+    with pytest.raises(wc.errors.BackendError) as error:
+        wc.load_backend("jax", cache=folder)
+    assert str(error.value) == (
+        "cache must be a folder that is your own and that no other user can write, because the programs in it are run; "
+        f"got {folder}, where another user owns or can write {named}. Take a new one."
+    )
+
+
+@pytest.mark.parametrize("whose", ["cache", "program"])
+def test_a_cache_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whose: str) -> None:
+    folder = _folder(tmp_path / "cache", 0o755, 0o644)
+    known = Path.stat
+
+    def stat(path: Path, **options: Any) -> os.stat_result:
+        found = known(path, **options)
+        return os.stat_result((*found[:4], found.st_uid + (path.name == whose), *found[5:]))
+
+    monkeypatch.setattr(Path, "stat", stat)
+    with pytest.raises(
+        wc.errors.BackendError, match=rf"where another user owns or can write .*{whose}\. Take a new one"
+    ):
+        wc.load_backend("jax", cache=folder)
+
+
+@pytest.mark.parametrize(("mode", "inside"), [(0o700, 0o666), (0o755, 0o644), (0o711, 0o600), (0o744, 0o664)])
+def test_a_cache_that_others_cannot_change_is_used(tmp_path: Path, mode: int, inside: int) -> None:
+    folder = _folder(tmp_path / "cache", mode, inside)
+    before = jax.config.jax_compilation_cache_dir
+    try:
+        wc.load_backend("jax", cache=folder)
+        assert jax.config.jax_compilation_cache_dir == str(folder)
+    finally:
+        jax.config.update("jax_compilation_cache_dir", before)
+        cached.reset_cache()
 
 
 def test_a_cache_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
