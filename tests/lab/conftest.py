@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from weedout_core.lab.cli import main
-from weedout_core.lab.data import download
+from weedout_core.lab.data import datasets, download
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,9 +23,14 @@ SMALL = ["paper", "--hidden", "8", "6", *_SEARCH, "--epochs", "2", "--batch-size
 
 @pytest.fixture(autouse=True)
 def _offline(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reaches the network or the user's own cache: every mirror is a port of this machine that refuses."""
-    refusing = {name: item._replace(mirrors=("http://127.0.0.1:9/",)) for name, item in download.PUBLISHED.items()}
-    monkeypatch.setattr(download, "PUBLISHED", refusing)
+    """No test reaches the network or the user's own cache: every mirror is a port of this machine that refuses.
+
+    The data of tests is made up, and compared with none that is published.
+    """
+    alone = {"mirrors": ("http://127.0.0.1:9/",), "contents": {}}
+    published = {name: item._replace(**alone) for name, item in download.PUBLISHED.items()}
+    for module in (download, datasets):
+        monkeypatch.setattr(module, "PUBLISHED", published)
     monkeypatch.setenv("WEEDOUT_CACHE", str(tmp_path_factory.mktemp("cache")))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 

@@ -1,14 +1,17 @@
 """CIFAR-10 and CIFAR-100: the layout of their binary files, and every way in which one can be wrong."""
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from weedout_core.errors import DataError
+from weedout_core.errors import DataError, WeedoutWarning
+from weedout_core.lab.data import datasets
 from weedout_core.lab.data.cifar import read_cifar10, read_cifar100
 from weedout_core.lab.data.datasets import load_dataset
+from weedout_core.lab.data.published import PUBLISHED
 
 _PIXELS = 3072
 
@@ -126,7 +129,7 @@ def test_a_missing_file_is_named_with_its_archive(cifar10: Path) -> None:
 def test_a_folder_in_the_place_of_a_file_is_refused(cifar10: Path) -> None:
     (cifar10 / "test_batch.bin").unlink()
     (cifar10 / "test_batch.bin").mkdir()
-    with pytest.raises(DataError, match=r"test_batch.bin must be readable, and is not"):
+    with pytest.raises(DataError, match=r"test_batch.bin must be a file; it is a folder, a pipe"):
         load_dataset("cifar10", cifar10)
 
 
@@ -166,3 +169,17 @@ def test_real_cifar10_is_split_in_proportion_and_the_same_on_every_machine(real_
         assert np.bincount(split.y).tolist() == [share] * 10
     assert data.test.y[:5].tolist() == [3, 8, 8, 0, 6]
     assert data.digest == "3a547e7c38d85837da2b478acf1ad1175274c67329708b8e71272e0b9db36152"
+
+
+def test_a_file_with_another_content_than_the_published_one_is_used_and_said(
+    cifar100: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    md5 = {name: hashlib.md5((cifar100 / name).read_bytes()).hexdigest() for name in ("train.bin", "test.bin")}
+    known = PUBLISHED["cifar100"]._replace(contents={**md5, "test.bin": "0" * 32})
+    monkeypatch.setattr(datasets, "PUBLISHED", {"cifar100": known})
+    with pytest.warns(
+        WeedoutWarning, match="cifar-100-binary does not hold cifar100 as it was published: test.bin has"
+    ):
+        assert load_dataset("cifar100", cifar100.parent).other_files == {"test.bin": md5["test.bin"]}
+    monkeypatch.setattr(datasets, "PUBLISHED", {"cifar100": known._replace(contents=md5)})
+    assert not load_dataset("cifar100", cifar100.parent).other_files

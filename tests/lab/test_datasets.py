@@ -1,6 +1,12 @@
 """Data sets: the splits, subsets of them, and every way in which an IDX file can be wrong."""
 
 import gzip
+import hashlib
+import json
+import os
+import socket
+import tracemalloc
+import zlib
 from collections.abc import Callable
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -10,9 +16,10 @@ import numpy as np
 import pytest
 
 from tests.processes import run_python
-from weedout_core.errors import ConfigError, DataError
+from weedout_core.errors import ConfigError, DataError, WeedoutWarning
 from weedout_core.lab.data import datasets
 from weedout_core.lab.data.datasets import DATASETS, load_dataset
+from weedout_core.lab.data.published import PUBLISHED
 from weedout_core.lab.data.splits import stratified_order
 
 Idx = Callable[[np.ndarray], bytes]
@@ -124,11 +131,11 @@ def _damage(path: Path, how: str, idx: Idx) -> None:
 @pytest.mark.parametrize(
     ("how", "said"),
     [
-        ("missing", "must hold the file train-images-idx3-ubyte or train-images-idx3-ubyte.gz"),
+        ("missing", "must hold the file train-images-idx3-ubyte or train-images.idx3-ubyte, plain or .gz"),
         ("empty", "truncated at 0"),
         ("header", "truncated at 7"),
-        ("truncated", "must be 736 bytes for its shape (60, 3, 4); got 735: it is truncated"),
-        ("trailing", "got 737: there are bytes after its end"),
+        ("truncated", "must have 720 values after its header, for its shape (60, 3, 4); got 719: it is truncated"),
+        ("trailing", "got more: there are bytes after its end"),
         ("magic", "magic number 0x00000803; got 0x00000d03"),
         ("swapped", "magic number 0x00000803; got 0x00000801"),
         ("gzip", "must be a whole gzip file"),
@@ -142,6 +149,131 @@ def test_damaged_images_are_refused(tiny_mnist: Path, idx: Idx, how: str, said: 
         load_dataset("mnist", tiny_mnist)
     assert said in str(error.value)
     assert str(tiny_mnist) in str(error.value), "the message names the file"
+
+
+@pytest.mark.parametrize("named", ["{part}-{what}-idx{axes}-ubyte", "{part}-{what}.idx{axes}-ubyte"])
+@pytest.mark.parametrize("folder", ["", "mnist", "MNIST/raw"])
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_files_are_found_under_each_of_their_names_and_folders(
+    tiny_mnist: Path, named: str, folder: str, suffix: str
+) -> None:
+    wanted, place = load_dataset("mnist", tiny_mnist), tiny_mnist.parent / "other" / folder
+    place.mkdir(parents=True)
+    for part in ("train", "t10k"):
+        for what, axes in (("images", 3), ("labels", 1)):
+            content = (tiny_mnist / f"{part}-{what}-idx{axes}-ubyte").read_bytes()
+            name = named.format(part=part, what=what, axes=axes) + suffix
+            (place / name).write_bytes(gzip.compress(content) if suffix else content)
+    assert load_dataset("mnist", tiny_mnist.parent / "other").digest == wanted.digest
+    if folder == "MNIST/raw":
+        place.parent.rename(place.parents[1] / "FashionMNIST")
+        assert load_dataset("fashion-mnist", tiny_mnist.parent / "other").digest == wanted.digest
+
+
+def _in_place(path: Path, what: str, idx: Idx) -> None:
+    """Put something in the place of a file that could be read without end, or to the end of the memory."""
+    path.unlink()
+    match what:
+        case "device":
+            path.symlink_to("/dev/zero")
+        case "pipe":
+            os.mkfifo(path)
+        case "folder":
+            path.mkdir()
+        case "socket":
+            with socket.socket(socket.AF_UNIX) as one:
+                one.bind(os.path.relpath(path))
+        case "endless":  # a sparse file, which takes no room on the disk
+            with path.open("wb") as file:
+                file.truncate(1 << 42)
+        case "shape":
+            path.write_bytes(b"\0\0\x08\x03" + b"\xff" * 12)
+        case "packed shape":
+            path.with_name(path.name + ".gz").write_bytes(gzip.compress(b"\0\0\x08\x03" + b"\xff" * 12))
+        case "bomb":  # whose first bytes are right
+            packer = zlib.compressobj(wbits=31)
+            parts = [packer.compress(idx(np.zeros((60, 3, 4))))]
+            parts += [packer.compress(bytes(1 << 20)) for _ in range(64)]
+            path.with_name(path.name + ".gz").write_bytes(b"".join([*parts, packer.flush()]))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has neither devices nor pipes among its files")
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("device", "must be a file; it is a folder, a pipe or a device"),
+        ("pipe", "must be a file; it is a folder, a pipe or a device"),
+        ("folder", "must be a file; it is a folder, a pipe or a device"),
+        ("socket", "must be a file; it is a folder, a pipe or a device"),
+        ("endless", "must be at most 1,073,741,824 bytes; got 4,398,046,511,104"),
+        ("shape", "must hold at most 1,073,741,824 values; its header says (4294967295, 4294967295, 4294967295)"),
+        (
+            "packed shape",
+            "must hold at most 1,073,741,824 values; its header says (4294967295, 4294967295, 4294967295)",
+        ),
+        ("bomb", "must have 720 values after its header, for its shape (60, 3, 4); got more"),
+    ],
+)
+def test_no_more_is_read_than_a_file_may_hold(
+    tiny_mnist: Path, idx: Idx, monkeypatch: pytest.MonkeyPatch, what: str, said: str
+) -> None:
+    monkeypatch.chdir(tiny_mnist)  # the address of a socket must be short
+    _in_place(tiny_mnist / "train-images-idx3-ubyte", what, idx)
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError) as error:
+            load_dataset("mnist", tiny_mnist)
+        assert said in str(error.value)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 23, "bytes"
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_file_with_another_content_than_the_published_one_is_used_and_said(
+    tiny_mnist: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Packed or not, it is the content that is compared; what was downloaded is refused in place of used."""
+    label = "t10k-labels-idx1-ubyte"
+    md5 = {path.name: hashlib.md5(path.read_bytes()).hexdigest() for path in tiny_mnist.iterdir()}
+    known = PUBLISHED["mnist"]._replace(contents=md5)
+    monkeypatch.setattr(datasets, "PUBLISHED", {"mnist": known})
+    content = (tiny_mnist / label).read_bytes()
+    (tiny_mnist / label).rename(tiny_mnist / f"{label}.gz")
+    (tiny_mnist / f"{label}.gz").write_bytes(gzip.compress(content, compresslevel=1))
+    assert load_dataset("mnist", tiny_mnist).other_files == {}
+    changed = content[:-1] + b"\x07"
+    (tiny_mnist / label).write_bytes(changed)
+    sentence = f"{tiny_mnist} does not hold mnist as it was published: {label} has another content."
+    with pytest.warns(WeedoutWarning) as warned:
+        assert load_dataset("mnist", tiny_mnist).other_files == {label: hashlib.md5(changed).hexdigest()}
+    assert [str(one.message) for one in warned] == [f"{sentence} It is used, and a run records it in config.json."]
+    monkeypatch.setattr(datasets, "downloaded", lambda name: tiny_mnist)
+    with pytest.raises(DataError) as error:
+        load_dataset("mnist")
+    again = f"It was downloaded: remove {tiny_mnist}, and the next run downloads it again."
+    assert str(error.value) == f"{sentence} {again}"
+
+
+@pytest.mark.slow
+def test_a_run_says_and_records_that_it_used_another_content(
+    tiny_mnist: Path, monkeypatch: pytest.MonkeyPatch, weedout: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    known = {**PUBLISHED["mnist"].contents}
+    monkeypatch.setattr(datasets, "PUBLISHED", {"mnist": PUBLISHED["mnist"]})
+    smallest = ["--hidden", "4", "--sparsity", "0.5", "--population", "2", "--generations", "1", "--repeats", "1"]
+    options = [*smallest, "--epochs", "0", "--backend", "numpy", "--dataset", "mnist", "--data-dir", tiny_mnist.parent]
+    for command in ("plan", "paper --out run"):
+        assert weedout(*command.split(), *options) == 0
+        said = [line for line in capsys.readouterr().err.splitlines() if "as it was published" in line]
+        assert said == [
+            f"weedout: warning: {tiny_mnist} does not hold mnist as it was published: {', '.join(known)} has another "
+            "content. It is used, and a run records it in config.json."
+        ]
+    recorded = json.loads(Path("run/config.json").read_text(encoding="utf-8"))["other_files"]
+    assert recorded == {name: hashlib.md5((tiny_mnist / name).read_bytes()).hexdigest() for name in known}
+    assert weedout("report", "run") == 0
+    page = Path("run/report.html").read_text(encoding="utf-8")
+    assert "MD5 of t10k-labels-idx1-ubyte, which is not the published file" in page
 
 
 def test_labels_outside_the_classes_are_refused(tiny_mnist: Path, idx: Idx) -> None:
@@ -175,9 +307,9 @@ def test_a_few_images_are_too_few(tiny_mnist: Path, idx: Idx) -> None:
         load_dataset("mnist", tiny_mnist)
 
 
-@pytest.mark.parametrize("what", ["is_dir", "read_bytes"])
+@pytest.mark.parametrize("what", ["is_dir", "stat", "open"])
 def test_what_may_not_be_read_is_named(tiny_mnist: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
-    def refuse(_: Path) -> bytes:
+    def refuse(*_: object, **__: object) -> bytes:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, what, refuse)

@@ -17,7 +17,7 @@ import pytest
 from rich.console import Console
 
 from weedout_core.errors import DataError
-from weedout_core.lab.data import download, download_bar
+from weedout_core.lab.data import datasets, download, download_bar
 from weedout_core.lab.data.datasets import load_dataset
 from weedout_core.lab.data.published import PUBLISHED, Published
 from weedout_core.lab.data.unpack import unpack
@@ -315,3 +315,19 @@ def test_the_checksums_are_those_of_the_real_files(real_data: Path) -> None:
         pytest.skip(f"{', '.join(missing)} not in {folder}: set WEEDOUT_DATA_DIR to a folder with all of MNIST")
     found = {name: hashlib.md5((folder / name).read_bytes()).hexdigest() for name in published}
     assert found == dict(published)
+
+
+def test_the_checksums_of_what_is_read_are_those_of_the_real_files(
+    real_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datasets, "PUBLISHED", PUBLISHED)
+    there = [name for name in ("mnist", "cifar10") if (real_data / PUBLISHED[name].folder).is_dir()]
+    for name in there:
+        assert load_dataset(name, real_data).other_files == {}, "a warning would be an error"
+
+
+def test_a_checksum_is_of_each_file_that_is_read_or_of_none() -> None:
+    for name, item in PUBLISHED.items():
+        read = item.members or [file.removesuffix(".gz") for file in item.md5]
+        assert list(item.contents) == ([] if name == "cifar100" else list(read))
+        assert all(len(bytes.fromhex(md5)) == 16 for md5 in item.contents.values())

@@ -73,7 +73,8 @@ def run_plan(options: PlanOptions, out: Console, err: Console) -> int:
             for, and the backend compiles no program ahead of time.
     """
     config, probe = options.config, options.probe
-    dataset = load_dataset(config.dataset, probe.data_dir, config.train_examples, config.test_examples)
+    with warnings_said(err):
+        dataset = load_dataset(config.dataset, probe.data_dir, config.train_examples, config.test_examples)
     backend = load_backend(config.backend, config.device, config.devices)
     if probe.topology is not None and backend.compiled_memory is None:
         raise ConfigError(f"topology has no effect on {backend.name}, which compiles nothing ahead. Leave it out.")

@@ -157,9 +157,8 @@ def warn(console: Console, sentence: str) -> None:
 
 @contextmanager
 def warnings_said(console: Console) -> Iterator[None]:
-    """Write each of the library's warnings that arise inside this context as one line, at its end."""
-    with warnings.catch_warnings(record=True) as caught:
+    """Write each of the library's warnings that arise inside this context as one line, when it arises."""
+    with warnings.catch_warnings():
         warnings.simplefilter("always", WeedoutWarning)
+        warnings.showwarning = lambda message, *_, **__: warn(console, str(message))
         yield
-    for warning in caught:
-        warn(console, str(warning.message))

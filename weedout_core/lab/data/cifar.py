@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from weedout_core.errors import DataError
-from weedout_core.lab.data.images import Images
+from weedout_core.lab.data.images import Images, checksum
 from weedout_core.lab.data.reading import AGAIN, read_first
 
 _PLANES = (3, 32, 32)
@@ -47,14 +47,20 @@ def read_cifar100(folder: Path) -> tuple[Images, Images]:
 
 
 def _read(folder: Path, layout: _Layout) -> tuple[Images, Images]:
-    train, test = (
-        np.concatenate([_records(folder, name, layout) for name in names]) for names in (layout.train, (layout.test,))
-    )
-    return _images(train), _images(test)
+    return _images(folder, layout.train, layout), _images(folder, (layout.test,), layout)
 
 
-def _records(folder: Path, name: str, layout: _Layout) -> np.ndarray:
-    """The records of a file: uint8 ``(records, bytes)``."""
+def _images(folder: Path, names: Sequence[str], layout: _Layout) -> Images:
+    """The images of some files, as views into their records. The label to predict is the last label byte."""
+    contents = [_content(folder, name, layout) for name in names]
+    records = np.frombuffer(b"".join(contents), np.uint8).reshape(-1, len(layout.labels) + _PIXELS)
+    pixels = records[:, -_PIXELS:].reshape(-1, *_PLANES).transpose(0, 2, 3, 1)
+    files = dict(zip(names, map(checksum, contents), strict=True))
+    return Images(pixels, records[:, -_PIXELS - 1], files)
+
+
+def _content(folder: Path, name: str, layout: _Layout) -> bytes:
+    """The content of a file, which is whole records with labels of the classes."""
     path, content = read_first(folder, (name,), f"the file {name} (from {layout.archive}, the binary version)")
     size = len(layout.labels) + _PIXELS
     if not content or len(content) % size:
@@ -62,9 +68,8 @@ def _records(folder: Path, name: str, layout: _Layout) -> np.ndarray:
         raise DataError(
             f"{path} must be one or more whole records of {size} bytes; got {len(content)} bytes{left}. {AGAIN}"
         )
-    records = np.frombuffer(content, np.uint8).reshape(-1, size)
-    _check_labels(path, records, layout.labels)
-    return records
+    _check_labels(path, np.frombuffer(content, np.uint8).reshape(-1, size), layout.labels)
+    return content
 
 
 def _check_labels(path: Path, records: np.ndarray, kinds: Sequence[tuple[str, int]]) -> None:
@@ -75,9 +80,3 @@ def _check_labels(path: Path, records: np.ndarray, kinds: Sequence[tuple[str, in
                 f"{path} must hold {kind}s in [0, {classes}); got {records[outside[0], column]} in record "
                 f"{outside[0]}, the first being record 0. {AGAIN}"
             )
-
-
-def _images(records: np.ndarray) -> Images:
-    """The images as views into the records. The label to predict is the last label byte."""
-    pixels = records[:, -_PIXELS:].reshape(-1, *_PLANES).transpose(0, 2, 3, 1)
-    return Images(pixels, records[:, -_PIXELS - 1])

@@ -4,7 +4,8 @@ The validation split serves the search and is never trained on.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,13 +17,14 @@ import numpy as np
 from weedout_core._guard.guarded import guarded
 from weedout_core._guard.kinds import TEXT, Kind, Positive, require
 from weedout_core.backend import Examples
-from weedout_core.errors import ConfigError, DataError
+from weedout_core.errors import ConfigError, DataError, WeedoutWarning
 from weedout_core.lab.code.functions import Function, checked_place, imported
 from weedout_core.lab.data.cifar import read_cifar10, read_cifar100
 from weedout_core.lab.data.download import downloaded
 from weedout_core.lab.data.images import Images
 from weedout_core.lab.data.mnist import read_mnist
 from weedout_core.lab.data.own import own_data
+from weedout_core.lab.data.published import PUBLISHED
 from weedout_core.lab.data.reading import find_folder
 from weedout_core.lab.data.splits import stratified_order
 from weedout_core.lab.data.standardise import standard_levels, standardised
@@ -39,6 +41,7 @@ class Dataset(NamedTuple):
             they are where they are the user's own; y int32 ``(examples,)``.
         classes: the number of classes; labels are in [0, classes).
         digest: SHA-256 over all arrays, in hexadecimal.
+        other_files: the MD5 of each file whose content is not the one that is published under its name.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Dataset(NamedTuple):
     test: Examples
     classes: int
     digest: str
+    other_files: Mapping[str, str] = MappingProxyType({})
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -62,6 +66,7 @@ class _Raw(NamedTuple):
         test: the images of the test split.
         train, validation, tested: the examples of each split in stratified order, as indices into these images.
         classes: labels are in [0, classes).
+        other_files: as of ``Dataset``.
     """
 
     learning: Images
@@ -70,6 +75,7 @@ class _Raw(NamedTuple):
     validation: np.ndarray
     tested: np.ndarray
     classes: int
+    other_files: Mapping[str, str] = MappingProxyType({})
 
 
 class _Layout(NamedTuple):
@@ -98,7 +104,8 @@ def load_dataset(
         name: "digits" (bundled with scikit-learn), "mnist", "fashion-mnist", "cifar10", "cifar100", or
             "package.module:function", a function that returns a training and a test split (:mod:`.own`).
         data_dir: the folder that holds the dataset's files, or a subfolder ``mnist``, ``fashion-mnist``,
-            ``cifar-10-batches-bin`` or ``cifar-100-binary`` with them; None downloads them once.
+            ``cifar-10-batches-bin`` or ``cifar-100-binary`` with them, or torchvision's ``MNIST/raw`` or
+            ``FashionMNIST/raw``; None downloads them once.
         train_examples, test_examples: take only this many examples of the train and of the test split, stratified by
             class; at least 1, at most the size of the split. None takes all. The validation split is always whole.
         own: the function of that name, where it was handed in; None imports it.
@@ -106,6 +113,8 @@ def load_dataset(
         ConfigError: a split has fewer examples than asked for, ``data_dir`` is given for the digits or for data of the
             user's own, or there is no such function.
         DataError: the name is unknown, or a file is missing, is damaged or cannot be downloaded.
+    Warns:
+        WeedoutWarning: a file in ``data_dir`` has another content than the published one; it is used.
     """
     if ":" in name:
         if data_dir is not None:
@@ -120,7 +129,7 @@ def load_dataset(
     train = _examples(raw.learning, _first(raw.train, train_examples, "train", name), levels)
     validation = _examples(raw.learning, raw.validation, levels)
     test = _examples(raw.test, _first(raw.tested, test_examples, "test", name), levels)
-    return Dataset(name, train, validation, test, raw.classes, _digest(train, validation, test))
+    return Dataset(name, train, validation, test, raw.classes, _digest(train, validation, test), raw.other_files)
 
 
 def _own(name: str, make: Function, train_examples: int | None, test_examples: int | None) -> Dataset:
@@ -172,15 +181,31 @@ def _from_files(name: str, layout: _Layout, data_dir: Path | None) -> _Raw:
     folder = downloaded(name) if data_dir is None else find_folder(data_dir, layout.folders, name)
     try:
         learning, test = layout.read(folder)
+        other = _other_files(name, {**learning.files, **test.files})
+        if other and data_dir is None:
+            raise DataError(_unlike(folder, name, other))
     except DataError as error:
         if data_dir is not None:
             raise
         raise DataError(f"{error} It was downloaded: remove {folder}, and the next run downloads it again.") from error
+    if other:
+        sentence = f"{_unlike(folder, name, other)} It is used, and a run records it in config.json."
+        warnings.warn(sentence, WeedoutWarning, stacklevel=2)
     count = len(learning.labels)
     if count < layout.held_out:
         raise DataError(f"{folder} must hold at least {layout.held_out} training images; got {count}.")
     train, validation = np.split(stratified_order(learning.labels), [count - count // layout.held_out])
-    return _Raw(learning, test, train, validation, stratified_order(test.labels), layout.classes)
+    return _Raw(learning, test, train, validation, stratified_order(test.labels), layout.classes, other)
+
+
+def _other_files(name: str, files: Mapping[str, str]) -> dict[str, str]:
+    """Those of some files, {name: MD5}, whose content is known to be published, and is another."""
+    published = PUBLISHED[name].contents
+    return {file: md5 for file, md5 in files.items() if published.get(file, md5) != md5}
+
+
+def _unlike(folder: Path, name: str, files: Iterable[str]) -> str:
+    return f"{folder} does not hold {name} as it was published: {', '.join(files)} has another content."
 
 
 def _digest(*splits: Examples) -> str:
@@ -192,8 +217,8 @@ def _digest(*splits: Examples) -> str:
 
 
 _LAYOUTS = {
-    "mnist": _Layout(read_mnist, ("mnist",), 6, 10),
-    "fashion-mnist": _Layout(read_mnist, ("fashion-mnist", "fashion_mnist"), 6, 10),
+    "mnist": _Layout(read_mnist, ("MNIST/raw", "mnist"), 6, 10),
+    "fashion-mnist": _Layout(read_mnist, ("FashionMNIST/raw", "fashion-mnist", "fashion_mnist"), 6, 10),
     "cifar10": _Layout(read_cifar10, ("cifar-10-batches-bin",), 10, 10),
     "cifar100": _Layout(read_cifar100, ("cifar-100-binary",), 10, 100),
 }

@@ -5,64 +5,90 @@ each dimension as a big-endian 32-bit integer, and the values.
 """
 
 import gzip
+import io
 import math
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from weedout_core.errors import DataError
-from weedout_core.lab.data.reading import AGAIN, read_first
-
-_IMAGES_MAGIC, _LABELS_MAGIC = 0x00000803, 0x00000801
-
-
-def read_images(folder: Path, name: str) -> tuple[Path, np.ndarray]:
-    """The path of an image file (plain or ``.gz``) and its pixels, uint8 ``(images, rows, columns)``."""
-    path, images = _read(folder, name, _IMAGES_MAGIC)
-    if images.size == 0:
-        raise DataError(f"{path} must hold at least one pixel; its header says {images.shape}. {AGAIN}")
-    return path, images
+from weedout_core.lab.data.images import checksum
+from weedout_core.lab.data.reading import AGAIN, MOST, read_first
 
 
-def read_labels(folder: Path, name: str, classes: int) -> tuple[Path, np.ndarray]:
-    """The path of a label file (plain or ``.gz``) and its labels, uint8 ``(labels,)`` in [0, classes)."""
-    path, labels = _read(folder, name, _LABELS_MAGIC)
-    outside = np.flatnonzero(labels >= classes)
+class Idx(NamedTuple):
+    """An IDX file: its usual name, its path, its values uint8 ``shape``, and the MD5 of its content, unpacked."""
+
+    name: str
+    path: Path
+    values: np.ndarray
+    md5: str
+
+
+def read_images(folder: Path, part: str) -> Idx:
+    """The image file of a part: pixels uint8 ``(images, rows, columns)``."""
+    found = _read(folder, part, "images", 3)
+    if found.values.size == 0:
+        raise DataError(f"{found.path} must hold at least one pixel; its header says {found.values.shape}. {AGAIN}")
+    return found
+
+
+def read_labels(folder: Path, part: str, classes: int) -> Idx:
+    """The label file of a part: labels uint8 ``(labels,)`` in [0, classes)."""
+    found = _read(folder, part, "labels", 1)
+    outside = np.flatnonzero(found.values >= classes)
     if outside.size:
         raise DataError(
-            f"{path} must hold labels in [0, {classes}); got {labels[outside[0]]} at example {outside[0]}. {AGAIN}"
+            f"{found.path} must hold labels in [0, {classes}); got {found.values[outside[0]]} at example "
+            f"{outside[0]}. {AGAIN}"
         )
-    return path, labels
+    return found
 
 
-def _read(folder: Path, name: str, magic: int) -> tuple[Path, np.ndarray]:
-    path, content = read_first(folder, (name, f"{name}.gz"), f"the file {name} or {name}.gz")
-    if path.suffix == ".gz":
-        content = _unpacked(path, content)
-    dimensions = magic & 0xFF
-    header = 4 + 4 * dimensions
-    found = struct.unpack(">I", content[:4])[0] if len(content) >= 4 else None
-    if found is not None and found != magic:
+def _read(folder: Path, part: str, what: str, dimensions: int) -> Idx:
+    """Read a file, plain or ``.gz``. The other usual name has a dot: train-images.idx3-ubyte."""
+    usual = f"{part}-{what}-idx{dimensions}-ubyte"
+    dotted = usual.replace("-idx", ".idx")
+    wanted = f"the file {usual} or {dotted}, plain or .gz"
+    path, content = read_first(folder, [one + end for end in ("", ".gz") for one in (usual, dotted)], wanted)
+    packed = io.BytesIO(content)
+    with _whole(path), gzip.GzipFile(fileobj=packed) if path.suffix == ".gz" else packed as file:
+        header = file.read(4 + 4 * dimensions)
+        shape = _shape(path, header, dimensions)
+        count = math.prod(shape)
+        if count > MOST:
+            raise DataError(f"{path} must hold at most {MOST:,} values; its header says {shape}. {AGAIN}")
+        values = file.read(count + 1)  # no more, however much it unpacks to
+    if len(values) != count:
+        got = f"{len(values)}: it is truncated" if len(values) < count else "more: there are bytes after its end"
+        raise DataError(f"{path} must have {count} values after its header, for its shape {shape}; got {got}. {AGAIN}")
+    return Idx(usual, path, np.frombuffer(values, np.uint8).reshape(shape), checksum(header, values))
+
+
+def _shape(path: Path, header: bytes, dimensions: int) -> tuple[int, ...]:
+    magic = 0x00000800 + dimensions
+    found = struct.unpack(">I", header[:4])[0] if len(header) >= 4 else magic
+    if found != magic:
         raise DataError(
             f"{path} must begin with the magic number 0x{magic:08x}; got 0x{found:08x}: it is not an IDX file of "
             f"unsigned bytes with {dimensions} dimension{'s' if dimensions > 1 else ''}. {AGAIN}"
         )
-    if len(content) < header:
+    if len(header) < 4 + 4 * dimensions:
         raise DataError(
-            f"{path} must begin with a header of {header} bytes; it is truncated at {len(content)} bytes. {AGAIN}"
+            f"{path} must begin with a header of {4 + 4 * dimensions} bytes; it is truncated at {len(header)} bytes. "
+            f"{AGAIN}"
         )
-    shape = struct.unpack(f">{dimensions}I", content[4:header])
-    wanted = header + math.prod(shape)
-    if len(content) != wanted:
-        wrong = "it is truncated" if len(content) < wanted else "there are bytes after its end"
-        raise DataError(f"{path} must be {wanted} bytes for its shape {shape}; got {len(content)}: {wrong}. {AGAIN}")
-    return path, np.frombuffer(content, np.uint8, offset=header).reshape(shape)
+    return struct.unpack(f">{dimensions}I", header[4:])
 
 
-def _unpacked(path: Path, content: bytes) -> bytes:
+@contextmanager
+def _whole(path: Path) -> Iterator[None]:
     try:
-        return gzip.decompress(content)
+        yield
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{path} must be a whole gzip file; it is truncated or damaged ({error}). {AGAIN}") from error

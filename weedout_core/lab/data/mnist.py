@@ -21,11 +21,10 @@ def read_mnist(folder: Path) -> tuple[Images, Images]:
 
 
 def _read_part(folder: Path, part: str) -> Images:
-    images_path, images = read_images(folder, f"{part}-images-idx3-ubyte")
-    labels_path, labels = read_labels(folder, f"{part}-labels-idx1-ubyte", _CLASSES)
-    if len(images) != len(labels):
+    images, labels = read_images(folder, part), read_labels(folder, part, _CLASSES)
+    if len(images.values) != len(labels.values):
         raise DataError(
-            f"{labels_path} must hold one label for each of the {len(images)} images in {images_path}; "
-            f"got {len(labels)}. The files are from different datasets, or one is damaged."
+            f"{labels.path} must hold one label for each of the {len(images.values)} images in {images.path}; "
+            f"got {len(labels.values)}. The files are from different datasets, or one is damaged."
         )
-    return Images(images[..., np.newaxis], labels)
+    return Images(images.values[..., np.newaxis], labels.values, {one.name: one.md5 for one in (images, labels)})

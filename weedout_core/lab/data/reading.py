@@ -1,11 +1,16 @@
-"""Finding and reading the files of a dataset. One sentence names a file that is missing or cannot be read."""
+"""Finding and reading the files of a dataset. One sentence names a file that is missing or cannot be read.
 
+Whatever lies under the name of a file, reading it ends, and takes no more memory than a dataset may.
+"""
+
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
 from weedout_core.errors import DataError
 
 AGAIN = "Get the file again from its source."
+MOST = 1 << 30  # bytes of a file, and of what it unpacks to: twenty times the largest of the datasets that are known
 
 
 def find_folder(data_dir: Path, subfolders: Sequence[str], name: str) -> Path:
@@ -29,16 +34,26 @@ def read_first(folder: Path, names: Sequence[str], wanted: str) -> tuple[Path, b
         names: the acceptable file names, the preferred one first.
         wanted: what is required, in words for the error if none of the files exists.
     Raises:
-        DataError: no such file exists, or it cannot be read.
+        DataError: no such file exists, or it is no file, is too large or cannot be read.
     """
     for path in (folder / name for name in names):
         try:
-            return path, path.read_bytes()
+            return path, _content(path)
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
             raise _unreadable(path, error) from error
     raise DataError(f"{folder} must hold {wanted}, and does not. Put it there, or correct --data-dir.")
+
+
+def _content(path: Path) -> bytes:
+    found = path.stat()  # before it is opened: to open a pipe is to wait for who writes it
+    if not stat.S_ISREG(found.st_mode):
+        raise DataError(f"{path} must be a file; it is a folder, a pipe or a device. Correct that, or --data-dir.")
+    if found.st_size > MOST:
+        raise DataError(f"{path} must be at most {MOST:,} bytes; got {found.st_size:,}. {AGAIN}")
+    with path.open("rb") as file:
+        return file.read(found.st_size)
 
 
 def _unreadable(path: Path, error: OSError) -> DataError:

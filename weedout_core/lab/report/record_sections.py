@@ -59,6 +59,7 @@ def record_section(source: Source) -> Section:
         ("seed", str(identity["seed"])),
         ("dataset", identity["dataset"]),
         ("digest of the dataset", identity["dataset_digest"]),
+        *((f"MD5 of {file}, which is not the published file", md5) for file, md5 in record["other_files"].items()),
         ("sampler version", str(identity["sampler_version"])),
         ("backend and devices", f"{identity['backend']}, {identity['devices']}"),
         ("groups done", f"{len(source.done)} of {len(source.planned)}"),

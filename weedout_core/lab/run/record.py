@@ -43,6 +43,7 @@ class Record(NamedTuple):
         other_environments: the environments under which the run was continued with --allow-other-versions.
         command: the command line.
         data_dir: the folder from which the data was read; None if it was not given.
+        other_files: the MD5 of each of its files whose content is not the one that is published under its name.
     """
 
     format: int
@@ -55,6 +56,7 @@ class Record(NamedTuple):
     other_environments: list[dict[str, str]]
     command: str
     data_dir: str | None
+    other_files: dict[str, str]
 
     @property
     def planned(self) -> list[Group]:
@@ -89,6 +91,7 @@ def new_record(
         other_environments=[],
         command=shlex.join(["weedout", *arguments]),
         data_dir=None if data_dir is None else str(data_dir),
+        other_files=dict(dataset.other_files),
     )
 
 
