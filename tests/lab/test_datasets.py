@@ -190,6 +190,9 @@ def _in_place(path: Path, what: str, idx: Idx) -> None:
             path.write_bytes(b"\0\0\x08\x03" + b"\xff" * 12)
         case "packed shape":
             path.with_name(path.name + ".gz").write_bytes(gzip.compress(b"\0\0\x08\x03" + b"\xff" * 12))
+        case "packed promise":
+            header = b"\0\0\x08\x03" + bytes([0, 0, 4, 0]) * 3
+            path.with_name(path.name + ".gz").write_bytes(gzip.compress(header))
         case "bomb":  # whose first bytes are right
             packer = zlib.compressobj(wbits=31)
             parts = [packer.compress(idx(np.zeros((60, 3, 4))))]
@@ -211,6 +214,7 @@ def _in_place(path: Path, what: str, idx: Idx) -> None:
             "packed shape",
             "must hold at most 1,073,741,824 values; its header says (4294967295, 4294967295, 4294967295)",
         ),
+        ("packed promise", "must have 1073741824 values after its header, for its shape (1024, 1024, 1024); got 0"),
         ("bomb", "must have 720 values after its header, for its shape (60, 3, 4); got more"),
     ],
 )

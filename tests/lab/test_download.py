@@ -3,26 +3,41 @@
 import gzip
 import hashlib
 import io
+import os
 import socket
 import sys
 import tarfile
 import threading
+import time
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from rich.console import Console
 
 from weedout_core.errors import DataError
-from weedout_core.lab.data import datasets, download, download_bar
+from weedout_core.lab.data import download, download_bar, transfer
+from weedout_core.lab.data.cifar import read_cifar10
 from weedout_core.lab.data.datasets import load_dataset
+from weedout_core.lab.data.mnist import read_mnist
 from weedout_core.lab.data.published import PUBLISHED, Published
 from weedout_core.lab.data.unpack import unpack
 
 Idx = Callable[[np.ndarray], bytes]
+
+
+SLOW, LARGE = "slower than 65,536 bytes in 0.3 seconds", "more than 1,048,576 bytes"
+#: What a server may do that a reader must not wait for, and why the next mirror is asked.
+ENDLESS = {
+    "header-byte-by-byte": SLOW, "byte-by-byte": SLOW, "silent": SLOW,
+    "fast": LARGE, "said-to-be-large": LARGE, "packed": LARGE,
+}  # fmt: skip
 
 
 class Server(ThreadingHTTPServer):
@@ -32,6 +47,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.good: dict[str, bytes] = {}
         self.asked: list[str] = []
+        self.stopped = threading.Event()
 
     def mirror(self, how: str) -> str:
         return f"http://127.0.0.1:{self.server_port}/{how}/"
@@ -46,6 +62,10 @@ class _Handler(BaseHTTPRequestHandler):
         if how == "missing" or content is None:
             self.send_error(404)
             return
+        if how in ENDLESS:
+            with suppress(OSError):  # whoever asked has had enough
+                self._without_end(how, content)
+            return
         self.send_response(200)
         if how != "cut":
             self.send_header("Content-Length", str(len(content)))
@@ -53,6 +73,27 @@ class _Handler(BaseHTTPRequestHandler):
         if how == "corrupted":
             content = content[:-1] + bytes([content[-1] ^ 1])
         self.wfile.write(content[: len(content) // 2] if how in ("truncated", "cut") else content)
+
+    def _without_end(self, how: str, content: bytes) -> None:
+        """Send something that does not end, at its speed, as long as somebody takes it."""
+        assert isinstance(self.server, Server)
+        head = "HTTP/1.0 200 OK\r\n"
+        match how:
+            case "header-byte-by-byte":
+                head, piece, pause = f"{head}X-Long: ", b"x", 0.01
+            case "byte-by-byte":
+                head, piece, pause = f"{head}Content-Length: {len(content)}\r\n\r\n", b"x", 0.01
+            case "silent":
+                head, piece, pause = "", b"", 0.01
+            case "said-to-be-large":
+                head, piece, pause = f"{head}Content-Length: {10**15}\r\n\r\n", bytes(1 << 16), 0.01
+            case "packed":
+                head, piece, pause = f"{head}Content-Encoding: gzip\r\n\r\n", gzip.compress(bytes(1 << 24)), 0
+            case _:
+                head, piece, pause = f"{head}\r\n", bytes(1 << 16), 0
+        self.wfile.write(head.encode())
+        while not self.server.stopped.wait(pause):
+            self.wfile.write(piece)
 
     def log_message(self, format: str, *args: object) -> None:
         pass
@@ -64,6 +105,7 @@ def server() -> Iterator[Server]:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield server
+        server.stopped.set()
         server.shutdown()
         thread.join()
 
@@ -156,9 +198,20 @@ def test_an_archive_is_unpacked_once_and_not_kept(server: Server, cache: Path, p
 
 def test_who_comes_second_waits_for_the_first(server: Server, cache: Path, publish: Callable[..., None]) -> None:
     publish("cifar100", _cifar100())
-    with ThreadPoolExecutor(4) as pool:
-        assert set(pool.map(download.downloaded, ["cifar100"] * 4)) == {cache / "cifar-100-binary"}
+    cache.mkdir()
+    lock = cache / "cifar-100-binary.lock"
+    said: list[str] = []
+    with warnings.catch_warnings(), ThreadPoolExecutor(2) as pool:
+        warnings.simplefilter("always")
+        warnings.showwarning = lambda message, *_, **__: said.append(str(message))
+        with FileLock(lock):
+            both = pool.map(download.downloaded, ["cifar100"] * 2)
+            while len(said) < 2:  # each says that it waits, while it waits
+                time.sleep(0.01)
+            assert server.asked == []
+        assert set(both) == {cache / "cifar-100-binary"}
     assert len(server.asked) == 1
+    assert said == [f"another process downloads cifar100 and holds {lock}; this one waits."] * 2
 
 
 @pytest.mark.parametrize("how", ["missing", "truncated", "cut", "corrupted", "refused"])
@@ -169,6 +222,37 @@ def test_the_next_mirror_is_tried(
     assert len(load_dataset("cifar100").test.y) == 10
     assert _files(cache) == {"cifar-100-binary/train.bin", "cifar-100-binary/test.bin"}
     assert server.asked[-1] == "/good/cifar-100-binary.tar.gz"
+
+
+@pytest.mark.parametrize(("why", "patience"), [(SLOW, 0.3), (LARGE, 30)])
+def test_a_mirror_that_does_not_end_is_left_for_the_next(
+    server: Server,
+    cache: Path,
+    publish: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    why: str,
+    patience: float,
+) -> None:
+    for name, value in (("MOST", 1 << 20), ("PATIENCE", patience), ("PIECE", 1 << 16)):
+        monkeypatch.setattr(transfer, name, value)
+    mirrors = [server.mirror(how) for how, reason in ENDLESS.items() if reason == why]
+    publish("cifar100", _cifar100(), *mirrors)
+    with pytest.raises(DataError) as error:
+        load_dataset("cifar100")
+    assert "; ".join(f"{mirror} ({why})" for mirror in mirrors) in str(error.value)
+    assert _files(cache) == set()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no pipes among its files")
+@pytest.mark.parametrize("name", ["cifar100", "mnist"])
+def test_what_is_no_file_in_the_cache_is_named(cache: Path, publish: Callable[..., None], idx: Idx, name: str) -> None:
+    publish(name, files := _mnist(idx) if name == "mnist" else _cifar100())
+    place = cache / PUBLISHED[name].folder if name == "mnist" else cache
+    place.mkdir(parents=True)
+    pipe = place / next(iter(files))
+    os.mkfifo(pipe)
+    with pytest.raises(DataError, match=rf"^{pipe} must be a file; it is a folder, a pipe or a device\. Remove it, or"):
+        load_dataset(name)
 
 
 def test_when_no_mirror_serves_each_is_named_and_nothing_is_left(
@@ -214,14 +298,12 @@ def test_of_a_damaged_unpacked_file_it_is_said_how_to_get_it_anew(cache: Path, p
 def test_an_interrupted_download_leaves_nothing(
     cache: Path, publish: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import pooch
-
-    def interrupted(self: pooch.HTTPDownloader, url: str, output: str, *_: object) -> None:
-        Path(output).write_bytes(b"half")
+    def interrupted(url: str) -> Iterator[transfer.Piece]:
+        yield transfer.Piece(b"half", 0)
         raise KeyboardInterrupt
 
     publish("cifar100", _cifar100())
-    monkeypatch.setattr(pooch.HTTPDownloader, "__call__", interrupted)
+    monkeypatch.setattr(download, "pieces", interrupted)
     with pytest.raises(KeyboardInterrupt):
         load_dataset("cifar100")
     assert _files(cache) == set()
@@ -317,13 +399,12 @@ def test_the_checksums_are_those_of_the_real_files(real_data: Path) -> None:
     assert found == dict(published)
 
 
-def test_the_checksums_of_what_is_read_are_those_of_the_real_files(
-    real_data: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(datasets, "PUBLISHED", PUBLISHED)
-    there = [name for name in ("mnist", "cifar10") if (real_data / PUBLISHED[name].folder).is_dir()]
-    for name in there:
-        assert load_dataset(name, real_data).other_files == {}, "a warning would be an error"
+@pytest.mark.slow
+def test_the_checksums_of_what_is_read_are_those_of_the_real_files(real_data: Path) -> None:
+    for name, read in (("mnist", read_mnist), ("cifar10", read_cifar10)):
+        if (folder := real_data / PUBLISHED[name].folder).is_dir():
+            train, test = read(folder)
+            assert {**train.files, **test.files} == dict(PUBLISHED[name].contents)
 
 
 def test_a_checksum_is_of_each_file_that_is_read_or_of_none() -> None:

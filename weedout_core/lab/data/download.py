@@ -6,25 +6,20 @@ damaged download is neither used nor left behind.
 
 import logging
 import os
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
-from weedout_core.errors import DataError
+from weedout_core.errors import DataError, WeedoutWarning
 from weedout_core.lab.data.download_bar import download_bar
 from weedout_core.lab.data.published import PUBLISHED, Published
+from weedout_core.lab.data.reading import checked_size
+from weedout_core.lab.data.transfer import TransferError, pieces, reason
 from weedout_core.lab.data.unpack import unpack
-
-_TIMEOUT = (10, 30)  # seconds to connect, and to wait for the next piece
-_PIECE = 1 << 16  # bytes
-_IN_WORDS = {
-    "ChunkedEncodingError": "the transfer broke off",
-    "ConnectTimeout": "no answer",
-    "ReadTimeout": "no answer",
-}
 
 
 def downloaded(name: str) -> Path:
@@ -52,13 +47,30 @@ def _make_folder(name: str, published: Published, folder: Path) -> None:
         return
     cache = folder.parent
     cache.mkdir(parents=True, exist_ok=True)
-    with FileLock(cache / f"{published.folder}.lock"):
+    with _locked(cache / f"{published.folder}.lock", name):
         if folder.is_dir():
             return  # another process has made it while this one waited for the lock
         (file,) = published.md5
         archive = _fetch(name, published, file, cache)
         unpack(archive, published.folder, published.members, cache)
         archive.unlink()
+
+
+@contextmanager
+def _locked(path: Path, name: str) -> Iterator[None]:
+    """Hold a lock. Warns, before it waits, if another process holds it."""
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        warnings.warn(
+            f"another process downloads {name} and holds {path}; this one waits.", WeedoutWarning, stacklevel=2
+        )
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _cache(name: str) -> Path:
@@ -78,7 +90,7 @@ def _writable(cache: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise DataError(
-            f"the cache {cache} must be writable, and is not: {_reason(error)}. Name another folder with the "
+            f"the cache {cache} must be writable, and is not: {reason(error)}. Name another folder with the "
             "environment variable WEEDOUT_CACHE."
         ) from error
 
@@ -86,17 +98,18 @@ def _writable(cache: Path) -> Iterator[None]:
 def _fetch(name: str, published: Published, file: str, folder: Path) -> Path:
     """The path of a file in the cache, after downloading it, if it is missing, from the first mirror that has it."""
     import pooch
-    from requests import RequestException
 
     md5, failures = published.md5[file], list[str]()
     folder.mkdir(parents=True, exist_ok=True)
+    with suppress(FileNotFoundError):
+        checked_size(folder / file)  # pooch reads what is there to its end
+    transfer: Any = _transfer
     for mirror in published.mirrors:
         try:
-            with _quiet(pooch.get_logger()), download_bar(file) as bar:
-                load: Any = pooch.HTTPDownloader(progressbar=bar, chunk_size=_PIECE, timeout=_TIMEOUT)
-                return Path(pooch.retrieve(mirror + file, f"md5:{md5}", file, folder, downloader=load))
-        except RequestException as error:
-            failures.append(f"{mirror} ({_reason(error)})")
+            with _quiet(pooch.get_logger()):
+                return Path(pooch.retrieve(mirror + file, f"md5:{md5}", file, folder, downloader=transfer))
+        except TransferError as error:
+            failures.append(f"{mirror} ({error})")
         except ValueError:
             # pooch raises this for a wrong checksum, after deleting the file; its message does not name the mirror.
             failures.append(f"{mirror} (the MD5 of what it sent is not {md5})")
@@ -104,6 +117,14 @@ def _fetch(name: str, published: Published, file: str, folder: Path) -> Path:
         f"dataset {name!r} needs {file}, and no mirror gave it: {'; '.join(failures)}. Try again, or download its "
         "files by hand and name their folder with --data-dir."
     )
+
+
+def _transfer(url: str, path: str, _: Any) -> None:
+    """Write the content of an address to a file, in the form that pooch takes."""
+    with open(path, "wb") as file, download_bar(url.rpartition("/")[2]) as draw:
+        for content, total in pieces(url):
+            file.write(content)
+            draw(len(content), total)
 
 
 @contextmanager
@@ -115,16 +136,3 @@ def _quiet(logger: logging.Logger) -> Iterator[None]:
         yield
     finally:
         logger.setLevel(level)
-
-
-def _reason(error: Exception) -> str:
-    """The reason for an error: the operating system's own message if one of its causes has one."""
-    response: Any = getattr(error, "response", None)
-    if response is not None:
-        return f"HTTP status {response.status_code}"
-    name = type(error).__name__
-    reason, cause = _IN_WORDS.get(name, name), error
-    while cause is not None:
-        reason = getattr(cause, "strerror", None) or reason
-        cause = cause.__cause__ or cause.__context__
-    return reason

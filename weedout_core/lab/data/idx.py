@@ -20,6 +20,8 @@ from weedout_core.errors import DataError
 from weedout_core.lab.data.images import checksum
 from weedout_core.lab.data.reading import AGAIN, MOST, read_first
 
+_UNPACKED = 1032  # bytes that gzip makes of one, at most
+
 
 class Idx(NamedTuple):
     """An IDX file: its usual name, its path, its values uint8 ``shape``, and the MD5 of its content, unpacked."""
@@ -63,7 +65,8 @@ def _read(folder: Path, part: str, what: str, dimensions: int) -> Idx:
         count = math.prod(shape)
         if count > MOST:
             raise DataError(f"{path} must hold at most {MOST:,} values; its header says {shape}. {AGAIN}")
-        values = file.read(count + 1)  # no more, however much it unpacks to
+        # No more, however much it unpacks to; and no room for more than it can unpack to, whatever its header says.
+        values = file.read(min(count + 1, _UNPACKED * len(content)))
     if len(values) != count:
         got = f"{len(values)}: it is truncated" if len(values) < count else "more: there are bytes after its end"
         raise DataError(f"{path} must have {count} values after its header, for its shape {shape}; got {got}. {AGAIN}")

@@ -38,7 +38,9 @@ def read_first(folder: Path, names: Sequence[str], wanted: str) -> tuple[Path, b
     """
     for path in (folder / name for name in names):
         try:
-            return path, _content(path)
+            size = checked_size(path)
+            with path.open("rb") as file:
+                return path, file.read(size)
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
@@ -46,14 +48,14 @@ def read_first(folder: Path, names: Sequence[str], wanted: str) -> tuple[Path, b
     raise DataError(f"{folder} must hold {wanted}, and does not. Put it there, or correct --data-dir.")
 
 
-def _content(path: Path) -> bytes:
+def checked_size(path: Path) -> int:
+    """The size of a file in bytes. Raises DataError if it is no file, or too large; OSError if that cannot be seen."""
     found = path.stat()  # before it is opened: to open a pipe is to wait for who writes it
     if not stat.S_ISREG(found.st_mode):
-        raise DataError(f"{path} must be a file; it is a folder, a pipe or a device. Correct that, or --data-dir.")
+        raise DataError(f"{path} must be a file; it is a folder, a pipe or a device. Remove it, or put the file there.")
     if found.st_size > MOST:
         raise DataError(f"{path} must be at most {MOST:,} bytes; got {found.st_size:,}. {AGAIN}")
-    with path.open("rb") as file:
-        return file.read(found.st_size)
+    return found.st_size
 
 
 def _unreadable(path: Path, error: OSError) -> DataError:
