@@ -517,11 +517,14 @@ def test_a_cache_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize(("mode", "inside"), [(0o700, 0o666), (0o755, 0o644), (0o711, 0o600), (0o744, 0o664)])
-def test_a_cache_that_others_cannot_change_is_used(tmp_path: Path, mode: int, inside: int) -> None:
+def test_a_cache_that_others_cannot_change_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, inside: int
+) -> None:
     folder = _folder(tmp_path / "cache", mode, inside)
+    monkeypatch.setenv("HOME", str(tmp_path))
     before = jax.config.jax_compilation_cache_dir
     try:
-        wc.load_backend("jax", cache=folder)
+        wc.load_backend("jax", cache="~/cache")
         assert jax.config.jax_compilation_cache_dir == str(folder)
     finally:
         jax.config.update("jax_compilation_cache_dir", before)

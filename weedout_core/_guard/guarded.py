@@ -9,11 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import is_dataclass
 from functools import cache, wraps
 from itertools import zip_longest
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, ParamSpec, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from weedout_core._guard.composed import either, exactly, fixed, instance, mapping, record, several
-from weedout_core._guard.kinds import ANYTHING, CALLBACK, FINITE, FLAG, INTEGER, NONE, TEXT, Kind, option
+from weedout_core._guard.kinds import ANYTHING, CALLBACK, FINITE, FLAG, INTEGER, NONE, PATH, TEXT, Kind, option
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -23,6 +24,7 @@ _PLAIN: Mapping[Any, Kind] = {
     float: FINITE,
     bool: FLAG,
     str: TEXT,
+    Path: PATH,
     NoneType: NONE,
     Any: ANYTHING,
     object: ANYTHING,

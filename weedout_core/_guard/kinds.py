@@ -138,7 +138,7 @@ def _name(name: str, value: Any) -> str:
 def _path(_: str, value: Any) -> Path:
     text = str(Path(value))  # it takes text, and objects that give a path as text
     require(value != "" and "\0" not in text)
-    return Path(text)
+    return Path(os.path.expanduser(text))  # as a shell does: where there is no such user, ~user stays
 
 
 def _callback(_: str, value: Any) -> Any:

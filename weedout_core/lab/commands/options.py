@@ -93,6 +93,9 @@ class MethodOptions:
     arm: Annotated[tuple[str, ...], tyro.conf.arg(metavar="MODULE:FUNCTION ...")] = ()
     masks: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="FOLDER ...")] = ()
 
+    def __post_init__(self) -> None:
+        convert_fields(self)
+
 
 class JudgeOptions(NamedTuple):
     """What ``weedout judge`` was asked for: the methods, how they are judged, where the run lives, the experiment."""
@@ -130,6 +133,9 @@ class ReportOptions:
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     out: Path | None = None
 
+    def __post_init__(self) -> None:
+        convert_fields(self)
+
 
 @dataclass(frozen=True)
 class CompareOptions:
@@ -142,6 +148,9 @@ class CompareOptions:
 
     runs: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUN ...")]
     out: Path = Path("comparison")
+
+    def __post_init__(self) -> None:
+        convert_fields(self)
 
 
 #: What ``weedout`` was asked for; None is ``weedout doctor``.

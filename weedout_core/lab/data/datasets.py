@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from weedout_core._guard.guarded import guarded
-from weedout_core._guard.kinds import TEXT, Kind, Positive, require
+from weedout_core._guard.kinds import TEXT, Kind, Positive, SomePath, require
 from weedout_core.backend import Examples
 from weedout_core.errors import ConfigError, DataError, WeedoutWarning
 from weedout_core.lab.code.functions import Function, checked_place, imported
@@ -90,7 +90,7 @@ class _Layout(NamedTuple):
 @guarded
 def load_dataset(
     name: str,
-    data_dir: Path | str | None = None,
+    data_dir: SomePath | None = None,
     train_examples: Positive | None = None,
     test_examples: Positive | None = None,
     own: Callable[..., Any] | None = None,

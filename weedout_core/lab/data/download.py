@@ -81,7 +81,7 @@ def _cache(name: str) -> Path:
             f"to download {name!r}, pooch must be installed: pip install 'weedout-core[lab]'. Or download its files "
             "by hand and name their folder with --data-dir."
         ) from error
-    return Path(os.environ.get("WEEDOUT_CACHE") or pooch.os_cache("weedout-core")).expanduser().absolute()
+    return Path(os.path.expanduser(os.environ.get("WEEDOUT_CACHE") or pooch.os_cache("weedout-core"))).absolute()
 
 
 @contextmanager
