@@ -100,6 +100,23 @@ def real_data() -> Path:
     return folder
 
 
+def forbid(monkeypatch: pytest.MonkeyPatch, forbidden: Path) -> None:
+    """Let nobody read a file, or a folder and what lies in it: an administrator, who may read everything, neither."""
+
+    def closed(asked: Callable[..., Any], itself: bool) -> Callable[..., Any]:
+        def refuse(path: Any = ".", *arguments: Any, **options: Any) -> Any:
+            absolute = Path(os.path.abspath(path))
+            if forbidden in absolute.parents or (itself and forbidden == absolute):
+                raise PermissionError(13, "Permission denied", str(path))
+            return asked(path, *arguments, **options)
+
+        return refuse
+
+    monkeypatch.setattr(os, "listdir", closed(os.listdir, itself=True))
+    for name in ("read_bytes", "stat", "lstat"):
+        monkeypatch.setattr(Path, name, closed(getattr(Path, name), itself=name == "read_bytes"))
+
+
 def idx(array: np.ndarray, magic: int | None = None) -> bytes:
     """An array of bytes as an IDX file."""
     magic = 0x0800 + array.ndim if magic is None else magic

@@ -1,11 +1,14 @@
 """Checkpoints: what was offered comes back, damage is named, and the one before serves."""
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import weedout_core as wc
+from tests.lab.conftest import forbid
 from weedout_core.errors import RunError
 from weedout_core.lab import files
 from weedout_core.lab.experiment.arms import LeftOut, Start, Work
@@ -64,12 +67,13 @@ class Clock:
         return self.now
 
 
+OWNER = {"run": "digest", "group": "sparsity-0.5"}
 EVERY = Pace(minutes=0, epochs=None)
 
 
 def checkpoints(path: Path, warnings: list[str] | None = None, pace: Pace = EVERY) -> Checkpoints:
     heard = [] if warnings is None else warnings
-    return Checkpoints(path / "checkpoints", "digest", NET, pace, heard.append, Clock())
+    return Checkpoints(path / "checkpoints", OWNER, NET, pace, heard.append, clock=Clock())
 
 
 def assert_same(found: GroupProgress, wanted: GroupProgress) -> None:
@@ -150,6 +154,7 @@ def test_the_last_two_are_kept(tmp_path: Path) -> None:
         ("000002.json", lambda content: content.replace(b'"epochs": [\n      2', b'"epochs": [\n      1')),
         ("000002.json", lambda content: content.replace(b'"digest"', b'"another run"')),
         ("000002.json", lambda content: b"[]"),
+        ("000002.safetensors", None),
     ],
 )
 def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_used(tmp_path: Path, name: str, damage) -> None:
@@ -158,13 +163,76 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_used(tmp_path: P
         store.offer(lambda epochs=epochs: progress(epochs), None)
     file = store.path / name
     content = file.read_bytes()
-    assert damage(content) != content
-    file.write_bytes(damage(content))
+    if damage is None:
+        file.unlink()
+    else:
+        assert damage(content) != content
+        file.write_bytes(damage(content))
     warnings: list[str] = []
     assert_same(checkpoints(tmp_path, warnings).latest(), progress(1))
-    assert len(warnings) == 1
-    assert "000002" in warnings[0]
-    assert "is damaged" in warnings[0]
+    (said,) = warnings
+    assert "000002" in said
+    assert ("is missing. " if damage is None else "is damaged: ") in said
+    assert said.endswith("This checkpoint is deleted, and the one before it is used, if there is one.")
+
+
+def pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def replaced(found: bytes, by: bytes) -> Callable[[Path], None]:
+    def replace(path: Path) -> None:
+        path.write_bytes(path.read_bytes().replace(found, by))
+
+    return replace
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        *((f"000002.{kind}", change, "cannot be read: it is no regular file. Make it readable")
+          for kind in ("json", "safetensors") for change in (pipe, folder)),
+        *(("000002.json", replaced(b'"format": 7', b'"format": %d' % other),
+           f"must have format 7; got {other}: another version wrote it.") for other in (6, 8)),
+        ("", replaced(b"", b""), "must have group 'sparsity-0.5'; got 'sparsity-0.8'."),
+    ],
+)  # fmt: skip
+def test_what_is_no_damage_is_refused_and_stays(
+    tmp_path: Path, name: str, change: Callable[[Path], None], said: str
+) -> None:
+    store = checkpoints(tmp_path)
+    if not name:
+        store.owner = {**OWNER, "group": "sparsity-0.8"}
+    for epochs in (1, 2):
+        store.offer(lambda epochs=epochs: progress(epochs), None)
+    if name:
+        change(store.path / name)
+    _refused_and_kept(tmp_path, said)
+
+
+@pytest.mark.parametrize("name", ["000002.json", "000002.safetensors", "checkpoints"])
+def test_what_cannot_be_read_is_refused_and_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    store = checkpoints(tmp_path)
+    for epochs in (1, 2):
+        store.offer(lambda epochs=epochs: progress(epochs), None)
+    forbid(monkeypatch, store.path.parent / name if name == "checkpoints" else store.path / name)
+    _refused_and_kept(tmp_path, f"{name} cannot be read: Permission denied.")
+
+
+def _refused_and_kept(path: Path, said: str) -> None:
+    before = sorted((path / "checkpoints").rglob("*"))
+    warnings: list[str] = []
+    with pytest.raises(RunError) as refused:
+        checkpoints(path, warnings).latest()
+    assert said in str(refused.value)
+    assert not warnings
+    assert sorted((path / "checkpoints").rglob("*")) == before, "nothing is deleted"
 
 
 def test_a_damaged_checkpoint_is_no_fallback(tmp_path: Path) -> None:
@@ -178,16 +246,6 @@ def test_a_damaged_checkpoint_is_no_fallback(tmp_path: Path) -> None:
     damaged = max(again.path.glob("*.safetensors"))
     damaged.write_bytes(b"")
     assert_same(checkpoints(tmp_path).latest(), progress(1))  # the last whole one is kept beside the new one
-
-
-def test_a_checkpoint_of_another_version_is_named_so(tmp_path: Path) -> None:
-    store, warnings = checkpoints(tmp_path), list[str]()
-    store.offer(lambda: progress(1), None)
-    file = store.path / "000001.json"
-    file.write_bytes(file.read_bytes().replace(b'"format": 6', b'"format": 5'))
-    assert checkpoints(tmp_path, warnings).latest() is NOTHING
-    assert len(warnings) == 1
-    assert "must have format 6; got 5: another version wrote it" in warnings[0]
 
 
 def test_a_damaged_checkpoint_that_cannot_be_deleted_is_one_sentence(

@@ -549,6 +549,7 @@ def test_a_judgement_that_was_killed_ends_with_the_same_bytes(
     assert weedout(*_HIT) == 0
     whole, again = contents(unkilled), contents(tmp_path / "run")
     first, second = (json.loads(files.pop("config.json")) for files in (whole, again))
+    assert first.pop("checksum") != second.pop("checksum")
     assert {**first, "command": second["command"]} == second
     assert again == whole
 

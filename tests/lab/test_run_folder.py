@@ -26,7 +26,7 @@ from weedout_core.lab.experiment.experiment import Experiment
 from weedout_core.lab.experiment.group import GroupResult, run_group
 from weedout_core.lab.experiment.groups import Group
 from weedout_core.lab.experiment.rows import ResultRow, SearchRow, TimingRow, from_csv, to_csv
-from weedout_core.lab.run.record import differences
+from weedout_core.lab.run.record import differences, record_from_json, record_to_json
 
 Weedout = Callable[..., int]
 
@@ -160,10 +160,13 @@ def test_only_timings_tell_two_runs_apart(weedout: Weedout, small: list[str], tm
     different = {name for name in one if one[name] != two[name]}
     assert one.keys() == two.keys()
     assert {Path(name).name for name in different} <= {"timings.csv", "manifest.json", "config.json"}
-    assert one["config.json"].replace(b"--out one", b"--out two") == two["config.json"]
+    mine, theirs = (json.loads(files["config.json"]) for files in (one, two))
+    assert mine.pop("checksum") != theirs.pop("checksum")
+    assert {**mine, "command": mine["command"].replace("--out one", "--out two")} == theirs
     for name in (name for name in one if name.endswith("manifest.json")):
         mine, theirs = json.loads(one[name]), json.loads(two[name])
-        del mine["sha256"]["timings.csv"], theirs["sha256"]["timings.csv"]
+        for manifest in (mine, theirs):
+            del manifest["sha256"]["timings.csv"], manifest["checksum"]
         assert mine == theirs, "a manifest differs in the checksum of the clock times alone"
 
 
@@ -222,34 +225,35 @@ def test_a_strangers_folder_is_refused(
 ) -> None:
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter1.tex").write_text("precious")
-    assert "must be empty or hold a run; it holds 'chapter1.tex'" in refused(
+    assert "must be empty or hold a run with its config.json; it holds 'chapter1.tex'" in refused(
         weedout, capfd, tmp_path / "thesis", *small, "--out", "thesis"
     )
     (tmp_path / "file").write_text("")
     assert weedout(*small, "--out", "file") == 2
-    assert "must be a folder; it is a file" in capfd.readouterr().err
+    assert "weedout: file cannot be read: Not a directory. Choose another folder with" in capfd.readouterr().err
     assert weedout(*small, "--out", "file/below") == 2
-    assert "file/below cannot be written" in capfd.readouterr().err
+    assert "file/below cannot be read: Not a directory" in capfd.readouterr().err
 
 
-@pytest.mark.parametrize("closed", ["exists", "iterdir"])
+@pytest.mark.parametrize(("module", "closed"), [(Path, "lstat"), (os, "listdir")])
 def test_a_closed_folder_is_one_sentence(
     weedout: Weedout,
     small: list[str],
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
+    module: Any,
     closed: str,
 ) -> None:
     (tmp_path / "closed").mkdir()
-    asked = getattr(Path, closed)
+    asked = getattr(module, closed)
 
-    def refuse(path: Path, *arguments: object, **options: object) -> object:
-        if path.name == "closed":
+    def refuse(path: Any = ".") -> object:
+        if str(path) == "closed":
             raise PermissionError(13, "Permission denied")
-        return asked(path, *arguments, **options)
+        return asked(path)
 
-    monkeypatch.setattr(Path, closed, refuse)  # an administrator may read everything: it is simulated
+    monkeypatch.setattr(module, closed, refuse)  # an administrator may read everything: it is simulated
     assert weedout(*small, "--out", "closed") == 2
     said = capfd.readouterr().err
     assert said == "weedout: closed cannot be read: Permission denied. Choose another folder with --out.\n"
@@ -262,9 +266,8 @@ def test_other_versions_are_refused_unless_allowed(
     weedout: Weedout, small: list[str], finished: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     path = finished / "config.json"
-    record = json.loads(path.read_text())
-    record["environment"]["numpy"] = "0.0.1"
-    path.write_text(json.dumps(record))
+    record = record_from_json(path.read_bytes(), path)
+    path.write_bytes(record_to_json(record._replace(environment={**record.environment, "numpy": "0.0.1"})))
     said = refused(weedout, capfd, finished, *small, "--out", "run")
     assert f'other library versions: numpy ("0.0.1" there, "{np.__version__}" here)' in said
     assert "--allow-other-versions" in said
@@ -276,9 +279,13 @@ def test_other_versions_are_refused_unless_allowed(
 
 DAMAGED_CONFIGS: list[tuple[str, str]] = [
     ('"seed": 0', '"seed": 1'),
-    ('"chunk": 4,', '"chunk": 0,'),
-    ('"format": 6', '"format": 99'),
+    ('"chunk": 4,', '"chunk": 3,'),
+    ('"format": 7', '"format": 6'),
+    ('"format": 7', '"format": 99'),
     ('"format"', '"formal"'),
+    ('"command": "weedout', '"command": "weeded'),
+    ('"checksum"', '"checked"'),
+    ('"trained_together": 4', '"trained_together": 3'),
     ('"trained_together": 4', '"trained_together": 0'),
     ('"trained_together": 4', '"trained_together": true'),
     ('"trained_together"', '"trained"'),
@@ -296,7 +303,10 @@ def test_a_damaged_config_is_refused(
     for damaged in (whole[:100], "[]", *(whole.replace(*change) for change in DAMAGED_CONFIGS)):
         assert damaged != whole
         path.write_text(damaged)
-        assert "config.json must" in refused(weedout, capfd, finished, *small, "--out", "run")
+        said = refused(weedout, capfd, finished, *small, "--out", "run")
+        other = "config.json must have format 7; got" in said and "another version wrote it. Use that version." in said
+        assert other or "config.json is damaged" in said
+        assert said.endswith("Restore it, or choose another folder.\n")
 
 
 @pytest.mark.slow
@@ -304,8 +314,10 @@ def test_the_chunk_of_the_beginning_is_kept(
     weedout: Weedout, small: list[str], finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = finished / "config.json"
-    path.write_text(path.read_text().replace('\n  "chunk": 4,', '\n  "chunk": 3,'))
-    shutil.rmtree(finished / "groups" / "sparsity-0.5")
+    path.write_bytes(record_to_json(record_from_json(path.read_bytes(), path)._replace(chunk=3)))
+    shutil.rmtree(finished / "groups")
+    (finished / "checkpoints" / "sparsity-0.0").mkdir(parents=True)
+    (finished / "checkpoints" / "sparsity-0.0" / "begun").touch()
     used: list[int | None] = []
     monkeypatch.setattr(
         "weedout_core.lab.commands.running.run_group",
@@ -329,10 +341,10 @@ def test_how_many_are_trained_at_once_is_decided_once(
     monkeypatch.setattr("weedout_core.lab.commands.running.run_group", watched)
     assert weedout(*small, "--out", "run") == 0
     path = tmp_path / "run" / "config.json"
-    record = json.loads(path.read_text())
-    assert record["identity"]["together"] is None, "what was asked"
-    record["groups"][1]["trained_together"] = 3
-    path.write_text(json.dumps(record))
+    record = record_from_json(path.read_bytes(), path)
+    assert record.identity["together"] is None, "what was asked"
+    record.groups[1]["trained_together"] = 3
+    path.write_bytes(record_to_json(record))
     shutil.rmtree(tmp_path / "run" / "groups" / "sparsity-0.5")
     assert weedout(*small, "--out", "run") == 0
     assert used == [(0.0, 4), (0.5, 4), (0.5, 3)]

@@ -1,13 +1,21 @@
-"""Atomic writing: a file is complete or absent, whenever the process or the machine stops."""
+"""Files: written whole or not at all, whenever the process or the machine stops, and read without waiting for any."""
 
 import hashlib
 import os
 import shutil
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from weedout_core.errors import RunError
+
+#: What desktops, editors of disks and network drives leave in folders by themselves; a name that begins so is theirs.
+_LEFT_BY_SYSTEMS = (
+    *(".DS_Store", "._", ".localized", ".fseventsd", ".Spotlight-V100", ".Trash", ".TemporaryItems", ".directory"),
+    *("Thumbs.db", "ehthumbs.db", "desktop.ini", "$RECYCLE.BIN", "System Volume Information", "lost+found"),
+    *(".nfs", ".fuse_hidden", ".snapshot", ".zfs", "@eaDir", ".stfolder", ".dropbox", ".ipynb_checkpoints"),
+)
 
 PARTIAL = ".partial"  # the suffix of a file or folder while it is written; never read, deleted if writing fails
 
@@ -15,16 +23,21 @@ PARTIAL = ".partial"  # the suffix of a file or folder while it is written; neve
 def write_file(path: Path, content: bytes) -> None:
     """Write a file atomically: it holds its old content or all of the new. Raises RunError if it cannot be written."""
     with _explained(path) as partial:
+        _discard(partial)
         _write_through(partial, content)
         os.replace(partial, path)
         _sync_folder(path.parent)
 
 
 def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
-    """Write a new folder of files {name: content} whole or not at all. Raises RunError if it cannot be written."""
+    """Write a new folder of files {name: content} whole or not at all, in a folder that exists.
+
+    Raises:
+        RunError: it cannot be written.
+    """
     with _explained(path) as partial:
         _discard(partial)
-        partial.mkdir(parents=True)
+        partial.mkdir()
         for name, content in files.items():
             _write_through(partial / name, content)
         _sync_folder(partial)
@@ -41,16 +54,36 @@ def make_folder(path: Path) -> None:
 def remove_folder(path: Path) -> None:
     """Delete a folder with its content if it exists. Raises RunError if it cannot be deleted."""
     with _explained(path):
-        if path.exists():
+        if exists(path):
             shutil.rmtree(path)
 
 
 def read_file(path: Path) -> bytes:
-    """The content of a file. Raises RunError if it cannot be read."""
-    try:
+    """The content of a file. Raises RunError if it cannot be read, or is a folder, a pipe or a device."""
+    with _read(path):
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise RunError(f"{path} cannot be read: it is no regular file.")
         return path.read_bytes()
-    except OSError as error:
-        raise RunError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def exists(path: Path) -> bool:
+    """Whether anything is at a path, if only a link that leads nowhere. Raises RunError if that cannot be seen."""
+    with _read(path), suppress(FileNotFoundError):
+        path.lstat()
+        return True
+    return False
+
+
+def listed(path: Path) -> list[str]:
+    """The names of what is in a folder, in order, but for what systems leave there; none if there is no such folder.
+
+    Raises:
+        RunError: the folder cannot be read, or is none.
+    """
+    if not exists(path):
+        return []
+    with _read(path):
+        return sorted(name for name in os.listdir(path) if not name.startswith(_LEFT_BY_SYSTEMS))
 
 
 def sha256(*parts: bytes) -> str:
@@ -59,6 +92,17 @@ def sha256(*parts: bytes) -> str:
     for part in parts:
         hashed.update(part)
     return hashed.hexdigest()
+
+
+@contextmanager
+def _read(path: Path) -> Iterator[None]:
+    """Say in one sentence why a path cannot be read."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror}.") from error
+    except MemoryError as error:
+        raise RunError(f"{path} cannot be read: it is larger than the memory.") from error
 
 
 @contextmanager
@@ -74,14 +118,15 @@ def _explained(path: Path) -> Iterator[Path]:
 
 
 def _discard(partial: Path) -> None:
-    if partial.is_dir():
+    """Delete what an earlier process left, or anybody put there; of a link the link alone."""
+    if partial.is_dir() and not partial.is_symlink():
         shutil.rmtree(partial)
     else:
         partial.unlink(missing_ok=True)
 
 
 def _write_through(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
+    with path.open("xb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

@@ -89,7 +89,7 @@ def test_a_folder_of_runs_is_told_which_it_has(
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("config.json", b"{", "config.json must describe a run, and is damaged"),
+        ("config.json", b"{", "config.json is damaged: it is no JSON. Restore it"),
         ("groups/sparsity-0.5/results.csv", b"x", "results.csv is damaged: its content does not match manifest.json"),
         ("groups/sparsity-0.5/masks.safetensors", b"x", "masks.safetensors is damaged"),
         ("verdict.csv", b"look\n1\n", "verdict.csv must have the columns look,sparsity"),

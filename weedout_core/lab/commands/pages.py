@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from weedout_core.errors import RunError
-from weedout_core.lab.files import make_folder, read_file, write_file
+from weedout_core.lab.files import exists, listed, make_folder, read_file, write_file
 from weedout_core.lab.report.page import Report
 
 
@@ -37,16 +37,16 @@ def check_own(place: Place, mark: str, whose: str, run: Path | None = None) -> N
         raise RunError(f"{above} must be a folder; it is a file. Choose another with --out.")
     if beside.is_symlink() or (beside.exists() and not beside.is_dir()):
         raise RunError(f"{beside} must be a folder, and no link. Remove it, or choose another with --out.")
-    holds = (place.folder / "config.json").exists()
+    holds = exists(place.folder / "config.json")
     if holds and (run is None or place.folder.resolve() != run.resolve()):
         raise RunError(
             f"{place.folder} holds another run than {run}. Choose another folder with --out."
             if run
             else f"{place.folder} holds a run. Choose another folder with --out."
         )
-    if page.exists() and mark.encode() not in read_file(page):
+    if exists(page) and mark.encode() not in read_file(page):
         raise RunError(f"{page} is not {whose}. Choose another folder with --out.")
-    if run is None and not page.exists() and place.folder.exists() and any(place.folder.iterdir()):
+    if run is None and not exists(page) and listed(place.folder):
         raise RunError(f"{place.folder} must be empty or hold {whose}. Choose another folder with --out.")
 
 

@@ -115,6 +115,7 @@ def opened(
         try:
             yield Running(experiment, net, run, dataset, backend, folder, err)
         except KeyboardInterrupt as error:
+            folder.check_place()
             error.args = (f"{_kept(folder)}, and the same command continues.",)
             raise
 
@@ -152,10 +153,11 @@ def _run(running: Running, group: Group, draw: OnEvent) -> None:
 
     kept = Checkpoints(
         folder.checkpoints(group).absolute(),  # an arm may leave the folder
-        folder.record.digest,
+        folder.record.owner(group),
         net,
         Pace(run.checkpoint_minutes, run.checkpoint_epochs),
         lambda sentence: warn(err, sentence),
+        folder.check_place,
     )
     decided, resume = Decided(folder.record.chunk, folder.record.together[group]), kept.latest()
     try:

@@ -1,11 +1,11 @@
 """Checkpoints of a group: its progress so far, so that a process that is killed loses little.
 
-A checkpoint is a safetensors file of arrays, with a JSON file beside it that holds the SHA-256 of the checkpoint. The
-JSON file is written last, and without it the checkpoint does not count. The last two checkpoints are kept. If one is
-damaged, a warning names it, it is deleted, and the one before it is used.
+A checkpoint is a safetensors file of arrays, with a manifest beside it that holds its SHA-256 and everything else. The
+manifest is written last, and without it the checkpoint does not count. The last two checkpoints are kept. If one is
+damaged, a warning names it, it is deleted, and the one before it is used. What cannot be read, or is of another group
+or version, is no damage: it is refused, and stays.
 """
 
-import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,11 +18,10 @@ from safetensors.numpy import load, save
 from weedout_core import Network
 from weedout_core.errors import RunError
 from weedout_core.lab.experiment.so_far import NOTHING, Fetch, GroupProgress
-from weedout_core.lab.files import make_folder, read_file, remove_folder, sha256, write_file
+from weedout_core.lab.files import listed, make_folder, remove_folder, write_file
+from weedout_core.lab.run.manifest import Verified
 from weedout_core.lab.run.plain import as_progress, plain
-
-_FORMAT = 6
-
+from weedout_core.lab.run.sealed import DamagedError
 
 _KEPT = 2
 
@@ -46,18 +45,20 @@ class Checkpoints:
 
     Attributes:
         path: the folder of the checkpoints.
-        digest: the digest of the run that they belong to.
+        owner: the run and the group that they belong to.
         parent: the parent of the run.
         pace: how often a checkpoint is written.
         warn: called with a sentence about a checkpoint that is damaged or cannot be written.
+        check_place: raises RunError unless the run's folder is still where the run began.
         clock: gives seconds from any origin.
     """
 
     path: Path
-    digest: str
+    owner: Mapping[str, Any]
     parent: Network
     pace: Pace
     warn: Callable[[str], None]
+    check_place: Callable[[], None] = lambda: None
     clock: Callable[[], float] = time.monotonic
     _written: float = field(init=False)
     _offered: Fetch | None = field(default=None, init=False)
@@ -71,13 +72,14 @@ class Checkpoints:
         A damaged checkpoint is deleted: it would count as one of the two that are kept.
 
         Raises:
-            RunError: a damaged checkpoint cannot be deleted.
+            RunError: a checkpoint cannot be read, or is of another run, group or version; a damaged one cannot be
+                deleted.
         """
         for number in reversed(self._numbers()):
             try:
                 return as_progress(*self._read(number), self.parent)
-            except RunError as error:
-                self.warn(f"{error} It is deleted, and the one before it is used, if there is one.")
+            except DamagedError as error:
+                self.warn(f"{error.what} This checkpoint is deleted, and the one before it is used, if there is one.")
                 self._delete(number)
         return NOTHING
 
@@ -101,6 +103,7 @@ class Checkpoints:
         """Write the progress that was offered last, unless it is written. Raises RunError if it cannot be written."""
         if self._offered is None:
             return
+        self.check_place()
         arrays, facts = plain(self._offered())
         numbers = self._numbers()
         self._write(numbers[-1] + 1 if numbers else 1, arrays, facts)
@@ -113,43 +116,31 @@ class Checkpoints:
         remove_folder(self.path)
 
     def _numbers(self) -> list[int]:
-        return sorted(int(item.stem) for item in self.path.glob("*.json") if item.stem.isdecimal())
+        names = map(Path, listed(self.path))
+        return sorted(int(name.stem) for name in names if name.suffix == ".json" and name.stem.isdecimal())
 
     def _delete(self, number: int) -> None:
-        for path in (self._facts(number), self._arrays(number)):
+        for path in (self._verified(number).manifest, self.path / _arrays(number)):
             try:
                 path.unlink(missing_ok=True)
             except OSError as error:
                 raise RunError(f"{path} cannot be deleted: {error.strerror}.") from error
 
-    def _facts(self, number: int) -> Path:
-        return self.path / f"{number:06d}.json"
-
-    def _arrays(self, number: int) -> Path:
-        return self.path / f"{number:06d}.safetensors"
+    def _verified(self, number: int) -> Verified:
+        remedy = f"Delete the folder {self.path}, and the same command computes this sparsity again."
+        return Verified(self.path / f"{number:06d}.json", self.owner, remedy)
 
     def _write(self, number: int, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
         make_folder(self.path)
         content = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
-        write_file(self._arrays(number), content)
-        described = {"format": _FORMAT, "run": self.digest, "sha256": _digest(content, facts), "progress": facts}
-        write_file(self._facts(number), (json.dumps(described, indent=2) + "\n").encode())
+        write_file(self.path / _arrays(number), content)
+        verified = self._verified(number)
+        write_file(verified.manifest, verified.described({_arrays(number): content}, progress=facts))
 
     def _read(self, number: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        path, content = self._facts(number), read_file(self._arrays(number))
-        try:
-            described = json.loads(read_file(path))
-            facts, found = described["progress"], (described["format"], described["run"], described["sha256"])
-        except (ValueError, TypeError, KeyError) as error:
-            raise RunError(f"the checkpoint {path} is damaged ({error!r}).") from error
-        if found[0] != _FORMAT:
-            raise RunError(
-                f"the checkpoint {path} must have format {_FORMAT}; got {found[0]!r}: another version wrote it."
-            )
-        if found[1:] != (self.digest, _digest(content, facts)):
-            raise RunError(f"the checkpoint {self._arrays(number)} is damaged: its content does not match {path.name}.")
-        return load(content), facts
+        verified = self._verified(number)
+        return load(verified.read(_arrays(number))), verified.description()["progress"]
 
 
-def _digest(content: bytes, facts: Mapping[str, Any]) -> str:
-    return sha256(content, json.dumps(facts, sort_keys=True).encode())
+def _arrays(number: int) -> str:
+    return f"{number:06d}.safetensors"

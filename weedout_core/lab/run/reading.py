@@ -31,7 +31,7 @@ from weedout_core.lab.experiment.rows import (
 )
 from weedout_core.lab.experiment.run_so_far import RunSoFar
 from weedout_core.lab.experiment.thresholds import ThresholdRow
-from weedout_core.lab.files import read_file
+from weedout_core.lab.files import exists, read_file
 from weedout_core.lab.run.record import Record, record_from_json
 from weedout_core.lab.run.run_folder import TABLES, RunFolder
 
@@ -44,16 +44,17 @@ def read_run(path: Path) -> RunSoFar:
         WeedoutWarning: a table of the whole run has rows that its groups, from which all is read, do not have.
     """
     config = path / "config.json"
-    if not config.is_file():
+    if not exists(config):
         what = "it has no config.json" if path.is_dir() else "there is no such folder"
         runs = sorted(str(one.parent) for one in path.glob("*/config.json"))
         remedy = f"Name one in it: {', '.join(runs)}." if runs else "weedout paper and judge make one."
         raise RunError(f"{path} must be the folder of a run; {what}. {remedy}")
-    record = record_from_json(read_file(config).decode(errors="replace"), config)
-    folder = RunFolder(path, record)
+    record = record_from_json(read_file(config), config)
     # Before the groups, so that all that these were made of are among them.
     verdicts = _verdicts(path / "verdict.csv")
-    assembled = {name: read_file(path / name) for name in TABLES if (path / name).exists()}
+    assembled = {name: read_file(path / name) for name in TABLES if exists(path / name)}
+    folder = RunFolder(path, record)
+    folder.check()
     done = tuple(sorted(folder.committed))
     for name, content in assembled.items():
         _check_assembled(folder, done, name, content)
@@ -97,7 +98,7 @@ def _masks(folder: RunFolder, group: Group) -> Mapping[str, np.ndarray]:
 
 
 def _verdicts(path: Path) -> list[VerdictRow]:
-    if not path.exists():
+    if not exists(path):
         return []
     return from_csv(VerdictRow, read_file(path).decode(errors="replace"), str(path))
 

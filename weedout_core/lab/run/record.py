@@ -11,27 +11,24 @@ import shlex
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import weedout_core
 from weedout_core import SAMPLER_VERSION, Network, choices
 from weedout_core.backend import Backend
-from weedout_core.errors import RunError
 from weedout_core.lab.data.datasets import Dataset
 from weedout_core.lab.experiment.configuration import decide
 from weedout_core.lab.experiment.experiment import Experiment
-from weedout_core.lab.experiment.groups import Group, groups
+from weedout_core.lab.experiment.groups import Group
 from weedout_core.lab.files import sha256
+from weedout_core.lab.run.sealed import DamagedError, sealed, unsealed
 from weedout_core.nn import network_to_json
-
-_FORMAT = 6
 
 
 class Record(NamedTuple):
     """The contents of ``config.json``.
 
     Attributes:
-        format: the version of the folder's format.
         digest: SHA-256 of the identity, in hexadecimal.
         identity: the configuration, the arms, the dataset's digest and the sizes of its splits, the network and the
             version of the sampler.
@@ -46,7 +43,6 @@ class Record(NamedTuple):
         other_files: the MD5 of each of its files whose content is not the one that is published under its name.
     """
 
-    format: int
     digest: str
     identity: dict[str, Any]
     choices: list[dict[str, Any]]
@@ -68,6 +64,11 @@ class Record(NamedTuple):
         """The number of networks that each group trains together."""
         return {group: one["trained_together"] for group, one in zip(self.planned, self.groups, strict=True)}
 
+    def owner(self, group: Group) -> dict[str, Any]:
+        """What the files of a group say that they belong to, and how they were computed."""
+        decided = {"chunk": self.chunk, "trained_together": self.together[group]}
+        return {"run": self.digest, "group": group.folder, **decided}
+
 
 def new_record(
     experiment: Experiment,
@@ -81,7 +82,6 @@ def new_record(
     config, identity = experiment.config, _identity(experiment, dataset, net)
     decided = decide(config, net, backend, len(dataset.train.y) + len(dataset.test.y), experiment.networks)
     return Record(
-        format=_FORMAT,
         digest=_digest(identity),
         identity=identity,
         choices=[_plain(choice._asdict()) for choice in choices(config, config.search, config.train)],
@@ -158,58 +158,13 @@ def _short(value: Any) -> str:
 
 
 def record_to_json(record: Record) -> bytes:
-    """The content of ``config.json``. Bytes of a path that are not valid text are escaped."""
-    text = json.dumps(record._asdict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    return text.encode(errors="backslashreplace")
+    """The content of ``config.json``."""
+    return sealed(record._asdict())
 
 
-def record_from_json(text: str, path: Path) -> Record:
-    """The record from the text of a file. Raises RunError, naming the file, for text that is not a record."""
-    damaged = f"{path} must describe a run, and is damaged"
-    remedy = "Restore it, or choose another folder."
-    try:
-        fields: Any = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise RunError(f"{damaged}: it is no JSON ({error}). {remedy}") from error
-    fields = fields if isinstance(fields, dict) else {}
-    if (found := fields.get("format", _FORMAT)) != _FORMAT:
-        raise RunError(f"{path} must have format {_FORMAT}; got {found!r}: another version wrote it. {remedy}")
+def record_from_json(content: bytes, path: Path) -> Record:
+    """The record from the content of a file. Raises RunError, naming the file, if it is not as it was written."""
+    fields = unsealed(content, path, remedy := "Restore it, or choose another folder.")
     if set(fields) != set(Record._fields):
-        raise RunError(f"{damaged}: its fields must be {', '.join(Record._fields)}. {remedy}")
-    record = Record(**fields)
-    whole = type(record.identity) is dict and _digest(record.identity) == record.digest
-    if not whole or not _is_count(record.chunk) or not _are_groups(record) or not _is_described(record):
-        raise RunError(f"{damaged}: its parts contradict each other. {remedy}")
-    return record
-
-
-def _are_groups(record: Record) -> bool:
-    """Whether the groups are those of the identity, each with its number of networks trained together."""
-    found: Any = record.groups
-    if not isinstance(found, list) or any(not isinstance(group, dict) for group in found):
-        return False
-    together = [group.get("trained_together") for group in found]
-    try:
-        wanted = groups(record.identity["sparsity"], record.identity["looks"])
-        return repr(record.planned) == repr(wanted) and all(map(_is_count, together))  # 0 and False are equal
-    except (KeyError, TypeError):
-        return False
-
-
-def _is_described(record: Record) -> bool:
-    """Whether what is recorded beside the identity is of the right types."""
-    chosen, others, folder = cast(Any, (record.choices, record.other_environments, record.data_dir))
-    if not isinstance(chosen, list) or not isinstance(others, list) or not all(map(_are_texts, others)):
-        return False
-    named = all(isinstance(one, dict) and {"field", "value"} <= set(one) for one in chosen)
-    return (
-        named and _are_texts(record.environment) and isinstance(record.command, str) and isinstance(folder, str | None)
-    )
-
-
-def _are_texts(value: Any) -> bool:
-    return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
-
-
-def _is_count(value: Any) -> bool:
-    return type(value) is int and value >= 1
+        raise DamagedError(f"{path} is damaged: it is another file, and does not describe a run.", remedy)
+    return Record(**fields)

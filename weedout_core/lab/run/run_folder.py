@@ -1,14 +1,15 @@
 """The folder of a run. Finished groups are written whole into ``groups/``; the run's tables are assembled from them.
 
-A process that is killed loses what came after its last checkpoint, and the same command continues the run. A group has
-a manifest of its files, against which they are checked whenever they are read. ``timings.csv`` is the only file with
-clock times. All other files of equal runs are equal, except that ``config.json`` holds the command line, and that the
-manifests hold the checksums of ``timings.csv``.
+A process that is killed loses what came after its last checkpoint, and the same command continues the run. Whatever is
+read back has a checksum: ``config.json`` its own, the files of a group in a manifest beside them. ``timings.csv`` is
+the only file with clock times. All other files of equal runs are equal, except that ``config.json`` holds the command
+line, and that the manifests hold the checksums of ``timings.csv``.
 """
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -31,9 +32,20 @@ from weedout_core.lab.experiment.rows import (
     to_csv,
 )
 from weedout_core.lab.experiment.thresholds import ThresholdRow
-from weedout_core.lab.files import PARTIAL, make_folder, read_file, remove_folder, write_file, write_folder
-from weedout_core.lab.run.manifest import check_group, read_committed, with_manifest
+from weedout_core.lab.files import (
+    PARTIAL,
+    exists,
+    listed,
+    make_folder,
+    read_file,
+    remove_folder,
+    write_file,
+    write_folder,
+)
+from weedout_core.lab.run.cells import wrong
+from weedout_core.lab.run.manifest import MANIFEST, Verified
 from weedout_core.lab.run.record import Record, differences, record_from_json, record_to_json
+from weedout_core.lab.run.sealed import DamagedError
 
 _CONFIG, _LOCK, _GROUPS, _MASKS, _CHECKPOINTS = "config.json", ".lock", "groups", "masks", "checkpoints"
 _PARAMETERS = "parameters"
@@ -50,17 +62,25 @@ TABLES: dict[str, type[AnyRow]] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass
 class RunFolder:
     """A run folder. :func:`open_run` makes one that is locked for this process, so that it may write.
 
     Attributes:
         path: the path of the folder.
         record: the content of its ``config.json``.
+        check_place: raises RunError unless the path still leads to the folder that was opened.
+        committed: the groups that are done, in order: those found when it was opened, and those committed since. One
+            that is deleted meanwhile stays among them, so that it is missed.
     """
 
     path: Path
     record: Record
+    check_place: Callable[[], None] = lambda: None
+    committed: list[Group] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.committed = [group for group in self.groups if exists(self._folder(group))]
 
     @property
     def groups(self) -> list[Group]:
@@ -68,14 +88,10 @@ class RunFolder:
         return self.record.planned
 
     @property
-    def committed(self) -> list[Group]:
-        """The groups that are done, in order."""
-        return [group for group in self.groups if self._group(group).is_dir()]
-
-    @property
     def without_parameters(self) -> list[Group]:
         """The groups that are done and whose trained weights were not kept."""
-        return [one for one in self.committed if not (self._group(one) / f"{_PARAMETERS}.safetensors").exists()]
+        wanted = f"{_PARAMETERS}.safetensors"
+        return [one for one in self.committed if wanted not in self._verified(one).description()["sha256"]]
 
     def checkpoints(self, group: Group) -> Path:
         """The folder of a group's checkpoints while it is computed."""
@@ -90,13 +106,22 @@ class RunFolder:
         arrays = {_MASKS: group.masks, **({_PARAMETERS: group.parameters} if save_parameters else {})}
         for name, tree in arrays.items():
             files[f"{name}.safetensors"] = save({path: np.ascontiguousarray(value) for path, value in tree.items()})
-        path = self._group(group.group)
-        write_folder(path, with_manifest(files, path.name, self.record.digest))
+        self.check_place()
+        make_folder(self.path / _GROUPS)
+        manifest = self._verified(group.group).described(files)
+        write_folder(self._folder(group.group), {**files, MANIFEST: manifest})
+        self.committed = [one for one in self.groups if one in (*self.committed, group.group)]
         remove_folder(self.checkpoints(group.group))
         self.assemble()
 
     def assemble(self) -> None:
-        """Write the tables and masks of the whole run from the groups that are done."""
+        """Write the record, and the tables and masks of the whole run from the groups that are done.
+
+        Raises:
+            RunError: the folder is no longer where it was opened, or a group is not as it was committed.
+        """
+        self.check_place()
+        write_file(self.path / _CONFIG, record_to_json(self.record))
         if len(self.committed) == len(self.groups):
             remove_folder(self.path / _CHECKPOINTS)
         for name, kind in TABLES.items():
@@ -110,19 +135,28 @@ class RunFolder:
         return [
             row
             for group in sorted(self.committed if done is None else done)
-            for row in from_csv(kind, self.read(group, name).decode(), str(self._group(group) / name))
+            for row in from_csv(kind, self.read(group, name).decode(), str(self._folder(group) / name))
         ]
 
     def check(self) -> None:
-        """Raise RunError unless all groups that are done are as they were committed."""
+        """Raise RunError unless all groups that are done are as they were committed, with the rows of the record."""
         for group in self.committed:
-            check_group(self._group(group), self.record.digest, [*TABLES, _GROUP_MASKS])
+            verified = self._verified(group)
+            verified.check([*TABLES, _GROUP_MASKS])
+            tables = {name: self.rows(name, kind, [group]) for name, kind in TABLES.items()}
+            for name, must in wrong(tables, self.record, group):
+                raise DamagedError(f"{self._folder(group) / name} must have {must}.", verified.remedy)
 
     def read(self, group: Group, name: str) -> bytes:
         """The content of a file of a group that is done. Raises RunError if it is not as it was committed."""
-        return read_committed(self._group(group), self.record.digest, name)
+        return self._verified(group).read(name)
 
-    def _group(self, group: Group) -> Path:
+    def _verified(self, group: Group) -> Verified:
+        folder = self._folder(group)
+        remedy = f"Remove the folder {folder}, and the command of the run computes that sparsity again."
+        return Verified(folder / MANIFEST, self.record.owner(group), remedy)
+
+    def _folder(self, group: Group) -> Path:
         return self.path / _GROUPS / group.folder
 
 
@@ -150,7 +184,7 @@ def open_run(path: Path, record: Record, allow_other_versions: bool = False) -> 
     try:
         found = _agreed(path, record, allow_other_versions)
         kept = record if found is None else _with_environment(found, record.environment)
-        folder = RunFolder(path, kept)
+        folder = RunFolder(path, kept, _place((path / _LOCK).absolute()))
         folder.check()
         if kept != found:
             write_file(path / _CONFIG, record_to_json(kept))
@@ -160,16 +194,35 @@ def open_run(path: Path, record: Record, allow_other_versions: bool = False) -> 
         lock.release()
 
 
+def _place(lock: Path) -> Callable[[], None]:
+    """What raises RunError unless a file that this process holds open, by which its folder is known, is in its place.
+
+    While it is open, no other file is taken for it.
+    """
+    held = lock.stat()
+
+    def check() -> None:
+        try:
+            if os.path.samestat(held, lock.stat()):
+                return
+        except OSError:
+            pass  # the sentence below says it
+        raise RunError(
+            f"{lock.parent} must stay the folder in which this run began, with its file {lock.name}; it was moved, "
+            "deleted or replaced. Move it back, and the same command continues."
+        )
+
+    return check
+
+
 def _agreed(path: Path, wanted: Record, allow_other_versions: bool) -> Record | None:
     """The record in a folder, None if it is new or empty. Raises RunError if it is not that of the wanted run."""
-    try:
-        found = _record_in(path)
-    except OSError as error:
-        raise RunError(f"{path} cannot be read: {error.strerror}. Choose another folder with --out.") from error
+    found = _record_in(path)
     if found is None:
         return None
     if different := differences(found.identity, wanted.identity):
-        if not [*path.glob(f"{_GROUPS}/*"), *path.glob(f"{_CHECKPOINTS}/*/*")]:
+        begun = path / _CHECKPOINTS
+        if not listed(path / _GROUPS) and not any(listed(begun / group) for group in listed(begun)):
             return None  # nothing was computed
         raise RunError(
             f"{path} holds a different run: {'; '.join(different)}. Give the same options and sources, or another "
@@ -185,15 +238,18 @@ def _agreed(path: Path, wanted: Record, allow_other_versions: bool) -> Record | 
 
 def _record_in(path: Path) -> Record | None:
     """The record in a folder, None in a new or empty one."""
-    if path.exists() and not path.is_dir():
-        raise RunError(f"{path} must be a folder; it is a file. Choose another folder with --out.")
-    if (path / _CONFIG).exists():
-        return record_from_json(read_file(path / _CONFIG).decode(errors="replace"), path / _CONFIG)
+    try:
+        names = listed(path)
+    except RunError as error:
+        raise RunError(f"{error} Choose another folder with --out.") from error
+    if _CONFIG in names:
+        return record_from_json(read_file(path / _CONFIG), path / _CONFIG)
     # A process killed before it wrote config.json leaves these two.
-    own = {_LOCK, _CONFIG + PARTIAL}
-    strangers = sorted(item.name for item in path.iterdir() if item.name not in own) if path.is_dir() else []
-    if strangers:
-        raise RunError(f"{path} must be empty or hold a run; it holds {strangers[0]!r}. Choose another with --out.")
+    if strangers := [name for name in names if name not in (_LOCK, _CONFIG + PARTIAL)]:
+        raise RunError(
+            f"{path} must be empty or hold a run with its {_CONFIG}; it holds {strangers[0]!r}. Choose another with "
+            "--out."
+        )
     return None
 
 
