@@ -200,7 +200,7 @@ def replaced(found: bytes, by: bytes) -> Callable[[Path], None]:
           for kind in ("json", "safetensors") for change in (pipe, folder)),
         *(("000002.json", replaced(b'"format": 7', b'"format": %d' % other),
            f"must have format 7; got {other}: another version wrote it.") for other in (6, 8)),
-        ("", replaced(b"", b""), "must have group 'sparsity-0.5'; got 'sparsity-0.8'."),
+        ("", replaced(b"", b""), "must have group 'sparsity-0.5', as the run's config.json says; got 'sparsity-0.8'."),
     ],
 )  # fmt: skip
 def test_what_is_no_damage_is_refused_and_stays(

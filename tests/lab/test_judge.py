@@ -318,7 +318,7 @@ def test_another_source_is_another_run(weedout: Weedout, tmp_path: Path, capfd: 
     assert weedout(*arguments) == 2
     said = capfd.readouterr().err
     assert "run holds a different run: arms.first_pixels.source (" in said
-    assert "Give the same options and sources, or another --out." in said
+    assert "Give the same options and sources as its config.json says, or another --out." in said
     assert contents(tmp_path / "run") == before
 
 

@@ -507,7 +507,7 @@ def test_a_group_of_another_run_is_refused(
     shutil.rmtree(groups / "sparsity-0.5")
     shutil.copytree(groups / "sparsity-0.0", groups / "sparsity-0.5")
     said = refused(weedout, capfd, finished, *small, "--out", "run")
-    assert "manifest.json must have group 'sparsity-0.5'; got 'sparsity-0.0'" in said
+    assert "manifest.json must have group 'sparsity-0.5', as the run's config.json says; got 'sparsity-0.0'" in said
 
 
 @pytest.mark.slow

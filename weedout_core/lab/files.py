@@ -100,7 +100,7 @@ def _read(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise RunError(f"{path} cannot be read: {error.strerror}.") from error
+        raise RunError(f"{path} cannot be read: {error.strerror or error}.") from error
     except MemoryError as error:
         raise RunError(f"{path} cannot be read: it is larger than the memory.") from error
 
@@ -114,7 +114,7 @@ def _explained(path: Path) -> Iterator[Path]:
     except OSError as error:
         with suppress(OSError):
             _discard(partial)
-        raise RunError(f"{path} cannot be written: {error.strerror}. Its earlier content is kept.") from error
+        raise RunError(f"{path} cannot be written: {error.strerror or error}. Its earlier content is kept.") from error
 
 
 def _discard(partial: Path) -> None:

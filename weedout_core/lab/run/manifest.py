@@ -45,7 +45,10 @@ class Verified:
         document = unsealed(self._content(self.manifest), self.manifest, self.remedy)
         for name, wanted in self.owner.items():
             if (found := document.get(name)) != wanted:
-                raise RunError(f"{self.manifest} must have {name} {wanted!r}; got {found!r}. {self.remedy}")
+                raise RunError(
+                    f"{self.manifest} must have {name} {wanted!r}, as the run's config.json says; got {found!r}. "
+                    f"{self.remedy}"
+                )
         return document
 
     def read(self, name: str) -> bytes:

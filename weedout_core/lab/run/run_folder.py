@@ -180,18 +180,29 @@ def open_run(path: Path, record: Record, allow_other_versions: bool = False) -> 
     except Timeout as error:
         raise RunError(f"{path} is in use by another process. Wait for it, or choose another with --out.") from error
     except OSError as error:
-        raise RunError(f"{path} cannot be written: {error.strerror}.") from error
+        raise RunError(f"{path / _LOCK} cannot be written: {error.strerror}. Remove it.") from error
     try:
         found = _agreed(path, record, allow_other_versions)
         kept = record if found is None else _with_environment(found, record.environment)
         folder = RunFolder(path, kept, _place((path / _LOCK).absolute()))
         folder.check()
+        _check_links(path)
         if kept != found:
             write_file(path / _CONFIG, record_to_json(kept))
         make_folder(path / _GROUPS)
         yield folder
     finally:
         lock.release()
+
+
+def _check_links(path: Path) -> None:
+    """Raise RunError if a folder that is written into is a link: what it leads to may be another run's."""
+    begun = path / _CHECKPOINTS
+    for inner in (path / _GROUPS, path / _MASKS, begun, *(begun / name for name in listed(begun))):
+        if inner.is_symlink():
+            raise RunError(
+                f"{inner} must be a folder, and no link. Put the folder in its place, or choose another --out."
+            )
 
 
 def _place(lock: Path) -> Callable[[], None]:
@@ -225,8 +236,8 @@ def _agreed(path: Path, wanted: Record, allow_other_versions: bool) -> Record | 
         if not listed(path / _GROUPS) and not any(listed(begun / group) for group in listed(begun)):
             return None  # nothing was computed
         raise RunError(
-            f"{path} holds a different run: {'; '.join(different)}. Give the same options and sources, or another "
-            "--out."
+            f"{path} holds a different run: {'; '.join(different)}. Give the same options and sources as its {_CONFIG} "
+            "says, or another --out."
         )
     if not allow_other_versions and (different := differences(found.environment, wanted.environment)):
         raise RunError(

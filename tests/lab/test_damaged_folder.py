@@ -1,0 +1,280 @@
+"""Every file of a run's folder, damaged in every way: what is read is right, or is refused by the file's name."""
+
+import os
+import shutil
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.lab.conftest import SMALL, forbid
+from weedout_core.errors import RunError, WeedoutWarning
+from weedout_core.lab.cli import main
+from weedout_core.lab.commands.checked_run import source_of
+from weedout_core.lab.experiment.configuration import Decided
+from weedout_core.lab.experiment.experiment import Experiment
+from weedout_core.lab.experiment.group import GroupResult, run_group
+from weedout_core.lab.experiment.groups import Group
+from weedout_core.lab.experiment.rows import ResultRow
+from weedout_core.lab.report.source import Source
+from weedout_core.lab.run.record import record_from_json
+from weedout_core.lab.run.run_folder import open_run
+
+pytestmark = pytest.mark.slow
+
+Weedout = Callable[..., int]
+Damage = Callable[[Path, Path, pytest.MonkeyPatch], object]
+
+TINY = ["--hidden", "6", "--sparsity", "0.5", "0.8", "--population", "2", "--generations", "1", "--epochs", "1"]
+JUDGE = ["judge", "magnitude", "--no-sanity", *TINY, "--repeats", "2", "--backend", "numpy"]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A finished run with all files that a run can have, and another one of another seed."""
+    folder = tmp_path_factory.mktemp("runs")
+    for name, seed in (("run", "0"), ("other", "1")):
+        assert main([*JUDGE, "--save-parameters", "--seed", seed, "--out", str(folder / name)]) == 0
+    return folder / "run", folder / "other"
+
+
+def _put(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+
+def _change(path: Path, other: Path, patched: pytest.MonkeyPatch) -> None:
+    content = bytearray(path.read_bytes() or b"\n")
+    content[len(content) * 2 // 3] ^= 1
+    path.write_bytes(content)
+
+
+def _swap(path: Path, other: Path, patched: pytest.MonkeyPatch) -> None:
+    """With the next file in the same folder."""
+    beside = [one for one in sorted(path.parent.iterdir()) if one.is_file() and one != path]
+    between = next((one for one in beside if one > path), beside[0] if beside else other)
+    mine, theirs = path.read_bytes(), between.read_bytes()
+    path.write_bytes(theirs)
+    if between != other:
+        between.write_bytes(mine)
+
+
+def _link(path: Path, other: Path, patched: pytest.MonkeyPatch) -> None:
+    path.unlink()
+    path.symlink_to(other)
+
+
+def _folder(path: Path, other: Path, patched: pytest.MonkeyPatch) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def _pipe(path: Path, other: Path, patched: pytest.MonkeyPatch) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+DAMAGES: dict[str, Damage] = {
+    "changed": _change,
+    "truncated": lambda path, other, patched: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
+    "emptied": lambda path, other, patched: path.write_bytes(b""),
+    "deleted": lambda path, other, patched: path.unlink(),
+    "swapped": _swap,
+    "another run's": lambda path, other, patched: path.write_bytes(other.read_bytes()),
+    "linked to another run's": _link,
+    "linked to nothing": lambda path, other, patched: _link(path, path.with_name("nothing"), patched),
+    "linked to what never ends": lambda path, other, patched: _link(path, Path("/dev/zero"), patched),
+    "a pipe": _pipe,
+    "a folder": _folder,
+    "forbidden": lambda path, other, patched: forbid(patched, path),
+}
+
+
+def damaged(runs: tuple[Path, Path], folder: Path) -> Iterator[tuple[Path, Path, str]]:
+    """Copies of a run in which one file is damaged: the copy, the file within it, and how."""
+    whole, other = runs
+    for name in (name for name in contents(whole) if "sparsity-0.5" not in name):
+        for damage, make in DAMAGES.items():
+            run = shutil.copytree(whole, folder / "run")
+            with pytest.MonkeyPatch.context() as patched:
+                make(run / name, other / name, patched)
+                yield run, run / name, damage
+            shutil.rmtree(run)
+
+
+def shown(source: Source) -> list[Any]:
+    """All that a report takes from a run, as far as it can be compared."""
+    masks = [{name: mask.tolist() for name, mask in source.masks(group).items()} for group in source.done]
+    return [repr(source._replace(masks=lambda group: {})._asdict() | {"masks": None}), masks]
+
+
+def refusal(act: Callable[[], object], file: Path, damage: str) -> bool:
+    """Whether something is refused; then by the name of the file, or where two were swapped, of either one."""
+    try:
+        act()
+    except RunError as error:
+        said = str(error)
+    else:
+        return False
+    files = [file, *(file.parent.iterdir() if damage == "swapped" else ())]
+    top = [one.name for one in files if (one.parent / "groups").exists()]
+    assert any(one in said for one in (*map(str, files), *top)), (file, damage, said)
+    return True
+
+
+def test_a_report_shows_what_was_computed_or_names_the_file(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    wanted, refusals = shown(source_of(runs[0])), 0
+
+    def read() -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", WeedoutWarning)  # of tables of the whole run, which are not shown
+            assert shown(source_of(tmp_path / "run")) == wanted
+
+    for _, file, damage in damaged(runs, tmp_path):
+        refusals += refusal(read, file, damage)
+    assert refusals > 10 * len(list(runs[0].glob("groups/sparsity-0.8/*"))), "no damage of a group is shown"
+
+
+def test_the_run_goes_on_from_what_was_computed_or_names_the_file(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    before, others = contents(runs[0]), contents(runs[1])
+    record = record_from_json(before["config.json"], runs[0])
+    made_anew = {name for name in before if not name.startswith((".lock", "figure2", "verdict"))}
+
+    def go_on() -> None:
+        with open_run(tmp_path / "run", record) as folder:
+            assert folder.committed == folder.groups
+            folder.assemble()
+            folder.rows("results.csv", ResultRow)
+
+    for run, file, damage in damaged(runs, tmp_path):
+        there = {} if damage == "forbidden" else contents(run)
+        if refusal(go_on, file, damage):
+            assert not there or contents(run) == there, (file, damage, "nothing is written")
+        elif there:
+            after = contents(run)
+            assert {name for name in made_anew if after[name] != before[name]} == set(), (file, damage)
+    assert contents(runs[1]) == others, "nothing is written by a link"
+
+
+@pytest.mark.parametrize("name", ["groups", "masks"])
+def test_nothing_is_written_into_a_linked_folder(runs: tuple[Path, Path], tmp_path: Path, name: str) -> None:
+    run, other = (shutil.copytree(one, tmp_path / one.name) for one in runs)
+    before = contents(other)
+    shutil.rmtree(run / name)
+    (run / name).symlink_to(other / name)
+    with pytest.raises(RunError, match=name), open_run(run, record_from_json((run / "config.json").read_bytes(), run)):
+        pass
+    assert contents(other) == before
+
+
+# While a run goes on
+
+
+def _renamed(run: Path) -> None:
+    run.rename(run.with_name("elsewhere"))
+
+
+def _replaced(run: Path) -> None:
+    _renamed(run)
+    shutil.copytree(run.with_name("elsewhere"), run)
+
+
+PLACE = "must stay the folder in which this run began, with its file .lock; it was moved, deleted or replaced."
+WHILE_IT_RUNS: list[tuple[Callable[[Path], object], str]] = [
+    (shutil.rmtree, PLACE),
+    (_renamed, PLACE),
+    (_replaced, PLACE),
+    (lambda run: (run / ".lock").unlink(), PLACE),
+    (lambda run: shutil.rmtree(run / "groups"), "groups/sparsity-0.0/manifest.json is missing. Remove the folder"),
+    (lambda run: shutil.rmtree(run / "groups" / "sparsity-0.0"), "sparsity-0.0/manifest.json is missing."),
+    (lambda run: (run / "groups" / "sparsity-0.0" / "search.csv").unlink(), "sparsity-0.0/search.csv is missing."),
+    (lambda run: (run / "config.json").unlink(), ""),
+    (lambda run: (run / "config.json").write_text("{}"), ""),
+    (lambda run: (run / "results.csv").write_text("mine"), ""),
+    (lambda run: shutil.rmtree(run / "masks"), ""),
+]
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[float, GroupResult]]:
+    """The small run, and what its groups computed."""
+    found: dict[float, GroupResult] = {}
+
+    def kept(experiment: Experiment, decided: Decided, group: Group, *rest: Any) -> GroupResult:
+        return found.setdefault(group.sparsity, run_group(experiment, decided, group, *rest))
+
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("weedout_core.lab.commands.running.run_group", kept)
+        assert main([*SMALL, "--backend", "numpy", "--out", str(folder)]) == 0
+    return folder, found
+
+
+@pytest.mark.parametrize(("change", "said"), WHILE_IT_RUNS)
+def test_a_folder_that_changes_under_a_run_is_made_whole_or_missed(
+    result: tuple[Path, dict[float, GroupResult]],
+    weedout: Weedout,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[Path], object],
+    said: str,
+) -> None:
+    whole, computed = result
+    monkeypatch.setattr("weedout_core.lab.commands.paper.figure2", lambda *_: (whole / "figure2.png").read_bytes())
+
+    def watched(experiment: Experiment, decided: Decided, group: Group, *rest: Any) -> GroupResult:
+        if group.sparsity == 0.5:
+            change(tmp_path / "run")
+        return computed[group.sparsity]
+
+    monkeypatch.setattr("weedout_core.lab.commands.running.run_group", watched)
+    code = weedout(*SMALL, "--backend", "numpy", "--out", "run")
+    out, err = capfd.readouterr()
+    assert code == (2 if said else 0)
+    if said:
+        assert said in err.splitlines()[-1]
+        assert out == "", "no table"
+        assert (tmp_path / "run").exists() == (change not in (shutil.rmtree, _renamed)), "it is not made anew"
+    else:
+        mine, theirs = contents(tmp_path / "run"), contents(whole)
+        assert {name for name in theirs if mine[name] != theirs[name]} <= {
+            *("config.json", "timings.csv"),
+            *(f"groups/sparsity-{eta}/{name}" for eta in (0.0, 0.5) for name in ("timings.csv", "manifest.json")),
+        }
+
+
+def test_an_interrupt_after_the_folder_was_moved_does_not_say_that_it_is_kept(
+    weedout: Weedout, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any) -> GroupResult:
+        _renamed(tmp_path / "run")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("weedout_core.lab.commands.running.run_group", interrupted)
+    assert weedout(*SMALL, "--backend", "numpy", "--out", "run") == 2
+    assert PLACE in capfd.readouterr().err.splitlines()[-1]
+
+
+# What systems leave
+
+
+@pytest.mark.parametrize("name", [".DS_Store", "._config.json", "Thumbs.db", "desktop.ini", ".nfs000", "lost+found"])
+def test_what_systems_leave_makes_no_folder_anothers(runs: tuple[Path, Path], tmp_path: Path, name: str) -> None:
+    record = record_from_json((runs[0] / "config.json").read_bytes(), runs[0])
+    new = tmp_path / "new"
+    new.mkdir()
+    (new / name).touch()
+    with open_run(new, record) as folder:
+        assert folder.committed == []
+    for inner in ("groups", "checkpoints"):
+        (new / inner).mkdir(exist_ok=True)
+        (new / inner / name).touch()
+    other = record_from_json((runs[1] / "config.json").read_bytes(), runs[1])
+    with open_run(new, other) as folder:
+        assert folder.record == other, "nothing was computed there"
