@@ -1,9 +1,10 @@
 """Every file of a run's folder, damaged in every way: what is read is right, or is refused by the file's name."""
 
+import math
 import os
 import shutil
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,18 @@ from tests.lab.conftest import SMALL, forbid
 from weedout_core.errors import RunError, WeedoutWarning
 from weedout_core.lab.cli import main
 from weedout_core.lab.commands.checked_run import source_of
+from weedout_core.lab.commands.pages import Place, check_own
 from weedout_core.lab.experiment.configuration import Decided
 from weedout_core.lab.experiment.experiment import Experiment
 from weedout_core.lab.experiment.group import GroupResult, run_group
 from weedout_core.lab.experiment.groups import Group
-from weedout_core.lab.experiment.rows import ResultRow
+from weedout_core.lab.experiment.rows import AnyRow, ResultRow, to_csv
+from weedout_core.lab.files import read_file, write_file
 from weedout_core.lab.report.source import Source
+from weedout_core.lab.run.manifest import Verified
+from weedout_core.lab.run.opening import open_run
 from weedout_core.lab.run.record import record_from_json
-from weedout_core.lab.run.run_folder import open_run
+from weedout_core.lab.run.run_folder import TABLES, RunFolder
 
 pytestmark = pytest.mark.slow
 
@@ -42,10 +47,6 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     for name, seed in (("run", "0"), ("other", "1")):
         assert main([*JUDGE, "--save-parameters", "--seed", seed, "--out", str(folder / name)]) == 0
     return folder / "run", folder / "other"
-
-
-def _put(path: Path, content: bytes) -> None:
-    path.write_bytes(content)
 
 
 def _change(path: Path, other: Path, patched: pytest.MonkeyPatch) -> None:
@@ -102,6 +103,7 @@ def damaged(runs: tuple[Path, Path], folder: Path) -> Iterator[tuple[Path, Path,
         for damage, make in DAMAGES.items():
             run = shutil.copytree(whole, folder / "run")
             with pytest.MonkeyPatch.context() as patched:
+                patched.setattr(os, "fsync", lambda descriptor: None)  # no machine stops here
                 make(run / name, other / name, patched)
                 yield run, run / name, damage
             shutil.rmtree(run)
@@ -170,6 +172,73 @@ def test_nothing_is_written_into_a_linked_folder(runs: tuple[Path, Path], tmp_pa
     with pytest.raises(RunError, match=name), open_run(run, record_from_json((run / "config.json").read_bytes(), run)):
         pass
     assert contents(other) == before
+
+
+# Rows
+
+
+def _with_checksum(folder: RunFolder, group: Group, name: str, rows: Sequence[AnyRow]) -> None:
+    """Write a table of a group as if it had been computed so."""
+    path = folder.path / "groups" / group.folder
+    (path / name).write_bytes(to_csv(TABLES[name], rows).encode())
+    verified = Verified(path / "manifest.json", folder.record.owner(group), "")
+    files = {one.name: one.read_bytes() for one in path.iterdir() if one.name != "manifest.json"}
+    verified.manifest.write_bytes(verified.described(files))
+
+
+WRONG_VALUES: list[tuple[str, Any]] = [
+    ("sparsity", 0.6),
+    ("sparsity", math.nan),
+    ("repeat", 2),
+    ("repeat", -1),
+    ("arm", "another"),
+    ("phase", "rest"),
+    ("epoch", 2),
+    ("test_accuracy", 1.5),
+    ("test_accuracy", -0.1),
+    ("train_accuracy", math.inf),
+    ("achieved_sparsity", 1.1),
+    ("macs", -1),
+    ("steps", -1),
+    ("evaluations", -1),
+    ("seconds", -1.0),
+    ("seconds", math.nan),
+]
+
+
+def test_rows_that_the_record_does_not_have_are_refused(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    run = shutil.copytree(runs[0], tmp_path / "run")
+    folder = RunFolder(run, record_from_json((run / "config.json").read_bytes(), run))
+    (group,) = (one for one in folder.groups if one.sparsity == 0.5)
+    tried = set[str]()
+    for name, kind in TABLES.items():
+        rows: list[Any] = folder.rows(name, kind, [group])
+        wrong = [
+            [rows[0]._replace(**{field: value}), *rows[1:]]
+            for field, value in WRONG_VALUES
+            if rows and field in rows[0]._fields and (name, field) not in (("timings.csv", "phase"),)
+        ]
+        if name in ("results.csv", "curves.csv", "ledger.csv", "thresholds.csv"):
+            wrong += [rows[1:], [*rows, rows[0]]] if name != "thresholds.csv" else [[*rows, rows[0]]]
+        if name == "results.csv":
+            wrong += [[rows[0]._replace(test_loss=math.nan), *rows[1:]], []]
+        for damage in wrong:
+            _with_checksum(folder, group, name, damage)
+            with pytest.raises(RunError, match=r"must have .*; got .*\. Remove the folder .* again\."):
+                folder.check()
+            tried.add(name)
+        _with_checksum(folder, group, name, rows)
+        folder.check()
+    assert tried >= {"results.csv", "curves.csv", "ledger.csv", "search.csv", "thresholds.csv", "timings.csv"}
+
+
+def test_a_cell_that_diverged_is_right(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    run = shutil.copytree(runs[0], tmp_path / "run")
+    folder = RunFolder(run, record_from_json((run / "config.json").read_bytes(), run))
+    first, *others = folder.rows("results.csv", ResultRow, folder.groups[:1])
+    nothing = dict.fromkeys(("train_accuracy", "train_loss", "test_accuracy", "test_loss"), math.nan)
+    _with_checksum(folder, folder.groups[0], "results.csv", [first._replace(**nothing), *others])
+    folder.check()
 
 
 # While a run goes on
@@ -261,6 +330,26 @@ def test_an_interrupt_after_the_folder_was_moved_does_not_say_that_it_is_kept(
     assert PLACE in capfd.readouterr().err.splitlines()[-1]
 
 
+def test_a_file_that_no_memory_holds_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_large(path: Path) -> bytes:
+        raise MemoryError
+
+    (tmp_path / "huge").touch()
+    monkeypatch.setattr(Path, "read_bytes", too_large)
+    with pytest.raises(RunError, match=r"huge cannot be read: it is larger than the memory\."):
+        read_file(tmp_path / "huge")
+
+
+def test_what_is_unfinished_is_no_way_to_another_file(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("mine")
+    (tmp_path / "table.csv.partial").symlink_to(tmp_path / "precious")
+    write_file(tmp_path / "table.csv", b"new")
+    os.mkfifo(tmp_path / "table.csv.partial")
+    write_file(tmp_path / "table.csv", b"newer")
+    assert (tmp_path / "precious").read_text() == "mine"
+    assert (tmp_path / "table.csv").read_bytes() == b"newer"
+
+
 # What systems leave
 
 
@@ -278,3 +367,7 @@ def test_what_systems_leave_makes_no_folder_anothers(runs: tuple[Path, Path], tm
     other = record_from_json((runs[1] / "config.json").read_bytes(), runs[1])
     with open_run(new, other) as folder:
         assert folder.record == other, "nothing was computed there"
+    page = tmp_path / "page"
+    page.mkdir()
+    (page / name).touch()
+    check_own(Place(page, "comparison.html", ""), "mark", "the comparison of these runs")

@@ -181,6 +181,19 @@ def test_a_verdict_of_a_group_that_was_removed_is_not_shown(judged_run: Path, tm
         assert {row.look for row in source_of(run).verdicts} == ({2} if group == "sparsity-0.8-from-2" else set())
 
 
+def test_a_look_that_is_done_has_its_verdicts_without_their_file(judged_run: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(judged_run, tmp_path / "run")
+    path, wanted = run / "verdict.csv", source_of(judged_run).verdicts
+    lines = path.read_bytes().splitlines(keepends=True)
+    first = sum(row.look == 2 for row in wanted)
+    assert 0 < first < len(lines) - 1, "two looks"
+    for kept in (lines[: 1 + first], lines[:1]):  # as a process leaves it that is killed after the last group
+        path.write_bytes(b"".join(kept))
+        assert repr(source_of(run).verdicts) == repr(wanted), "NaN too"
+    path.unlink()
+    assert repr(source_of(run).verdicts) == repr(wanted)
+
+
 def test_verdicts_of_a_run_that_has_none_are_refused(paper_run: Path, judged_run: Path, tmp_path: Path) -> None:
     run = shutil.copytree(paper_run, tmp_path / "run")
     shutil.copy(judged_run / "verdict.csv", run)

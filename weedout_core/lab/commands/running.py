@@ -28,8 +28,9 @@ from weedout_core.lab.experiment.model import Model, own_model
 from weedout_core.lab.experiment.so_far import NOTHING
 from weedout_core.lab.experiment.timings import Stopwatch
 from weedout_core.lab.run.checkpoints import Checkpoints, Pace
+from weedout_core.lab.run.opening import open_run
 from weedout_core.lab.run.record import new_record
-from weedout_core.lab.run.run_folder import RunFolder, open_run
+from weedout_core.lab.run.run_folder import RunFolder
 from weedout_core.lab.streams import StreamError
 
 

@@ -7,7 +7,7 @@ written as an empty field.
 import csv
 import io
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, TypeVar, get_type_hints
 
 from weedout_core import Epoch, Evaluation, Trained
@@ -231,14 +231,16 @@ def from_csv(kind: type[Row], text: str, source: str) -> list[Row]:
     try:
         header, *lines = csv.reader(io.StringIO(text)) if text else [[]]
         if header == list(hints):
-            values = [zip(hints.values(), line, strict=True) for line in lines]
-            return [kind(*(_value(hint, cell) for hint, cell in one)) for one in values]
+            readers = [_reader(hint) for hint in hints.values()]
+            return [kind(*(read(cell) for read, cell in zip(readers, line, strict=True))) for line in lines]
     except (ValueError, csv.Error) as error:
         raise RunError(f"{source} holds a row that cannot be read ({error}). Restore it.") from error
     raise RunError(f"{source} must have the columns {','.join(hints)}; got {','.join(header)}. Restore it.")
 
 
-def _value(hint: Any, cell: str) -> Any:
+def _reader(hint: Any) -> Callable[[str], Any]:
+    """What makes a value of a field's type from its text."""
     if hint in (int, float, str):
-        return hint(cell)
-    return None if cell == "" else next(kind for kind in (int, float, str) if hint == kind | None)(cell)
+        return hint
+    kind = next(one for one in (int, float, str) if hint == one | None)
+    return lambda cell: None if cell == "" else kind(cell)

@@ -1,5 +1,6 @@
 """The rows of a group, compared with the record of its run: each cell is there once, and no number is impossible."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
@@ -12,6 +13,8 @@ from weedout_core.lab.run.record import Record
 Place = tuple[Any, ...]
 #: The phases of a cell in ledger.csv.
 _PHASES = ("choose", "train", "evaluate")
+#: What is measured of a trained cell; all are NaN where it diverged.
+_MEASURED = ("train_accuracy", "train_loss", "test_accuracy", "test_loss")
 
 
 def wrong(tables: Mapping[str, Sequence[AnyRow]], record: Record, group: Group) -> Iterator[tuple[str, str]]:
@@ -37,6 +40,10 @@ def wrong(tables: Mapping[str, Sequence[AnyRow]], record: Record, group: Group) 
     }
     for name, (found, wanted) in each.items():
         yield from ((name, f"each row of its cells once; {one}") for one in _differing(found, wanted))
+    for row in tables["results.csv"]:
+        measured = [value for name, value in row._asdict().items() if name in _MEASURED]
+        if any(map(math.isnan, measured)) != all(map(math.isnan, measured)):
+            yield "results.csv", f"all of {', '.join(_MEASURED)} or none where training diverged; got {measured}"
     for name, rows in tables.items():
         for number, row in enumerate(rows, 1):
             yield from ((name, f"{one} in row {number}") for one in _impossible(row._asdict(), group))
@@ -66,8 +73,8 @@ def _impossible(values: Mapping[str, Any], group: Group) -> Iterator[str]:
         elif name == "repeat":
             must = None if value is None or value in group.repeats else f"in [{group.first}, {group.end})"
         elif name == "achieved_sparsity" or name.endswith("accuracy"):
-            must = None if value != value or 0 <= value <= 1 else "in [0, 1]"
+            must = None if math.isnan(value) or 0 <= value <= 1 else "in [0, 1]"
         elif type(value) is int or name.endswith("seconds"):
-            must = None if value is None or 0 <= value < float("inf") else "at least 0"
+            must = None if value is None or 0 <= value < math.inf else "at least 0"
         if must is not None:
             yield f"{name} {must}; got {value!r}"
