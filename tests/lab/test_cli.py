@@ -28,6 +28,14 @@ MISTAKES = [
     (["--sparsity", "0.5", "0.5"], "each of them once"),
     (["--sparsity"], "one or more values"),
     (["--population", "1"], r"--population must be an integer of at least 2 .*; got 1\. Raise population\.$"),
+    (["--population", "many"], r"--population must be an integer of at least 2 .*; got 'many'\. Raise population\.$"),
+    (["--patience", "0x10"], "--patience must be an integer of at least 1 or None; got '0x10'"),
+    (["--learning-rate", "1/10"], "--learning-rate must be a finite number above 0; got '1/10'"),
+    (["--epochs"], "--epochs needs a value. See weedout paper --help"),
+    (["--epoch", "3"], "weedout paper does not take --epoch, 3. Did you mean --epochs?"),
+    (["--nesterov", "false"], "--nesterov takes no value; got 'false'. Write --nesterov or --no-nesterov alone"),
+    (["--no-rescale=1"], "--no-rescale takes no value; got '1'. Write --rescale or --no-rescale alone"),
+    (["a word"], "weedout paper does not take a word"),
     (["--generations", "0"], "--generations must be an integer of at least 1 or None; got 0"),
     (["--generations", "None"], "a search needs an end"),
     (["--repeats", "0"], "--repeats must be an integer of at least 1"),
@@ -86,19 +94,37 @@ def test_a_mistake_is_one_sentence(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["paper", "--population", "many"], "--population"),
-        (["paper", "--sparsity", "much"], "--sparsity"),
-        (["paper", "--colour", "blue"], "--colour"),
-        (["papre"], "papre"),
-        ([], "{paper, judge, report, compare, plan, doctor, conform}"),
+        (["paper", "--sparsity", "much"], "--sparsity takes numbers; got 'much'."),
+        (["plan", "--colour", "blue"], "weedout plan does not take --colour, blue. See weedout plan --help."),
+        (["papre"], "weedout does not take papre. Did you mean paper? See weedout --help."),
+        (["--paper"], "weedout does not take --paper. Did you mean paper? See weedout --help."),
+        (["report"], "weedout report needs RUN. See weedout report --help."),
+        (["report", "--out"], "--out needs a value. See weedout report --help."),
+        (["doctor", "now"], "weedout doctor does not take now. See weedout doctor --help."),
+        (["conform", "numpy", "--examples", "few"], "Error parsing --examples: invalid literal for int() with base 10: "
+         "'few'. See weedout conform --help."),
+        ([], "weedout needs one of {paper, judge, report, compare, plan, doctor, conform}. See weedout --help."),
+        (["paper", f"--{'x' * 999}"], f"weedout paper does not take --{'x' * 20}"),
+        (["\x1b[31mred"], "weedout does not take \\x1b[31mred. See weedout --help."),
     ],
-)
-def test_what_cannot_be_read_is_named(
+)  # fmt: skip
+def test_what_cannot_be_read_is_one_sentence(
     weedout: Weedout, tmp_path: Path, capfd: pytest.CaptureFixture[str], arguments: list[str], said: str
 ) -> None:
     assert weedout(*arguments) == 2
-    assert said in capfd.readouterr().err
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.startswith(f"weedout: {said}")
+    assert err.count("\n") == 1, "no box"
+    assert len(err) < 500
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_version_is_said(weedout: Weedout, capfd: pytest.CaptureFixture[str]) -> None:
+    assert weedout("--version") == 0
+    assert capfd.readouterr() == (f"weedout-core {wc.__version__}\n", "")
+    assert weedout("--help") == 0
+    assert "weedout --version" in capfd.readouterr().out
 
 
 @pytest.mark.parametrize("command", ["paper", "plan"])

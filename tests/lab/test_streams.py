@@ -11,9 +11,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 import weedout_core
 from weedout_core.lab.cli import main
+from weedout_core.lab.commands.progress import write_line
 from weedout_core.lab.streams import PLAIN, StreamError, standard_streams
 
 FULL = Path("/dev/full")
@@ -64,6 +66,12 @@ def test_every_character_of_the_package_has_a_plain_one() -> None:
         if not character.isascii()
     }
     assert used <= PLAIN.keys()
+
+
+def test_what_would_steer_a_terminal_is_escaped() -> None:
+    shown = io.StringIO()
+    write_line(Console(file=shown), "run\x1b[2J\r\u202e\udcff ü\nrest")
+    assert shown.getvalue() == "run\\x1b[2J\\r\\u202e\\udcff ü\nrest\n"
 
 
 def test_a_process_without_standard_streams_writes_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, cast
 
+import weedout_core
 from weedout_core.errors import WeedoutError
 from weedout_core.lab import signals
-from weedout_core.lab.streams import Stream, StreamError, standard_streams
+from weedout_core.lab.streams import Stream, StreamError, printable, standard_streams
 
 _UNWRITTEN, _WRONG, _INTERRUPTED = 1, 2, 130
 
@@ -50,14 +51,16 @@ def _exit_code(arguments: list[str], out: Stream, err: Stream) -> int:
         signals.end_begins()
         sentence = f"{signals.how_it_ended()}; {str(error) or signals.KEPT}"
         code = signals.requested() or _INTERRUPTED
-    except SystemExit as exit:
-        # From the parser, which has written its message or its help.
-        return exit.code if isinstance(exit.code, int) else _WRONG
+    except SystemExit:  # from the parser, which has written its help
+        return 0
     _say(sentence, err)
     return code
 
 
 def _run(arguments: list[str], out: Stream, err: Stream) -> int:
+    if arguments[:1] == ["--version"]:  # before the imports, which may be what is amiss
+        out.write(f"weedout-core {weedout_core.__version__}\n")
+        return 0
     from rich.console import Console  # imported here and below: these modules need the extra, and seconds to import
 
     from weedout_core.lab.commands.options import (
@@ -103,5 +106,5 @@ def _run(arguments: list[str], out: Stream, err: Stream) -> int:
 
 
 def _say(sentence: str, stream: Stream) -> None:
-    stream.write(f"weedout: {' '.join(sentence.split())}\n")
+    stream.write(f"weedout: {printable(' '.join(sentence.split()))}\n")
     stream.flush()

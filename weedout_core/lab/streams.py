@@ -90,6 +90,11 @@ def standard_streams() -> Iterator[tuple[Stream, Stream]]:
         sys.stdout, sys.stderr = map(_whole, before)
 
 
+def printable(text: str) -> str:
+    """A text that a terminal shows as it is: what would steer the terminal, or is no character, is escaped."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
 def _whole(stream: Any) -> Any:
     """A stream, None if it was detached: the interpreter would flush it when it ends, and fail."""
     try:

@@ -14,6 +14,7 @@ from weedout_core.lab.commands.progress import warnings_said, write_line
 from weedout_core.lab.experiment.names import named
 from weedout_core.lab.report.compared import Run
 from weedout_core.lab.report.compared_sections import PAGE, comparison, mark_of
+from weedout_core.lab.streams import printable
 
 
 def run_compare(options: CompareOptions, out: Console, err: Console) -> int:
@@ -49,11 +50,7 @@ def short_names(paths: Sequence[Path]) -> list[str]:
     """The names of folders, or their paths where two have the same name. What cannot be shown is escaped."""
     names = [path.resolve().name for path in paths]
     times = Counter(names)
-    return [_shown(name if times[name] == 1 else str(path)) for name, path in zip(names, paths, strict=True)]
-
-
-def _shown(name: str) -> str:
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in name)
+    return [printable(name if times[name] == 1 else str(path)) for name, path in zip(names, paths, strict=True)]
 
 
 def _check_folders(paths: Sequence[Path]) -> None:

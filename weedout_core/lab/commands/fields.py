@@ -7,8 +7,8 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import MISSING, field, fields, make_dataclass
-from types import UnionType
-from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+from types import NoneType, UnionType
+from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import tyro
 
@@ -62,42 +62,84 @@ def _left_open(config: type[Any]) -> dict[str, str]:
 def _option(
     hint: Any, default: Any, text: str, names: tuple[Any, ...], left: str | None, aliases: tuple[str, ...]
 ) -> tuple[Any, Any]:
-    """The annotation and the default of one option. ``left`` describes a default that depends on another option."""
+    """The annotation and the default of one option. ``left`` describes a default that depends on another option.
+
+    The parser takes any text for names and numbers: the configuration refuses it with its own error.
+    """
     shown: dict[str, Any] = {"help": text, "aliases": aliases}
     if names:
-        # The parser accepts any text: the configuration refuses unknown names with its own error.
         hint, shown["metavar"] = str, "{" + ",".join(map(str, names)) + "}"
     elif metavar := _metavar(hint):
-        shown["metavar"] = metavar
+        shown["metavar"], default = metavar, _as_text(default)
+        read = tuple[str, ...] if metavar.endswith("...") else str
+        hint = read | None if NoneType in get_args(hint) else read
     if left is not None:
         hint, default, shown["help_behavior_hint"] = hint | None, None, f"(default: {left})"
     return Annotated[hint, tyro.conf.arg(**shown)], field(default=default)
 
 
+def _as_text(default: Any) -> Any:
+    if isinstance(default, tuple):
+        return tuple(map(str, cast(tuple[Any, ...], default)))
+    return default if default is None else str(default)
+
+
 def _metavar(hint: Any) -> str | None:
-    """How numbers are shown in the help: ``INT``, or ``INT INT ...`` for several; None leaves it to the parser."""
+    """How numbers are shown in the help: ``INT``, or ``INT INT ...`` for several; None for what is no number."""
+    number = _number(hint)
+    return number and (f"{number.__name__.upper()} " * 2 + "..." if _takes_several(hint) else number.__name__.upper())
+
+
+def _number(hint: Any) -> type[Any] | None:
+    """The kind of number that an option takes, one or several; None if it takes none."""
     if hint in (int, float):
-        return hint.__name__.upper()
-    for kind in get_args(hint) if get_origin(hint) is UnionType else (hint,):
-        if get_origin(kind) is tuple:
-            return "{0} {0} ...".format(get_args(kind)[0].__name__.upper())
-    return None
+        return hint
+    inside = get_args(hint) if get_origin(hint) in (Union, UnionType, tuple) else ()
+    return next(filter(None, map(_number, inside)), None)
+
+
+def _takes_several(hint: Any) -> bool:
+    return any(get_origin(kind) is tuple for kind in (hint, *get_args(hint)))
+
+
+def _read(hint: Any, given: Any) -> Any:
+    """What was typed for an option, as numbers if it takes numbers. What is none stays a text, which is refused."""
+    number = _number(hint)
+    if number is None or not isinstance(given, str | tuple):
+        return given
+    if isinstance(given, tuple):
+        return tuple(_read(number, one) for one in cast(tuple[Any, ...], given))
+    try:
+        return number(given)
+    except ValueError:
+        return given
 
 
 def several(configs: Collection[type[Any]]) -> set[str]:
     """The options of configurations that take several values."""
-    return {
-        _option_name(config, item.name).replace("_", "-")
-        for config in configs
-        for item in _chosen(config)
-        if (_metavar(get_type_hints(config)[item.name]) or "").endswith("...")
-    }
+    return {option for option, hint in _hints(configs) if _takes_several(hint)}
+
+
+def flags(configs: Collection[type[Any]]) -> set[str]:
+    """The options of configurations that take no value."""
+    return {option for option, hint in _hints(configs) if hint is bool}
+
+
+def _hints(configs: Collection[type[Any]]) -> Iterator[tuple[str, Any]]:
+    """The options of configurations as they are typed, without "--", and what they take."""
+    for config in configs:
+        hints = get_type_hints(config)
+        for item in _chosen(config):
+            yield _option_name(config, item.name).replace("_", "-"), hints[item.name]
 
 
 def values(config: type[Any], options: Any) -> dict[str, Any]:
     """The keyword arguments of a configuration from its options, without those that were not given or are left out."""
     names = {item.name: _option_name(config, item.name) for item in _chosen(config)}
-    found = {name: getattr(options, option) for name, option in names.items() if hasattr(options, option)}
+    hints = get_type_hints(config)
+    found = {
+        name: _read(hints[name], getattr(options, option)) for name, option in names.items() if hasattr(options, option)
+    }
     left = _left_open(config)
     return {name: value for name, value in found.items() if not (name in left and value is None)}
 

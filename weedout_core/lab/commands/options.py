@@ -13,7 +13,8 @@ from weedout_core._guard.kinds import AtLeastZero, Name, Positive
 from weedout_core.lab.arms.judged import JudgeConfig, Method
 from weedout_core.lab.arms.named import METHODS, REFERENCES
 from weedout_core.lab.code.functions import checked_place
-from weedout_core.lab.commands.fields import made, options_of, several, values
+from weedout_core.lab.commands.fields import flags, made, options_of, several, values
+from weedout_core.lab.commands.one_sentence import one_sentence
 from weedout_core.lab.commands.several import check_several
 from weedout_core.lab.experiment.configuration import ExperimentConfig
 from weedout_core.lab.experiment.recipes import recipe
@@ -161,12 +162,12 @@ def parse(arguments: list[str]) -> Asked:
     """Read a command line.
 
     Raises:
-        ConfigError: a value is out of its range; or an option of several values is given twice, with commas, or before
-            a method.
-        SystemExit: the command line cannot be read, or asks for help; the message has been written.
+        ConfigError: the command line cannot be read; a value is out of its range; or an option of several values is
+            given twice, with commas, or before a method.
+        SystemExit: the command line asks for help, which has been written.
     """
-    numbers = several((ExperimentConfig, SearchConfig, TrainConfig, JudgeConfig))
-    check_several(arguments, numbers, ("arm", "masks"), (*METHODS, *REFERENCES))
+    configs = (ExperimentConfig, SearchConfig, TrainConfig, JudgeConfig, RunOptions)
+    check_several(arguments, several(configs), ("arm", "masks"), flags(configs), (*METHODS, *REFERENCES))
     paper, plan = _command("Paper", _PAPER, {"run": RunOptions}), _command("Plan", _PLAN, {"probe": ProbeOptions})
     judge = _command("Judge", _JUDGE, {"judging": JudgeConfig, "run": RunOptions}, ("sparsity", "repeats"))
     judge = make_dataclass("Judge", [("methods", MethodOptions, field(default_factory=MethodOptions))], bases=(judge,))
@@ -175,9 +176,10 @@ def parse(arguments: list[str]) -> Asked:
         "paper": paper, "judge": judge, "report": ReportOptions, "compare": CompareOptions, "plan": plan,
         "doctor": _DOCTOR, "conform": ConformOptions,
     }  # fmt: skip
-    parsed = tyro.extras.subcommand_cli_from_dict(
-        commands, args=arguments, prog="weedout", description=_DESCRIPTION, config=(tyro.conf.OmitArgPrefixes,)
-    )
+    with one_sentence(" ".join(["weedout", *(word for word in arguments[:1] if word in commands)]), commands):
+        parsed = tyro.extras.subcommand_cli_from_dict(
+            commands, args=arguments, prog="weedout", description=_DESCRIPTION, config=(tyro.conf.OmitArgPrefixes,)
+        )
     if isinstance(parsed, _DOCTOR):
         return None
     if isinstance(parsed, ConformOptions | ReportOptions | CompareOptions):
@@ -201,7 +203,10 @@ def _experiment(parsed: Any) -> ExperimentConfig:
     return made(ExperimentConfig, {"search": search, "train": train, **values(ExperimentConfig, parsed.experiment)})
 
 
-_DESCRIPTION = "Weedout: Random Search over sparse sub-networks, the neutral baseline for sparsity searches."
+_DESCRIPTION = (
+    "Weedout: Random Search over sparse sub-networks, the neutral baseline for sparsity searches. "
+    "weedout --version says which version it is."
+)
 _DOCTOR = make_dataclass("Doctor", [], namespace={"__doc__": "Show versions, backends, devices, and what is missing."})
 
 

@@ -24,6 +24,7 @@ from weedout_core.lab.experiment.experiment import Experiment
 from weedout_core.lab.experiment.group import OnEvent
 from weedout_core.lab.experiment.groups import Group
 from weedout_core.lab.experiment.names import named
+from weedout_core.lab.streams import printable
 
 _PLAIN_EPOCHS = 5  # about this many epochs of a group get a line of their own without a terminal
 
@@ -146,8 +147,9 @@ def _every(config: ExperimentConfig, event: EpochTrained) -> int:
 
 
 def write_line(console: Console, text: str) -> None:
-    """Write one line as it is: no markup, no colours, no wrapping."""
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    """Write lines as they are: no markup, no colours, no wrapping. What cannot be shown is escaped."""
+    shown = "\n".join(map(printable, text.split("\n")))
+    console.print(shown, markup=False, highlight=False, soft_wrap=True)
 
 
 def warn(console: Console, sentence: str) -> None:

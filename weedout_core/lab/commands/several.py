@@ -1,4 +1,4 @@
-"""Options that take several values: mistakes that the parser does not see, or does not explain."""
+"""Options that take several values, or none: mistakes that the parser does not see, or does not explain."""
 
 import re
 from collections import Counter
@@ -9,9 +9,15 @@ from weedout_core.errors import ConfigError
 
 
 def check_several(
-    arguments: Sequence[str], numbers: Collection[str], texts: Collection[str], methods: Collection[str]
+    arguments: Sequence[str],
+    numbers: Collection[str],
+    texts: Collection[str],
+    flags: Collection[str],
+    methods: Collection[str],
 ) -> None:
     """Raise ConfigError where options of several values are given in a way that the parser misreads or cannot explain.
+
+    The same for options that take no value, which words follow where there are methods alone.
 
     Of an option that is given twice the parser takes the last one. For a single value that is usual; several values
     might be meant to be joined. And it takes all words after such an option as its values, methods too.
@@ -19,6 +25,7 @@ def check_several(
     Args:
         arguments: the command line.
         numbers, texts: the names of the options that take several numbers, and several texts, without "--".
+        flags: the names of the options that take no value.
         methods: the names of methods, which are no values of ``texts``, unless a folder has the name.
     """
     several = {*numbers, *texts}
@@ -31,6 +38,9 @@ def check_several(
             given[-1][1].append(word)
     times = Counter(option for option, _ in given)
     for option, words in given:
+        flag = option.removeprefix("no-")
+        if flag in flags and words and arguments[0] != "judge":
+            raise ConfigError(f"--{option} takes no value; got {words[0]!r}. Write --{flag} or --no-{flag} alone.")
         if option not in several:
             continue
         if times[option] > 1:
