@@ -1,5 +1,6 @@
 """The devices that share the work, and the placement of arrays on them."""
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,13 +19,28 @@ def find_mesh(device: str | None, devices: int) -> Mesh:
     """The first ``devices`` devices of a platform. Raises BackendError if there are fewer."""
     try:
         found = jax.devices(device)
-    except RuntimeError as error:
-        raise BackendError(f"JAX has no device {device!r} here ({error}); it has {jax.default_backend()!r}.") from error
+    except _NO_DEVICE as error:
+        why = next(iter(str(error).splitlines()), "it gives no reason")
+        raise BackendError(
+            f"JAX has no device{f' {device!r}' if device else ''} here ({why}); {_instead()}."
+        ) from error
     if not 1 <= devices <= len(found):
         raise BackendError(
             f"devices must be in [1, {len(found)}], the {found[0].platform} devices JAX sees; got {devices}."
         )
     return mesh_of(found[:devices])
+
+
+def _instead() -> str:
+    try:
+        return f"it has {jax.default_backend()!r}"
+    except _NO_DEVICE:
+        platforms = os.environ.get("JAX_PLATFORMS")
+        return f"JAX_PLATFORMS is {platforms!r}: unset it, or name a platform that is here, such as cpu"
+
+
+#: What JAX raises where a platform is not here; it asserts that "cuda" is.
+_NO_DEVICE = (RuntimeError, AssertionError)
 
 
 def mesh_of(devices: Sequence[Any]) -> Mesh:

@@ -373,23 +373,6 @@ def test_hidden_layers_are_given_as_numbers(given: str, hidden: tuple[int, ...] 
     assert parsed.config.hidden == hidden
 
 
-@pytest.mark.slow
-def test_doctor_says_what_is_here(weedout: Weedout, capfd: pytest.CaptureFixture[str]) -> None:
-    assert weedout("doctor") == 0
-    text = capfd.readouterr().out
-    assert f"weedout-core {wc.__version__}" in text
-    for name in ("Python", "numpy", "jax", "tyro"):
-        assert name in text
-
-
-def test_doctor_says_what_is_missing(
-    weedout: Weedout, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "weedout_jax", None)
-    assert weedout("doctor") == 0, "the reference still works"
-    assert "pip install 'weedout-core[jax]'" in capfd.readouterr().out
-
-
 def test_an_interrupt_before_any_work(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     def interrupt(*_: object) -> int:
         raise KeyboardInterrupt

@@ -13,7 +13,7 @@ from weedout_core._contract.fence import our_numpy
 from weedout_core._contract.record import Backend
 from weedout_core._guard.guarded import guarded
 from weedout_core._guard.kinds import Positive
-from weedout_core.errors import BackendError, BackendNotInstalledError
+from weedout_core.errors import BackendError, BackendNotInstalledError, WeedoutError
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -52,24 +52,42 @@ def load_backend(backend: str | Backend, device: str | None = None, devices: Pos
         devices: the number of devices over which a population is shared, ≥ 1.
         options: further options of this backend, such as ``engine`` ("map", "vmap" or "loop" for "jax").
     Raises:
-        BackendError: the name or an option is unknown, or there is no such device.
+        BackendError: the name or an option is unknown, there is no such device, or the backend fails in another way
+            while it is imported or connects.
         BackendNotInstalledError: what the backend needs cannot be imported; the message names the extra.
     """
     if isinstance(backend, Backend):
         return backend
     try:
         connect = _connector(backend)
-        if unknown := set(options) - set(signature(connect).parameters):
+        if options and (unknown := set(options) - set(signature(connect).parameters)):
             raise BackendError(f"the {backend} backend takes no option {min(unknown)!r}. Leave it out.")
         with our_numpy():
-            return connect(device=device, devices=devices, **options)
+            found = connect(device=device, devices=devices, **options)
+    except WeedoutError:
+        raise
     except ImportError as error:
         extra = _BUILT_IN[backend].extra if backend in _BUILT_IN else ""
         remedy = f"pip install 'weedout-core[{extra}]'" if extra else "install what is missing"
-        raise BackendNotInstalledError(f"backend {backend!r} cannot be imported ({error}): {remedy}.") from error
+        raise BackendNotInstalledError(
+            f"backend {backend!r} cannot be imported ({_brief(error)}): {remedy}."
+        ) from error
+    except (Exception, SystemExit) as error:  # a framework, its driver or a third party's code may fail in any way
+        raise BackendError(
+            f"backend {backend!r} cannot connect: {type(error).__name__}: {_brief(error).rstrip('.')}. weedout doctor "
+            "says which backends and devices there are."
+        ) from error
+    if not isinstance(found, Backend):
+        raise BackendError(f"the entry point of backend {backend!r} must return a Backend; it returned {found!r}.")
+    return found
 
 
-def _connector(name: str) -> Callable[..., Backend]:
+def _brief(error: BaseException) -> str:
+    """The first line that an error says: frameworks go on with traces of their own."""
+    return next(iter(str(error).strip().splitlines()), "")
+
+
+def _connector(name: str) -> Callable[..., object]:
     if name in _BUILT_IN:
         built_in = _BUILT_IN[name]
         return guarded(getattr(import_module(built_in.package), built_in.connect))

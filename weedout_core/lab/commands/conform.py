@@ -13,7 +13,7 @@ from rich.table import Table
 from weedout_core import load_backend
 from weedout_core._guard.guarded import convert_fields
 from weedout_core.backend import Backend
-from weedout_core.errors import BackendError, WeedoutError
+from weedout_core.errors import WeedoutError
 from weedout_core.lab.commands.options import ConformOptions
 from weedout_core.lab.commands.progress import write_line
 
@@ -52,7 +52,7 @@ def run_conform(options: ConformOptions, console: Console) -> int:
         WeedoutError: Hypothesis is not installed.
     """
     convert_fields(options)  # here and not in __post_init__, where the parser would put a box around the error
-    backend, reference = connected(options.name, options.device), load_backend("numpy")
+    backend, reference = load_backend(options.name, options.device), load_backend("numpy")
     outcomes: list[Outcome] = []
     with fixed_examples(options.examples) as checks, _drawn(console, len(checks)) as (begin, end):
         for name, check in checks.items():
@@ -66,20 +66,6 @@ def run_conform(options: ConformOptions, console: Console) -> int:
     seconds = sum(outcome.seconds for outcome in outcomes)
     write_line(console, f"{len(outcomes) - len(failed)} of {len(outcomes)} checks passed in {seconds:.1f} s")
     return 1 if failed else 0
-
-
-def connected(name: str, device: str | None) -> Backend:
-    """Connect to a backend. Raises BackendError with one sentence, whatever a third party's code raises."""
-    try:
-        found: object = load_backend(name, device)
-    except WeedoutError:
-        raise
-    except Exception as error:
-        # A third party's code may fail in any way.
-        raise BackendError(f"backend {name!r} cannot connect: {type(error).__name__}: {error}") from error
-    if not isinstance(found, Backend):
-        raise BackendError(f"the entry point of backend {name!r} must return a Backend; it returned {found!r}.")
-    return found
 
 
 def judge(name: str, check: Check, backend: Backend, reference: Backend) -> Outcome:
