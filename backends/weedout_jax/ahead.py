@@ -4,7 +4,9 @@ With the topology of a TPU slice (``jax.experimental.topologies``, package libtp
 programs compile for the slice, and how much memory they take there.
 """
 
+import math
 import os
+import re
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any
@@ -21,6 +23,8 @@ from weedout_core.errors import BackendError
 from weedout_core.nn import Gather, every_layer, he_normal, initial_statistics, parameter_shapes
 from weedout_jax import masks, network, randomness, scoring, training
 from weedout_jax.devices import everywhere, mesh_of, shared
+
+_MOST_CHIPS = 10_000  # more than the largest slice has
 
 
 def compiled_memory(
@@ -48,14 +52,21 @@ def compiled_memory(
 
 def topology_devices(name: str) -> Sequence[Any]:
     """The devices of a TPU slice, such as "v5e:2x4". Raises BackendError if libtpu cannot describe it."""
+    chips = re.fullmatch(r"\w+:([1-9][0-9]{0,4}(?:x[1-9][0-9]{0,4}){0,2})", name, re.ASCII)
+    if chips is None or math.prod(map(int, chips[1].split("x"))) > _MOST_CHIPS:  # libtpu divides by a side of zero
+        raise BackendError(
+            "topology must be a kind of TPU and the sides of its slice, each at least 1 and together at most "
+            f"{_MOST_CHIPS:,} chips, such as 'v5e:2x4'; got {name[:80]!r}."
+        )
     if jax.default_backend() != "tpu":
         # Otherwise libtpu tries for minutes to reach a host that does not exist.
         os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
     try:
         return topologies.get_topology_desc(platform="tpu", topology_name=name).devices
     except Exception as error:  # the plugin may raise any error
+        why = next(iter(str(error).splitlines()), "")
         raise BackendError(
-            f"topology must be one that libtpu can describe, such as 'v5e:2x4'; got {name!r}: {error}. "
+            f"topology must be one that libtpu can describe, such as 'v5e:2x4'; got {name!r}: {why}. "
             "It needs the package libtpu (pip install libtpu)."
         ) from error
 

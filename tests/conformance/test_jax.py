@@ -440,17 +440,22 @@ def test_the_programs_compiled_ahead_are_those_of_a_run(
 NO_TOPOLOGY = """
 import weedout_core as wc
 from weedout_jax.ahead import topology_devices
-try:
-    topology_devices("v5e:9x9x9")
-except wc.errors.BackendError as error:
-    print(error)
+for name in "v5e:9x9x9 v5e:0x0 v5e:2x0 v5e:-1x2 v5e:99999x99999 v5e:101x101 v5e: 2x4 v5e:2x2x2x2".split():
+    try:
+        topology_devices(name)
+    except wc.errors.BackendError as error:
+        print(error)
 """
 
 
 @ON_LINUX
 def test_a_topology_that_is_not_there() -> None:
     printed = in_a_process(NO_TOPOLOGY, **LIBTPU)
-    assert "topology must be one that libtpu can describe, such as 'v5e:2x4'; got 'v5e:9x9x9'" in printed
+    unlike, *malformed = [line for line in printed.splitlines() if line.startswith("topology")]
+    assert unlike.startswith("topology must be one that libtpu can describe, such as 'v5e:2x4'; got 'v5e:9x9x9'")
+    said = "the sides of its slice, each at least 1 and together at most 10,000 chips, such as 'v5e:2x4'; got '"
+    assert len(malformed) == 8, "libtpu ends the process for some of them"
+    assert all(said in line for line in malformed)
 
 
 COMPILES = """

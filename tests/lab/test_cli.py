@@ -69,6 +69,19 @@ MISTAKES = [
     (["--mask-residual"], r"mask_residual=True has no effect without residual blocks \(network wrn-D-K\)"),
     (["--mask-residual", "--network", "vgg-8"], r"no effect without residual blocks \(network wrn-D-K\)"),
     (["--checkpoint-minutes", "-1"], "--checkpoint-minutes must be a finite number of at least 0"),
+    *(
+        (large, f"a run must fit into the memory of this machine, .* it needs at least .* GiB, most of it for {what}")
+        for large, what in (
+            (["--hidden", "2000000", "2000000"], "the weights of 5 x 4,000,152,000,010 parameters. Lower hidden"),
+            (["--network", "wrn-6000000004-1"], "the weights of 5 x 97,.* parameters"),
+            (["--network", "vgg-2000000"], "the weights of 5 x .* parameters"),
+            (["--repeats", "2000000000"], "the weights of 2,000,000,000 x 301,066 parameters. .* or repeats"),
+            (["--epochs", "2000000000", "--repeats", "50"], "the history of 50 x 2,000,000,000 epochs. Lower epochs"),
+        )
+    ),
+    (["--network", "wrn-3-" + 5000 * "9"], "--network must be"),
+    (["--network", "vgg-٣"], "--network must be"),
+    (["--network", "vgg-2000000000"], "--network must be .* got 'vgg-2000000000'"),
     (["--network", "wrn-10-1", "--batch-size", "200"], "whole groups of batch_norm_group, 128, .* has 200"),
     (["--dataset", "mnist", "--data-dir", "nowhere"], "must be a folder"),
     (["--dataset", "mnist", "--data-dir", "empty"], "must hold the file train-images-idx3-ubyte"),

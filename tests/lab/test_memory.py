@@ -3,12 +3,16 @@
 import math
 import warnings
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 import weedout_core as wc
+from weedout_core.errors import ConfigError
+from weedout_core.lab.experiment import memory
+from weedout_core.lab.experiment.architecture import build, size_by_name
 from weedout_core.lab.experiment.configuration import ExperimentConfig, resolve_together
-from weedout_core.lab.experiment.memory import training_bytes, usable
+from weedout_core.lab.experiment.memory import Size, check_fits, size_of, training_bytes, usable
 
 MLP = wc.mlp((4, 4, 1), (8,), 3)
 MLP_PARAMETERS = 16 * 8 + 8 + 8 * 3 + 3
@@ -94,3 +98,46 @@ def test_where_not_one_fits_it_says_so_and_trains_one_at_a_time() -> None:
 
 def test_half_of_the_memory_is_planned_with() -> None:
     assert usable(7) == 3
+
+
+def test_of_any_number_of_networks_as_many_fit_as_are_counted_one_by_one() -> None:
+    assert resolve_together(CONFIG, MLP, backend(holding(7, CONFIG)), 70, 2**31 - 1) == 7
+
+
+#: Experiments of one kind of work each, the bytes that they need at the least, and what is said of them.
+NEEDS = [
+    ({"size": Size(1000, 0), "repeats": 3}, 12_000, r"the weights of 3 x 1,000 parameters\. Lower hidden, .*repeats"),
+    ({"size": Size(0, 500), "chunk": 20}, 10_000, r"the masks of 20 x 500 nodes\. Lower chunk"),
+    ({"repeats": 2, "epochs": 10}, 2_560, r"the history of 2 x 10 epochs\. Lower epochs or repeats"),
+    ({"population": 100}, 6_400, r"a population of 100 candidates\. Lower population"),
+]
+
+
+@pytest.mark.parametrize(("given", "needed", "said"), NEEDS, ids=["weights", "masks", "epochs", "population"])
+def test_what_needs_more_than_there_is_is_refused_with_the_numbers(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], needed: int, said: str
+) -> None:
+    work = {"size": Size(0, 0), "repeats": 1, "epochs": 0, "population": 0, "chunk": 1} | given
+    monkeypatch.setattr(memory, "share_of_memory", lambda devices: needed // devices)
+    check_fits(**work)
+    monkeypatch.setattr(memory, "share_of_memory", lambda devices: needed // devices - 1)
+    with pytest.raises(ConfigError, match=f"^a run must fit into the memory of this machine, 0.0 GiB; .*{said}"):
+        check_fits(**work)
+    monkeypatch.setattr(memory, "share_of_memory", lambda _: None)
+    check_fits(**work)
+
+
+def test_the_sizes_of_a_network_are_those_of_its_parts() -> None:
+    assert size_of(MLP) == (MLP_PARAMETERS, 8)
+
+
+@pytest.mark.parametrize("options", [(None, "node", False, False), ((7,), "channel", True, True)])
+@pytest.mark.parametrize("name", ["mlp", "vgg-3", "wrn-10-2", "wrn-16-1", "wrn-28-2", "wrn-40-1"])
+def test_a_size_is_known_by_name(name: str, options: tuple[Any, ...]) -> None:
+    given = (name, (8, 8, 3), 10, *options)
+    assert size_by_name(*given) == size_of(build(*given))
+
+
+def test_the_size_of_a_network_too_deep_to_build_is_known() -> None:
+    one, two = (size_by_name(f"wrn-{depth}-1", (8, 8, 3), 10) for depth in (10, 6 * 10**8 + 4))
+    assert two.parameters > 10**8 * one.parameters

@@ -103,7 +103,8 @@ def opened(
         KeyboardInterrupt: the user interrupted; it says what is kept.
     """
     dataset, backend, model = loaded
-    net = checked_network(experiment.config, dataset, backend, model)
+    most = max(len(group.repeats) for group in experiment.groups)
+    net = checked_network(experiment.config, dataset, backend, model, most)
     with warnings_said(err):
         for sparsity in experiment.config.sparsity:  # warns if one would remove the last node of a site
             mask_plan(mask_space(net), sparsity, experiment.config.search.sampling)

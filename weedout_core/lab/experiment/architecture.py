@@ -1,13 +1,16 @@
 """Networks by name: "mlp", "wrn-28-10", "vgg-64"."""
 
 import re
+from typing import Any
 
 from weedout_core import Network, mlp, vgg, wide_resnet
 from weedout_core.errors import ConfigError
 from weedout_core.lab.code.functions import checked_place
+from weedout_core.lab.experiment.memory import Size, size_of
 from weedout_core.nn import Granularity, Shape
 
-_WIDE_RESNET, _VGG = re.compile(r"wrn-(\d+)-(\d+)"), re.compile(r"vgg-(\d+)")
+# With more digits no size could be computed: features are counted in 32 bits.
+_WIDE_RESNET, _VGG = re.compile(r"wrn-([0-9]{1,10})-([0-9]{1,7})"), re.compile(r"vgg-([0-9]{1,7})")
 _MLP_HIDDEN = (512, 512)
 
 
@@ -49,3 +52,16 @@ def build(
         return vgg(int(found[1]), classes, input_shape, granularity, rescale, hidden or ())
     depth, width = (int(number) for number in name.split("-")[1:])
     return wide_resnet(depth, width, classes, input_shape, granularity, rescale, mask_residual, hidden or ())
+
+
+def size_by_name(name: str, *args: Any) -> Size:
+    """The size of the network that :func:`build` makes of these arguments, which takes long where it is deep.
+
+    Each further block of a group of a Wide ResNet is as large as the one before.
+    """
+    found = _WIDE_RESNET.fullmatch(name)
+    blocks = (int(found[1]) - 4) // 6 if found else 1
+    if blocks <= 2:
+        return size_of(build(name, *args))
+    one, two = (size_of(build(f"wrn-{depth}-{name.split('-')[2]}", *args)) for depth in (10, 16))
+    return Size(*(less + (blocks - 1) * (more - less) for less, more in zip(one, two, strict=True)))

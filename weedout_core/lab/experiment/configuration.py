@@ -7,6 +7,7 @@ computed, saved and resumed as a whole.
 """
 
 import warnings
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import Annotated, Literal, NamedTuple
 
@@ -19,8 +20,8 @@ from weedout_core._guard.kinds import Eta, Name, Positive, Seed
 from weedout_core.backend import Backend, check_layers, check_plan, check_search, chunk_size, train_plan
 from weedout_core.errors import ConfigError, WeedoutWarning
 from weedout_core.lab.data.datasets import DATASET, Dataset
-from weedout_core.lab.experiment.architecture import build, check_network_name
-from weedout_core.lab.experiment.memory import training_bytes, usable
+from weedout_core.lab.experiment.architecture import build, check_network_name, size_by_name
+from weedout_core.lab.experiment.memory import check_fits, size_of, training_bytes, usable
 from weedout_core.lab.experiment.model import Model
 from weedout_core.lab.statistics import IntervalMethod
 from weedout_core.nn import Granularity
@@ -128,20 +129,25 @@ def _check_effects(config: ExperimentConfig) -> None:
 _NORMALISED = "batch normalisation (network wrn-D-K or vgg-W)"
 
 
-def network(config: ExperimentConfig, dataset: Dataset, model: Model | None = None) -> Network:
-    """The dense parent for a dataset's images and classes. Raises ConfigError if the network cannot take them.
+def network(config: ExperimentConfig, dataset: Dataset, model: Model | None = None, repeats: int = 1) -> Network:
+    """The dense parent for a dataset's images and classes.
 
     Args:
         config: the experiment.
         dataset: the data.
         model: the user's own, where the configuration names one.
+        repeats: the number of repeats whose parents exist at once.
+    Raises:
+        ConfigError: the network cannot take the images, or the experiment needs more memory than there is.
     """
-    if model is not None:
-        return _fitting(model, dataset)
-    return build(
+    given = (
         config.network, dataset.input_shape, dataset.classes, config.hidden, config.granularity, config.rescale,
         config.mask_residual,
     )  # fmt: skip
+    size = size_by_name(*given) if model is None else size_of(model.net)
+    population, chunk = config.search.population, config.search.chunk or 1
+    check_fits(size, repeats, config.train.epochs, population, min(chunk, population))
+    return build(*given) if model is None else _fitting(model, dataset)
 
 
 def _fitting(model: Model, dataset: Dataset) -> Network:
@@ -160,15 +166,15 @@ def _fitting(model: Model, dataset: Dataset) -> Network:
 
 
 def checked_network(
-    config: ExperimentConfig, dataset: Dataset, backend: Backend, model: Model | None = None
+    config: ExperimentConfig, dataset: Dataset, backend: Backend, model: Model | None = None, repeats: int = 1
 ) -> Network:
-    """The parent, after checking that every phase can be carried out with it.
+    """The parent, after checking that every phase can be carried out with it. Arguments are those of :func:`network`.
 
     Raises:
-        ConfigError: the network cannot take the images, or cannot be trained as configured.
+        ConfigError: as ``network``; or the network cannot be trained as configured.
         BackendError: the network has layers that the backend does not compute.
     """
-    net = network(config, dataset, model)
+    net = network(config, dataset, model, repeats)
     check_search(net, config.search, len(dataset.validation.y))
     check_plan(net, train_plan(config.train, len(dataset.train.y)))
     check_layers(backend, net)
@@ -216,7 +222,7 @@ def resolve_together(config: ExperimentConfig, net: Network, backend: Backend, e
         return training_bytes(net, config.train, examples, config.devices, together)
 
     most = usable(backend.memory)
-    fit = next((together for together in range(networks, 0, -1) if needed(together) <= most), 0)
+    fit = bisect_right(range(1, networks + 1), most, key=needed)
     if fit == 0:
         warnings.warn(
             f"training one network on batches of {config.train.batch_size:,} examples is estimated to take "

@@ -1,12 +1,19 @@
-"""How much of a device's memory training takes, by arithmetic: an estimate, before anything is compiled."""
+"""How much memory a run takes, by arithmetic, before anything is allocated or compiled.
+
+What it needs at the very least is refused where this machine has less; what training takes of a device is an estimate.
+"""
 
 import math
+from typing import NamedTuple
 
-from weedout_core import Network, TrainConfig
-from weedout_core.backend import train_plan
+from weedout_core import Network, TrainConfig, mask_space
+from weedout_core.backend import share_of_memory, train_plan
+from weedout_core.errors import ConfigError
 from weedout_core.nn import Conv, activation_shapes, every_layer, parameter_shapes
 
 _FLOAT = 4  # bytes of a float32
+_CANDIDATE = 64  # bytes of a candidate at the least: the key of its mask, its origin and its fitness
+_EPOCH = 128  # bytes of an epoch in the history of a network at the least: its loss and its accuracies
 
 # A step reads weights and velocities and writes new ones, with the gradients in between: five floats a parameter.
 _STATE = 5
@@ -19,6 +26,45 @@ _KEPT = 2
 # The other half is for what is not counted: programs, workspaces of convolutions, fragmented memory, the logits of an
 # evaluation, and on a CPU this process and the other ones.
 _FRACTION = 0.5
+
+
+class Size(NamedTuple):
+    """How many parameters and nodes that masks may remove a network has."""
+
+    parameters: int
+    nodes: int
+
+
+def size_of(net: Network) -> Size:
+    """The size of a network."""
+    return Size(*(sum(map(math.prod, shapes.values())) for shapes in (parameter_shapes(net), mask_space(net))))
+
+
+def check_fits(size: Size, repeats: int, epochs: int, population: int, chunk: int) -> None:
+    """Raise ConfigError where a run needs more than this machine's memory, whatever it computes with.
+
+    Args:
+        size: the size of the parent.
+        repeats: the number of repeats whose parents exist at once.
+        epochs: for how many epochs a network is trained.
+        population: the number of candidates in a generation.
+        chunk: the number of candidates whose masks exist at once.
+    """
+    memory = share_of_memory(1)
+    needs = {
+        (f"the weights of {repeats:,} x {size.parameters:,} parameters", "hidden, the size of the network, or repeats"):
+            _FLOAT * repeats * size.parameters,
+        (f"the masks of {chunk:,} x {size.nodes:,} nodes", "chunk, hidden, or the size of the network"):
+            chunk * size.nodes,
+        (f"the history of {repeats:,} x {epochs:,} epochs", "epochs or repeats"): _EPOCH * repeats * epochs,
+        (f"a population of {population:,} candidates", "population"): _CANDIDATE * population,
+    }  # fmt: skip
+    if memory is not None and sum(needs.values()) > memory:
+        what, lower = max(needs, key=lambda one: needs[one])
+        raise ConfigError(
+            f"a run must fit into the memory of this machine, {memory / 2**30:,.1f} GiB; it needs at least "
+            f"{sum(needs.values()) / 2**30:,.1f} GiB, most of it for {what}. Lower {lower}."
+        )
 
 
 def usable(memory: int) -> int:
