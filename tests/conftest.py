@@ -34,7 +34,9 @@ settings.load_profile("ci")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--fuzz", type=int, default=500, help="calls of public functions with wrong arguments")
+    parser.addoption(
+        "--fuzz", type=int, help="wrong calls of public functions, and wrong command lines, instead of some hundreds"
+    )
     parser.addoption("--judgements", type=int, default=2, help="judgements of random masks in disguise")
 
 

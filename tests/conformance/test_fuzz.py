@@ -47,7 +47,7 @@ def test_anything_handed_in_gives_a_result_or_one_error(name: str, request: pyte
     every = [(which, argument) for which, call in calls(name).items() for argument in call.given]
     made, values = calls(name), fuzzed.values()
     found: dict[str, str] = {}
-    for number in range(request.config.option.fuzz // len(BACKENDS)):
+    for number in range((request.config.option.fuzz or 500) // len(BACKENDS)):
         random = Random(f"{name} {number}")
         (which, argument), other = random.choice(every), random.choice(values)
         if fault := fault_of(made[which], argument, other, random):

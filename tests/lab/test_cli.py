@@ -1,5 +1,6 @@
 """The command line: every mistake is one sentence, before any work, with nothing written."""
 
+import io
 import os
 import re
 import shlex
@@ -131,6 +132,16 @@ def test_what_cannot_be_read_is_one_sentence(
     assert err.count("\n") == 1, "no box"
     assert len(err) < 500
     assert list(tmp_path.iterdir()) == []
+
+
+def test_where_boxes_are_drawn_without_lines_the_sentence_is_the_same(
+    weedout: Weedout, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdout", io.StringIO())  # which has no encoding
+    for arguments, said in ((["doctor", "now"], "does not take now"), (["report"], "needs RUN")):
+        assert weedout(*arguments) == 2
+        command = f"weedout {arguments[0]}"
+        assert capfd.readouterr().err == f"weedout: {command} {said}. See {command} --help.\n"
 
 
 def test_the_version_is_said(weedout: Weedout, capfd: pytest.CaptureFixture[str]) -> None:
@@ -393,6 +404,56 @@ def test_an_interrupt_before_any_work(monkeypatch: pytest.MonkeyPatch, capfd: py
     monkeypatch.setattr(cli, "_run", interrupt)
     assert cli.main(["paper"]) == 130
     assert "interrupted" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        (MemoryError(), "memory ran out. Lower the sizes of what is asked for."),
+        (
+            MemoryError("Unable to allocate 9 TiB"),
+            r"memory ran out \(Unable to allocate 9 TiB\). Lower the sizes of ",
+        ),
+        (
+            ZeroDivisionError("a\nb\x1b"),
+            r"unexpected ZeroDivisionError in test_cli.py:\d+: a b\\x1b. This is a fault of ",
+        ),
+        (
+            ModuleNotFoundError("no weedout_x", name="weedout_x"),
+            r"unexpected ModuleNotFoundError in test_cli.py:\d+: no",
+        ),
+    ],
+)
+def test_what_nobody_foresaw_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], raised: Exception, said: str
+) -> None:
+    def fail(*_: object) -> int:
+        raise raised
+
+    monkeypatch.setattr(cli, "_run", fail)
+    assert cli.main(["paper"]) == 1
+    out, err = capfd.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert re.match(f"weedout: {said}", err), err
+
+
+def test_a_developer_sees_where_it_was_raised() -> None:
+    code = "from weedout_core.lab import cli; cli._run = lambda *_: 1 / 0; cli.main(['paper'])"
+    for flags, shown in (((), False), (("-X", "dev", "-W", "ignore"), True)):
+        ran = subprocess.run([sys.executable, *flags, "-c", code], env=_environment(), capture_output=True, check=False)
+        assert (b"Traceback" in ran.stderr) == shown
+
+
+def test_links_in_a_circle_are_refused(weedout: Weedout, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "circle").symlink_to("circle")
+    (tmp_path / "other").mkdir()
+    for words in (
+        ["report", "circle"],
+        ["compare", "circle", "other"],
+        ["paper", "--backend", "numpy", "--out", "circle"],
+    ):
+        assert weedout(*words) == 2
+        assert re.fullmatch("weedout: .*circle.*\n", capfd.readouterr().err)
 
 
 def test_the_module_is_the_command(start: Callable[..., subprocess.Popen[str]]) -> None:

@@ -1,8 +1,10 @@
 """The command ``weedout``: it reports an error in one sentence, and ends with an exit code that scripts can use."""
 
 import sys
+import traceback
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, cast
 
 import weedout_core
@@ -10,7 +12,7 @@ from weedout_core.errors import WeedoutError
 from weedout_core.lab import signals
 from weedout_core.lab.streams import Stream, StreamError, printable, standard_streams
 
-_UNWRITTEN, _WRONG, _INTERRUPTED = 1, 2, 130
+_FAILED, _WRONG, _INTERRUPTED = 1, 2, 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -19,9 +21,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: the arguments after the command's name; None takes those of the process.
     Returns:
-        the exit code: 0 for success; 1 if no backend works (doctor), a check failed (conform), or standard output
-        cannot be written; 2 if the options, the data or the run folder are refused; 128 + the number of the signal
-        that asked to end, which is 130 if the user interrupted.
+        the exit code: 0 for success; 1 if no backend works (doctor), a check failed (conform), standard output cannot
+        be written, memory ran out, or there is a fault in this library; 2 if the options, the data or the run folder
+        are refused; 128 + the number of the signal that asked to end, which is 130 if the user interrupted.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     with standard_streams() as (out, err):
@@ -29,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             code = _exit_code(arguments, out, err)
             out.flush()  # a failure to write must show before the process ends
         except StreamError as error:
-            code = signals.requested() or _UNWRITTEN  # a terminal that closes sends a signal too
+            code = signals.requested() or _FAILED  # a terminal that closes sends a signal too
             for stream in (err, out):
                 with suppress(StreamError):
                     _say(str(error), stream)
@@ -44,13 +46,22 @@ def _exit_code(arguments: list[str], out: Stream, err: Stream) -> int:
         sentence, code = str(error), _WRONG
     except ModuleNotFoundError as error:
         # One of the lab's libraries is missing: without the core's own, this module could not have been imported.
-        if error.name is None or error.name.startswith("weedout"):
-            raise
-        sentence, code = f"the command needs {error.name}: pip install 'weedout-core[lab,jax]'.", _WRONG
+        remedy = f"the command needs {error.name}: pip install 'weedout-core[lab,jax]'."
+        ours = error.name is None or error.name.startswith("weedout")
+        sentence, code = (_unexpected(error), _FAILED) if ours else (remedy, _WRONG)
     except KeyboardInterrupt as error:
         signals.end_begins()
         sentence = f"{signals.how_it_ended()}; {str(error) or signals.KEPT}"
         code = signals.requested() or _INTERRUPTED
+    except MemoryError as error:
+        sentence = f"memory ran out{f' ({error})' if str(error) else ''}. Lower the sizes of what is asked for."
+        code = _FAILED
+    except StreamError:
+        raise
+    except Exception as error:
+        if sys.flags.dev_mode:
+            raise
+        sentence, code = _unexpected(error), _FAILED
     except SystemExit:  # from the parser, which has written its help
         return 0
     _say(sentence, err)
@@ -103,6 +114,15 @@ def _run(arguments: list[str], out: Stream, err: Stream) -> int:
     from weedout_core.lab.commands.paper import run_paper
 
     return run_paper(options, arguments, shown, progress)
+
+
+def _unexpected(error: Exception) -> str:
+    """What is said of an error that this library does not raise on purpose."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return (
+        f"unexpected {type(error).__name__} in {Path(place.filename).name}:{place.lineno}: {error}. This is a fault of "
+        "weedout; please report it, with what python -X dev -m weedout_core shows of it."
+    )
 
 
 def _say(sentence: str, stream: Stream) -> None:

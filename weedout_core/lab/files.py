@@ -20,6 +20,11 @@ _LEFT_BY_SYSTEMS = (
 PARTIAL = ".partial"  # the suffix of a file or folder while it is written; never read, deleted if writing fails
 
 
+def real(path: Path) -> Path:
+    """A path without links. Links that lead in a circle stay: whatever is done with it says that it cannot be read."""
+    return Path(os.path.realpath(path))
+
+
 def write_file(path: Path, content: bytes) -> None:
     """Write a file atomically: it holds its old content or all of the new. Raises RunError if it cannot be written."""
     with _explained(path) as partial:

@@ -14,7 +14,7 @@ from weedout_core.errors import ConfigError, MaskError
 from weedout_core.lab.arms.starts import are_scores, check_masks, start_of
 from weedout_core.lab.experiment.arms import Arm, Start, Task
 from weedout_core.lab.experiment.names import named
-from weedout_core.lab.files import read_file, sha256
+from weedout_core.lab.files import read_file, real, sha256
 
 _SUFFIX = ".safetensors"
 
@@ -43,7 +43,7 @@ def from_folder(folder: Path, plans: Mapping[float, MaskPlan], repeats: int) -> 
     def choose(task: Task) -> Start:
         return start_of(arrays[task.sparsity, task.repeat], task)
 
-    name = "".join(one if f"_{one}".isidentifier() else "_" for one in folder.resolve().name)
+    name = "".join(one if f"_{one}".isidentifier() else "_" for one in real(folder).name)
     return Arm(name if name.isidentifier() else f"_{name}", choose, source=sha256(*contents.values()), files=True)
 
 

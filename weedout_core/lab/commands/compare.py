@@ -12,6 +12,7 @@ from weedout_core.lab.commands.options import CompareOptions
 from weedout_core.lab.commands.pages import Place, check_own, write_report
 from weedout_core.lab.commands.progress import warnings_said, write_line
 from weedout_core.lab.experiment.names import named
+from weedout_core.lab.files import real
 from weedout_core.lab.report.compared import Run
 from weedout_core.lab.report.compared_sections import PAGE, comparison, mark_of
 from weedout_core.lab.streams import printable
@@ -48,7 +49,7 @@ def run_compare(options: CompareOptions, out: Console, err: Console) -> int:
 
 def short_names(paths: Sequence[Path]) -> list[str]:
     """The names of folders, or their paths where two have the same name. What cannot be shown is escaped."""
-    names = [path.resolve().name for path in paths]
+    names = [real(path).name for path in paths]
     times = Counter(names)
     return [printable(name if times[name] == 1 else str(path)) for name, path in zip(names, paths, strict=True)]
 
@@ -61,7 +62,7 @@ def _check_folders(paths: Sequence[Path]) -> None:
         )
     seen: dict[Path, Path] = {}
     for path in paths:
-        before = seen.setdefault(path.resolve(), path)
+        before = seen.setdefault(real(path), path)
         if before is not path:
             raise RunError(f"compare needs different runs; {path} and {before} are one folder. Name it once.")
 
@@ -79,5 +80,5 @@ def _check_common(runs: Sequence[Run]) -> None:
 
 def _check_outside(folder: Path, runs: Sequence[Path]) -> None:
     for run in runs:
-        if folder.resolve().is_relative_to(run.resolve()):
+        if real(folder).is_relative_to(real(run)):
             raise RunError(f"{folder} is in the folder of the run {run}. Choose another folder with --out.")

@@ -41,7 +41,8 @@ _REWORDED = {
 def _sentence(box: str, command: str, others: Collection[str]) -> str:
     """What is wrong, from the part above the first rule of the box, and the known word that is most like it."""
     lines = [line.strip("│|╭╮╰╯+") for line in box.splitlines()[1:-1]]
-    said, *more = re.split(r"\n\W*[─-]{9,}\W*\n", "\n".join(lines))
+    # Where there is ASCII alone, a rule stands below the title too.
+    said, *more = filter(str.strip, re.split(r"\n\W*[─-]{9,}\W*(?=\n)", "\n".join(["", *lines])))
     # Deeper lines explain an option.
     what = " ".join(" ".join(line for line in said.splitlines() if not line.startswith(" " * 9)).split()).rstrip(".")
     known = {*others, *re.findall(r"--[\w-]+", " ".join(more))} - {"--help"}

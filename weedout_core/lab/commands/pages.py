@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from weedout_core.errors import RunError
-from weedout_core.lab.files import exists, listed, make_folder, read_file, write_file
+from weedout_core.lab.files import exists, listed, make_folder, read_file, real, write_file
 from weedout_core.lab.report.page import Report
 
 
@@ -38,7 +38,7 @@ def check_own(place: Place, mark: str, whose: str, run: Path | None = None) -> N
     if beside.is_symlink() or (beside.exists() and not beside.is_dir()):
         raise RunError(f"{beside} must be a folder, and no link. Remove it, or choose another with --out.")
     holds = exists(place.folder / "config.json")
-    if holds and (run is None or place.folder.resolve() != run.resolve()):
+    if holds and (run is None or real(place.folder) != real(run)):
         raise RunError(
             f"{place.folder} holds another run than {run}. Choose another folder with --out."
             if run

@@ -10,6 +10,7 @@ from weedout_core.lab.commands.checked_run import source_of
 from weedout_core.lab.commands.options import ReportOptions
 from weedout_core.lab.commands.pages import Place, check_own, write_report
 from weedout_core.lab.commands.progress import warnings_said, write_line
+from weedout_core.lab.files import real
 from weedout_core.lab.report.run_page import BESIDE, PAGE, report
 
 
@@ -38,9 +39,9 @@ def run_report(options: ReportOptions, out: Console, err: Console) -> int:
 
 def _link(folder: Path, run: Path) -> str:
     """How a page in a folder links to that of a run."""
-    if folder.resolve() == run.resolve():
+    if real(folder) == real(run):
         return ""
     try:
-        return f"{quote(os.path.relpath(run.resolve(), folder.resolve()).replace(os.sep, '/'))}/"
+        return f"{quote(os.path.relpath(real(run), real(folder)).replace(os.sep, '/'))}/"
     except ValueError:  # on another drive
-        return f"{run.resolve().as_uri()}/"
+        return f"{real(run).as_uri()}/"
