@@ -43,9 +43,9 @@ def connect(
     """
     if engine not in (None, *engines.ENGINES):
         raise BackendError(f"engine must be one of {', '.join(engines.ENGINES)}; got {engine!r}.")
+    mesh = find_mesh(device, devices)
     if cache is not None:
         keep_programs(cache)
-    mesh = find_mesh(device, devices)
     place = everywhere(mesh)
     return Backend(
         name="jax",

@@ -79,8 +79,8 @@ def names_in(words: Sequence[str]) -> set[str]:
     """What a sentence on a command line may name: its options, and its words as they are shown."""
     options = {word.partition("=")[0].lstrip("-").removeprefix("no-") for word in words if word[:2] == "--"}
     fields = {spelt for name in options for spelt in (name.replace("-", "_"), name.replace("_", "-"))}
-    shown = {kind(" ".join(word.split()))[:40] for word in words for kind in (printable, repr)}
-    return {*fields, *shown} - {"", " "}
+    shown = {text[:40] for word in words for text in (printable(" ".join(word.split())), repr(word)[1:-1])}
+    return {*fields, *shown, *({"name"} if words[0] == "conform" else ())} - {"", " "}
 
 
 def _names(config: type[Any]) -> list[str]:

@@ -31,6 +31,7 @@ MISTAKES = [
     (["--population", "1"], r"--population must be an integer of at least 2 .*; got 1\. Raise population\.$"),
     (["--population", "many"], r"--population must be an integer of at least 2 .*; got 'many'\. Raise population\.$"),
     (["--patience", "0x10"], "--patience must be an integer of at least 1 or None; got '0x10'"),
+    (["--network", "wrn-16-2", "--epochs", "few"], "--epochs must be an integer of at least 0; got 'few'"),
     (["--learning-rate", "1/10"], "--learning-rate must be a finite number above 0; got '1/10'"),
     (["--epochs"], "--epochs needs a value. See weedout paper --help"),
     (["--epoch", "3"], "weedout paper does not take --epoch, 3. Did you mean --epochs?"),
@@ -81,6 +82,8 @@ MISTAKES = [
         )
     ),
     (["--network", "wrn-3-" + 5000 * "9"], "--network must be"),
+    (["--network", "wrn-9-1"], "--network must be wrn-D-K of a depth D = 6·n .*; got 'wrn-9-1'. Change D"),
+    (["--network", "vgg-0"], "--network must be .* got 'vgg-0'"),
     (["--network", "vgg-٣"], "--network must be"),
     (["--network", "vgg-2000000000"], "--network must be .* got 'vgg-2000000000'"),
     (["--network", "wrn-10-1", "--batch-size", "200"], "whole groups of batch_norm_group, 128, .* has 200"),
@@ -435,6 +438,47 @@ def test_what_nobody_foresaw_is_one_sentence(
     out, err = capfd.readouterr()
     assert (out, err.count("\n")) == ("", 1)
     assert re.match(f"weedout: {said}", err), err
+
+
+def test_a_path_that_the_system_refuses_is_named(
+    weedout: Weedout, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    for words in (["report", "n" * 300], ["report", "file/run"], [*_PAPER, "--out", "n" * 300]):
+        assert weedout(*words) == 2
+        said = capfd.readouterr().err
+        assert said.startswith("weedout: ")
+        assert words[-1] in said
+        assert said.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_a_folder_whose_name_is_no_utf_8_is_a_folder(
+    weedout: Weedout, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    once = [
+        *_PAPER,
+        *[
+            "--hidden",
+            "2",
+            "--sparsity",
+            "0.5",
+            "--population",
+            "2",
+            "--generations",
+            "1",
+            "--repeats",
+            "1",
+            "--epochs",
+            "1",
+        ],
+    ]
+    assert weedout(*once, "--out", "\udcff") == 0
+    assert weedout("report", "\udcff") == 0
+    assert rb"\udcff" in (tmp_path / "\udcff" / "report.html").read_bytes()
+    assert weedout(*once, "--seed", "1", "--out", "\udcfe") == 0
+    assert weedout("compare", "\udcff", "\udcfe", "--out", "\udcfd") == 0
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_a_developer_sees_where_it_was_raised() -> None:

@@ -1,5 +1,6 @@
 """The command ``weedout``: it reports an error in one sentence, and ends with an exit code that scripts can use."""
 
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -58,6 +59,10 @@ def _exit_code(arguments: list[str], out: Stream, err: Stream) -> int:
         code = _FAILED
     except StreamError:
         raise
+    except OSError as error:
+        # Of a path that was named: it is too long, leads nowhere, or is not for this user.
+        path = "a file" if error.filename is None else os.fspath(error.filename)
+        sentence, code = f"{os.fsdecode(path)} cannot be used: {error.strerror or error}.", _WRONG
     except Exception as error:
         if sys.flags.dev_mode:
             raise

@@ -33,7 +33,12 @@ def source(function: Callable[..., Any]) -> str:
     if not path.is_file():
         return sha256(marshal.dumps(function.__code__))
     files = modules(module, path.resolve())
-    return sha256(*(f"{name} {sha256(read_file(file))}\n".encode() for name, file in sorted(files.items())))
+    return sha256(
+        *(
+            f"{name} {sha256(read_file(file))}\n".encode(errors="surrogateescape")
+            for name, file in sorted(files.items())
+        )
+    )
 
 
 def modules(module: str, path: Path) -> dict[str, Path]:

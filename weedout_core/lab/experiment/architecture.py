@@ -10,7 +10,7 @@ from weedout_core.lab.experiment.memory import Size, size_of
 from weedout_core.nn import Granularity, Shape
 
 # With more digits no size could be computed: features are counted in 32 bits.
-_WIDE_RESNET, _VGG = re.compile(r"wrn-([0-9]{1,10})-([0-9]{1,7})"), re.compile(r"vgg-([0-9]{1,7})")
+_WIDE_RESNET, _VGG = re.compile(r"wrn-([1-9][0-9]{0,9})-([1-9][0-9]{0,6})"), re.compile(r"vgg-([1-9][0-9]{0,6})")
 _MLP_HIDDEN = (512, 512)
 
 
@@ -18,6 +18,10 @@ def check_network_name(name: str) -> None:
     """Raise ConfigError unless a name is one that :func:`build` knows, or the place of a function of the user's."""
     if ":" in name:
         checked_place(name, "model")
+    elif (found := _WIDE_RESNET.fullmatch(name)) and (int(found[1]) % 6 != 4 or int(found[1]) < 10):
+        raise ConfigError(
+            f"network must be wrn-D-K of a depth D = 6·n + 4 (10, 16, 22, 28, 40, …); got {name!r}. Change D."
+        )
     elif name != "mlp" and not _WIDE_RESNET.fullmatch(name) and not _VGG.fullmatch(name):
         raise ConfigError(
             f'network must be "mlp", "wrn-D-K" (a Wide ResNet of depth D and width K, such as "wrn-28-10") or "vgg-W" '

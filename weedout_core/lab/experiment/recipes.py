@@ -42,7 +42,8 @@ def recipe(network: str, dataset: str, given: Mapping[str, Any]) -> dict[str, An
     left_out = set[str]() if dataset.startswith("cifar") else _ONLY_ON_CIFAR
     fields = {name: value for name, value in brought.items() if name not in left_out} | dict(given)
     if "warmup_epochs" in brought and "warmup_epochs" not in given:
-        fields["warmup_epochs"] = min(brought["warmup_epochs"], fields["epochs"] // 10)
+        epochs = fields["epochs"]  # of the user's: what is no integer is refused where the configuration is made
+        fields["warmup_epochs"] = min(brought["warmup_epochs"], epochs // 10) if isinstance(epochs, int) else 0
     return fields
 
 

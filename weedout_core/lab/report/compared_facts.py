@@ -73,7 +73,7 @@ def _described(run: Run) -> dict[tuple[str, str], str]:
 
 
 def _digest(text: str) -> str:
-    return sha256(text.encode())[:_SHORT]
+    return sha256(text.encode(errors="backslashreplace"))[:_SHORT]
 
 
 def _environment(found: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:

@@ -69,7 +69,7 @@ def panel_svgs(drawing: Drawing) -> list[str]:
 
 def whole_svg(drawing: Drawing) -> bytes:
     """The whole figure as a file, on white."""
-    return on_white(_svg(_together(drawing), drawing.name, "white")).encode()
+    return on_white(_svg(_together(drawing), drawing.name, "white")).encode(errors="backslashreplace")
 
 
 def _one(panel: Panel) -> Callable[[], Figure]:

@@ -64,7 +64,7 @@ def made_of(title: str, subtitle: Subtitle, sections: Sequence[Section], mark: s
         light=variables(LIGHT),
         dark=variables(DARK),
     )
-    return Report(page.encode(), beside)
+    return Report(page.encode(errors="backslashreplace"), beside)  # of a path that is no UTF-8
 
 
 def _panels(drawing: Drawing) -> list[dict[str, Any]]:

@@ -47,4 +47,4 @@ def as_csv(rows: Sequence[Any]) -> bytes:
     writer.writerow(rows[0]._fields)
     for row in rows:
         writer.writerow("" if isinstance(value, float) and math.isnan(value) else value for value in row)
-    return text.getvalue().encode()
+    return text.getvalue().encode(errors="backslashreplace")
