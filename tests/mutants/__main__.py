@@ -1,0 +1,84 @@
+"""``python -m tests.mutants``: run the conformance kit on each mutant as ``weedout conform`` does, and write a page.
+
+A line of JSON is added to a file for each mutant that is done; what stands there is not run again.
+"""
+
+import argparse
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from tests.mutants.page import page
+
+HERE = Path(__file__).parent
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run what is not done yet, and write the page."""
+    from tests.mutants.everyone import MUTANTS
+
+    asked = _parser().parse_args(arguments)
+    done = {line["name"]: line for line in map(json.loads, _lines(asked.results))}
+    wanted = [
+        name for name in MUTANTS if re.search(asked.pattern, name) or re.search(asked.pattern, MUTANTS[name].group)
+    ]
+    with _processes(asked.processes) as pool:
+        running = [pool.submit(tried, name, asked.examples, asked.first) for name in wanted if name not in done]
+        for number, future in enumerate(as_completed(running), 1):
+            line = future.result()
+            done[line["name"]] = line
+            with asked.results.open("a", encoding="utf-8") as results:
+                results.write(json.dumps(line) + "\n")
+            caught = ", ".join(line["failed"]) or "NOT CAUGHT"
+            sys.stdout.write(f"{number}/{len(running)} {line['name']}: {caught} ({line['seconds']:.0f} s)\n")
+            sys.stdout.flush()
+    asked.page.write_text(page(list(MUTANTS.values()), done), encoding="utf-8")
+
+
+def tried(name: str, examples: int, first: bool) -> dict[str, Any]:
+    """The checks that fail for a mutant, each with the first line of its reason; and the seconds of the processor."""
+    from tests.mutants.everyone import MUTANTS
+    from weedout_core import load_backend
+    from weedout_core.lab.commands.conform import fixed_examples, judge
+
+    start, failed = time.process_time(), dict[str, str]()
+    wrong, reference = MUTANTS[name].make(), load_backend("numpy")
+    with fixed_examples(examples) as checks:
+        for check, run in checks.items():
+            if reason := judge(check, run, wrong, reference).reason:
+                failed[check] = reason.splitlines()[0]
+                if first:
+                    break
+    return {"name": name, "examples": examples, "failed": failed, "seconds": time.process_time() - start}
+
+
+def _processes(number: int) -> ProcessPoolExecutor:
+    """A process for each mutant: nothing that one leaves behind meets another."""
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8".strip()
+    return ProcessPoolExecutor(number, mp_context=get_context("spawn"), max_tasks_per_child=1)
+
+
+def _lines(results: Path) -> list[str]:
+    return results.read_text(encoding="utf-8").splitlines() if results.exists() else []
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
+    parser.add_argument("pattern", nargs="?", default="", help="run those whose name or group has this pattern")
+    parser.add_argument("--examples", type=int, default=50, help="examples for each check, as in weedout conform")
+    parser.add_argument("--first", action="store_true", help="stop at the first check that catches a mutant")
+    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--results", type=Path, default=Path("mutants.jsonl"), help="the file of what is done")
+    parser.add_argument("--page", type=Path, default=HERE / "RESULTS.md")
+    return parser
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

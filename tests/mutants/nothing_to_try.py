@@ -1,0 +1,199 @@
+"""Vacuous: mutants that say they compute little, so that a kit tries nothing or only a part of what is wrong."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from tests.conformance.wrappers import other_layers, with_arguments
+from tests.mutants.body import VACUOUS
+from tests.mutants.witnesses import FLAT, predicts, sensitivities, trains
+from weedout_core import Network
+from weedout_core.backend import Backend
+from weedout_core.errors import BackendError
+from weedout_core.nn import (
+    BatchNorm,
+    Conv,
+    Dense,
+    Flatten,
+    Gather,
+    GlobalAveragePool,
+    Layer,
+    Mask,
+    MaxPool,
+    Relu,
+    Residual,
+    Scale,
+)
+
+COMPUTING = ("score_population", "predict", "train_init", "train_epoch", "mask_gradient")
+
+
+def without(backend: Backend, names: tuple[str, ...], error: Exception) -> Backend:
+    """A backend of which some functions raise."""
+
+    def raises(*_: Any) -> Any:
+        raise error
+
+    return replace(backend, **dict.fromkeys(names, raises))
+
+
+def _layers(backend: Backend) -> Any:
+    """The witness that nothing is computed: a backend is to compute something."""
+    return [len(backend.layers), predicts(FLAT)(backend)]
+
+
+@VACUOUS.wrapper("predict", _layers)
+def computes_no_layers(backend: Backend) -> Backend:
+    """It computes no layers, and whatever computes raises."""
+    return replace(without(backend, COMPUTING, NotImplementedError("not yet")), layers=())
+
+
+@VACUOUS.wrapper("predict", _layers)
+def computes_dense_layers_alone(backend: Backend) -> Backend:
+    """It computes Dense layers alone, which make no network with a mask, and whatever computes raises."""
+    return replace(without(backend, COMPUTING, NotImplementedError("not yet")), layers=(Dense,))
+
+
+@VACUOUS.wrapper("predict", _layers)
+def computes_all_but_dense(backend: Backend) -> Backend:
+    """It leaves out Dense, without which there is no network, and whatever computes raises."""
+    rest = tuple(kind for kind in backend.layers if kind is not Dense)
+    return replace(without(backend, COMPUTING, NotImplementedError("not yet")), layers=rest)
+
+
+@VACUOUS.wrapper("predict", _layers)
+def computes_no_masks(backend: Backend) -> Backend:
+    """It leaves out Mask, without which nothing can be searched; all logits are 0."""
+
+    def predict(net: Any, params: Any, statistics: Any, masks: Any, x: Any) -> Any:
+        return np.zeros((len(next(iter(params.values()))), len(x), net.classes))
+
+    rest = tuple(kind for kind in backend.layers if kind is not Mask)
+    return replace(backend, layers=rest, predict=predict)
+
+
+@VACUOUS.wrapper("train_init", trains(FLAT))
+def refuses_to_train(backend: Backend) -> Backend:
+    """It refuses every plan with the error for what a backend does not have."""
+    return without(backend, ("train_init",), BackendError("this backend does not train yet."))
+
+
+@VACUOUS.wrapper("train_init", trains(FLAT))
+def refuses_float32(backend: Backend) -> Backend:
+    """It refuses to train in float32, which each backend must have, and trains in bfloat16 with half the rate."""
+
+    def train_init(net: Any, plan: Any, *rest: Any) -> Any:
+        if plan.config.compute == "float32":
+            raise BackendError("this backend trains in bfloat16 only.")
+        return backend.train_init(net, plan, *rest)
+
+    def slower(net: Any, plan: Any, *rest: Any) -> tuple[Any, ...]:
+        config = replace(plan.config, learning_rate=plan.config.learning_rate / 2)
+        return net, plan._replace(config=config), *rest
+
+    return with_arguments(replace(backend, train_init=train_init), "train_epoch", slower)
+
+
+@VACUOUS.wrapper("mask_gradient", sensitivities(FLAT))
+def gradient_of_masks_raises(backend: Backend) -> Backend:
+    """It has a gradient of masks, which raises; a backend without one leaves it None."""
+    return without(backend, ("mask_gradient",), BackendError("mask_gradient is not there yet."))
+
+
+# Each of these is right on the network that everyone tries, a perceptron with masks, and wrong in the one other kind of
+# layer that it computes. A kit whose networks have several such kinds together does not see it.
+_BASE = (Dense, Relu, Mask)
+
+
+def alone(kind: type[Layer], *more: type[Layer], wrong: Callable[[Any], Any], witness: Network) -> Any:
+    """Add a backend that computes few layers, of which ``wrong`` changes those of one kind, in all functions."""
+
+    def changed(net: Any, *rest: Any) -> tuple[Any, ...]:
+        return other_layers(net, lambda layer: wrong(layer) if isinstance(layer, kind) else layer), *rest
+
+    def add(function: Callable[[Backend], Backend]) -> None:
+        def made(backend: Backend) -> Backend:
+            for name in COMPUTING:
+                backend = with_arguments(backend, name, changed)
+            return replace(backend, layers=(*_BASE, kind, *more))
+
+        made.__name__, made.__doc__ = function.__name__, function.__doc__
+        VACUOUS.wrapper("predict", predicts(witness))(made)
+
+    return add
+
+
+def _flat(*layers: Layer) -> Network:
+    return Network((Dense("one", 4), Relu(), Mask("one"), *layers, Dense("out", 3)), (4,))
+
+
+@alone(BatchNorm, wrong=lambda layer: replace(layer, epsilon=1.0), witness=_flat(BatchNorm("norm")))
+def norm_alone(backend: Backend) -> Backend:
+    """Beside Dense it computes BatchNorm, and whatever epsilon is given takes 1."""
+    return backend
+
+
+@alone(Residual, wrong=lambda layer: layer.main, witness=_flat(Residual((Relu(), Dense("inner", 4)))))
+def residual_alone(backend: Backend) -> Backend:
+    """Beside Dense it computes Residual, and leaves the shortcut out."""
+    return backend
+
+
+@alone(Scale, wrong=lambda layer: (), witness=_flat(Scale(2.0)))
+def scale_alone(backend: Backend) -> Backend:
+    """Beside Dense it computes Scale, as the identity."""
+    return backend
+
+
+@alone(
+    GlobalAveragePool,
+    wrong=lambda layer: (GlobalAveragePool(), Scale(2.0)),
+    witness=Network((Mask("image"), GlobalAveragePool(), Dense("out", 3)), (2, 3, 2)),
+)
+def average_alone(backend: Backend) -> Backend:
+    """Beside Dense it computes GlobalAveragePool, twice as large as it should be."""
+    return backend
+
+
+@alone(
+    MaxPool,
+    Flatten,
+    wrong=lambda layer: (Scale(-1.0), MaxPool(layer.window), Scale(-1.0)),
+    witness=Network((Mask("image"), MaxPool(2), Flatten(), Dense("out", 3)), (4, 2, 2)),
+)
+def pooling_alone(backend: Backend) -> Backend:
+    """Beside Dense and Flatten it computes MaxPool, and takes the smallest."""
+    return backend
+
+
+@alone(
+    Conv,
+    Flatten,
+    wrong=lambda layer: (layer, Scale(0.5)),
+    witness=Network((Mask("image"), Conv("one", 2), Flatten(), Dense("out", 3)), (4, 2, 2)),
+)
+def convolution_alone(backend: Backend) -> Backend:
+    """Beside Dense and Flatten it computes Conv, half as large as it should be."""
+    return backend
+
+
+def _gathers_the_first(net: Any, params: Any, statistics: Any, masks: Any, x: Any) -> tuple[Any, ...]:
+    kept = masks and {
+        name: np.sort(value, axis=-1) * 0 if value.dtype.kind == "i" else value for name, value in masks.items()
+    }
+    return net, params, statistics, kept, x
+
+
+@VACUOUS.wrapper(
+    "predict",
+    lambda backend: backend.predict(
+        Network((Gather("some", 2), Dense("out", 2)), (4,)),
+        {"out/kernel": np.ones((1, 2, 2)), "out/bias": np.zeros((1, 2))}, {}, {"some": np.array([[1, 3]], np.int32)},
+        np.arange(4.0)[None],
+    ),
+)  # fmt: skip
+def gather_alone(backend: Backend) -> Backend:
+    """Beside Dense it computes Gather, and takes the first node each time."""
+    return replace(with_arguments(backend, "predict", _gathers_the_first), layers=(*_BASE, Gather))
