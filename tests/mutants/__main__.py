@@ -8,22 +8,20 @@ import json
 import os
 import re
 import sys
-import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
+from tests.mutants.everyone import MUTANTS
 from tests.mutants.page import page
+from tests.mutants.tried import tried
 
 HERE = Path(__file__).parent
 
 
 def main(arguments: Sequence[str]) -> None:
     """Run what is not done yet, and write the page."""
-    from tests.mutants.everyone import MUTANTS
-
     asked = _parser().parse_args(arguments)
     done = {line["name"]: line for line in map(json.loads, _lines(asked.results))}
     wanted = [
@@ -40,23 +38,6 @@ def main(arguments: Sequence[str]) -> None:
             sys.stdout.write(f"{number}/{len(running)} {line['name']}: {caught} ({line['seconds']:.0f} s)\n")
             sys.stdout.flush()
     asked.page.write_text(page(list(MUTANTS.values()), done), encoding="utf-8")
-
-
-def tried(name: str, examples: int, first: bool) -> dict[str, Any]:
-    """The checks that fail for a mutant, each with the first line of its reason; and the seconds of the processor."""
-    from tests.mutants.everyone import MUTANTS
-    from weedout_core import load_backend
-    from weedout_core.lab.commands.conform import fixed_examples, judge
-
-    start, failed = time.process_time(), dict[str, str]()
-    wrong, reference = MUTANTS[name].make(), load_backend("numpy")
-    with fixed_examples(examples) as checks:
-        for check, run in checks.items():
-            if reason := judge(check, run, wrong, reference).reason:
-                failed[check] = reason.splitlines()[0]
-                if first:
-                    break
-    return {"name": name, "examples": examples, "failed": failed, "seconds": time.process_time() - start}
 
 
 def _processes(number: int) -> ProcessPoolExecutor:

@@ -3,23 +3,35 @@
 from types import MappingProxyType
 
 from tests.mutants import (
+    branches,
     chunks,
     epochs,
     epochs_remembered,
     keys_and_draws,
+    logits_that_decide,
+    norms_that_decide,
     nothing_to_try,
     options_of_rates,
     options_of_sgd,
     options_of_steps,
     populations,
+    sensitivities,
+    sizes_of_batches,
+    sizes_of_draws,
+    sizes_of_layers,
+    values_that_decide,
+    windows,
 )
 from tests.mutants.body import GROUPS
 
 #: The files that add mutants to the groups.
 FILES = (
     options_of_sgd, options_of_rates, options_of_steps, populations, chunks, keys_and_draws,
+    sensitivities,
     nothing_to_try,
     epochs_remembered, epochs,
+    sizes_of_draws, sizes_of_batches, sizes_of_layers,
+    logits_that_decide, values_that_decide, norms_that_decide, branches, windows,
 )  # fmt: skip
 
 MUTANTS = MappingProxyType({mutant.name: mutant for group in GROUPS for mutant in group.mutants})
