@@ -5,17 +5,15 @@ A line of JSON is added to a file for each mutant that is done; what stands ther
 
 import argparse
 import json
-import os
 import re
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from concurrent.futures import as_completed
 from pathlib import Path
 
 from tests.mutants.everyone import MUTANTS
 from tests.mutants.page import page
-from tests.mutants.tried import tried
+from tests.mutants.tried import processes, tried
 
 HERE = Path(__file__).parent
 
@@ -27,7 +25,7 @@ def main(arguments: Sequence[str]) -> None:
     wanted = [
         name for name in MUTANTS if re.search(asked.pattern, name) or re.search(asked.pattern, MUTANTS[name].group)
     ]
-    with _processes(asked.processes) as pool:
+    with processes(asked.processes) as pool:
         running = [pool.submit(tried, name, asked.examples, asked.first) for name in wanted if name not in done]
         for number, future in enumerate(as_completed(running), 1):
             line = future.result()
@@ -38,12 +36,6 @@ def main(arguments: Sequence[str]) -> None:
             sys.stdout.write(f"{number}/{len(running)} {line['name']}: {caught} ({line['seconds']:.0f} s)\n")
             sys.stdout.flush()
     asked.page.write_text(page(list(MUTANTS.values()), done), encoding="utf-8")
-
-
-def _processes(number: int) -> ProcessPoolExecutor:
-    """A process for each mutant: nothing that one leaves behind meets another."""
-    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8".strip()
-    return ProcessPoolExecutor(number, mp_context=get_context("spawn"), max_tasks_per_child=1)
 
 
 def _lines(results: Path) -> list[str]:

@@ -3,8 +3,15 @@
 from types import MappingProxyType
 
 from tests.mutants import (
+    arguments_remembered,
+    arguments_written_to,
+    bfloat16,
     branches,
     chunks,
+    conversions,
+    devices,
+    devices_in_training,
+    devices_of_jax,
     epochs,
     epochs_remembered,
     keys_and_draws,
@@ -32,6 +39,9 @@ FILES = (
     epochs_remembered, epochs,
     sizes_of_draws, sizes_of_batches, sizes_of_layers,
     logits_that_decide, values_that_decide, norms_that_decide, branches, windows,
+    arguments_written_to, arguments_remembered, conversions,
+    bfloat16,
+    devices, devices_in_training, devices_of_jax,
 )  # fmt: skip
 
 MUTANTS = MappingProxyType({mutant.name: mutant for group in GROUPS for mutant in group.mutants})
