@@ -104,7 +104,7 @@ def _two_deviations(backend: Backend) -> Any:
 
 
 @PURITY.wrapper("draw_parameters", _two_deviations)
-def weights_kept_by_key(backend: Backend) -> Backend:
+def deviations_kept_by_key(backend: Backend) -> Backend:
     """The weights of a path are drawn once for each key and shape: another deviation is not seen."""
 
     def draw_parameters(key: Any, specs: Any) -> Any:
