@@ -23,7 +23,9 @@ def main(arguments: Sequence[str]) -> None:
     asked = _parser().parse_args(arguments)
     done = {line["name"]: line for line in map(json.loads, _lines(asked.results))}
     wanted = [
-        name for name in MUTANTS if re.search(asked.pattern, name) or re.search(asked.pattern, MUTANTS[name].group)
+        mutant.name
+        for mutant in MUTANTS.values()
+        if re.search(asked.pattern, f"{mutant.name} {mutant.group} {mutant.function} {mutant.backend}")
     ]
     with processes(asked.processes) as pool:
         running = [pool.submit(tried, name, asked.examples, asked.first) for name in wanted if name not in done]
@@ -44,7 +46,9 @@ def _lines(results: Path) -> list[str]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
-    parser.add_argument("pattern", nargs="?", default="", help="run those whose name or group has this pattern")
+    parser.add_argument(
+        "pattern", nargs="?", default="", help="run those that have this in name, group, function or backend"
+    )
     parser.add_argument("--examples", type=int, default=50, help="examples for each check, as in weedout conform")
     parser.add_argument("--first", action="store_true", help="stop at the first check that catches a mutant")
     parser.add_argument("--processes", type=int, default=1)

@@ -7,10 +7,12 @@ a copy of a backend's package in which a line is edited, or a wrapper around the
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from importlib import import_module
+from inspect import signature
 from types import ModuleType
 from typing import Any
 
 from tests.mutants.copies import Edit, copy_of, edited_files
+from weedout_core._contract.checked_call import CALLS
 from weedout_core.backend import Backend
 
 #: What shows that a mutant is wrong: a backend's answers, arrays in any nesting, to calls that the contract allows.
@@ -82,7 +84,7 @@ class Group:
 
         def add(wrong: Callable[[Backend], Backend]) -> None:
             reason = " ".join((wrong.__doc__ or "").split())
-            self._add(wrong.__name__, function, reason, lambda: wrong(self.right()), witness, ())
+            self._add(wrong.__name__, function, reason, lambda: _signed(wrong, self.right()), witness, ())
 
         return add
 
@@ -102,6 +104,16 @@ class Group:
     def _add(self, name: str, function: str, reason: str, make: Any, witness: Witness, edits: Any) -> None:
         of = (self.right, witness, self.backend, self.devices, edits)
         self.mutants.append(Mutant(name, self.name, function, reason, make, *of))
+
+
+def _signed(wrong: Callable[[Backend], Backend], right: Backend) -> Backend:
+    """The wrong backend, with the signatures of the right one: they are not what is wrong."""
+    made = wrong(right)
+    for name in CALLS:
+        function, like = getattr(made, name), getattr(right, name)
+        if function is not like and function is not None:
+            function.__signature__ = signature(like)
+    return made
 
 
 FEW = Group("few examples")

@@ -88,7 +88,7 @@ def velocities_kept_inside(backend: Backend) -> Backend:
 
 @EPOCHS.wrapper("train_epoch", again())
 def velocities_kept_by_key(backend: Backend) -> Backend:
-    """So they are, for each training's keys apart: it shows where an epoch is run again."""
+    """After the first epoch the velocities are those of the last call for the same keys: it shows where one is run again."""
     return remembered(backend, "optimizer", _by_key)
 
 
@@ -100,7 +100,7 @@ def statistics_kept_inside(backend: Backend) -> Backend:
 
 @EPOCHS.wrapper("train_epoch", again(IMAGES))
 def statistics_kept_by_key(backend: Backend) -> Backend:
-    """So they are, for each training's keys apart."""
+    """After the first epoch the running statistics are those of the last call for the same keys."""
     return remembered(backend, "statistics", _by_key)
 
 

@@ -143,7 +143,7 @@ edit(
     ),
 )
 edit(
-    "deviation_of_rounded_halves",
+    "deviations_up_to_one",
     "deviations above 1 are cut to 1",
     lambda backend: backend.draw_parameters(key(1), (ParameterSpec("a", (3,), 1, 2.5),)),
     ("spec.std * standard", "min(spec.std, 1.0) * standard"),

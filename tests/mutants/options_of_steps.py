@@ -24,7 +24,7 @@ edit(
 )
 edit(
     "correct_after_the_update",
-    "so is the number of correct examples",
+    "the number of correct examples is counted with the new weights",
     trains(FLAT, learning_rate=10.0),
     (
         _UPDATED,

@@ -1,7 +1,6 @@
 """The page: which mutants the kit catches, and by which checks."""
 
 from collections.abc import Mapping, Sequence
-from itertools import groupby
 from typing import Any
 
 from tests.mutants.body import Mutant
@@ -11,7 +10,7 @@ _NAMED = 3  # checks that are named for a mutant; more are counted
 _HEAD = """# What the conformance kit catches
 
 Each mutant is a backend that is wrong in one way, in `tests/mutants`. It was run against all checks of the kit, as
-`weedout conform` runs them. Made by `python -m tests.mutants`; do not edit.
+`weedout conform` runs them; the mutants of devices have eight. Made by `python -m tests.mutants`; do not edit.
 """
 
 
@@ -22,10 +21,21 @@ def page(mutants: Sequence[Mutant], done: Mapping[str, Mapping[str, Any]]) -> st
     parts = [_HEAD, f"{_caught(run, done)} are caught. Missed: {', '.join(missed) or 'none'}.\n"]
     if later := len(mutants) - len(run):
         parts.append(f"{later} more were not run.\n")
-    for group, members in groupby(run, key=lambda mutant: mutant.group):
-        rows = list(members)
-        parts += [f"## {group}\n", f"{_caught(rows, done)} are caught.\n", "\n".join(_table(rows, done)) + "\n"]
+    groups, functions = _by(run, "group"), _by(run, "function")
+    for what, members in {"what a kit may miss": groups, "function": functions}.items():
+        rows = (f"| {name} | {_caught(each, done)} |" for name, each in members.items())
+        parts.append("\n".join([f"| {what} | caught |", "|---|---|", *rows]) + "\n")
+    for name, members in groups.items():
+        parts += [f"## {name}\n", "\n".join(_table(members, done)) + "\n"]
     return "\n".join(parts)
+
+
+def _by(mutants: Sequence[Mutant], field: str) -> dict[str, list[Mutant]]:
+    """The mutants by one of their fields, in the order in which its values come."""
+    found: dict[str, list[Mutant]] = {}
+    for mutant in mutants:
+        found.setdefault(getattr(mutant, field), []).append(mutant)
+    return found
 
 
 def _caught(mutants: Sequence[Mutant], done: Mapping[str, Mapping[str, Any]]) -> str:
@@ -38,6 +48,6 @@ def _table(mutants: Sequence[Mutant], done: Mapping[str, Mapping[str, Any]]) -> 
         checks = list(done[mutant.name]["failed"])
         more = f" and {len(checks) - _NAMED} more" if len(checks) > _NAMED else ""
         caught = ", ".join(checks[:_NAMED]) + more if checks else "**nothing**"
-        what = mutant.reason.replace("|", "\\|")
+        what = (mutant.reason[:1].upper() + mutant.reason[1:]).rstrip(".").replace("|", "\\|")
         lines.append(f"| {mutant.name} | {mutant.backend} | {mutant.function} | {what} | {caught} |")
     return lines

@@ -95,7 +95,7 @@ edit(
 )
 edit(
     "bernoulli_scored_as_exact_for_own_weights",
-    "so it is, but only where candidates draw weights of their own",
+    "with weights of its own a candidate keeps as many nodes as Bernoulli sampling keeps on average",
     scores(sampling="bernoulli", candidates="own"),
     (
         _DRAWN,

@@ -11,6 +11,7 @@ from tests.mutants.body import GROUPS
 from tests.mutants.everyone import MUTANTS
 from tests.mutants.page import page
 from tests.mutants.tried import is_wrong, processes
+from weedout_core.testing import CHECKS
 
 ALL = [mutant for group in GROUPS for mutant in group.mutants]
 
@@ -24,6 +25,12 @@ def test_names_are_unique_and_every_cause_has_mutants() -> None:
 def test_the_edited_lines_are_still_those_of_the_backends() -> None:
     for mutant in ALL:
         mutant.check_edits()
+
+
+def test_the_signatures_are_not_what_is_wrong() -> None:
+    for mutant in ALL:
+        if mutant.backend == "numpy" and not mutant.edits:
+            CHECKS["signatures"](mutant.make(), mutant.right())
 
 
 def _cases() -> Iterator[Any]:
@@ -55,5 +62,8 @@ def test_the_page_names_what_is_missed_and_what_was_not_run() -> None:
     text = page([one, two, three], failed)
     assert f"1 of 2 are caught. Missed: `{two.name}`." in text
     assert "1 more were not run." in text
+    assert f"| {one.group} | 1 of 2 |" in text
+    assert f"| {one.function} | 1 of 2 |" in text
     assert f"| {one.name} |" in text
+    assert f"| {three.name} |" not in text
     assert "| a, b, c and 1 more |" in text
