@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -157,13 +158,13 @@ for _name, _call in (
     ("predict", lambda backend, seed: predicts(FLAT, prepare=lambda given: given.x.__imul__(seed))(backend)[0]),
     ("mask_gradient", lambda backend, seed: sensitivities(FLAT, prepare=lambda given: given.x.__imul__(seed))(backend)),
 ):
-
-    def _reuses(backend: Backend, name: str = _name) -> Backend:
-        return reusing(backend, name)
-
-    _reuses.__name__ = f"{_name}_reuses_its_memory"
-    _reuses.__doc__ = "Each answer of a shape is in the same memory: the next call writes over it."
-    PURITY.wrapper(_name, _twice(_call))(_reuses)
+    PURITY.wrapped(
+        f"{_name}_reuses_its_memory",
+        _name,
+        "Each answer of a shape is in the same memory: the next call writes over it.",
+        _twice(_call),
+        partial(reusing, name=_name),
+    )
 
 
 def _two_epochs(backend: Backend) -> Any:
@@ -185,6 +186,17 @@ def losses_reuse_their_memory(backend: Backend) -> Backend:
     return with_result(backend, "train_epoch", change)
 
 
+def moving(backend: Backend, name: str) -> Backend:
+    """A backend of which every second call of a function rounds otherwise."""
+    calls = count()
+
+    def change(result: Any, *_: Any) -> Any:
+        off = 1 + next(calls) % 2 * 2.0**-40
+        return map_tree(lambda value: value * off, result) if isinstance(result, dict) else result * off
+
+    return with_result(backend, name, change)
+
+
 def _same(call: Callable[[Backend], Any]) -> Callable[[Backend], Any]:
     """A witness: whether a call gives the same bits each time."""
     return lambda backend: len({str(sorted(_bits(call(backend)))) for _ in range(3)})
@@ -199,16 +211,10 @@ for _name, _call in (
     ("draw_parameters", initialises(FLAT)),
     ("mask_gradient", sensitivities(FLAT)),
 ):
-
-    def _moves(backend: Backend, name: str = _name) -> Backend:
-        calls = count()
-
-        def change(result: Any, *_: Any) -> Any:
-            off = 1 + next(calls) % 2 * 2.0**-40
-            return map_tree(lambda value: value * off, result) if isinstance(result, dict) else result * off
-
-        return with_result(backend, name, change)
-
-    _moves.__name__ = f"{_name}_rounds_otherwise_each_time"
-    _moves.__doc__ = "Every second call rounds otherwise, as sums in another order do."
-    PURITY.wrapper(_name, _same(_call))(_moves)
+    PURITY.wrapped(
+        f"{_name}_rounds_otherwise_each_time",
+        _name,
+        "Every second call rounds otherwise, as sums in another order do.",
+        _same(_call),
+        partial(moving, name=_name),
+    )

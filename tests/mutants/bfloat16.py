@@ -32,8 +32,7 @@ def option(name: str, reason: str, witness: Any, **fields: Any) -> None:
     def wrong(backend: Backend) -> Backend:
         return with_arguments(backend, "train_epoch", change)
 
-    wrong.__name__, wrong.__doc__ = name, reason
-    OPTIONS_OF_BFLOAT16.wrapper("train_epoch", witness)(wrong)
+    OPTIONS_OF_BFLOAT16.wrapped(name, "train_epoch", reason, witness, wrong)
 
 
 def _half(net: Network = FLAT, **config: Any) -> Any:
@@ -89,8 +88,7 @@ def after(name: str, reason: str, witness: Any, change: Callable[[Any, Any, Any]
 
         return with_result(backend, "train_epoch", changed)
 
-    wrong.__name__, wrong.__doc__ = name, reason
-    OPTIONS_OF_BFLOAT16.wrapper("train_epoch", witness)(wrong)
+    OPTIONS_OF_BFLOAT16.wrapped(name, "train_epoch", reason, witness, wrong)
 
 
 after(

@@ -11,6 +11,7 @@ from inspect import signature
 from types import ModuleType
 from typing import Any
 
+from tests.conformance.wrappers import Wrong
 from tests.mutants.copies import Edit, copy_of, edited_files
 from weedout_core._contract.checked_call import CALLS
 from weedout_core.backend import Backend
@@ -79,14 +80,15 @@ class Group:
 
         return add
 
-    def wrapper(self, function: str, witness: Witness) -> Callable[[Callable[[Backend], Backend]], None]:
+    def wrapper(self, function: str, witness: Witness) -> Callable[[Wrong], None]:
         """Add a wrapper around the backend. Its name is that of the mutant, and its docstring the reason."""
+        return lambda wrong: self.wrapped(
+            wrong.__name__, function, " ".join((wrong.__doc__ or "").split()), witness, wrong
+        )
 
-        def add(wrong: Callable[[Backend], Backend]) -> None:
-            reason = " ".join((wrong.__doc__ or "").split())
-            self._add(wrong.__name__, function, reason, lambda: _signed(wrong, self.right()), witness, ())
-
-        return add
+    def wrapped(self, name: str, function: str, reason: str, witness: Witness, wrong: Wrong) -> None:
+        """Add a wrapper around the backend, ``wrong(backend)``."""
+        self._add(name, function, reason, lambda: _signed(wrong, self.right()), witness, ())
 
     def right(self) -> Backend:
         """The backend that its mutants are made of."""
@@ -106,7 +108,7 @@ class Group:
         self.mutants.append(Mutant(name, self.name, function, reason, make, *of))
 
 
-def _signed(wrong: Callable[[Backend], Backend], right: Backend) -> Backend:
+def _signed(wrong: Wrong, right: Backend) -> Backend:
     """The wrong backend, with the signatures of the right one: they are not what is wrong."""
     made = wrong(right)
     for name in CALLS:

@@ -88,7 +88,7 @@ def velocities_kept_inside(backend: Backend) -> Backend:
 
 @EPOCHS.wrapper("train_epoch", again())
 def velocities_kept_by_key(backend: Backend) -> Backend:
-    """After the first epoch the velocities are those of the last call for the same keys: it shows where one is run again."""
+    """After the first epoch the velocities are those of the last call with the same keys: an epoch is not run again."""
     return remembered(backend, "optimizer", _by_key)
 
 

@@ -1,11 +1,13 @@
 """Few examples: words, masks and initial weights that are right for some keys and some plans only."""
 
+from typing import Any
+
 import numpy as np
 
-from tests.conformance.wrappers import with_arguments
+from tests.conformance.wrappers import with_result
 from tests.mutants.body import FEW
 from tests.mutants.witnesses import draws, initialises, keeps, words
-from weedout_core.backend import Backend
+from weedout_core.backend import Backend, MaskPlan, SitePlan, map_tree
 from weedout_core.nn import ParameterSpec
 from weedout_core.random import key
 
@@ -37,6 +39,13 @@ edit(
     ("counter = np.array([number], dtype=np.uint32)", "counter = np.array([number & 0x7FFFFFFF], dtype=np.uint32)"),
 )
 
+
+def _renumbered(backend: Backend) -> Any:
+    """Masks of sites whose numbers are not those of their names, and whose bounds differ."""
+    plan = MaskPlan((SitePlan("site", (30,), 1, 8, 2**30), SitePlan("other", (30,), 2, 8, 2**29)))
+    return backend.masks_from_keys(key(1)[None], plan)
+
+
 edit = FEW.edits("masks_from_keys", "masks")
 edit(
     "nodes_column_by_column",
@@ -47,7 +56,7 @@ edit(
 edit(
     "codes_of_names",
     "the number folded in is computed from the site's name, whatever its plan says",
-    lambda backend: backend.masks_from_keys(key(1)[None], _renumbered()),
+    _renumbered,
     ("bits = random_bits(fold_in(key, site.code)", "bits = random_bits(fold_in(key, path_code(site.site))"),
 )
 edit(
@@ -78,9 +87,9 @@ edit(
     (" | keep_smallest(bits, 1)", " | keep_smallest(bits, 1) | (np.arange(len(bits)) == 0)"),
 )
 edit(
-    "bernoulli_of_one_site_for_all",
-    "the bound of one site is a constant of the program",
-    lambda backend: backend.masks_from_keys(key(1)[None], _renumbered()),
+    "bernoulli_of_a_half_for_all",
+    "the bound is a constant of the program, that of one half",
+    _renumbered,
     ("(bits <= site.bound)", "(bits <= (0x7FFFFFFF if site.bound < 2**32 - 1 else site.bound))"),
 )
 
@@ -150,12 +159,6 @@ edit(
 )
 
 
-def _renumbered():
-    from weedout_core.backend import MaskPlan, SitePlan
-
-    return MaskPlan((SitePlan("site", (30,), 1, 8, 2**30), SitePlan("other", (30,), 2, 8, 2**29)))
-
-
 @FEW.wrapper(
     "draw_parameters",
     lambda backend: backend.draw_parameters(
@@ -165,14 +168,4 @@ def _renumbered():
 )
 def single_numbers_are_rows(backend: Backend) -> Backend:
     """A parameter without axes, such as a learned factor, gets one."""
-
-    def draw_parameters(key, specs):
-        return {path: np.atleast_1d(value) for path, value in right(key, specs).items()}
-
-    from dataclasses import replace
-
-    right = backend.draw_parameters
-    return replace(backend, draw_parameters=draw_parameters)
-
-
-del with_arguments
+    return with_result(backend, "draw_parameters", lambda params, *_: map_tree(np.atleast_1d, params))

@@ -107,76 +107,66 @@ def gradient_of_masks_raises(backend: Backend) -> Backend:
 _BASE = (Dense, Relu, Mask)
 
 
-def alone(kind: type[Layer], *more: type[Layer], wrong: Callable[[Any], Any], witness: Network) -> Any:
-    """Add a backend that computes few layers, of which ``wrong`` changes those of one kind, in all functions."""
+def alone(
+    name: str, reason: str, kinds: tuple[type[Layer], ...], wrong: Callable[[Any], Any], witness: Network
+) -> None:
+    """Add a backend that computes few ``kinds`` of layers, the first of them as ``wrong(layer)``, in all functions."""
 
     def changed(net: Any, *rest: Any) -> tuple[Any, ...]:
-        return other_layers(net, lambda layer: wrong(layer) if isinstance(layer, kind) else layer), *rest
+        return other_layers(net, lambda layer: wrong(layer) if isinstance(layer, kinds[0]) else layer), *rest
 
-    def add(function: Callable[[Backend], Backend]) -> None:
-        def made(backend: Backend) -> Backend:
-            for name in COMPUTING:
-                backend = with_arguments(backend, name, changed)
-            return replace(backend, layers=(*_BASE, kind, *more))
+    def made(backend: Backend) -> Backend:
+        for function in COMPUTING:
+            backend = with_arguments(backend, function, changed)
+        return replace(backend, layers=(*_BASE, *kinds))
 
-        made.__name__, made.__doc__ = function.__name__, function.__doc__
-        VACUOUS.wrapper("predict", predicts(witness))(made)
-
-    return add
+    VACUOUS.wrapped(name, "predict", f"beside Dense it computes {reason}", predicts(witness), made)
 
 
 def _flat(*layers: Layer) -> Network:
     return Network((Dense("one", 4), Relu(), Mask("one"), *layers, Dense("out", 3)), (4,))
 
 
-@alone(BatchNorm, wrong=lambda layer: replace(layer, epsilon=1.0), witness=_flat(BatchNorm("norm")))
-def norm_alone(backend: Backend) -> Backend:
-    """Beside Dense it computes BatchNorm, and whatever epsilon is given takes 1."""
-    return backend
+def _image(*layers: Layer) -> Network:
+    return Network((Mask("image"), *layers, Dense("out", 3)), (4, 2, 2))
 
 
-@alone(Residual, wrong=lambda layer: layer.main, witness=_flat(Residual((Relu(), Dense("inner", 4)))))
-def residual_alone(backend: Backend) -> Backend:
-    """Beside Dense it computes Residual, and leaves the shortcut out."""
-    return backend
-
-
-@alone(Scale, wrong=lambda layer: (), witness=_flat(Scale(2.0)))
-def scale_alone(backend: Backend) -> Backend:
-    """Beside Dense it computes Scale, as the identity."""
-    return backend
-
-
-@alone(
-    GlobalAveragePool,
-    wrong=lambda layer: (GlobalAveragePool(), Scale(2.0)),
-    witness=Network((Mask("image"), GlobalAveragePool(), Dense("out", 3)), (2, 3, 2)),
+alone(
+    "norm_alone",
+    "BatchNorm, and takes 1 for whatever epsilon is given",
+    (BatchNorm,),
+    lambda layer: replace(layer, epsilon=1.0),
+    _flat(BatchNorm("norm")),
 )
-def average_alone(backend: Backend) -> Backend:
-    """Beside Dense it computes GlobalAveragePool, twice as large as it should be."""
-    return backend
-
-
-@alone(
-    MaxPool,
-    Flatten,
-    wrong=lambda layer: (Scale(-1.0), MaxPool(layer.window), Scale(-1.0)),
-    witness=Network((Mask("image"), MaxPool(2), Flatten(), Dense("out", 3)), (4, 2, 2)),
+alone(
+    "residual_alone",
+    "Residual, and leaves the shortcut out",
+    (Residual,),
+    lambda layer: layer.main,
+    _flat(Residual((Relu(), Dense("inner", 4)))),
 )
-def pooling_alone(backend: Backend) -> Backend:
-    """Beside Dense and Flatten it computes MaxPool, and takes the smallest."""
-    return backend
-
-
-@alone(
-    Conv,
-    Flatten,
-    wrong=lambda layer: (layer, Scale(0.5)),
-    witness=Network((Mask("image"), Conv("one", 2), Flatten(), Dense("out", 3)), (4, 2, 2)),
+alone("scale_alone", "Scale, as the identity", (Scale,), lambda layer: (), _flat(Scale(2.0)))
+alone(
+    "average_alone",
+    "GlobalAveragePool, twice as large as it should be",
+    (GlobalAveragePool,),
+    lambda layer: (layer, Scale(2.0)),
+    _image(GlobalAveragePool()),
 )
-def convolution_alone(backend: Backend) -> Backend:
-    """Beside Dense and Flatten it computes Conv, half as large as it should be."""
-    return backend
+alone(
+    "pooling_alone",
+    "Flatten and MaxPool, and takes the smallest",
+    (MaxPool, Flatten),
+    lambda layer: (Scale(-1.0), layer, Scale(-1.0)),
+    _image(MaxPool(2), Flatten()),
+)
+alone(
+    "convolution_alone",
+    "Flatten and Conv, half as large as it should be",
+    (Conv, Flatten),
+    lambda layer: (layer, Scale(0.5)),
+    _image(Conv("one", 2), Flatten()),
+)
 
 
 def _gathers_the_first(net: Any, params: Any, statistics: Any, masks: Any, x: Any) -> tuple[Any, ...]:
