@@ -13,7 +13,7 @@ import numpy as np
 from tests.conformance.wrappers import with_arguments, with_result
 from tests.mutants.body import BFLOAT16, OPTIONS_OF_BFLOAT16
 from tests.mutants.witnesses import FLAT, IMAGES, Given, trains
-from weedout_core import Network
+from weedout_core import Network, TrainConfig
 from weedout_core.backend import Backend, map_tree
 from weedout_core.nn import BatchNorm, Dense, Mask, Relu
 
@@ -23,16 +23,16 @@ def in_bfloat16(plan: Any) -> bool:
     return plan.config.compute == "bfloat16"
 
 
-def option(name: str, reason: str, witness: Any, **fields: Any) -> None:
+def option(name: str, reason: str, witness: Any, change: Callable[[TrainConfig], TrainConfig]) -> None:
     """Add a backend that takes other values of some options in bfloat16."""
 
-    def change(net: Any, plan: Any, *rest: Any) -> tuple[Any, ...]:
-        return net, plan._replace(config=replace(plan.config, **fields)) if in_bfloat16(plan) else plan, *rest
+    def changed(net: Any, plan: Any, *rest: Any) -> tuple[Any, ...]:
+        return net, plan._replace(config=change(plan.config)) if in_bfloat16(plan) else plan, *rest
 
     def wrong(backend: Backend) -> Backend:
-        return with_arguments(backend, "train_epoch", change)
+        return with_arguments(backend, "train_epoch", changed)
 
-    OPTIONS_OF_BFLOAT16.wrapped(name, "train_epoch", reason, witness, wrong)
+    OPTIONS_OF_BFLOAT16.wrapped(name, "train_epoch", f"in bfloat16 {reason}", witness, wrong)
 
 
 def _half(net: Network = FLAT, **config: Any) -> Any:
@@ -41,27 +41,45 @@ def _half(net: Network = FLAT, **config: Any) -> Any:
 
 option(
     "bfloat16_without_momentum",
-    "in bfloat16 there is no momentum",
+    "there is no momentum",
     trains(FLAT, compute="bfloat16", momentum=0.9),
-    momentum=0.0,
+    lambda config: replace(config, momentum=0.0),
 )
 option(
     "bfloat16_without_nesterov",
-    "in bfloat16 momentum is never Nesterov's",
+    "momentum is never Nesterov's",
     _half(momentum=0.9, nesterov=True),
-    nesterov=False,
+    lambda config: replace(config, nesterov=False),
 )
-option("bfloat16_without_decay", "in bfloat16 nothing is decayed", _half(weight_decay=0.1), weight_decay=0.0)
 option(
-    "bfloat16_decays_everything", "in bfloat16 everything is decayed", _half(IMAGES, weight_decay=0.1), decayed="all"
+    "bfloat16_without_decay",
+    "nothing is decayed",
+    _half(weight_decay=0.1),
+    lambda config: replace(config, weight_decay=0.0, decayed="weights"),
 )
-option("bfloat16_at_a_constant_rate", "in bfloat16 the rate is constant", _half(schedule="cosine"), schedule="constant")
-option("bfloat16_without_warm_up", "in bfloat16 there is no warm-up", _half(warmup_epochs=1), warmup_epochs=0)
+option(
+    "bfloat16_decays_everything",
+    "everything is decayed",
+    _half(IMAGES, weight_decay=0.1),
+    lambda config: replace(config, decayed="all") if config.weight_decay else config,
+)
+option(
+    "bfloat16_at_a_constant_rate",
+    "the rate is constant",
+    _half(schedule="cosine"),
+    lambda config: replace(config, schedule="constant", step_epochs=(), step_factor=TrainConfig().step_factor),
+)
+option(
+    "bfloat16_without_warm_up",
+    "there is no warm-up",
+    _half(warmup_epochs=1),
+    lambda config: replace(config, warmup_epochs=0),
+)
 option(
     "bfloat16_without_groups",
-    "in bfloat16 batch normalisation takes the whole batch",
+    "batch normalisation takes the whole batch",
     _half(IMAGES, batch_norm_group=2),
-    batch_norm_group=None,
+    lambda config: replace(config, batch_norm_group=None),
 )
 
 
