@@ -17,10 +17,11 @@ from weedout_core.backend import Adopted, Held, Place
 from weedout_core.errors import BackendError
 from weedout_core.nn import Granularity
 from weedout_jax.adopt.checks import same_logits, sites_count
-from weedout_jax.adopt.choosing import activations, chosen, numbers_of
+from weedout_jax.adopt.choosing import Activation, calls_of, chosen
 from weedout_jax.adopt.finding import macs_of, reads_of
+from weedout_jax.adopt.matching import same_for_more, same_in_training
 from weedout_jax.adopt.model import Model, Spot, Traced, traced
-from weedout_jax.adopt.pure import Mode, Pure
+from weedout_jax.adopt.pure import SAID, Mode, Pure
 from weedout_jax.jaxprs import arrays_in
 
 _FEW, _MORE = 3, 5  # numbers of examples
@@ -37,11 +38,15 @@ def adopt(
     """A model as a layer that this backend computes."""
     pure = _pure(model)
     few, more = (_seen(pure, (count, *input_shape)) for count in (_FEW, _MORE))
-    found = activations(few["running"].events, more["running"].events, (_FEW, _MORE), pure.name)
-    some = chosen(found, sites, names, pure.name)
-    _same_in_training(few, found, pure.name)
+    calls: dict[Mode, list[Activation]] = {}
+    for mode in _MODES:
+        both = few[mode].events, more[mode].events
+        same_for_more(*both, (_FEW, _MORE), f"{pure.name}, {SAID[mode]},")
+        calls[mode] = calls_of(*both, (_FEW, _MORE))
+    some = chosen([one for one in calls["running"] if one.name], sites, names, pure.name)
+    same_in_training(calls, pure.name)
     spots = [Spot(site, one, granularity) for site, one in some]
-    adopted, places = Model(pure, found, spots), tuple(map(_place, spots))
+    adopted, places = Model(pure, calls, spots), tuple(map(_place, spots))
     x = np.random.default_rng(0).standard_normal((_FEW, *input_shape), np.float32)
     same_logits(pure, adopted, x, {place.site: np.ones(place.shape, np.bool_) for place in places})
     sites_count(pure, adopted, spots, x)
@@ -106,16 +111,6 @@ def _seen(pure: Pure, shape: tuple[int, ...]) -> dict[Mode, Traced]:
     if any("callback" in _text(one) for one in seen.values()):
         raise BackendError(f"{pure.name} calls back into Python, which no program can be known by. Take that out.")
     return seen
-
-
-def _same_in_training(seen: Mapping[Mode, Traced], found: Any, name: str) -> None:
-    for mode, one in seen.items():
-        numbers = numbers_of(one.events, found, _FEW)
-        if lost := [it.name for it, number in zip(found, numbers, strict=True) if number is None]:
-            raise BackendError(
-                f"{name} must have the same activations in training and after it; {lost[0]!r} is not there in the mode "
-                f"{mode!r}."
-            )
 
 
 def _place(spot: Spot) -> Place:

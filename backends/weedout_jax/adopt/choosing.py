@@ -11,13 +11,14 @@ from weedout_jax.adopt.finding import Activated, Event, Product
 
 
 class Activation(NamedTuple):
-    """An activation of a model that has a value for each example.
+    """What a model calls, and may be an activation.
 
     Attributes:
-        name: its name.
+        name: its name; "" for what has no value for each example, or is only the maximum of a variance and 0.
         kind: the name of its function, or its tag.
+        params: the parameters of which it is computed.
         shape: of its value for one example.
-        examples, channels: the axes of examples and of channels.
+        examples, channels: the axes of examples and of channels; -1 for what has no name.
         after, before: the parameters that were last multiplied before it, and next after it; "" if there are none.
         whole: whether it has a value for everything that the weight layer before it has computed.
         inside: the loop or the like that hides it; None for one that can be masked.
@@ -25,6 +26,7 @@ class Activation(NamedTuple):
 
     name: str
     kind: str
+    params: frozenset[str]
     shape: tuple[int, ...]
     examples: int
     channels: int
@@ -34,36 +36,39 @@ class Activation(NamedTuple):
     inside: str | None
 
 
-def activations(few: Sequence[Event], more: Sequence[Event], counts: tuple[int, int], name: str) -> list[Activation]:
-    """The activations of a model that was traced with few examples, and with more.
+def calls_of(few: Sequence[Event], more: Sequence[Event], counts: tuple[int, int]) -> list[Activation]:
+    """All that a model calls, in its order, of a trace with few examples and one with more.
 
     The axis of examples is the one that tells them apart, wherever a ``vmap`` has put it.
-
-    Raises BackendError for a model that computes otherwise for another number of examples.
     """
-    if [(type(one), len(one.shape)) for one in few] != [(type(one), len(one.shape)) for one in more]:
-        raise BackendError(f"{name} does not compute the same for {counts[0]} as for {counts[1]} examples.")
     found: list[Activation] = []
     last: Product | None = None
-    places: list[int | None] = [_axis(one.shape, other.shape, counts) for one, other in zip(few, more, strict=True)]
-    times: Counter[str] = Counter()
     of_last: int | None = None
-    for event, place in zip(few, places, strict=True):
+    times: Counter[str] = Counter()
+    for event, other in zip(few, more, strict=True):
+        place = _axis(event.shape, other.shape, counts)
         if isinstance(event, Product):
             path = "+".join(event.params)
             found[:] = [one._replace(before=one.before or path) if one.after else one for one in found]
             last, of_last = event, place
-        elif place is not None and len(event.shape) > 1:
-            whole = last is not None and _is_whole(event, place, last, of_last)
-            if event.kind == CLAMP and not whole:
-                continue
-            label = "relu" if event.kind == CLAMP else event.kind.removeprefix(TAG)
+            continue
+        call = _call(event, place, last, of_last)
+        if call.examples >= 0 and (call.whole or call.kind != CLAMP):
+            label = "relu" if call.kind == CLAMP else call.kind.removeprefix(TAG)
             times[label] += 1
-            label += f"#{times[label]}" if times[label] > 1 else ""
-            after = "" if last is None else "+".join(last.params)
-            shape, channels = _without(event.shape, place), _channels(event, place, last)
-            found.append(Activation(label, event.kind, shape, place, channels, after, "", whole, event.inside))
+            call = call._replace(name=label + (f"#{times[label]}" if times[label] > 1 else ""))
+        found.append(call)
     return found
+
+
+def _call(event: Activated, place: int | None, last: Product | None, of_last: int | None) -> Activation:
+    after = "" if last is None else "+".join(last.params)
+    call = Activation("", event.kind, event.params, event.shape, -1, -1, after, "", False, event.inside)
+    if place is None or len(event.shape) < 2:
+        return call
+    whole = last is not None and _is_whole(event, place, last, of_last)
+    channels = _channels(event, place, last)
+    return call._replace(shape=_without(event.shape, place), examples=place, channels=channels, whole=whole)
 
 
 def _axis(one: tuple[int, ...], other: tuple[int, ...], counts: tuple[int, int]) -> int | None:
@@ -124,32 +129,3 @@ def chosen(
     if unknown := set(names) - {one.name for one in some}:
         raise ConfigError(f"names must be those of sites; {min(unknown)!r} is none. {listed}")
     return [(names.get(one.name, one.name), one) for one in some]
-
-
-def numbers_of(events: Sequence[Event], found: Sequence[Activation], examples: int) -> list[int | None]:
-    """The number of each activation's equation in another trace, where there may be others, such as of a variance.
-
-    Of a smaller model an activation may have fewer channels.
-
-    None for one that is not there.
-    """
-    left = iter(found)
-    numbers: list[int | None] = []
-    wanted = next(left, None)
-    for event in events:
-        if wanted is None or not isinstance(event, Activated) or event.kind != wanted.kind:
-            continue
-        if _fits(event.shape, wanted, examples):
-            numbers.append(event.number)
-            wanted = next(left, None)
-    return numbers + [None] * (len(found) - len(numbers))
-
-
-def _fits(shape: tuple[int, ...], wanted: Activation, examples: int) -> bool:
-    whole = (*wanted.shape[: wanted.examples], examples, *wanted.shape[wanted.examples :])
-    if len(shape) != len(whole):
-        return False
-    return all(
-        own == length or (axis == wanted.channels and own < length)
-        for axis, (own, length) in enumerate(zip(shape, whole, strict=True))
-    )

@@ -16,11 +16,20 @@ from weedout_jax.adopt.walking import parts_of, walk
 
 
 class Activated(NamedTuple):
-    """An activation: its number among the equations, its name, its shape, and the loop or the like that hides it."""
+    """What may be an activation.
+
+    Attributes:
+        number: its equation among all.
+        kind: its name.
+        shape: of its value.
+        params: the parameters of which it is computed.
+        inside: the loop or the like that hides it; None for none.
+    """
 
     number: int
     kind: str
     shape: tuple[int, ...]
+    params: frozenset[str]
     inside: str | None = None
 
 
@@ -83,7 +92,7 @@ def find(program: ClosedJaxpr, given: Sequence[_Origin]) -> list[Event]:
         if origin.of_x and (product := _product(equation, from_)) is not None:
             events.append((product._replace(reads=_reads(equation, from_, own)), True))
         elif origin.of_x and (kind is not None or operation in GATED):
-            events.append((Activated(number, kind or operation, shape), kind is not None))
+            events.append((Activated(number, kind or operation, shape, origin.params), kind is not None))
             if operation in GATED and (root := _root(given)) is not None:
                 origin = origin._replace(root=root, gate=(operation, len(events) - 1))
         elif operation in POINTWISE and (root := _root(given)) is not None:
@@ -91,7 +100,7 @@ def find(program: ClosedJaxpr, given: Sequence[_Origin]) -> list[Event]:
             gated = [gate for gate in gates if gate is not None]
             if operation == "mul" and len(gates) == 2 and len(gated) == 1:  # x · g(x)
                 before, place = gated[0]
-                events[place] = (Activated(number, GATED[before], shape), True)
+                events[place] = (Activated(number, GATED[before], shape, origin.params), True)
             else:
                 origin = origin._replace(root=root, gate=gated[0] if gated else None)
         elif origin.of_x:
@@ -148,13 +157,13 @@ def _reads(equation: JaxprEqn, given: Sequence[_Origin], own: set[int]) -> int:
 def _hidden(equation: JaxprEqn, given: Sequence[_Origin], number: int) -> list[Event]:
     """What a loop or a branch computes inside, where no mask can be laid. What it multiplies may come round again."""
     hidden: list[Event] = []
-    multiplies = False
+    multiplies, of = False, _of(given).params
 
     def step(inner: JaxprEqn, values: Sequence[Any]) -> list[None]:
         nonlocal multiplies
         multiplies |= inner.primitive.name in PRODUCTS
         if (kind := kind_of(inner, values)) is not None:
-            hidden.append(Activated(number, kind, _shape(inner.outvars[0]), equation.primitive.name))
+            hidden.append(Activated(number, kind, _shape(inner.outvars[0]), of, equation.primitive.name))
         else:
             for part in parts_of(inner):
                 walk(part, [None] * len(part.jaxpr.invars), step)
@@ -162,10 +171,9 @@ def _hidden(equation: JaxprEqn, given: Sequence[_Origin], number: int) -> list[E
 
     for part in parts_of(equation):
         walk(part, [None] * len(part.jaxpr.invars), step)
-    params = tuple(sorted(_of(given).params))
-    if not (multiplies and params):
+    if not (multiplies and of):
         return hidden
-    whole = Product(params, _shape(equation.outvars[0]), len(_shape(equation.outvars[0])) - 1, 0)
+    whole = Product(tuple(sorted(of)), _shape(equation.outvars[0]), len(_shape(equation.outvars[0])) - 1, 0)
     return [whole, *hidden, whole]
 
 

@@ -12,10 +12,10 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr
 
 from weedout_core.backend import Adopted, Follows
-from weedout_core.errors import BackendError
-from weedout_jax.adopt.choosing import Activation, numbers_of
+from weedout_jax.adopt.choosing import Activation
 from weedout_jax.adopt.finding import Event, find, origins
-from weedout_jax.adopt.pure import Mode, Pure, Tree, check_logits
+from weedout_jax.adopt.matching import numbers_of
+from weedout_jax.adopt.pure import SAID, Mode, Pure, Tree, check_logits
 from weedout_jax.adopt.reading import fitting, kept_entries, whole
 from weedout_jax.adopt.walking import computed, walk
 
@@ -31,7 +31,7 @@ class Spot(NamedTuple):
 
     def laid(self, mask: Any) -> Any:
         """A mask with its channels last, as it is multiplied with the activation."""
-        _, _, shape, examples, channels, *_ = self.activation
+        shape, examples, channels = self.activation[3:6]
         if self.granularity == "channel":
             return mask.reshape([-1 if axis == channels else 1 for axis in range(len(shape) + 1)])
         return jnp.expand_dims(jnp.moveaxis(mask, -1, channels - (channels > examples)), examples)
@@ -43,11 +43,19 @@ class Spot(NamedTuple):
 
 
 class Traced(NamedTuple):
-    """A model as a program: of (params, statistics, key, inputs), in order, the logits and then the statistics."""
+    """A model as a program: of (params, statistics, key, inputs), in order, the logits and then the statistics.
+
+    Attributes:
+        program: the program.
+        events: what it computes.
+        mode: how it computes.
+        smaller: whether weights have fewer nodes than when it was adopted.
+    """
 
     program: ClosedJaxpr
     events: list[Event]
     mode: Mode
+    smaller: bool
 
 
 def traced(pure: Pure, params: Tree, statistics: Tree, x: Any, mode: Mode, precision: str | None) -> Traced:
@@ -67,7 +75,8 @@ def traced(pure: Pure, params: Tree, statistics: Tree, x: Any, mode: Mode, preci
         stack.enter_context(jax.sharding.use_abstract_mesh(jax.sharding.AbstractMesh((), ())))
         given = (dict(params), dict(statistics), np.zeros(2, np.uint32), x)
         program = jax.make_jaxpr(compute)(*jax.tree.map(lambda one: jax.ShapeDtypeStruct(one.shape, one.dtype), given))
-    return Traced(program, find(program, origins(sorted(params), len(statistics) + 1)), mode)
+    smaller = any(params[path].shape != value.shape for path, value in pure.params.items())
+    return Traced(program, find(program, origins(sorted(params), len(statistics) + 1)), mode, smaller)
 
 
 class Model:
@@ -75,12 +84,12 @@ class Model:
 
     Args:
         pure: the model.
-        found: its activations.
+        calls: what it calls in each mode.
         spots: where masks lie.
     """
 
-    def __init__(self, pure: Pure, found: Sequence[Activation], spots: Sequence[Spot]) -> None:
-        self._pure, self._found, self._spots = pure, tuple(found), tuple(spots)
+    def __init__(self, pure: Pure, calls: Mapping[Mode, Sequence[Activation]], spots: Sequence[Spot]) -> None:
+        self._pure, self._calls, self._spots = pure, dict(calls), tuple(spots)
 
     @property
     def params(self) -> dict[str, np.ndarray]:
@@ -130,7 +139,7 @@ class Model:
 
     def poisoned(self, params: Tree, statistics: Tree, x: Any, places: Mapping[str, int]) -> jax.Array:
         """The logits with NaN in activations, {name: the example that has it there}."""
-        axes = {one.name: one for one in self._found}
+        axes = {spot.activation.name: spot.activation for spot in self._spots}
 
         def poisoning(one: Activation, example: int) -> Change:
             def poison(made: jax.Array) -> jax.Array:
@@ -148,13 +157,8 @@ class Model:
         self, seen: Traced, params: Tree, statistics: Tree, x: Any, word: Any, changes: Mapping[str, Change],
         entries: Mapping[int, jax.Array],
     ) -> tuple[jax.Array, dict[str, jax.Array]]:  # fmt: skip
-        program, events, mode = seen
-        places = dict(zip((one.name for one in self._found), numbers_of(events, self._found, len(x)), strict=True))
-        if missing := [name for name in changes if places[name] is None]:
-            raise BackendError(
-                f"the activation {missing[0]!r} of {self._pure.name} is not there for {len(x)} examples (mode {mode}): "
-                "the model must compute the same for any number of examples, in training and after it."
-            )
+        program, events, mode, smaller = seen
+        places = numbers_of(events, self._calls[mode], len(x), smaller, f"{self._pure.name}, {SAID[mode]}")
         by_number, count = {places[name]: change for name, change in changes.items()}, itertools.count()
 
         def step(equation: Any, given: Sequence[Any]) -> Sequence[Any]:

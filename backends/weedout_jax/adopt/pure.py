@@ -14,6 +14,10 @@ from weedout_core.errors import BackendError
 #: with dropout and with running statistics that move.
 Mode = Literal["running", "batch", "train"]
 Tree = Mapping[str, Any]
+#: The modes in words.
+SAID: Mapping[Mode, str] = {
+    "running": "after training", "batch": "with the statistics of the batch", "train": "in training"
+}  # fmt: skip
 
 
 class Pure(NamedTuple):
