@@ -64,7 +64,8 @@ def _fitting(module: Any) -> Any:
                 now = dict(zip(("out_features", "in_features"), part.weight.shape, strict=True))
             case eqx.nn.Conv():
                 features, of_group, *_ = part.weight.shape
-                now = {"groups": groups(part.out_channels, part.groups, of_group, features), "out_channels": features}
+                each = part.in_channels == part.groups
+                now = {"groups": groups(part.out_channels, part.groups, each, features), "out_channels": features}
                 now["in_channels"] = of_group * now["groups"]
             case eqx.nn.BatchNorm() if part.weight is not None:
                 now = {"input_size": len(part.weight)}

@@ -61,7 +61,8 @@ def _fitting(module: nnx.Module) -> nnx.Module:
                 part.in_features, part.out_features = part.kernel.shape[-2:]
             case nnx.Conv():
                 of_group, features = part.kernel.shape[-2:]
-                part.feature_group_count = groups(part.out_features, part.feature_group_count, of_group, features)
+                each = part.in_features == part.feature_group_count
+                part.feature_group_count = groups(part.out_features, part.feature_group_count, each, features)
                 part.in_features, part.out_features = of_group * part.feature_group_count, features
                 part.kernel_shape = (*part.kernel_shape[:-2], of_group, features)
             case nnx.BatchNorm():

@@ -123,12 +123,13 @@ def float32(value: Any, path: str, name: str) -> np.ndarray:
     return np.asarray(value, np.float32)
 
 
-def groups(features: int, before: int, of_group: int, left: int) -> int:
+def groups(features: int, before: int, each: bool, left: int) -> int:
     """How many groups a convolution has when so many of its features are left.
 
     Args:
         features, before: how many features and groups it had.
-        of_group: the input channels of a group. Where it is 1, a group has as many features as before.
+        each: whether each group read one channel, when it was whole. Then a group has as many features as before, so
+            that there are fewer of them; other groups are as many as before, and become smaller.
         left: the features that are left.
     """
-    return left // (features // before) if of_group == 1 else before
+    return left // (features // before) if each and before > 1 else before
