@@ -21,7 +21,7 @@ from weedout_jax.adopt.choosing import Activation, calls_of, chosen
 from weedout_jax.adopt.finding import macs_of, reads_of
 from weedout_jax.adopt.matching import same_for_more, same_in_training
 from weedout_jax.adopt.model import Model, Spot, Traced, traced
-from weedout_jax.adopt.pure import SAID, Mode, Pure
+from weedout_jax.adopt.pure import SAID, Mode, Pure, explained, summary
 from weedout_jax.jaxprs import arrays_in
 
 _FEW, _MORE = 3, 5  # numbers of examples
@@ -67,7 +67,7 @@ def adopt(
 def _pure(model: Any) -> Pure:
     """The model as a pure function. Its library is imported by whoever made it.
 
-    Raises BackendError for what is no model.
+    Raises BackendError for what is no model, and for one that cannot be read.
     """
     first = model[0] if isinstance(model, tuple) and len(model) == 2 else model
     pair = first is not model
@@ -85,7 +85,12 @@ def _pure(model: Any) -> Pure:
             "the jax backend adopts an nnx.Module, (a linen module, its variables), an eqx.Module, (a stateful one, "
             f"its state), or (a function apply(params, x), its params); got {type(model).__name__}."
         )
-    return cast(Any, read)(model)
+    try:
+        return explained(cast(Any, read)(model))
+    except BackendError:
+        raise
+    except Exception as error:
+        raise BackendError(f"{type(first).__name__} cannot be read: {summary(error)}.") from error
 
 
 def _seen(pure: Pure, shape: tuple[int, ...]) -> dict[Mode, Traced]:
@@ -94,18 +99,8 @@ def _seen(pure: Pure, shape: tuple[int, ...]) -> dict[Mode, Traced]:
     Raises BackendError for one that cannot be traced, gives no logits, or calls back into Python.
     """
     x = jax.ShapeDtypeStruct(shape, np.float32)
-    try:
-        seen: dict[Mode, Traced] = {
-            mode: traced(pure, pure.params, pure.statistics, x, mode, "highest") for mode in _MODES
-        }
-        again = traced(pure, pure.params, pure.statistics, x, "running", "highest")
-    except BackendError:
-        raise
-    except Exception as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise BackendError(
-            f"{pure.name} cannot be run on inputs (examples, *{shape[1:]}): {lines[0].rstrip('.')}."
-        ) from error
+    seen: dict[Mode, Traced] = {mode: traced(pure, pure.params, pure.statistics, x, mode, "highest") for mode in _MODES}
+    again = traced(pure, pure.params, pure.statistics, x, "running", "highest")
     if _text(again) != _text(seen["running"]):
         raise BackendError(f"{pure.name} changes when it is traced, which happens once and not at each step.")
     if any("callback" in _text(one) for one in seen.values()):

@@ -1,5 +1,6 @@
 """Modules of flax.nnx."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -7,14 +8,18 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from weedout_core.errors import BackendError
 from weedout_jax.adopt.pure import Mode, Pure, Tree, arguments, float32, groups, kept
 
 
 def read(model: nnx.Module) -> Pure:
-    """A module: its ``nnx.Param`` are weights, its ``nnx.BatchStat`` running statistics; the rest stays as it is."""
+    """A module: its ``nnx.Param`` are weights, its ``nnx.BatchStat`` running statistics; the rest stays as it is.
+
+    Raises BackendError, when it is called, for a module that changes the rest.
+    """
     name = type(model).__name__
     graph, *states = nnx.split(model, nnx.Param, nnx.BatchStat, ...)
-    params, moving, rest = ([(path, one.replace(kept(one[...]))) for path, one in _flat(state)] for state in states)
+    params, moving, rest = ([(path, _with(one, kept(_value(one)))) for path, one in _flat(state)] for state in states)
     weights, statistics = ({_joined(path): one.get_value() for path, one in state} for state in (params, moving))
     floats = [{path: float32(one, path, name) for path, one in tree.items()} for tree in (weights, statistics)]
 
@@ -24,9 +29,12 @@ def read(model: nnx.Module) -> Pure:
         return _fitting(nnx.merge(graph, *(nnx.from_flat_state(state) for state in (*new, drawn))))
 
     def compute(params: Tree, statistics: Tree, x: Any, mode: Mode, key: Any) -> tuple[Any, Tree]:
-        module = together(params, statistics, _seeded(rest, key if mode == "train" else None))
+        seeded = _seeded(rest, key if mode == "train" else None)
+        values = {path: _value(one) for path, one in seeded}
+        module = together(params, statistics, seeded)
         _set_mode(module, mode)
         logits = module(x, **arguments(type(module).__call__, mode, key))
+        _check_unchanged(values, nnx.state(module), name)
         return logits, {_joined(path): one[...] for path, one in _flat(nnx.state(module, nnx.BatchStat))}
 
     def rebuild(params: Tree, statistics: Tree) -> nnx.Module:
@@ -72,13 +80,32 @@ def _fitting(module: nnx.Module) -> nnx.Module:
     return module
 
 
+def _value(one: Any) -> Any:
+    return one.get_value() if isinstance(one, nnx.Variable) else one
+
+
+def _with(one: Any, value: Any) -> Any:
+    return one.replace(value) if isinstance(one, nnx.Variable) else value
+
+
+def _check_unchanged(values: Mapping[Any, Any], after: Any, name: str) -> None:
+    """Raise BackendError if a module has changed what only random streams and what it shows of itself may change."""
+    for path, one in _flat(after):
+        own = isinstance(one, nnx.RngState | nnx.Intermediate)
+        if path in values and not own and _value(one) is not values[path]:
+            raise BackendError(
+                f"{name} may change nothing but running statistics as it is called; it changes {_joined(path)!r}, of "
+                f"the type {type(one).__name__}. Make it an nnx.BatchStat, or of a subclass."
+            )
+
+
 def _seeded(rest: list[tuple[Any, Any]], key: Any) -> list[tuple[Any, Any]]:
     """What is neither a weight nor a statistic, on the device; its random streams are begun anew from a key."""
-    return [(path, one.replace(_drawn(one, place, key))) for place, (path, one) in enumerate(rest)]
+    return [(path, _with(one, _drawn(one, place, key))) for place, (path, one) in enumerate(rest)]
 
 
 def _drawn(one: Any, place: int, key: Any) -> Any:
-    value = one.get_value()
+    value = _value(one)
     if key is not None and isinstance(one, nnx.RngKey):
         folded = jax.random.fold_in(key, place)
         return jax.random.split(folded, value.shape) if value.shape else folded

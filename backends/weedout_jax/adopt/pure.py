@@ -38,6 +38,27 @@ class Pure(NamedTuple):
     rebuild: Callable[[Tree, Tree], Any]
 
 
+def explained(pure: Pure) -> Pure:
+    """The same model, of which every exception comes as a BackendError that names it."""
+
+    def compute(params: Tree, statistics: Tree, x: Any, mode: Mode, key: Any) -> tuple[Any, Tree]:
+        try:
+            return pure.compute(params, statistics, x, mode, key)
+        except BackendError:
+            raise
+        except Exception as error:
+            said = f"{pure.name} cannot be run on inputs {tuple(x.shape)}, {SAID[mode]}"
+            raise BackendError(f"{said}: {summary(error)}.") from error
+
+    return pure._replace(compute=compute)
+
+
+def summary(error: Exception) -> str:
+    """An exception in one line, without a full stop."""
+    lines = str(error).strip().splitlines()
+    return ": ".join([type(error).__name__, *lines[:1]]).rstrip(".:")
+
+
 _IN_TRAINING = ("train", "training", "is_training")
 _AFTER_TRAINING = ("deterministic", "use_running_average", "inference")
 
