@@ -1,8 +1,8 @@
 """Adopting models of flax, equinox and plain JAX. Each kind of model becomes a pure function (``of_nnx``, ``of_linen``,
 ``of_equinox``, ``of_function``). That is traced to a program: ``walking`` goes through its equations, ``activations``
-knows which are activations, ``finding`` sees the weight layers too, ``choosing`` takes the sites, ``model`` computes
-with masks at them, ``reading`` with weights that read a part of one, and ``checks`` tries whether that is the user's
-model.
+knows which are activations, ``finding`` sees the weight layers too, ``axes`` follows their channels, ``choosing`` takes
+the sites, ``matching`` finds them in other traces, ``model`` computes with masks at them, ``reading`` with weights that
+read a part of one, and ``checks`` tries whether that is the user's model.
 """
 
 import hashlib
@@ -43,7 +43,7 @@ def adopt(
         both = few[mode].events, more[mode].events
         same_for_more(*both, (_FEW, _MORE), f"{pure.name}, {SAID[mode]},")
         calls[mode] = calls_of(*both, (_FEW, _MORE))
-    some = chosen([one for one in calls["running"] if one.name], sites, names, pure.name)
+    some = chosen([one for one in calls["running"] if one.name], sites, names, pure.name, granularity)
     same_in_training(calls, pure.name)
     spots = [Spot(site, one, granularity) for site, one in some]
     adopted, places = Model(pure, calls, spots), tuple(map(_place, spots))

@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from weedout_core.errors import BackendError, ConfigError
+from weedout_core.nn import Granularity
 from weedout_jax.adopt.activations import CLAMP, TAG
 from weedout_jax.adopt.finding import Activated, Event, Product
 
@@ -22,6 +23,7 @@ class Activation(NamedTuple):
         after, before: the parameters that were last multiplied before it, and next after it; "" if there are none.
         whole: whether it has a value for everything that the weight layer before it has computed.
         inside: the loop or the like that hides it; None for one that can be masked.
+        certain: whether the axis of channels is known, and not only likely.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Activation(NamedTuple):
     before: str
     whole: bool
     inside: str | None
+    certain: bool
 
 
 def calls_of(few: Sequence[Event], more: Sequence[Event], counts: tuple[int, int]) -> list[Activation]:
@@ -63,12 +66,14 @@ def calls_of(few: Sequence[Event], more: Sequence[Event], counts: tuple[int, int
 
 def _call(event: Activated, place: int | None, last: Product | None, of_last: int | None) -> Activation:
     after = "" if last is None else "+".join(last.params)
-    call = Activation("", event.kind, event.params, event.shape, -1, -1, after, "", False, event.inside)
+    call = Activation("", event.kind, event.params, event.shape, -1, -1, after, "", False, event.inside, False)
     if place is None or len(event.shape) < 2:
         return call
     whole = last is not None and _is_whole(event, place, last, of_last)
-    channels = _channels(event, place, last)
-    return call._replace(shape=_without(event.shape, place), examples=place, channels=channels, whole=whole)
+    channels, certain = _channels(event, place, last)
+    return call._replace(
+        shape=_without(event.shape, place), examples=place, channels=channels, whole=whole, certain=certain
+    )
 
 
 def _axis(one: tuple[int, ...], other: tuple[int, ...], counts: tuple[int, int]) -> int | None:
@@ -80,13 +85,16 @@ def _without(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
     return shape[:axis] + shape[axis + 1 :]
 
 
-def _channels(event: Activated, examples: int, last: Product | None) -> int:
-    """The axis of channels: that of the features of the weight layer before it, else the last one."""
+def _channels(event: Activated, examples: int, last: Product | None) -> tuple[int, bool]:
+    """The axis of channels, with whether it is certain: that of the features of the weight layer before it.
+
+    Where these are lost, as in what attention computes, it is likely the one that is as long, or else the last one.
+    """
     axes = [axis for axis in range(len(event.shape)) if axis != examples]
-    if last is not None and len(last.shape) == len(event.shape) and last.features in axes:
-        same = event.shape[last.features] == last.shape[last.features]
-        return last.features if same else axes[-1]
-    return axes[-1]
+    if event.features in axes:
+        return event.features, True
+    size = 0 if last is None else last.shape[last.features]
+    return next((axis for axis in reversed(axes) if event.shape[axis] == size), axes[-1]), len(axes) == 1
 
 
 def _is_whole(event: Activated, examples: int, last: Product, of_last: int | None) -> bool:
@@ -98,13 +106,17 @@ def _is_whole(event: Activated, examples: int, last: Product, of_last: int | Non
 
 
 def chosen(
-    found: Sequence[Activation], sites: tuple[str, ...] | None, names: Mapping[str, str], model: str
+    found: Sequence[Activation],
+    sites: tuple[str, ...] | None,
+    names: Mapping[str, str],
+    model: str,
+    granularity: Granularity,
 ) -> list[tuple[str, Activation]]:
     """The activations that are masked, each with the name of its site: those that are tagged, if any are.
 
     Raises:
         ConfigError: a pattern or a name matches nothing, or nothing is left.
-        BackendError: an activation is hidden in a loop.
+        BackendError: an activation is hidden in a loop, or has channels that are to be masked and cannot be found.
     """
     listed = f"The activations of the model are {', '.join(one.name for one in found) or 'none'}."
     tagged = [one for one in found if one.kind.startswith(TAG)]
@@ -119,6 +131,11 @@ def chosen(
             raise BackendError(
                 f"the activation {one.name!r} of {model} is inside {one.inside}, where one mask would be laid on every "
                 "turn. Write the loop out, or name other activations by sites=."
+            )
+        if granularity == "channel" and not one.certain:
+            raise BackendError(
+                f"the axis of channels of {one.name!r} in {model} must be known for granularity='channel'; it is lost "
+                f"among those of {one.shape}. Take granularity='node', or name other activations by sites=."
             )
     if not some:
         raise ConfigError(

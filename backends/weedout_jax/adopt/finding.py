@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from jax.extend.core import ClosedJaxpr, JaxprEqn
 
 from weedout_jax.adopt.activations import GATED, POINTWISE, kind_of
+from weedout_jax.adopt.axes import Features, at, axis_of, moved, shape_of
 from weedout_jax.adopt.reading import PRODUCTS, summed
 from weedout_jax.adopt.walking import parts_of, walk
 
@@ -23,6 +24,7 @@ class Activated(NamedTuple):
         kind: its name.
         shape: of its value.
         params: the parameters of which it is computed.
+        features: the axis along which the features of the weight layer before it lie; None if that cannot be told.
         inside: the loop or the like that hides it; None for none.
     """
 
@@ -30,6 +32,7 @@ class Activated(NamedTuple):
     kind: str
     shape: tuple[int, ...]
     params: frozenset[str]
+    features: int | None
     inside: str | None = None
 
 
@@ -62,12 +65,14 @@ class _Origin(NamedTuple):
         of_x: whether of the inputs.
         root: the value of which it is computed entry by entry; itself, if there is none.
         gate: the operation of ``GATED`` in between, and its place among the events.
+        features: where the features of the last weight layer lie.
     """
 
     params: frozenset[str]
     of_x: bool
     root: object
     gate: tuple[str, int] | None = None
+    features: Features | None = None
 
 
 def origins(params: Sequence[str], others: int) -> list[_Origin]:
@@ -85,14 +90,16 @@ def find(program: ClosedJaxpr, given: Sequence[_Origin]) -> list[Event]:
     def step(equation: JaxprEqn, given: Sequence[Any]) -> list[_Origin]:
         nonlocal number
         number += 1
-        operation, shape = equation.primitive.name, _shape(equation.outvars[0]) if equation.outvars else ()
+        operation, shape = equation.primitive.name, shape_of(equation.outvars[0]) if equation.outvars else ()
         from_ = [value if isinstance(value, _Origin) else _of([]) for value in given]
-        origin = _of(from_)
+        origin = _of(from_)._replace(features=moved(equation, [one.features for one in from_]))
+        axis = axis_of(shape, origin.features)
         kind = kind_of(equation, given)
         if origin.of_x and (product := _product(equation, from_)) is not None:
             events.append((product._replace(reads=_reads(equation, from_, own)), True))
+            origin = origin._replace(features=at(shape, product.features))
         elif origin.of_x and (kind is not None or operation in GATED):
-            events.append((Activated(number, kind or operation, shape, origin.params), kind is not None))
+            events.append((Activated(number, kind or operation, shape, origin.params, axis), kind is not None))
             if operation in GATED and (root := _root(given)) is not None:
                 origin = origin._replace(root=root, gate=(operation, len(events) - 1))
         elif operation in POINTWISE and (root := _root(given)) is not None:
@@ -100,7 +107,7 @@ def find(program: ClosedJaxpr, given: Sequence[_Origin]) -> list[Event]:
             gated = [gate for gate in gates if gate is not None]
             if operation == "mul" and len(gates) == 2 and len(gated) == 1:  # x · g(x)
                 before, place = gated[0]
-                events[place] = (Activated(number, GATED[before], shape, origin.params), True)
+                events[place] = (Activated(number, GATED[before], shape, origin.params, axis), True)
             else:
                 origin = origin._replace(root=root, gate=gated[0] if gated else None)
         elif origin.of_x:
@@ -122,10 +129,6 @@ def _root(given: Sequence[Any]) -> object | None:
     return next(iter(roots.values())) if len(roots) == 1 else None
 
 
-def _shape(atom: Any) -> tuple[int, ...]:
-    return tuple(getattr(atom.aval, "shape", ()))
-
-
 def _product(equation: JaxprEqn, given: Sequence[_Origin]) -> Product | None:
     """A weight layer: the product of what is computed of the inputs with what is computed of parameters alone."""
     if equation.primitive.name not in PRODUCTS:
@@ -134,8 +137,8 @@ def _product(equation: JaxprEqn, given: Sequence[_Origin]) -> Product | None:
     if len(weights) != 1:
         return None
     params = tuple(sorted(given[weights[0]].params))
-    shape, numbers = _shape(equation.outvars[0]), equation.params["dimension_numbers"]
-    operands = [_shape(atom) for atom in equation.invars]
+    shape, numbers = shape_of(equation.outvars[0]), equation.params["dimension_numbers"]
+    operands = [shape_of(atom) for atom in equation.invars]
     if equation.primitive.name == "conv_general_dilated":
         features = numbers.out_spec[1]
         return Product(params, shape, features, math.prod(shape) * math.prod(operands[1]) // max(1, shape[features]))
@@ -150,7 +153,7 @@ def _reads(equation: JaxprEqn, given: Sequence[_Origin], own: set[int]) -> int:
     """The axis of the weights of a layer along which they are multiplied, if these are a parameter as it is."""
     for origin, atom, axes in zip(given, equation.invars, summed(equation), strict=True):
         if id(origin) in own and len(axes) == 1:
-            return axes[0] - len(_shape(atom))
+            return axes[0] - len(shape_of(atom))
     return 0
 
 
@@ -163,7 +166,7 @@ def _hidden(equation: JaxprEqn, given: Sequence[_Origin], number: int) -> list[E
         nonlocal multiplies
         multiplies |= inner.primitive.name in PRODUCTS
         if (kind := kind_of(inner, values)) is not None:
-            hidden.append(Activated(number, kind, _shape(inner.outvars[0]), of, equation.primitive.name))
+            hidden.append(Activated(number, kind, shape_of(inner.outvars[0]), of, None, equation.primitive.name))
         else:
             for part in parts_of(inner):
                 walk(part, [None] * len(part.jaxpr.invars), step)
@@ -173,7 +176,7 @@ def _hidden(equation: JaxprEqn, given: Sequence[_Origin], number: int) -> list[E
         walk(part, [None] * len(part.jaxpr.invars), step)
     if not (multiplies and of):
         return hidden
-    whole = Product(tuple(sorted(of)), _shape(equation.outvars[0]), len(_shape(equation.outvars[0])) - 1, 0)
+    whole = Product(tuple(sorted(of)), shape_of(equation.outvars[0]), len(shape_of(equation.outvars[0])) - 1, 0)
     return [whole, *hidden, whole]
 
 
