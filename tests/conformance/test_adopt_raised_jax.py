@@ -45,8 +45,26 @@ class Moving(nnx.Module):
         return self.head(nnx.relu(h - self.moved[...] + self.fixed))
 
 
+class Guarded(nn.Module):
+    """It changes what it may, as a module of linen can ask."""
+
+    @nn.compact
+    def __call__(self, x: Any, train: bool = False) -> Any:
+        h, moved = nn.Dense(5)(x), self.variable("ema", "mean", jnp.zeros, 5)
+        if train and self.is_mutable_collection("ema"):
+            moved.value = 0.9 * moved.value + 0.1 * h.mean(0)
+        return nn.Dense(3)(nn.relu(h - moved.value))
+
+
+def test_what_a_module_of_linen_moves_must_be_among_its_running_statistics() -> None:
+    variables = Guarded().init(jax.random.key(0), jnp.ones((1, 6)))
+    said = r"Guarded may change nothing but running .*'ema/mean'\. Hold it in the collection 'batch_stats'"
+    with pytest.raises(BackendError, match=said):
+        wc.adopt((Guarded(), variables), (6,), backend="jax")
+
+
 def test_what_a_module_moves_must_be_a_running_statistic() -> None:
-    with pytest.raises(BackendError, match=r"Moving may change nothing but running .*'moved', of the type Mean\. Make"):
+    with pytest.raises(BackendError, match=r"Moving may change nothing but running .*'moved'\. Make it an nnx"):
         wc.adopt(Moving(Mean), (6,), backend="jax")
     net = wc.adopt(Moving(RunningMean), (6,), backend="jax")
     layer = cast(Any, net.layers[0])

@@ -6,13 +6,16 @@ from typing import Any, cast
 import jax
 from flax import linen as nn
 
-from weedout_jax.adopt.pure import Mode, Pure, Tree, arguments, flat, groups, parts
+from weedout_jax.adopt.pure import Mode, Pure, Tree, arguments, check_unchanged, flat, groups, parts
 
 _STATISTICS = "batch_stats"
 
 
 def read(model: tuple[nn.Module, Any]) -> Pure:
-    """``(module, variables)``. Variables that are neither weights nor running statistics stay as they are."""
+    """``(module, variables)``. Variables that are neither weights nor running statistics stay as they are.
+
+    Raises BackendError, when it is called, for a module that changes them.
+    """
     module, variables = model
     name = type(module).__name__
     rest: dict[str, Any] = {**nn.meta.unbox(variables)}
@@ -29,8 +32,13 @@ def read(model: tuple[nn.Module, Any]) -> Pure:
         given = arguments(type(module).__call__, mode, key)
         draws = {"dropout": key, "params": jax.random.fold_in(key, 1)}  # other streams are drawn from "params"
         with nn.intercept_methods(_without_dropout(fitting) if mode == "batch" else fitting):
-            logits, changed = module.apply(together(params, statistics), x, rngs=draws, mutable=[_STATISTICS], **given)
-        return logits, flat(nn.meta.unbox(changed).get(_STATISTICS, {}))
+            logits, changed = module.apply(
+                together(params, statistics), x, rngs=draws, mutable=[_STATISTICS, *rest], **given
+            )
+        after: dict[str, Any] = {**nn.meta.unbox(changed)}
+        moved = flat(after.pop(_STATISTICS, {}))
+        check_unchanged(flat(rest), flat(after), name, f"Hold it in the collection {_STATISTICS!r}.")
+        return logits, moved
 
     def rebuild(params: Tree, statistics: Tree) -> Any:
         smaller = any(params[path].shape != value.shape for path, value in weights.arrays.items())

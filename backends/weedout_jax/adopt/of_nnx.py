@@ -1,6 +1,5 @@
 """Modules of flax.nnx."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -8,8 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from weedout_core.errors import BackendError
-from weedout_jax.adopt.pure import Mode, Pure, Tree, arguments, float32, groups, kept
+from weedout_jax.adopt.pure import Mode, Pure, Tree, arguments, check_unchanged, float32, groups, kept
 
 
 def read(model: nnx.Module) -> Pure:
@@ -30,11 +28,11 @@ def read(model: nnx.Module) -> Pure:
 
     def compute(params: Tree, statistics: Tree, x: Any, mode: Mode, key: Any) -> tuple[Any, Tree]:
         seeded = _seeded(rest, key if mode == "train" else None)
-        values = {path: _value(one) for path, one in seeded}
+        before = _lasting(seeded)
         module = together(params, statistics, seeded)
         _set_mode(module, mode)
         logits = module(x, **arguments(type(module).__call__, mode, key))
-        _check_unchanged(values, nnx.state(module), name)
+        check_unchanged(before, _lasting(_flat(nnx.state(module))), name, "Make it an nnx.BatchStat, or of a subclass.")
         return logits, {_joined(path): one[...] for path, one in _flat(nnx.state(module, nnx.BatchStat))}
 
     def rebuild(params: Tree, statistics: Tree) -> nnx.Module:
@@ -88,15 +86,10 @@ def _with(one: Any, value: Any) -> Any:
     return one.replace(value) if isinstance(one, nnx.Variable) else value
 
 
-def _check_unchanged(values: Mapping[Any, Any], after: Any, name: str) -> None:
-    """Raise BackendError if a module has changed what only random streams and what it shows of itself may change."""
-    for path, one in _flat(after):
-        own = isinstance(one, nnx.RngState | nnx.Intermediate)
-        if path in values and not own and _value(one) is not values[path]:
-            raise BackendError(
-                f"{name} may change nothing but running statistics as it is called; it changes {_joined(path)!r}, of "
-                f"the type {type(one).__name__}. Make it an nnx.BatchStat, or of a subclass."
-            )
+def _lasting(state: list[tuple[Any, Any]]) -> dict[str, Any]:
+    """The values of all but random streams and what a module shows of itself."""
+    own = nnx.RngState, nnx.Intermediate
+    return {_joined(path): _value(one) for path, one in state if not isinstance(one, own)}
 
 
 def _seeded(rest: list[tuple[Any, Any]], key: Any) -> list[tuple[Any, Any]]:

@@ -59,6 +59,20 @@ def summary(error: Exception) -> str:
     return ": ".join([type(error).__name__, *lines[:1]]).rstrip(".:")
 
 
+def check_unchanged(before: Mapping[Any, Any], after: Mapping[Any, Any], name: str, remedy: str) -> None:
+    """Raise BackendError if a model has changed what it holds beside running statistics, where it would be lost.
+
+    Args:
+        before, after: {path: value}. What is there once only does not count.
+        name: the model.
+        remedy: what to do.
+    """
+    if lost := [path for path, value in after.items() if path in before and value is not before[path]]:
+        raise BackendError(
+            f"{name} may change nothing but running statistics as it is called; it changes {lost[0]!r}. {remedy}"
+        )
+
+
 _IN_TRAINING = ("train", "training", "is_training")
 _AFTER_TRAINING = ("deterministic", "use_running_average", "inference")
 
