@@ -202,6 +202,26 @@ def test_saved_and_loaded_it_is_the_same_to_the_bit(net: wc.Network, kind: str, 
     assert [item.name for item in tmp_path.iterdir()] == ["network.safetensors"], "nothing is left beside it"
 
 
+#: Arrays of any shape and order in memory, as models of other libraries hold them.
+ARRAYS = {
+    "scalar": np.array(2, np.float32),
+    "one": np.full(1, 2, np.float32),
+    "empty": np.ones((0, 3), np.float32),
+    "by columns": np.asfortranarray(np.arange(6, dtype=np.float32).reshape(2, 3)),
+    "apart": np.arange(12, dtype=np.float32).reshape(3, 4)[:, ::2],
+    "repeated": np.broadcast_to(np.float32(1), (2, 3)),
+    "other byte order": np.arange(6, dtype=">f4"),
+}
+
+
+def test_arrays_of_any_shape_and_order_are_saved_and_loaded(tmp_path: Path) -> None:
+    held = tuple(wc.backend.Held(path, value.shape) for path, value in ARRAYS.items())
+    layer = wc.backend.Adopted("model", ("torch",), 2, (wc.backend.Place("site", (4,), "", ""),), held, held, "digest")
+    network = wc.Subnetwork(wc.Network((layer,), (3,)), ARRAYS, {"site": np.arange(4) % 2 == 0}, ARRAYS)
+    network.save(tmp_path / "network")
+    assert_same(wc.Subnetwork.load(tmp_path / "network"), network)
+
+
 def changed_bytes(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[-3] ^= 1

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load
 
 import weedout_core as wc
 from tests.lab.conftest import forbid
@@ -89,6 +90,24 @@ def test_what_is_offered_comes_back_to_the_bit(tmp_path: Path, epochs: int) -> N
         assert type(one.began) is wc.Beginning
         assert one.began == trained(epochs).began, "with its types: a tuple stays a tuple"
         assert all(type(epoch.not_finite) is int for epoch in one.history)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.array(2.0),
+        np.ones((0, 3)),
+        np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+        np.arange(12.0).reshape(3, 4)[:, ::2],
+        np.broadcast_to(np.array(True), (2, 3)),
+        np.arange(6, dtype=">f4"),
+    ],
+    ids=["scalar", "empty", "by columns", "apart", "repeated", "other byte order"],
+)
+def test_arrays_of_any_shape_and_order_come_back(array: np.ndarray) -> None:
+    found = load(files.packed({"array": array}))["array"]
+    assert found.shape == array.shape
+    np.testing.assert_array_equal(found, array)
 
 
 def test_slices_that_are_trained_and_the_one_in_work_come_back_in_order(tmp_path: Path) -> None:

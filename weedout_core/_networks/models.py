@@ -70,7 +70,7 @@ class Held(NamedTuple):
     """
 
     path: Name
-    shape: _Sized
+    shape: tuple[NonNegative, ...]
     macs: NonNegative = 0
     reads: int = 0
     follows: tuple[Follows, ...] = ()

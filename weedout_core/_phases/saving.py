@@ -29,8 +29,9 @@ def write(path: Path, net: Network, trees: Mapping[str, Tree]) -> None:
     with _needed():
         from safetensors.numpy import save  # here and below: nothing else of the core needs it
 
+    # The format needs arrays row by row. ascontiguousarray would give an array without axes one.
     arrays = {
-        f"{name}/{key}": np.ascontiguousarray(value) for name, tree in trees.items() for key, value in tree.items()
+        f"{name}/{key}": np.asarray(value, order="C") for name, tree in trees.items() for key, value in tree.items()
     }
     facts = {"network": network_to_json(net), "trees": list(trees), "sha256": digest(arrays)}
     _write(path, save(arrays, {"format": _FORMAT, "subnetwork": json.dumps(facts)}))

@@ -8,6 +8,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import numpy as np
+from safetensors.numpy import save
+
 from weedout_core.errors import RunError
 
 #: What desktops, editors of disks and network drives leave in folders by themselves; a name that begins so is theirs.
@@ -89,6 +92,12 @@ def listed(path: Path) -> list[str]:
         return []
     with _read(path):
         return sorted(name for name in os.listdir(path) if not name.startswith(_LEFT_BY_SYSTEMS))
+
+
+def packed(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """The content of a safetensors file of arrays by name, of any shape and order."""
+    # The format needs arrays row by row. ascontiguousarray would give an array without axes one.
+    return save({name: np.asarray(array, order="C") for name, array in arrays.items()})
 
 
 def sha256(*parts: bytes) -> str:

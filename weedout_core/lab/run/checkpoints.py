@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from safetensors.numpy import load, save
+from safetensors.numpy import load
 
 from weedout_core import Network
 from weedout_core.errors import RunError
 from weedout_core.lab.experiment.so_far import NOTHING, Fetch, GroupProgress
-from weedout_core.lab.files import listed, make_folder, remove_folder, write_file
+from weedout_core.lab.files import listed, make_folder, packed, remove_folder, write_file
 from weedout_core.lab.run.manifest import Verified
 from weedout_core.lab.run.plain import as_progress, plain
 from weedout_core.lab.run.sealed import DamagedError
@@ -132,7 +132,7 @@ class Checkpoints:
 
     def _write(self, number: int, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
         make_folder(self.path)
-        content = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+        content = packed(arrays)
         write_file(self.path / _arrays(number), content)
         verified = self._verified(number)
         write_file(verified.manifest, verified.described({_arrays(number): content}, progress=facts))

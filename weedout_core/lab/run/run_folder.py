@@ -10,9 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-from safetensors.numpy import save
-
 from weedout_core.lab.experiment.group import GroupResult
 from weedout_core.lab.experiment.groups import Group
 from weedout_core.lab.experiment.ledger import LedgerRow
@@ -28,7 +25,7 @@ from weedout_core.lab.experiment.rows import (
     to_csv,
 )
 from weedout_core.lab.experiment.thresholds import ThresholdRow
-from weedout_core.lab.files import exists, make_folder, remove_folder, write_file, write_folder
+from weedout_core.lab.files import exists, make_folder, packed, remove_folder, write_file, write_folder
 from weedout_core.lab.run.cells import wrong
 from weedout_core.lab.run.manifest import MANIFEST, Verified
 from weedout_core.lab.run.record import Record, record_to_json
@@ -92,7 +89,7 @@ class RunFolder:
         files = {name: to_csv(kind, rows[i]).encode() for i, (name, kind) in enumerate(TABLES.items())}
         arrays = {MASKS: group.masks, **({_PARAMETERS: group.parameters} if save_parameters else {})}
         for name, tree in arrays.items():
-            files[f"{name}.safetensors"] = save({path: np.ascontiguousarray(value) for path, value in tree.items()})
+            files[f"{name}.safetensors"] = packed(tree)
         self.check_place()
         make_folder(self.path / GROUPS)
         manifest = self._verified(group.group).described(files)
