@@ -60,6 +60,15 @@ def _depthwise() -> Any:
     )  # fmt: skip
 
 
+def _one_channel() -> Any:
+    """Images of one channel, and a site that keeps one: convolutions over one channel that have no groups."""
+
+    def joined(m: Any, x: Any) -> Any:
+        return m.head(F.relu(m.second(F.relu(m.one(F.relu(m.first(x)))))).mean((2, 3)))
+
+    return Steps(joined, first=_conv(1, 6), one=_conv(6, 2), second=_conv(2, 6), head=nn.Linear(6, 4))
+
+
 def _flattened() -> Any:
     def joined(m: Any, x: Any) -> Any:
         return m.head(F.relu(m.hidden(F.max_pool2d(F.relu(m.conv(x)), 2).flatten(1))))
@@ -132,6 +141,7 @@ SMALLER, READ, WITHIN, MASKED = "smaller", "read", "within", "masked"
 MODELS: dict[str, tuple[Callable[[], Any], tuple[int, ...], list[str]]] = {
     "shortcut": (_shortcut, IMAGE, [READ, SMALLER, READ]),
     "depthwise": (_depthwise, IMAGE, [WITHIN, SMALLER, SMALLER]),
+    "one channel": (_one_channel, (1, 8, 8), [SMALLER, SMALLER, SMALLER]),
     "flattened": (_flattened, IMAGE, [SMALLER, SMALLER]),
     "concatenated": (_concatenated, IMAGE, [READ, READ]),
     "normalised after": (_normalised_after, (12,), [MASKED]),

@@ -24,6 +24,7 @@ from weedout_torch.adopt.checks import (
 from weedout_torch.adopt.failures import check_times, said, told
 from weedout_torch.adopt.finding import Activation, chosen, find
 from weedout_torch.adopt.learning import trained
+from weedout_torch.adopt.masked import masks_of
 from weedout_torch.adopt.module import Module, Spot, in_mode
 from weedout_torch.adopt.states import seeded
 
@@ -91,11 +92,12 @@ def _place(site: str, one: Activation, granularity: str) -> Place:
 
 
 def _digest(given: torch.nn.Module) -> str:
-    """What a module computes: the text of its classes, its settings, its arrays."""
+    """What a module computes: the text of its classes, its settings, its arrays, and the masks that it carries."""
     kinds = sorted({type(part) for part in given.modules()}, key=lambda kind: kind.__qualname__)
     own = [kind for kind in kinds if not kind.__module__.startswith("torch.nn.")]
     hashed = hashlib.sha256("\n".join([repr(given), *map(_text, own)]).encode())
-    for path, value in given.state_dict().items():
+    masks = {f"{path} {site}": mask for path, part in given.named_modules() for site, mask in masks_of(part).items()}
+    for path, value in {**given.state_dict(), **masks}.items():
         if not isinstance(value, torch.Tensor):  # of get_extra_state
             hashed.update(f"{path} {value!r}".encode())
             continue

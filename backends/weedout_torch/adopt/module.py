@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 from weedout_core.backend import Adopted, Follows, Held
 from weedout_core.errors import BackendError
 from weedout_torch.adopt.failures import check_times, told, unnumbered
-from weedout_torch.adopt.masked import Masked
+from weedout_torch.adopt.masked import lay
 from weedout_torch.adopt.putting import put
 from weedout_torch.adopt.spots import Spot, kept_entries
 from weedout_torch.adopt.states import seeded
@@ -162,7 +162,7 @@ class Module:
             put(module, path, torch.from_numpy(np.array(value)))
         if mask:
             masks = {site: torch.from_numpy(np.array(one)) for site, one in mask.items()}
-            module.forward = Masked(module, self._spots, self.times, masks, layer.readers)
+            lay(module, self._spots, self.times, masks, layer.readers)
         return module.eval()
 
 
