@@ -58,6 +58,12 @@ def turned(seed):
     turn = np.asarray(jax.random.normal(jax.random.key(seed), (64, 64)))
     return made(lambda params, x: apply(params, x.reshape(len(x), -1) @ turn), first(seed))
 
+KEPT = 3, 4
+
+class Seeded:
+    def __init__(self, seed):
+        self.seed = seed
+
 def layers(seed):
     return wc.mlp((8, 8, 1), (8, 6), 10)
 
@@ -215,6 +221,11 @@ def test_a_model_whose_seed_has_no_effect_is_warned_of(mine: Any) -> None:
         (["snip"], {"model": "mine:flat"}, "must take the inputs of digits, (8, 8, 1); it takes (64,)"),
         (["snip"], {"model": "mine:none"}, "the model mine:none does not exist: mine has no none."),
         (["snip"], {"model": "mine"}, 'network must be "mlp"'),
+        (["snip"], {"model": "mine.model"}, "such as my_models:small; got 'mine.model'. Write mine:model."),
+        (["snip"], {"dataset": "mine.data"}, "such as my_data:faces; got 'mine.data'. Write mine:data."),
+        (["snip"], {"model": "mine:KEPT"}, "the model mine:KEPT must be a function; got (3, 4). Wrap it"),
+        (["snip"], {"model": "mine:Seeded"}, "the model mine:Seeded must be a function; got the class Seeded. Wrap"),
+        (["snip"], {"dataset": "mine:KEPT"}, "the dataset mine:KEPT must be a function; got (3, 4). Wrap it"),
         (["snip"], {"model": "mine.py:model"}, "a model of your own must be package.module:function, such as"),
         (["small_dense"], {}, "small_dense makes layers of this library narrower, and cannot do so with apply"),
         (["magnitude"], {}, "the magnitude of weights that lead to a node is known of the library's own layers"),

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache, partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,10 @@ from tests.lab.arms.tasks import NET, start, task
 from weedout_core.errors import ConfigError, MaskError, RunError
 from weedout_core.lab.arms.folder import from_folder
 from weedout_core.lab.arms.own import imported_arm, own
+from weedout_core.lab.code.functions import placed
+from weedout_core.lab.data.own import own_data
 from weedout_core.lab.experiment.arms import Start, Task
+from weedout_core.lab.experiment.model import own_model
 
 OTHER = wc.mlp(64, (9, 6), 10)
 MASKS = {"hidden_0": np.arange(8) % 2 == 0, "hidden_1": np.arange(6) % 2 == 0}
@@ -122,13 +126,36 @@ def test_what_another_library_writes_to_is_noticed() -> None:
         torch.from_numpy(task().train.x).view(-1)[0] = before
 
 
-@pytest.mark.parametrize("function", [len, 3, "name"])
+class Called:
+    """What can be called and is no function."""
+
+    def __call__(self, task: Task) -> Any:
+        return MASKS
+
+    def bound(self, task: Task) -> Any:
+        return MASKS
+
+
+NO_FUNCTIONS = [len, 3, "name", Called, Called(), Called().bound, partial(Called().bound), MASKS]
+
+
+@pytest.mark.parametrize("function", NO_FUNCTIONS)
 @pytest.mark.usefixtures("unchecked")
 def test_what_is_no_function_is_refused(function: Any) -> None:
-    with pytest.raises(ConfigError, match="an arm must be a function of one argument, the task; got"):
+    with pytest.raises(ConfigError, match=r"the arm .* must be a function; got .*\. Wrap it"):
         own(function)
-    with pytest.raises(ConfigError, match="the arm mine must be a function of one argument, the task; got"):
-        own(function, "mine")
+    for what in ("model", "dataset"):
+        with pytest.raises(ConfigError, match=f"a {what} of your own must be a function; got"):
+            placed(function, what)
+    with pytest.raises(ConfigError, match="the model mine must be a function; got"):
+        own_model("mine", function, 0, wc.load_backend("numpy"))
+    with pytest.raises(ConfigError, match="the dataset mine must be a function; got"):
+        own_data("mine", function)
+
+
+def test_what_a_decorator_made_of_a_function_is_one() -> None:
+    assert own(cache(of_a_default)).source == own(of_a_default).source != ""
+    assert placed(cache(of_a_default), "dataset") == f"{__name__}:of_a_default"
 
 
 async def waiting(task: Task) -> Any:
@@ -266,6 +293,8 @@ def test_a_function_is_found_in_the_present_folder(folder: Path) -> None:
         ("of/another.py:number", r"must be package.module:function.*Write of.another:number\."),
         ("../of_another:number", r"must be package.*Run the command in the folder \.\., with of_another:number\.$"),
         ("/a-b/of_another.py:", r"must be package.*Run the command in the folder /a-b, with of_another:function\.$"),
+        ("of_another.number", r"an arm of your own must be .*; got 'of_another\.number'\. Write of_another:number\.$"),
+        ("of_another.py", r"must be package.module:function.*Write of_another:function\."),
         ("of_nobody:f", "there is no module of_nobody. Run the command in the folder of of_nobody.py, or install"),
         ("of_nobody.at_all:f", "there is no module of_nobody. Run the command in the folder of of_nobody.py"),
         ("package.at_all:f", "cannot be imported: there is no module package.at_all.$"),
@@ -275,7 +304,7 @@ def test_a_function_is_found_in_the_present_folder(folder: Path) -> None:
         ("a_script:f", "cannot be imported, in a_script.py, line 1: SystemExit: 0"),
         ("of_another:missing", r"does not exist: of_another has no missing\. Write the function there\.$"),
         ("with_functions:ratee", r"with_functions has no ratee\. Name what it has: rate, other\.$"),
-        ("of_another:number", "the arm number must be a function"),
+        ("of_another:number", r"the arm of_another:number must be a function; got 3\. Wrap it in a function that is"),
     ],
 )
 @pytest.mark.usefixtures("unchecked")

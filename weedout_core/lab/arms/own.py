@@ -1,13 +1,12 @@
 """Arms of the user's own: a function of Python, or one that is named on the command line."""
 
-import inspect
 import zlib
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from weedout_core.errors import ConfigError, MaskError
+from weedout_core.errors import MaskError
 from weedout_core.lab.arms.starts import start_of
 from weedout_core.lab.code.functions import check_call, imported
 from weedout_core.lab.code.sources import source
@@ -27,14 +26,8 @@ def own(function: Choose, name: str | None = None) -> Arm:
     Raises:
         ConfigError: it is not a function of one argument, or it returns nothing but what must be waited for.
     """
-    called = "an arm" if name is None else f"the arm {name}"
-    if not inspect.isfunction(function):
-        raise ConfigError(
-            f"{called} must be a function of one argument, the task; got {type(function).__name__}. Wrap it in a "
-            "function that is defined in a file or a notebook."
-        )
-    name = name or function.__name__
-    check_call(function, f"the arm {name}", "the task", "masks or scores")
+    called = name or getattr(function, "__name__", "of your own")
+    check_call(function, f"the arm {called}", "the task", "masks or scores")
 
     def choose(task: Task) -> Start:
         before = _handed(task)
@@ -43,7 +36,7 @@ def own(function: Choose, name: str | None = None) -> Arm:
             raise MaskError("it changed an array that it was handed. Copy what you change.")
         return start_of(made, task)
 
-    return Arm(name, choose, source=source(function))
+    return Arm(called, choose, source=source(function))
 
 
 def imported_arm(place: str) -> Arm:

@@ -7,8 +7,10 @@ import sys
 from collections.abc import Callable
 from contextlib import chdir
 from pathlib import PurePath
+from types import CodeType
 from typing import Any
 
+from weedout_core._guard.shown import shown
 from weedout_core.errors import ConfigError
 from weedout_core.lab.code.failures import place_of, told
 
@@ -39,7 +41,9 @@ def imported(place: str, what: str) -> Function:
         there = [name for name, value in vars(found).items() if getattr(value, "__module__", "") == module]
         remedy = f"Name what it has: {', '.join(there)}." if there else "Write the function there."
         raise ConfigError(f"the {what} {place} does not exist: {module} has no {function}. {remedy}")
-    return getattr(found, function)
+    value = getattr(found, function)
+    _check_function(value, f"the {what} {place}")
+    return value
 
 
 def checked_place(place: str, what: str) -> tuple[str, str]:
@@ -47,7 +51,9 @@ def checked_place(place: str, what: str) -> tuple[str, str]:
     module, _, function = place.partition(":")
     if _dotted(module) and function.isidentifier() and not module.endswith(".py"):
         return module, function
-    path, called = PurePath(module).with_suffix("") if PurePath(module).name else PurePath(), ":function"
+    if is_place(place) and not place.endswith(".py"):
+        module, _, function = place.replace(":", ".").rpartition(".")  # a dot for the colon
+    path, called = PurePath(module.removesuffix(".py")) if PurePath(module).name else PurePath(), ":function"
     called = f":{function}" if function.isidentifier() else called
     remedy = ""
     if _dotted(meant := ".".join(path.parts)):
@@ -60,6 +66,11 @@ def checked_place(place: str, what: str) -> tuple[str, str]:
     )
 
 
+def is_place(text: str) -> bool:
+    """Whether a text is meant as the place of a function, and not as a name of this library."""
+    return ":" in text or ("." in text and _dotted(text))
+
+
 _AN = {"arm": "an"}
 _EXAMPLES = {"arm": "my_methods:by_degree", "model": "my_models:small", "dataset": "my_data:faces"}
 
@@ -68,25 +79,26 @@ def placed(function: Function, what: str) -> str:
     """The place of a function that is handed in, by which a run knows it.
 
     Raises:
-        ConfigError: it is no function that was defined by a name.
+        ConfigError: it is no function, or has no name.
     """
-    if not inspect.isfunction(function) or not function.__name__.isidentifier():
+    _check_function(function, f"{_AN.get(what, 'a')} {what} of your own")
+    if not function.__name__.isidentifier():
         raise ConfigError(
-            f"{_AN.get(what, 'a')} {what} of your own must be a function with a name; got "
-            f"{getattr(function, '__name__', type(function).__name__)}. Define it by def, in a file or a notebook."
+            f"{_AN.get(what, 'a')} {what} of your own must have a name; got {function.__name__}. Define it by def."
         )
     return f"{function.__module__}:{function.__name__}"
 
 
 def check_call(function: Function, name: str, argument: str, returns: str) -> None:
-    """Raise ConfigError unless a function can be called with one argument, or with none, and then returns.
+    """Raise ConfigError unless it is a function that can be called with one argument, or with none, and then returns.
 
     Args:
-        function: the function.
+        function: what should be a function.
         name: what errors call it, such as "the arm by_degree".
         argument: what the one argument is, such as "the task"; "" where there is none.
         returns: what it must return, such as "masks or scores".
     """
+    _check_function(function, name)
     signature = inspect.signature(function)
     try:
         signature.bind(*(None,) * bool(argument))
@@ -96,8 +108,23 @@ def check_call(function: Function, name: str, argument: str, returns: str) -> No
             f"{name} must take {wanted}; got {function.__name__}{signature}. Give the others defaults, or wrap it in a "
             f"function of {'one' if argument else 'none'}."
         ) from error
-    if function.__code__.co_flags & _NOT_AT_ONCE:
+    if _code(function).co_flags & _NOT_AT_ONCE:
         raise ConfigError(f"{name} must return {returns}; it yields, or is to be awaited. Return them.")
+
+
+def _check_function(function: Any, name: str) -> None:
+    """Raise ConfigError unless it is a function that was defined by def, or one that a decorator made of such a one."""
+    if inspect.isfunction(inspect.unwrap(function)):
+        return
+    got = f"the class {function.__name__}" if isinstance(function, type) else shown(function)
+    raise ConfigError(
+        f"{name} must be a function; got {got}. Wrap it in a function that is defined in a file or a notebook."
+    )
+
+
+def _code(function: Function) -> CodeType:
+    """The code that runs first when a function is called; a decorator of C, such as a cache, runs the one within."""
+    return function.__code__ if inspect.isfunction(function) else inspect.unwrap(function).__code__
 
 
 def called(function: Function, name: str, *arguments: Any) -> Any:

@@ -18,7 +18,7 @@ from weedout_core._guard.guarded import guarded
 from weedout_core._guard.kinds import TEXT, Kind, Positive, SomePath, require
 from weedout_core.backend import Examples
 from weedout_core.errors import ConfigError, DataError, WeedoutWarning
-from weedout_core.lab.code.functions import Function, checked_place, imported
+from weedout_core.lab.code.functions import Function, checked_place, imported, is_place
 from weedout_core.lab.data.cifar import read_cifar10, read_cifar100
 from weedout_core.lab.data.download import downloaded
 from weedout_core.lab.data.images import Images
@@ -231,7 +231,7 @@ DATASETS: Mapping[str, Callable[[Path | None], _Raw]] = MappingProxyType(
 
 def _dataset(name: str, value: Any) -> str:
     chosen = TEXT(name, value)
-    if ":" in chosen:
+    if is_place(chosen):
         checked_place(chosen, "dataset")
     else:
         require(chosen in DATASETS)

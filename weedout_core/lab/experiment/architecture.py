@@ -5,7 +5,7 @@ from typing import Any
 
 from weedout_core import Network, mlp, vgg, wide_resnet
 from weedout_core.errors import ConfigError
-from weedout_core.lab.code.functions import checked_place
+from weedout_core.lab.code.functions import checked_place, is_place
 from weedout_core.lab.experiment.memory import Size, size_of
 from weedout_core.nn import Granularity, Shape
 
@@ -16,7 +16,7 @@ _MLP_HIDDEN = (512, 512)
 
 def check_network_name(name: str) -> None:
     """Raise ConfigError unless a name is one that :func:`build` knows, or the place of a function of the user's."""
-    if ":" in name:
+    if is_place(name):
         checked_place(name, "model")
     elif (found := _WIDE_RESNET.fullmatch(name)) and (int(found[1]) % 6 != 4 or int(found[1]) < 10):
         raise ConfigError(
