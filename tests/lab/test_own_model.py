@@ -1,5 +1,6 @@
 """Models and data of the user's own in an experiment: judged, resumed, and refused with what differs."""
 
+import html
 import json
 import signal
 import subprocess
@@ -139,7 +140,9 @@ def test_an_adopted_model_is_judged_as_a_network_of_the_library(
     masks = load_file(tmp_path / "run" / "groups" / "sparsity-0.5" / "masks.safetensors")
     assert {int(mask.sum()) for mask in masks.values()} == {6}
     assert weedout("report", "run") == 0
-    assert "mine:model" in (tmp_path / "run" / "report.html").read_text()
+    page = html.unescape((tmp_path / "run" / "report.html").read_text())
+    assert "mine:model" in page
+    assert "ExperimentConfig.granularity = the model's own" in page
 
 
 def test_each_repeat_begins_with_the_weights_of_its_own_seed(mine: Any) -> None:

@@ -345,15 +345,29 @@ def test_the_table_says_what_is_computed(
 ) -> None:
     monkeypatch.setattr(plan, "measure", lambda *_, **__: seconds(0.5))
     options = ("--backend", "numpy", "--network", "wrn-10-1", "--sparsity", "0.8")
-    off = "with compaction off, networks are trained as large as the parent"
     assert weedout("plan", *options) == 0
     out = capfd.readouterr().out
     net = wc.wide_resnet(10, 1, 10, (8, 8, 1))
     small = wc.costs(wc.compact(net, wc.mask_plan(wc.mask_space(net), 0.8).counts).net)
-    assert f"{small.macs:,} ({100 * small.macs / wc.costs(net).macs:.0f} %)" in out
-    assert off not in " ".join(out.split())
+    share = f"{100 * small.macs / wc.costs(net).macs:.0f} %"
+    row = next(line for line in out.splitlines() if line.split()[:1] == ["0.8"])
+    assert [cell.strip() for cell in row.split("│")[-2:]] == [share, share], "in the search and in training"
     assert weedout("plan", *options, "--no-compaction") == 0
-    assert off in " ".join(capfd.readouterr().out.split())
+    row = next(line for line in capfd.readouterr().out.splitlines() if line.split()[:1] == ["0.8"])
+    assert [cell.strip() for cell in row.split("│")[-2:]] == [share, "100 %"]
+
+
+@pytest.mark.parametrize("trained_whole", [True, False])
+def test_a_model_that_is_trained_whole_is_counted_whole_in_training(trained_whole: bool) -> None:
+    held = wc.backend.Held("a", (4, 2), 8, -2, (wc.backend.Follows(-2, "h"),))
+    places = (wc.backend.Place("h", (4,), "", "", whole=False),)
+    layer = wc.backend.Adopted("Model", ("numpy",), 3, places, (held,), (), "digest", trained_whole)
+    config = ExperimentConfig(network="mine:f", sparsity=(0.5,))
+    search, training = (
+        list(column.cells) for column in plan._sparsities(config, wc.Network((layer,), (4,))).columns[-2:]
+    )
+    assert search == ["50 %"]
+    assert training == (["100 %"] if trained_whole else search)
 
 
 def test_the_plan_is_printed_and_nothing_is_written(

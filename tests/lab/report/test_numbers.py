@@ -25,7 +25,7 @@ from weedout_core.lab.report.generations import generation_means, spreads
 from weedout_core.lab.report.kept import kept_rows, shown_masks
 from weedout_core.lab.report.scope import Scope, Versus, scope_of
 from weedout_core.lab.report.section import as_csv
-from weedout_core.lab.report.sheet import SAID, sheet
+from weedout_core.lab.report.sheet import SAID, settled, sheet
 from weedout_core.lab.report.texts import number, within
 
 CONFIG = ExperimentConfig(sparsity=(0.5,), repeats=3)
@@ -283,6 +283,19 @@ def test_the_sheet_names_what_differs_from_the_default() -> None:
         ("ExperimentConfig.hidden", "64 32", "none")
     ]
     assert {point.row for point in points} == set(SAID), "every point has its row"
+
+
+def test_the_sheet_states_no_choice_that_the_model_settles() -> None:
+    layer = wc.backend.Adopted("Model", ("numpy",), 3, (wc.backend.Place("h", (2,), "", ""),), (), (), "digest")
+    model, layers = wc.Network((layer,), (4,)), wc.mlp((4,), (2,), 3)
+    ours = {f"ExperimentConfig.{name}" for name in ("hidden", "granularity", "mask_residual", "rescale")}
+    adopted = {"SearchConfig.fan", "SearchConfig.fan_counts", "TrainConfig.batch_norm_group"}
+    for network, net, own in (("mlp", layers, set()), ("mine:f", layers, ours), ("mine:f", model, ours | adopted)):
+        config = ExperimentConfig(network=network)
+        assert settled(network, net) == own
+        points = sheet([one._asdict() for one in wc.choices(config, config.search, config.train)], own)
+        assert {point.field for point in points if point.value == "the model's own"} == own
+        assert {point.field for point in points if point.default} <= {"ExperimentConfig.network"}
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from weedout_core import Network, SearchConfig, compact, costs, key, load_backend, mask_plan, mask_space
+from weedout_core._phases.together import trained_smaller
 from weedout_core.backend import Backend, train_plan
 from weedout_core.errors import ConfigError
 from weedout_core.lab.arms.paper import paper
@@ -166,25 +167,35 @@ def _nodes(net: Network) -> dict[str, int]:
 def _sparsities(config: ExperimentConfig, net: Network) -> Table:
     """What a mask of each sparsity leaves active. One mask is drawn: masks of the same sparsity differ little."""
     numpy = load_backend("numpy")
-    table = Table(title="What stays active under a mask, and what its compacted network computes", show_edge=False)
-    for name in ("sparsity", "active parameters", "active multiply-adds", "computed multiply-adds"):
+    table = Table(title="What stays active under a mask, and the multiply-adds that are computed", show_edge=False)
+    for name in (
+        "sparsity",
+        "active parameters",
+        "active multiply-adds",
+        "computed in the search",
+        "computed in training",
+    ):
         table.add_column(name, justify="right")
     for sparsity in config.sparsity:
         masks = numpy.sample_masks(key(config.seed), mask_space(net), sparsity, 1, config.search.sampling)
         cost = costs(net, {site: numpy.to_numpy(mask)[0] for site, mask in masks.items()})
+        small = _compacted(config, net, sparsity)
+        trained = small if trained_smaller(net, config.train) else net
         table.add_row(
             named(sparsity),
             _part(cost.active_parameters, cost.parameters),
             _part(cost.active_macs, cost.macs),
-            _part(costs(_compacted(config, net, sparsity)).macs, cost.macs),
+            *(_share(costs(one).macs, cost.macs) for one in (small, trained)),
         )
-    if not config.train.compaction:
-        table.caption = "in the search; with compaction off, networks are trained as large as the parent"
     return table
 
 
 def _part(some: int, whole: int) -> str:
-    return f"{some:,} ({100 * some / whole:.0f} %)"
+    return f"{some:,} ({_share(some, whole)})"
+
+
+def _share(some: int, whole: int) -> str:
+    return f"{100 * some / whole:.0f} %"
 
 
 def _amounts(amount: Work, dataset: Dataset, config: ExperimentConfig, chunk: int) -> Iterator[str]:

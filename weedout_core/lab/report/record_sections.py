@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from weedout_core import costs, mask_space
 from weedout_core.lab.experiment.groups import Group
 from weedout_core.lab.report.section import Section, Table
-from weedout_core.lab.report.sheet import sheet
+from weedout_core.lab.report.sheet import settled, sheet
 from weedout_core.lab.report.source import Source
 
 
 def choices_section(source: Source) -> Section:
     """What the paper leaves open, and what this run did."""
-    points = sheet(source.record["choices"])
+    points = sheet(source.record["choices"], settled(source.config.network, source.net))
     changed = sum(bool(point.default) for point in points)
     rows = {point.row: [one for one in points if one.row == point.row] for point in points}
     table = Table(

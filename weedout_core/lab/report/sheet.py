@@ -1,9 +1,10 @@
 """The sheet of choices: what the paper says on each point that it leaves open, and what a run did."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from weedout_core import SearchConfig, TrainConfig, choices
+from weedout_core import Network, SearchConfig, TrainConfig, choices
+from weedout_core.backend import adopted
 from weedout_core.lab.experiment.configuration import ExperimentConfig
 
 #: What the paper says, by row of docs/choices.md, whose words these are.
@@ -35,6 +36,13 @@ SAID = {
 }
 
 
+#: What stands for the value of a field that the model of a run settles.
+OWN = "the model's own"
+#: The fields that a model of the user's own settles, and those that an adopted one settles besides.
+_BY_MODEL = ("hidden", "granularity", "mask_residual", "rescale")
+_BY_ADOPTED = ("SearchConfig.fan", "SearchConfig.fan_counts", "TrainConfig.batch_norm_group")
+
+
 class Point(NamedTuple):
     """A point that the paper leaves open.
 
@@ -43,8 +51,8 @@ class Point(NamedTuple):
         point: the name of the point.
         said: what the paper says.
         field: the field of a configuration that settles it.
-        value: what the run chose.
-        default: what is chosen if nothing is said; "" where the run chose that.
+        value: what the run chose; ``OWN`` where its model settles it.
+        default: what is chosen if nothing is said; "" where the run chose that, or its model settles it.
     """
 
     row: int
@@ -55,17 +63,28 @@ class Point(NamedTuple):
     default: str
 
 
-def sheet(chosen: Sequence[Mapping[str, Any]]) -> list[Point]:
-    """The points from the choices in a run's config.json."""
+def sheet(chosen: Sequence[Mapping[str, Any]], own: Collection[str] = ()) -> list[Point]:
+    """The points from the choices in a run's config.json, of which the model settles some fields (:func:`settled`)."""
     defaults = {one.field: _text(one.value) for one in choices(SearchConfig(), TrainConfig(), ExperimentConfig())}
     points: list[Point] = []
     for one in chosen:
-        field, value = one["field"], _text(one["value"])
+        field = one["field"]
+        value = OWN if field in own else _text(one["value"])
         default = defaults.get(field, value)
-        points.append(
-            Point(one["row"], one["point"], SAID[one["row"]], field, value, "" if default == value else default)
-        )
+        shown = "" if value in (default, OWN) else default
+        points.append(Point(one["row"], one["point"], SAID[one["row"]], field, value, shown))
     return points
+
+
+def settled(network: str, net: Network) -> set[str]:
+    """The fields that a run's model settles itself, so that the configuration has no effect on them.
+
+    Args:
+        network: what the configuration calls it.
+        net: the parent.
+    """
+    by_model = {f"ExperimentConfig.{name}" for name in _BY_MODEL} if ":" in network else set[str]()
+    return by_model | (set() if adopted(net) is None else set(_BY_ADOPTED))
 
 
 def _text(value: Any) -> str:
