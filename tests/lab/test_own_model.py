@@ -145,7 +145,7 @@ def test_an_adopted_model_is_judged_as_a_network_of_the_library(
     assert "ExperimentConfig.granularity = the model's own" in page
 
 
-def test_each_repeat_begins_with_the_weights_of_its_own_seed(mine: Any) -> None:
+def test_each_repeat_begins_with_the_weights_of_its_own_seed(mine: Any, capsys: pytest.CaptureFixture[str]) -> None:
     seen = list[lab.Task]()
 
     def look(task: lab.Task) -> Any:
@@ -157,9 +157,13 @@ def test_each_repeat_begins_with_the_weights_of_its_own_seed(mine: Any) -> None:
         backend="jax", search=wc.SearchConfig(population=2, generations=1), train=wc.TrainConfig(epochs=0)
     )
     lab.judge(look, config, lab.JudgeConfig(sparsity=(0.5,), repeats=(2,), sanity=False), run, model=mine.model)
+    made = ["making the model mine:model three times, to see that its seed decides the weights alone"]
+    made += [f"sparsity 0.5 · making the model {number}/2" for number in (1, 2)]
+    assert [line for line in capsys.readouterr().err.splitlines() if "making" in line] == made
     first, again, second = seen
     assert (first.repeat, again.repeat, second.repeat) == (0, 0, 1), "an own arm is called twice in the first repeat"
     handed = [*lab.tasks("look", config, lab.JudgeConfig(sparsity=(0.5,), repeats=(2,)), run, model=mine.model)]
+    assert capsys.readouterr().err.splitlines() == made
     for task, alike in zip((first, second), handed, strict=True):
         np.testing.assert_equal(alike.params, task.params)
         np.testing.assert_equal((alike.key, alike.root, alike.repeat), (task.key, task.root, task.repeat))

@@ -13,7 +13,14 @@ import weedout_core as wc
 from weedout_core.lab.arms.paper import paper
 from weedout_core.lab.commands.progress import describe, progress, steps
 from weedout_core.lab.experiment.configuration import ExperimentConfig
-from weedout_core.lab.experiment.events import EpochTrained, Event, GenerationScored, GroupFinished, PhaseStarted
+from weedout_core.lab.experiment.events import (
+    EpochTrained,
+    Event,
+    GenerationScored,
+    GroupFinished,
+    ModelStarted,
+    PhaseStarted,
+)
 from weedout_core.lab.experiment.experiment import Experiment
 from weedout_core.lab.experiment.groups import Group
 from weedout_core.lab.experiment.names import named
@@ -263,10 +270,11 @@ def events(together: int = 6) -> list[Event]:
 def test_progress_is_plain_lines_where_there_is_no_terminal() -> None:
     console = Console(file=io.StringIO(), width=40)
     with progress(EXPERIMENT, [GROUP], console) as draw:
-        for event in events():
+        for event in [*(ModelStarted(GROUP, repeat) for repeat in range(3)), *events()]:
             draw(event)
     lines = console.file.getvalue().splitlines()  # pyright: ignore[reportAttributeAccessIssue]
     assert lines == [
+        *(f"sparsity 0.8 · making the model {n}/3" for n in (1, 2, 3)),
         *(f"sparsity 0.8 · search {n}/3 · generation 5/5 · best fitness -2.4000" for n in (1, 2, 3)),
         *(f"sparsity 0.8 · epoch {n}/10 · train 50.00 % · test 50.00 %" for n in (2, 4, 6, 8, 10)),
         "sparsity 0.8 · done",

@@ -111,7 +111,7 @@ def _judged(
     options: JudgeOptions, arguments: Sequence[str], err: Console, functions: Mapping[str, Function] = {}
 ) -> Judgement:
     with warnings_said(err):
-        loaded = load(options.config, options.run, functions)
+        loaded = load(options.config, options.run, err, functions)
     net = network(options.config, loaded.dataset, loaded.model)
     experiment, methods = judged(options.methods, options.config, options.judging, net)
     experiment = experiment._replace(model=loaded.model)

@@ -36,7 +36,7 @@ def run_paper(options: PaperOptions, arguments: Sequence[str], out: Console, err
     """
     config = options.config
     with warnings_said(err):
-        loaded = load(config, options.run)
+        loaded = load(config, options.run, err)
     experiment = Experiment(config, paper(config.control), (config.repeats,), model=loaded.model)
     with opened(experiment, options.run, loaded, arguments, err) as running:
         run_missing(running, experiment.groups)

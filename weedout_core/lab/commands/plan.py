@@ -79,7 +79,7 @@ def run_plan(options: PlanOptions, out: Console, err: Console) -> int:
     backend = load_backend(config.backend, config.device, config.devices)
     if probe.topology is not None and backend.compiled_memory is None:
         raise ConfigError(f"topology has no effect on {backend.name}, which compiles nothing ahead. Leave it out.")
-    net = checked_network(config, dataset, backend, model_of(config, backend), config.repeats)
+    net = checked_network(config, dataset, backend, model_of(config, backend, err), config.repeats)
     with warnings_said(err):
         decided = decide(config, net, backend, len(dataset.train.y) + len(dataset.test.y), _networks(config))
     amount = work(config, dataset, decided.together)

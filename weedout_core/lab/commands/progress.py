@@ -18,6 +18,7 @@ from weedout_core.lab.experiment.events import (
     Event,
     GenerationScored,
     GroupFinished,
+    ModelStarted,
     PhaseStarted,
 )
 from weedout_core.lab.experiment.experiment import Experiment
@@ -33,6 +34,8 @@ def describe(config: ExperimentConfig, event: Event) -> str:
     """One line that describes an event."""
     prefix, repeats = f"sparsity {named(event.group.sparsity)}", event.group.end
     match event:
+        case ModelStarted(_, repeat):
+            return f"{prefix} · making the model {repeat + 1}/{repeats}"
         case PhaseStarted(_, phase, repeat):
             return f"{prefix} · {phase}" + ("" if repeat is None else f" {repeat + 1}/{repeats}")
         case GenerationScored(_, repeat, found):

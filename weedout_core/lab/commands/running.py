@@ -63,32 +63,35 @@ def with_functions(
     return replace(config, **places), {places[what]: one for what, one in own.items()}
 
 
-def load(config: ExperimentConfig, run: RunOptions, functions: Mapping[str, Function] = {}) -> Loaded:
+def load(config: ExperimentConfig, run: RunOptions, err: Console, functions: Mapping[str, Function] = {}) -> Loaded:
     """Load the data and the backend, and make the model. Raises WeedoutError if one of them cannot be had.
 
     Args:
         config: the experiment.
         run: where the data lie, and compiled programs.
+        err: the console for progress.
         functions: the user's functions by their places, where they were handed in.
     """
     own = functions.get(config.dataset)
     dataset = load_dataset(config.dataset, run.data_dir, config.train_examples, config.test_examples, own)
     options = {} if run.cache is None else {"cache": run.cache.absolute()}
     backend = load_backend(config.backend, config.device, config.devices, **options)
-    return Loaded(dataset, backend, model_of(config, backend, functions.get(config.network)))
+    return Loaded(dataset, backend, model_of(config, backend, err, functions.get(config.network)))
 
 
-def model_of(config: ExperimentConfig, backend: Backend, own: Function | None = None) -> Model | None:
+def model_of(config: ExperimentConfig, backend: Backend, err: Console, own: Function | None = None) -> Model | None:
     """The user's own model that a configuration names; None if it names a network of this library.
 
     Args:
         config: the experiment.
         backend: what computes.
+        err: the console for progress.
         own: its function, where that was handed in.
     """
     if ":" not in config.network:
         return None
     make = imported(config.network, "model") if own is None else own
+    write_line(err, f"making the model {config.network} three times, to see that its seed decides the weights alone")
     return own_model(config.network, make, config.seed, backend)
 
 

@@ -38,6 +38,7 @@ class Choosing(NamedTuple):
         on_epoch: called after each epoch of a network that an arm trains to choose, with its name and the repeat.
         offer: called with the progress so far.
         model: the parent, where it is the user's own.
+        on_model: called before that is made for a repeat.
     """
 
     config: ExperimentConfig
@@ -53,6 +54,7 @@ class Choosing(NamedTuple):
     on_epoch: Callable[[str, int, Epoch], None]
     offer: Callable[[GroupProgress], None]
     model: Model | None = None
+    on_model: Callable[[int], None] = lambda repeat: None
 
 
 def choose_all(work: Choosing, arms: Sequence[Arm], resume: GroupProgress) -> GroupProgress:
@@ -97,6 +99,8 @@ class _Place(NamedTuple):
 
 def _places(work: Choosing) -> Iterator[_Place]:
     for repeat in work.group.repeats:
+        if work.model is not None:
+            work.on_model(repeat)
         yield _Place(repeat, _parent(work, of_parent(of_repeat(work.config.seed, repeat))), {})
 
 

@@ -9,6 +9,13 @@ from weedout_core.lab.experiment.groups import Group
 TRAIN, EVALUATE = "train", "evaluate"
 
 
+class ModelStarted(NamedTuple):
+    """The user's model is about to be made with the initial weights of a repeat, before any arm chooses."""
+
+    group: Group
+    repeat: int
+
+
 class PhaseStarted(NamedTuple):
     """A phase of a group begins: an arm, under its name, chooses in a repeat; or all networks are trained or evaluated.
 
@@ -69,4 +76,4 @@ class GroupFinished(NamedTuple):
     group: Group
 
 
-Event = PhaseStarted | GenerationScored | ChoiceTrained | EpochTrained | GroupFinished
+Event = ModelStarted | PhaseStarted | GenerationScored | ChoiceTrained | EpochTrained | GroupFinished

@@ -21,6 +21,7 @@ from weedout_core.lab.experiment.events import (
     Event,
     GenerationScored,
     GroupFinished,
+    ModelStarted,
     PhaseStarted,
 )
 from weedout_core.lab.experiment.experiment import Experiment
@@ -133,10 +134,17 @@ def run_group(
 
 
 def group_tasks(
-    experiment: Experiment, decided: Decided, group: Group, dataset: Dataset, backend: Backend, name: str
+    experiment: Experiment,
+    decided: Decided,
+    group: Group,
+    dataset: Dataset,
+    backend: Backend,
+    name: str,
+    on_event: OnEvent,
 ) -> Iterator[Task]:
     """The tasks that :func:`run_group` hands an arm of this name, by repeat, without choosing or training anything."""
-    return tasks(_choosing(_work(experiment, decided, group, dataset, backend), experiment.model), name)
+    work = _work(experiment, decided, group, dataset, backend)._replace(on_event=on_event)
+    return tasks(_choosing(work, experiment.model), name)
 
 
 def _work(experiment: Experiment, decided: Decided, group: Group, dataset: Dataset, backend: Backend) -> _Work:
@@ -199,6 +207,7 @@ def _choosing(work: _Work, model: Model | None) -> Choosing:
         on_epoch=lambda arm, repeat, epoch: work.on_event(ChoiceTrained(work.group, arm, repeat, epoch)),
         offer=lambda progress: work.offer(lambda: progress, None),
         model=model,
+        on_model=lambda repeat: work.on_event(ModelStarted(work.group, repeat)),
     )
 
 
