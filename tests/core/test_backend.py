@@ -263,7 +263,8 @@ def test_the_statistics_of_the_scored_batch_itself_are_those_of_the_batch(
         (
             {"calibration": X[0]},
             wc.errors.DataError,
-            "inputs must have shape (examples, *(3,)) and not be empty; got (3,).",
+            "inputs must have shape (examples, *(3,)) and not be empty; got (3,). That is one example: hand in "
+            "x[None].",
         ),
         (
             {"calibration": X[:0]},

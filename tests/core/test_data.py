@@ -1,12 +1,13 @@
 """Examples and labels are checked before any work starts."""
 
 from contextlib import nullcontext
+from typing import Any
 
 import numpy as np
 import pytest
 
 import weedout_core as wc
-from weedout_core._networks.examples import checked_examples, checked_inputs
+from weedout_core._networks.examples import checked_examples, checked_inputs, checked_split
 
 NET = wc.mlp(inputs=3, hidden=(2,), classes=2)
 X = np.asarray([[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]])
@@ -130,6 +131,43 @@ def test_inputs_of_zeros_are_taken() -> None:
 def test_labels_that_are_not_one_integer_an_example_are_an_error(y: list[object]) -> None:
     with pytest.raises(wc.errors.DataError, match=r"labels must be integers of shape \(2,\), one an example; got "):
         checked_examples(NET, (X, y))
+
+
+@pytest.mark.parametrize(
+    ("y", "remedy"),
+    [
+        ([1, 2], "Subtract the least, 1."),
+        ([5, 6], "Subtract the least, 5."),
+        ([0, 2], ""),
+        ([1, 3], ""),
+        ([[0], [1]], "Take their second axis away: y[:, 0]."),
+        ([[0, 1], [1, 0]], "If each row has the 1 of its class, hand in y.argmax(1)."),
+        ([0.0, 1.0], "Convert them: y.astype(int)."),
+        ([0.5, 1.0], ""),
+        ([0, 1, 1], ""),
+    ],
+)
+def test_labels_that_another_library_writes_are_refused_with_a_remedy(y: list[object], remedy: str) -> None:
+    with pytest.raises(wc.errors.DataError) as caught:
+        checked_examples(NET, (X, y))
+    assert str(caught.value).endswith(f". {remedy}" if remedy else ("to 3.", "to 2.", "(2,).", "(3,)."))
+
+
+@pytest.mark.parametrize(
+    ("shape", "given", "remedy"),
+    [
+        ((1, 8, 8), (1, 8, 8), "That is one example: hand in x[None]."),
+        ((1, 8, 8), (5, 8, 8), "Hand in x.reshape(len(x), 1, 8, 8)."),
+        ((8, 8), (5, 8, 8, 1), "Hand in x.reshape(len(x), 8, 8)."),
+        ((8, 8), (5, 8, 7), "got (5, 8, 7)."),
+        ((8, 8), (0, 8, 8), "got (0, 8, 8)."),
+        ((8, 8), (), "got ()."),
+    ],
+)
+def test_inputs_that_lack_an_axis_are_refused_with_a_remedy(shape: Any, given: Any, remedy: str) -> None:
+    with pytest.raises(wc.errors.DataError) as caught:
+        checked_split(shape, 2, (np.zeros(given), np.zeros(given[:1], int)))
+    assert str(caught.value).endswith(remedy)
 
 
 @pytest.mark.parametrize("y", [[0, 2], [-1, 0]])

@@ -176,6 +176,19 @@ def test_a_repetition_that_ends_is_read() -> None:
     assert len(x) == len(y) == 12
 
 
+class Unsized:
+    """What is read by index, and does not say how far."""
+
+    __getitem__: Any = None
+
+
+def test_a_dataset_without_a_length_is_told_what_it_lacks() -> None:
+    for data in (Unsized(),):
+        said = rf"data must say how many examples it has; {type(data).__name__} has no __len__\. Write it\.$"
+        with pytest.raises(wc.errors.DataError, match=said):
+            SPLIT("data", data)
+
+
 def test_labels_of_batches_are_checked_as_those_of_arrays() -> None:
     network = wc.draw_control(NET, sparsity=0.5, backend="numpy", key=wc.key(0)).network
     said = re.escape("labels must be integers of shape (6,), one an example; got float64 (6,).")

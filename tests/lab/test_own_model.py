@@ -84,6 +84,13 @@ def data():
     x, y = np.random.default_rng(0).normal(size=(66, 3)).astype(np.float32), np.arange(66) % 3
     return (x[:60], y[:60]), [(x[60:62], y[60:62]), (x[62:], y[62:])]
 
+def narrow(seed):
+    return wc.mlp(3, (8, 6), 3)
+
+def counted():
+    (x, y), _ = data()
+    return (x, y + 1), (x, y + 1)
+
 def one_split():
     return np.zeros((9, 3)), np.zeros(9, int)
 
@@ -226,6 +233,7 @@ def test_a_model_whose_seed_has_no_effect_is_warned_of(mine: Any) -> None:
     ("methods", "options", "said"),
     [
         (["snip"], {"model": "mine:flat"}, "must take the inputs of digits, (8, 8, 1); it takes (64,)"),
+        (["snip"], {"model": "mine:narrow", "dataset": "mine:counted"}, "it has 3. The labels begin at 1: subtract it"),
         (["snip"], {"model": "mine:none"}, "the model mine:none does not exist: mine has no none."),
         (["snip"], {"model": "mine"}, 'network must be "mlp"'),
         (["snip"], {"model": "mine.model"}, "such as my_models:small; got 'mine.model'. Write mine:model."),
@@ -299,7 +307,11 @@ def test_a_dataset_of_ones_own_is_split_and_left_as_it_is(mine: Any) -> None:
 @pytest.mark.parametrize(
     ("name", "error", "said"),
     [
-        ("one_split", DataError, r"the training split of mine:one_split must be a pair \(x, y\)"),
+        (
+            "one_split",
+            DataError,
+            r"must return a training and a test split, .*; got one split, \(x, y\)\. Return two\.",
+        ),
         ("unsound", DataError, "labels must be integers"),
         ("few", DataError, "must have at least 6 training examples, of which one in 6 is for validation"),
         ("nothing", ConfigError, r"the dataset mine:nothing must take no argument; got nothing\(seed\)"),

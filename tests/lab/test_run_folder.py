@@ -535,6 +535,11 @@ def test_rows_survive_their_way_through_text() -> None:
 
 def test_differences_name_the_place() -> None:
     assert differences({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}, "d": None}) == ["a.c (2 there, 3 here)"]
+    arms = [{"name": name, "source": ""} for name in ("weedout", "control", "magnitude", "magnitude.shuffled", "snip")]
+    other = [*arms[:-2], {"name": "synflow", "source": ""}]
+    said = ["arms (only there: magnitude.shuffled, snip; only here: synflow)"]
+    assert differences({"arms": arms}, {"arms": other}) == said, "not cut short"
+    assert differences({"arms": arms}, {"arms": [*arms[:-1], {"name": "snip", "source": "b"}]}) != []
     (long,) = differences({"a": list(range(99))}, {})
     assert long.startswith("a ([0, 1, 2, ")
     assert long.endswith("... there, null here)")

@@ -71,6 +71,8 @@ def _items(name: str, data: Any) -> Iterator[Any]:
     if known is not None and known >= sys.maxsize:
         raise DataError(f"{name} must end; {shown(data)} goes on for ever. Take a part of it, as by itertools.islice.")
     iterated = hasattr(data, "__iter__")
+    if not iterated and known is None and hasattr(data, "__getitem__"):
+        raise DataError(f"{name} must say how many examples it has; {type(data).__name__} has no __len__. Write it.")
     require(iterated or (known is not None and hasattr(data, "__getitem__")))
     items: Iterator[Any] = iter(data) if iterated else map(data.__getitem__, range(known or 0))
     for place in itertools.count():

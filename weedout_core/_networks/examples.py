@@ -37,14 +37,32 @@ def checked_inputs(net: Network, x: Any) -> np.ndarray:
 def _checked_inputs(shape: Shape, x: Any) -> np.ndarray:
     x = _NUMBERS("inputs", x)
     if x.shape[1:] != shape or len(x) == 0:
-        order = reordered(shape, x.shape[1:])
-        raise DataError(f"inputs must have shape (examples, *{shape}) and not be empty; got {x.shape}.{order}")
+        remedy = reordered(shape, x.shape[1:]) or _reshaped(shape, x.shape)
+        raise DataError(f"inputs must have shape (examples, *{shape}) and not be empty; got {x.shape}.{remedy}")
     if x.dtype.kind not in "fiu":
         raise DataError(f"inputs must be real numbers; got dtype {x.dtype}.")
     if not np.isfinite(x).all():
         raise DataError(f"inputs must be finite; example {_first(~np.isfinite(x))} has NaN or infinity.")
     narrow = _in_float32(x)
     return x if x.dtype.kind == "f" else narrow
+
+
+def _reshaped(shape: Shape, found: Shape) -> str:
+    """What to do with inputs that lack an axis of length 1; "" if that is not what is wrong."""
+    if found == shape:
+        return " That is one example: hand in x[None]."
+    alike = found[:1] != (0,) and [n for n in found[1:] if n != 1] == [n for n in shape if n != 1]
+    return f" Hand in x.reshape(len(x), {', '.join(map(str, shape))})." if alike and len(found) > 1 else ""
+
+
+def _as_labels(y: np.ndarray, examples: int) -> str:
+    """What to do with labels that are no integers, one an example; "" if that is not known."""
+    if y.shape == (examples, 1):
+        return " Take their second axis away: y[:, 0]."
+    if y.ndim == 2 and len(y) == examples:
+        return " If each row has the 1 of its class, hand in y.argmax(1)."
+    whole = y.shape == (examples,) and y.dtype.kind == "f" and bool((y == np.round(y)).all())
+    return " Convert them: y.astype(int)." if whole else ""
 
 
 def _in_float32(x: np.ndarray) -> np.ndarray:
@@ -112,8 +130,12 @@ def checked_split(shape: Shape, classes: int, data: tuple[Any, Any]) -> Examples
     """
     x, y = _checked_inputs(shape, data[0]), _NUMBERS("labels", data[1])
     if y.shape != (len(x),) or y.dtype.kind not in "iu":
-        raise DataError(f"labels must be integers of shape ({len(x)},), one an example; got {y.dtype} {y.shape}.")
-    if y.min() < 0 or y.max() >= classes:
-        raise DataError(f"labels must be in [0, {classes}); got values from {y.min()} to {y.max()}.")
+        raise DataError(
+            f"labels must be integers of shape ({len(x)},), one an example; got {y.dtype} {y.shape}."
+            f"{_as_labels(y, len(x))}"
+        )
+    if (least := y.min()) < 0 or y.max() >= classes:
+        remedy = f" Subtract the least, {least}." if least and int(y.max()) - int(least) < classes else ""
+        raise DataError(f"labels must be in [0, {classes}); got values from {least} to {y.max()}.{remedy}")
     _warn_where_blurred(x)
     return Examples(x, y.astype(np.int32))

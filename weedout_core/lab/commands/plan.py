@@ -21,11 +21,7 @@ from weedout_core.lab.commands.probe import Probe, measure
 from weedout_core.lab.commands.progress import warnings_said, write_line
 from weedout_core.lab.commands.running import model_of
 from weedout_core.lab.data.datasets import Dataset, load_dataset
-from weedout_core.lab.experiment.configuration import (
-    ExperimentConfig,
-    checked_network,
-    decide,
-)
+from weedout_core.lab.experiment.configuration import ExperimentConfig, checked_network, decide
 from weedout_core.lab.experiment.names import named
 
 _ALIKE = 1.1  # numbers of multiply-adds that differ by less than this factor take about the same time

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from weedout_core._guard.kinds import HOSTED
+from weedout_core._guard.kinds import HOSTED, is_array
 from weedout_core._guard.shown import shown
 from weedout_core._guard.splits import SPLIT
 from weedout_core._networks.examples import checked_split
@@ -46,6 +46,10 @@ def own_data(place: str, make: Function) -> OwnData:
     made = called(make, name)
     if not isinstance(made, tuple | list) or len(made) != 2:
         raise DataError(f"{name} must return a training and a test split, ((x, y), (x, y)); got {shown(made)}.")
+    if all(is_array(one) for one in made):
+        raise DataError(
+            f"{name} must return a training and a test split, ((x, y), (x, y)); got one split, (x, y). Return two."
+        )
     learning, test = (
         _arrays(f"the {part} split of {place}", split) for part, split in zip(("training", "test"), made, strict=True)
     )

@@ -160,9 +160,15 @@ def _fitting(model: Model, dataset: Dataset) -> Network:
     if net.classes < dataset.classes:
         raise ConfigError(
             f"the model {model.place} must have a logit for each of the {dataset.classes} classes of {dataset.name}; "
-            f"it has {net.classes}."
+            f"it has {net.classes}.{_counted_from(dataset)}"
         )
     return net
+
+
+def _counted_from(dataset: Dataset) -> str:
+    """What to do with labels that do not begin at 0; "" if they do."""
+    least = min(int(split.y.min()) for split in (dataset.train, dataset.validation, dataset.test))
+    return f" The labels begin at {least}: subtract it from them." if least else ""
 
 
 def checked_network(

@@ -134,6 +134,8 @@ def differences(first: Any, second: Any, path: str = "") -> list[str]:
     """Where two JSON values differ: for each place a text ``path (value there, value here)``."""
     if _are_named(first) and _are_named(second):
         names = [[one["name"] for one in some] for some in (first, second)]
+        if different := _only(*names):
+            return [f"{path} ({different})"]
         first, second = (
             names if names[0] != names[1] else (dict(zip(names[0], some, strict=True)) for some in (first, second))
         )
@@ -145,6 +147,15 @@ def differences(first: Any, second: Any, path: str = "") -> list[str]:
             for line in differences(first.get(key), second.get(key), f"{path}.{key}" if path else str(key))
         ]
     return [] if first == second else [f"{path} ({_short(first)} there, {_short(second)} here)"]
+
+
+def _only(there: list[str], here: list[str]) -> str:
+    """The names that are in one of two lists alone; "" for none."""
+    only = [
+        ([name for name in there if name not in here], "there"),
+        ([name for name in here if name not in there], "here"),
+    ]
+    return "; ".join(f"only {where}: {', '.join(names)}" for names, where in only if names)
 
 
 def _are_named(value: Any) -> bool:
