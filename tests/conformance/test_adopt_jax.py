@@ -357,3 +357,17 @@ def test_recalibrated_statistics_are_refused() -> None:
     config = wc.SearchConfig(population=3, generations=1, batch_norm="recalibrated")
     with pytest.raises(ConfigError, match="gives their running mean alone"):
         wc.search(adopted("nnx normed"), data((6,)), sparsity=0.4, backend="jax", key=KEY, config=config)
+
+
+@pytest.mark.parametrize("rate", [0.0, 1e-3])
+def test_a_model_that_draws_is_trained_whole_though_a_step_may_draw_nothing(rate: float) -> None:
+    class Dropping(nnx.Module):
+        def __init__(self, rngs: nnx.Rngs) -> None:
+            self.dropout, self.dense = nnx.Dropout(rate, rngs=rngs), nnx.Linear(6, 8, rngs=rngs)
+            self.out = nnx.Linear(8, 3, rngs=rngs)
+
+        def __call__(self, x: Any) -> Any:
+            return self.out(self.dropout(nnx.relu(self.dense(x))))
+
+    layer: Any = wc.adopt(Dropping(nnx.Rngs(0)), (6,), backend="jax").layers[0]
+    assert layer.trained_whole == (rate > 0)

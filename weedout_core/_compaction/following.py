@@ -89,7 +89,9 @@ def _drawn(layer: Adopted, input_shape: InputShape, seed: int, removed: Removed)
     rng, model = np.random.default_rng(seed), the_model(layer)
 
     def noise(value: np.ndarray, least: float = _NOISE) -> np.ndarray:
-        return np.asarray(rng.standard_normal(value.shape, np.float32) * np.float32(value.std() or least))
+        return np.asarray(
+            rng.standard_normal(value.shape, np.float32) * np.float32((value.std() if value.size else 0) or least)
+        )
 
     def weights(value: np.ndarray) -> np.ndarray:
         return np.asarray(value + (noise(value) if value.ndim > 1 else np.abs(noise(value, _SHIFT))))

@@ -20,7 +20,7 @@ from weedout_jax.adopt.checks import same_logits, sites_count
 from weedout_jax.adopt.choosing import Activation, calls_of, chosen
 from weedout_jax.adopt.finding import macs_of, reads_of
 from weedout_jax.adopt.matching import same_for_more, same_in_training
-from weedout_jax.adopt.model import Model, Spot, Traced, traced
+from weedout_jax.adopt.model import Model, Spot, Traced, draws, traced
 from weedout_jax.adopt.pure import SAID, Mode, Pure, explained, summary
 from weedout_jax.jaxprs import arrays_in
 
@@ -60,6 +60,7 @@ def adopt(
         tuple(Held(path, value.shape, macs.get(path, 0), reads.get(path, 0)) for path, value in pure.params.items()),
         tuple(Held(path, value.shape) for path, value in pure.statistics.items()),
         _digest(pure, few),
+        trained_whole=draws(few["train"].program.jaxpr),
         model=adopted,
     )
 

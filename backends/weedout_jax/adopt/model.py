@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import ClosedJaxpr
+from jax.extend.core import ClosedJaxpr, Var
 
 from weedout_core.backend import Adopted, Follows
 from weedout_jax.adopt.choosing import Activation
@@ -216,3 +216,16 @@ class Masked:
 
     def __call__(self, x: Any) -> jax.Array:
         return self._call(x)
+
+
+def draws(program: Any) -> bool:
+    """Whether what a traced program gives depends on its key, the argument before the inputs."""
+    needed = set(filter(_is_variable, program.outvars))
+    for one in reversed(program.eqns):
+        if needed.intersection(one.outvars):
+            needed.update(filter(_is_variable, one.invars))
+    return program.invars[-2] in needed
+
+
+def _is_variable(one: Any) -> bool:
+    return isinstance(one, Var)

@@ -53,7 +53,8 @@ class Masks:
         with paths_followed(module, watch), watch:
             made = forward(*args, **kwargs)
         # Of a traced tensor the length is a tensor too.
-        examples = len(made) if isinstance(made, torch.Tensor) and not torch.jit.is_tracing() else 1
+        tracing = torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
+        examples = len(made) if isinstance(made, torch.Tensor) and not tracing else 1
         check_times(module, self.times, watch.times, examples)
         return made
 
