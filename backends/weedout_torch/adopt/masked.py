@@ -52,9 +52,8 @@ class Masks:
         watch = Watch(self.change, read=read if self.entries else None)
         with paths_followed(module, watch), watch:
             made = forward(*args, **kwargs)
-        # Of a traced tensor the length is a tensor too.
-        tracing = torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
-        examples = len(made) if isinstance(made, torch.Tensor) and not tracing else 1
+        traced = torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
+        examples = 1 if traced or not isinstance(made, torch.Tensor) else len(made)  # of a traced one it is a tensor
         check_times(module, self.times, watch.times, examples)
         return made
 

@@ -164,20 +164,19 @@ def _sparsities(config: ExperimentConfig, net: Network) -> Table:
     """What a mask of each sparsity leaves active. One mask is drawn: masks of the same sparsity differ little."""
     numpy = load_backend("numpy")
     table = Table(title="What stays active under a mask, and the multiply-adds that are computed", show_edge=False)
-    for name in ("sparsity", "active parameters", "active multiply-adds"):
-        table.add_column(name, justify="right")
-    for name in ("computed in the search", "computed in training"):
-        table.add_column(name, justify="right", max_width=len("computed"))  # so that all of it fits 80 columns
+    computed = "computed in the search", "computed in training"
+    for name in ("sparsity", "active parameters", "active multiply-adds", *computed):
+        table.add_column(name, justify="right", max_width=8 if name in computed else None)  # all of it in 80 columns
     for sparsity in config.sparsity:
         masks = numpy.sample_masks(key(config.seed), mask_space(net), sparsity, 1, config.search.sampling)
         cost = costs(net, {site: numpy.to_numpy(mask)[0] for site, mask in masks.items()})
         small = _compacted(config, net, sparsity)
-        trained = small if trained_smaller(net, config.train) else net
+        sizes = small, small if trained_smaller(net, config.train) else net
         table.add_row(
             named(sparsity),
             _part(cost.active_parameters, cost.parameters),
             _part(cost.active_macs, cost.macs),
-            *(_share(costs(one).macs, cost.macs) for one in (small, trained)),
+            *(_share(costs(one).macs, cost.macs) for one in sizes),
         )
     return table
 
