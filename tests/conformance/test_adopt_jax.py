@@ -362,7 +362,7 @@ def test_recalibrated_statistics_are_refused() -> None:
 @pytest.mark.parametrize("rate", [0.0, 1e-3])
 def test_a_model_that_draws_is_trained_whole_though_a_step_may_draw_nothing(rate: float) -> None:
     class Dropping(nnx.Module):
-        def __init__(self, rngs: nnx.Rngs) -> None:
+        def __init__(self, rngs: Any) -> None:
             self.dropout, self.dense = nnx.Dropout(rate, rngs=rngs), nnx.Linear(6, 8, rngs=rngs)
             self.out = nnx.Linear(8, 3, rngs=rngs)
 
