@@ -5,7 +5,7 @@ import signal
 import struct
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,10 +63,10 @@ def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGHUP)}
     started: list[subprocess.Popen[str]] = []
 
-    def run(*arguments: object, **options: Any) -> subprocess.Popen[str]:
+    def run(*arguments: object, by: Sequence[str] = ("-m", "weedout_core"), **options: Any) -> subprocess.Popen[str]:
         path = [str(ROOT), str(ROOT / "reference"), str(ROOT / "backends"), *sys.path]
         process = subprocess.Popen(
-            [sys.executable, "-m", "weedout_core", *map(str, arguments)],
+            [sys.executable, *by, *map(str, arguments)],
             cwd=tmp_path,
             # Programs run a few times: to optimise them takes longer than to run them.
             env={

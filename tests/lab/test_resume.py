@@ -1,6 +1,5 @@
 """Runs that are killed, interrupted and continued end as runs that are not."""
 
-import fcntl
 import json
 import os
 import pty
@@ -9,7 +8,6 @@ import re
 import shutil
 import signal
 import subprocess
-import termios
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -150,6 +148,13 @@ def wait_until_it_hears(process: subprocess.Popen[str]) -> None:
     wait_until(hears, process)
 
 
+#: The command in a terminal of its own. No ``preexec_fn``: JAX, where a test before has imported it, bears no fork.
+_OWN_TERMINAL = (
+    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+    "os.execv(sys.executable, [sys.executable, '-m', 'weedout_core', *sys.argv[1:]])"
+)
+
+
 def test_a_terminal_that_closes_ends_the_run_in_order(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,10 +167,7 @@ def test_a_terminal_that_closes_ends_the_run_in_order(
     ]
     ours, theirs = pty.openpty()
     process = start(
-        *run,
-        **dict.fromkeys(("stdin", "stdout", "stderr"), theirs),
-        start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # from then on it is the process's own terminal
+        *run, by=("-c", _OWN_TERMINAL), **dict.fromkeys(("stdin", "stdout", "stderr"), theirs), start_new_session=True
     )
     os.close(theirs)
     drawn = b""

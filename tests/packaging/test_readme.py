@@ -233,7 +233,8 @@ def test_a_users_model_is_judged_on_her_data(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     page = PAGES["docs/adopt.md"]
     (command,) = (line for line in blocks("bash", page)[0].splitlines())
-    (tmp_path / "my_models.py").write_text(blocks("py", page)[-1], encoding="utf-8")
+    (models,) = (block for block in blocks("py", page) if "def small(seed)" in block)
+    (tmp_path / "my_models.py").write_text(models, encoding="utf-8")
     small = [
         "--population",
         "3",
