@@ -9,7 +9,7 @@ import pytest
 
 import weedout_core as wc
 from tests.conformance.connected import imported
-from weedout_core.errors import BackendError
+from weedout_core.errors import BackendError, ConfigError
 
 torch = imported("torch", "torch")
 nn, F = torch.nn, torch.nn.functional
@@ -138,7 +138,6 @@ def old_weight_norm() -> Any:
         (OwnGradient, (8,), "'sigmoid' of OwnGradient is within a torch.autograd.Function"),
         (Counting, (8,), "gives other logits in training when it was called before, .* buffers: steps. Make them"),
         (Closed, (8,), "'a.weight' is read by a function that a copy of the module keeps"),
-        (Times, (3, 8), r"examples first.* \(3, 3, 6\) for 3 examples and \(3, 5, 6\) for 5"),
         (old_weight_norm, (8,), "cannot be copied by copy.deepcopy: Only Tensors created explicitly"),
         (lambda: nn.DataParallel(Net()), (8,), "Adopt that one, its .module"),
         *[(lambda at=at: counted(Net(), at), (8,), "with ValueError: full") for at in (1, 3, 5, 7, 9, 12)],
@@ -149,6 +148,12 @@ def test_what_would_be_wrong_is_refused(make: Any, shape: Any, said: str) -> Non
     with pytest.raises(BackendError, match=said):
         wc.adopt(module, shape, backend="torch")
     assert all(one.grad is None for one in module.parameters())
+
+
+def test_time_that_is_as_long_as_a_trial_has_examples_is_no_axis_of_examples() -> None:
+    said = r"'relu' has the shape \(3, 3, 6\) for 3 examples and \(3, 5, 6\) for 5. Let the model"
+    with pytest.raises(ConfigError, match=said):
+        wc.adopt(Times(), (3, 8), backend="torch")
 
 
 def test_other_calls_than_adopted_are_refused_when_they_come() -> None:

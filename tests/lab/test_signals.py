@@ -50,6 +50,7 @@ def test_each_signal_is_an_interrupt_with_the_shells_exit_code(number: str) -> N
     assert ran("def work(): ask(); print('went on')", COMMAND, number=number) == (CODES[number], "", "")
 
 
+#: Code of others that loses a KeyboardInterrupt, on purpose: what it loses is to be raised again.
 SWALLOWS = {
     "a destructor": """
 class Swallows:

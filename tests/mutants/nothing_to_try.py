@@ -27,6 +27,7 @@ from weedout_core.nn import (
     Scale,
 )
 
+#: What a backend computes with; these mutants raise in it on purpose, so that whoever tries anything sees it.
 COMPUTING = ("score_population", "predict", "train_init", "train_epoch", "mask_gradient")
 
 
@@ -39,6 +40,11 @@ def without(backend: Backend, names: tuple[str, ...], error: Exception) -> Backe
     return replace(backend, **dict.fromkeys(names, raises))
 
 
+def says_it_computes(backend: Backend, layers: tuple[type[Layer], ...]) -> Backend:
+    """A backend that names some layers, and computes nothing: a kit that passes it has tried nothing."""
+    return replace(without(backend, COMPUTING, NotImplementedError("this mutant computes nothing")), layers=layers)
+
+
 def _layers(backend: Backend) -> Any:
     """The witness that nothing is computed: a backend is to compute something."""
     return [len(backend.layers), predicts(FLAT)(backend)]
@@ -47,20 +53,19 @@ def _layers(backend: Backend) -> Any:
 @VACUOUS.wrapper("predict", _layers)
 def computes_no_layers(backend: Backend) -> Backend:
     """It computes no layers, and whatever computes raises."""
-    return replace(without(backend, COMPUTING, NotImplementedError("not yet")), layers=())
+    return says_it_computes(backend, ())
 
 
 @VACUOUS.wrapper("predict", _layers)
 def computes_dense_layers_alone(backend: Backend) -> Backend:
     """It computes Dense layers alone, which make no network with a mask, and whatever computes raises."""
-    return replace(without(backend, COMPUTING, NotImplementedError("not yet")), layers=(Dense,))
+    return says_it_computes(backend, (Dense,))
 
 
 @VACUOUS.wrapper("predict", _layers)
 def computes_all_but_dense(backend: Backend) -> Backend:
     """It leaves out Dense, without which there is no network, and whatever computes raises."""
-    rest = tuple(kind for kind in backend.layers if kind is not Dense)
-    return replace(without(backend, COMPUTING, NotImplementedError("not yet")), layers=rest)
+    return says_it_computes(backend, tuple(kind for kind in backend.layers if kind is not Dense))
 
 
 @VACUOUS.wrapper("predict", _layers)

@@ -13,7 +13,6 @@ from weedout_core.backend import Adopted, Held, Place
 from weedout_core.errors import BackendError
 from weedout_core.nn import Granularity
 from weedout_torch.adopt.checks import (
-    check_first,
     check_gradients,
     check_logits,
     check_module,
@@ -55,13 +54,12 @@ def adopt(
         learned = trained(given, x)
     check_logits(found.logits, _EXAMPLES, name)
     check_logits(learned.logits, _EXAMPLES, f"{name}, in training,")
-    some = chosen(found.activations, _EXAMPLES, sites, names)
+    some = chosen(found, others, sites, names)
     check_gradients(some, name)
     spots = {one.name: Spot(site, one.axis, granularity) for site, one in some}
     module = Module(given, spots, learned.moving, found.times)
     for times, examples in ((others.times, _MORE), (learned.times, _EXAMPLES)):
         check_times(given, module.times, times, examples)
-    check_first(some, others.activations, _MORE)
     places = tuple(_place(site, one, granularity) for site, one in some)
     full = {place.site: torch.ones(place.shape, dtype=torch.bool) for place in places}
     with told(given, f"on inputs ({shape})"):

@@ -49,18 +49,6 @@ def check_gradients(sites: Sequence[tuple[str, Activation]], name: str) -> None:
         )
 
 
-def check_first(sites: Sequence[tuple[str, Activation]], more: Sequence[Activation], examples: int) -> None:
-    """Raise BackendError unless activations have their examples first: as many as there are, if there are more too."""
-    shapes = {one.name: one.shape for one in more}
-    for _, one in sites:
-        if shapes[one.name] != (examples, *one.shape[1:]):
-            raise BackendError(
-                f"activations must have the examples first, and else one shape; {one.name!r} has the shapes "
-                f"{one.shape} for {one.shape[0]} examples and {shapes[one.name]} for {examples}. Let the model compute "
-                "with batches first, such as by batch_first=True."
-            )
-
-
 def check_logits(logits: Any, examples: int, name: str) -> None:
     """Raise BackendError unless a module gives logits (examples, classes)."""
     fits = isinstance(logits, torch.Tensor) and logits.ndim == 2 and len(logits) == examples and logits.shape[1] > 1

@@ -186,21 +186,31 @@ def _is_whole(made: tuple[int, ...], output: tuple[int, ...]) -> bool:
 
 
 def chosen(
-    found: list[Activation], examples: int, sites: tuple[str, ...] | None, names: Mapping[str, str]
+    found: Found, more: Found, sites: tuple[str, ...] | None, names: Mapping[str, str]
 ) -> list[tuple[str, Activation]]:
     """The activations that are masked, each with the name of its site.
 
+    Args:
+        found, more: what was seen of a few examples, and of another number: an axis may be as long by chance.
+        sites, names: as in ``wc.adopt``.
     Raises:
         ConfigError: a pattern or a name matches nothing, nothing is left, examples are no first axis, or two sites
             would have one name.
     """
-    listed = f"The activations of the model are {', '.join(one.name for one in found) or 'none'}."
-    can = [one for one in found if one.shape[:1] == (examples,) and len(one.shape) > 1]
+    listed = f"The activations of the model are {', '.join(one.name for one in found.activations) or 'none'}."
+    few, many = len(found.logits), len(more.logits)
+    shapes = {one.name: (many, *one.shape[1:]) for one in found.activations}
+    seen = shapes | {one.name: one.shape for one in more.activations}
+    can = [
+        one for one in found.activations
+        if len(one.shape) > 1 and one.shape[0] == few and seen[one.name] == shapes[one.name]
+    ]  # fmt: skip
     some = [one for one in can if one.whole and one.before]
-    if not some and (others := [one for one in found if one.whole and one.before]):
+    if not some and (elsewhere := [one for one in found.activations if one.whole and one.before]):
         raise ConfigError(
-            f"activations must have the examples first; {others[0].name!r} has the shape {others[0].shape} for "
-            f"{examples} examples. Let the model compute with batches first, such as by batch_first=True."
+            f"activations must have the examples first; {elsewhere[0].name!r} has the shape {elsewhere[0].shape} for "
+            f"{few} examples and {seen[elsewhere[0].name]} for {many}. Let the model compute with batches first, such "
+            "as by batch_first=True."
         )
     if sites is not None:
         for pattern in sites:

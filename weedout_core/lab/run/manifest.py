@@ -53,17 +53,21 @@ class Verified:
 
     def read(self, name: str) -> bytes:
         """The content of a file. Raises RunError if it cannot be read, DamagedError if it is not as it was written."""
-        wanted, path = self.description()["sha256"].get(name), self.manifest.with_name(name)
-        content = self._content(path)
-        if sha256(content) != wanted:
-            what = f"{path} is damaged: its content does not match {self.manifest.name}."
-            raise DamagedError(what, self.remedy)
-        return content
+        return self._whole(name, self.description()["sha256"])
 
     def check(self, needed: Iterable[str]) -> None:
         """Raise RunError unless all files are as they were written, and the needed ones are among them."""
-        for name in dict.fromkeys([*needed, *self.description()["sha256"]]):
-            self.read(name)
+        digests = self.description()["sha256"]
+        for name in dict.fromkeys([*needed, *digests]):
+            self._whole(name, digests)
+
+    def _whole(self, name: str, digests: Mapping[str, str]) -> bytes:
+        path = self.manifest.with_name(name)
+        content = self._content(path)
+        if sha256(content) != digests.get(name):
+            what = f"{path} is damaged: its content does not match {self.manifest.name}."
+            raise DamagedError(what, self.remedy)
+        return content
 
     def _content(self, path: Path) -> bytes:
         try:
