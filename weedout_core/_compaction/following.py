@@ -21,7 +21,7 @@ _DRAWS = 4  # a unit that is 0 for all examples looks like a removed one; in all
 _ALIVE = 2  # of so many draws at least must an array have a gradient: one that has none follows everything
 _EXAMPLES = 8  # the variance of a few is an accident of rounding
 _NOISE = 0.1  # of an array that has one value alone
-_SHIFT = 0.5  # of one that has one axis too, as biases and scales have at first
+_SHIFT = 0.5  # of one that is all zeros
 
 Tree = Mapping[str, np.ndarray]
 Sites = tuple[str, ...]
@@ -84,17 +84,17 @@ def _any_share(nodes: int, site: int, rng: np.random.Generator) -> int:
 def _drawn(layer: Adopted, input_shape: InputShape, seed: int, removed: Removed) -> Draw:
     """Draw weights, inputs, and masks that remove so many nodes of each site: one at least, if there are two.
 
-    Arrays of one axis, such as biases, become larger, so that few nodes are 0 for all examples.
+    Arrays of zeros, as biases are at first, become positive, so that few nodes are 0 for all examples. Others keep
+    their mean: scales that grow from layer to layer would make numbers that are mostly roundings.
     """
     rng, model = np.random.default_rng(seed), the_model(layer)
 
-    def noise(value: np.ndarray, least: float = _NOISE) -> np.ndarray:
-        return np.asarray(
-            rng.standard_normal(value.shape, np.float32) * np.float32((value.std() if value.size else 0) or least)
-        )
+    def noise(value: np.ndarray) -> np.ndarray:
+        scale = (value.std() if value.size else 0) or _NOISE
+        return np.asarray(rng.standard_normal(value.shape, np.float32) * np.float32(scale))
 
     def weights(value: np.ndarray) -> np.ndarray:
-        return np.asarray(value + (noise(value) if value.ndim > 1 else np.abs(noise(value, _SHIFT))))
+        return np.asarray(value + noise(value) if value.any() else _SHIFT / _NOISE * np.abs(noise(value)))
 
     def mask(site: int, shape: tuple[int, ...]) -> np.ndarray:
         nodes = math.prod(shape)
