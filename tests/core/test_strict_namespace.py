@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import weedout_core as wc
+from tests.core.without_devices import Bare
 from weedout_core._compaction.unions import positions, union
 
 KEYS = wc.random.split(wc.key(11), 3)
@@ -38,14 +39,16 @@ CASES: dict[str, tuple[Callable[..., Any], tuple[np.ndarray, ...]]] = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_strict_namespace_gives_what_numpy_gives(name: str) -> None:
+@pytest.mark.parametrize("made", [xp.asarray, lambda value: Bare(xp.asarray(value))], ids=["strict", "no devices"])
+def test_the_strict_namespace_gives_what_numpy_gives(name: str, made: Callable[..., Any]) -> None:
+    """So does one whose arrays have no ``device``."""
     function, arguments = CASES[name]
-    expected, found = function(*arguments), function(*(xp.asarray(value) for value in arguments))
+    expected, found = function(*arguments), function(*map(made, arguments))
     if not isinstance(expected, dict):
         expected, found = {"": expected}, {"": found}
     assert set(found) == set(expected)
     for site, value in expected.items():
-        assert isinstance(found[site], type(xp.asarray(0))), "the result must stay in the caller's namespace"
+        assert isinstance(found[site], type(made(0))), "the result must stay in the caller's namespace"
         # Both namespaces compute with NumPy, by the same operations in the same order: equal to the bit.
         np.testing.assert_array_equal(np.asarray(found[site]), value)
         assert np.asarray(found[site]).dtype == value.dtype

@@ -286,6 +286,18 @@ def test_the_hours_are_summed_over_the_sparsities(
     assert "measuring numpy on cpu at sparsity 0.25 …" in err
 
 
+@pytest.mark.parametrize("clock", [None, lambda: 0.0])
+def test_seconds_of_compilation_are_those_of_a_backend_that_compiles(
+    weedout: Weedout, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], clock: Any
+) -> None:
+    backend = replace(wc.load_backend("numpy"), compile_seconds=clock)
+    monkeypatch.setattr(plan, "load_backend", lambda *_: backend)
+    monkeypatch.setattr(plan, "measure", lambda *_, **__: probe.Probe(1.0, 2.0, 4.0, 3.5))
+    assert weedout("plan", "--sparsity", "0.5", "--repeats", "1") == 0
+    (measured,) = (line for line in capfd.readouterr().out.splitlines() if line.startswith("measured on "))
+    assert measured.endswith("1,000 examples" if clock is None else "1,000 examples, 3.5 s compiling")
+
+
 def test_parts_that_are_trained_one_after_another_take_their_time_each(
     weedout: Weedout, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

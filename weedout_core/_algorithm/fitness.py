@@ -10,10 +10,9 @@ from typing import Any, Literal
 
 import numpy as np
 from array_api_compat import array_namespace, is_torch_array
-from array_api_compat import device as device_of  # pyright: ignore[reportUnknownVariableType]
 
 from weedout_core._guard.guarded import guarded
-from weedout_core._guard.traced import Floats, Integers, namespace_of
+from weedout_core._guard.traced import Floats, Integers, beside, namespace_of
 from weedout_core.errors import DataError
 
 ClassAxis = Literal[-1, -2]
@@ -113,7 +112,7 @@ def _one_if_sound(logits: Any, labels: Any, axis: int) -> Any:
 
 def _classes(logits: Any, axis: int, dtype: Any) -> Any:
     """0 … classes−1 along the axis of the classes."""
-    classes = array_namespace(logits).arange(logits.shape[axis], dtype=dtype, device=device_of(logits))
+    classes = array_namespace(logits).arange(logits.shape[axis], dtype=dtype, **beside(logits))
     return classes if axis == -1 else classes[:, None]
 
 

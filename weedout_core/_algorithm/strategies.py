@@ -8,10 +8,9 @@ from types import MappingProxyType
 from typing import Any
 
 from array_api_compat import array_namespace
-from array_api_compat import device as device_of  # pyright: ignore[reportUnknownVariableType]
 
 from weedout_core._guard.guarded import guarded
-from weedout_core._guard.traced import Floats
+from weedout_core._guard.traced import Floats, beside
 from weedout_core.errors import ConfigError
 
 
@@ -33,7 +32,7 @@ def select(fitness: Floats) -> Any:
         raise ConfigError(f"there must be a candidate to select; got fitness of shape {tuple(fitness.shape)}.")
     usable = xp.where(xp.isfinite(fitness), fitness, xp.full_like(fitness, -xp.inf))
     best = usable == xp.max(usable, axis=-1, keepdims=True)
-    index = xp.arange(fitness.shape[-1], dtype=xp.int32, device=device_of(fitness))
+    index = xp.arange(fitness.shape[-1], dtype=xp.int32, **beside(fitness))
     return xp.min(xp.where(best, index, xp.full_like(index, fitness.shape[-1])), axis=-1)
 
 

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import numpy as np
 from array_api_compat import array_namespace
-from array_api_compat import device as device_of  # pyright: ignore[reportUnknownVariableType]
 
 from weedout_core._compaction.kept import Kept, Part, Sites
 from weedout_core._compaction.unions import positions, union
@@ -16,6 +15,7 @@ from weedout_core._guard.composed import mapping
 from weedout_core._guard.guarded import convert_fields, guarded
 from weedout_core._guard.kinds import ARRAY, Positive
 from weedout_core._guard.shown import brief
+from weedout_core._guard.traced import beside
 from weedout_core._masks.plan import Masks
 from weedout_core._networks.layers import Shape
 from weedout_core._networks.network import Network, gather_space, mask_space, parameter_shapes, statistic_shapes
@@ -107,7 +107,7 @@ class CompactedNetwork:
             raise MaskError("indices must be given for at least one site, because counters have their dtype; got none.")
         xp = array_namespace(*indices.values())
         one = next(iter(indices.values()))
-        like: Any = {"dtype": one.dtype, "device": device_of(one)}
+        like: Any = {"dtype": one.dtype, **beside(one)}
         kept = self.axes(path, shape, indices)
         counters = xp.zeros((1,) * len(shape), **like)
         for axis, length in enumerate(shape):
@@ -165,7 +165,7 @@ class CompactedNetwork:
         nodes = self._union(kept.sites, length // (kept.positions * kept.each), indices)
         if kept.positions == kept.each == 1:
             return nodes
-        xp, like = array_namespace(nodes), {"dtype": nodes.dtype, "device": device_of(nodes)}
+        xp, like = array_namespace(nodes), {"dtype": nodes.dtype, **beside(nodes)}
         starts = xp.arange(0, length, length // kept.positions, **like)
         return xp.reshape(starts[:, None, None] + nodes[:, None] * kept.each + xp.arange(kept.each, **like), (-1,))
 

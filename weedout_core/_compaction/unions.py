@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from array_api_compat import array_namespace
-from array_api_compat import device as device_of  # pyright: ignore[reportUnknownVariableType]
+
+from weedout_core._guard.traced import beside
 
 
 def union(parts: Sequence[Any], nodes: int) -> Any:
@@ -30,7 +31,7 @@ def union(parts: Sequence[Any], nodes: int) -> Any:
         return parts[0]
     xp = array_namespace(*parts)
     kept = xp.concat(parts)
-    every = xp.arange(nodes, dtype=kept.dtype, device=device_of(kept))
+    every = xp.arange(nodes, dtype=kept.dtype, **beside(kept))
     read = xp.any(every[:, None] == kept[None, :], axis=1)
     unread = xp.cumulative_sum(xp.astype(~read, kept.dtype))  # numbers the nodes that no part reads, from 1
     missing = kept.shape[0] - xp.sum(xp.astype(read, kept.dtype))

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 from array_api_compat import array_namespace, is_torch_array
+from array_api_compat import device as device_of  # pyright: ignore[reportUnknownVariableType]
 
 from weedout_core._guard.composed import either
 from weedout_core._guard.kinds import ARRAY, FINITE, Kind, UnfitError
@@ -27,6 +28,14 @@ def namespace_of(*arrays: Any) -> Any:
     except TypeError as error:
         frameworks = ", ".join(type(array).__module__.split(".")[0] for array in arrays)
         raise ConfigError(f"arrays must be of one framework; got {frameworks}. Convert some.") from error
+
+
+def beside(array: Any) -> dict[str, Any]:
+    """The argument by which a new array lies where another does; {} for a framework whose arrays have no device."""
+    try:
+        return {"device": device_of(array)}
+    except AttributeError:
+        return {}
 
 
 def words_namespace(*words: Any) -> Any:

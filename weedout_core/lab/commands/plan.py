@@ -149,15 +149,11 @@ def _compacted(config: ExperimentConfig, net: Network, sparsity: float) -> Netwo
 
 
 def _sizes(net: Network) -> str:
-    cost, nodes = costs(net), sum(_nodes(net).values())
+    cost, nodes = costs(net), sum(map(math.prod, mask_space(net).values()))
     return (
         f"{cost.parameters / 1e6:.2f} million parameters, {cost.macs / 1e6:,.1f} million multiply-adds an example "
         f"(forward), {nodes:,} nodes at {len(mask_space(net))} sites"
     )
-
-
-def _nodes(net: Network) -> dict[str, int]:
-    return {site: math.prod(shape) for site, shape in mask_space(net).items()}
 
 
 def _sparsities(config: ExperimentConfig, net: Network) -> Table:
@@ -227,10 +223,12 @@ def _measure(backend: Backend, net: Network, config: ExperimentConfig, amount: W
 
 def _hours(amount: Work, measured: Sequence[Measured], backend: Backend) -> Iterator[str]:
     for sparsities, probe in measured:
+        # Of a backend that compiles nothing, a first call takes longer for other reasons.
+        compiling = "" if backend.compile_seconds is None else f", {_time(probe.compiling)} compiling"
         yield (
             f"measured on {backend.device} for sparsity {', '.join(map(named, sorted(sparsities)))}: "
             f"{_time(probe.candidate)} a candidate, {_time(probe.step)} a step, "
-            f"{_time(probe.thousand)} an evaluation on 1,000 examples, {_time(probe.compiling)} compiling"
+            f"{_time(probe.thousand)} an evaluation on 1,000 examples{compiling}"
         )
     each = [probe for sparsities, probe in measured for _ in sparsities]
     training = amount.parts * amount.epochs * amount.steps * sum(probe.step for probe in each)
