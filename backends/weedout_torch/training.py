@@ -127,10 +127,7 @@ def _epoch(
             shown.append(of_step)
             place.sync()
         optimizer = optimizer if theirs is None else [theirs.memory()]
-    loss, correct, lowest = (torch.stack(of_steps, dim=1) for of_steps in zip(*shown, strict=True))
-    # With a logit of −∞ the cross-entropy may be finite, and must not be; any other logit that is not finite makes it
-    # NaN.
-    result = EpochResult(torch.where(lowest.isfinite(), loss, torch.nan), correct)
+    result = EpochResult(*(torch.stack(of_steps, dim=1) for of_steps in zip(*shown, strict=True)))
     place.sync()
     return TrainState(state.keys, state.epoch + 1, params, running, optimizer), result
 
@@ -174,22 +171,22 @@ def _gradient(
     x: Tensor,
     y: Tensor,
     source: int | Learning,
-) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor, Tensor, Tensor]:
-    """The gradients of R networks' losses and the batch statistics, and three arrays ``(R,)``.
-
-    These are for each network the loss in nats, the number of correct predictions, and the lowest logit.
-    """
+) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor, Tensor]:
+    """The gradients of R networks' losses, the batch statistics, the losses ``(R,)`` in nats, the correct ``(R,)``."""
     with torch.enable_grad():
         leaves = {path: value.detach().requires_grad_() for path, value in params.items()}
         logits, taken = forward(net.layers, leaves, x, masks, source, plan.config.compute)
         loss = F.cross_entropy(logits.mT, y.long(), reduction="none").mean(dim=-1)
+        # With a logit of -inf it may be finite, and neither it nor its gradient must be; with any other logit that is
+        # not finite both are NaN by themselves.
+        loss = loss * torch.where(logits.detach().amin(dim=(1, 2)).isfinite(), 1.0, torch.nan)
         # A network's loss depends on its own weights alone, so the gradient of the sum holds each one's.
         # An adopted model may have weights that take no part: their gradient is 0.
         gradient = torch.autograd.grad(loss.sum(), list(leaves.values()), allow_unused=True, materialize_grads=True)
     logits = logits.detach()
     correct = (_predictions(logits) == y).sum(dim=-1, dtype=torch.int32)
     taken = {path: value.detach() for path, value in taken.items()}
-    return dict(zip(leaves, gradient, strict=True)), taken, loss.detach(), correct, logits.amin(dim=(1, 2))
+    return dict(zip(leaves, gradient, strict=True)), taken, loss.detach(), correct
 
 
 def _predictions(logits: Tensor) -> Tensor:
