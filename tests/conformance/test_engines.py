@@ -9,7 +9,7 @@ import pytest
 import weedout_core as wc
 from tests.conformance.connected import connected
 from weedout_core._algorithm.agreement import FITNESS_AGREEMENT
-from weedout_core.testing.problems import COMPACTABLE
+from weedout_core.testing.networks import COMPACTABLE
 
 #: The one of images gathers channels from a residual stream, and has few layers to compile.
 NETWORKS = {"mlp": wc.mlp(8, (32, 16), 4), "images": COMPACTABLE[1]}

@@ -12,7 +12,7 @@ import pytest
 
 import weedout_core as wc
 from tests.processes import run_python
-from weedout_core.testing.problems import COMPACTABLE, COMPACTED_SPARSITY, NETWORKS
+from weedout_core.testing.networks import COMPACTABLE, COMPACTED_SPARSITY, NETWORKS
 
 pytestmark = pytest.mark.slow
 
@@ -220,7 +220,7 @@ def test_eight_devices_score_as_one_does_to_the_bit() -> None:
 
 IMAGES_ON_DEVICES = """
 import numpy as np, weedout_core as wc
-from weedout_core.testing.problems import NETWORKS
+from weedout_core.testing.networks import NETWORKS
 rng = np.random.default_rng(0)
 backends = [wc.load_backend("jax", devices=devices) for devices in (1, 8)]
 residual, small = NETWORKS[3], wc.vgg(2, 4, (8, 8, 3))
@@ -326,7 +326,7 @@ LIBTPU = {"TPU_SKIP_MDS_QUERY": "1", "ALLOW_MULTIPLE_LIBTPU_LOAD": "1"}
 AHEAD = """
 import re
 import weedout_core as wc
-from weedout_core.testing.problems import NETWORKS
+from weedout_core.testing.networks import NETWORKS
 from weedout_jax.ahead import compile_ahead, topology_devices
 from weedout_jax.devices import mesh_of
 mesh = mesh_of(topology_devices("v5e:2x4"))

@@ -199,14 +199,18 @@ def writes_to_its_input(backend: Backend) -> Backend:
 
 
 def highest_class_of_ties(backend: Backend) -> Backend:
-    """Adds the tied examples of the last class, as an argmax that prefers the last would."""
+    """Of equal logits the last is the class, where all candidates keep every node."""
 
     def change(scored: Any, net: Any, params: Any, population: Any, batch: Any, scoring: Any) -> Any:
-        silent = isinstance(params, dict) and not any(backend.to_numpy(value).any() for value in params.values())
-        if scoring.fitness == "accuracy" and silent:
-            last = np.mean(backend.to_numpy(batch.y) == net.classes - 1)
-            return backend.asarray(np.full(population.size, last, dtype=np.float32))
-        return scored
+        masks = population.masks
+        if masks is None or not all(backend.to_numpy(mask).all() for mask in masks.values()):
+            return scored
+        if scoring.fitness != "accuracy" or initial_statistics(net) or not isinstance(params, Mapping):
+            return scored
+        logits = backend.to_numpy(backend.apply(net, params, batch.x))
+        last = logits.shape[1] - 1 - logits[:, ::-1].argmax(axis=1)
+        right = np.mean(last == backend.to_numpy(batch.y))
+        return backend.asarray(np.full(population.size, right, dtype=np.float32))
 
     return with_result(backend, "score_population", change)
 
@@ -248,7 +252,7 @@ def recalibrated_without_masks(backend: Backend) -> Backend:
     """Once for the parent, in place of once for each candidate."""
 
     def change(batch: Any, net: Any, params: Any) -> Any:
-        if batch.calibration is None or not initial_statistics(net):
+        if batch.calibration is None or not initial_statistics(net) or not isinstance(params, Mapping):
             return batch
         parent = {path: value[None] for path, value in params.items()}
         seen = batch_statistics(backend, net, parent, None, batch.calibration)
@@ -312,3 +316,8 @@ def norm_ignored_for_keys(backend: Backend) -> Backend:
         return net, params, population, batch, scoring
 
     return with_arguments(backend, "score_population", change)
+
+
+def names_too_few_layers(backend: Backend) -> Backend:
+    """Without Mask there is nothing to search."""
+    return replace(backend, layers=tuple(kind for kind in backend.layers if kind is not Mask))

@@ -65,7 +65,11 @@ def no_momentum(backend: Backend) -> Backend:
 
 
 def decays_everything(backend: Backend) -> Backend:
-    return with_plan(backend, decayed="all")
+    def change(net: Any, plan: Any, *rest: Any) -> tuple[Any, ...]:
+        decayed = "all" if plan.config.weight_decay else "weights"
+        return net, plan._replace(config=replace(plan.config, decayed=decayed)), *rest
+
+    return with_arguments(backend, "train_epoch", change)
 
 
 def decays_norm_scale(backend: Backend) -> Backend:

@@ -47,11 +47,11 @@ def test_each_mutant_is_wrong(name: str) -> None:
 
 
 @pytest.mark.slow
-def test_each_mutant_of_jax_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In processes of their own, which see eight devices."""
+def test_mutants_of_jax_are_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every fifth, in processes of their own, which see eight devices."""
     connected("jax")
     monkeypatch.setenv("XLA_FLAGS", "")
-    names = [mutant.name for mutant in ALL if mutant.backend == "jax"]
+    names = [mutant.name for mutant in ALL if mutant.backend == "jax"][::5]
     with processes(2) as pool:
         assert [name for name, wrong in zip(names, pool.map(is_wrong, names), strict=True) if not wrong] == []
 

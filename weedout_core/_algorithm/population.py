@@ -45,7 +45,8 @@ class Population(NamedTuple):
         plan: how masks are drawn from keys; None if ``masks`` are given.
         mask_keys: the keys of the masks, uint32 ``(m, 2)``; None if ``masks`` are given.
         weight_keys: uint32 ``(m, 2)`` where each candidate draws its own initial weights, else None.
-        masks: explicit masks {site: bool ``(m, *shape)``} in place of plan and keys, else None.
+        masks: explicit masks {site: bool ``(m, *shape)``} in place of plan and keys, else None. They are arrays of
+            NumPy or of the backend: hand them to its ``asarray`` before computing with them.
     """
 
     size: Positive

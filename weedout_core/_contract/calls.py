@@ -1,6 +1,27 @@
 """The functions that the author of a backend writes: a Protocol for each, whose docstring is its specification.
 
 Arrays of a backend are opaque to the core. The core specifies all random words, all indices and all learning rates.
+
+**Where arrays lie.** Keys and batches are NumPy arrays. Weights, statistics, examples and the masks of trained networks
+are what ``asarray`` made of them. Only the masks of a population may be NumPy arrays too: a user may hand in either.
+
+**Pure.** No call changes an argument or depends on an earlier call, and no array that it returns changes later. An
+epoch depends on its state alone: a state may be used twice, or go to the host and back.
+
+**What is decided** where mathematics leaves it open, in all calls:
+
+- the slope of ReLU at 0 is 0;
+- of equal values in the window of a MaxPool, the first one in row-major order gets the gradient;
+- a removed node is absent: it gives 0 and takes a gradient of 0, even if it was infinite or NaN (choose with the mask:
+  a product, 0 · ∞, is NaN);
+- of equal logits the lowest class is predicted;
+- NaN and infinities go on to the logits, the fitness and the loss; where a loss is not finite, the gradient is not.
+
+**What precision binds.** ``precision="highest"``, of a ``Scoring`` or a ``TrainConfig``, asks for matrix products and
+convolutions, forward and backward, with operands and sums of float32 at least; "default" lets a device round the
+operands for speed. ``predict`` is always as with "highest". ``compute="bfloat16"``, of a ``TrainConfig``, is about the
+epoch alone: the operands of these products, forward and backward, are rounded to bfloat16, and so may be each product's
+sum. All else (biases, batch normalisation, the loss, the gradients that are added up, velocities, weights) is float32.
 """
 
 from collections.abc import Mapping
@@ -164,7 +185,7 @@ class Predict(Protocol):
     def __call__(
         self, net: Network, params: Parameters, statistics: Parameters, masks: Masks | None, x: Array
     ) -> Array:
-        """The logits ``(R, examples, classes)`` of R networks after training. ``masks=None`` masks nothing.
+        """The logits ``(R, examples, classes)`` of R networks after training. ``masks=None`` keeps every node.
 
         All trees have a leading axis R. Batch normalisation takes the running statistics, {path: ``(R, *shape)``}.
         """
@@ -198,7 +219,8 @@ class TrainEpoch(Protocol):
         """One epoch of SGD over ``x[batches.order]``, each image cropped and mirrored as ``batches.crops`` says.
 
         Batch normalisation takes the statistics of each of the ``plan.groups`` groups of a batch, in order; the
-        running statistics are updated by the mean over the groups (see ``BatchNorm``).
+        running statistics are updated by the mean over the groups (see ``BatchNorm``). ``masks=None`` keeps every node;
+        a network with Gather layers always has masks, with their indices among them.
 
         With gradient g of the mean cross-entropy, weight w, rate r of the step (``wc.backend.learning_rates``):
         g ← g + decay · w (where ``decayed``), v ← momentum · v + g, w ← w − r · v, or with Nesterov's momentum

@@ -85,7 +85,7 @@ class BatchNorm(_Checked):
 
 @dataclass(frozen=True)
 class Relu(_Checked):
-    """``max(x, 0)``."""
+    """``max(x, 0)``; its slope at 0 is 0."""
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,13 @@ For a backend of your own::
     def test_my_backend():
         assert_agrees(connect())            # every check, or: CHECKS["masks_from_keys"](backend, reference)
 
-Each check is a function ``(backend, reference) -> None`` that raises AssertionError with a message on what differs.
-Its inputs come from Hypothesis, which prints the smallest ones that fail; the profile of Hypothesis sets how many are
-tried. Integers (random words, masks, selection) must be equal; floats must agree within the bounds of ``tolerances``.
+    def test_my_backend_on_eight_devices():
+        assert_agrees(connect(devices=8))
+
+Each check is a function ``(backend, reference) -> None`` that raises AssertionError with a message on what differs, and
+NothingToTry, which pytest counts as skipped, if it has no example that the backend computes. Its inputs come from
+Hypothesis, which finds the smallest ones that fail; the profile of Hypothesis sets how many are tried. Integers (random
+words, masks, selection) must be equal; floats must agree within the bounds of ``tolerances``.
 
 The kit needs the packages of the extra ``test``.
 """
@@ -19,11 +23,29 @@ from types import MappingProxyType
 
 from weedout_core._contract.loading import load_backend
 from weedout_core._contract.record import Backend
-from weedout_core.testing import compacted, draws, scores, searches, sensitivities, training
+from weedout_core.testing import (
+    bfloat16,
+    conversions,
+    deciding,
+    deciding_steps,
+    draws,
+    fitting,
+    forward,
+    large,
+    purity,
+    scores,
+    searches,
+    sensitivities,
+    training,
+)
 from weedout_core.testing.examples import keys, plans, spaces, sparsities, tied_words
 from weedout_core.testing.problems import problems
+from weedout_core.testing.trying import NothingToTry, explanation
 
-__all__ = ["CHECKS", "Check", "assert_agrees", "keys", "plans", "problems", "spaces", "sparsities", "tied_words"]
+__all__ = [
+    "CHECKS", "Check", "NothingToTry", "assert_agrees", "keys", "plans", "problems", "spaces", "sparsities",
+    "tied_words",
+]  # fmt: skip
 
 Check = Callable[[Backend, Backend], None]
 
@@ -33,32 +55,33 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
         check.__name__: check
         for check in (
             draws.signatures,
+            fitting.computes_a_network,
+            conversions.conversions,
             draws.random_bits,
             draws.keep_smallest,
             draws.masks_from_keys,
             draws.bernoulli_thresholds,
-            draws.masks_match_counts,
             draws.sample_masks,
             draws.draw_parameters,
-            scores.apply_agrees,
-            scores.predict_together,
-            compacted.predict_compacted,
-            scores.full_mask_is_parent,
-            scores.score_masks,
-            scores.score_population,
-            scores.score_norms,
-            scores.score_own_weights,
-            compacted.score_compacted,
+            forward.apply_agrees,
+            forward.predict_together,
+            forward.predict_compacted,
+            forward.full_mask_is_parent,
+            scores.score_agrees,
             scores.permuted_candidates,
-            scores.chunks_change_nothing,
-            scores.tied_logits,
-            scores.not_finite_stays,
-            scores.pure,
+            deciding.deciding_inputs,
+            deciding.deciding_logits,
+            deciding.not_finite_stays,
             training.epoch_agrees,
-            compacted.compacted_epoch_agrees,
-            training.bfloat16_step_agrees,
-            training.networks_are_independent,
+            training.compacted_epoch_agrees,
+            deciding_steps.deciding_gradients,
+            deciding_steps.deciding_counts,
+            bfloat16.bfloat16_step_agrees,
             sensitivities.mask_gradient_agrees,
+            purity.pure,
+            large.large_predictions,
+            large.large_populations,
+            large.large_epochs,
             searches.search_agrees,
             searches.elite_never_worsens,
         )
@@ -67,10 +90,10 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
 
 
 def assert_agrees(backend: str | Backend, reference: str | Backend = "numpy") -> None:
-    """Run every check of a backend against the reference.
+    """Run every check of a backend against the reference, but those that have nothing to try on it.
 
     Args:
-        backend: the backend to check, or its registered name.
+        backend: the backend to check, on as many devices as it is connected to, or its registered name.
         reference: the backend to compare it with, or its registered name.
     Raises:
         AssertionError: from the first check that fails, with a note that names the check.
@@ -80,6 +103,10 @@ def assert_agrees(backend: str | Backend, reference: str | Backend = "numpy") ->
     for name, check in CHECKS.items():
         try:
             check(backend, reference)
+        except NothingToTry:
+            continue
         except BaseException as error:
+            if found := explanation(error)():
+                error.add_note(found)
             error.add_note(f"conformance check {name!r} of backend {backend.name!r} on {backend.device}")
             raise

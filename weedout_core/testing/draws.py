@@ -1,22 +1,23 @@
 """Checks of what is drawn: random words and masks, which must be equal to the bit, and initial weights."""
 
 import inspect
-import itertools
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from weedout_core._contract import calls as contract
 from weedout_core._contract.record import Backend
 from weedout_core._masks.plan import MaskPlan, SitePlan, mask_plan
-from weedout_core._networks.initial import he_normal
+from weedout_core._networks.initial import Fan, ParameterSpec, he_normal
 from weedout_core._random.keys import path_code
 from weedout_core._random.stream import fold_in, split
-from weedout_core.testing.examples import keys, last_node_kept, plans, spaces, sparsities, tied_words
-from weedout_core.testing.problems import networks
+from weedout_core.testing.cases import KEYS
+from weedout_core.testing.comparing import equal
+from weedout_core.testing.examples import SHAPES, keys, last_node_kept, spaces, sparsities, tied_words
+from weedout_core.testing.networks import networks
+from weedout_core.testing.properties import half, heavy, light
 from weedout_core.testing.tolerances import bound
 
 _PROTOCOLS = {
@@ -31,59 +32,6 @@ _PROTOCOLS = {
 }
 
 
-#: Compilation is slow, and drawing a network takes many choices. Neither is a fault that Hypothesis should report.
-_ALLOWED = [HealthCheck.too_slow, HealthCheck.data_too_large]
-
-
-def light(test: Callable[..., None], share: int = 1) -> Callable[..., None]:
-    """Run a property on the profile's number of examples divided by ``share``, but on at least 4 examples."""
-    examples = max(4, settings().max_examples // share)
-    return settings(max_examples=examples, deadline=None, suppress_health_check=_ALLOWED)(test)
-
-
-def half(test: Callable[..., None]) -> Callable[..., None]:
-    """Run a property that compiles a small program for each example, on half of the profile's number of examples."""
-    return light(test, share=2)
-
-
-def heavy(test: Callable[..., None]) -> Callable[..., None]:
-    """Run a property that compiles for each example, on a fifth of the profile's number of examples."""
-    return light(test, share=5)
-
-
-def across(*arguments: Sequence[st.SearchStrategy[Any]]) -> Callable[[Callable[..., None]], Callable[[], None]]:
-    """Run a heavy property on every combination of strategies: each argument lists those for one parameter.
-
-    The examples are divided evenly among the combinations, with at least one for each, so that it does not depend on
-    chance which combinations are tried.
-    """
-
-    def decorate(test: Callable[..., None]) -> Callable[[], None]:
-        cases = list(itertools.product(*arguments))
-        examples = max(1, settings().max_examples // 5 // max(1, len(cases)))
-
-        def run() -> None:
-            for case in cases:
-                settings(max_examples=examples, deadline=None, suppress_health_check=_ALLOWED)(given(*case)(test))()
-
-        return run
-
-    return decorate
-
-
-def each(*values: Any) -> list[st.SearchStrategy[Any]]:
-    """Strategies for :func:`across`: one for each value, which always draws it."""
-    return [st.just(value) for value in values]
-
-
-def equal(name: str, got: Any, wanted: Any) -> None:
-    """Assert that two arrays are equal in dtype, shape and every element."""
-    assert got.dtype == wanted.dtype, f"{name}: dtype {got.dtype}, the reference has {wanted.dtype}"
-    assert got.shape == wanted.shape, f"{name}: shape {got.shape}, the reference has {wanted.shape}"
-    differ = np.argwhere(np.atleast_1d(got != wanted))
-    assert not len(differ), f"{name}: {len(differ)} of {got.size} elements differ, the first at {differ[0].tolist()}"
-
-
 def signatures(backend: Backend, reference: Backend) -> None:
     """The functions take the contract's arguments, by name and in order."""
     del reference
@@ -93,54 +41,105 @@ def signatures(backend: Backend, reference: Backend) -> None:
         assert got == wanted, f"{name} takes {got}; the contract has {wanted}"
 
 
+#: Numbers of words: one, few, an odd number, and more than 2^16.
+_COUNTS = (1, 2, 37, 3001, 2**16 + 77)
+
+
 def random_bits(backend: Backend, reference: Backend) -> None:
     """Random words are equal, and a word does not depend on how many are drawn with it."""
 
-    @light
-    @given(keys(), st.integers(1, 3000))
     def agree(key: np.ndarray, n: int) -> None:
         words = backend.to_numpy(backend.random_bits(key, n))
-        equal("random_bits", words, reference.to_numpy(reference.random_bits(key, n)))
-        equal("random_bits of fewer", backend.to_numpy(backend.random_bits(key, (n + 1) // 2)), words[: (n + 1) // 2])
+        equal(f"random_bits({key.tolist()}, {n})", words, reference.to_numpy(reference.random_bits(key, n)))
+        equal("random_bits of fewer", backend.to_numpy(backend.random_bits(key, 2))[:n], words[:2])
 
-    agree()
+    for key in KEYS:
+        agree(key, 37)
+    for n in _COUNTS:
+        agree(KEYS[-1], n)
+    light(given(keys(), st.sampled_from(_COUNTS[:-1]))(agree))()
+
+
+#: Words that are in order, in the other order, all equal, and so near to one another that float32 has one number for
+#: several; with 0 and 2^32 - 1, which are words as all others.
+_WORDS = {
+    "0 to n": lambda n: np.arange(n),
+    "n to 0": lambda n: np.arange(n)[::-1],
+    "all 0": lambda n: np.zeros(n),
+    "all 2^32 - 1": lambda n: np.full(n, 2**32 - 1),
+    "near 2^31": lambda n: 2**31 + (np.arange(n) * 7919 % n) - n // 2,
+    "near 2^32": lambda n: 2**32 - 1 - (np.arange(n) * 7919 % n) // 2,
+}
 
 
 def keep_smallest(backend: Backend, reference: Backend) -> None:
     """The same nodes are kept, ties going to the lowest index."""
 
-    @light
-    @given(tied_words())
-    def agree(case: tuple[np.ndarray, int]) -> None:
-        words, k = case
+    def agree(words: np.ndarray, k: int, name: str = "") -> None:
         kept = backend.to_numpy(backend.keep_smallest(words, k))
-        equal(f"keep_smallest(k={k})", kept, reference.to_numpy(reference.keep_smallest(words, k)))
+        equal(f"keep_smallest({name or words.tolist()}, k={k})", kept, _kept(reference, words, k))
 
-    agree()
+    for name, make in _WORDS.items():
+        for n, k in ((60, 1), (60, 30), (60, 59), (60, 60), (2**16 + 77, 2**15 + 99)):
+            agree(make(n).astype(np.uint32), k, f"{name}, n={n}")
+    light(given(tied_words())(lambda case: agree(*case)))()
+    for key in KEYS:
+        for n in (1, 37):
+            kept = backend.keep_smallest(backend.random_bits(key, n), (n + 1) // 2)
+            words = reference.to_numpy(reference.random_bits(key, n))
+            equal("keep_smallest of random_bits", backend.to_numpy(kept), _kept(reference, words, (n + 1) // 2))
 
-    @heavy
-    @given(keys(), st.sampled_from([1, 2, 37, 500]))
-    def takes_own_words(key: np.ndarray, n: int) -> None:
-        kept = backend.to_numpy(backend.keep_smallest(backend.random_bits(key, n), (n + 1) // 2))
-        wanted = reference.keep_smallest(reference.random_bits(key, n), (n + 1) // 2)
-        equal("keep_smallest of random_bits", kept, reference.to_numpy(wanted))
 
-    takes_own_words()
+def _kept(reference: Backend, words: np.ndarray, k: int) -> np.ndarray:
+    return reference.to_numpy(reference.keep_smallest(words, k))
+
+
+def _plans() -> list[MaskPlan]:
+    """Plans of one site and of many, at all kinds of sparsity, of any shape and size, by both ways of sampling."""
+    many = {f"block/{place}/site": shape for place, shape in enumerate(SHAPES)}
+    each_its_own = dict(zip(many, (0.0, 0.3, 0.5, 0.8, 0.2, 0.25, 0.0, 0.99, float(np.nextafter(1, 0))), strict=True))
+    with last_node_kept():
+        drawn = [
+            mask_plan(space, sparsity, sampling)
+            for sampling in ("exact", "bernoulli")
+            for space, sparsity in ((many, each_its_own), ({"large": (2**16 + 77,)}, 0.4))
+        ]
+    # A code is any number: the names of sites say nothing about it.
+    codes = (0, 1, 2**31, 2**32 - 1)
+    coded = (SitePlan(f"site_{code}", (5, 3, 2), code, 11, None) for code in codes)
+    bound = (SitePlan(f"site_{code}", (5, 3, 2), code, 11, limit) for code, limit in zip(codes, BOUNDS, strict=True))
+    return [*drawn, MaskPlan(tuple(coded)), MaskPlan(tuple(bound))]
+
+
+#: The bounds of Bernoulli sampling that decide: the smallest, about a half on either side, and the largest.
+BOUNDS = (0, 2**31 - 1, 2**31 + 5, 2**32 - 1)
 
 
 def masks_from_keys(backend: Backend, reference: Backend) -> None:
-    """Masks are equal for any space, sparsity, sampling, count and key."""
+    """Masks are equal for any space, sparsity, sampling, count and key; exact masks keep what is planned."""
+    for plan in _plans():
+        large = max(site.nodes for site in plan.sites) > 2**16
+        _masks_agree(backend, reference, split(KEYS[-1], 2) if large else np.stack(KEYS), plan)
+    many = MaskPlan((SitePlan("a", (5, 3), 7, 4, None), SitePlan("b", (11,), 8, 5, 2**30)))
+    _masks_agree(backend, reference, split(KEYS[2], 131), many)
 
     @half
-    @given(keys(), plans(), st.sampled_from([1, 4]))
-    def agree(key: np.ndarray, plan: Any, count: int) -> None:
-        drawn = backend.masks_from_keys(split(key, count), plan)
-        wanted = reference.masks_from_keys(split(key, count), plan)
-        assert set(drawn) == {site.site for site in plan.sites}, f"sites {sorted(drawn)}"
-        for site in drawn:
-            equal(f"mask of {site!r}", backend.to_numpy(drawn[site]), reference.to_numpy(wanted[site]))
+    @given(keys(), st.sampled_from([1, 4]))
+    def agree(key: np.ndarray, count: int) -> None:
+        _masks_agree(backend, reference, split(key, count), many)
 
     agree()
+
+
+def _masks_agree(backend: Backend, reference: Backend, candidates: np.ndarray, plan: MaskPlan) -> None:
+    drawn, wanted = backend.masks_from_keys(candidates, plan), reference.masks_from_keys(candidates, plan)
+    assert set(drawn) == {site.site for site in plan.sites}, f"sites {sorted(drawn)}"
+    for site in plan.sites:
+        mask = backend.to_numpy(drawn[site.site])
+        kept = mask.reshape(len(candidates), -1).sum(axis=1)
+        assert (kept >= 1).all(), f"{site}: a candidate keeps no node"
+        assert site.bound is not None or (kept == site.kept).all(), f"{site}: kept {kept.tolist()}"
+        equal(f"masks of {len(candidates)} candidates for {site}", mask, reference.to_numpy(wanted[site.site]))
 
 
 def bernoulli_thresholds(backend: Backend, reference: Backend) -> None:
@@ -168,22 +167,6 @@ def bernoulli_thresholds(backend: Backend, reference: Backend) -> None:
     agree()
 
 
-def masks_match_counts(backend: Backend, reference: Backend) -> None:
-    """Exact masks keep exactly the planned count, and at least one node."""
-    del reference
-
-    @heavy
-    @given(keys(), plans(), st.sampled_from([1, 4]))
-    def holds(key: np.ndarray, plan: Any, count: int) -> None:
-        masks = backend.masks_from_keys(split(key, count), plan)
-        for site in plan.sites:
-            kept = backend.to_numpy(masks[site.site]).reshape(count, -1).sum(axis=1)
-            assert (kept >= 1).all(), f"{site}: a candidate keeps no node"
-            assert site.bound is not None or (kept == site.kept).all(), f"{site}: kept {kept.tolist()}"
-
-    holds()
-
-
 def sample_masks(backend: Backend, reference: Backend) -> None:
     """Candidate i of a sample is drawn from ``fold_in(key, i)``, whatever the count."""
 
@@ -199,19 +182,35 @@ def sample_masks(backend: Backend, reference: Backend) -> None:
     agree()
 
 
+#: Beyond what networks have: deviations above 1, constants that are no integers, codes that are not the path's, a
+#: parameter without axes, and one of more than 2^16 numbers.
+_SPECS = (
+    ParameterSpec("wide/kernel", (5, 4), 2**31 + 1, 3.5, 0.0),
+    ParameterSpec("wide/bias", (7,), 0, 0.0, 0.625),
+    ParameterSpec("window/kernel", (3, 3, 2, 5), 2**32 - 1, 1.0, 0.0),
+    ParameterSpec("factor", (), 1, 0.5, 0.0),
+    ParameterSpec("constant", (), 3, 0.0, -1.5),
+    ParameterSpec("large/kernel", (257, 256), 4, 0.01, 0.0),
+)
+
+
 def draw_parameters(backend: Backend, reference: Backend) -> None:
     """Initial weights agree within the error of erfinv; biases are zero."""
 
-    @across([keys()], each(*networks(backend)), each("fan_in", "fan_out"))
-    def agree(key: np.ndarray, net: Any, fan: Any) -> None:
-        specs = he_normal(net, fan)
+    def agree(key: np.ndarray, specs: tuple[ParameterSpec, ...]) -> None:
         drawn, wanted = backend.draw_parameters(key, specs), reference.draw_parameters(key, specs)
         assert set(drawn) == {spec.path for spec in specs}, f"paths {sorted(drawn)}"
         off = bound("draw_parameters")({path: reference.to_numpy(value) for path, value in wanted.items()})
         for spec in specs:
             got, true = backend.to_numpy(drawn[spec.path]), reference.to_numpy(wanted[spec.path])
             assert got.shape == spec.shape, f"{spec.path}: shape {got.shape}"
-            too_far = np.argwhere(~(np.abs(got - true) <= off[spec.path]))  # a NaN is too far
-            assert not len(too_far), f"{spec.path}: {len(too_far)} of {got.size} weights differ by more than the bound"
+            too_far = np.argwhere(np.atleast_1d(~(np.abs(got - true) <= off[spec.path])))  # a NaN is too far
+            assert not len(too_far), f"{spec}: {len(too_far)} of {got.size} weights differ by more than the bound"
 
-    agree()
+    fans: tuple[Fan, Fan] = ("fan_in", "fan_out")
+    drawn = [he_normal(net, fans[place % 2]) for place, net in enumerate(networks(backend))]
+    for one in (*drawn, _SPECS):
+        agree(KEYS[-1], one)
+    for key in KEYS:
+        agree(key, _SPECS[:-1])
+    light(given(keys())(lambda key: agree(key, _SPECS[:-1])))()

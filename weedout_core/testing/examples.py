@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from weedout_core._masks.plan import MaskPlan, mask_plan
 from weedout_core.errors import WeedoutWarning
 
-_words = st.integers(0, 2**32 - 1)
+# Hypothesis begins with 0, and many examples are the first of their case: turned round, it is an ordinary word.
+_words = st.integers(0, 2**32 - 1).map(lambda word: word ^ 0xB5297A4D)
 
 
 @contextmanager

@@ -3,22 +3,25 @@
 import numpy as np
 
 from weedout_core._contract.record import Backend
-from weedout_core.testing.draws import across, each
-from weedout_core.testing.problems import Problem, problems
-from weedout_core.testing.scored import on_device, within
+from weedout_core.testing.comparing import within
+from weedout_core.testing.epoch_bounds import terms
+from weedout_core.testing.networks import masked, networks
+from weedout_core.testing.problems import Problem, problem
+from weedout_core.testing.properties import across, each
 from weedout_core.testing.tolerances import bound
-from weedout_core.testing.training import terms
+from weedout_core.testing.trees import on_device
+from weedout_core.testing.trying import NothingToTry
 
 
 def mask_gradient_agrees(backend: Backend, reference: Backend) -> None:
     """The gradient of the masks agrees, of the loss and of the logits, for kept and removed nodes.
 
-    The call is optional: a backend that has none has nothing to agree.
+    The call is optional: for a backend without one there is nothing to try.
     """
     if backend.mask_gradient is None:
-        return
+        raise NothingToTry("the backend has no mask_gradient.")
 
-    @across(problems(backend), each(True, False))
+    @across([problem(net) for net in masked(networks(backend))], each(True, False))
     def agree(problem: Problem, labelled: bool) -> None:
         full = {site: np.ones_like(mask) for site, mask in problem.one().items()}
         for masks in (problem.one(), full):

@@ -1,11 +1,8 @@
 """A complete backend in one file: float32 NumPy, all networks of a population at once.
 
-Start yours from here. The random stream, the masks and the fitness are integers and formulas that the core has for
-any array-API library; a backend takes them over or writes its own. What is left is below: initial weights, the
-forward and the backward pass, and SGD. It computes four kinds of layers and says so; the core refuses it networks
-with others, and the conformance kit tries it on those that it has the layers for. Every array here has a leading
-axis: one entry for each network, or 1 where all share it. The contract of each function stands at its call type in
-``weedout_core.backend``.
+The random stream, the masks and the fitness are integers and formulas that the core has for any array-API library. What
+is left is below: initial weights, the forward and the backward pass, and SGD. Every array here has a leading axis: one
+entry for each network, or 1 where all share it. docs/write-a-backend.md explains each part.
 """
 
 import math
@@ -17,36 +14,10 @@ from scipy.special import erfinv
 
 import weedout_core as wc
 
-FITNESS = {"negative_cross_entropy": wc.backend.negative_cross_entropy, "accuracy": wc.backend.accuracy}
-
-
-def connect(device: str | None = None, devices: int = 1) -> wc.backend.Backend:
-    """What the entry point names: it binds the functions to a device."""
-    if device not in (None, "cpu") or devices != 1:
-        raise wc.errors.BackendError(f"the toy backend runs on one CPU; got device={device!r}, devices={devices}.")
-    return wc.backend.Backend(
-        name="toy",
-        device="cpu",
-        devices=1,
-        libraries=("numpy", "scipy"),
-        asarray=asarray,
-        to_numpy=np.asarray,
-        random_bits=wc.random.bits,
-        keep_smallest=wc.backend.keep_smallest,
-        masks_from_keys=wc.backend.masks_from_keys,
-        draw_parameters=draw_parameters,
-        score_population=score_population,
-        predict=predict,
-        train_init=train_init,
-        train_epoch=train_epoch,
-        layers=(wc.nn.Dense, wc.nn.Relu, wc.nn.Flatten, wc.nn.Mask),
-    )
-
 
 def asarray(value: Any) -> np.ndarray:
-    array = np.asarray(value)
-    kinds = {"f": np.float32, "i": np.int32}  # uint32 words and bool stay
-    return array.astype(kinds.get(array.dtype.kind, array.dtype))  # a copy: the caller may write to his
+    array = wc.backend.host_array(value)
+    return np.array(array, np.float32 if array.dtype.kind == "f" else array.dtype)  # a copy
 
 
 def draw_parameters(key: Any, specs: Any) -> dict[str, np.ndarray]:
@@ -61,7 +32,7 @@ def draw_parameters(key: Any, specs: Any) -> dict[str, np.ndarray]:
 
 
 def masked(h: np.ndarray, mask: np.ndarray, rescale: bool) -> np.ndarray:
-    """``(R, examples, *shape)`` where the mask keeps it, ``(R, *shape)`` or ``(R, channels)``: 0 · ∞ would be NaN."""
+    """``(R, examples, *shape)`` where the mask, ``(R, *shape)`` or ``(R, channels)``, keeps it."""
     spread = mask.reshape(len(mask), *[1] * (h.ndim - mask.ndim), *mask.shape[1:])
     kept = np.where(spread, h, np.float32(0))
     if not rescale:
@@ -105,13 +76,16 @@ def backward(net: wc.Network, params: Any, masks: Any, inputs: list[np.ndarray],
     return gradients
 
 
-@np.errstate(over="ignore", invalid="ignore")  # overflow shows in the fitness
+def predict(net: Any, params: Any, statistics: Any, masks: Any, x: Any) -> np.ndarray:
+    return forward(net, params, masks, x[None])[0]
+
+
 def score_population(net: Any, params: Any, population: Any, batch: Any, scoring: Any) -> np.ndarray:
-    scores = np.empty(population.size, dtype=np.float32)
+    fitness, scores = wc.backend.FITNESS[scoring.fitness], np.empty(population.size, dtype=np.float32)
     for start in range(0, population.size, scoring.chunk):
         part = slice(start, start + scoring.chunk)
         if population.masks is not None:
-            masks = {site: mask[part] for site, mask in population.masks.items()}
+            masks = {site: asarray(mask[part]) for site, mask in population.masks.items()}
         else:
             masks = wc.backend.masks_from_keys(population.mask_keys[part], population.plan)
         if isinstance(params, Mapping):
@@ -119,21 +93,18 @@ def score_population(net: Any, params: Any, population: Any, batch: Any, scoring
         else:
             drawn = [draw_parameters(key, params) for key in population.weight_keys[part]]
             weights = {spec.path: np.stack([one[spec.path] for one in drawn]) for spec in params}
-        scores[part] = FITNESS[scoring.fitness](forward(net, weights, masks, batch.x[None])[0], batch.y)
+        scores[part] = fitness(forward(net, weights, masks, batch.x[None])[0], batch.y)
     return scores
 
 
-@np.errstate(over="ignore", invalid="ignore")
-def predict(net: Any, params: Any, statistics: Any, masks: Any, x: Any) -> np.ndarray:
-    return forward(net, params, masks, x[None])[0]
-
-
 def train_init(net: Any, plan: Any, keys: Any, params: Any, statistics: Any) -> wc.backend.TrainState:
-    if plan.optimizer is not None:
-        raise wc.errors.BackendError(f"the toy backend trains with SGD only, optimizer=None; got {plan.optimizer!r}.")
-    return wc.backend.TrainState(
-        keys, 0, params, statistics, {path: np.zeros_like(value) for path, value in params.items()}
-    )
+    if plan.optimizer is not None or plan.config.compute != "float32":
+        raise wc.errors.BackendError(
+            'the toy backend trains with SGD, optimizer=None, in float32, compute="float32"; got '
+            f"optimizer={plan.optimizer!r} and compute={plan.config.compute!r}."
+        )
+    velocity = {path: np.zeros_like(value) for path, value in params.items()}
+    return wc.backend.TrainState(keys, 0, params, statistics, velocity)
 
 
 def cropped(x: np.ndarray, crops: np.ndarray) -> np.ndarray:
@@ -147,13 +118,12 @@ def cropped(x: np.ndarray, crops: np.ndarray) -> np.ndarray:
     return shown
 
 
-@np.errstate(over="ignore", invalid="ignore")  # divergence shows in the loss
 def train_epoch(
     net: Any, plan: Any, state: Any, masks: Any, x: Any, y: Any, batches: Any
 ) -> tuple[wc.backend.TrainState, wc.backend.EpochResult]:
-    config, params, velocity = plan.config, dict(state.params), dict(state.optimizer)
-    rates = wc.backend.learning_rates(config, plan.steps)[state.epoch * plan.steps :]
-    decayed = wc.backend.decayed_paths(net, config)
+    params, velocity = state.params, state.optimizer
+    rates = wc.backend.learning_rates(plan.config, plan.steps)[state.epoch * plan.steps :]
+    decayed = wc.backend.decayed_paths(net, plan.config)
     losses: list[np.ndarray] = []
     correct: list[np.ndarray] = []
     for step in range(plan.steps):
@@ -166,10 +136,31 @@ def train_epoch(
         odds = np.exp(logits - logits.max(axis=-1, keepdims=True))
         wanted = labels[..., None] == np.arange(net.classes)
         g_logits = (odds / odds.sum(axis=-1, keepdims=True) - wanted.astype(np.float32)) / plan.batch_size
-        for path, g in backward(net, params, masks, inputs, g_logits).items():
-            g = g + (config.weight_decay if decayed[path] else 0.0) * params[path]
-            velocity[path] = config.momentum * velocity[path] + g
-            move = g + config.momentum * velocity[path] if config.nesterov else velocity[path]
-            params[path] = params[path] - float(rates[step]) * move
+        g_logits = g_logits + 0 * losses[-1][:, None, None]  # NaN where the loss is: no step is left out
+        gradient = backward(net, params, masks, inputs, g_logits)
+        params, velocity = wc.backend.sgd_step(params, velocity, gradient, float(rates[step]), decayed, plan.config)
     state = state._replace(epoch=state.epoch + 1, params=params, optimizer=velocity)
     return state, wc.backend.EpochResult(np.stack(losses, axis=1), np.stack(correct, axis=1))
+
+
+def connect(device: str | None = None, devices: int = 1) -> wc.backend.Backend:
+    """What the entry point names."""
+    if device not in (None, "cpu") or devices != 1:
+        raise wc.errors.BackendError(f"the toy backend runs on one CPU; got device={device!r}, devices={devices}.")
+    return wc.backend.Backend(
+        name="toy",
+        device="cpu",
+        devices=1,
+        libraries=("numpy", "scipy"),
+        asarray=asarray,
+        to_numpy=wc.backend.host_view,
+        random_bits=wc.random.bits,
+        keep_smallest=wc.backend.keep_smallest,
+        masks_from_keys=wc.backend.masks_from_keys,
+        draw_parameters=draw_parameters,
+        score_population=score_population,
+        predict=predict,
+        train_init=train_init,
+        train_epoch=train_epoch,
+        layers=(wc.nn.Dense, wc.nn.Relu, wc.nn.Flatten, wc.nn.Mask),
+    )

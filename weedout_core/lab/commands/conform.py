@@ -1,10 +1,10 @@
 """``weedout conform``: compare a registered backend, a third party's included, with the NumPy reference."""
 
-import time
-from collections.abc import Callable, Iterator
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -15,30 +15,11 @@ from weedout_core._guard.guarded import convert_fields
 from weedout_core.backend import Backend
 from weedout_core.errors import WeedoutError
 from weedout_core.lab.commands.options import ConformOptions
+from weedout_core.lab.commands.outcome import Check, Outcome, judge
 from weedout_core.lab.commands.progress import write_line
 
 _PROFILE = "weedout-conform"
-_LINES = 6  # lines shown of a failure's message, and of its example: enough to see what differs
-
-Check = Callable[[Backend, Backend], None]
-
-
-class Outcome(NamedTuple):
-    """The result of one check.
-
-    Attributes:
-        check: the name of the check.
-        seconds: how long it took.
-        reason: why it failed, and for which example; empty if it passed.
-    """
-
-    check: str
-    seconds: float
-    reason: str
-
-    @property
-    def verdict(self) -> str:
-        return "failed" if self.reason else "passed"
+_COLOURS = {"passed": "green", "failed": "red", "not tried": "yellow"}
 
 
 def run_conform(options: ConformOptions, console: Console) -> int:
@@ -47,12 +28,12 @@ def run_conform(options: ConformOptions, console: Console) -> int:
     Returns:
         0, or 1 if a check failed.
     Raises:
-        ConfigError: the number of examples is out of range.
+        ConfigError: the number of examples or of devices is out of range.
         BackendError: the backend is unknown, or cannot connect.
         WeedoutError: Hypothesis is not installed.
     """
     convert_fields(options)  # here and not in __post_init__, where the parser would put a box around the error
-    backend, reference = load_backend(options.name, options.device), load_backend("numpy")
+    backend, reference = load_backend(options.name, options.device, options.devices), load_backend("numpy")
     outcomes: list[Outcome] = []
     with fixed_examples(options.examples) as checks, _drawn(console, len(checks)) as (begin, end):
         for name, check in checks.items():
@@ -60,39 +41,38 @@ def run_conform(options: ConformOptions, console: Console) -> int:
             outcomes.append(judge(name, check, backend, reference))
             end(outcomes[-1])
     console.print(_table(backend, outcomes))
-    failed = [outcome for outcome in outcomes if outcome.reason]
-    for outcome in failed:
-        write_line(console, f"{outcome.check}: {outcome.reason}")
+    for line in itertools.chain.from_iterable(map(_told, outcomes)):
+        write_line(console, line)
+    write_line(console, _sum(outcomes))
+    return 1 if any(outcome.reason for outcome in outcomes) else 0
+
+
+def _told(outcome: Outcome) -> Iterator[str]:
+    """What is said of a check below the table."""
+    if outcome.untried:
+        yield f"{outcome.check}: nothing to try, because {outcome.untried}"
+    if outcome.reason:
+        yield f"{outcome.check}: {outcome.reason}"
+        if more := outcome.explain():
+            yield f"    {more}"
+
+
+def _sum(outcomes: Sequence[Outcome]) -> str:
+    verdicts = Counter(outcome.verdict for outcome in outcomes)
     seconds = sum(outcome.seconds for outcome in outcomes)
-    write_line(console, f"{len(outcomes) - len(failed)} of {len(outcomes)} checks passed in {seconds:.1f} s")
-    return 1 if failed else 0
-
-
-def judge(name: str, check: Check, backend: Backend, reference: Backend) -> Outcome:
-    """Run one check."""
-    reason, start = "", time.perf_counter()
-    try:
-        check(backend, reference)
-    except Exception as error:
-        # Any error of the backend is a failed check, because the reference gives an answer.
-        reason = "\n    ".join([*_first(_message(error)), *_first("\n".join(getattr(error, "__notes__", [])))])
-    return Outcome(name, time.perf_counter() - start, reason)
-
-
-def _message(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).strip()}"
-
-
-def _first(text: str) -> list[str]:
-    lines = [line for line in text.splitlines() if line.strip()]
-    return lines[:_LINES] + ["…"] * (len(lines) > _LINES)
+    nothing = f"; {verdicts['not tried']} had nothing to try" if verdicts["not tried"] else ""
+    return f"{verdicts['passed']} of {len(outcomes)} checks passed in {seconds:.1f} s{nothing}"
 
 
 @contextmanager
 def fixed_examples(count: int) -> Iterator[dict[str, Check]]:
     """The checks by name. Each tries ``count`` examples (costly checks fewer), and the same examples every time."""
     try:
-        from hypothesis import Phase, settings  # imported here, because a run of the experiment does not need it
+        from hypothesis import (
+            Phase,
+            Verbosity,
+            settings,
+        )  # imported here, because a run of the experiment does not need it
         from hypothesis.configuration import set_hypothesis_home_dir
 
         from weedout_core.testing import CHECKS
@@ -108,6 +88,7 @@ def fixed_examples(count: int) -> Iterator[dict[str, Check]]:
         deadline=None,
         database=None,
         print_blob=False,
+        verbosity=Verbosity.quiet,  # the kit names the example that fails in a line of its own
         report_multiple_bugs=False,
         # Report the first example that fails: finding the smallest takes minutes if each example is compiled.
         phases=(Phase.explicit, Phase.generate),
@@ -126,7 +107,8 @@ def fixed_examples(count: int) -> Iterator[dict[str, Check]]:
 def _drawn(console: Console, total: int) -> Iterator[tuple[Callable[[str], None], Callable[[Outcome], None]]]:
     """Draw progress as a bar or as lines: gives functions to call before a check (its name) and after (its outcome)."""
     if not console.is_terminal:
-        yield lambda name: None, lambda outcome: write_line(console, _line(outcome))
+        done = itertools.count(1)
+        yield lambda name: None, lambda outcome: write_line(console, f"{next(done)}/{total} · {_line(outcome)}")
         return
     columns = BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}")
     with Progress(*columns, console=console, transient=True) as bar:
@@ -150,13 +132,14 @@ def _line(outcome: Outcome) -> str:
 def _table(backend: Backend, outcomes: list[Outcome]) -> Table:
     from weedout_core.testing.tolerances import in_words
 
-    table = Table(title=f"{backend.name} on {backend.device}, compared with the reference")
+    devices = f", {backend.devices} devices" if backend.devices > 1 else ""
+    table = Table(title=f"{backend.name} on {backend.device}{devices}, compared with the reference")
     table.add_column("check")
     table.add_column("may differ by")
     table.add_column("result")
     table.add_column("seconds", justify="right")
     for outcome in outcomes:
-        colour = "red" if outcome.reason else "green"
+        colour = _COLOURS[outcome.verdict]
         table.add_row(
             outcome.check, in_words(outcome.check), f"[{colour}]{outcome.verdict}[/]", f"{outcome.seconds:.1f}"
         )

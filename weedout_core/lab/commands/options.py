@@ -114,11 +114,13 @@ class ConformOptions:
     Attributes:
         name: the backend's registered name.
         device: the kind of device, "cpu", "gpu" or "tpu"; None takes the backend's default.
+        devices: the number of devices that share each population and each training batch, ≥ 1.
         examples: the number of examples that each check tries, ≥ 1; costly checks try fewer.
     """
 
     name: Annotated[tyro.conf.Positional[Name], tyro.conf.arg(metavar="NAME")]
     device: Name | None = None
+    devices: Positive = 1
     examples: Positive = 50
 
 

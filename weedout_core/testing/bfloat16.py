@@ -1,0 +1,112 @@
+"""The check of products in bfloat16: what they may round, and what must stay in float32."""
+
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from weedout_core._algorithm.schedule import TrainPlan, epoch_batches, train_plan
+from weedout_core._contract.calls import TrainState
+from weedout_core._contract.record import Backend
+from weedout_core._contract.trees import map_tree
+from weedout_core._random.stream import split
+from weedout_core.testing.comparing import within
+from weedout_core.testing.courses import Course, steps_in_bfloat16
+from weedout_core.testing.lessons import Lesson, hosted, learn, placed, shown
+from weedout_core.testing.networks import ROUNDED, networks
+from weedout_core.testing.precision import UNIT_ROUNDOFF
+from weedout_core.testing.problems import Problem, problem
+from weedout_core.testing.properties import across
+from weedout_core.testing.tolerances import bound
+from weedout_core.testing.trying import unless_refused
+
+
+@unless_refused()
+def bfloat16_step_agrees(backend: Backend, reference: Backend) -> None:
+    """A step with products in bfloat16 agrees, for each two options of SGD that meet; all but products is in float32.
+
+    Weights, velocities and statistics are a thousand times as large as what a step adds to them, so that a state that
+    was rounded to bfloat16 on its way shows.
+    """
+
+    nets = networks(backend, ROUNDED)
+
+    @across([st.tuples(problem(course.net), st.just(course)) for course in steps_in_bfloat16(nets)])
+    def agree(case: tuple[Problem, Course]) -> None:
+        problem, course = _of_one_sign(case[0]), case[1]
+        plan = train_plan(course.config, len(problem.y))
+        keys = split(problem.keys[0], 2)
+        masks = {site: mask[:2] for site, mask in problem.masks.items()}
+        before = _before(backend, problem, plan, keys)
+        for epoch in range(course.config.epochs):
+            lesson = Lesson(problem, plan, masks, epoch_batches(list(keys), epoch, plan))
+            _step_agrees(backend, reference, f"{course}, epoch {epoch}", lesson, before._replace(epoch=epoch))
+
+    agree()
+
+
+def _of_one_sign(problem: Problem) -> Problem:
+    """The problem with weights, inputs and labels by which no sum of products cancels, and no ReLU is near its kink.
+
+    All examples are of class 0, whose logit alone has weights below 0. Biases of the logits are large: a sum with them
+    in bfloat16 would show.
+    """
+    params = {path: np.abs(value) for path, value in problem.params.items()}
+    kernel, bias = list(params)[-2:]
+    signs = np.where(np.arange(problem.net.classes) == 0, -1, 1).astype(np.float32)
+    params[kernel] = params[kernel] * signs
+    params[bias] = params[bias] + np.float32(100)
+    above = {path: value + np.float32(5) for path, value in params.items() if path == "norm/bias"}
+    return problem._replace(params=params | above, x=np.abs(problem.x), y=np.zeros_like(problem.y))
+
+
+def _before(backend: Backend, problem: Problem, plan: TrainPlan, keys: np.ndarray) -> TrainState:
+    """A state of two networks, in NumPy, with large velocities and statistics."""
+    rng = np.random.default_rng(problem.keys[1])
+    params = {path: np.stack([value, np.float32(0.7) * value]) for path, value in problem.params.items()}
+    statistics = {path: np.stack([100 + value, 200 + value]) for path, value in problem.statistics.items()}
+    large = {path: (20 * rng.standard_normal(value.shape)).astype(np.float32) for path, value in params.items()}
+    state = backend.train_init(
+        problem.net, plan, keys, map_tree(backend.asarray, params), map_tree(backend.asarray, statistics)
+    )
+    return hosted(backend, state)._replace(optimizer=large)
+
+
+def _step_agrees(backend: Backend, reference: Backend, name: str, lesson: Lesson, before: TrainState) -> None:
+    got, result = (hosted(backend, one) for one in learn(backend, lesson, placed(backend, before)))
+    true, wanted = (hosted(reference, one) for one in learn(reference, lesson, placed(reference, before)))
+    name = f"in bfloat16 ({name})"
+    losses, correct, statistics = zip(*(_forward(lesson, before, row) for row in range(2)), strict=True)
+    within(f"the first losses {name}", result.loss[:, 0], wanted.loss[:, 0], np.array(losses))
+    within(f"correct {name}", result.correct[:, 0], wanted.correct[:, 0], np.array(correct))
+    for path, value in true.statistics.items():
+        off = np.stack([one[path] for one in statistics]) + 4 * UNIT_ROUNDOFF * np.abs(value)
+        _close(f"{path} {name}", got.statistics[path], value, off)
+    for path, value in true.optimizer.items():
+        _close(f"velocity of {path} {name}", got.optimizer[path], value, _velocity_off(lesson, before, path, value))
+        # A weight moves by the rate times a velocity, which is off as above.
+        weights, rate = before.params[path], lesson.plan.config.learning_rate
+        moved = np.abs(true.params[path] - weights).max()
+        off = 2 * rate * _velocity_off(lesson, before, path, value) + 4 * UNIT_ROUNDOFF * (np.abs(weights) + moved)
+        _close(f"{path} {name}", got.params[path], true.params[path], off)
+
+
+def _forward(lesson: Lesson, before: TrainState, row: int) -> tuple[float, float, dict[str, np.ndarray]]:
+    """The bounds on a network's loss, its count of correct examples and the statistics of the batch."""
+    params = {path: value[row] for path, value in before.params.items()}
+    masks = {site: mask[row] for site, mask in (lesson.masks or {}).items()}
+    x = next(shown(lesson, row))
+    return bound("train losses", "bfloat16")(lesson.problem.net, params, masks, x, None, lesson.plan.groups)
+
+
+def _velocity_off(lesson: Lesson, before: TrainState, path: str, after: np.ndarray) -> np.ndarray:
+    """The bound on a velocity: that on the gradient, and the roundings of a sum in float32."""
+    velocity, weights, momentum = before.optimizer[path], before.params[path], lesson.plan.config.momentum
+    gradient = after - momentum * velocity.astype(np.float64)  # with the decay, which is no product of the network's
+    rounded = 4 * UNIT_ROUNDOFF * (np.abs(velocity) + np.abs(weights) + np.abs(after))
+    return bound("train weights", "bfloat16")(float(np.abs(gradient).max())) + rounded
+
+
+def _close(name: str, got: np.ndarray, wanted: np.ndarray, most: Any) -> None:
+    assert got.dtype.itemsize >= 4, f"{name} is {got.dtype}, not float32"
+    within(name, got, wanted, most)

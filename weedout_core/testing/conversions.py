@@ -1,0 +1,81 @@
+"""The check of ``asarray`` and ``to_numpy``: every dtype, every layout in memory, numbers hard to carry."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from weedout_core._contract.record import Backend
+from weedout_core.testing.comparing import equal
+
+_FLOATS = np.array([0.5, -1.25, 1e30, -7e4, np.nan, np.inf, -np.inf, 3.0])
+_HALVES = np.array([0.5, -1.25, 60000.0, 3.0, np.nan, np.inf])
+#: Arrays of each kind, and the dtype that they come back in; None is the backend's own dtype of floats.
+_KINDS: Mapping[str, tuple[np.ndarray, type[np.generic] | None]] = {
+    "float64": (_FLOATS, None),
+    "float32": (_FLOATS.astype(np.float32), None),
+    "float16": (_HALVES.astype(np.float16), None),
+    "int64": (np.array([0, -1, 2**24 + 1, -(2**31), 2**31 - 1]), np.int32),
+    "int32": (np.array([0, -1, 2**24 + 1, -(2**31), 2**31 - 1], np.int32), np.int32),
+    "int16": (np.array([0, -1, 30_001, -(2**15)], np.int16), np.int32),
+    "int8": (np.array([0, -1, 100, -128], np.int8), np.int32),
+    "uint8": (np.array([0, 1, 128, 200, 255], np.uint8), np.int32),
+    "uint16": (np.array([0, 1, 40_000, 65_535], np.uint16), np.int32),
+    "uint32": (np.array([0, 1, 2**24 + 1, 2**31, 2**32 - 1], np.uint32), np.uint32),
+    "bool": (np.array([True, False, False, True]), np.bool_),
+}
+
+
+def conversions(backend: Backend, reference: Backend) -> None:
+    """Arrays go to the device and back unchanged, but for the dtype of floats and of integers, and share no memory."""
+    del reference
+    own = backend.to_numpy(backend.asarray(np.zeros(1))).dtype
+    assert own in (np.dtype(np.float32), np.dtype(np.float64)), f"floats come back as {own}"
+    for name, (array, kind) in _KINDS.items():
+        dtype = own if kind is None else np.dtype(kind)
+        for layout, given in _layouts(array).items():
+            got = backend.to_numpy(backend.asarray(given))
+            with np.errstate(over="ignore"):
+                wanted = given.astype(dtype)
+            _same(f"asarray of {name}, {layout},", got, wanted)
+        placed = backend.asarray(array)
+        _same(f"asarray of its own array of {name}", backend.to_numpy(backend.asarray(placed)), array.astype(dtype))
+        assert not backend.to_numpy(placed).flags.writeable, f"to_numpy gives an array of {name} that can be written to"
+        source = _aligned(array)
+        shared = backend.asarray(source)
+        source[...] = array[1]
+        got = backend.to_numpy(shared)
+        _same(f"asarray of {name} shares the memory that it was given: it", got, _aligned(array).astype(dtype))
+
+
+def _layouts(array: np.ndarray) -> dict[str, np.ndarray]:
+    """The same numbers, as views of memory that is laid out otherwise."""
+    two = np.stack([array, np.roll(array, 1), np.roll(array, 2)])
+    return {
+        "in a row": array,
+        "without axes": np.array(array[0]),
+        "with no element": array[:0],
+        "transposed": two.T,
+        "column by column": np.asfortranarray(two),
+        "backwards": array[::-1],
+        "every second": two.ravel()[::2],
+        "with an axis of one": array[:, None, None],
+        "repeated without memory": np.broadcast_to(array, (2, len(array))),
+    }
+
+
+def _same(name: str, got: np.ndarray, wanted: np.ndarray) -> None:
+    if wanted.dtype.kind == "f":  # a NaN is one
+        equal(f"{name}: where it is NaN", np.isnan(got), np.isnan(wanted))
+        assert got.dtype == wanted.dtype, f"{name} is {got.dtype}, not {wanted.dtype}"
+        got, wanted = np.nan_to_num(got, nan=0.0), np.nan_to_num(wanted, nan=0.0)
+    equal(name, got, wanted)
+
+
+def _aligned(array: np.ndarray) -> np.ndarray:
+    """Some copies of an array, aligned so that a framework can share their memory: JAX on a CPU needs 64 bytes."""
+    place, full = 64, np.tile(array, 256)
+    room = np.zeros(full.nbytes + place, np.uint8)
+    start = -room.ctypes.data % place
+    copy = room[start : start + full.nbytes].view(full.dtype)
+    copy[...] = full
+    return copy

@@ -1,0 +1,124 @@
+"""Checks of training where a gradient or a count is decided by a single value: kinks, ties, NaN."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from weedout_core._algorithm.schedule import epoch_batches, train_plan
+from weedout_core._contract.record import Backend
+from weedout_core._contract.trees import map_tree
+from weedout_core._networks.layers import BatchNorm, every_layer
+from weedout_core._networks.network import Network
+from weedout_core.testing.courses import PLAINEST, Course
+from weedout_core.testing.lessons import Lesson, hosted, learn
+from weedout_core.testing.networks import TIED, networks
+from weedout_core.testing.problems import Problem, problem
+from weedout_core.testing.properties import across
+from weedout_core.testing.training import epochs_agree
+from weedout_core.testing.trying import trying
+
+_CONFIG = replace(PLAINEST, epochs=1, momentum=0.9)
+
+
+def _set(problem: Problem, **values: float) -> Problem:
+    """The problem with all its kernels, biases or scales of a value."""
+    params = {path: np.full_like(old, values.get(path.split("/")[-1], np.nan)) for path, old in problem.params.items()}
+    return problem._replace(
+        params={path: np.where(np.isnan(new), problem.params[path], new) for path, new in params.items()}
+    )
+
+
+def _every_second_blank(problem: Problem) -> Problem:
+    x = problem.x.copy()
+    x[::2] = 0
+    return problem._replace(x=x)
+
+
+def _first_layer_of_zeros(problem: Problem) -> Problem:
+    first = next(iter(problem.params))
+    return problem._replace(params=problem.params | {first: np.zeros_like(problem.params[first])})
+
+
+#: Where a ReLU is at its kink, all values of a pool are equal, or a factor is 0.
+STARTS: Mapping[str, Callable[[Problem], Problem]] = {
+    "blank inputs and biases of 0": lambda one: _set(one._replace(x=np.zeros_like(one.x)), bias=0),
+    "some blank inputs, and biases of 0": lambda one: _set(_every_second_blank(one), bias=0),
+    "a first layer of zeros": _first_layer_of_zeros,
+    "scales of 0 and biases of 1": lambda one: _set(one, scale=0, bias=1),
+    "biases of 1, so that few ReLUs are closed": lambda one: _set(one, bias=1),
+}
+
+
+def deciding_gradients(backend: Backend, reference: Backend) -> None:
+    """A ReLU's slope at 0 is 0; of equal values in a window the first gets the gradient; zeros hide no gradient."""
+
+    @across([problem(net) for net in (*networks(backend), *networks(backend, TIED)) if _bounded(net)], once=True)
+    def agree(one: Problem) -> None:
+        for name, start in STARTS.items():
+            with trying(start=name):
+                epochs_agree(backend, reference, start(one), Course(one.net, _CONFIG, networks=1))
+
+    agree()
+
+
+def _bounded(net: Network) -> bool:
+    """Whether a channel may be constant: only a large ε bounds what batch normalisation makes of an error then."""
+    return all(layer.epsilon >= 1 for layer in every_layer(net.layers) if isinstance(layer, BatchNorm))
+
+
+def deciding_counts(backend: Backend, reference: Backend) -> None:
+    """Of equal logits the lowest is the prediction; a logit that is not finite takes away the loss."""
+
+    @across([problem(net) for net in networks(backend)[:1]], once=True)
+    def agree(one: Problem) -> None:
+        equal = _trained(backend, _set(one, kernel=0, bias=0))
+        (lesson, _, result), kept = equal, one.y
+        right = (kept[lesson.batches.order[0, 0]] == 0).sum()
+        assert result.correct[0, 0] == right, (
+            f"of equal logits the lowest is the class: {right} correct, not {result.correct[0, 0]}"
+        )
+        for value in (np.nan, np.inf, -np.inf):
+            for broken in (_in_one_example(one, value), _in_one_class(one, value)):
+                _lost_alike(_trained(backend, broken), _trained(reference, broken), value)
+
+    agree()
+
+
+def _in_one_example(one: Problem, value: float) -> Problem:
+    x = one.x.copy()
+    x[5, 0] = value
+    return one._replace(x=x)
+
+
+def _in_one_class(one: Problem, value: float) -> Problem:
+    """The bias of the last class, which no example has."""
+    bias = list(one.params)[-1]
+    changed = one.params[bias].copy()
+    changed[-1] = value
+    return one._replace(params=one.params | {bias: changed}, y=one.y % (one.net.classes - 1))
+
+
+def _trained(by: Backend, one: Problem) -> tuple[Lesson, Any, Any]:
+    """An epoch of one network without masks, from rest."""
+    plan = train_plan(_CONFIG, len(one.y))
+    lesson = Lesson(one, plan, None, epoch_batches([one.keys[0]], 0, plan))
+    trees = (map_tree(lambda value: by.asarray(value[None]), tree) for tree in (one.params, one.statistics))
+    state = by.train_init(one.net, plan, one.keys[:1], *trees)
+    return lesson, *(hosted(by, done) for done in learn(by, lesson, state))
+
+
+def _lost_alike(got: tuple[Lesson, Any, Any], wanted: tuple[Lesson, Any, Any], value: float) -> None:
+    """Where the reference has no loss, the backend has none, and trains on nothing else: no step is left out.
+
+    Which weights of earlier layers are lost differs with how a gradient goes through a closed ReLU. The last bias is.
+    """
+    (_, state, result), (_, true, right) = got, wanted
+    lost, name = ~np.isfinite(right.loss), f"with a {value}"
+    assert (np.isfinite(result.loss) == ~lost).all(), f"losses {name}: {result.loss}; the reference has {right.loss}"
+    counts = result.correct[lost], right.correct[lost]
+    assert (counts[0] == counts[1]).all(), f"correct {name}: {counts[0]}; the reference has {counts[1]}"
+    last = list(true.params)[-1]
+    kept = np.isfinite(state.params[last]) & ~np.isfinite(true.params[last])
+    assert not kept.any(), f"{name}, {last} is {state.params[last]}; the reference has {true.params[last]}"

@@ -1,0 +1,102 @@
+"""Checks of sizes beyond those of the other checks, where what works in parts, tiles or small integers fails.
+
+Each is one case, with the smallest network that shows it: there is a program to compile for each.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from weedout_core._contract.record import Backend
+from weedout_core._contract.trees import map_tree
+from weedout_core._networks.architectures import mlp
+from weedout_core._networks.layers import Conv, Dense, Flatten, GlobalAveragePool, Mask, MaxPool, Relu
+from weedout_core._networks.network import Network
+from weedout_core.testing.comparing import within
+from weedout_core.testing.courses import PLAINEST, Course
+from weedout_core.testing.networks import networks
+from weedout_core.testing.problems import Problem, drawn_weights, problem
+from weedout_core.testing.properties import across
+from weedout_core.testing.scores import Asked, fitness_agrees
+from weedout_core.testing.tolerances import bound
+from weedout_core.testing.training import epochs_agree
+
+_SMALL = mlp(4, (6,), 3)
+_WIDE = mlp(40, (70,), 140)
+_DEEP = mlp(4, (9, 8, 7, 6, 5, 4), 3)
+_SQUARE = Network(
+    (Conv("one", 3), Relu(), Mask("one"), MaxPool(2), Conv("two", 4, stride=2), Relu(), Mask("two"),
+     GlobalAveragePool(), Dense("out", 3)),
+    (16, 16, 2),
+)  # fmt: skip
+_LONG = Network((Conv("one", 3, kernel_size=5), Relu(), Mask("one"), Flatten(), Dense("out", 3)), (32, 5, 3))
+
+
+#: Those that are wide, deep or of larger images.
+_SHAPES = (_WIDE, _DEEP, _SQUARE, _LONG)
+
+
+def large_predictions(backend: Backend, reference: Backend) -> None:
+    """Logits of thousands of examples, of nine networks, of more than a hundred classes, and of larger images agree."""
+    cases = [((_SMALL, 4_201, 9), 9), *(((net, 131, 6), 2) for net in _SHAPES)]
+
+    @across(_fitting(backend, cases), once=True)
+    def agree(case: tuple[Problem, int]) -> None:
+        _predicted_alike(backend, reference, *case)
+
+    agree()
+
+
+def large_populations(backend: Backend, reference: Backend) -> None:
+    """The fitness of more than a hundred candidates on hundreds of examples agrees."""
+    many = (_SMALL, 800, 131)
+    asked = (Asked("accuracy"), Asked(candidates="bernoulli"), Asked(), Asked(candidates="masks"))
+    cases = [
+        (many, Asked("accuracy", chunk=50)),
+        (many, Asked(weights="per_candidate", candidates="masks", chunk=131)),
+        *(((net, 360, 6), how) for net, how in zip(_SHAPES, asked, strict=True)),
+    ]
+
+    @across(_fitting(backend, cases), once=True)
+    def agree(case: tuple[Problem, Asked]) -> None:
+        fitness_agrees(backend, reference, *case)
+
+    agree()
+
+
+def large_epochs(backend: Backend, reference: Backend) -> None:
+    """An epoch of many steps over tens of thousands of examples agrees for nine networks; and one of larger images."""
+    cases = [((_SMALL, 33_000, 9), (9, 800)), *(((net, 131, 6), (2, 130)) for net in _SHAPES)]
+
+    @across(_fitting(backend, cases), once=True)
+    def agree(case: tuple[Problem, tuple[int, int]]) -> None:
+        one, (count, batch_size) = case
+        config = replace(PLAINEST, epochs=1, batch_size=batch_size, learning_rate=0.02, momentum=0.9)
+        epochs_agree(backend, reference, one, Course(one.net, config, count))
+
+    agree()
+
+
+def _fitting(backend: Backend, cases: list[tuple[tuple[Network, int, int], Any]]) -> list[st.SearchStrategy[Any]]:
+    """Problems of these sizes, (network, examples, candidates), where the backend computes the network."""
+    return [
+        st.tuples(problem(net, None, examples, candidates), st.just(how))
+        for (net, examples, candidates), how in cases
+        if networks(backend, (net,))
+    ]
+
+
+def _predicted_alike(backend: Backend, reference: Backend, one: Problem, count: int) -> None:
+    rng = np.random.default_rng(one.keys[2])
+    params = [drawn_weights(rng, one.net) for _ in range(count)]
+    weights = {path: np.stack([each[path] for each in params]) for path in one.params}
+    masks = {site: mask[:count] for site, mask in one.masks.items()}
+
+    def predicted(by: Backend) -> Any:
+        placed, kept = (map_tree(by.asarray, tree) for tree in (weights, masks))
+        return by.to_numpy(by.predict(one.net, placed, {}, kept, by.asarray(one.x)))
+
+    most = np.stack([bound("apply")(one.net, params[row], one.one(row), one.x)[1] for row in range(count)])
+    within(f"predict of {count} networks for {len(one.x)} examples", predicted(backend), predicted(reference), most)
