@@ -81,7 +81,7 @@ def _refilled(backend: Backend, call: Call, argument: str, value: Any, wanted: l
         got = list(_arrays(backend, _called(getattr(backend, call.name), call.arguments)))
     finally:
         for place, old in zip(places, olds, strict=True):
-            _written(place, backend.asarray(old))
+            _written(place, old if isinstance(place, np.ndarray) else backend.asarray(old))
     for one, other in zip(got, wanted, strict=True):
         equal(f"{call.name} after another {argument} was written over the first", one, other)
 
