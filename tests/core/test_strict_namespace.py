@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import weedout_core as wc
-from tests.core.without_devices import Bare
+from tests.core.bare_arrays import Bare
 from weedout_core._compaction.unions import positions, union
 
 KEYS = wc.random.split(wc.key(11), 3)
@@ -39,9 +39,9 @@ CASES: dict[str, tuple[Callable[..., Any], tuple[np.ndarray, ...]]] = {
 
 
 @pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("made", [xp.asarray, lambda value: Bare(xp.asarray(value))], ids=["strict", "no devices"])
+@pytest.mark.parametrize("made", [xp.asarray, lambda value: Bare(xp.asarray(value))], ids=["strict", "bare"])
 def test_the_strict_namespace_gives_what_numpy_gives(name: str, made: Callable[..., Any]) -> None:
-    """So does one whose arrays have no ``device``."""
+    """So does one without what some libraries lack, such as MLX."""
     function, arguments = CASES[name]
     expected, found = function(*arguments), function(*map(made, arguments))
     if not isinstance(expected, dict):

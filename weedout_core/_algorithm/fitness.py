@@ -91,7 +91,7 @@ def _check_labels(logits: Any, labels: Any, axis: int) -> None:
 def _wide(labels: Any) -> Any:
     """Labels in a dtype that holds every class (in 8 bits, class 261 would be class 5) and that can be compared."""
     xp = array_namespace(labels)
-    if xp.iinfo(labels.dtype).bits < 32:
+    if xp.iinfo(labels.dtype).max < 2**31 - 1:
         return xp.astype(labels, xp.int32)
     unsigned = is_torch_array(labels) and xp.isdtype(labels.dtype, "unsigned integer")  # PyTorch only stores them
     return xp.astype(labels, xp.int64) if unsigned else labels

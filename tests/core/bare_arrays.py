@@ -1,6 +1,7 @@
-"""Arrays of the array API without what is about devices: no attribute ``device``, and no such argument anywhere."""
+"""Arrays of the array API without what some libraries lack: a device, such an argument, and `iinfo.bits`."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import array_api_strict as xp
@@ -50,6 +51,11 @@ class _Functions(type):
 
 class BareNamespace(metaclass=_Functions):
     """array_api_strict, of bare arrays."""
+
+    @staticmethod
+    def iinfo(kind: Any) -> SimpleNamespace:
+        found = xp.iinfo(kind)
+        return SimpleNamespace(min=found.min, max=found.max)
 
 
 for _name in dir(xp.asarray(0)):
