@@ -19,8 +19,9 @@ import jaxtyping
 import pytest
 from hypothesis import HealthCheck, settings
 
-# Annotations, shapes and dtypes included, are checked at every call. An int is a float, as type checkers have it.
-jaxtyping.install_import_hook("weedout_core", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
+from tests.annotations import check_annotations
+
+check_annotations("weedout_core")  # shapes and dtypes included
 
 _SLOW_IS_FINE = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
