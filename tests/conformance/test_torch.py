@@ -294,9 +294,10 @@ print(shared.devices)
 
 
 def run_alone(script: str, **environment: str) -> str:
-    """What a script prints in a process of its own."""
+    """What a script prints in a process of its own, whose programs run a few times: XLA does not optimise them."""
     pytest.importorskip("torch_xla", reason="PyTorch/XLA is not installed: pip install 'weedout-core[torch-xla]'")
-    return run_python("-c", script, environment=environment)
+    soon = {"XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"}
+    return run_python("-c", script, environment=soon | environment)
 
 
 @pytest.mark.slow
