@@ -43,7 +43,7 @@ class Opened(NamedTuple):
     panels: int
 
 
-@pytest.fixture(params=["paper", "judged", "compared"])
+@pytest.fixture(scope="session", params=["paper", "judged", "compared"])
 def opened(request: pytest.FixtureRequest) -> Opened:
     """Each kind of page: the report of a run of the paper's experiment, of a judged one, and a comparison."""
     if request.param == "compared":
