@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.processes import run_python
+from tests.processes import COMPILED_SOON, run_python
 from weedout_core.lab.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,9 +21,6 @@ PAGES = {
 }
 README = PAGES["README.md"]
 RESULTS = (ROOT / "benchmarks" / "RESULTS.md").read_text(encoding="utf-8")
-
-#: For commands whose programs run a few times: to optimise these takes longer than to run them.
-COMPILED_SOON = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
 
 #: Every command that a page shows, and the test that runs it; the README's test command is what .ci/run runs.
 RUN_BY = {
