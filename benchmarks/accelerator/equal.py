@@ -109,7 +109,7 @@ class Election(NamedTuple):
 
 
 def elections(quick: bool) -> list[Election]:
-    """Ten of an MLP and of WRN-16-4, with masks of nodes and of channels; shared weights and own. In small two."""
+    """Ten of an MLP and of WRN-16-4, with masks of nodes and of channels; shared weights and own; in small two."""
     few = wc.SearchConfig(population=4, generations=2, validation_batch=16 if quick else 64)
     many = wc.SearchConfig(population=8 if quick else 50, generations=3, validation_batch=32 if quick else 256)
     images = {which: wide_resnet(16, 4, which, quick) for which in ("channel", "node")}
@@ -126,7 +126,7 @@ def elections(quick: bool) -> list[Election]:
             (f"{label}, η = 0.8", net, 0.8, few),
             (f"{label}, η = 0.8, own weights", net, 0.8, replace(few, weights="per_candidate")),
         ]
-    return [Election(*one, seed) for seed, one in enumerate(asked[1::5] if quick else asked)]
+    return [Election(*one, seed) for seed, one in enumerate(asked[1:3] if quick else asked)]
 
 
 class Outcome(NamedTuple):

@@ -43,14 +43,13 @@ class Scored(NamedTuple):
 
 
 def scored(quick: bool) -> list[Scored]:
-    """An MLP, and Wide ResNets with masks of channels and of nodes."""
+    """An MLP, and Wide ResNets with masks of channels and of nodes; in small of channels alone."""
     cases = [_scored("MLP 784-1024-1024-10", mlp(quick), *((4, 32) if quick else (100, 1024)), True)]
     for depth, width, size, everybody in ((16, 4, 16, True), (28, 10, 4, False)):
-        for granularity in ("channel", "node"):
+        for granularity in ("channel",) if quick else ("channel", "node"):
             net = wide_resnet(depth, width, granularity, quick)
             label = f"WRN-{depth}-{width}, {granularity} masks"
-            all_of_them = everybody and not (quick and granularity == "node")
-            cases.append(_scored(label, net, *((2, 8) if quick else (size, 256)), all_of_them))
+            cases.append(_scored(label, net, *((2, 8) if quick else (size, 256)), everybody))
     return cases
 
 
