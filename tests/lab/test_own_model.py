@@ -191,7 +191,7 @@ def test_each_repeat_begins_with_the_weights_of_its_own_seed(mine: Any, capsys: 
 def test_a_killed_run_of_an_adopted_model_ends_as_an_unkilled_one(
     start: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:
-    run = judge("snip", model="mine:model", epochs="150")
+    run = judge("snip", model="mine:model", epochs="75")
     run = [*run, "--no-sanity", "--checkpoint-minutes", "0"]
     whole, killed = ([word if word != "run" else name for word in run] for name in ("whole", "killed"))
     assert finished(start(*whole))[0] == 0
