@@ -1,10 +1,11 @@
 """Every backend that is here does what the reference does: the kit, check by check."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from tests.conformance.connected import REQUIRED, connected
 from weedout_core import load_backend
@@ -52,6 +53,18 @@ def test_every_check_has_its_bounds_in_the_table() -> None:
     assert {entry for entries in CHECKED.values() for entry in entries} == set(TOLERANCES)
 
 
+@pytest.fixture
+def _examples(name: str) -> Iterator[None]:
+    """PyTorch/XLA runs the code of PyTorch, where each two options meet: on it, each comes once, until a release."""
+    before = settings.get_current_profile_name()
+    if name == "torch_xla":
+        settings.register_profile("few", settings.get_profile(before), max_examples=10)
+        settings.load_profile("few")
+    yield
+    settings.load_profile(before)
+
+
 @pytest.mark.parametrize(("name", "check"), cases(DEVIATIONS))
+@pytest.mark.usefixtures("_examples")
 def test_conforms(name: str, check: str) -> None:
     CHECKS[check](connected(name), load_backend("numpy"))

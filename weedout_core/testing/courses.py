@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 from weedout_core._configs.train_config import TrainConfig
 from weedout_core._networks.network import Network
-from weedout_core.testing.cases import each_once, pairwise
+from weedout_core.testing.cases import each_once
+from weedout_core.testing.properties import combined
 
 #: The plainest training: one weight matters no more than another, at one rate. The bounds are those of float32; a TPU
 #: or GPU computes products in float32 only if it is asked to.
@@ -54,7 +55,7 @@ class Course(NamedTuple):
 
 
 def courses(nets: Iterable[Network]) -> list[Course]:
-    """Courses in which each two options meet, and each option meets each network; the plainest first."""
+    """Courses in which each two options meet, and each option meets each network, or fewer; the plainest first."""
     images, flat = _by_inputs(nets)
     found = [*_of(images, *_OF_SGD, _BATCHES, _CROPS), *_of(flat, *_OF_SGD, _BATCHES)]
     return sorted(found, key=lambda course: len(course.options))
@@ -64,7 +65,7 @@ def steps_in_bfloat16(nets: Iterable[Network]) -> list[Course]:
     """Courses of a single step an epoch, for each network and each option: what SGD does is the same for all."""
     one_step = replace(PLAINEST, batch_size=24, compute="bfloat16")
     images, flat = _by_inputs(nets)
-    rows = [*(each_once(images, *_OF_SGD, _CROPS) if images else ()), *(each_once(flat, *_OF_SGD) if flat else ())]
+    rows = [row for some in ((images, *_OF_SGD, _CROPS), (flat, *_OF_SGD)) if some[0] for row in each_once(*some)]
     return [Course(net, replace(one_step, **_joined(options))) for net, *options in rows]
 
 
@@ -75,9 +76,8 @@ def _by_inputs(nets: Iterable[Network]) -> tuple[list[Network], list[Network]]:
 
 
 def _of(nets: list[Network], *options: Any) -> Iterator[Course]:
-    if nets:
-        for net, networks, masked, *chosen in pairwise(nets, (2, 1, 3), (True, False), *options):
-            yield Course(net, replace(PLAINEST, **_joined(chosen)), networks, masked)
+    for net, networks, masked, *chosen in combined(nets, (2, 1, 3), (True, False), *options):
+        yield Course(net, replace(PLAINEST, **_joined(chosen)), networks, masked)
 
 
 def _joined(options: list[dict[str, Any]]) -> dict[str, Any]:

@@ -7,10 +7,22 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from weedout_core.testing.cases import each_once, pairwise
 from weedout_core.testing.trying import Explain, some, told
 
 #: Compilation is slow, and drawing a network takes many choices. Neither is a fault that Hypothesis should report.
 _ALLOWED = [HealthCheck.too_slow, HealthCheck.data_too_large]
+
+
+#: Of so many examples and more, each two options meet; of fewer, each option comes once.
+THOROUGH = 50
+
+
+def combined(*factors: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Combinations of the values of some options, as many as the profile asks for; none where one has no value."""
+    if not all(factors):
+        return []
+    return pairwise(*factors) if settings().max_examples >= THOROUGH else each_once(*factors)
 
 
 def light(test: Callable[..., None], share: int = 1) -> Callable[..., None]:

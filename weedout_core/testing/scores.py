@@ -13,11 +13,10 @@ from weedout_core._masks.plan import MaskPlan, mask_plan, masks_from_keys
 from weedout_core._networks.initial import he_normal
 from weedout_core._networks.network import initial_statistics, mask_space
 from weedout_core._random.stream import split
-from weedout_core.testing.cases import pairwise
 from weedout_core.testing.comparing import within
 from weedout_core.testing.networks import COMPACTABLE, COMPACTED_SPARSITY, masked, networks
 from weedout_core.testing.problems import Problem, problem
-from weedout_core.testing.properties import across
+from weedout_core.testing.properties import across, combined
 from weedout_core.testing.tolerances import bound
 from weedout_core.testing.trees import on_device, on_host
 
@@ -49,8 +48,8 @@ def score_agrees(backend: Backend, reference: Backend) -> None:
     plain = [net for net in nets if not initial_statistics(net)]
     normed = [net for net in nets if initial_statistics(net)]
     rows: list[tuple[Any, ...]] = [
-        *(pairwise(plain, *_OPTIONS) if plain else ()),
-        *(pairwise(normed, *_OPTIONS, ("batch", "running", "recalibrated")) if normed else ()),
+        *combined(plain, *_OPTIONS),
+        *combined(normed, *_OPTIONS, ("batch", "running", "recalibrated")),
         *((net, "accuracy", "shared", "exact", 9) for net in nets[:1]),
     ]
     cases = [
