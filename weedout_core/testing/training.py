@@ -72,12 +72,14 @@ def epochs_agree(backend: Backend, reference: Backend, problem: Problem, course:
     plan = train_plan(course.config, len(problem.y))
     keys = split(problem.keys[0], course.networks)
     masks = _stacked(problem, course.networks) if course.masked or problem.gathers else None
-    state = beginning(backend, problem, plan, keys)
+    state = at_rest = beginning(backend, problem, plan, keys)
+    moving = at_rest._replace(optimizer=map_tree(backend.asarray, _velocities(problem, at_rest)))
     epochs: list[tuple[Lesson, TrainState, TrainState, EpochResult]] = []
-    for epoch in range(course.config.epochs):
+    # The first epoch is run from rest, as all trainings are, and then from a state that no training begins with.
+    for epoch, given in ((0, at_rest), (0, moving), *((epoch, None) for epoch in range(1, course.config.epochs))):
         lesson = Lesson(problem, plan, masks, epoch_batches(list(keys), epoch, plan))
-        before = hosted(backend, state)
-        state, result = learn(backend, lesson, state)
+        before = hosted(backend, given or state)
+        state, result = learn(backend, lesson, given or state)
         epochs.append((lesson, before, hosted(backend, state), hosted(backend, result)))
         agrees(reference, *epochs[-1])
     # Out of turn, from a state that was on the host: nothing but the state may decide.
@@ -88,7 +90,7 @@ def epochs_agree(backend: Backend, reference: Backend, problem: Problem, course:
 
 
 def beginning(backend: Backend, problem: Problem, plan: TrainPlan, keys: np.ndarray) -> TrainState:
-    """A state before epoch 0 with weights, statistics and velocities of its own for each network.
+    """A state before epoch 0 with weights and statistics of its own for each network.
 
     What ``train_init`` makes of them is checked on the way: it begins at rest.
     """
@@ -108,8 +110,13 @@ def beginning(backend: Backend, problem: Problem, plan: TrainPlan, keys: np.ndar
         assert set(tree) == set(wanted), f"train_init has the paths {sorted(tree)}"
         for path, value in wanted.items():
             equal(f"train_init: {path}", tree[path].astype(value.dtype), value)
-    moving = {path: (0.05 * rng.standard_normal(value.shape)).astype(np.float32) for path, value in weights.items()}
-    return state._replace(optimizer=map_tree(backend.asarray, moving))
+    return state
+
+
+def _velocities(problem: Problem, state: TrainState) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(problem.keys[2])
+    shapes = {path: tuple(value.shape) for path, value in state.params.items()}
+    return {path: (0.05 * rng.standard_normal(shape)).astype(np.float32) for path, shape in shapes.items()}
 
 
 def _stacked(problem: Problem, networks: int) -> dict[str, np.ndarray]:
