@@ -1,5 +1,6 @@
 """Command lines drawn from a seed: every command, every option, and values of every kind, most of them wrong."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import fields as fields_of
 from random import Random
@@ -10,6 +11,7 @@ from weedout_core._configs.checks import named_options
 from weedout_core.lab.arms.judged import JudgeConfig
 from weedout_core.lab.arms.named import METHODS, REFERENCES
 from weedout_core.lab.commands import fields, options
+from weedout_core.lab.commands.one_sentence import EMPTY
 from weedout_core.lab.experiment.configuration import ExperimentConfig
 from weedout_core.lab.streams import printable
 
@@ -80,6 +82,8 @@ def names_in(words: Sequence[str]) -> set[str]:
     options = {word.partition("=")[0].lstrip("-").removeprefix("no-") for word in words if word[:2] == "--"}
     fields = {spelt for name in options for spelt in (name.replace("-", "_"), name.replace("_", "-"))}
     shown = {text[:40] for word in words for text in (printable(" ".join(word.split())), repr(word)[1:-1])}
+    shown |= {text for word in words if not word.strip() for text in (repr(word), EMPTY)}
+    shown |= {os.path.expanduser(word) for word in words if word[:1] == "~"}
     return {*fields, *shown, *({"name"} if words[0] == "conform" else ())} - {"", " "}
 
 

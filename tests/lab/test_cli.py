@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -123,6 +124,10 @@ def test_a_mistake_is_one_sentence(
         ([], "weedout needs one of {paper, judge, report, compare, plan, doctor, conform}. See weedout --help."),
         (["paper", f"--{'x' * 999}"], f"weedout paper does not take --{'x' * 20}"),
         (["\x1b[31mred"], "weedout does not take \\x1b[31mred. See weedout --help."),
+        *(([word, *more], f"weedout does not take {said}. See weedout --help.")
+          for word, said in (("x", "x"), ("True", "True"), ("", "an empty word"), (" ", "an empty word"), ("~", "~"))
+          for more in ([], ["conform"], ["report"], ["plan", "--backend", "numpy"])),
+        (["plan", ""], "weedout plan does not take an empty word. See weedout plan --help."),
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_is_one_sentence(
@@ -514,3 +519,27 @@ def test_importing_the_core_imports_none_of_the_labs_libraries() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", code], env=_environment(), capture_output=True, text=True, check=True)
     assert ran.stdout == "[]\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("columns", ["-1", "0", "1", "99999999", "many"])
+def test_whatever_the_width_is_said_to_be_texts_are_shown(
+    weedout: Weedout, columns: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    start = time.process_time()
+    assert weedout("plan", "--backend", "numpy", "--epochs", "0", "--hidden", "4", "--sparsity", "0.5") == 0
+    assert "sparsity" in capfd.readouterr().out
+    assert weedout("report", "--help") == 0
+    assert "--out" in capfd.readouterr().out
+    assert time.process_time() - start < 20
+    assert os.environ["COLUMNS"] == columns, "it is the caller's again"
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("always::weedout_core.errors.WeedoutWarning")
+def test_a_warning_of_a_plan_is_one_line_said_once(weedout: Weedout, capfd: pytest.CaptureFixture[str]) -> None:
+    assert weedout("plan", "--backend", "numpy", "--hidden", "1", "--sparsity", "0.2", "--epochs", "0") == 0
+    warned = [line for line in capfd.readouterr().err.splitlines() if "removes none of the 1 nodes" in line]
+    assert len(warned) == 1
+    assert warned[0].startswith("weedout: warning: sparsity 0.2 ")

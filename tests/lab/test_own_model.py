@@ -241,7 +241,7 @@ def test_a_model_whose_seed_has_no_effect_is_warned_of(mine: Any) -> None:
         (["snip"], {"model": "mine:KEPT"}, "the model mine:KEPT must be a function; got (3, 4). Wrap it"),
         (["snip"], {"model": "mine:Seeded"}, "the model mine:Seeded must be a function; got the class Seeded. Wrap"),
         (["snip"], {"dataset": "mine:KEPT"}, "the dataset mine:KEPT must be a function; got (3, 4). Wrap it"),
-        (["snip"], {"model": "mine.py:model"}, "a model of your own must be package.module:function, such as"),
+        (["snip"], {"model": "mine.py:model"}, "a model of your own (network) must be package.module:function, such"),
         (["small_dense"], {}, "small_dense makes layers of this library narrower, and cannot do so with apply"),
         (["magnitude"], {}, "the magnitude of weights that lead to a node is known of the library's own layers"),
         (["snip"], {"weights": "per_candidate"}, 'weights="per_candidate" needs a way to draw weights'),

@@ -11,7 +11,7 @@ from typing import Any, cast
 import weedout_core
 from weedout_core.errors import WeedoutError
 from weedout_core.lab import signals
-from weedout_core.lab.streams import Stream, StreamError, printable, standard_streams
+from weedout_core.lab.streams import Stream, StreamError, printable, readable_width, standard_streams
 
 _FAILED, _WRONG, _INTERRUPTED = 1, 2, 130
 
@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         are refused; 128 + the number of the signal that asked to end, which is 130 if the user interrupted.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    with standard_streams() as (out, err):
+    with readable_width(), standard_streams() as (out, err):
         try:
             code = _exit_code(arguments, out, err)
             out.flush()  # a failure to write must show before the process ends
@@ -92,33 +92,33 @@ def _run(arguments: list[str], out: Stream, err: Stream) -> int:
     shown, progress = (Console(file=cast(Any, stream)) for stream in (out, err))
     with warnings_said(progress):
         options = parse(arguments)
-    if options is None:
-        from weedout_core.lab.commands.doctor import run_doctor
+        if options is None:
+            from weedout_core.lab.commands.doctor import run_doctor
 
-        return run_doctor(shown)
-    if isinstance(options, ConformOptions):
-        from weedout_core.lab.commands.conform import run_conform
+            return run_doctor(shown)
+        if isinstance(options, ConformOptions):
+            from weedout_core.lab.commands.conform import run_conform
 
-        return run_conform(options, shown)
-    if isinstance(options, ReportOptions):
-        from weedout_core.lab.commands.report import run_report
+            return run_conform(options, shown)
+        if isinstance(options, ReportOptions):
+            from weedout_core.lab.commands.report import run_report
 
-        return run_report(options, shown, progress)
-    if isinstance(options, CompareOptions):
-        from weedout_core.lab.commands.compare import run_compare
+            return run_report(options, shown)
+        if isinstance(options, CompareOptions):
+            from weedout_core.lab.commands.compare import run_compare
 
-        return run_compare(options, shown, progress)
-    if isinstance(options, PlanOptions):
-        from weedout_core.lab.commands.plan import run_plan
+            return run_compare(options, shown)
+        if isinstance(options, PlanOptions):
+            from weedout_core.lab.commands.plan import run_plan
 
-        return run_plan(options, shown, progress)
-    if isinstance(options, JudgeOptions):
-        from weedout_core.lab.commands.judge import run_judge
+            return run_plan(options, shown, progress)
+        if isinstance(options, JudgeOptions):
+            from weedout_core.lab.commands.judge import run_judge
 
-        return run_judge(options, arguments, shown, progress)
-    from weedout_core.lab.commands.paper import run_paper
+            return run_judge(options, arguments, shown, progress)
+        from weedout_core.lab.commands.paper import run_paper
 
-    return run_paper(options, arguments, shown, progress)
+        return run_paper(options, arguments, shown, progress)
 
 
 def _unexpected(error: Exception) -> str:

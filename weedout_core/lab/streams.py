@@ -3,6 +3,7 @@
 import codecs
 import io
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -88,6 +89,29 @@ def standard_streams() -> Iterator[tuple[Stream, Stream]]:
         yield out, err
     finally:
         sys.stdout, sys.stderr = map(_whole, before)
+
+
+_NARROWEST, _WIDEST = 40, 1000  # columns
+
+
+@contextmanager
+def readable_width() -> Iterator[None]:
+    """Inside this context texts are laid out for 40 to 1,000 columns, whatever a terminal or ``COLUMNS`` says.
+
+    In no column nothing is shown, and in one the parser never ends laying out its help.
+    """
+    before = os.environ.get("COLUMNS")
+    columns = shutil.get_terminal_size().columns
+    bounded = min(max(columns, _NARROWEST), _WIDEST)
+    if before is not None or bounded != columns:
+        os.environ["COLUMNS"] = str(bounded)
+    try:
+        yield
+    finally:
+        if before is not None:
+            os.environ["COLUMNS"] = before
+        else:
+            os.environ.pop("COLUMNS", None)
 
 
 def printable(text: str) -> str:

@@ -61,8 +61,8 @@ def checked_place(place: str, what: str) -> tuple[str, str]:
     elif path.name.isidentifier():
         remedy = f" Run the command in the folder {path.parent}, with {path.name}{called}."
     raise ConfigError(
-        f"{_AN.get(what, 'a')} {what} of your own must be package.module:function, such as {_EXAMPLES[what]}; got "
-        f"{place!r}.{remedy}"
+        f"{_AN.get(what, 'a')} {what} of your own{_FIELDS.get(what, '')} must be package.module:function, such as "
+        f"{_EXAMPLES[what]}; got {place!r}.{remedy}"
     )
 
 
@@ -72,6 +72,7 @@ def is_place(text: str) -> bool:
 
 
 _AN = {"arm": "an"}
+_FIELDS = {"model": " (network)"}  # where it is named otherwise
 _EXAMPLES = {"arm": "my_methods:by_degree", "model": "my_models:small", "dataset": "my_data:faces"}
 
 

@@ -10,7 +10,7 @@ from weedout_core.errors import RunError
 from weedout_core.lab.commands.checked_run import source_of
 from weedout_core.lab.commands.options import CompareOptions
 from weedout_core.lab.commands.pages import Place, check_own, write_report
-from weedout_core.lab.commands.progress import warnings_said, write_line
+from weedout_core.lab.commands.progress import write_line
 from weedout_core.lab.experiment.names import named
 from weedout_core.lab.files import real
 from weedout_core.lab.report.compared import Run
@@ -18,13 +18,12 @@ from weedout_core.lab.report.compared_sections import PAGE, comparison, mark_of
 from weedout_core.lab.streams import printable
 
 
-def run_compare(options: CompareOptions, out: Console, err: Console) -> int:
+def run_compare(options: CompareOptions, out: Console) -> int:
     """Write the comparison of runs, finished or not, and say its sentences. The runs' own folders stay as they are.
 
     Args:
         options: the options, from ``parse``.
         out: the console for the sentences and for what was written.
-        err: the console for warnings.
     Returns:
         the exit code, 0.
     Raises:
@@ -33,8 +32,7 @@ def run_compare(options: CompareOptions, out: Console, err: Console) -> int:
     """
     _check_folders(options.runs)
     names = short_names(options.runs)
-    with warnings_said(err):
-        runs = [Run(name, source_of(path)) for name, path in zip(names, options.runs, strict=True)]
+    runs = [Run(name, source_of(path)) for name, path in zip(names, options.runs, strict=True)]
     _check_common(runs)
     place = Place(options.out, PAGE, "")
     _check_outside(options.out, options.runs)

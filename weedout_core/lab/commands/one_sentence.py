@@ -2,13 +2,22 @@
 
 import io
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from difflib import get_close_matches
 
 from weedout_core.errors import ConfigError
 
 _MOST = 300  # characters: of a value of a thousand digits the beginning tells which it is
+EMPTY = "an empty word"
+
+
+def check_command(arguments: Sequence[str], commands: Collection[str]) -> None:
+    """Raise ConfigError if the first word is no command: the parser reads on, and says what another command lacks."""
+    for word in arguments[:1]:
+        if word not in commands and word[:1] != "-":
+            like = "".join(f" Did you mean {close}?" for close in get_close_matches(word, commands, 1))
+            raise ConfigError(f"weedout does not take {_cut(word) or EMPTY}.{like} See weedout --help.")
 
 
 @contextmanager
@@ -31,7 +40,8 @@ def one_sentence(command: str, others: Collection[str]) -> Iterator[None]:
 
 #: Sentences of the parser in the words of this library.
 _REWORDED = {
-    r"Unrecognized options: (.*)": r"{} does not take \1",
+    r"Unrecognized options: (.+)": r"{} does not take \1",
+    r"Unrecognized options:$": f"{{}} does not take {EMPTY}",
     r"Missing value for argument '(?:\S+/)?(\S+)'.*": r"\1 needs a value",
     r"Missing from weedout \w+: (.*)": r"{} needs \1",
     r"Expected one of (.*)": r"{} needs one of \1",
@@ -51,5 +61,9 @@ def _sentence(box: str, command: str, others: Collection[str]) -> str:
     like = [close for word in unknown for close in get_close_matches(word, sorted(known - {*unknown}), 1)]
     for theirs, ours in _REWORDED.items():
         what = re.sub(theirs, ours.replace("{}", command), what)
-    cut = what if len(what) <= _MOST else f"{what[:_MOST]}…"
-    return f"{cut}.{''.join(f' Did you mean {word}?' for word in like[:1])}"
+    return f"{_cut(what)}.{''.join(f' Did you mean {word}?' for word in like[:1])}"
+
+
+def _cut(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _MOST else f"{text[:_MOST]}…"

@@ -14,7 +14,7 @@ from weedout_core.lab.arms.judged import JudgeConfig, Method
 from weedout_core.lab.arms.named import METHODS, REFERENCES
 from weedout_core.lab.code.functions import checked_place
 from weedout_core.lab.commands.fields import flags, made, options_of, several, values
-from weedout_core.lab.commands.one_sentence import one_sentence
+from weedout_core.lab.commands.one_sentence import check_command, one_sentence
 from weedout_core.lab.commands.several import check_several
 from weedout_core.lab.experiment.configuration import ExperimentConfig
 from weedout_core.lab.experiment.recipes import recipe
@@ -178,6 +178,7 @@ def parse(arguments: list[str]) -> Asked:
         "paper": paper, "judge": judge, "report": ReportOptions, "compare": CompareOptions, "plan": plan,
         "doctor": _DOCTOR, "conform": ConformOptions,
     }  # fmt: skip
+    check_command(arguments, commands)
     with one_sentence(" ".join(["weedout", *(word for word in arguments[:1] if word in commands)]), commands):
         parsed = tyro.extras.subcommand_cli_from_dict(
             commands, args=arguments, prog="weedout", description=_DESCRIPTION, config=(tyro.conf.OmitArgPrefixes,)

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from weedout_core.lab.arms.paper import paper
 from weedout_core.lab.commands.options import PaperOptions
-from weedout_core.lab.commands.progress import warnings_said, write_line
+from weedout_core.lab.commands.progress import write_line
 from weedout_core.lab.commands.running import how_to_report, load, opened, run_missing
 from weedout_core.lab.experiment.configuration import ExperimentConfig
 from weedout_core.lab.experiment.experiment import Experiment
@@ -35,8 +35,7 @@ def run_paper(options: PaperOptions, arguments: Sequence[str], out: Console, err
         KeyboardInterrupt: the user interrupted; it says what is kept.
     """
     config = options.config
-    with warnings_said(err):
-        loaded = load(config, options.run, err)
+    loaded = load(config, options.run, err)
     experiment = Experiment(config, paper(config.control), (config.repeats,), model=loaded.model)
     with opened(experiment, options.run, loaded, arguments, err) as running:
         run_missing(running, experiment.groups)

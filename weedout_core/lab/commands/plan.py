@@ -18,7 +18,7 @@ from weedout_core.errors import ConfigError
 from weedout_core.lab.arms.paper import paper
 from weedout_core.lab.commands.options import PlanOptions
 from weedout_core.lab.commands.probe import Probe, measure
-from weedout_core.lab.commands.progress import warnings_said, write_line
+from weedout_core.lab.commands.progress import write_line
 from weedout_core.lab.commands.running import model_of
 from weedout_core.lab.data.datasets import Dataset, load_dataset
 from weedout_core.lab.experiment.configuration import ExperimentConfig, checked_network, decide
@@ -70,14 +70,12 @@ def run_plan(options: PlanOptions, out: Console, err: Console) -> int:
             for, and the backend compiles no program ahead of time.
     """
     config, probe = options.config, options.probe
-    with warnings_said(err):
-        dataset = load_dataset(config.dataset, probe.data_dir, config.train_examples, config.test_examples)
+    dataset = load_dataset(config.dataset, probe.data_dir, config.train_examples, config.test_examples)
     backend = load_backend(config.backend, config.device, config.devices)
     if probe.topology is not None and backend.compiled_memory is None:
         raise ConfigError(f"topology has no effect on {backend.name}, which compiles nothing ahead. Leave it out.")
     net = checked_network(config, dataset, backend, model_of(config, backend, err), config.repeats)
-    with warnings_said(err):
-        decided = decide(config, net, backend, len(dataset.train.y) + len(dataset.test.y), _networks(config))
+    decided = decide(config, net, backend, len(dataset.train.y) + len(dataset.test.y), _networks(config))
     amount = work(config, dataset, decided.together)
     write_line(out, f"{config.network} on {config.dataset}: {_sizes(net)}")
     out.print(_sparsities(config, net))

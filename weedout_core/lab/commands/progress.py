@@ -162,8 +162,15 @@ def warn(console: Console, sentence: str) -> None:
 
 @contextmanager
 def warnings_said(console: Console) -> Iterator[None]:
-    """Write each of the library's warnings that arise inside this context as one line, when it arises."""
+    """Write each of the library's warnings that arise inside this context as one line, when it first arises."""
+    said = set[str]()
+
+    def say(message: Warning | str, *_: object, **__: object) -> None:
+        if str(message) not in said:
+            said.add(str(message))
+            warn(console, str(message))
+
     with warnings.catch_warnings():
         warnings.simplefilter("always", WeedoutWarning)
-        warnings.showwarning = lambda message, *_, **__: warn(console, str(message))
+        warnings.showwarning = say
         yield

@@ -9,26 +9,24 @@ from rich.console import Console
 from weedout_core.lab.commands.checked_run import source_of
 from weedout_core.lab.commands.options import ReportOptions
 from weedout_core.lab.commands.pages import Place, check_own, write_report
-from weedout_core.lab.commands.progress import warnings_said, write_line
+from weedout_core.lab.commands.progress import write_line
 from weedout_core.lab.files import real
 from weedout_core.lab.report.run_page import BESIDE, PAGE, report
 
 
-def run_report(options: ReportOptions, out: Console, err: Console) -> int:
+def run_report(options: ReportOptions, out: Console) -> int:
     """Write the report of a run, finished or not. The run's own files stay as they are.
 
     Args:
         options: the options, from ``parse``.
         out: the console for what was written.
-        err: the console for warnings.
     Returns:
         the exit code, 0.
     Raises:
         RunError: the folder holds no run, a file of it is damaged, or the report cannot be written.
     """
     folder = options.run if options.out is None else options.out
-    with warnings_said(err):
-        run = source_of(options.run)
+    run = source_of(options.run)
     place = Place(folder, PAGE, BESIDE)
     check_own(place, run.record["digest"], f"the report of {options.run}", options.run)
     write_report(place, report(run, _link(folder, options.run)))
