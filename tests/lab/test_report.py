@@ -5,6 +5,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
+import matplotlib
 import numpy as np
 import pytest
 from rich.console import Console
@@ -248,6 +249,8 @@ def test_the_figure_is_drawn(rows: list[CurveRow], interval: Any) -> None:
     assert image.startswith(b"\x89PNG")
     assert len(image) > 10_000
     assert image == figure2(replace(CONFIG, interval=interval), rows), "the same run gives the same picture"
+    with matplotlib.rc_context({"font.size": 20, "axes.grid": True, "savefig.facecolor": "red", "lines.marker": "o"}):
+        assert image == figure2(replace(CONFIG, interval=interval), rows), "whatever the user's own settings"
 
 
 def events(together: int = 6) -> list[Event]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib import colormaps
+from matplotlib import colormaps, style
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -25,7 +25,12 @@ _PANELS = (("train_accuracy", "(a) train"), ("test_accuracy", "(b) test"))
 
 
 def figure2(config: ExperimentConfig, rows: Sequence[CurveRow]) -> bytes:
-    """The figure as the bytes of a PNG file. ``rows`` must hold at least one epoch."""
+    """The figure as a PNG file, whatever the user's own settings. ``rows`` must hold at least one epoch."""
+    with style.context("default"):
+        return _drawn(config, rows)
+
+
+def _drawn(config: ExperimentConfig, rows: Sequence[CurveRow]) -> bytes:
     sparsities = sorted({row.sparsity for row in rows})
     arms = list(dict.fromkeys(row.arm for row in rows))
     colours = _colours(len(sparsities))
