@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(conform, "judge", interrupt)
     monkeypatch.setattr(plan, "measure", interrupt)
     monkeypatch.setattr(plan, "_memory", lambda *_: ())  # which compiles
-    monkeypatch.setattr(doctor, "examine", lambda name: doctor.Finding(name, {}, "cpu", ""))
+    monkeypatch.setattr(doctor, "examined", lambda name: nullcontext(lambda: doctor.Finding(name, {}, "cpu", "")))
     monkeypatch.setenv("HOME", str(tmp_path))
     place = tmp_path / "place"
     (place / "folder").mkdir(parents=True)

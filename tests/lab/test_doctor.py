@@ -1,11 +1,15 @@
 """The doctor survives whatever is wrong with a backend, and says it in one line."""
 
+import os
+import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import weedout_core as wc
+from weedout_core.lab.cli import main
 from weedout_core.lab.commands import doctor
 
 Weedout = Callable[..., int]
@@ -72,6 +76,25 @@ def test_every_fault_is_one_line(
     for line, (name, (_, said)) in zip(lines, FAULTY.items(), strict=True):
         assert line.startswith(f"{name}: ")
         assert said in line
+
+
+@pytest.mark.slow
+def test_an_interrupt_ends_it_and_what_it_began(
+    announced: Callable[..., None], tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = tmp_path / "process"
+    announced({"hangs": f"import os, time; open({str(mark)!r}, 'w').write(str(os.getpid())); time.sleep(999)"})
+
+    def interrupted(process: subprocess.Popen[bytes], timeout: float) -> None:
+        while not mark.exists() or not mark.read_text():
+            time.sleep(0.01)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(subprocess.Popen, "communicate", interrupted)
+    assert main(["doctor"]) == 130
+    assert capfd.readouterr().err.startswith("weedout: interrupted")
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(mark.read_text()), 0)
 
 
 @pytest.mark.slow

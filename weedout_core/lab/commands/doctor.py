@@ -5,9 +5,9 @@ import os
 import platform
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from tempfile import TemporaryDirectory
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
 from rich.console import Console
@@ -44,42 +44,57 @@ class Finding(NamedTuple):
     problem: str
 
 
-def examine(name: str) -> Finding:
-    """Connect to a backend on every kind of device, in a process of its own: a driver may end or block its process."""
-    with TemporaryDirectory() as folder:
-        answer = Path(folder) / "answer.json"
+@contextmanager
+def examined(name: str) -> Iterator[Callable[[], Finding]]:
+    """Connect to a backend on every kind of device, in a process of its own: a driver may end or block its process.
+
+    Yields:
+        a function that waits for what the process finds. The process does not outlast this context.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-c", _CONNECT, name, *_KINDS],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    end = time.monotonic() + PATIENCE
+
+    def find() -> Finding:
         try:
-            done = subprocess.run(
-                [sys.executable, "-c", _CONNECT, answer, name, *_KINDS],
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                check=False,
-                timeout=PATIENCE,
-            )
+            answer, _ = process.communicate(timeout=max(0.0, end - time.monotonic()))
         except subprocess.TimeoutExpired:
             return Finding(name, {}, "", f"it does not connect within {PATIENCE:.0f} seconds")
-        if not answer.exists():
-            return Finding(name, {}, "", f"connecting to it ends the process, with exit code {done.returncode}")
-        devices, problem = json.loads(answer.read_bytes())
-    return Finding(name, devices, devices.pop("", ""), problem)
+        if not answer:
+            return Finding(name, {}, "", f"connecting to it ends the process, with exit code {process.returncode}")
+        devices, problem = json.loads(answer)
+        return Finding(name, devices, devices.pop("", ""), problem)
+
+    with process:
+        try:
+            yield find
+        finally:
+            process.kill()
 
 
-#: Writes as JSON the device for each kind, "" being the default, and the problem with the default.
+#: Writes as JSON the device for each kind, "" being the default, and the problem with the default. What a framework
+#: prints goes elsewhere, and does not come between.
 _CONNECT = """
-import json, sys
+import json, os, sys
+answer = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)
 from weedout_core import load_backend
 from weedout_core.errors import WeedoutError
 
 devices, problem = {}, ""
-for kind in ("", *sys.argv[3:]):
+for kind in ("", *sys.argv[2:]):
     try:
-        devices[kind] = str(load_backend(sys.argv[2], device=kind or None).device)
+        devices[kind] = str(load_backend(sys.argv[1], device=kind or None).device)
     except WeedoutError as error:
         if not kind:
             problem = str(error)
             break
-with open(sys.argv[1], "x") as answer:
+with answer:
     json.dump([devices, problem], answer)
 """
 
@@ -90,8 +105,9 @@ def run_doctor(console: Console) -> int:
     write_line(console, f"Python {platform.python_version()} on {platform.platform()}")
     versions = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
     write_line(console, f"Libraries: {versions}")
-    with ThreadPoolExecutor() as pool:
-        findings = list(pool.map(examine, backend_names()))
+    with ExitStack() as processes:
+        begun = [processes.enter_context(examined(name)) for name in backend_names()]
+        findings = [find() for find in begun]
     table = Table(title="Backends")
     for column in ("backend", "works", "default device", "devices"):
         table.add_column(column)
