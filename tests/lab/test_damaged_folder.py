@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import shutil
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -65,9 +66,18 @@ def _swap(path: Path, other: Path, patched: pytest.MonkeyPatch) -> None:
         between.write_bytes(mine)
 
 
+def _remove(path: Path) -> None:
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
 def _link(path: Path, other: Path, patched: pytest.MonkeyPatch) -> None:
-    path.unlink()
+    _remove(path)
     path.symlink_to(other)
+
+
+def _file(path: Path, other: Path, patched: pytest.MonkeyPatch) -> None:
+    _remove(path)
+    path.write_text("mine")
 
 
 def _folder(path: Path, other: Path, patched: pytest.MonkeyPatch) -> None:
@@ -76,7 +86,7 @@ def _folder(path: Path, other: Path, patched: pytest.MonkeyPatch) -> None:
 
 
 def _pipe(path: Path, other: Path, patched: pytest.MonkeyPatch) -> None:
-    path.unlink()
+    _remove(path)
     os.mkfifo(path)
 
 
@@ -96,11 +106,20 @@ DAMAGES: dict[str, Damage] = {
 }
 
 
+#: Damages that a folder of a run can have too. One that is deleted is made anew.
+OF_FOLDERS: dict[str, Damage] = {
+    "a file": _file,
+    **{name: DAMAGES[name] for name in ("linked to another run's", "linked to nothing", "a pipe", "forbidden")},
+}
+
+
 def damaged(runs: tuple[Path, Path], folder: Path) -> Iterator[tuple[Path, Path, str]]:
-    """Copies of a run in which one file is damaged: the copy, the file within it, and how."""
+    """Copies of a run in which a file or a folder is damaged: the copy, what is damaged within it, and how."""
     whole, other = runs
-    for name in (name for name in contents(whole) if "sparsity-0.5" not in name):
-        for damage, make in DAMAGES.items():
+    files = {name: DAMAGES for name in contents(whole) if "sparsity-0.5" not in name}
+    folders = dict.fromkeys(("groups", "groups/sparsity-0.8", "masks"), OF_FOLDERS)
+    for name, damages in {**files, **folders}.items():
+        for damage, make in damages.items():
             run = shutil.copytree(whole, folder / "run")
             with pytest.MonkeyPatch.context() as patched:
                 patched.setattr(os, "fsync", lambda descriptor: None)  # no machine stops here
@@ -115,6 +134,10 @@ def shown(source: Source) -> list[Any]:
     return [repr(source._replace(masks=lambda group: {})._asdict() | {"masks": None}), masks]
 
 
+#: What to do, which ends each sentence.
+REMEDY = re.compile(r"[.:] (Remove|Restore|Delete|Put|Make|Choose|Use|Allow|Give)\b")
+
+
 def refusal(act: Callable[[], object], file: Path, damage: str) -> bool:
     """Whether something is refused; then by the name of the file, or where two were swapped, of either one."""
     try:
@@ -126,6 +149,7 @@ def refusal(act: Callable[[], object], file: Path, damage: str) -> bool:
     files = [file, *(file.parent.iterdir() if damage == "swapped" else ())]
     top = [one.name for one in files if (one.parent / "groups").exists()]
     assert any(one in said for one in (*map(str, files), *top)), (file, damage, said)
+    assert REMEDY.search(said), (file, damage, said)
     return True
 
 

@@ -599,3 +599,17 @@ def test_a_checkpoint_of_other_initial_weights_is_one_sentence(
     assert said.endswith("Delete that folder, and the same command computes this sparsity again.")
     shutil.rmtree(tmp_path / checkpoints)
     assert weedout(*small, "--out", "run") == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("inner", ["below", "groups/below", "checkpoints/below", "masks", "report"])
+def test_nothing_is_written_into_the_folder_of_another_run(
+    weedout: Weedout, small: list[str], finished: Path, capfd: pytest.CaptureFixture[str], inner: str
+) -> None:
+    """Which deletes its checkpoints when it is done, with all that lies there."""
+    said = refused(weedout, capfd, finished, *small, "--seed", "1", "--out", f"run/{inner}")
+    assert f"run/{inner} lies in the folder of the run {finished}. Choose another with --out." in said
+    if inner != "below":
+        assert "is in the folder of the run run. Choose another" in refused(
+            weedout, capfd, finished, "report", "run", "--out", f"run/{inner}"
+        )

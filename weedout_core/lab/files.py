@@ -1,5 +1,6 @@
 """Files: written whole or not at all, whenever the process or the machine stops, and read without waiting for any."""
 
+import errno
 import hashlib
 import os
 import shutil
@@ -66,6 +67,12 @@ def remove_folder(path: Path) -> None:
             shutil.rmtree(path)
 
 
+def check_folder(path: Path, remedy: str, link: bool = False) -> None:
+    """Raise RunError, with what to do, if something else than a folder is at a path; a link to one if links may not."""
+    if exists(path) and (not os.path.isdir(path) or (path.is_symlink() and not link)):
+        raise RunError(f"{path} must be a folder{'' if link else ', and no link'}. {remedy}")
+
+
 def read_file(path: Path) -> bytes:
     """The content of a file. Raises RunError if it cannot be read, or is a folder, a pipe or a device."""
     with _read(path):
@@ -128,7 +135,21 @@ def _explained(path: Path) -> Iterator[Path]:
     except OSError as error:
         with suppress(OSError):
             _discard(partial)
-        raise RunError(f"{path} cannot be written: {error.strerror or error}. Its earlier content is kept.") from error
+        raise RunError(f"{path} cannot be written: {why(error)}") from error
+
+
+#: What to do where something cannot be written, by the error of the system.
+_REMEDIES = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "Make room there."),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "Allow it, or choose a folder that you may write to."),
+    **dict.fromkeys((errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ELOOP), "Remove what is there."),
+}
+
+
+def why(error: OSError) -> str:
+    """Why something cannot be written, and what to do, as the end of a sentence and a further one."""
+    remedy = _REMEDIES.get(error.errno or 0, "See to that, or choose another folder.")
+    return f"{error.strerror or error}. What was there is kept. {remedy}"
 
 
 def _discard(partial: Path) -> None:

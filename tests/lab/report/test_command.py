@@ -69,9 +69,13 @@ def test_the_commands_say_how_it_is_made(small: list[str], weedout: Weedout, cap
 
 def test_a_folder_without_a_run_is_refused(weedout: Weedout, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "empty").mkdir()
-    for folder, why in (("empty", "it has no config.json"), ("absent", "there is no such folder")):
+    for folder, why in (
+        ("empty", "it has no config.json. Restore it, or name"),
+        ("absent", "there is no such folder. Name"),
+    ):
         assert weedout("report", folder) == 2
-        assert f"weedout: {folder} must be the folder of a run; {why}. weedout paper and" in capfd.readouterr().err
+        said = f"weedout: {folder} must be the folder of a run; {why} another folder: weedout paper and judge make one."
+        assert capfd.readouterr().err == f"{said}\n"
     assert [path.name for path in tmp_path.iterdir()] == ["empty"]
     assert list((tmp_path / "empty").iterdir()) == []
 

@@ -44,10 +44,19 @@ def check_own(place: Place, mark: str, whose: str, run: Path | None = None) -> N
             if run
             else f"{place.folder} holds a run. Choose another folder with --out."
         )
-    if exists(page) and mark.encode() not in read_file(page):
+    if run and real(place.folder) != real(run) and real(place.folder).is_relative_to(real(run)):
+        raise RunError(f"{place.folder} is in the folder of the run {run}. Choose another folder with --out.")
+    if exists(page) and mark.encode() not in _content(page):
         raise RunError(f"{page} is not {whose}. Choose another folder with --out.")
     if run is None and not exists(page) and listed(place.folder):
         raise RunError(f"{place.folder} must be empty or hold {whose}. Choose another folder with --out.")
+
+
+def _content(page: Path) -> bytes:
+    try:
+        return read_file(page)
+    except RunError as error:
+        raise RunError(f"{error} Remove it, or choose another folder with --out.") from error
 
 
 def write_report(place: Place, made: Report) -> None:

@@ -124,7 +124,7 @@ class Checkpoints:
             try:
                 path.unlink(missing_ok=True)
             except OSError as error:
-                raise RunError(f"{path} cannot be deleted: {error.strerror}.") from error
+                raise RunError(f"{path} cannot be deleted: {error.strerror}. Delete it.") from error
 
     def _verified(self, number: int) -> Verified:
         remedy = f"Delete the folder {self.path}, and the same command computes this sparsity again."

@@ -74,5 +74,5 @@ class Verified:
             if exists(path):
                 return read_file(path)
         except RunError as error:
-            raise RunError(f"{error} Make it readable if that is possible. {self.remedy}") from error
+            raise RunError(f"{error} Make it readable if that is possible; if not: {self.remedy}") from error
         raise DamagedError(f"{path} is missing.", self.remedy)

@@ -8,8 +8,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from weedout_core.errors import RunError
-from weedout_core.lab.files import PARTIAL, listed, make_folder, read_file, write_file
-from weedout_core.lab.run.record import Record, differences, record_from_json, record_to_json
+from weedout_core.lab.files import PARTIAL, check_folder, listed, make_folder, real, why, write_file
+from weedout_core.lab.run.record import Record, differences, read_record, record_to_json
 from weedout_core.lab.run.run_folder import CHECKPOINTS, CONFIG, GROUPS, LOCK, MASKS, RunFolder
 
 
@@ -22,9 +22,10 @@ def open_run(path: Path, record: Record, allow_other_versions: bool = False) -> 
         record: the run that is wanted. A run that is continued keeps its own record, with its chunk and its groups.
         allow_other_versions: whether to continue under other library versions; they are then recorded.
     Raises:
-        RunError: the folder holds another run or other files, its ``config.json`` or a group is damaged, the versions
-            differ, or another process uses the folder. Nothing is written then.
+        RunError: the folder holds another run or other files, or lies in the folder of another run; its ``config.json``
+            or a group is damaged; the versions differ; or another process uses it. Nothing is written then.
     """
+    _check_outside(path)
     _agreed(path, record, allow_other_versions)  # before locking, which writes a file: the folder may not be a run's
     make_folder(path)
     lock = FileLock(path / LOCK, timeout=0)
@@ -33,7 +34,7 @@ def open_run(path: Path, record: Record, allow_other_versions: bool = False) -> 
     except Timeout as error:
         raise RunError(f"{path} is in use by another process. Wait for it, or choose another with --out.") from error
     except OSError as error:
-        raise RunError(f"{path / LOCK} cannot be written: {error.strerror}. Remove it.") from error
+        raise RunError(f"{path / LOCK} cannot be written: {why(error)}") from error
     try:
         found = _agreed(path, record, allow_other_versions)
         kept = record if found is None else _with_environment(found, record.environment)
@@ -68,10 +69,16 @@ def _place(path: Path) -> Callable[[], None]:
             )
         begun = folder / CHECKPOINTS
         for inner in (folder / GROUPS, folder / MASKS, begun, *(begun / name for name in listed(begun))):
-            if inner.is_symlink():
-                raise RunError(f"{inner} must be a folder, and no link. Put a folder in its place.")
+            check_folder(inner, "Put a folder in its place.")
 
     return check
+
+
+def _check_outside(path: Path) -> None:
+    """Raise RunError if a folder lies in the folder of a run, which deletes and replaces what is in its own."""
+    for above in real(path).parents:
+        if os.path.isfile(above / CONFIG) and os.path.isdir(above / GROUPS):
+            raise RunError(f"{path} lies in the folder of the run {above}. Choose another with --out.")
 
 
 def _agreed(path: Path, wanted: Record, allow_other_versions: bool) -> Record | None:
@@ -102,7 +109,7 @@ def _record_in(path: Path) -> Record | None:
     except RunError as error:
         raise RunError(f"{error} Choose another folder with --out.") from error
     if CONFIG in names:
-        return record_from_json(read_file(path / CONFIG), path / CONFIG)
+        return read_record(path / CONFIG)
     # A process killed before it wrote config.json leaves these two.
     if strangers := [name for name in names if name not in (LOCK, CONFIG + PARTIAL)]:
         raise RunError(

@@ -32,7 +32,7 @@ from weedout_core.lab.experiment.rows import (
 from weedout_core.lab.experiment.run_so_far import RunSoFar
 from weedout_core.lab.experiment.thresholds import ThresholdRow
 from weedout_core.lab.files import exists, read_file
-from weedout_core.lab.run.record import Record, record_from_json
+from weedout_core.lab.run.record import Record, read_record
 from weedout_core.lab.run.run_folder import TABLES, RunFolder
 
 
@@ -45,14 +45,16 @@ def read_run(path: Path) -> RunSoFar:
     """
     config = path / "config.json"
     if not exists(config):
-        what = "it has no config.json" if path.is_dir() else "there is no such folder"
-        runs = sorted(str(one.parent) for one in path.glob("*/config.json"))
-        remedy = f"Name one in it: {', '.join(runs)}." if runs else "weedout paper and judge make one."
+        what, remedy = "there is no such folder", "Name another folder: weedout paper and judge make one."
+        if path.is_dir():
+            what, remedy = "it has no config.json", remedy.replace("Name", "Restore it, or name")
+        if runs := sorted(str(one.parent) for one in path.glob("*/config.json")):
+            remedy = f"Name one in it: {', '.join(runs)}."
         raise RunError(f"{path} must be the folder of a run; {what}. {remedy}")
-    record = record_from_json(read_file(config), config)
+    record = read_record(config)
     # Before the groups, so that all that these were made of are among them.
     verdicts = _verdicts(path / "verdict.csv")
-    assembled = {name: read_file(path / name) for name in TABLES if exists(path / name)}
+    assembled = {name: _made_anew(path / name) for name in TABLES if exists(path / name)}
     folder = RunFolder(path, record)
     folder.check()
     done = tuple(sorted(folder.committed))
@@ -73,6 +75,14 @@ def read_run(path: Path) -> RunSoFar:
         verdicts,
         partial(_masks, folder),
     )
+
+
+def _made_anew(path: Path) -> bytes:
+    """The content of a file that is made of the groups. Raises RunError, with what to do, if it cannot be read."""
+    try:
+        return read_file(path)
+    except RunError as error:
+        raise RunError(f"{error} Remove it: the command of the run writes it again.") from error
 
 
 def _check_assembled(folder: RunFolder, done: Sequence[Group], name: str, content: bytes) -> None:
@@ -100,7 +110,7 @@ def _masks(folder: RunFolder, group: Group) -> Mapping[str, np.ndarray]:
 def _verdicts(path: Path) -> list[VerdictRow]:
     if not exists(path):
         return []
-    return from_csv(VerdictRow, read_file(path).decode(errors="replace"), str(path))
+    return from_csv(VerdictRow, _made_anew(path).decode(errors="replace"), str(path))
 
 
 def _config(record: Record, path: Path) -> ExperimentConfig:

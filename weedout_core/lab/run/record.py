@@ -16,11 +16,12 @@ from typing import Any, NamedTuple
 import weedout_core
 from weedout_core import SAMPLER_VERSION, Network, choices
 from weedout_core.backend import Backend
+from weedout_core.errors import RunError
 from weedout_core.lab.data.datasets import Dataset
 from weedout_core.lab.experiment.configuration import decide
 from weedout_core.lab.experiment.experiment import Experiment
 from weedout_core.lab.experiment.groups import Group
-from weedout_core.lab.files import sha256
+from weedout_core.lab.files import read_file, sha256
 from weedout_core.lab.run.sealed import DamagedError, sealed, unsealed
 from weedout_core.nn import network_to_json
 
@@ -173,9 +174,21 @@ def record_to_json(record: Record) -> bytes:
     return sealed(record._asdict())
 
 
+_REMEDY = "Restore it, or choose another folder."
+
+
+def read_record(path: Path) -> Record:
+    """The record in a file. Raises RunError, naming it, if it cannot be read or is not as it was written."""
+    try:
+        content = read_file(path)
+    except RunError as error:
+        raise RunError(f"{error} {_REMEDY}") from error
+    return record_from_json(content, path)
+
+
 def record_from_json(content: bytes, path: Path) -> Record:
     """The record from the content of a file. Raises RunError, naming the file, if it is not as it was written."""
-    fields = unsealed(content, path, remedy := "Restore it, or choose another folder.")
+    fields = unsealed(content, path, _REMEDY)
     if set(fields) != set(Record._fields):
-        raise DamagedError(f"{path} is damaged: it is another file, and does not describe a run.", remedy)
+        raise DamagedError(f"{path} is damaged: it is another file, and does not describe a run.", _REMEDY)
     return Record(**fields)

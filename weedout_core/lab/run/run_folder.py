@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from weedout_core.errors import RunError
 from weedout_core.lab.experiment.group import GroupResult
 from weedout_core.lab.experiment.groups import Group
 from weedout_core.lab.experiment.ledger import LedgerRow
@@ -25,7 +26,7 @@ from weedout_core.lab.experiment.rows import (
     to_csv,
 )
 from weedout_core.lab.experiment.thresholds import ThresholdRow
-from weedout_core.lab.files import exists, make_folder, packed, remove_folder, write_file, write_folder
+from weedout_core.lab.files import check_folder, exists, make_folder, packed, remove_folder, write_file, write_folder
 from weedout_core.lab.run.cells import wrong
 from weedout_core.lab.run.manifest import MANIFEST, Verified
 from weedout_core.lab.run.record import Record, record_to_json
@@ -64,7 +65,11 @@ class RunFolder:
     committed: list[Group] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.committed = [group for group in self.groups if exists(self._folder(group))]
+        check_folder(self.path / GROUPS, "Remove it, and the command of the run computes what it lacks.", link=True)
+        try:
+            self.committed = [group for group in self.groups if exists(self._folder(group))]
+        except RunError as error:
+            raise RunError(f"{error} Make it readable.") from error
 
     @property
     def groups(self) -> list[Group]:
