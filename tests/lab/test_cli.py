@@ -285,16 +285,55 @@ _PAPER = ("paper", "--backend", "numpy")
     ],
 )
 @pytest.mark.slow
-def test_without_the_extra_it_says_how_to_get_it(library: str, command: tuple[str, ...], tmp_path: Path) -> None:
-    run = f"from weedout_core.lab.cli import main; sys.exit(main({[*command]}))"
-    code = f"import sys; sys.modules[{library!r}] = None; {run}"
+def test_without_a_library_it_says_how_to_get_it(library: str, command: tuple[str, ...], tmp_path: Path) -> None:
+    """Where it is missing, and where it fails while it is imported."""
+    for folder in ("present", "broken"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "broken" / f"{library}.py").write_text("raise ValueError('of its settings.')")
+    missing = f"sys.modules[{library!r}] = None; code = main({[*command]}); del sys.modules[{library!r}]"
+    broken = f"sys.path.insert(0, {str(tmp_path / 'broken')!r}); sys.exit(10 * code + main({[*command]}))"
     ran = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env=_environment(), capture_output=True, text=True, check=False
+        [sys.executable, "-c", f"import sys; from weedout_core.lab.cli import main; {missing}; {broken}"],
+        cwd=tmp_path / "present", env=_environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 22, ran.stderr
+    first, second = ran.stderr.splitlines()
+    assert first.startswith(f"weedout: the command needs {library}")
+    assert first.endswith(": pip install 'weedout-core[lab,jax]'.")
+    assert (
+        second
+        == (
+            f"weedout: the library {library} cannot be imported: ValueError: of its settings. Correct its settings, or "
+            "install it anew."
+        )
+        or library == "sklearn"
+    ), "of which a file is read, and nothing is imported"
+    assert list((tmp_path / "present").iterdir()) == []
+
+
+@pytest.mark.parametrize("command", [[one] for one in ("paper", "judge", "report", "compare", "plan", "doctor")])
+def test_a_present_folder_that_is_gone_is_one_sentence(
+    command: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert cli.main(command) == 2
+    said = "weedout: the present folder must exist; it was deleted or moved. Change to another.\n"
+    assert capfd.readouterr().err == said
+
+
+def test_no_file_takes_the_place_of_a_standard_stream_that_is_closed(tmp_path: Path) -> None:
+    """A library that writes its messages there would damage it."""
+    seen = "[os.path.samestat(os.fstat(number), os.stat(os.devnull)) for number in range(3)]"
+    code = (
+        "import os; [os.close(number) for number in range(3)]; from weedout_core import __main__ as command; "
+        f"from weedout_core.lab import cli; cli.main = lambda: open('seen', 'w').write(str({seen})) and 0; "
+        "command.command()"
     )
-    assert ran.returncode == 2
-    assert ran.stderr.startswith(f"weedout: the command needs {library}")
-    assert ran.stderr.endswith(": pip install 'weedout-core[lab,jax]'.\n")
-    assert list(tmp_path.iterdir()) == []
+    ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=_environment(), check=False)
+    assert ran.returncode == 0
+    assert (tmp_path / "seen").read_text() == "[True, True, True]"
 
 
 def _environment() -> dict[str, str]:

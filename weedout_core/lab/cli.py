@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import weedout_core
-from weedout_core.errors import WeedoutError
+from weedout_core.errors import RunError, WeedoutError
 from weedout_core.lab import signals
 from weedout_core.lab.streams import Stream, StreamError, printable, readable_width, standard_streams
 
@@ -67,6 +67,10 @@ def _exit_code(arguments: list[str], out: Stream, err: Stream) -> int:
         if sys.flags.dev_mode:
             raise
         sentence, code = _unexpected(error), _FAILED
+        if (library := _failed_library(error)) is not None:
+            said = f"{type(error).__name__}: {error}".removesuffix(".")
+            remedy = "Correct its settings, or install it anew."
+            sentence, code = f"the library {library} cannot be imported: {said}. {remedy}", _WRONG
     except SystemExit:  # from the parser, which has written its help
         return 0
     _say(sentence, err)
@@ -77,6 +81,7 @@ def _run(arguments: list[str], out: Stream, err: Stream) -> int:
     if arguments[:1] == ["--version"]:  # before the imports, which may be what is amiss
         out.write(f"weedout-core {weedout_core.__version__}\n")
         return 0
+    _check_present_folder()
     from rich.console import Console  # imported here and below: these modules need the extra, and seconds to import
 
     from weedout_core.lab.commands.options import (
@@ -119,6 +124,22 @@ def _run(arguments: list[str], out: Stream, err: Stream) -> int:
         from weedout_core.lab.commands.paper import run_paper
 
         return run_paper(options, arguments, shown, progress)
+
+
+def _check_present_folder() -> None:
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise RunError("the present folder must exist; it was deleted or moved. Change to another.") from error
+
+
+def _failed_library(error: Exception) -> str | None:
+    """The library that this one was importing when an error was raised; None if it was doing something else."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    names = [str(frame.f_globals.get("__name__")).partition(".")[0] for frame in frames]
+    called = 1 + max((place for place, name in enumerate(names) if name.startswith("weedout")), default=len(names))
+    importing = called < len(names) and frames[called].f_code.co_name == "<module>"  # Python leaves out its own frames
+    return names[called] if importing else None
 
 
 def _unexpected(error: Exception) -> str:
