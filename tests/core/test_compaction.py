@@ -6,7 +6,9 @@ bounds of float32, times 2^-29, the ratio of the unit roundoffs; and for deep on
 64 γ of the products behind a value, as the kit has it for gradients (``trained_error``: sums that cancel).
 """
 
+import inspect
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -510,3 +512,20 @@ def test_masks_that_remain_must_be_the_parents() -> None:
         message = re.escape(f"the mask of site {site!r} remains and must have shape {shape}; got {got}.")
         with pytest.raises(wc.errors.MaskError, match=f"^{message}$"):
             one.small.gather_masks(masks, one.indices)
+
+
+@pytest.mark.slow
+def test_a_network_may_be_deeper_than_calls_may_be() -> None:
+    depth = 0
+    frame = inspect.currentframe()
+    while frame is not None:
+        depth, frame = depth + 1, frame.f_back
+    net = wc.wide_resnet(6 * 30 + 4, 1, 3, (4, 4, 1), "channel")
+    counts = wc.mask_plan(wc.mask_space(net), 0.5).counts
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(depth + 120)  # it has 90 blocks
+    try:
+        small = wc.compact(net, counts).net
+    finally:
+        sys.setrecursionlimit(before)
+    assert wc.costs(small).macs < wc.costs(net).macs

@@ -115,26 +115,33 @@ def _asked(layers: Sequence[Layer], shape: Shape, counts: Counts, wanted: Sites 
         shape: the shape of their input.
         wanted: the sites whose kept nodes are what their output is to keep.
     """
-    if not layers:
-        return wanted
-    layer, rest = layers[0], layers[1:]
-    match layer:
-        case Mask() if counts.keeps_all(layer, shape):
-            return _asked(rest, shape, counts, wanted)
-        case Mask(site, _, granularity):
-            selects = site in counts.kept and (len(shape) == 1 or granularity == "channel")
-            return (site,) if selects and _only_weights_read(rest) else None
-        case Residual(main, shortcut):
-            out = _asked(rest, output_shape(layer, shape), counts, wanted)
-            one, other = (_asked(branch, shape, counts, out) for branch in (main, shortcut))
-            if one == other or one is None or other is None:
-                return one if one == other else None
-            both = tuple(dict.fromkeys(one + other))
-            return both if counts.of(both) < shape[-1] else None
-        case BatchNorm() | Relu() | MaxPool() | GlobalAveragePool() | Scale():
-            return _asked(rest, output_shape(layer, shape), counts, wanted)
-        case Dense() | Conv() | Flatten() | Gather() | Adopted():
-            return None
+    residuals = list[tuple[Residual, Shape]]()
+    for place, layer in enumerate(layers):
+        match layer:
+            case Mask(site, _, granularity) if not counts.keeps_all(layer, shape):
+                selects = site in counts.kept and (len(shape) == 1 or granularity == "channel")
+                wanted = (site,) if selects and _only_weights_read(layers[place + 1 :]) else None
+                break
+            case Dense() | Conv() | Flatten() | Gather() | Adopted():
+                wanted = None
+                break
+            case Residual():
+                residuals.append((layer, shape))
+            case Mask() | BatchNorm() | Relu() | MaxPool() | GlobalAveragePool() | Scale():
+                pass
+        shape = output_shape(layer, shape)
+    for residual, before in reversed(residuals):  # and not by a call within a call, as deep as the network
+        one, other = (_asked(branch, before, counts, wanted) for branch in (residual.main, residual.shortcut))
+        wanted = _both(one, other, before, counts)
+    return wanted
+
+
+def _both(one: Sites | None, other: Sites | None, shape: Shape, counts: Counts) -> Sites | None:
+    """What both branches of a residual read of its input."""
+    if one == other or one is None or other is None:
+        return one if one == other else None
+    both = tuple(dict.fromkeys(one + other))
+    return both if counts.of(both) < shape[-1] else None
 
 
 def _only_weights_read(layers: Sequence[Layer]) -> bool:
