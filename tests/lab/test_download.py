@@ -328,6 +328,23 @@ def test_an_interrupted_unpacking_leaves_no_half_a_folder(
     assert len(load_dataset("cifar100").test.y) == 10
 
 
+def test_a_cache_that_must_not_be_written_is_named_with_the_reason(
+    publish: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reason is the last error, and not one that was met on the way to it."""
+
+    def refuse(*_: object, **__: object) -> None:
+        try:
+            raise FileNotFoundError(2, "No such file or directory")
+        except FileNotFoundError:
+            raise OSError(30, "Read-only file system")  # noqa: B904
+
+    publish("cifar100", _cifar100())
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(DataError, match="must be writable, and is not: Read-only file system"):
+        load_dataset("cifar100")
+
+
 def test_a_cache_that_cannot_be_written_is_named(
     tmp_path: Path, publish: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

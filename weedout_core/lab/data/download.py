@@ -89,9 +89,10 @@ def _writable(cache: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        why = error.strerror or reason(error)
         raise DataError(
-            f"the cache {cache} must be writable, and is not: {reason(error)}. Name another folder with the "
-            "environment variable WEEDOUT_CACHE."
+            f"the cache {cache} must be writable, and is not: {why}. Name another folder with the environment variable "
+            "WEEDOUT_CACHE."
         ) from error
 
 
