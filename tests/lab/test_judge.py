@@ -270,7 +270,8 @@ def test_an_arm_that_fails_fails_before_any_search(
     assert weedout(*judge("--arm", "of_the_user:ending", "--no-sanity")) == 2
     shown = capfd.readouterr().err
     assert "weedout: the arm ending failed at sparsity 0.5, repeat 0, in of_the_user.py, line " in shown
-    assert "SystemExit: 0. 0 of 2 groups are kept in run. The same command continues; with an arm that was" in shown
+    kept = "0 of 2 groups are done; all progress is kept in run. The same command continues; with an arm that was"
+    assert f"SystemExit: 0. {kept}" in shown
     assert "best fitness" not in shown
     # Nothing was computed, so the folder is free for the arm that was mended.
     assert weedout(*judge("--arm", "of_the_user:first_pixels", "--no-sanity")) == 0
@@ -282,7 +283,7 @@ def test_an_arm_that_fails_costs_nothing_of_what_others_computed(
     assert weedout(*judge("magnitude", "--arm", "of_the_user:failing", "--no-sanity", sparsity="0.25 0.5")) == 2
     said = capfd.readouterr().err.splitlines()[-1]
     assert said.startswith("weedout: the arm failing failed at sparsity 0.5, repeat 1, in of_the_user.py, line ")
-    assert "ArithmeticError: no masks today. 1 of 4 groups are kept in run." in said
+    assert "ArithmeticError: no masks today. 1 of 4 groups are done; all progress is kept in run." in said
     assert [path.name for path in (tmp_path / "run" / "groups").iterdir()] == ["sparsity-0.25"]
     checkpoint = json.loads(max((tmp_path / "run" / "checkpoints" / "sparsity-0.5").glob("*.json")).read_text())
     assert len(checkpoint["progress"]["chosen"]) == 1, "the arm's first repeat"

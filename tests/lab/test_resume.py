@@ -122,7 +122,9 @@ def test_a_request_to_end_keeps_the_epochs_that_are_done(start: Start, tmp_path:
     code, err = finished(run)
     assert code == 128 + getattr(signal, number), shown
     last = err.strip().splitlines()[-1]
-    assert last == f"weedout: {said}; 0 of 1 groups are kept in run, and the same command continues."
+    assert (
+        last == f"weedout: {said}; 0 of 1 groups are done; all progress is kept in run, and the same command continues."
+    )
     (facts,) = (tmp_path / "run" / "checkpoints").rglob("*.json")
     assert min(json.loads(facts.read_text())["progress"]["epochs"]) >= 399, "all that were done when it was shown"
 

@@ -1,8 +1,10 @@
 """The run folder: what is committed, what is refused, and that nothing is written where it is refused."""
 
+import errno
 import json
 import math
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -544,6 +546,24 @@ def test_differences_name_the_place() -> None:
     assert long.startswith("a ([0, 1, 2, ")
     assert long.endswith("... there, null here)")
     assert len(long) < 100, "a long value is cut short"
+
+
+@pytest.mark.parametrize("number", [*errno.errorcode, 9999])
+def test_whatever_the_system_says_of_a_write_the_sentence_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    said = {errno.ENOSPC: "Make room there.", errno.EROFS: "Allow it, or choose", errno.EISDIR: "Remove what is there."}
+
+    def fail(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(RunError) as refused:
+        files.write_file(tmp_path / "table.csv", b"new")
+    sentence = f"{tmp_path / 'table.csv'} cannot be written: {os.strerror(number)}. What was there is kept. "
+    assert str(refused.value).startswith(sentence + said.get(number, ""))
+    assert re.search(r"\. (Make|Allow|Remove|See) .*\.$", str(refused.value))
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_failed_write_keeps_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -176,8 +176,20 @@ def test_the_library_and_its_functions_hear_no_signal(tmp_path: Path) -> None:
     def interrupts(task: lab.Task) -> None:
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt, match=r"0 of 1 groups are kept in .*run, and the same command continues\."):
+    with pytest.raises(
+        KeyboardInterrupt,
+        match=r"0 of 1 groups are done; all progress is kept in .*run, and the same command continues\.",
+    ):
         lab.judge(interrupts, config, judging, RunOptions(out=tmp_path / "run"))
     assert main(["paper", "--population", "1"]) == 2
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == heard
     assert (sys.excepthook, sys.unraisablehook) == hooks
+
+
+def test_little_is_imported_before_the_command_hears_signals() -> None:
+    """Where one came before, Python itself shows a traceback."""
+    seen = "before = {*sys.modules}; import weedout_core.lab.signals; print(*({*sys.modules} - before))"
+    path = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), *sys.path]))}
+    loaded = subprocess.check_output([sys.executable, "-c", f"import sys; {seen}"], env=path, text=True).split()
+    assert "weedout_core.lab.signals" in loaded
+    assert not {"dataclasses", "inspect", "numpy", "rich", "weedout_core.errors"} & {*loaded}

@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -27,9 +26,11 @@ KEPT = "what was saved is kept, and the same command goes on from there."
 _SAME = 1.0  # seconds in which further signals are the same request: people press twice, a scheduler asks each process
 
 
-@dataclass
 class _Request:
-    """The request to end: the last signal, when it came (in seconds), and whether the command is already ending."""
+    """The request to end: the last signal, when it came (in seconds), and whether the command is already ending.
+
+    It is no dataclass, because what is imported here comes before the command hears any signal.
+    """
 
     number: int | None = None
     at: float = -math.inf

@@ -126,7 +126,7 @@ def opened(
 
 
 def _kept(folder: RunFolder) -> str:
-    return f"{len(folder.committed)} of {len(folder.groups)} groups are kept in {folder.path}"
+    return f"{len(folder.committed)} of {len(folder.groups)} groups are done; all progress is kept in {folder.path}"
 
 
 def how_to_report(folder: Path) -> str:
