@@ -133,6 +133,12 @@ def test_the_commands_say_it_in_one_line(
     assert line.startswith(
         "weedout: warning: run/results.csv has been edited, or has rows of a group that was removed."
     )
+    shutil.rmtree(run / "groups" / "sparsity-0.5")
+    assert weedout(command, "run", *others) == 0
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith(
+        "weedout: warning: run/results.csv, curves.csv, search.csv, ledger.csv, timings.csv have been"
+    )
     assert other.exists()
 
 

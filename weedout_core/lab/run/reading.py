@@ -58,8 +58,8 @@ def read_run(path: Path) -> RunSoFar:
     folder = RunFolder(path, record)
     folder.check()
     done = tuple(sorted(folder.committed))
-    for name, content in assembled.items():
-        _check_assembled(folder, done, name, content)
+    if edited := [name for name, content in assembled.items() if not _is_of_groups(folder, done, name, content)]:
+        _warn_of_edited(path, edited)
     return RunSoFar(
         _config(record, config),
         record._asdict(),
@@ -85,18 +85,22 @@ def _made_anew(path: Path) -> bytes:
         raise RunError(f"{error} Remove it: the command of the run writes it again.") from error
 
 
-def _check_assembled(folder: RunFolder, done: Sequence[Group], name: str, content: bytes) -> None:
-    """Warn unless a table consists of the rows of groups; it lacks some where a process was killed, or goes on."""
+def _is_of_groups(folder: RunFolder, done: Sequence[Group], name: str, content: bytes) -> bool:
+    """Whether a table consists of the rows of groups; it lacks some where a process was killed, or goes on."""
     header = to_csv(TABLES[name], []).encode()
     for rows in (header, *(folder.read(group, name).removeprefix(header) for group in done)):
         content = content.removeprefix(rows)
-    if content:
-        warnings.warn(
-            f"{folder.path / name} has been edited, or has rows of a group that was removed. All that is shown is of "
-            "the groups; the command of the run writes that table again.",
-            WeedoutWarning,
-            stacklevel=3,
-        )
+    return not content
+
+
+def _warn_of_edited(path: Path, names: Sequence[str]) -> None:
+    have, them = ("has", "that table") if len(names) == 1 else ("have", "those tables")
+    warnings.warn(
+        f"{path / ', '.join(names)} {have} been edited, or {have} rows of a group that was removed. All that is shown "
+        f"is of the groups; the command of the run writes {them} again.",
+        WeedoutWarning,
+        stacklevel=3,
+    )
 
 
 def _masks(folder: RunFolder, group: Group) -> Mapping[str, np.ndarray]:
