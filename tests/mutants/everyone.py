@@ -3,6 +3,9 @@
 from types import MappingProxyType
 
 from tests.mutants import (
+    afterwards_in_networks,
+    afterwards_in_training,
+    afterwards_in_words,
     arguments_remembered,
     arguments_written_to,
     bfloat16,
@@ -42,6 +45,7 @@ FILES = (
     arguments_written_to, arguments_remembered, conversions,
     bfloat16,
     devices, devices_in_training, devices_of_jax,
+    afterwards_in_words, afterwards_in_networks, afterwards_in_training,
 )  # fmt: skip
 
 MUTANTS = MappingProxyType({mutant.name: mutant for group in GROUPS for mutant in group.mutants})
