@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 from weedout_core._algorithm.schedule import TrainPlan, epoch_batches, train_plan
 from weedout_core._contract.calls import TrainState
 from weedout_core._contract.record import Backend
-from weedout_core._contract.trees import map_tree
 from weedout_core._random.stream import split
-from weedout_core.testing.comparing import within
+from weedout_core.testing.comparing import equal, within
 from weedout_core.testing.courses import Course, steps_in_bfloat16
 from weedout_core.testing.lessons import Lesson, hosted, learn, placed, shown
 from weedout_core.testing.networks import ROUNDED, networks
@@ -18,6 +17,7 @@ from weedout_core.testing.precision import UNIT_ROUNDOFF
 from weedout_core.testing.problems import Problem, problem
 from weedout_core.testing.properties import across
 from weedout_core.testing.tolerances import bound
+from weedout_core.testing.trees import on_device
 from weedout_core.testing.trying import unless_refused
 
 
@@ -66,9 +66,17 @@ def _before(backend: Backend, problem: Problem, plan: TrainPlan, keys: np.ndarra
     params = {path: np.stack([value, np.float32(0.7) * value]) for path, value in problem.params.items()}
     statistics = {path: np.stack([100 + value, 200 + value]) for path, value in problem.statistics.items()}
     large = {path: (20 * rng.standard_normal(value.shape)).astype(np.float32) for path, value in params.items()}
-    state = backend.train_init(
-        problem.net, plan, keys, map_tree(backend.asarray, params), map_tree(backend.asarray, statistics)
-    )
+    given = on_device(backend, params), on_device(backend, statistics)
+    masks = on_device(backend, {site: mask[:2] for site, mask in problem.masks.items()})
+
+    def predicted() -> np.ndarray:
+        return backend.to_numpy(backend.predict(problem.net, *given, masks, backend.asarray(problem.x)))
+
+    logits = predicted()
+    state = backend.train_init(problem.net, plan, keys, *given)
+    equal("the logits of predict, which stay what they were before train_init in bfloat16", predicted(), logits)
+    for path, value in params.items():
+        equal(f"{path} of train_init in bfloat16", backend.to_numpy(state.params[path]).astype(np.float32), value)
     return hosted(backend, state)._replace(optimizer=large)
 
 

@@ -43,6 +43,8 @@ def conversions(backend: Backend, reference: Backend) -> None:
         source = _aligned(array)
         shared = backend.asarray(source)
         source[...] = array[1]
+        again = backend.to_numpy(backend.asarray(source))
+        _same(f"asarray of {name} after it was written over", again, source.astype(dtype))
         got = backend.to_numpy(shared)
         _same(f"asarray of {name} shares the memory that it was given: it", got, _aligned(array).astype(dtype))
 
@@ -59,6 +61,7 @@ def _layouts(array: np.ndarray) -> dict[str, np.ndarray]:
         "backwards": array[::-1],
         "every second": two.ravel()[::2],
         "with an axis of one": array[:, None, None],
+        "in the other order of bytes": array.astype(array.dtype.newbyteorder()),
         "repeated without memory": np.broadcast_to(array, (2, len(array))),
     }
 

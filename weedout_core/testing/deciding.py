@@ -111,7 +111,9 @@ def deciding_inputs(backend: Backend, reference: Backend) -> None:
         broken = np.stack([np.where(np.arange(size) == place, value, plain[0]) for place in (0, 5) for value in _ODD])
         for x in (plain, broken, -np.abs(plain) - 1):
             for variance in (0.0, 1e-9, 1.0, 1e6, math.inf):
-                _predicted_alike(backend, reference, name, net, x.reshape(-1, *shape).astype(np.float32), variance)
+                given = x.reshape(-1, *shape).astype(np.float32)
+                for kept in (2, 0) if mask_space(net) else (2,):
+                    _predicted_alike(backend, reference, f"{name}, {kept} of 3 kept,", net, given, variance, kept)
                 if not initial_statistics(net):
                     break
 
@@ -120,14 +122,14 @@ _ODD = (math.nan, math.inf, -math.inf)
 
 
 def _predicted_alike(
-    backend: Backend, reference: Backend, name: str, net: Network, x: np.ndarray, variance: float
+    backend: Backend, reference: Backend, name: str, net: Network, x: np.ndarray, variance: float, kept: int
 ) -> None:
     """Each example alone, because what is not finite spreads to all logits of an example, and not to another."""
     params = {path: np.full(shape, path == "norm/scale", np.float32) for path, shape in parameter_shapes(net).items()}
     params["out/kernel"] = np.eye(12, dtype=np.float32)
     statistics = {path: np.full(value.shape, 0.5) for path, value in initial_statistics(net).items()}
     statistics |= {path: np.full_like(value, variance) for path, value in statistics.items() if "variance" in path}
-    masks = {site: np.arange(math.prod(shape)).reshape(shape) % 3 > 0 for site, shape in mask_space(net).items()}
+    masks = {site: np.arange(math.prod(shape)).reshape(shape) % 3 < kept for site, shape in mask_space(net).items()}
 
     def predicted(by: Backend) -> np.ndarray:
         trees = [map_tree(lambda value: by.asarray(value[None]), tree) for tree in (params, statistics, masks)]

@@ -121,7 +121,7 @@ def masks_from_keys(backend: Backend, reference: Backend) -> None:
         large = max(site.nodes for site in plan.sites) > 2**16
         _masks_agree(backend, reference, split(KEYS[-1], 2) if large else np.stack(KEYS), plan)
     many = MaskPlan((SitePlan("a", (5, 3), 7, 4, None), SitePlan("b", (11,), 8, 5, 2**30)))
-    _masks_agree(backend, reference, split(KEYS[2], 131), many)
+    _masks_agree(backend, reference, split(KEYS[2], 261), many)
 
     @half
     @given(keys(), st.sampled_from([1, 4]))
@@ -182,12 +182,14 @@ def sample_masks(backend: Backend, reference: Backend) -> None:
     agree()
 
 
-#: Beyond what networks have: deviations above 1, constants that are no integers, codes that are not the path's, a
-#: parameter without axes, and one of more than 2^16 numbers.
+#: Beyond what networks have: deviations above 1 and next to 0, constants that are no integers, codes that are not the
+#: path's, a parameter without axes, and one of more than 2^16 numbers.
 _SPECS = (
     ParameterSpec("wide/kernel", (5, 4), 2**31 + 1, 3.5, 0.0),
     ParameterSpec("wide/bias", (7,), 0, 0.0, 0.625),
     ParameterSpec("window/kernel", (3, 3, 2, 5), 2**32 - 1, 1.0, 0.0),
+    ParameterSpec("narrow/kernel", (4, 3), 9, 5e-4, 0.0),
+    ParameterSpec("narrowest/kernel", (4, 3), 10, 1e-6, 0.0),
     ParameterSpec("factor", (), 1, 0.5, 0.0),
     ParameterSpec("constant", (), 3, 0.0, -1.5),
     ParameterSpec("large/kernel", (257, 256), 4, 0.01, 0.0),

@@ -9,7 +9,7 @@ import numpy as np
 from weedout_core._contract.calls import TrainState
 from weedout_core._networks.network import activation_shapes
 from weedout_core.testing.lessons import Lesson, shown
-from weedout_core.testing.precision import UNIT_ROUNDOFF
+from weedout_core.testing.precision import UNIT_ROUNDOFF, gamma
 from weedout_core.testing.problems import Problem
 from weedout_core.testing.tolerances import bound
 
@@ -38,13 +38,18 @@ def most_of(lesson: Lesson, before: TrainState, after: TrainState) -> Most:
     the statistics of the steps.
     """
     steps, products = lesson.plan.steps, terms(lesson.problem, lesson.plan.batch_size)
+    moved = {path: _largest(value - before.params[path]) for path, value in after.params.items()}
+    # A gradient that cancels altogether, as of a bias before batch normalisation, is as exact as the products of which
+    # it is made; they are not larger than those of the parameter that moves most.
+    cancelled = gamma(products) * max(moved.values())
     weights = {
-        path: bound("train weights")(_largest(value - before.params[path]), _largest(value), products, steps)
+        path: bound("train weights")(moved[path], _largest(value), products, steps) + cancelled
         for path, value in after.params.items()
     }
     # A velocity is a weighted sum of gradients, as the change of the weights is.
     velocities = {
-        path: bound("train weights")(steps * _largest(value), _largest(value), products, steps) + UNIT_ROUNDOFF
+        path: bound("train weights")(steps * _largest(value), _largest(value), products, steps)
+        + gamma(products) * steps * max(map(_largest, after.optimizer.values()))
         for path, value in after.optimizer.items()
     }
     rows = [_row(lesson, row, before, after, weights) for row in range(len(before.keys))]

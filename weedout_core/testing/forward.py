@@ -27,7 +27,7 @@ def apply_agrees(backend: Backend, reference: Backend) -> None:
 
 
 def predict_together(backend: Backend, reference: Backend) -> None:
-    """Several networks in one call predict, each with its own weights, statistics and masks."""
+    """Several networks in one call predict, each with its own weights, statistics and masks; a single example too."""
 
     @across(problems(backend))
     def agree(problem: Problem) -> None:
@@ -35,15 +35,15 @@ def predict_together(backend: Backend, reference: Backend) -> None:
         moving = [problem.statistics, {path: value + np.float32(0.5) for path, value in problem.statistics.items()}]
         masks = [problem.one(0), problem.one(1)]
 
-        def predicted(by: Backend) -> np.ndarray:
+        def predicted(by: Backend, x: np.ndarray) -> np.ndarray:
             trees = stack(by, params), stack(by, moving), stack(by, masks)
-            return by.to_numpy(by.predict(problem.net, *trees, by.asarray(problem.x)))
+            return by.to_numpy(by.predict(problem.net, *trees, by.asarray(x)))
 
-        most = [
-            bound("apply")(problem.net, params[r], masks[r], problem.x, statistics=moving[r])[1]
-            for r in range(len(params))
-        ]
-        within("predict", predicted(backend), predicted(reference), np.stack(most))
+        for x in (problem.x, problem.x[:1]):
+            most = [
+                bound("apply")(problem.net, params[r], masks[r], x, statistics=moving[r])[1] for r in range(len(params))
+            ]
+            within(f"predict for {len(x)} examples", predicted(backend, x), predicted(reference, x), np.stack(most))
 
     agree()
 

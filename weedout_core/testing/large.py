@@ -10,9 +10,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from weedout_core._contract.record import Backend
-from weedout_core._contract.trees import map_tree
 from weedout_core._networks.architectures import mlp
-from weedout_core._networks.layers import Conv, Dense, Flatten, GlobalAveragePool, Mask, MaxPool, Relu
+from weedout_core._networks.layers import BatchNorm, Conv, Dense, Flatten, GlobalAveragePool, Mask, MaxPool, Relu
 from weedout_core._networks.network import Network
 from weedout_core.testing.comparing import within
 from weedout_core.testing.courses import PLAINEST, Course
@@ -22,16 +21,19 @@ from weedout_core.testing.properties import across
 from weedout_core.testing.scores import Asked, fitness_agrees
 from weedout_core.testing.tolerances import bound
 from weedout_core.testing.training import epochs_agree
+from weedout_core.testing.trees import on_device
 
 _SMALL = mlp(4, (6,), 3)
-_WIDE = mlp(40, (70,), 140)
+_WIDE = mlp(1100, (300,), 140)
 _DEEP = mlp(4, (9, 8, 7, 6, 5, 4), 3)
 _SQUARE = Network(
-    (Conv("one", 3), Relu(), Mask("one"), MaxPool(2), Conv("two", 4, stride=2), Relu(), Mask("two"),
-     GlobalAveragePool(), Dense("out", 3)),
-    (16, 16, 2),
+    (Conv("one", 36), BatchNorm("norm", epsilon=0.1), Relu(), Mask("one"), Conv("two", 4, stride=2), Relu(),
+     Mask("two"), GlobalAveragePool(), Dense("out", 3)),
+    (17, 17, 2),
 )  # fmt: skip
-_LONG = Network((Conv("one", 3, kernel_size=5), Relu(), Mask("one"), Flatten(), Dense("out", 3)), (32, 5, 3))
+_LONG = Network(
+    (Conv("one", 3, kernel_size=5), Relu(), Mask("one"), MaxPool(2), Flatten(), Dense("out", 3)), (6, 32, 3)
+)
 
 
 #: Those that are wide, deep or of larger images.
@@ -50,9 +52,11 @@ def large_predictions(backend: Backend, reference: Backend) -> None:
 
 
 def large_populations(backend: Backend, reference: Backend) -> None:
-    """The fitness of more than a hundred candidates on hundreds of examples agrees."""
-    many = (_SMALL, 800, 131)
-    asked = (Asked("accuracy"), Asked(candidates="bernoulli"), Asked(), Asked(candidates="masks"))
+    """The fitness of more than a hundred candidates on thousands of examples agrees."""
+    many = (_SMALL, 8_000, 131)
+    asked = (
+        Asked("accuracy"), Asked(candidates="bernoulli"), Asked(statistics="recalibrated"), Asked(candidates="masks"),
+    )  # fmt: skip
     cases = [
         (many, Asked("accuracy", chunk=50)),
         (many, Asked(weights="per_candidate", candidates="masks", chunk=131)),
@@ -79,7 +83,7 @@ def large_epochs(backend: Backend, reference: Backend) -> None:
     @across(_fitting(backend, cases), once=True)
     def agree(case: tuple[Problem, tuple[int, int]]) -> None:
         one, (count, batch_size) = case
-        config = replace(PLAINEST, epochs=1, batch_size=batch_size, learning_rate=0.02, momentum=0.9)
+        config = replace(PLAINEST, epochs=1, batch_size=batch_size, learning_rate=0.02, momentum=0.9, schedule="cosine")
         epochs_agree(backend, reference, one, Course(one.net, config, count))
 
     agree()
@@ -98,11 +102,19 @@ def _predicted_alike(backend: Backend, reference: Backend, one: Problem, count: 
     rng = np.random.default_rng(one.keys[2])
     params = [drawn_weights(rng, one.net) for _ in range(count)]
     weights = {path: np.stack([each[path] for each in params]) for path in one.params}
+    statistics = {path: np.stack([value] * count) for path, value in one.statistics.items()}
     masks = {site: mask[:count] for site, mask in one.masks.items()}
 
     def predicted(by: Backend) -> Any:
-        placed, kept = (map_tree(by.asarray, tree) for tree in (weights, masks))
-        return by.to_numpy(by.predict(one.net, placed, {}, kept, by.asarray(one.x)))
+        trees = [on_device(by, tree) for tree in (weights, statistics, masks)]
+        return by.to_numpy(by.predict(one.net, trees[0], trees[1], trees[2], by.asarray(one.x)))
 
-    most = np.stack([bound("apply")(one.net, params[row], one.one(row), one.x)[1] for row in range(count)])
-    within(f"predict of {count} networks for {len(one.x)} examples", predicted(backend), predicted(reference), most)
+    most = [
+        bound("apply")(one.net, params[row], one.one(row), one.x, statistics=one.statistics)[1] for row in range(count)
+    ]
+    within(
+        f"predict of {count} networks for {len(one.x)} examples",
+        predicted(backend),
+        predicted(reference),
+        np.stack(most),
+    )

@@ -8,8 +8,8 @@ import numpy as np
 from weedout_core._algorithm.schedule import CROP_MARGIN, Batches, TrainPlan
 from weedout_core._contract.calls import EpochResult, TrainState
 from weedout_core._contract.record import Backend
-from weedout_core._contract.trees import map_tree
 from weedout_core.testing.problems import Problem
+from weedout_core.testing.trees import on_device
 
 
 class Lesson(NamedTuple):
@@ -35,7 +35,7 @@ def learn(backend: Backend, lesson: Lesson, state: TrainState) -> tuple[TrainSta
         problem.net,
         plan,
         state,
-        None if masks is None else map_tree(backend.asarray, masks),
+        None if masks is None else on_device(backend, masks),
         backend.asarray(problem.x),
         backend.asarray(problem.y),
         batches,
@@ -56,7 +56,7 @@ def _copied(backend: Backend, tree: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
 def placed(backend: Backend, state: TrainState) -> TrainState:
     """A state of NumPy's on the device."""
-    return state._replace(**{name: map_tree(backend.asarray, getattr(state, name)) for name in TrainState._fields[2:]})
+    return state._replace(**{name: on_device(backend, getattr(state, name)) for name in TrainState._fields[2:]})
 
 
 def trees(state: TrainState) -> tuple[Mapping[str, Any], ...]:

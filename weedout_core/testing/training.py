@@ -14,7 +14,6 @@ from weedout_core._algorithm.schedule import TrainPlan, epoch_batches, train_pla
 from weedout_core._configs.train_config import TrainConfig
 from weedout_core._contract.calls import EpochResult, TrainState
 from weedout_core._contract.record import Backend
-from weedout_core._contract.trees import map_tree
 from weedout_core._networks.network import initial_statistics
 from weedout_core._random.stream import split
 from weedout_core.testing.comparing import equal, within
@@ -25,6 +24,7 @@ from weedout_core.testing.lessons import Lesson, hosted, learn, placed, trees
 from weedout_core.testing.networks import NETWORKS, networks
 from weedout_core.testing.problems import Problem, compacted, compacted_problems, drawn_weights, problem
 from weedout_core.testing.properties import across
+from weedout_core.testing.trees import on_device
 
 
 def epoch_agrees(backend: Backend, reference: Backend) -> None:
@@ -73,20 +73,24 @@ def epochs_agree(backend: Backend, reference: Backend, problem: Problem, course:
     keys = split(problem.keys[0], course.networks)
     masks = _stacked(problem, course.networks) if course.masked or problem.gathers else None
     state = at_rest = beginning(backend, problem, plan, keys)
-    moving = at_rest._replace(optimizer=map_tree(backend.asarray, _velocities(problem, at_rest)))
+    moving = at_rest._replace(optimizer=on_device(backend, _velocities(problem, at_rest)))
     epochs: list[tuple[Lesson, TrainState, TrainState, EpochResult]] = []
+    kept: list[TrainState] = []
     # The first epoch is run from rest, as all trainings are, and then from a state that no training begins with.
     for epoch, given in ((0, at_rest), (0, moving), *((epoch, None) for epoch in range(1, course.config.epochs))):
         lesson = Lesson(problem, plan, masks, epoch_batches(list(keys), epoch, plan))
         before = hosted(backend, given or state)
         state, result = learn(backend, lesson, given or state)
         epochs.append((lesson, before, hosted(backend, state), hosted(backend, result)))
+        kept.append(state)
         agrees(reference, *epochs[-1])
     # Out of turn, from a state that was on the host: nothing but the state may decide.
     for lesson, before, after, result in reversed(epochs):
         again = learn(backend, lesson, placed(backend, before))
         for name, got, wanted in zip(("state", "result"), again, (after, result), strict=True):
             _same(f"{name} of the same epoch again", hosted(backend, got), wanted)
+    for state, (_, _, after, _) in zip(kept, epochs, strict=True):
+        _same("a state, after later epochs", hosted(backend, state), after)
 
 
 def beginning(backend: Backend, problem: Problem, plan: TrainPlan, keys: np.ndarray) -> TrainState:
@@ -101,9 +105,7 @@ def beginning(backend: Backend, problem: Problem, plan: TrainPlan, keys: np.ndar
         path: np.stack([value + np.float32(0.25 * number) for number in range(len(keys))])
         for path, value in problem.statistics.items()
     }
-    state = backend.train_init(
-        problem.net, plan, keys, map_tree(backend.asarray, weights), map_tree(backend.asarray, statistics)
-    )
+    state = backend.train_init(problem.net, plan, keys, on_device(backend, weights), on_device(backend, statistics))
     assert state.epoch == 0, f"train_init begins with epoch {state.epoch}"
     given = {"keys": keys}, weights, statistics, {path: np.zeros_like(value) for path, value in weights.items()}
     for tree, wanted in zip(trees(hosted(backend, state)), given, strict=True):

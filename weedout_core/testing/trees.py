@@ -9,8 +9,8 @@ from weedout_core._contract.record import Backend
 
 
 def on_device(backend: Backend, tree: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """A tree of arrays on the backend's device."""
-    return {path: backend.asarray(value) for path, value in tree.items()}
+    """A tree of arrays on the backend's device, in another order than the layers: arrays are found by their paths."""
+    return {path: backend.asarray(tree[path]) for path in reversed(list(tree))}
 
 
 def on_host(backend: Backend, tree: Mapping[str, Any]) -> dict[str, np.ndarray]:

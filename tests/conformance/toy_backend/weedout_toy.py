@@ -37,7 +37,7 @@ def masked(h: np.ndarray, mask: np.ndarray, rescale: bool) -> np.ndarray:
     kept = np.where(spread, h, np.float32(0))
     if not rescale:
         return kept
-    fraction = mask.reshape(len(mask), -1).mean(axis=1, dtype=np.float32)
+    fraction = mask.reshape(len(mask), -1).mean(axis=1, dtype=np.float32).clip(1e-30)  # a mask may keep nothing
     return kept / fraction.reshape(-1, *[1] * (h.ndim - 1))
 
 
