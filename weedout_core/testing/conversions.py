@@ -1,6 +1,7 @@
 """The check of ``asarray`` and ``to_numpy``: every dtype, every layout in memory, numbers hard to carry."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -37,6 +38,8 @@ def conversions(backend: Backend, reference: Backend) -> None:
             with np.errstate(over="ignore"):
                 wanted = given.astype(dtype)
             _same(f"asarray of {name}, {layout},", got, wanted)
+        foreign = backend.to_numpy(backend.asarray(_Foreign(array)))
+        _same(f"asarray of another library's array of {name}", foreign, array.astype(dtype))
         placed = backend.asarray(array)
         _same(f"asarray of its own array of {name}", backend.to_numpy(backend.asarray(placed)), array.astype(dtype))
         assert not backend.to_numpy(placed).flags.writeable, f"to_numpy gives an array of {name} that can be written to"
@@ -47,6 +50,16 @@ def conversions(backend: Backend, reference: Backend) -> None:
         _same(f"asarray of {name} after it was written over", again, source.astype(dtype))
         got = backend.to_numpy(shared)
         _same(f"asarray of {name} shares the memory that it was given: it", got, _aligned(array).astype(dtype))
+
+
+class _Foreign:
+    """An array of a library that nobody knows, which NumPy can read."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self._array = array
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self._array, dtype=dtype, copy=copy)
 
 
 def _layouts(array: np.ndarray) -> dict[str, np.ndarray]:

@@ -41,11 +41,24 @@ def _first_layer_of_zeros(problem: Problem) -> Problem:
     return problem._replace(params=problem.params | {first: np.zeros_like(problem.params[first])})
 
 
+def _mirrored_pairs(problem: Problem) -> Problem:
+    """In each 2 × 2 part of an image the largest are above right and below left: equal sums of other summands."""
+    if len(problem.net.input_shape) != 3:
+        return problem
+    x, first = problem.x.copy(), next(iter(problem.params))
+    height, width = (size // 2 for size in problem.net.input_shape[:2])
+    large = np.abs(x[:, :height, :width]) + 5
+    x[:, : 2 * height : 2, 1 : 2 * width : 2] = large
+    x[:, 1 : 2 * height : 2, : 2 * width : 2] = large[..., ::-1]
+    return problem._replace(x=x, params=problem.params | {first: np.ones_like(problem.params[first])})
+
+
 #: Where a ReLU is at its kink, all values of a pool are equal, or a factor is 0.
 STARTS: Mapping[str, Callable[[Problem], Problem]] = {
     "blank inputs and biases of 0": lambda one: _set(one._replace(x=np.zeros_like(one.x)), bias=0),
     "some blank inputs, and biases of 0": lambda one: _set(_every_second_blank(one), bias=0),
     "a first layer of zeros": _first_layer_of_zeros,
+    "pairs of equal values in a pool": _mirrored_pairs,
     "scales of 0 and biases of 1": lambda one: _set(one, scale=0, bias=1),
     "biases of 1, so that few ReLUs are closed": lambda one: _set(one, bias=1),
 }

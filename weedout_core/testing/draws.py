@@ -80,7 +80,7 @@ def keep_smallest(backend: Backend, reference: Backend) -> None:
         equal(f"keep_smallest({name or words.tolist()}, k={k})", kept, _kept(reference, words, k))
 
     for name, make in _WORDS.items():
-        for n, k in ((60, 1), (60, 30), (60, 59), (60, 60), (2**16 + 77, 2**15 + 99)):
+        for n, k in ((60, 1), (60, 30), (60, 59), (60, 60), (64, 24), (2**16 + 77, 2**15 + 99)):
             agree(make(n).astype(np.uint32), k, f"{name}, n={n}")
     light(given(tied_words())(lambda case: agree(*case)))()
     for key in KEYS:

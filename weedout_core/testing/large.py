@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 
 from weedout_core._contract.record import Backend
 from weedout_core._networks.architectures import mlp
-from weedout_core._networks.layers import BatchNorm, Conv, Dense, Flatten, GlobalAveragePool, Mask, MaxPool, Relu
+from weedout_core._networks.layers import (
+    BatchNorm,
+    Conv,
+    Dense,
+    Flatten,
+    Gather,
+    GlobalAveragePool,
+    Mask,
+    MaxPool,
+    Relu,
+)
 from weedout_core._networks.network import Network
 from weedout_core.testing.comparing import within
 from weedout_core.testing.courses import PLAINEST, Course
@@ -24,7 +34,7 @@ from weedout_core.testing.training import epochs_agree
 from weedout_core.testing.trees import on_device
 
 _SMALL = mlp(4, (6,), 3)
-_WIDE = mlp(1100, (300,), 140)
+_WIDE = mlp(1100, (600,), 140, rescale=True)
 _DEEP = mlp(4, (9, 8, 7, 6, 5, 4), 3)
 _SQUARE = Network(
     (Conv("one", 36), BatchNorm("norm", epsilon=0.1), Relu(), Mask("one"), Conv("two", 4, stride=2), Relu(),
@@ -34,15 +44,19 @@ _SQUARE = Network(
 _LONG = Network(
     (Conv("one", 3, kernel_size=5), Relu(), Mask("one"), MaxPool(2), Flatten(), Dense("out", 3)), (6, 32, 3)
 )
+_HIGH = Network(
+    (Conv("one", 2), MaxPool(2), Relu(), Mask("one"), Conv("two", 2), Flatten(), Dense("out", 3)), (34, 4, 1)
+)
+_GATHERING = Network((Gather("some", 40), Dense("out", 3)), (300,))
 
 
 #: Those that are wide, deep or of larger images.
-_SHAPES = (_WIDE, _DEEP, _SQUARE, _LONG)
+_SHAPES = (_WIDE, _DEEP, _SQUARE, _LONG, _HIGH)
 
 
 def large_predictions(backend: Backend, reference: Backend) -> None:
     """Logits of thousands of examples, of nine networks, of more than a hundred classes, and of larger images agree."""
-    cases = [((_SMALL, 4_201, 9), 9), *(((net, 131, 6), 2) for net in _SHAPES)]
+    cases = [((_SMALL, 4_201, 9), 9), *(((net, 131, 6), 2) for net in (*_SHAPES, _GATHERING))]
 
     @across(_fitting(backend, cases), once=True)
     def agree(case: tuple[Problem, int]) -> None:
@@ -54,9 +68,8 @@ def large_predictions(backend: Backend, reference: Backend) -> None:
 def large_populations(backend: Backend, reference: Backend) -> None:
     """The fitness of more than a hundred candidates on thousands of examples agrees."""
     many = (_SMALL, 8_000, 131)
-    asked = (
-        Asked("accuracy"), Asked(candidates="bernoulli"), Asked(statistics="recalibrated"), Asked(candidates="masks"),
-    )  # fmt: skip
+    recalibrated, given = Asked(statistics="recalibrated"), Asked(candidates="masks")
+    asked = (Asked("accuracy"), Asked(candidates="bernoulli"), recalibrated, given, Asked())
     cases = [
         (many, Asked("accuracy", chunk=50)),
         (many, Asked(weights="per_candidate", candidates="masks", chunk=131)),
@@ -78,7 +91,7 @@ def _learned(one: Problem) -> Problem:
 
 def large_epochs(backend: Backend, reference: Backend) -> None:
     """An epoch of many steps over tens of thousands of examples agrees for nine networks; and one of larger images."""
-    cases = [((_SMALL, 33_000, 9), (9, 800)), *(((net, 131, 6), (2, 130)) for net in _SHAPES)]
+    cases = [((_SMALL, 33_000, 9), (9, 800)), *(((net, 259, 6), (2, 256)) for net in (*_SHAPES, _GATHERING))]
 
     @across(_fitting(backend, cases), once=True)
     def agree(case: tuple[Problem, tuple[int, int]]) -> None:

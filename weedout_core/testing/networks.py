@@ -73,7 +73,7 @@ NETWORKS = (
             Dense("first", 9),
             Residual(
                 (
-                    Residual((Relu(), Mask("inner"), Dense("one", 9))),
+                    Residual((Relu(), Mask("inner"), Mask("again"), Dense("one", 9))),
                     Residual((Mask("second_inner"), Dense("two", 9)), (Relu(),)),
                     BatchNorm("norm", epsilon=0.1), Relu(), Mask("main"), Dense("three", 9),
                 ),
@@ -186,7 +186,7 @@ SMALL = {
         (Relu, (Dense("one", 4), Relu()), (3,)),
         (Mask, (Dense("one", 4), Mask("one", rescale=True)), (3,)),
         (Scale, (Scale(0.3),), (3,)),
-        (Gather, (Gather("some", 2),), (3,)),
+        (Gather, (Dense("one", 3), Gather("some", 4)), (3,)),  # some are taken twice
         (BatchNorm, (BatchNorm("norm", epsilon=0.1),), (3,)),
         (Residual, (Residual((Dense("one", 3),)), Residual((Dense("two", 4),), (Dense("three", 4),))), (3,)),
         (GlobalAveragePool, (GlobalAveragePool(),), (2, 3, 2)),

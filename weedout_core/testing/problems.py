@@ -104,7 +104,7 @@ def problem(draw: Any, net: Network, sparsity: float | None = None, examples: in
     indices = {
         layer.name: rng.integers(0, net.input_shape[-1], (candidates, layer.count)).astype(np.int32)
         for layer in every_layer(net.layers)
-        if isinstance(layer, Gather)  # it comes first; its indices are in any order, and some come twice
+        if isinstance(layer, Gather)  # of as many nodes as there are inputs; in any order, and some come twice
     }
     return Problem(net, params, x, y, statistics, sparsity, plan, each, masks_from_keys(each, plan) | indices)
 

@@ -40,7 +40,7 @@ def pure(backend: Backend, reference: Backend) -> None:
     """A call changes no argument, reads each, and gives the same bits again, whatever was called in between."""
     nets = some(masked(networks(backend)))
 
-    @across([problem(net) for net in (nets[0], *nets[3:4])], once=True)
+    @across([problem(net) for net in (nets[0], *nets[2:4])], once=True)
     def holds(one: Problem) -> None:
         for call, same in zip(calls(backend, one), calls(reference, one), strict=True):
             if getattr(backend, call.name) is not None:
@@ -59,9 +59,10 @@ def _pure(backend: Backend, reference: Backend, call: Call, same: Call) -> None:
         matters = not _alike(wanted, list(_arrays(reference, right(same.arguments | {argument: its}))))
         assert not (matters and _alike(first, other)), f"{call.name} gives the same for another {argument}"
         _refilled(backend, call, argument, value, other)
-    for kept, name in ((answer, "an answer, after other calls"), (function(call.arguments), "the same call")):
-        for got, one in zip(_arrays(backend, kept), first, strict=True):
-            equal(f"{name} of {call.name}", got, one)
+    for got, one in zip(_arrays(backend, answer), first, strict=True):
+        equal(f"an answer of {call.name}, after other calls,", got, one)
+    for got, one in zip(_arrays(backend, function(call.arguments)), first, strict=True):
+        equal(f"the same call of {call.name}", got, one)
     for now, then in zip(_arrays(backend, call.arguments), before, strict=True):
         equal(f"an argument of {call.name}", now, then)
 

@@ -101,10 +101,12 @@ def _weight_keys(problem: Problem) -> np.ndarray:
 
 def _norm(problem: Problem, asked: Asked) -> dict[str, Any]:
     """The statistics, and the inputs for calibration: more than are scored."""
-    running, others = asked.statistics == "running", asked.statistics == "recalibrated"
+    running, recalibrated = asked.statistics == "running", asked.statistics == "recalibrated"
+    others = problem.x[_number_scored(problem) :]
+    larger = np.linspace(1, 3, len(others), dtype=np.float32)  # no part of them is like the whole
     return {
         "statistics": problem.statistics if running else None,
-        "calibration": problem.x[_number_scored(problem) :] * np.float32(1.5) if others else None,
+        "calibration": (others.T * larger).T if recalibrated else None,
     }
 
 
