@@ -34,8 +34,11 @@ from weedout_core.testing.training import epochs_agree
 from weedout_core.testing.trees import on_device
 
 _SMALL = mlp(4, (6,), 3)
-_WIDE = mlp(1100, (600,), 140, rescale=True)
-_DEEP = mlp(4, (9, 8, 7, 6, 5, 4), 3)
+_WIDE = mlp(1100, (600,), 3, rescale=True)
+_CLASSES = mlp(40, (70,), 140)
+_DEEP = Network(
+    (Dense("in", 8), BatchNorm("norm", epsilon=0.1), Relu(), Mask("in"), *mlp(8, (9, 8, 7, 6, 5), 3).layers), (4,)
+)
 _SQUARE = Network(
     (Conv("one", 36), BatchNorm("norm", epsilon=0.1), Relu(), Mask("one"), Conv("two", 4, stride=2), Relu(),
      Mask("two"), GlobalAveragePool(), Dense("out", 3)),
@@ -50,8 +53,8 @@ _HIGH = Network(
 _GATHERING = Network((Gather("some", 40), Dense("out", 3)), (300,))
 
 
-#: Those that are wide, deep or of larger images.
-_SHAPES = (_WIDE, _DEEP, _SQUARE, _LONG, _HIGH)
+#: Those that are wide, of many classes, deep or of larger images.
+_SHAPES = (_WIDE, _CLASSES, _DEEP, _SQUARE, _LONG, _HIGH)
 
 
 def large_predictions(backend: Backend, reference: Backend) -> None:
@@ -67,13 +70,13 @@ def large_predictions(backend: Backend, reference: Backend) -> None:
 
 def large_populations(backend: Backend, reference: Backend) -> None:
     """The fitness of more than a hundred candidates on thousands of examples agrees."""
-    many = (_SMALL, 8_000, 131)
     recalibrated, given = Asked(statistics="recalibrated"), Asked(candidates="masks")
-    asked = (Asked("accuracy"), Asked(candidates="bernoulli"), recalibrated, given, Asked())
+    asked = (Asked(), Asked("accuracy"), recalibrated, Asked(candidates="bernoulli"), given, Asked())
+    # Eight devices divide 144 candidates, and of 384 examples what is scored and what is left for calibration.
     cases = [
-        (many, Asked("accuracy", chunk=50)),
-        (many, Asked(weights="per_candidate", candidates="masks", chunk=131)),
-        *(((net, 360, 6), how) for net, how in zip(_SHAPES, asked, strict=True)),
+        ((_SMALL, 8_000, 131), Asked("accuracy", chunk=50)),
+        ((_SMALL, 8_000, 144), Asked(weights="per_candidate", candidates="masks", chunk=144)),
+        *(((net, 384, 6), how) for net, how in zip(_SHAPES, asked, strict=True)),
     ]
 
     @across(_fitting(backend, cases), once=True)
