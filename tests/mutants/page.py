@@ -9,8 +9,9 @@ _NAMED = 3  # checks that are named for a mutant; more are counted
 
 _HEAD = """# What the conformance kit catches
 
-Each mutant is a backend that is wrong in one way, in `tests/mutants`. It was run against all checks of the kit, as
-`weedout conform` runs them; the mutants of devices have eight. Made by `python -m tests.mutants`; do not edit.
+Each mutant is a backend that is wrong in one way, in `tests/mutants`. It was run against the checks of the kit, as
+`weedout conform` runs them, with `--first` until one caught it; the mutants of devices have eight. Those of the group
+"written afterwards" were written without regard to the checks. Made by `python -m tests.mutants`; do not edit.
 """
 
 

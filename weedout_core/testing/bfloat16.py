@@ -42,7 +42,7 @@ def bfloat16_step_agrees(backend: Backend, reference: Backend) -> None:
             lesson = Lesson(problem, plan, masks, epoch_batches(list(keys), epoch, plan))
             _step_agrees(backend, reference, f"{course}, epoch {epoch}", lesson, before._replace(epoch=epoch))
         # Of the examples above none is classified correctly, whose weights work against their class.
-        lesson = lesson._replace(problem=case[0])
+        lesson = Lesson(case[0], plan, masks, epoch_batches(list(keys), 0, plan))
         _forward_agrees(backend, reference, f"{course}, other weights", lesson, _before(backend, case[0], plan, keys))
 
     agree()
