@@ -1,13 +1,20 @@
-"""Compilation: how long it has taken, and where compiled programs are kept for later processes."""
+"""Compilation: what programs may do, how long it has taken, and where they are kept for later processes."""
 
 import os
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import jax
 from jax.experimental.compilation_cache import compilation_cache
 
 from weedout_core.errors import BackendError
+
+#: A GPU has algorithms that add up in the order in which threads end, and give other bits each time: none of these.
+_OPTIONS: Mapping[str, bool] = MappingProxyType({"xla_gpu_exclude_nondeterministic_ops": True})
 
 # The events that JAX reports about a program: tracing, lowering, compilation (or reading it from the cache).
 _EVENTS = "/jax/core/compile/"
@@ -20,6 +27,15 @@ def _on_event(event: str, duration_secs: float, **_: str | int) -> None:
 
 
 jax.monitoring.register_event_duration_secs_listener(_on_event)
+
+
+def compiled(static: str | tuple[str, ...]) -> Callable[[Callable[..., Any]], Any]:
+    """``jax.jit`` of a program that computes a network, which gives the same bits each time it is called.
+
+    Args:
+        static: names of the arguments for each value of which another program is compiled.
+    """
+    return partial(jax.jit, static_argnames=static, compiler_options=dict(_OPTIONS))
 
 
 def compile_seconds() -> float:

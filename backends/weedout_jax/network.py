@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any, cast
 
 import jax
@@ -30,6 +29,7 @@ from weedout_core.nn import (
 )
 from weedout_jax.adopt.running import Learning, run_adopted
 from weedout_jax.batch_norm import Source, batch_norm
+from weedout_jax.compiling import compiled
 from weedout_jax.devices import everywhere, gather, platform, put, share
 from weedout_jax.layers import Arithmetic, convolve, dense, gather_nodes, masked, max_pool
 
@@ -134,7 +134,7 @@ def predict(mesh: Mesh, net: Network, params: Any, statistics: Any, masks: Any, 
     return logits(*placed, mesh=mesh, net=net)
 
 
-@partial(jax.jit, static_argnames=("mesh", "net"))
+@compiled(("mesh", "net"))
 def logits(params: Any, statistics: Any, masks: Any, x: jax.Array, *, mesh: Mesh, net: Network) -> jax.Array:
     """The program."""
     how = Arithmetic(platform(mesh), "highest")

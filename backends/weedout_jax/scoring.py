@@ -6,7 +6,6 @@ compacted network, if masks keep fixed numbers of nodes. ``engines`` says in whi
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -26,6 +25,7 @@ from weedout_core.backend import (
     split_at_first_mask,
 )
 from weedout_core.nn import Layer, ParameterSpec, parameter_shapes
+from weedout_jax.compiling import compiled
 from weedout_jax.devices import AXIS, everywhere, platform, put, shared
 from weedout_jax.engines import fastest_engine
 from weedout_jax.layers import Arithmetic, products_of
@@ -145,7 +145,7 @@ class Program(NamedTuple):
     cut: Sizes
 
 
-@partial(jax.jit, static_argnames="program")
+@compiled("program")
 def score(candidates: dict[str, Any], params: Mapping[str, Any], batch: ScoredBatch, *, program: Program) -> jax.Array:
     """The program: candidates ``(devices × chunks × chunk, …)`` → their fitness; each device scores its part."""
     net, specs, plan, fitness = program.net, program.specs, program.plan, FITNESS[program.scoring.fitness]

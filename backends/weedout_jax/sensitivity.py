@@ -1,7 +1,6 @@
 """How a loss changes with the numbers of the masks, in float64: what SNIP and SynFlow rate nodes by."""
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import jax
@@ -10,6 +9,7 @@ from jax.sharding import Mesh
 
 from weedout_core import Network
 from weedout_core.backend import negative_cross_entropy
+from weedout_jax.compiling import compiled
 from weedout_jax.devices import everywhere, platform, put
 from weedout_jax.layers import Arithmetic
 from weedout_jax.network import forward
@@ -31,7 +31,7 @@ def _double() -> Any:
     return _JAX.enable_x64(True) if hasattr(jax, "enable_x64") else _JAX.experimental.enable_x64()
 
 
-@partial(jax.jit, static_argnames=("mesh", "net"))
+@compiled(("mesh", "net"))
 def _gradient(
     params: Any, statistics: Any, masks: Any, x: jax.Array, y: jax.Array | None, *, mesh: Mesh, net: Network
 ) -> dict[str, jax.Array]:

@@ -5,7 +5,6 @@ SGD is written out as a pure function of its state, so that its velocities are d
 
 from collections.abc import Mapping
 from contextlib import nullcontext
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -32,6 +31,7 @@ from weedout_core.nn import BatchNorm, every_layer
 from weedout_jax.adopt.running import Learning
 from weedout_jax.batch_norm import running
 from weedout_jax.batches import crop_images
+from weedout_jax.compiling import compiled
 from weedout_jax.devices import everywhere, gather, platform, put, share
 from weedout_jax.layers import Arithmetic, products_of
 from weedout_jax.network import each_network, forward
@@ -83,7 +83,7 @@ def train_epoch(
     return TrainState(state.keys, state.epoch + 1, *learner), result
 
 
-@partial(jax.jit, static_argnames=("mesh", "net", "plan", "rule"))
+@compiled(("mesh", "net", "plan", "rule"))
 def epoch(
     learner: Learner,
     masks: Any,

@@ -125,7 +125,7 @@ PROCESS = ProcessSettings(
     ),
     attribute(_BACKENDS.cudnn, "enabled", True),
     attribute(_BACKENDS.cudnn, "benchmark", False),
-    attribute(_BACKENDS.cudnn, "deterministic", False),
+    attribute(_BACKENDS.cudnn, "deterministic", True),  # others add up in the order in which threads end
     attribute(_BACKENDS.mkldnn, "enabled", True),
     attribute(_BACKENDS.mkldnn, "deterministic", False),
     attribute(_BACKENDS.miopen, "immediate", False),

@@ -98,7 +98,7 @@ _TORCH: Mapping[str, Any] = {
     "deterministic_algorithms": 2,
     "torch.backends.cudnn.enabled": False,
     "torch.backends.cudnn.benchmark": True,
-    "torch.backends.cudnn.deterministic": True,
+    "torch.backends.cudnn.deterministic": False,
     "torch.backends.mkldnn.enabled": False,
     "torch.backends.mkldnn.deterministic": True,
     "torch.backends.miopen.immediate": True,

@@ -88,6 +88,27 @@ print(digest.hexdigest(), found.origin, best.origin, {str(v.dtype) for tree in t
 """
 
 
+OF_A_NETWORK = """
+import numpy as np, weedout_core as wc
+data = np.ones((8, 4), np.float32), np.arange(8) % 2
+net, how = wc.mlp(4, (3,), 2), dict(backend="jax", key=wc.key(0))
+search = wc.SearchConfig(population=2, generations=1, validation_batch=8)
+found = wc.search(net, data, sparsity=0.5, config=search, **how).network
+wc.train(found, data, test=data, config=wc.TrainConfig(epochs=1, batch_size=4), **how)
+wc.scores.snip(net, found.params, data, **how)
+"""
+
+
+def test_a_gpu_is_told_to_give_the_same_bits_each_time(tmp_path: Path) -> None:
+    """XLA writes down with what options it has compiled each program; the option is known on a CPU too."""
+    in_a_process(OF_A_NETWORK, XLA_FLAGS=f"--xla_dump_to={tmp_path} --xla_dump_hlo_module_re=^jit_")
+    told = {
+        path.name.split(".")[1] for path in tmp_path.glob("*.debug_options")
+        if "xla_gpu_exclude_nondeterministic_ops: true" in path.read_text(encoding="utf-8")
+    }  # fmt: skip
+    assert told >= {"jit_score", "jit_epoch", "jit_logits", "jit__gradient"}
+
+
 SETTINGS = {
     "JAX_THREEFRY_PARTITIONABLE": "0",
     "JAX_DEFAULT_PRNG_IMPL": "rbg",
