@@ -30,6 +30,21 @@ ROOT = Path(__file__).parents[2]
 MACHINE = {"card": "Test Card 9000", "description": "A machine."}
 
 
+#: All parts in one process, which imports each framework once; that each has its own, with a bound, is tested below.
+IN_ONE_PROCESS = """
+import sys
+from benchmarks.accelerator import child, processes, program
+
+def run(command, seconds, environment, meanwhile):
+    sys.argv = command[2:]
+    child.main()
+    meanwhile()
+
+processes.run = run
+sys.exit(program.main(sys.argv[1:]))
+"""
+
+
 @pytest.mark.slow
 def test_the_small_mode_goes_through_every_step(tmp_path: Path) -> None:
     for framework in ("jax", "torch"):
@@ -42,13 +57,14 @@ def test_the_small_mode_goes_through_every_step(tmp_path: Path) -> None:
         (data / name).write_bytes(rows.tobytes())
     # More time than the small mode gives itself: another worker has the other core. Each program is compiled and run
     # once or twice: to optimise it would take longer than it runs.
+    told = {"JAX_PLATFORMS": "cpu", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "WEEDOUT_DATA_DIR": str(data)}
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", "accelerator", "--quick", "--seconds", "900",
-         "--out", str(tmp_path / "out"), "--data-dir", str(data)],
-        cwd=ROOT, env=os.environ | {"JAX_PLATFORMS": "cpu", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"},
+        [sys.executable, "-c", IN_ONE_PROCESS, "--quick", "--seconds", "900", "--out", str(tmp_path / "out")],
+        cwd=ROOT, env=os.environ | told,
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
+    assert program._environment(data)["WEEDOUT_DATA_DIR"] == str(data), "--data-dir hands the folder to each process"
     (found,) = (tmp_path / "out").glob("accelerator-*.json")
     _, all_of_them = records.load(found)
     assert not [record for record in all_of_them if record.wrong], done.stderr[-3000:]
