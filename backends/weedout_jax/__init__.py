@@ -19,8 +19,9 @@ from weedout_core.errors import BackendError
 from weedout_jax import ahead, engines, masks, network, randomness, scoring, sensitivity, training
 from weedout_jax.adopt import adopt
 from weedout_jax.compiling import compile_seconds, keep_programs
-from weedout_jax.devices import everywhere, find_mesh, memory
+from weedout_jax.devices import everywhere, find_mesh, memory, platform
 from weedout_jax.fence import our_settings
+from weedout_jax.threads import number
 
 
 def connect(
@@ -28,6 +29,7 @@ def connect(
     devices: int = 1,
     engine: str | None = None,
     cache: str | os.PathLike[str] | None = None,
+    threads: int | None = None,
 ) -> Backend:
     """Bind the backend to devices.
 
@@ -37,13 +39,14 @@ def connect(
         engine: in which order candidates are scored, one of ``engines.ENGINES``; None takes the fastest, see there.
         cache: a folder that keeps compiled programs for later processes. It replaces JAX's own setting, for all
             programs of this process; None leaves that setting.
+        threads: the number of threads that compute on a CPU, of the whole process; None leaves it as JAX has it.
     Raises:
-        BackendError: there is no such device, there are fewer devices than asked for, the engine is unknown, or the
-            folder cannot be written.
+        BackendError: there is no such device, there are fewer devices than asked for, the engine is unknown, the
+            folder cannot be written, or the process computes with another number of threads already.
     """
     if engine not in (None, *engines.ENGINES):
         raise BackendError(f"engine must be one of {', '.join(engines.ENGINES)}; got {engine!r}.")
-    mesh = find_mesh(device, devices)
+    mesh = find_mesh(device, devices, threads)
     if cache is not None:
         keep_programs(cache)
     place = everywhere(mesh)
@@ -67,6 +70,7 @@ def connect(
         compiled_memory=partial(ahead.compiled_memory, mesh),
         compile_seconds=compile_seconds,
         memory=memory(mesh),
+        threads=number() if platform(mesh) == "cpu" else None,
         fence=our_settings,
     )
 

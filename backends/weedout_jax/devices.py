@@ -11,14 +11,19 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec, Sharding
 
 from weedout_core.backend import share_of_memory
 from weedout_core.errors import BackendError
+from weedout_jax.threads import devices as found_with
 
 AXIS = "devices"
 
 
-def find_mesh(device: str | None, devices: int) -> Mesh:
-    """The first ``devices`` devices of a platform. Raises BackendError if there are fewer."""
+def find_mesh(device: str | None, devices: int, threads: int | None = None) -> Mesh:
+    """The first ``devices`` devices of a platform, whose CPU computes with some ``threads``.
+
+    Raises:
+        BackendError: there are fewer devices, or the process computes with another number of threads already.
+    """
     try:
-        found = jax.devices(device)
+        found = found_with(device, threads)
     except _NO_DEVICE as error:
         why = next(iter(str(error).splitlines()), "it gives no reason")
         raise BackendError(

@@ -6,6 +6,8 @@ Each file holds one idea, under the same name as in the reference: ``randomness`
 
 from functools import partial
 
+import torch
+
 from weedout_core.backend import Backend, host_view
 from weedout_core.errors import BackendError
 from weedout_torch import devices as _devices
@@ -14,17 +16,21 @@ from weedout_torch.adopt import adopt
 from weedout_torch.fence import our_settings
 
 
-def connect_torch(device: str | None = None, devices: int = 1, engine: str | None = None) -> Backend:
+def connect_torch(
+    device: str | None = None, devices: int = 1, engine: str | None = None, threads: int | None = None
+) -> Backend:
     """Connect to PyTorch.
 
     Args:
         device: "cpu", or "cuda" (also "gpu"); None takes CUDA if it is available, else the CPU.
         devices: 1; this backend uses a single device.
         engine: in which order candidates are scored, one of ``engines.ENGINES``; None takes the fastest, see there.
+        threads: the number of threads that compute on a CPU; None leaves it as PyTorch has it.
     Raises:
         BackendError: the device is not available, or the engine is unknown.
     """
-    return _backend(_devices.torch_place(device, devices), engine)
+    place = _devices.torch_place(device, devices)
+    return _backend(place, engine, (threads or torch.get_num_threads()) if place.kind == "cpu" else None)
 
 
 def connect_xla(device: str | None = None, devices: int = 1, engine: str | None = None) -> Backend:
@@ -46,7 +52,7 @@ def connect_tpu(device: str | None = None, devices: int = 1, engine: str | None 
     return _backend(_devices.tpu_place(device, devices), engine)
 
 
-def _backend(place: _devices.Place, engine: str | None) -> Backend:
+def _backend(place: _devices.Place, engine: str | None, threads: int | None = None) -> Backend:
     if engine not in (None, *engines.ENGINES):
         raise BackendError(f"engine must be one of {', '.join(engines.ENGINES)}; got {engine!r}.")
     return Backend(
@@ -68,5 +74,6 @@ def _backend(place: _devices.Place, engine: str | None) -> Backend:
         adopt=None if place.recorded else adopt,
         compile_seconds=place.compile_seconds,
         memory=_devices.memory(place),
-        fence=partial(our_settings, place.device.type),
+        threads=threads,
+        fence=partial(our_settings, place.device.type, threads),
     )

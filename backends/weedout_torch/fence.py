@@ -1,9 +1,10 @@
 """The settings of PyTorch that the caller may have changed, and their values while a call of this backend runs.
 
-The precision of products is set in ``precision``, if a call asks for the highest. These are left to the caller: the
-number of threads and the library of products on CUDA (``set_num_threads``, ``preferred_blas_library``), which may
-change the last bits, and modes that observe operations (``TorchDispatchMode``). All other settings in
-``torch.backends`` and ``torch.set_...`` concern operations that are not used here, or how tensors are printed.
+The precision of products is set in ``precision``, if a call asks for the highest. The number of threads is that of the
+moment of connecting, or the one that was asked for then. These are left to the caller: the library of products on CUDA
+(``preferred_blas_library``), which may change the last bits, and modes that observe operations (``TorchDispatchMode``).
+All other settings in ``torch.backends`` and ``torch.set_...`` concern operations that are not used here, or how tensors
+are printed.
 """
 
 import sys
@@ -137,9 +138,21 @@ _XLA = RLock()
 
 
 @contextmanager
-def our_settings(kind: str) -> Generator[None]:
-    """Enter all these settings, for a type of device ("cpu", "cuda", ...)."""
+def _with_threads(threads: int) -> Generator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def our_settings(kind: str, threads: int | None = None) -> Generator[None]:
+    """Enter all these settings, for a type of device ("cpu", "cuda", ...), with a number of threads if it has one."""
     with PROCESS, _XLA if kind == "xla" else nullcontext(), ExitStack() as stack:
+        if threads not in (None, torch.get_num_threads()):
+            stack.enter_context(_with_threads(threads))
         for setting in THREAD.values():
             if setting.harmful(kind):
                 stack.enter_context(setting.ours(kind))

@@ -217,8 +217,8 @@ def replaced(found: bytes, by: bytes) -> Callable[[Path], None]:
     [
         *((f"000002.{kind}", change, "cannot be read: it is no regular file. Make it readable")
           for kind in ("json", "safetensors") for change in (pipe, folder)),
-        *(("000002.json", replaced(b'"format": 7', b'"format": %d' % other),
-           f"must have format 7; got {other}: another version wrote it.") for other in (6, 8)),
+        *(("000002.json", replaced(b'"format": 8', b'"format": %d' % other),
+           f"must have format 8; got {other}: another version wrote it.") for other in (7, 9)),
         ("", replaced(b"", b""), "must have group 'sparsity-0.5', as the run's config.json says; got 'sparsity-0.8'."),
     ],
 )  # fmt: skip

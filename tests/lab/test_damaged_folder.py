@@ -16,7 +16,7 @@ from weedout_core.errors import RunError, WeedoutWarning
 from weedout_core.lab.cli import main
 from weedout_core.lab.commands.checked_run import source_of
 from weedout_core.lab.commands.pages import Place, check_own
-from weedout_core.lab.experiment.configuration import Decided
+from weedout_core.lab.experiment.decided import Decided
 from weedout_core.lab.experiment.experiment import Experiment
 from weedout_core.lab.experiment.group import GroupResult, run_group
 from weedout_core.lab.experiment.groups import Group

@@ -9,7 +9,8 @@ import pytest
 import weedout_core as wc
 from weedout_core.lab.arms.paper import paper
 from weedout_core.lab.data.datasets import load_dataset
-from weedout_core.lab.experiment.configuration import Decided, ExperimentConfig, network
+from weedout_core.lab.experiment.configuration import ExperimentConfig, network
+from weedout_core.lab.experiment.decided import Decided
 from weedout_core.lab.experiment.events import EpochTrained, Event, GenerationScored, GroupFinished, PhaseStarted
 from weedout_core.lab.experiment.experiment import Experiment
 from weedout_core.lab.experiment.group import GroupResult, run_group

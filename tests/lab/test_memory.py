@@ -11,7 +11,8 @@ import weedout_core as wc
 from weedout_core.errors import ConfigError
 from weedout_core.lab.experiment import memory
 from weedout_core.lab.experiment.architecture import build, size_by_name
-from weedout_core.lab.experiment.configuration import ExperimentConfig, resolve_together
+from weedout_core.lab.experiment.configuration import ExperimentConfig
+from weedout_core.lab.experiment.decided import resolve_together
 from weedout_core.lab.experiment.memory import Size, check_fits, size_of, training_bytes, usable
 
 MLP = wc.mlp((4, 4, 1), (8,), 3)

@@ -10,7 +10,8 @@ import pytest
 
 import weedout_core as wc
 from weedout_core.lab.commands import plan, probe
-from weedout_core.lab.commands.plan import alike, evaluations, work
+from weedout_core.lab.commands.amounts import evaluations, work
+from weedout_core.lab.commands.plan import alike
 from weedout_core.lab.data.datasets import load_dataset
 from weedout_core.lab.experiment.configuration import ExperimentConfig
 
@@ -51,12 +52,16 @@ def test_the_work_of_an_experiment_at_each_sparsity() -> None:
         search=wc.SearchConfig(population=10, generations=2, validation_batch=64),
         train=wc.TrainConfig(epochs=4, batch_size=120),
     )  # fmt: skip
+    config = replace(config, together=6)
     found = work(config, data, together=6)
     assert found.evaluations == 3 * 20
     assert found.batch == 64
     assert (found.epochs, found.steps) == (4, 500 // 120), "of both arms and all repeats together"
     assert (found.networks, found.parts, found.batch_size) == (6, 1, 120)
     assert [(some.networks, some.parts) for some in (work(config, data, n) for n in (3, 4))] == [(3, 2), (4, 2)]
+    alone = replace(config, together=None)
+    assert [work(alone, data, n).parts for n in (1, 2)] == [6, 3], "each repeat is a group"
+    assert work(replace(config, together=3), data, 3).parts == 2 + 1, "a group of two repeats, and one of the third"
     assert found.tested == 297
     assert found.evaluated == 4 * 297 + 500 + 297, "the test split after each epoch, then both splits"
     whole = replace(config, search=replace(config.search, batch_policy="whole", validation_batch=1024))
@@ -268,7 +273,7 @@ def test_the_hours_are_summed_over_the_sparsities(
     weedout: Weedout, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(plan, "measure", lambda backend, net, sparsity, *_, **__: seconds(sparsity))
-    options = ("--repeats", "3", "--population", "10", "--generations", "2", "--epochs", "10")
+    options = ("--repeats", "3", "--population", "10", "--generations", "2", "--epochs", "10", "--together", "6")
     assert weedout("plan", "--backend", "numpy", "--sparsity", "0.25", "0.75", *options) == 0
     out, err = capfd.readouterr()
     steps, evaluated = 10 * (1200 // 128), 10 * 297 + 1200 + 297
@@ -342,7 +347,7 @@ def test_the_memory_is_that_at_the_smallest_sparsity(
     weedout: Weedout, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def memory(net: Any, sparsity: float, search: Any, train: Any, examples: int, networks: int, topology: Any) -> Any:
-        assert (sparsity, examples, networks, topology) == (0.2, 1200, 6, None)
+        assert (sparsity, examples, networks, topology) == (0.2, 1200, 2, None), "those of a repeat"
         return {"train_epoch": 3 * 2**30}
 
     backend = replace(wc.load_backend("numpy"), compiled_memory=memory)

@@ -23,7 +23,7 @@ from weedout_core.backend import Backend, TrainState
 from weedout_core.errors import RunError
 from weedout_core.lab import files
 from weedout_core.lab.cli import main
-from weedout_core.lab.experiment.configuration import Decided
+from weedout_core.lab.experiment.decided import Decided
 from weedout_core.lab.experiment.experiment import Experiment
 from weedout_core.lab.experiment.group import GroupResult, run_group
 from weedout_core.lab.experiment.groups import Group
@@ -123,8 +123,9 @@ def test_config_holds_everything_that_was_chosen(weedout: Weedout, small: list[s
     assert record["command"].startswith("weedout paper --hidden 8 6")
     assert record["chunk"] == 4
     assert record["groups"] == [
-        {"sparsity": 0.0, "first": 0, "end": 2, "trained_together": 4},
-        {"sparsity": 0.5, "first": 0, "end": 2, "trained_together": 4},
+        {"sparsity": sparsity, "first": repeat, "end": repeat + 1, "trained_together": 2}
+        for sparsity in (0.0, 0.5)
+        for repeat in range(2)
     ]
     assert {"python", "numpy", "weedout-core", "device"} <= set(record["environment"])
     assert {"row": 17, "point": "control", "field": "ExperimentConfig.control", "value": "member"} in record["choices"]
@@ -182,7 +183,7 @@ def test_a_finished_run_is_shown_again_and_not_computed(
     assert weedout(*small, "--out", "run") == 0
     again = capfd.readouterr()
     assert again.out == first
-    assert "2 of 2 groups done" in again.err
+    assert "4 of 4 groups done" in again.err
     assert contents(tmp_path / "run") == before
 
 
@@ -282,14 +283,14 @@ def test_other_versions_are_refused_unless_allowed(
 DAMAGED_CONFIGS: list[tuple[str, str]] = [
     ('"seed": 0', '"seed": 1'),
     ('"chunk": 4,', '"chunk": 3,'),
-    ('"format": 7', '"format": 6'),
-    ('"format": 7', '"format": 99'),
+    ('"format": 8', '"format": 7'),
+    ('"format": 8', '"format": 99'),
     ('"format"', '"formal"'),
     ('"command": "weedout', '"command": "weeded'),
     ('"checksum"', '"checked"'),
-    ('"trained_together": 4', '"trained_together": 3'),
-    ('"trained_together": 4', '"trained_together": 0'),
-    ('"trained_together": 4', '"trained_together": true'),
+    ('"trained_together": 2', '"trained_together": 3'),
+    ('"trained_together": 2', '"trained_together": 0'),
+    ('"trained_together": 2', '"trained_together": true'),
     ('"trained_together"', '"trained"'),
     ('"groups": [', '"groups": [{},'),
     ('"end": 2', '"end": 3'),
@@ -306,7 +307,7 @@ def test_a_damaged_config_is_refused(
         assert damaged != whole
         path.write_text(damaged)
         said = refused(weedout, capfd, finished, *small, "--out", "run")
-        other = "config.json must have format 7; got" in said and "another version wrote it. Use that version." in said
+        other = "config.json must have format 8; got" in said and "another version wrote it. Use that version." in said
         assert other or "config.json is damaged" in said
         assert said.endswith("Restore it, or choose another folder.\n")
 
@@ -345,12 +346,12 @@ def test_how_many_are_trained_at_once_is_decided_once(
     path = tmp_path / "run" / "config.json"
     record = record_from_json(path.read_bytes(), path)
     assert record.identity["together"] is None, "what was asked"
-    record.groups[1]["trained_together"] = 3
+    record.groups[2]["trained_together"] = 1
     path.write_bytes(record_to_json(record))
     shutil.rmtree(tmp_path / "run" / "groups" / "sparsity-0.5")
     assert weedout(*small, "--out", "run") == 0
-    assert used == [(0.0, 4), (0.5, 4), (0.5, 3)]
-    assert [group["trained_together"] for group in json.loads(path.read_text())["groups"]] == [4, 3]
+    assert used == [(0.0, 2), (0.0, 2), (0.5, 2), (0.5, 2), (0.5, 1)]
+    assert [group["trained_together"] for group in json.loads(path.read_text())["groups"]] == [2, 2, 1, 2]
 
 
 @pytest.mark.slow
@@ -380,7 +381,7 @@ def test_a_device_too_small_is_named_once_and_one_network_is_trained_at_a_time(
     assert len(said) == 1
     assert said[0].startswith("weedout: warning: training one network on batches of 256 examples is estimated to take")
     record = json.loads((tmp_path / "run" / "config.json").read_text())
-    assert [group["trained_together"] for group in record["groups"]] == [1, 1]
+    assert [group["trained_together"] for group in record["groups"]] == [1, 1, 1, 1]
 
 
 @pytest.mark.slow
@@ -391,7 +392,8 @@ def test_weights_that_were_not_kept_are_named(
     capfd.readouterr()
     assert weedout(*small, "--out", "run", "--save-parameters") == 0
     warned = (
-        "weedout: warning: sparsity 0 was computed without --save-parameters, so the weights were not kept. "
+        "weedout: warning: sparsity 0, repeats 0-1; sparsity 0.5, repeat 1: computed without --save-parameters, so "
+        "that the weights were not kept. "
         "To get them, give another --out, where everything is computed again."
     )
     assert warned in capfd.readouterr().err.splitlines()

@@ -225,7 +225,7 @@ def test_where_nothing_can_be_printed_everything_is_written(
     *progress, last = ran.stderr.decode().splitlines()
     assert last.startswith(UNWRITTEN)
     assert last.endswith(". Written files are kept.")
-    assert all(line.startswith(("run: 0 of 2 groups", "sparsity ")) for line in progress), "no traceback"
+    assert all(line.startswith(("run: 0 of 4 groups", "sparsity ")) for line in progress), "no traceback"
     names = {path.relative_to(tmp_path / "whole") for path in (tmp_path / "whole").rglob("*")}
     assert {path.relative_to(tmp_path / "run") for path in (tmp_path / "run").rglob("*")} == names
     for name in ("results.csv", "curves.csv", "search.csv", "figure2.png", "masks/sparsity-0.5.safetensors"):

@@ -43,13 +43,20 @@ def backend_names() -> list[str]:
 
 
 @guarded
-def load_backend(backend: str | Backend, device: str | None = None, devices: Positive = 1, **options: Any) -> Backend:
+def load_backend(
+    backend: str | Backend,
+    device: str | None = None,
+    devices: Positive = 1,
+    threads: Positive | None = None,
+    **options: Any,
+) -> Backend:
     """Connect to a backend.
 
     Args:
         backend: a registered name; a Backend is returned as it is.
         device: the kind of device ("cpu", "gpu", "tpu"); None takes the framework's default.
         devices: the number of devices over which a population is shared, ≥ 1.
+        threads: the number of threads that compute on a CPU, if the backend lets it be chosen; None leaves it.
         options: further options of this backend, such as ``engine`` ("map", "vmap" or "loop" for "jax").
     Raises:
         BackendError: the name or an option is unknown, there is no such device, or the backend fails in another way
@@ -60,7 +67,10 @@ def load_backend(backend: str | Backend, device: str | None = None, devices: Pos
         return backend
     try:
         connect = _connector(backend)
-        if options and (unknown := set(options) - set(signature(connect).parameters)):
+        taken = set(signature(connect).parameters)
+        if threads is not None and "threads" in taken:
+            options |= {"threads": threads}
+        if unknown := set(options) - taken:
             raise BackendError(f"the {backend} backend takes no option {min(unknown)!r}. Leave it out.")
         with our_numpy():
             found = connect(device=device, devices=devices, **options)

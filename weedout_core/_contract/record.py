@@ -63,6 +63,8 @@ class Backend:
         compile_seconds: None where nothing is compiled.
         layers: the kinds of layers that it computes, beside the models that it adopts.
         memory: the memory of a device in bytes, for arrays and intermediate results; None if it is not known.
+        threads: the number of threads with which it computes on a CPU, which may change the last bits; None if that is
+            not known, or does not matter.
         fence: makes the context in which every function runs, where the caller's settings of the framework neither
             change a result nor are changed. NumPy's settings are fenced for every backend.
     """
@@ -87,6 +89,7 @@ class Backend:
     compile_seconds: CompileSeconds | None = None
     layers: tuple[type[Layer], ...] = OWN_LAYERS
     memory: Annotated[int, integer(0, 2**63)] | None = None
+    threads: Positive | None = None
     fence: Fence = nullcontext
 
     def __post_init__(self) -> None:

@@ -47,9 +47,9 @@ def test_while_another_process_holds_the_run_it_shows_what_is_done(
     (run / "groups" / "sparsity-0.8-from-2.partial").mkdir()
     with FileLock(run / ".lock"):
         assert weedout("report", run, "--out", "page") == 0
-    assert "3 of 4 groups" in capfd.readouterr().out
+    assert "5 of 6 groups" in capfd.readouterr().out
     page = (tmp_path / "page" / "report.html").read_text(encoding="utf-8")
-    assert "This run is not finished.</strong> 3 of 4 groups are done" in page
+    assert "This run is not finished.</strong> 5 of 6 groups are done" in page
 
 
 def test_a_run_that_has_just_begun_has_a_page(judged_run: Path, weedout: Weedout, tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_a_run_that_has_just_begun_has_a_page(judged_run: Path, weedout: Weedout
     (run / "groups").mkdir(parents=True)
     shutil.copy(judged_run / "config.json", run)
     assert weedout("report", run) == 0
-    assert "0 of 4 groups are done" in (run / "report.html").read_text(encoding="utf-8")
+    assert "0 of 6 groups are done" in (run / "report.html").read_text(encoding="utf-8")
 
 
 def test_the_commands_say_how_it_is_made(small: list[str], weedout: Weedout, capfd: pytest.CaptureFixture[str]) -> None:

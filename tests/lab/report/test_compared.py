@@ -42,7 +42,7 @@ def a_run(name: str, accuracies: dict[str, list[float]], **changed: Any) -> Run:
     }  # fmt: skip
     record = {
         "identity": identity, "environment": {"numpy": "2.0", "device": "cpu"}, "other_environments": [], "chunk": 5,
-        "groups": [{**GROUP._asdict(), "trained_together": 6}], "digest": "d",
+        "threads": 1, "groups": [{**GROUP._asdict(), "trained_together": 6}], "digest": "d",
     }  # fmt: skip
     rows = [result(arm, repeat, value) for arm, some in accuracies.items() for repeat, value in enumerate(some)]
     source = Source(CONFIG, record, [GROUP], [GROUP], rows, [], [], [], [], [], [], [], lambda group: {})
@@ -133,6 +133,7 @@ def test_the_network_the_arms_versions_and_what_was_decided_are_named_too() -> N
         "environment": {"numpy": "2.1", "device": "gpu", "jax": "0.7"},
         "other_environments": [{"numpy": "2.2", "device": "gpu", "jax": "0.7"}],
         "chunk": 6,
+        "threads": 2,
         "groups": [{**GROUP._asdict(), "trained_together": 3}],
     }
     config = dataclasses.replace(CONFIG, network="vgg-8")
@@ -141,7 +142,7 @@ def test_the_network_the_arms_versions_and_what_was_decided_are_named_too() -> N
     assert found.pop("layers")
     assert found == {
         "arms": "base", "source of base": "abababababab", "network": "vgg-8", "numpy": "2.1 2.2", "device": "gpu",
-        "jax": "0.7", "chunk": "6", "trained together": "3",
+        "jax": "0.7", "chunk": "6", "threads": "2", "trained together": "3",
     }  # fmt: skip
 
 

@@ -215,5 +215,5 @@ def test_a_run_that_was_decided_early_is_finished(judged_run: Path) -> None:
     assert not found._replace(verdicts=first, done=done).finished
     assert not found._replace(verdicts=[], done=[]).finished
     page = report(Source(*early), "").page.decode()
-    assert "2 of 4 groups are done. No more are needed: every comparison is decided." in page
+    assert "4 of 6 groups are done. No more are needed: every comparison is decided." in page
     assert "is not finished" not in page

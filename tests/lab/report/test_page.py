@@ -225,7 +225,7 @@ def test_what_is_not_done_yet_is_said(judged_run: Path, source: Sourced) -> None
         done=(), results=(), curves=(), searches=(), ledger=(), left_out=(), thresholds=(), timings=(), verdicts=()
     )
     text = page(report(nothing, "")).text
-    assert "This run is not finished. 0 of 4 groups are done" in " ".join(text.split())
+    assert "This run is not finished. 0 of 6 groups are done" in " ".join(text.split())
     for said in ("There was no look", "No pair is done", "No network is done", "No epoch is done", "No mask is there"):
         assert said in text, said
 

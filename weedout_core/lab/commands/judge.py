@@ -126,7 +126,7 @@ def _until_decided(running: Running, rules: Rules) -> Decision:
     """Compute look by look, and stop at the first at which everything is decided."""
     decisions: list[Decision] = []
     for look in rules.looks:
-        run_missing(running, [group for group in running.experiment.groups if group.end <= look])
+        run_missing(running, [group for group in running.folder.groups if group.end <= look])
         running.folder.assemble()  # a process may have been killed between a commit and the tables
         decisions.append(look_at(running.folder.rows("results.csv", ResultRow), rules, look))
         rows = [row for decision in decisions for row in verdict_rows(decision)]

@@ -38,7 +38,7 @@ def run_paper(options: PaperOptions, arguments: Sequence[str], out: Console, err
     loaded = load(config, options.run, err)
     experiment = Experiment(config, paper(config.control), (config.repeats,), model=loaded.model)
     with opened(experiment, options.run, loaded, arguments, err) as running:
-        run_missing(running, experiment.groups)
+        run_missing(running, running.folder.groups)
         _finish(config, running.folder, out)
     return 0
 

@@ -5,61 +5,27 @@ backend's framework can report it.
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator
 
 from rich.console import Console
 from rich.table import Table
 
-from weedout_core import Network, SearchConfig, compact, costs, key, load_backend, mask_plan, mask_space
+from weedout_core import Network, compact, costs, key, load_backend, mask_plan, mask_space
 from weedout_core._phases.together import trained_smaller
-from weedout_core.backend import Backend, train_plan
+from weedout_core.backend import Backend
 from weedout_core.errors import ConfigError
-from weedout_core.lab.arms.paper import paper
+from weedout_core.lab.commands.amounts import Work, experiment_of, work
+from weedout_core.lab.commands.hours import Measured, hours
 from weedout_core.lab.commands.options import PlanOptions
 from weedout_core.lab.commands.probe import Probe, measure
 from weedout_core.lab.commands.progress import write_line
 from weedout_core.lab.commands.running import model_of
 from weedout_core.lab.data.datasets import Dataset, load_dataset
-from weedout_core.lab.experiment.configuration import ExperimentConfig, checked_network, decide
+from weedout_core.lab.experiment.configuration import ExperimentConfig, checked_network
+from weedout_core.lab.experiment.decided import decide
 from weedout_core.lab.experiment.names import named
 
 _ALIKE = 1.1  # numbers of multiply-adds that differ by less than this factor take about the same time
-
-
-class Measured(NamedTuple):
-    """A measurement, and the sparsities for which it counts."""
-
-    sparsities: Sequence[float]
-    probe: Probe
-
-
-class Work(NamedTuple):
-    """The amount of work at each sparsity of the experiment.
-
-    Attributes:
-        evaluations: the largest number of candidates that may be scored, over all repeats; None if only patience ends a
-            search.
-        batch: the number of validation examples that a candidate is scored on.
-        epochs: the number of training epochs.
-        steps: the number of training steps in an epoch; a step trains all networks that are trained together.
-        networks: the number of networks trained together.
-        parts: the number of parts in which the networks of a sparsity are trained, one part after another.
-        batch_size: the number of examples in a step of each network.
-        tested: the number of examples in the test split.
-        evaluated: the number of examples that each network is evaluated on: the test split after each epoch, and at the
-            end the training and the test split.
-    """
-
-    evaluations: int | None
-    batch: int
-    epochs: int
-    steps: int
-    networks: int
-    parts: int
-    batch_size: int
-    tested: int
-    evaluated: int
 
 
 def run_plan(options: PlanOptions, out: Console, err: Console) -> int:
@@ -71,11 +37,13 @@ def run_plan(options: PlanOptions, out: Console, err: Console) -> int:
     """
     config, probe = options.config, options.probe
     dataset = load_dataset(config.dataset, probe.data_dir, config.train_examples, config.test_examples)
-    backend = load_backend(config.backend, config.device, config.devices)
+    backend = load_backend(config.backend, config.device, config.devices, config.threads)
     if probe.topology is not None and backend.compiled_memory is None:
         raise ConfigError(f"topology has no effect on {backend.name}, which compiles nothing ahead. Leave it out.")
-    net = checked_network(config, dataset, backend, model_of(config, backend, err), config.repeats)
-    decided = decide(config, net, backend, len(dataset.train.y) + len(dataset.test.y), _networks(config))
+    experiment = experiment_of(config)
+    most = max(len(group.repeats) for group in experiment.groups)
+    net = checked_network(config, dataset, backend, model_of(config, backend, err), most)
+    decided = decide(config, net, backend, len(dataset.train.y) + len(dataset.test.y), experiment.networks)
     amount = work(config, dataset, decided.together)
     write_line(out, f"{config.network} on {config.dataset}: {_sizes(net)}")
     out.print(_sparsities(config, net))
@@ -87,44 +55,9 @@ def run_plan(options: PlanOptions, out: Console, err: Console) -> int:
     for sparsities in alike(config, net):
         write_line(err, f"measuring {backend.name} on {backend.device} at sparsity {named(sparsities[0])} …")
         measured.append(Measured(sparsities, _measure(backend, net, config, amount, sparsities[0])))
-    for line in _hours(amount, measured, backend):
+    for line in hours(amount, measured, backend):
         write_line(out, line)
     return 0
-
-
-def work(config: ExperimentConfig, dataset: Dataset, together: int) -> Work:
-    """Count the evaluations and steps of an experiment in which ``together`` networks are trained at once."""
-    plan, tested = train_plan(config.train, len(dataset.train.y)), len(dataset.test.y)
-    batch = len(dataset.validation.y)
-    if config.search.batch_policy != "whole":
-        batch = min(config.search.validation_batch, batch)
-    scored = evaluations(config.search)
-    return Work(
-        evaluations=None if scored is None else config.repeats * scored,
-        batch=batch,
-        epochs=config.train.epochs,
-        steps=plan.steps,
-        networks=together,
-        parts=-(-_networks(config) // together),
-        batch_size=plan.batch_size,
-        tested=tested,
-        evaluated=config.train.epochs * tested + len(dataset.train.y) + tested,
-    )
-
-
-def _networks(config: ExperimentConfig) -> int:
-    """The networks of a sparsity."""
-    return len(paper(config.control)) * config.repeats
-
-
-def evaluations(search: SearchConfig) -> int | None:
-    """The largest number of candidates that one search may score; None if only patience ends it."""
-    ends = [] if search.budget is None else [search.budget]
-    if search.generations is not None:
-        later = search.population - (1 if search.elite == "cache" else 0)
-        rescored = search.generations if search.winner == "rescored" else 0
-        ends.append(search.population + (search.generations - 1) * later + rescored)
-    return min(ends, default=None)
 
 
 def alike(config: ExperimentConfig, net: Network) -> list[list[float]]:
@@ -217,30 +150,3 @@ def _measure(backend: Backend, net: Network, config: ExperimentConfig, amount: W
         backend, net, sparsity, config.search, config.train, batch=amount.batch, batch_size=amount.batch_size,
         steps=amount.steps, networks=amount.networks, tested=amount.tested,
     )  # fmt: skip
-
-
-def _hours(amount: Work, measured: Sequence[Measured], backend: Backend) -> Iterator[str]:
-    for sparsities, probe in measured:
-        # Of a backend that compiles nothing, a first call takes longer for other reasons.
-        compiling = "" if backend.compile_seconds is None else f", {_time(probe.compiling)} compiling"
-        yield (
-            f"measured on {backend.device} for sparsity {', '.join(map(named, sorted(sparsities)))}: "
-            f"{_time(probe.candidate)} a candidate, {_time(probe.step)} a step, "
-            f"{_time(probe.thousand)} an evaluation on 1,000 examples{compiling}"
-        )
-    each = [probe for sparsities, probe in measured for _ in sparsities]
-    training = amount.parts * amount.epochs * amount.steps * sum(probe.step for probe in each)
-    evaluation = amount.parts * amount.evaluated / 1000 * sum(probe.thousand for probe in each)
-    search = None if amount.evaluations is None else amount.evaluations * sum(probe.candidate for probe in each)
-    known = f"training: {_time(training)}; evaluation: {_time(evaluation)}"
-    yield f"search: {'unknown' if search is None else _time(search)}; {known}"
-    if search is not None:
-        whole = search + training + evaluation
-        yield f"together about {_time(whole)} on this machine, if all of it runs at this speed"
-
-
-def _time(seconds: float) -> str:
-    for unit, length in (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.1f} {unit}"
-    return f"{seconds:.3g} s"

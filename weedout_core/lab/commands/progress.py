@@ -32,7 +32,7 @@ _PLAIN_EPOCHS = 5  # about this many epochs of a group get a line of their own w
 
 def describe(config: ExperimentConfig, event: Event) -> str:
     """One line that describes an event."""
-    prefix, repeats = f"sparsity {named(event.group.sparsity)}", event.group.end
+    prefix, repeats = f"sparsity {named(event.group.sparsity)}", config.repeats
     match event:
         case ModelStarted(_, repeat):
             return f"{prefix} · making the model {repeat + 1}/{repeats}"
@@ -46,12 +46,20 @@ def describe(config: ExperimentConfig, event: Event) -> str:
             number, train = f"{one.epoch}/{config.train.epochs}", _mean([one.train_accuracy])
             return f"{prefix} · {arm} {repeat + 1}/{repeats} · epoch {number} · train {train}"
         case EpochTrained(_, epochs, first, cells):
-            train, test = ([getattr(epoch, f"{split}_accuracy") for epoch in epochs] for split in ("train", "test"))
-            number = f"{event.epoch}/{config.train.epochs}"
-            which, diverged = _networks(first, event.together, cells), _diverged(epochs)
-            return f"{prefix}{which} · epoch {number} · train {_mean(train)} · test {_mean(test)}{diverged}"
+            train, test = (_mean([getattr(one, f"{split}_accuracy") for one in epochs]) for split in ("train", "test"))
+            which = _repeats(event.group, repeats) + _networks(first, event.together, cells)
+            shown = f"epoch {event.epoch}/{config.train.epochs} · train {train} · test {test}"
+            return f"{prefix}{which} · {shown}{_diverged(epochs)}"
         case GroupFinished():
-            return f"{prefix} · done"
+            return f"{prefix}{_repeats(event.group, repeats)} · done"
+
+
+def _repeats(group: Group, repeats: int) -> str:
+    """Which of the repeats a group has, or nothing if it has all."""
+    if len(group.repeats) == repeats:
+        return ""
+    one = len(group.repeats) == 1
+    return f" · repeat {group.end}/{repeats}" if one else f" · repeats {group.first + 1}-{group.end}/{repeats}"
 
 
 def _networks(first: int, together: int, cells: int) -> str:

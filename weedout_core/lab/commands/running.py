@@ -19,13 +19,14 @@ from weedout_core.lab.code.functions import Function, imported, placed
 from weedout_core.lab.commands.options import RunOptions
 from weedout_core.lab.commands.progress import progress, warn, warnings_said, write_line
 from weedout_core.lab.data.datasets import Dataset, load_dataset
-from weedout_core.lab.experiment.configuration import Decided, ExperimentConfig, checked_network
+from weedout_core.lab.experiment.configuration import ExperimentConfig, checked_network
 from weedout_core.lab.experiment.events import Event
 from weedout_core.lab.experiment.experiment import Experiment
 from weedout_core.lab.experiment.group import OnEvent, run_group
-from weedout_core.lab.experiment.groups import Group
+from weedout_core.lab.experiment.groups import Group, joined
 from weedout_core.lab.experiment.model import Model, own_model
 from weedout_core.lab.experiment.so_far import NOTHING
+from weedout_core.lab.experiment.threads import check_threads, with_threads
 from weedout_core.lab.experiment.timings import Stopwatch
 from weedout_core.lab.run.checkpoints import Checkpoints, Pace
 from weedout_core.lab.run.opening import open_run
@@ -75,7 +76,7 @@ def load(config: ExperimentConfig, run: RunOptions, err: Console, functions: Map
     own = functions.get(config.dataset)
     dataset = load_dataset(config.dataset, run.data_dir, config.train_examples, config.test_examples, own)
     options = {} if run.cache is None else {"cache": run.cache.absolute()}
-    backend = load_backend(config.backend, config.device, config.devices, **options)
+    backend = load_backend(config.backend, config.device, config.devices, config.threads, **options)
     return Loaded(dataset, backend, model_of(config, backend, err, functions.get(config.network)))
 
 
@@ -114,6 +115,7 @@ def opened(
         record = new_record(experiment, dataset, net, backend, arguments, run.data_dir)
     path = run.out or Path("runs") / f"{experiment.config.dataset.replace(':', '.')}-{record.digest[:12]}"
     with open_run(path, record, run.allow_other_versions) as folder:
+        check_threads(folder.record.threads, backend)
         write_line(err, f"{path}: {len(folder.committed)} of {len(folder.groups)} groups done")
         if run.save_parameters and (sentence := _without_parameters(folder)):
             warn(err, sentence)
@@ -140,8 +142,7 @@ def run_missing(running: Running, wanted: Sequence[Group]) -> None:
     Raises:
         RunError: an arm failed, a checkpoint is another training's, or a file cannot be written.
     """
-    done = running.folder.committed
-    missing = [group for group in wanted if group not in done]
+    missing = [group for group in wanted if group not in running.folder.committed]
     with progress(running.experiment, missing, running.err) as draw, warnings.catch_warnings():
         warnings.simplefilter("ignore", WeedoutWarning)  # already written before the first group
         for group in missing:
@@ -164,9 +165,10 @@ def _run(running: Running, group: Group, draw: OnEvent) -> None:
         lambda sentence: warn(err, sentence),
         folder.check_place,
     )
-    decided, resume = Decided(folder.record.chunk, folder.record.together[group]), kept.latest()
+    decided, resume = folder.record.decided(group), kept.latest()
     try:
-        result = run_group(experiment, decided, group, dataset, backend, on_event, resume, kept.offer)
+        with with_threads(decided.threads):
+            result = run_group(experiment, decided, group, dataset, backend, on_event, resume, kept.offer)
     except (KeyboardInterrupt, StreamError):
         signals.end_begins()
         kept.flush()
@@ -192,7 +194,7 @@ def _without_parameters(folder: RunFolder) -> str | None:
     if not missing:
         return None
     return (
-        f"{', '.join(map(str, missing))} {'was' if len(missing) == 1 else 'were'} computed without "
-        "--save-parameters, so the weights were not kept. To get them, give another --out, where everything is "
+        f"{joined(missing)}: computed without "
+        "--save-parameters, so that the weights were not kept. To get them, give another --out, where everything is "
         "computed again."
     )

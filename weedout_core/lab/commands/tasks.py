@@ -12,7 +12,8 @@ from weedout_core.lab.commands.options import RunOptions
 from weedout_core.lab.commands.progress import describe, write_line
 from weedout_core.lab.commands.running import load, with_functions
 from weedout_core.lab.experiment.arms import Task
-from weedout_core.lab.experiment.configuration import ExperimentConfig, checked_network, decide
+from weedout_core.lab.experiment.configuration import ExperimentConfig, checked_network
+from weedout_core.lab.experiment.decided import decide
 from weedout_core.lab.experiment.experiment import Experiment
 from weedout_core.lab.experiment.group import group_tasks
 

@@ -1,27 +1,24 @@
 """The experiment: at each sparsity, networks that were chosen in several ways (in the paper: two), trained alike.
 
-An *arm* is a way to choose; a *cell* is one sparsity × arm × repeat. A *group* is all cells of one sparsity, in the
-paper's experiment; where results are looked at several times, all of them from one look to the next. The arms of a
-group choose one after another; its networks are trained together, as many at a time as memory holds. A group is
-computed, saved and resumed as a whole.
+An *arm* is a way to choose; a *cell* is one sparsity × arm × repeat. A *group* is all cells of one sparsity and one
+repeat, or of a few repeats where more networks are to be trained at once. The arms of a group choose one after another;
+its networks are trained together, as many at a time as memory holds. A group is computed, saved and resumed as a whole.
 """
 
-import warnings
-from bisect import bisect_right
 from dataclasses import dataclass, field
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 
-from weedout_core import Network, SearchConfig, TrainConfig, mask_plan, mask_space
+from weedout_core import Network, SearchConfig, TrainConfig
 from weedout_core._configs.checks import check_effects
 from weedout_core._configs.open_points import choice
 from weedout_core._configs.search_config import Control
 from weedout_core._guard.guarded import convert_fields
 from weedout_core._guard.kinds import Eta, Name, Positive, Seed
-from weedout_core.backend import Backend, check_layers, check_plan, check_search, chunk_size, train_plan
-from weedout_core.errors import ConfigError, WeedoutWarning
+from weedout_core.backend import Backend, check_layers, check_plan, check_search, train_plan
+from weedout_core.errors import ConfigError
 from weedout_core.lab.data.datasets import DATASET, Dataset
 from weedout_core.lab.experiment.architecture import build, check_network_name, size_by_name
-from weedout_core.lab.experiment.memory import check_fits, size_of, training_bytes, usable
+from weedout_core.lab.experiment.memory import check_fits, size_of
 from weedout_core.lab.experiment.model import Model
 from weedout_core.lab.statistics import IntervalMethod
 from weedout_core.nn import Granularity
@@ -51,8 +48,10 @@ class ExperimentConfig:
             with torch_tpu), or the name of an installed third-party backend.
         device: the kind of device ("cpu", "gpu", "tpu"); None takes the backend's default.
         devices: the number of devices that share each population and each training batch, ≥ 1.
-        together: the number of networks trained at once, ≥ 1; None trains all networks of a sparsity at once, or as
-            many as are estimated to fit into the device's memory.
+        together: the number of networks trained at once, ≥ 1; None trains those of a repeat at once, or as many as are
+            estimated to fit into the device's memory. More than a repeat has make groups of several repeats.
+        threads: the number of threads that compute a group on a CPU, ≥ 1, whatever the number of workers; None takes as
+            many as the backend has when the run begins. Floats may depend on it in their last bits.
         rescale: divide masked activations by the fraction kept.
         control: the control network: "member", a random member of the search's first generation, or "independent", a
             separate draw.
@@ -78,6 +77,7 @@ class ExperimentConfig:
     device: Name | None = None
     devices: Positive = 1
     together: Positive | None = None
+    threads: Positive | None = None
     rescale: bool = choice(15, "rescaling by 1/(1−η)", False)
     control: Control = choice(17, "control", "member")
     validation_in_training: Literal["never"] = choice(19, "validation data in training", "never")
@@ -185,58 +185,3 @@ def checked_network(
     check_plan(net, train_plan(config.train, len(dataset.train.y)))
     check_layers(backend, net)
     return net
-
-
-class Decided(NamedTuple):
-    """What is decided once for each run and kept in its record, because floats may depend on it in their last bits.
-
-    Attributes:
-        chunk: the number of candidates whose masks exist at once while scoring.
-        together: the number of networks trained at once.
-    """
-
-    chunk: int
-    together: int
-
-
-def decide(config: ExperimentConfig, net: Network, backend: Backend, examples: int, networks: int) -> Decided:
-    """What is decided when a run begins. Arguments and warnings are those of :func:`resolve_together`."""
-    # How many nodes a mask has does not depend on how many it removes.
-    chunk = chunk_size(mask_plan(mask_space(net), 0.0), config.search)
-    return Decided(chunk, resolve_together(config, net, backend, examples, networks))
-
-
-def resolve_together(config: ExperimentConfig, net: Network, backend: Backend, examples: int, networks: int) -> int:
-    """How many networks are trained at once: ``config.together``, or an estimate of how many fit the device's memory.
-
-    This is decided once for each run. The estimate is for the dense parent, so it is the same for all sparsities. If
-    not all networks fit, they are trained in as few parts as possible, of equal size: if 6 of 10 fit, two parts of 5.
-
-    Args:
-        config: the experiment.
-        net: its parent.
-        backend: the backend; if it does not know its memory, all networks are trained at once.
-        examples: the number of examples on the device while training: training and test split together.
-        networks: how many networks a group has: its arms times its repeats.
-    Warns:
-        WeedoutWarning: not even one network is estimated to fit; networks are then trained one at a time.
-    """
-    if config.together is not None or backend.memory is None:
-        return min(config.together or networks, networks)
-
-    def needed(together: int) -> int:
-        return training_bytes(net, config.train, examples, config.devices, together)
-
-    most = usable(backend.memory)
-    fit = bisect_right(range(1, networks + 1), most, key=needed)
-    if fit == 0:
-        warnings.warn(
-            f"training one network on batches of {config.train.batch_size:,} examples is estimated to take "
-            f"{needed(1) / 2**30:.2f} GiB, and {backend.device} has {most / 2**30:.2f} GiB for it (half of its "
-            "memory). Networks are trained one at a time, and memory may run out. If it does, lower batch_size or "
-            "raise devices.",
-            WeedoutWarning,
-            stacklevel=2,
-        )
-    cuts = -(-networks // max(1, fit))
-    return -(-networks // cuts)

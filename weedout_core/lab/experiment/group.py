@@ -12,7 +12,8 @@ from weedout_core.backend import Backend, Examples, MaskPlan
 from weedout_core.lab.data.datasets import Dataset
 from weedout_core.lab.experiment.arms import Cell, LeftOut, Start, Task
 from weedout_core.lab.experiment.choosing import Choosing, choose_all, read_only, tasks
-from weedout_core.lab.experiment.configuration import Decided, ExperimentConfig, network
+from weedout_core.lab.experiment.configuration import ExperimentConfig, network
+from weedout_core.lab.experiment.decided import Decided
 from weedout_core.lab.experiment.events import (
     EVALUATE,
     TRAIN,
@@ -120,15 +121,14 @@ def run_group(
     made = list(zip(places, chosen.chosen, strict=True))
     starts = [Cell(*place, one) for place, one in made if isinstance(one, Start)]
     thresholds = threshold_rows(group.sparsity, starts, arms, work.plan)
-    cells = in_order_of_training(starts)
+    cells = in_order_of_training(starts, work.plan)
     trained = _train(work, cells, chosen)
     on_event(PhaseStarted(group, EVALUATE, None))
     scores = [_evaluate(work, cells, trained, split) for split in (dataset.train, dataset.test)]
     on_event(GroupFinished(group))
     order = {place[:2]: number for number, place in enumerate(places)}
-    measured = sorted(
-        map(_Measured, cells, trained, *scores, alike(cells)), key=lambda one: order[one.cell.arm, one.cell.repeat]
-    )
+    found = map(_Measured, cells, trained, *scores, alike(cells, work.plan))
+    measured = sorted(found, key=lambda one: order[one.cell.arm, one.cell.repeat])
     left_out = [LeftOutRow(group.sparsity, *place[:2], *one) for place, one in made if isinstance(one, LeftOut)]
     return _result(work, measured, left_out, thresholds)
 
@@ -228,7 +228,7 @@ def _train(work: _Work, cells: Sequence[Cell], chosen: GroupProgress) -> tuple[T
         )
 
     return train_slices(
-        slices(cells, work.decided.together),
+        slices(cells, work.decided.together, work.plan),
         work.config.train.epochs,
         train,
         work.resume.trained,
@@ -240,6 +240,6 @@ def _evaluate(work: _Work, cells: Sequence[Cell], trained: Sequence[Trained], sp
     """Evaluate every cell on a whole split, as many cells at once as are trained together."""
     return [
         evaluation
-        for some in slices(cells, work.decided.together)
+        for some in slices(cells, work.decided.together, work.plan)
         for evaluation in evaluate_together([one.network for one in trained[some]], split, backend=work.backend)
     ]

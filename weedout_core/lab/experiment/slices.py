@@ -1,7 +1,8 @@
 """The networks of a group are cut into slices: those of a slice are trained together, one slice after another.
 
 Networks can be trained together if they are of one parent. Where their masks keep the same number of nodes at each site
-they are compacted to one smaller network, so networks that keep other numbers go into slices of their own.
+they are compacted to one smaller network, so networks that keep other numbers go into slices of their own. Where every
+mask keeps another number, none is compacted: one program for all takes less than to compile one for each.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -10,40 +11,44 @@ from itertools import groupby
 import numpy as np
 
 from weedout_core import Subnetwork, Trained
+from weedout_core.backend import MaskPlan
 from weedout_core.lab.experiment.arms import Cell
 
 Checkpoint = Callable[[int, Callable[[], tuple[Trained, ...]]], None]
 TrainSlice = Callable[[slice, tuple[Trained, ...] | None, Checkpoint], tuple[Trained, ...]]
 
 
-def in_order_of_training(cells: Sequence[Cell]) -> list[Cell]:
+def in_order_of_training(cells: Sequence[Cell], plan: MaskPlan) -> list[Cell]:
     """Cells so that those which are trained together stand side by side: in the order of the first of each kind."""
-    kinds = list(dict.fromkeys(_kinds(cells)))
-    numbered = sorted(zip(_kinds(cells), cells, strict=True), key=lambda pair: kinds.index(pair[0]))
+    kinds = list(dict.fromkeys(_kinds(cells, plan)))
+    numbered = sorted(zip(_kinds(cells, plan), cells, strict=True), key=lambda pair: kinds.index(pair[0]))
     return [cell for _, cell in numbered]
 
 
-def slices(cells: Sequence[Cell], together: int) -> list[slice]:
+def slices(cells: Sequence[Cell], together: int, plan: MaskPlan) -> list[slice]:
     """Cut cells that are in the order of training into slices of at most ``together``, each of one kind."""
     cut, first = list[slice](), 0
-    for _, some in groupby(_kinds(cells)):
+    for _, some in groupby(_kinds(cells, plan)):
         end = first + len(list(some))
         cut += [slice(start, min(start + together, end)) for start in range(first, end, together)]
         first = end
     return cut
 
 
-def alike(cells: Sequence[Cell]) -> list[bool]:
+def alike(cells: Sequence[Cell], plan: MaskPlan) -> list[bool]:
     """For each cell, whether all repeats of its arm keep the same number of nodes at each site."""
-    return [kept is not None for *_, kept in _kinds(cells)]
+    return [kept is not None for *_, kept in _kinds(cells, plan)]
 
 
-def _kinds(cells: Sequence[Cell]) -> list[tuple[Hashable, ...]]:
-    """For each cell its network, and the nodes its mask keeps: None where the repeats of its arm differ in that."""
+def _kinds(cells: Sequence[Cell], plan: MaskPlan) -> list[tuple[Hashable, ...]]:
+    """For each cell its network, and the nodes its mask keeps: None where the repeats of its arm differ in that.
+
+    They do under Bernoulli sampling, also those of other groups.
+    """
     counts: dict[str, set[Hashable]] = {}
     for cell in cells:
         counts.setdefault(cell.arm, set()).add(_kept(cell.start.network))
-    same = {arm: next(iter(found)) if len(found) == 1 else None for arm, found in counts.items()}
+    same = {arm: next(iter(found)) if len(found) == 1 and plan.counts else None for arm, found in counts.items()}
     return [(cell.start.network.net, cell.start.network.mask is None, same[cell.arm]) for cell in cells]
 
 

@@ -67,7 +67,8 @@ def _described(run: Run) -> dict[tuple[str, str], str]:
     parts = {
         "identity": identity | network,
         "environment": _environment([record["environment"], *record["other_environments"]]),
-        "decided": {"chunk": record["chunk"], "trained together": _together(record["groups"])},
+        "decided": {name: record[name] for name in ("chunk", "threads")}
+        | {"trained together": _together(record["groups"])},
     }
     return {(part, name): text for part, fields in parts.items() for name, text in _flat(fields).items()}
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 
 from weedout_core import costs, mask_space
-from weedout_core.lab.experiment.groups import Group
+from weedout_core.lab.experiment.groups import Group, joined
 from weedout_core.lab.report.section import Section, Table
 from weedout_core.lab.report.sheet import settled, sheet
 from weedout_core.lab.report.source import Source
@@ -63,7 +63,7 @@ def record_section(source: Source) -> Section:
         ("sampler version", str(identity["sampler_version"])),
         ("backend and devices", f"{identity['backend']}, {identity['devices']}"),
         ("groups done", f"{len(source.done)} of {len(source.planned)}"),
-        ("groups missing", ", ".join(_missing(source)) or "none"),
+        ("groups missing", _missing(source) or "none"),
         *_environment("", record["environment"]),
         *(
             row
@@ -75,9 +75,9 @@ def record_section(source: Source) -> Section:
     return Section("record", "How it was made", tables=[table], own=["config.json"])
 
 
-def _missing(source: Source) -> list[str]:
+def _missing(source: Source) -> str:
     done = set(source.done)
-    return [str(Group(*group)) for group in source.planned if group not in done]
+    return joined(Group(*group) for group in source.planned if group not in done)
 
 
 def _environment(suffix: str, found: Mapping[str, str]) -> list[tuple[str, str]]:

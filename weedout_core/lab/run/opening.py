@@ -9,7 +9,7 @@ from filelock import FileLock, Timeout
 
 from weedout_core.errors import RunError
 from weedout_core.lab.files import PARTIAL, check_folder, listed, make_folder, real, why, write_file
-from weedout_core.lab.run.record import Record, differences, read_record, record_to_json
+from weedout_core.lab.run.record import Record, differences, other_versions, read_record, record_to_json
 from weedout_core.lab.run.run_folder import CHECKPOINTS, CONFIG, GROUPS, LOCK, MASKS, RunFolder
 
 
@@ -94,7 +94,7 @@ def _agreed(path: Path, wanted: Record, allow_other_versions: bool) -> Record | 
             f"{path} holds a different run: {'; '.join(different)}. Give the same options and sources as its {CONFIG} "
             "says, or another --out."
         )
-    if not allow_other_versions and (different := differences(found.environment, wanted.environment)):
+    if not allow_other_versions and (different := other_versions(found.environment, wanted.environment)):
         raise RunError(
             f"{path} was computed with other library versions: {'; '.join(different)}. Install those, "
             "or continue with --allow-other-versions; results may then differ in the last bits."

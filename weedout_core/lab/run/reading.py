@@ -86,11 +86,10 @@ def _made_anew(path: Path) -> bytes:
 
 
 def _is_of_groups(folder: RunFolder, done: Sequence[Group], name: str, content: bytes) -> bool:
-    """Whether a table consists of the rows of groups; it lacks some where a process was killed, or goes on."""
-    header = to_csv(TABLES[name], []).encode()
-    for rows in (header, *(folder.read(group, name).removeprefix(header) for group in done)):
-        content = content.removeprefix(rows)
-    return not content
+    """Whether a table has all rows of some groups; it lacks some where a process was killed, or goes on."""
+    there = {*content.split(b"\n")}
+    whole = [group for group in done if there & {*folder.read(group, name).split(b"\n")[1:-1]}]
+    return content == to_csv(TABLES[name], folder.rows(name, TABLES[name], whole)).encode()
 
 
 def _warn_of_edited(path: Path, names: Sequence[str]) -> None:

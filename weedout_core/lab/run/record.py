@@ -8,7 +8,9 @@ last bits, so a run is continued only under the same ones, unless the user allow
 import json
 import platform
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +20,7 @@ from weedout_core import SAMPLER_VERSION, Network, choices
 from weedout_core.backend import Backend
 from weedout_core.errors import RunError
 from weedout_core.lab.data.datasets import Dataset
-from weedout_core.lab.experiment.configuration import decide
+from weedout_core.lab.experiment.decided import Decided, decide
 from weedout_core.lab.experiment.experiment import Experiment
 from weedout_core.lab.experiment.groups import Group
 from weedout_core.lab.files import read_file, sha256
@@ -35,10 +37,13 @@ class Record(NamedTuple):
             version of the sampler.
         choices: what was chosen where the paper leaves a point open, by row of docs/choices.md.
         chunk: the number of candidates whose masks exist at once, decided when the run began.
+        threads: the number of threads that compute a group on a CPU, decided when the run began; None on another
+            device.
         groups: for each group its sparsity and its repeats (the first, and the one after the last), and the number of
             networks trained together, decided when the run began.
-        environment: the versions of Python and of the libraries that compute, and the device.
-        other_environments: the environments under which the run was continued with --allow-other-versions.
+        environment: the versions of Python and of the libraries that compute, the device, and the kind of CPU.
+        other_environments: the environments under which the run was continued, or a worker computed: on another kind of
+            CPU, or under other versions with --allow-other-versions.
         command: the command line.
         data_dir: the folder from which the data was read; None if it was not given.
         other_files: the MD5 of each of its files whose content is not the one that is published under its name.
@@ -48,6 +53,7 @@ class Record(NamedTuple):
     identity: dict[str, Any]
     choices: list[dict[str, Any]]
     chunk: int
+    threads: int | None
     groups: list[dict[str, Any]]
     environment: dict[str, str]
     other_environments: list[dict[str, str]]
@@ -67,8 +73,11 @@ class Record(NamedTuple):
 
     def owner(self, group: Group) -> dict[str, Any]:
         """What the files of a group say that they belong to, and how they were computed."""
-        decided = {"chunk": self.chunk, "trained_together": self.together[group]}
-        return {"run": self.digest, "group": group.folder, **decided}
+        return {"run": self.digest, "group": group.folder, **self.decided(group)._asdict()}
+
+    def decided(self, group: Group) -> Decided:
+        """What was decided for a group when the run began."""
+        return Decided(self.chunk, self.together[group], self.threads)
 
 
 def new_record(
@@ -87,6 +96,7 @@ def new_record(
         identity=identity,
         choices=[_plain(choice._asdict()) for choice in choices(config, config.search, config.train)],
         chunk=decided.chunk,
+        threads=decided.threads,
         groups=[{**group._asdict(), "trained_together": decided.together} for group in experiment.groups],
         environment=environment(backend),
         other_environments=[],
@@ -117,10 +127,20 @@ def _plain(value: Any) -> Any:
 
 
 def environment(backend: Backend) -> dict[str, str]:
-    """The versions of Python and of the libraries that compute, by distribution, and the device."""
+    """The versions of Python and of the libraries that compute, by distribution, the device and the kind of CPU."""
     own = {"python": platform.python_version(), "weedout-core": weedout_core.__version__}
     libraries = {library: version(library) for library in sorted({"numpy", *backend.libraries})}
-    return {**own, **libraries, "device": backend.device}
+    return {**own, **libraries, "device": backend.device, "cpu": cpu()}
+
+
+@cache
+def cpu() -> str:
+    """The kind of CPU of this machine, as its system names it."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def version(distribution: str) -> str:
@@ -157,6 +177,11 @@ def _only(there: list[str], here: list[str]) -> str:
         ([name for name in here if name not in there], "here"),
     ]
     return "; ".join(f"only {where}: {', '.join(names)}" for names, where in only if names)
+
+
+def other_versions(there: Mapping[str, str], here: Mapping[str, str]) -> list[str]:
+    """Where two environments differ, but for the kind of CPU, which is recorded and refused nowhere."""
+    return differences({**there, "cpu": ""}, {**here, "cpu": ""})
 
 
 def _are_named(value: Any) -> bool:

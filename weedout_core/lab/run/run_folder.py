@@ -6,9 +6,13 @@ the only file with clock times. All other files of equal runs are equal, except 
 line, and that the manifests hold the checksums of ``timings.csv``.
 """
 
+import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from safetensors.numpy import load
 
 from weedout_core.errors import RunError
 from weedout_core.lab.experiment.group import GroupResult
@@ -35,6 +39,7 @@ from weedout_core.lab.run.sealed import DamagedError
 CONFIG, LOCK, GROUPS, MASKS, CHECKPOINTS = "config.json", ".lock", "groups", "masks", "checkpoints"
 _PARAMETERS = "parameters"
 _GROUP_MASKS = f"{MASKS}.safetensors"
+_RARELY = 20  # what takes a second is done again after this many seconds: it grows with the groups that are done
 #: The tables of a group, which are assembled to those of the run, with the kind of their rows.
 TABLES: dict[str, type[AnyRow]] = {
     "results.csv": ResultRow,
@@ -55,6 +60,7 @@ class RunFolder:
         path: the path of the folder.
         record: the content of its ``config.json``.
         check_place: raises RunError unless the path still leads to the folder that was opened, and no link elsewhere.
+        clock: gives seconds from any origin.
         committed: the groups that are done, in order: those found when it was opened, and those committed since. One
             that is deleted meanwhile stays among them, so that it is missed.
     """
@@ -62,7 +68,10 @@ class RunFolder:
     path: Path
     record: Record
     check_place: Callable[[], None] = lambda: None
+    clock: Callable[[], float] = time.monotonic
     committed: list[Group] = field(init=False)
+    _due: float = field(default=-math.inf, init=False)
+    _masks: dict[float, list[Group]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         check_folder(self.path / GROUPS, "Remove it, and the command of the run computes what it lacks.", link=True)
@@ -87,7 +96,7 @@ class RunFolder:
         return self.path / CHECKPOINTS / group.folder
 
     def commit(self, group: GroupResult, timings: Sequence[TimingRow], save_parameters: bool = False) -> None:
-        """Write a finished group, with its trained weights if asked, and update the tables of the run."""
+        """Write a finished group, with its trained weights if asked, and now and then the tables of the run."""
         rows = (
             group.results, group.curves, group.searches, group.ledger, group.left_out, group.thresholds, timings,
         )  # fmt: skip
@@ -101,7 +110,8 @@ class RunFolder:
         write_folder(self._folder(group.group), {**files, MANIFEST: manifest})
         self.committed = [one for one in self.groups if one in (*self.committed, group.group)]
         remove_folder(self.checkpoints(group.group))
-        self.assemble()
+        if self.clock() >= self._due:
+            self.assemble()
 
     def assemble(self) -> None:
         """Write the record, and the tables and masks of the whole run from the groups that are done.
@@ -109,6 +119,7 @@ class RunFolder:
         Raises:
             RunError: the folder is no longer where it was opened, or a group is not as it was committed.
         """
+        begun = self.clock()
         self.check_place()
         write_file(self.path / CONFIG, record_to_json(self.record))
         if len(self.committed) == len(self.groups):
@@ -116,16 +127,27 @@ class RunFolder:
         for name, kind in TABLES.items():
             write_file(self.path / name, to_csv(kind, self.rows(name, kind)).encode())
         make_folder(self.path / MASKS)
-        for group in self.committed:
-            write_file(self.path / MASKS / f"{group.folder}.safetensors", self.read(group, _GROUP_MASKS))
+        for sparsity in dict.fromkeys(group.sparsity for group in self.committed):
+            self._assemble_masks(sparsity, [group for group in sorted(self.committed) if group.sparsity == sparsity])
+        self._due = self.clock() + _RARELY * (self.clock() - begun)
+
+    def _assemble_masks(self, sparsity: float, done: list[Group]) -> None:
+        """Write the masks of a sparsity, unless those of the same groups were written before."""
+        if self._masks.get(sparsity) != done:
+            masks = [load(self.read(group, _GROUP_MASKS)) for group in done]
+            path = self.path / MASKS / f"{Group(sparsity, 0, 0).folder}.safetensors"
+            write_file(path, packed({name: mask for some in masks for name, mask in some.items()}))
+            self._masks[sparsity] = done
 
     def rows(self, name: str, kind: type[Row], done: Sequence[Group] | None = None) -> list[Row]:
-        """The rows of a table for all groups that are done, or for some, by sparsity, and within one by repeat."""
-        return [
+        """The rows of a table for all groups that are done, or for some: by sparsity, by arm, and then by repeat."""
+        rows = [
             row
             for group in sorted(self.committed if done is None else done)
             for row in from_csv(kind, self.read(group, name).decode(), str(self._folder(group) / name))
         ]
+        order = {arm["name"]: number for number, arm in enumerate(self.record.identity["arms"])}
+        return sorted(rows, key=lambda row: (row.sparsity, order.get(getattr(row, "arm", ""), 0)))
 
     def check(self) -> None:
         """Raise RunError unless all groups that are done are as they were committed, with the rows of the record."""

@@ -1,0 +1,44 @@
+"""From what was measured and how much work there is to hours."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from weedout_core.backend import Backend
+from weedout_core.lab.commands.amounts import Work
+from weedout_core.lab.commands.probe import Probe
+from weedout_core.lab.experiment.names import named
+
+
+class Measured(NamedTuple):
+    """A measurement, and the sparsities for which it counts."""
+
+    sparsities: Sequence[float]
+    probe: Probe
+
+
+def hours(amount: Work, measured: Sequence[Measured], backend: Backend) -> Iterator[str]:
+    """Lines on how long the experiment takes, phase by phase and in all, at the speed that was measured."""
+    for sparsities, probe in measured:
+        # Of a backend that compiles nothing, a first call takes longer for other reasons.
+        compiling = "" if backend.compile_seconds is None else f", {_time(probe.compiling)} compiling"
+        yield (
+            f"measured on {backend.device} for sparsity {', '.join(map(named, sorted(sparsities)))}: "
+            f"{_time(probe.candidate)} a candidate, {_time(probe.step)} a step, "
+            f"{_time(probe.thousand)} an evaluation on 1,000 examples{compiling}"
+        )
+    each = [probe for sparsities, probe in measured for _ in sparsities]
+    training = amount.parts * amount.epochs * amount.steps * sum(probe.step for probe in each)
+    evaluation = amount.parts * amount.evaluated / 1000 * sum(probe.thousand for probe in each)
+    search = None if amount.evaluations is None else amount.evaluations * sum(probe.candidate for probe in each)
+    known = f"training: {_time(training)}; evaluation: {_time(evaluation)}"
+    yield f"search: {'unknown' if search is None else _time(search)}; {known}"
+    if search is not None:
+        whole = search + training + evaluation
+        yield f"together about {_time(whole)} on this machine, if all of it runs at this speed"
+
+
+def _time(seconds: float) -> str:
+    for unit, length in (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.3g} s"
