@@ -33,6 +33,10 @@ class RunError(WeedoutError):
     """A run folder cannot be used: it holds another run, is in use, or is damaged."""
 
 
+class WorkerError(RunError):
+    """Workers could not compute some groups of a run; all others are committed."""
+
+
 class WeedoutWarning(UserWarning):
     """Something was done that the caller may not expect, such as keeping one node where all would be removed."""
 

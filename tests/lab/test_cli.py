@@ -75,10 +75,11 @@ MISTAKES = [
     *(
         (large, f"a run must fit into the memory of this machine, .* it needs at least .* GiB, most of it for {what}")
         for large, what in (
-            (["--hidden", "2000000", "2000000"], "the weights of 5 x 4,000,152,000,010 parameters. Lower hidden"),
-            (["--network", "wrn-6000000004-1"], "the weights of 5 x 97,.* parameters"),
-            (["--network", "vgg-2000000"], "the weights of 5 x .* parameters"),
-            (["--repeats", "2000000000"], "the weights of 2,000,000,000 x 301,066 parameters. .* or repeats"),
+            (["--hidden", "2000000", "2000000"], "the weights of 1 x 4,000,152,000,010 parameters. Lower hidden"),
+            (["--network", "wrn-6000000004-1"], "the weights of 1 x 97,.* parameters"),
+            (["--network", "vgg-2000000"], "the weights of 1 x .* parameters"),
+            (["--repeats", "2000000000"], "the history of 2,000,000,000 x 20 epochs. Lower epochs or repeats"),
+            (["--repeats", "2000000000", "--epochs", "0"], "the record of 2,000,000,000 repeats. Lower repeats"),
             (["--epochs", "2000000000", "--repeats", "50"], "the history of 50 x 2,000,000,000 epochs. Lower epochs"),
         )
     ),

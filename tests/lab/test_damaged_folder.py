@@ -303,7 +303,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[float, 
 
     folder = tmp_path_factory.mktemp("whole") / "run"
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("weedout_core.lab.commands.running.run_group", kept)
+        patched.setattr("weedout_core.lab.engines.unit.run_group", kept)
         assert main([*SMALL, "--backend", "numpy", "--out", str(folder)]) == 0
     return folder, found
 
@@ -326,7 +326,7 @@ def test_a_folder_that_changes_under_a_run_is_made_whole_or_missed(
             change(tmp_path / "run")
         return computed[group.sparsity]
 
-    monkeypatch.setattr("weedout_core.lab.commands.running.run_group", watched)
+    monkeypatch.setattr("weedout_core.lab.engines.unit.run_group", watched)
     code = weedout(*SMALL, "--backend", "numpy", "--out", "run")
     out, err = capfd.readouterr()
     assert code == (2 if said else 0)
@@ -349,7 +349,7 @@ def test_an_interrupt_after_the_folder_was_moved_does_not_say_that_it_is_kept(
         _renamed(tmp_path / "run")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("weedout_core.lab.commands.running.run_group", interrupted)
+    monkeypatch.setattr("weedout_core.lab.engines.unit.run_group", interrupted)
     assert weedout(*SMALL, "--backend", "numpy", "--out", "run") == 2
     assert PLACE in capfd.readouterr().err.splitlines()[-1]
 

@@ -107,18 +107,21 @@ def test_of_any_number_of_networks_as_many_fit_as_are_counted_one_by_one() -> No
 
 #: Experiments of one kind of work each, the bytes that they need at the least, and what is said of them.
 NEEDS = [
-    ({"size": Size(1000, 0), "repeats": 3}, 12_000, r"the weights of 3 x 1,000 parameters\. Lower hidden, .*repeats"),
+    ({"size": Size(1000, 0), "at_once": 3}, 12_000, r"the weights of 3 x 1,000 parameters\. Lower hidden, .*together"),
     ({"size": Size(0, 500), "chunk": 20}, 10_000, r"the masks of 20 x 500 nodes\. Lower chunk"),
-    ({"repeats": 2, "epochs": 10}, 2_560, r"the history of 2 x 10 epochs\. Lower epochs or repeats"),
+    ({"repeats": 2}, 2_048, r"the record of 2 repeats\. Lower repeats"),
+    ({"repeats": 2, "epochs": 10}, 2_048 + 2_560, r"the history of 2 x 10 epochs\. Lower epochs or repeats"),
     ({"population": 100}, 6_400, r"a population of 100 candidates\. Lower population"),
 ]
 
 
-@pytest.mark.parametrize(("given", "needed", "said"), NEEDS, ids=["weights", "masks", "epochs", "population"])
+@pytest.mark.parametrize(
+    ("given", "needed", "said"), NEEDS, ids=["weights", "masks", "repeats", "epochs", "population"]
+)
 def test_what_needs_more_than_there_is_is_refused_with_the_numbers(
     monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], needed: int, said: str
 ) -> None:
-    work = {"size": Size(0, 0), "repeats": 1, "epochs": 0, "population": 0, "chunk": 1} | given
+    work = {"size": Size(0, 0), "at_once": 0, "repeats": 0, "epochs": 0, "population": 0, "chunk": 1} | given
     monkeypatch.setattr(memory, "share_of_memory", lambda devices: needed // devices)
     check_fits(**work)
     monkeypatch.setattr(memory, "share_of_memory", lambda devices: needed // devices - 1)

@@ -323,7 +323,7 @@ def test_the_chunk_of_the_beginning_is_kept(
     (finished / "checkpoints" / "sparsity-0.0" / "begun").touch()
     used: list[int | None] = []
     monkeypatch.setattr(
-        "weedout_core.lab.commands.running.run_group",
+        "weedout_core.lab.engines.unit.run_group",
         lambda experiment, decided, *_: used.append(decided.chunk) or _interrupt(),
     )
     assert weedout(*small, "--out", "run") == 130
@@ -341,7 +341,7 @@ def test_how_many_are_trained_at_once_is_decided_once(
         used.append((group.sparsity, decided.together))
         return compute(experiment, decided, group, *rest)
 
-    monkeypatch.setattr("weedout_core.lab.commands.running.run_group", watched)
+    monkeypatch.setattr("weedout_core.lab.engines.unit.run_group", watched)
     assert weedout(*small, "--out", "run") == 0
     path = tmp_path / "run" / "config.json"
     record = record_from_json(path.read_bytes(), path)
@@ -475,7 +475,7 @@ def test_a_damaged_group_is_refused_before_the_others_are_computed(
     groups = finished / "groups"
     shutil.rmtree(groups / "sparsity-0.5")
     (groups / "sparsity-0.0" / RESULTS).write_bytes(b"")
-    monkeypatch.setattr("weedout_core.lab.commands.running.run_group", lambda *_: pytest.fail("it began"))
+    monkeypatch.setattr("weedout_core.lab.engines.unit.run_group", lambda *_: pytest.fail("it began"))
     assert f"sparsity-0.0/{RESULTS} is damaged" in refused(weedout, capfd, finished, *small, "--out", "run")
 
 
@@ -493,7 +493,7 @@ def test_what_is_damaged_while_a_run_works_is_not_assembled(
             (tmp_path / "run" / "groups" / "sparsity-0.0" / "masks.safetensors").write_bytes(b"")
         return compute(experiment, decided, group, *rest)
 
-    monkeypatch.setattr("weedout_core.lab.commands.running.run_group", damaging)
+    monkeypatch.setattr("weedout_core.lab.engines.unit.run_group", damaging)
     assert weedout(*small, "--out", "run") == 2
     assert "sparsity-0.0/masks.safetensors is damaged" in capfd.readouterr().err
     assert (tmp_path / "run" / "masks" / "sparsity-0.0.safetensors").stat().st_size > 0, "what was whole is kept"

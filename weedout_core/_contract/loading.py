@@ -67,8 +67,8 @@ def load_backend(
         return backend
     try:
         connect = _connector(backend)
-        taken = set(signature(connect).parameters)
-        if threads is not None and "threads" in taken:
+        taken = set(signature(connect).parameters) if options or threads else set[str]()
+        if "threads" in taken and threads is not None:
             options |= {"threads": threads}
         if unknown := set(options) - taken:
             raise BackendError(f"the {backend} backend takes no option {min(unknown)!r}. Leave it out.")

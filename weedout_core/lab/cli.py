@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import weedout_core
-from weedout_core.errors import RunError, WeedoutError
+from weedout_core.errors import RunError, WeedoutError, WorkerError
 from weedout_core.lab import signals
 from weedout_core.lab.streams import Stream, StreamError, printable, readable_width, standard_streams
 
@@ -23,8 +23,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments after the command's name; None takes those of the process.
     Returns:
         the exit code: 0 for success; 1 if no backend works (doctor), a check failed (conform), standard output cannot
-        be written, memory ran out, or there is a fault in this library; 2 if the options, the data or the run folder
-        are refused; 128 + the number of the signal that asked to end, which is 130 if the user interrupted.
+        be written, memory ran out, workers failed, or there is a fault in this library; 2 if the options, the data or
+        the run folder are refused; 128 + the number of the signal that asked to end, which is 130 if the user
+        interrupted.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     with readable_width(), standard_streams() as (out, err):
@@ -44,7 +45,7 @@ def _exit_code(arguments: list[str], out: Stream, err: Stream) -> int:
     try:
         return _run(arguments, out, err)
     except WeedoutError as error:
-        sentence, code = str(error), _WRONG
+        sentence, code = str(error), _FAILED if isinstance(error, WorkerError) else _WRONG
     except ModuleNotFoundError as error:
         # One of the lab's libraries is missing: without the core's own, this module could not have been imported.
         remedy = f"the command needs {error.name}: pip install 'weedout-core[lab,jax]'."

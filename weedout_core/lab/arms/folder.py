@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -40,11 +41,13 @@ def from_folder(folder: Path, plans: Mapping[float, MaskPlan], repeats: int) -> 
     contents = {cell: read_file(path) for cell, path in files.items()}
     arrays = {cell: _read(contents[cell], files[cell], plans[cell[0]]) for cell in cells}
 
-    def choose(task: Task) -> Start:
-        return start_of(arrays[task.sparsity, task.repeat], task)
-
     name = "".join(one if f"_{one}".isidentifier() else "_" for one in real(folder).name)
-    return Arm(name if name.isidentifier() else f"_{name}", choose, source=sha256(*contents.values()), files=True)
+    choose, digest = partial(_chosen_from, arrays), sha256(*contents.values())
+    return Arm(name if name.isidentifier() else f"_{name}", choose, source=digest, files=True)
+
+
+def _chosen_from(arrays: Mapping[tuple[float, int], Mapping[str, np.ndarray]], task: Task) -> Start:
+    return start_of(arrays[task.sparsity, task.repeat], task)
 
 
 def _named(sparsity: float, repeat: int) -> str:

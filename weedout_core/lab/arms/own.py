@@ -1,12 +1,15 @@
 """Arms of the user's own: a function of Python, or one that is named on the command line."""
 
+import inspect
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from weedout_core.errors import MaskError
+from weedout_core.errors import MaskError, RunError
 from weedout_core.lab.arms.starts import start_of
 from weedout_core.lab.code.functions import check_call, imported
 from weedout_core.lab.code.sources import source
@@ -29,14 +32,15 @@ def own(function: Choose, name: str | None = None) -> Arm:
     called = name or getattr(function, "__name__", "of your own")
     check_call(function, f"the arm {called}", "the task", "masks or scores")
 
-    def choose(task: Task) -> Start:
-        before = _handed(task)
-        made = function(task)
-        if _handed(task) != before:
-            raise MaskError("it changed an array that it was handed. Copy what you change.")
-        return start_of(made, task)
+    return Arm(called, partial(_chosen_by, function), source=source(function))
 
-    return Arm(called, choose, source=source(function))
+
+def _chosen_by(function: Choose, task: Task) -> Start:
+    before = _handed(task)
+    made = function(task)
+    if _handed(task) != before:
+        raise MaskError("it changed an array that it was handed. Copy what you change.")
+    return start_of(made, task)
 
 
 def imported_arm(place: str) -> Arm:
@@ -46,6 +50,19 @@ def imported_arm(place: str) -> Arm:
         ConfigError: there is no such function, its module cannot be imported, or it is no arm.
     """
     return own(imported(place, "arm"), place.partition(":")[2])
+
+
+def same_sources(arms: Iterable[Arm]) -> None:
+    """Raise RunError unless the files of a user's functions are those that their arms were made of.
+
+    A function that was sent without its file is the same.
+    """
+    for arm in arms:
+        if not isinstance(arm.choose, partial) or arm.choose.func is not _chosen_by:
+            continue
+        function: Choose = arm.choose.args[0]
+        if Path(inspect.getsourcefile(inspect.unwrap(function)) or "").is_file() and source(function) != arm.source:
+            raise RunError(f"the arm {arm.name} must be that of the run; here its files are others. Copy them.")
 
 
 def _handed(task: Task) -> int:

@@ -1,6 +1,7 @@
 """The paper's two arms: the winner of a search, and the random network that it competes with."""
 
 from dataclasses import replace
+from functools import partial
 
 from weedout_core import compact, costs, draw_control, mask_plan, mask_space, search
 from weedout_core._configs.search_config import Control
@@ -40,20 +41,20 @@ def weedout(task: Task) -> Start:
 
 def control(name: str, kind: Control) -> Arm:
     """The random control (paper, section 3), with the fitness that it had as a member of the first generation."""
+    return Arm(name, partial(_control, kind), reads=(WEEDOUT.name,))
 
-    def choose(task: Task) -> Start:
-        drawn = draw_control(
-            task.net, sparsity=task.sparsity, backend=task.backend, key=task.root, config=task.search, control=kind
-        )
-        start, winner = Start(drawn.network, origin=drawn.origin), task.found.get(WEEDOUT.name)
-        if drawn.origin is None or not isinstance(winner, Start):
-            return start
-        first, number = winner.history[0], drawn.origin.candidate
-        if number >= len(first.fitness):  # the search had a budget for fewer
-            return start
-        return start._replace(fitness=float(first.fitness[number]), population_mean=first.mean, batch=winner.batch)
 
-    return Arm(name, choose, reads=(WEEDOUT.name,))
+def _control(kind: Control, task: Task) -> Start:
+    drawn = draw_control(
+        task.net, sparsity=task.sparsity, backend=task.backend, key=task.root, config=task.search, control=kind
+    )
+    start, winner = Start(drawn.network, origin=drawn.origin), task.found.get(WEEDOUT.name)
+    if drawn.origin is None or not isinstance(winner, Start):
+        return start
+    first, number = winner.history[0], drawn.origin.candidate
+    if number >= len(first.fitness):  # the search had a budget for fewer
+        return start
+    return start._replace(fitness=float(first.fitness[number]), population_mean=first.mean, batch=winner.batch)
 
 
 WEEDOUT = Arm("weedout", weedout)
@@ -64,19 +65,19 @@ def with_budget_of(method: Arm) -> Arm:
 
     The budget is counted in what is really computed. A population that it does not fill is smaller.
     """
+    return Arm(WEEDOUT.name, partial(_with_budget, method.name), reads=(method.name,))
 
-    def choose(task: Task) -> Start:
-        spent = task.found[method.name]
-        examples = min(task.search.validation_batch, len(task.validation.y))
-        if task.search.batch_policy == "whole":
-            examples = len(task.validation.y)
-        counts = mask_plan(mask_space(task.net), task.sparsity, task.search.sampling).counts
-        one = examples * costs(compact(task.net, counts).net).macs
-        budget = max(2, spent.spent.computed_macs // one) if isinstance(spent, Start) else 2
-        search = replace(task.search, budget=budget, population=min(task.search.population, budget), generations=None)
-        return weedout(task._replace(search=search))
 
-    return Arm(WEEDOUT.name, choose, reads=(method.name,))
+def _with_budget(method: str, task: Task) -> Start:
+    spent = task.found[method]
+    examples = min(task.search.validation_batch, len(task.validation.y))
+    if task.search.batch_policy == "whole":
+        examples = len(task.validation.y)
+    counts = mask_plan(mask_space(task.net), task.sparsity, task.search.sampling).counts
+    one = examples * costs(compact(task.net, counts).net).macs
+    budget = max(2, spent.spent.computed_macs // one) if isinstance(spent, Start) else 2
+    search = replace(task.search, budget=budget, population=min(task.search.population, budget), generations=None)
+    return weedout(task._replace(search=search))
 
 
 def paper(kind: Control) -> tuple[Arm, ...]:

@@ -6,6 +6,7 @@ can win the jackpot" (NeurIPS 2020). What would be the same as another arm, by c
 """
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -26,63 +27,62 @@ def sanity(method: Arm, random: str) -> tuple[Arm, ...]:
 def shuffled(method: Arm, random: str) -> Arm:
     """As many nodes at each site as the method keeps, drawn at random: is it the mask, or the counts?"""
     name = f"{method.name}.shuffled"
+    return Arm(name, partial(_shuffled, method, random, name), reads=(method.name,))
 
-    def choose(task: Task) -> Start | LeftOut:
-        mask = _start(task, method).network.mask or {}
-        counts = {site: int(np.count_nonzero(kept)) for site, kept in mask.items()}
-        if counts == task.plan.kept and task.search.sampling == "exact":
-            return LeftOut(random, f"{method.name} keeps as many nodes at each site as random masks do")
-        plan = MaskPlan(tuple(replace(site, kept=max(1, counts[site.site])) for site in task.plan.sites))
-        drawn = masks_from_keys(of_sanity(task.root, name)[None], plan)
-        masks = {site: one[0] & (counts[site] > 0) for site, one in drawn.items()}
-        return masked(masks, task)
 
-    return Arm(name, choose, reads=(method.name,))
+def _shuffled(method: Arm, random: str, name: str, task: Task) -> Start | LeftOut:
+    mask = _start(task, method).network.mask or {}
+    counts = {site: int(np.count_nonzero(kept)) for site, kept in mask.items()}
+    if counts == task.plan.kept and task.search.sampling == "exact":
+        return LeftOut(random, f"{method.name} keeps as many nodes at each site as random masks do")
+    plan = MaskPlan(tuple(replace(site, kept=max(1, counts[site.site])) for site in task.plan.sites))
+    drawn = masks_from_keys(of_sanity(task.root, name)[None], plan)
+    return masked({site: one[0] & (counts[site] > 0) for site, one in drawn.items()}, task)
 
 
 def reinitialised(method: Arm) -> Arm:
     """The method's mask on fresh weights: is it the mask, or the weights that it was made for?"""
     name = f"{method.name}.reinitialised"
+    return Arm(name, partial(_reinitialised, method, name), reads=(method.name,))
 
-    def choose(task: Task) -> Start:
-        network, fresh = _start(task, method).network, task.fresh(of_sanity(task.root, name)).params
-        return Start(Subnetwork(network.net, fresh, network.mask, network.statistics))
 
-    return Arm(name, choose, reads=(method.name,))
+def _reinitialised(method: Arm, name: str, task: Task) -> Start:
+    network, fresh = _start(task, method).network, task.fresh(of_sanity(task.root, name)).params
+    return Start(Subnetwork(network.net, fresh, network.mask, network.statistics))
 
 
 def inverted(method: Arm) -> Arm:
     """The lowest scores in place of the highest: do the scores order the nodes at all?"""
+    return Arm(f"{method.name}.inverted", partial(_inverted, method), reads=(method.name,))
 
-    def choose(task: Task) -> Start | LeftOut:
-        scores = _start(task, method).scores
-        if scores is None:
-            return LeftOut("", f"{method.name} gives masks, and no scores that could be inverted")
-        return scored({site: -np.asarray(value) for site, value in scores.items()}, task)
 
-    return Arm(f"{method.name}.inverted", choose, reads=(method.name,))
+def _inverted(method: Arm, task: Task) -> Start | LeftOut:
+    scores = _start(task, method).scores
+    if scores is None:
+        return LeftOut("", f"{method.name} gives masks, and no scores that could be inverted")
+    return scored({site: -np.asarray(value) for site, value in scores.items()}, task)
 
 
 def corrupted(method: Arm) -> Arm:
     """The method run on shuffled labels: does it learn anything from the data?"""
     name = f"{method.name}.corrupted"
+    return Arm(name, partial(_corrupted, method, name), reads=(method.name, *method.reads))
 
-    def choose(task: Task) -> Start | LeftOut:
-        if method.files:
-            return LeftOut("", f"{method.name} is read from files, and cannot be made again from shuffled labels")
-        train, validation = (
-            _shuffled(split, fold_in(of_sanity(task.root, name), number))
-            for number, split in enumerate((task.train, task.validation))
-        )
-        wrong = task._replace(train=train, validation=validation, key=of_arm(task.root, method.name))
-        found = method.choose(wrong._replace(scored=(), on_generation=lambda _: None))
-        if not isinstance(found, Start):
-            return found
-        if found.network == _start(task, method).network:
-            return LeftOut(method.name, f"{method.name} chooses the same from shuffled labels")
-        return found._replace(history=(), margin=None)
 
-    return Arm(name, choose, reads=(method.name, *method.reads))
+def _corrupted(method: Arm, name: str, task: Task) -> Start | LeftOut:
+    if method.files:
+        return LeftOut("", f"{method.name} is read from files, and cannot be made again from shuffled labels")
+    train, validation = (
+        _with_shuffled_labels(split, fold_in(of_sanity(task.root, name), number))
+        for number, split in enumerate((task.train, task.validation))
+    )
+    wrong = task._replace(train=train, validation=validation, key=of_arm(task.root, method.name))
+    found = method.choose(wrong._replace(scored=(), on_generation=lambda _: None))
+    if not isinstance(found, Start):
+        return found
+    if found.network == _start(task, method).network:
+        return LeftOut(method.name, f"{method.name} chooses the same from shuffled labels")
+    return found._replace(history=(), margin=None)
 
 
 def _start(task: Task, method: Arm) -> Start:
@@ -92,5 +92,5 @@ def _start(task: Task, method: Arm) -> Start:
     return found
 
 
-def _shuffled(split: Examples, key: Key) -> Examples:
+def _with_shuffled_labels(split: Examples, key: Key) -> Examples:
     return Examples(split.x, split.y[permutation(key, len(split.y))])

@@ -1,6 +1,7 @@
 """Methods that rate nodes, and keep those with the highest scores: as many at each site as the plan says."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 
@@ -15,11 +16,11 @@ Rate = Callable[[Task], Mapping[str, np.ndarray]]
 
 def scored(name: str, rate: Rate) -> Arm:
     """The arm that keeps the nodes which a function rates highest."""
+    return Arm(name, partial(_scored, rate))
 
-    def choose(task: Task) -> Start:
-        return start_of_scores(rate(task), task)
 
-    return Arm(name, choose)
+def _scored(rate: Rate, task: Task) -> Start:
+    return start_of_scores(rate(task), task)
 
 
 def magnitude(task: Task) -> Mapping[str, np.ndarray]:

@@ -10,6 +10,7 @@ from weedout_core._guard.guarded import guarded
 from weedout_core._guard.kinds import ANYTHING
 from weedout_core.lab.arms.judged import JudgeConfig, Method, judged
 from weedout_core.lab.code.functions import Function
+from weedout_core.lab.commands.computing import run_missing
 from weedout_core.lab.commands.fields import options_named
 from weedout_core.lab.commands.options import JudgeOptions, RunOptions
 from weedout_core.lab.commands.progress import warn, warnings_said, write_line
@@ -18,7 +19,6 @@ from weedout_core.lab.commands.running import (
     how_to_report,
     load,
     opened,
-    run_missing,
     with_functions,
 )
 from weedout_core.lab.experiment.arms import Arm

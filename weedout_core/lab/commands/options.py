@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import tyro
 
@@ -33,6 +33,8 @@ class RunOptions:
         save_parameters: keep the trained weights of every network, in groups/*/parameters.safetensors.
         cache: a folder that keeps compiled programs, so that a later run need not compile them; only for the backend
             jax. None leaves JAX's own setting.
+        workers: the number of processes that compute, ≥ 1; None computes in the process of the command.
+        engine: what workers are: "processes" of this machine, or tasks of "ray".
     Raises:
         ConfigError: a field is out of its range.
     """
@@ -44,6 +46,8 @@ class RunOptions:
     checkpoint_epochs: Positive | None = None
     save_parameters: bool = False
     cache: Path | None = None
+    workers: Positive | None = None
+    engine: Literal["processes", "ray"] = "processes"
 
     def __post_init__(self) -> None:
         convert_fields(self)

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from weedout_core.lab.arms.paper import paper
+from weedout_core.lab.commands.computing import run_missing
 from weedout_core.lab.commands.options import PaperOptions
 from weedout_core.lab.commands.progress import write_line
-from weedout_core.lab.commands.running import how_to_report, load, opened, run_missing
+from weedout_core.lab.commands.running import how_to_report, load, opened
 from weedout_core.lab.experiment.configuration import ExperimentConfig
 from weedout_core.lab.experiment.experiment import Experiment
 from weedout_core.lab.experiment.rows import CurveRow, ResultRow, SearchRow, TimingRow

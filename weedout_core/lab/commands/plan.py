@@ -41,8 +41,7 @@ def run_plan(options: PlanOptions, out: Console, err: Console) -> int:
     if probe.topology is not None and backend.compiled_memory is None:
         raise ConfigError(f"topology has no effect on {backend.name}, which compiles nothing ahead. Leave it out.")
     experiment = experiment_of(config)
-    most = max(len(group.repeats) for group in experiment.groups)
-    net = checked_network(config, dataset, backend, model_of(config, backend, err), most)
+    net = checked_network(config, dataset, backend, model_of(config, backend, err), experiment.at_once)
     decided = decide(config, net, backend, len(dataset.train.y) + len(dataset.test.y), experiment.networks)
     amount = work(config, dataset, decided.together)
     write_line(out, f"{config.network} on {config.dataset}: {_sizes(net)}")

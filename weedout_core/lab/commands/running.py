@@ -1,9 +1,8 @@
 """Running groups: what ``weedout paper`` and ``weedout judge`` share, from a checked experiment to committed groups."""
 
 import shlex
-import time
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -13,46 +12,45 @@ from rich.console import Console
 
 from weedout_core import Network, load_backend, mask_plan, mask_space
 from weedout_core.backend import Backend
-from weedout_core.errors import ConfigError, RunError, WeedoutWarning
-from weedout_core.lab import signals
 from weedout_core.lab.code.functions import Function, imported, placed
 from weedout_core.lab.commands.options import RunOptions
-from weedout_core.lab.commands.progress import progress, warn, warnings_said, write_line
+from weedout_core.lab.commands.progress import warn, warnings_said, write_line
 from weedout_core.lab.data.datasets import Dataset, load_dataset
 from weedout_core.lab.experiment.configuration import ExperimentConfig, checked_network
-from weedout_core.lab.experiment.events import Event
 from weedout_core.lab.experiment.experiment import Experiment
-from weedout_core.lab.experiment.group import OnEvent, run_group
-from weedout_core.lab.experiment.groups import Group, joined
+from weedout_core.lab.experiment.groups import joined
 from weedout_core.lab.experiment.model import Model, own_model
-from weedout_core.lab.experiment.so_far import NOTHING
-from weedout_core.lab.experiment.threads import check_threads, with_threads
-from weedout_core.lab.experiment.timings import Stopwatch
-from weedout_core.lab.run.checkpoints import Checkpoints, Pace
+from weedout_core.lab.experiment.threads import check_threads
 from weedout_core.lab.run.opening import open_run
 from weedout_core.lab.run.record import new_record
 from weedout_core.lab.run.run_folder import RunFolder
-from weedout_core.lab.streams import StreamError
 
 
 class Running(NamedTuple):
-    """A run in its folder, which is locked: what it computes with, and where it says how far it is."""
+    """A run in its folder, which is locked: what it computes with, and where it says how far it is.
+
+    The user's own executor computes it, if there is one.
+    """
 
     experiment: Experiment
     net: Network
     run: RunOptions
-    dataset: Dataset
-    backend: Backend
+    loaded: "Loaded"
     folder: RunFolder
     err: Console
+    executor: Executor | None
 
 
 class Loaded(NamedTuple):
-    """The data and the backend of a configuration, and the user's own model if it names one."""
+    """The data and the backend of a configuration, and the user's own model if it names one.
+
+    Data that the user's function made, which was handed in, has that function.
+    """
 
     dataset: Dataset
     backend: Backend
     model: Model | None
+    own: Function | None
 
 
 def with_functions(
@@ -77,7 +75,7 @@ def load(config: ExperimentConfig, run: RunOptions, err: Console, functions: Map
     dataset = load_dataset(config.dataset, run.data_dir, config.train_examples, config.test_examples, own)
     options = {} if run.cache is None else {"cache": run.cache.absolute()}
     backend = load_backend(config.backend, config.device, config.devices, config.threads, **options)
-    return Loaded(dataset, backend, model_of(config, backend, err, functions.get(config.network)))
+    return Loaded(dataset, backend, model_of(config, backend, err, functions.get(config.network)), own)
 
 
 def model_of(config: ExperimentConfig, backend: Backend, err: Console, own: Function | None = None) -> Model | None:
@@ -98,7 +96,12 @@ def model_of(config: ExperimentConfig, backend: Backend, err: Console, own: Func
 
 @contextmanager
 def opened(
-    experiment: Experiment, run: RunOptions, loaded: Loaded, arguments: Sequence[str], err: Console
+    experiment: Experiment,
+    run: RunOptions,
+    loaded: Loaded,
+    arguments: Sequence[str],
+    err: Console,
+    executor: Executor | None = None,
 ) -> Iterator[Running]:
     """Check an experiment, and begin it in its folder or continue it there.
 
@@ -106,86 +109,35 @@ def opened(
         WeedoutError: the network, the backend or the folder are refused, before anything is written.
         KeyboardInterrupt: the user interrupted; it says what is kept.
     """
-    dataset, backend, model = loaded
-    most = max(len(group.repeats) for group in experiment.groups)
-    net = checked_network(experiment.config, dataset, backend, model, most)
+    dataset, backend, model, _ = loaded
+    net = checked_network(experiment.config, dataset, backend, model, experiment.at_once)
     with warnings_said(err):
         for sparsity in experiment.config.sparsity:  # warns if one would remove the last node of a site
             mask_plan(mask_space(net), sparsity, experiment.config.search.sampling)
         record = new_record(experiment, dataset, net, backend, arguments, run.data_dir)
     path = run.out or Path("runs") / f"{experiment.config.dataset.replace(':', '.')}-{record.digest[:12]}"
     with open_run(path, record, run.allow_other_versions) as folder:
-        check_threads(folder.record.threads, backend)
+        if run.workers is None and run.engine != "ray" and executor is None:
+            check_threads(folder.record.threads, backend)
         write_line(err, f"{path}: {len(folder.committed)} of {len(folder.groups)} groups done")
         if run.save_parameters and (sentence := _without_parameters(folder)):
             warn(err, sentence)
         try:
-            yield Running(experiment, net, run, dataset, backend, folder, err)
+            yield Running(experiment, net, run, loaded, folder, err, executor)
         except KeyboardInterrupt as error:
             folder.check_place()
-            error.args = (f"{_kept(folder)}, and the same command continues.",)
+            error.args = (f"{kept_groups(folder)}, and the same command continues.",)
             raise
 
 
-def _kept(folder: RunFolder) -> str:
+def kept_groups(folder: RunFolder) -> str:
+    """How many groups of a run are done, as a clause."""
     return f"{len(folder.committed)} of {len(folder.groups)} groups are done; all progress is kept in {folder.path}"
 
 
 def how_to_report(folder: Path) -> str:
     """A line on how a page of a run is made."""
     return f"A page with all figures and numbers: weedout report {shlex.quote(str(folder))}"
-
-
-def run_missing(running: Running, wanted: Sequence[Group]) -> None:
-    """Compute and commit those of the wanted groups that are not done.
-
-    Raises:
-        RunError: an arm failed, a checkpoint is another training's, or a file cannot be written.
-    """
-    missing = [group for group in wanted if group not in running.folder.committed]
-    with progress(running.experiment, missing, running.err) as draw, warnings.catch_warnings():
-        warnings.simplefilter("ignore", WeedoutWarning)  # already written before the first group
-        for group in missing:
-            _run(running, group, draw)
-
-
-def _run(running: Running, group: Group, draw: OnEvent) -> None:
-    experiment, net, run, dataset, backend, folder, err = running
-    stopwatch = Stopwatch(time.perf_counter, backend.compile_seconds)
-
-    def on_event(event: Event) -> None:
-        stopwatch(event)
-        draw(event)
-
-    kept = Checkpoints(
-        folder.checkpoints(group).absolute(),  # an arm may leave the folder
-        folder.record.owner(group),
-        net,
-        Pace(run.checkpoint_minutes, run.checkpoint_epochs),
-        lambda sentence: warn(err, sentence),
-        folder.check_place,
-    )
-    decided, resume = folder.record.decided(group), kept.latest()
-    try:
-        with with_threads(decided.threads):
-            result = run_group(experiment, decided, group, dataset, backend, on_event, resume, kept.offer)
-    except (KeyboardInterrupt, StreamError):
-        signals.end_begins()
-        kept.flush()
-        raise
-    except RunError as error:
-        kept.flush()
-        again = "The same command continues; with an arm that was changed it is another run."
-        raise RunError(f"{str(error).removesuffix('.')}. {_kept(folder)}. {again}") from error
-    except ConfigError as error:
-        if resume is NOTHING:
-            raise
-        # Other versions of a library may draw initial weights that differ in the last bits.
-        raise RunError(
-            f"{folder.checkpoints(group)} holds another training: {error} Delete that folder, and the same command "
-            "computes this sparsity again."
-        ) from error
-    folder.commit(result, stopwatch.rows, run.save_parameters)
 
 
 def _without_parameters(folder: RunFolder) -> str | None:

@@ -41,7 +41,7 @@ def tasks(
     """
     err = Console(stderr=True)
     config, functions = with_functions(judging.of(config), model, dataset)
-    data, backend, own = load(config, run, err, functions)
+    data, backend, own, _ = load(config, run, err, functions)
     net = checked_network(config, data, backend, own)
     experiment = Experiment(config, (), judging.repeats, model=own)
     decided = decide(config, net, backend, len(data.train.y) + len(data.test.y), 1)

@@ -129,14 +129,14 @@ def _check_effects(config: ExperimentConfig) -> None:
 _NORMALISED = "batch normalisation (network wrn-D-K or vgg-W)"
 
 
-def network(config: ExperimentConfig, dataset: Dataset, model: Model | None = None, repeats: int = 1) -> Network:
+def network(config: ExperimentConfig, dataset: Dataset, model: Model | None = None, at_once: int = 1) -> Network:
     """The dense parent for a dataset's images and classes.
 
     Args:
         config: the experiment.
         dataset: the data.
         model: the user's own, where the configuration names one.
-        repeats: the number of repeats whose parents exist at once.
+        at_once: the number of repeats whose parents exist at once.
     Raises:
         ConfigError: the network cannot take the images, or the experiment needs more memory than there is.
     """
@@ -146,7 +146,7 @@ def network(config: ExperimentConfig, dataset: Dataset, model: Model | None = No
     )  # fmt: skip
     size = size_by_name(*given) if model is None else size_of(model.net)
     population, chunk = config.search.population, config.search.chunk or 1
-    check_fits(size, repeats, config.train.epochs, population, min(chunk, population))
+    check_fits(size, at_once, config.repeats, config.train.epochs, population, min(chunk, population))
     return build(*given) if model is None else _fitting(model, dataset)
 
 
@@ -172,7 +172,7 @@ def _counted_from(dataset: Dataset) -> str:
 
 
 def checked_network(
-    config: ExperimentConfig, dataset: Dataset, backend: Backend, model: Model | None = None, repeats: int = 1
+    config: ExperimentConfig, dataset: Dataset, backend: Backend, model: Model | None = None, at_once: int = 1
 ) -> Network:
     """The parent, after checking that every phase can be carried out with it. Arguments are those of :func:`network`.
 
@@ -180,7 +180,7 @@ def checked_network(
         ConfigError: as ``network``; or the network cannot be trained as configured.
         BackendError: the network has layers that the backend does not compute.
     """
-    net = network(config, dataset, model, repeats)
+    net = network(config, dataset, model, at_once)
     check_search(net, config.search, len(dataset.validation.y))
     check_plan(net, train_plan(config.train, len(dataset.train.y)))
     check_layers(backend, net)

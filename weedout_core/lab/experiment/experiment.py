@@ -32,17 +32,17 @@ class Experiment(NamedTuple):
     @property
     def groups(self) -> list[Group]:
         """The groups, in the order in which they are computed."""
-        return groups(self.config.sparsity, self.looks, self._repeats)
+        return groups(self.config.sparsity, self.looks, self.at_once)
 
     @property
     def networks(self) -> int:
         """The networks that a group begins with."""
-        return len(self.arms) * min(self._repeats, self.looks[0])
+        return len(self.arms) * min(self.at_once, self.looks[0])
 
     @property
-    def _repeats(self) -> int:
-        """The repeats of a group: one, or as many as it takes to train as many networks at once as were asked for."""
-        return -(-(self.config.together or 1) // max(1, len(self.arms)))
+    def at_once(self) -> int:
+        """The most repeats of a group: one, or as many as have the networks that are to be trained at once."""
+        return min(self.looks[-1], -(-(self.config.together or 1) // max(1, len(self.arms))))
 
     @property
     def identity(self) -> dict[str, Any]:

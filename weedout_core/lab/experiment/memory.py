@@ -13,6 +13,7 @@ from weedout_core.nn import Conv, activation_shapes, every_layer, parameter_shap
 
 _FLOAT = 4  # bytes of a float32
 _CANDIDATE = 64  # bytes of a candidate at the least: the key of its mask, its origin and its fitness
+_REPEAT = 1024  # bytes of a repeat in the record and the tables of a run at the least
 _EPOCH = 128  # bytes of an epoch in the history of a network at the least: its loss and its accuracies
 
 # A step reads weights and velocities and writes new ones, with the gradients in between: five floats a parameter.
@@ -40,20 +41,22 @@ def size_of(net: Network) -> Size:
     return Size(*(sum(map(math.prod, shapes.values())) for shapes in (parameter_shapes(net), mask_space(net))))
 
 
-def check_fits(size: Size, repeats: int, epochs: int, population: int, chunk: int) -> None:
+def check_fits(size: Size, at_once: int, repeats: int, epochs: int, population: int, chunk: int) -> None:
     """Raise ConfigError where a run needs more than this machine's memory, whatever it computes with.
 
     Args:
         size: the size of the parent.
-        repeats: the number of repeats whose parents exist at once.
+        at_once: the number of repeats whose parents exist at once.
+        repeats: the number of all repeats.
         epochs: for how many epochs a network is trained.
         population: the number of candidates in a generation.
         chunk: the number of candidates whose masks exist at once.
     """
     memory = share_of_memory(1)
     needs = {
-        (f"the weights of {repeats:,} x {size.parameters:,} parameters", "hidden, the size of the network, or repeats"):
-            _FLOAT * repeats * size.parameters,
+        (f"the weights of {at_once:,} x {size.parameters:,} parameters", "hidden, the network, or together"):
+            _FLOAT * at_once * size.parameters,
+        (f"the record of {repeats:,} repeats", "repeats"): _REPEAT * repeats,
         (f"the masks of {chunk:,} x {size.nodes:,} nodes", "chunk, hidden, or the size of the network"):
             chunk * size.nodes,
         (f"the history of {repeats:,} x {epochs:,} epochs", "epochs or repeats"): _EPOCH * repeats * epochs,

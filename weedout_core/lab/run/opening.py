@@ -9,7 +9,14 @@ from filelock import FileLock, Timeout
 
 from weedout_core.errors import RunError
 from weedout_core.lab.files import PARTIAL, check_folder, listed, make_folder, real, why, write_file
-from weedout_core.lab.run.record import Record, differences, other_versions, read_record, record_to_json
+from weedout_core.lab.run.record import (
+    Record,
+    differences,
+    other_versions,
+    read_record,
+    record_to_json,
+    with_environment,
+)
 from weedout_core.lab.run.run_folder import CHECKPOINTS, CONFIG, GROUPS, LOCK, MASKS, RunFolder
 
 
@@ -37,7 +44,7 @@ def open_run(path: Path, record: Record, allow_other_versions: bool = False) -> 
         raise RunError(f"{path / LOCK} cannot be written: {why(error)}") from error
     try:
         found = _agreed(path, record, allow_other_versions)
-        kept = record if found is None else _with_environment(found, record.environment)
+        kept = record if found is None else with_environment(found, record.environment)
         folder = RunFolder(path, kept, _place(path))
         folder.check_place()
         folder.check()
@@ -117,9 +124,3 @@ def _record_in(path: Path) -> Record | None:
             "--out."
         )
     return None
-
-
-def _with_environment(record: Record, environment: dict[str, str]) -> Record:
-    if environment in (record.environment, *record.other_environments):
-        return record
-    return record._replace(other_environments=[*record.other_environments, environment])

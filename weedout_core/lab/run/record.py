@@ -151,6 +151,13 @@ def version(distribution: str) -> str:
         return "not installed"
 
 
+def with_environment(record: Record, environment: dict[str, str]) -> Record:
+    """The record, which tells of an environment too."""
+    if environment in (record.environment, *record.other_environments):
+        return record
+    return record._replace(other_environments=[*record.other_environments, environment])
+
+
 def differences(first: Any, second: Any, path: str = "") -> list[str]:
     """Where two JSON values differ: for each place a text ``path (value there, value here)``."""
     if _are_named(first) and _are_named(second):
