@@ -51,6 +51,7 @@ __all__ = [
     "SearchError",
     "WeedoutError",
     "WeedoutWarning",
+    "WorkerError",
 ]
 
 

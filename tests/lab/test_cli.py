@@ -64,6 +64,8 @@ MISTAKES = [
     (["--interval", "mine"], "--interval must be one of"),
     (["--dataset", "mnist"], "--data-dir"),
     (["--network", "resnet"], "--network must be"),
+    (["--engine", "dask"], "--engine must be processes or ray; got 'dask'"),
+    (["--workers", "0"], "--workers must be an integer of at least 1 or None; got 0"),
     (["--together", "0"], "--together must be an integer of at least 1 or None; got 0"),
     (
         ["--granularity", "channel"],

@@ -51,6 +51,11 @@ def hear() -> None:
     sys.excepthook, sys.unraisablehook = _quiet(sys.excepthook), _quiet_unraisable(sys.unraisablehook)
 
 
+def begin() -> None:
+    """Forget that a call before was asked to end: a worker may be handed another one."""
+    _request.ending = False
+
+
 def end_begins() -> None:
     """From here on the command ends on its own: no signal raises any more, and one that insists ends it at once."""
     _request.ending = True

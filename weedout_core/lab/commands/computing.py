@@ -19,6 +19,7 @@ from weedout_core.lab.commands.running import Running, kept_groups
 from weedout_core.lab.engines.driver import Submit, drive
 from weedout_core.lab.engines.here import Here
 from weedout_core.lab.engines.job import Done, Failed, Job, compute, mark
+from weedout_core.lab.engines.on_ray import OnRay
 from weedout_core.lab.engines.processes import Processes
 from weedout_core.lab.engines.unit import compute_group
 from weedout_core.lab.experiment.events import GroupFinished
@@ -95,10 +96,13 @@ def _by_workers(running: Running, groups: Sequence[Group], draw: OnEvent) -> Non
         folder.commit(one.computed.result, one.computed.timings, running.run.save_parameters)
         draw(GroupFinished(group))
 
+    def again(group: Group, why: str) -> None:
+        warn(running.err, f"{group} is computed again, because its worker was lost: {why}")
+
     # Workers begin with different sparsities, so that each compiles other programs.
     order = sorted(groups, key=lambda group: (group.first, group.sparsity))
     with _engine(running) as engine:
-        drive(engine.executor, engine.submit, order, take, engine.most)
+        drive(engine.executor, engine.submit, order, take, engine.most, again)
     if failed:
         folder.assemble()
         raise WorkerError(
@@ -119,17 +123,38 @@ def _engine(running: Running) -> Iterator[_Engine]:
         if running.executor is not None:
             yield _Engine(running.executor, submit, _MANY)
             return
+        if running.run.engine == "ray":
+            tasks, submit_task = _on_ray(running, job)
+            stack.enter_context(_ending(tasks))
+            yield _Engine(tasks, submit_task, _MANY)
+            return
         workers = running.run.workers or 1
         _check_sendable(job)
         pool = Processes(workers, partial(variables, job.record.threads, running.loaded.backend.threads is None))
-        try:
-            yield _Engine(pool, submit, workers)
-        except BaseException:
-            signals.end_begins()
-            pool.stop()
-            raise
-        finally:
-            pool.shutdown()
+        stack.enter_context(_ending(pool))
+        yield _Engine(pool, submit, workers)
+
+
+def _on_ray(running: Running, job: Job) -> tuple[OnRay, Submit]:
+    """Ray's tasks, to which the run and its data are sent once."""
+    run, threads = running.run, job.record.threads or 1
+    cpus = threads if run.cpus_per_unit is None else run.cpus_per_unit
+    pool = OnRay(run.address, cpus, run.gpus_per_unit or 0)
+    shared = pool.share(job), pool.share(running.loaded.dataset)
+    return pool, lambda executor, group: executor.submit(compute, *shared, group)
+
+
+@contextmanager
+def _ending(pool: Processes | OnRay) -> Iterator[None]:
+    """A context at whose end no worker is left; where it is left by an error they are asked to end first."""
+    try:
+        yield
+    except BaseException:
+        signals.end_begins()
+        pool.stop()
+        raise
+    finally:
+        pool.shutdown()
 
 
 def _job(running: Running, stack: ExitStack) -> Job:

@@ -1,6 +1,7 @@
 """``weedout judge``: methods against the baseline, look by look, until every comparison is decided."""
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -66,6 +67,7 @@ def judge(
     *,
     model: Function | None = None,
     dataset: Function | None = None,
+    executor: Annotated[Executor | None, ANYTHING] = None,
 ) -> Judgement:
     """Is the network that a method chooses better, worse or equivalent to the baseline's when both are trained?
 
@@ -79,14 +81,16 @@ def judge(
         run: where the run is stored.
         model: a function of a seed that returns a network, in place of ``config.network``.
         dataset: a function that returns a training and a test split, in place of ``config.dataset``.
+        executor: what computes the groups of the run, such as ``dask.distributed.Client().get_executor()``; its workers
+            are processes that can import this library. None computes as ``run`` says.
     Raises:
         WeedoutError: an argument, a method, the data, the backend or the run folder are refused, before anything is
-            written; an arm failed, or a file cannot be written later.
+            written; an arm or a worker failed, or a file cannot be written later.
         KeyboardInterrupt: the user interrupted; it says what is kept.
     """
     several = methods if isinstance(methods, Sequence) and not isinstance(methods, str | Arm) else (methods,)
     config, functions = with_functions(config, model, dataset)
-    return _judged(JudgeOptions(tuple(several), judging, run, config), (), Console(stderr=True), functions)
+    return _judged(JudgeOptions(tuple(several), judging, run, config), (), Console(stderr=True), functions, executor)
 
 
 def run_judge(options: JudgeOptions, arguments: Sequence[str], out: Console, err: Console) -> int:
@@ -108,7 +112,11 @@ def run_judge(options: JudgeOptions, arguments: Sequence[str], out: Console, err
 
 
 def _judged(
-    options: JudgeOptions, arguments: Sequence[str], err: Console, functions: Mapping[str, Function] = {}
+    options: JudgeOptions,
+    arguments: Sequence[str],
+    err: Console,
+    functions: Mapping[str, Function] = {},
+    executor: Executor | None = None,
 ) -> Judgement:
     with warnings_said(err):
         loaded = load(options.config, options.run, err, functions)
@@ -116,7 +124,7 @@ def _judged(
     experiment, methods = judged(options.methods, options.config, options.judging, net)
     experiment = experiment._replace(model=loaded.model)
     rules = Rules(methods, options.judging.baseline, experiment.looks, options.judging.margin)
-    with opened(experiment, options.run, loaded, arguments, err) as running:
+    with opened(experiment, options.run, loaded, arguments, err, executor) as running:
         for sentence in cautions(rules.looks[0], rules.margin, len(loaded.dataset.test.y)):
             warn(err, sentence)
         return _judgement(running, _until_decided(running, rules))

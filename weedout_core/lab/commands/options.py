@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import tyro
 
 from weedout_core import SearchConfig, TrainConfig
+from weedout_core._configs.checks import check_effects, check_options
 from weedout_core._guard.guarded import convert_fields
 from weedout_core._guard.kinds import AtLeastZero, Name, Positive
 from weedout_core.lab.arms.judged import JudgeConfig, Method
@@ -35,8 +36,11 @@ class RunOptions:
             jax. None leaves JAX's own setting.
         workers: the number of processes that compute, ≥ 1; None computes in the process of the command.
         engine: what workers are: "processes" of this machine, or tasks of "ray".
+        address: of the cluster of Ray; None begins a Ray of this machine, unless the environment names a cluster.
+        cpus_per_unit: the CPUs that Ray gives to a group, ≥ 0; None gives as many as it has threads.
+        gpus_per_unit: the GPUs that Ray gives to a group, ≥ 0; a fraction shares one.
     Raises:
-        ConfigError: a field is out of its range.
+        ConfigError: a field is out of its range, or has no effect beside the others.
     """
 
     out: Path | None = None
@@ -48,9 +52,16 @@ class RunOptions:
     cache: Path | None = None
     workers: Positive | None = None
     engine: Literal["processes", "ray"] = "processes"
+    address: Name | None = None
+    cpus_per_unit: AtLeastZero | None = None
+    gpus_per_unit: AtLeastZero | None = None
 
     def __post_init__(self) -> None:
         convert_fields(self)
+        check_options(self)
+        on_ray = (self.engine == "ray", 'the engine "ray"')
+        ways = {"address": on_ray, "cpus_per_unit": on_ray, "gpus_per_unit": on_ray}
+        check_effects(self, {**ways, "workers": (self.engine == "processes", 'the engine "processes"')})
 
 
 @dataclass(frozen=True)

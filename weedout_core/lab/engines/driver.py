@@ -15,7 +15,12 @@ Submit = Callable[[Executor, Group], "Future[Done | Failed]"]
 
 
 def drive(
-    executor: Executor, submit: Submit, groups: Sequence[Group], take: Callable[[Group, Done | Failed], None], most: int
+    executor: Executor,
+    submit: Submit,
+    groups: Sequence[Group],
+    take: Callable[[Group, Done | Failed], None],
+    most: int,
+    again: Callable[[Group, str], None] = lambda group, why: None,
 ) -> None:
     """Compute groups, and take each as soon as it is done. One whose worker was lost is computed again.
 
@@ -25,6 +30,7 @@ def drive(
         groups: in the order in which they are begun.
         take: called in this thread with each group and what became of it.
         most: how many are submitted at once, so that results do not pile up and none waits in vain when the run ends.
+        again: called with each group that is to be computed again, and why.
     """
     waiting, running, tries = deque(groups), dict[Future[Any], Group](), Counter[Group]()
     try:
@@ -38,6 +44,7 @@ def drive(
                 if lost is None:
                     take(group, future.result())
                 elif tries[group] < _TRIES:
+                    again(group, _why(lost))
                     waiting.append(group)
                 else:
                     take(group, Failed("", f"{_why(lost)} It was tried {_TRIES} times."))
