@@ -64,7 +64,7 @@ MISTAKES = [
     (["--interval", "mine"], "--interval must be one of"),
     (["--dataset", "mnist"], "--data-dir"),
     (["--network", "resnet"], "--network must be"),
-    (["--engine", "dask"], "--engine must be processes or ray; got 'dask'"),
+    (["--engine", "dask"], "--engine must be one of 'processes', 'ray'; got 'dask'"),
     (["--workers", "0"], "--workers must be an integer of at least 1 or None; got 0"),
     (["--together", "0"], "--together must be an integer of at least 1 or None; got 0"),
     (

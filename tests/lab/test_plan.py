@@ -303,6 +303,39 @@ def test_seconds_of_compilation_are_those_of_a_backend_that_compiles(
     assert measured.endswith("1,000 examples" if clock is None else "1,000 examples, 3.5 s compiling")
 
 
+@pytest.mark.parametrize("clock", [None, lambda: 0.0])
+def test_workers_take_as_long_as_the_one_that_ends_last(
+    weedout: Weedout, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], clock: Any
+) -> None:
+    """Groups of 100 and 300 s, three of each, begun in turn: 100, 300, 100, 300, 100 + 300, 100 + 100."""
+    backend = replace(wc.load_backend("numpy"), compile_seconds=clock)
+    monkeypatch.setattr(plan, "load_backend", lambda *_: backend)
+    monkeypatch.setattr(
+        plan, "measure", lambda backend, net, sparsity, *_, **__: probe.Probe(200 * sparsity, 0.0, 0.0, 6.0)
+    )
+    options = (
+        *("--sparsity", "0.25", "0.75", "--repeats", "3"),
+        *("--population", "2", "--generations", "1", "--epochs", "0"),
+    )
+    run = ("plan", "--backend", "numpy", *options)
+    assert weedout(*run, "--workers", "4", "--price", "3") == 0
+    out = capfd.readouterr().out
+    assert (
+        "6 groups of 100 s to 5.0 minutes: 4 workers take about 6.7 minutes, no number of them less than 5.0 minutes"
+        f"{'' if clock is None else ', and each compiles for at most 12 s besides'}\n"
+    ) in out
+    cost = 4 * (400 + (0 if clock is None else 12)) / 3600 * 3
+    assert f"cost: about {cost:.2f}, at 3 for an hour of a worker, all of them until the last one ends" in out
+    assert weedout(*run, "--workers", "99") == 0
+    out = capfd.readouterr().out
+    assert "99 workers take about 5.0 minutes" in out, "as the longest group"
+    assert "cost" not in out
+    assert weedout(*run) == 0
+    assert "workers" not in capfd.readouterr().out
+    assert weedout(*run, "--price", "3") == 2
+    assert "price=3.0 has no effect without workers" in capfd.readouterr().err
+
+
 def test_parts_that_are_trained_one_after_another_take_their_time_each(
     weedout: Weedout, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

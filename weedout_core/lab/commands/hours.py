@@ -1,6 +1,7 @@
 """From what was measured and how much work there is to hours."""
 
 from collections.abc import Iterator, Sequence
+from heapq import heapreplace
 from typing import NamedTuple
 
 from weedout_core.backend import Backend
@@ -35,6 +36,42 @@ def hours(amount: Work, measured: Sequence[Measured], backend: Backend) -> Itera
     if search is not None:
         whole = search + training + evaluation
         yield f"together about {_time(whole)} on this machine, if all of it runs at this speed"
+
+
+def with_workers(
+    amount: Work, measured: Sequence[Measured], backend: Backend, groups: int, workers: int, price: float | None
+) -> Iterator[str]:
+    """Lines on how long workers take, each as fast as this machine, and what they cost.
+
+    Args:
+        amount: the work at each sparsity.
+        measured: what was measured.
+        backend: with which.
+        groups: of each sparsity, of which each takes about as long.
+        workers: the number of workers; each takes the next group when it has done one.
+        price: of an hour of a worker; None for no line on the cost.
+    """
+    if amount.evaluations is None:
+        yield f"with {workers} workers: unknown, because patience alone ends a search"
+        return
+    training, evaluation = amount.parts * amount.epochs * amount.steps, amount.parts * amount.evaluated / 1000
+    each = {
+        sparsity: (amount.evaluations * probe.candidate + training * probe.step + evaluation * probe.thousand) / groups
+        for sparsities, probe in measured
+        for sparsity in sparsities
+    }
+    ends = [0.0] * workers
+    for sparsity in [*sorted(each)] * groups:  # in the order in which the run begins them
+        heapreplace(ends, ends[0] + each[sparsity])
+    compiling = 0.0 if backend.compile_seconds is None else sum(probe.compiling for _, probe in measured)
+    besides, whole = f", and each compiles for at most {_time(compiling)} besides" if compiling else "", max(ends)
+    yield (
+        f"{groups * len(each)} groups of {_time(min(each.values()))} to {_time(max(each.values()))}: {workers} workers "
+        f"take about {_time(whole)}, no number of them less than {_time(max(each.values()))}{besides}"
+    )
+    if price is not None:
+        cost = workers * (whole + compiling) / 3600 * price
+        yield f"cost: about {cost:,.2f}, at {price:g} for an hour of a worker, all of them until the last one ends"
 
 
 def _time(seconds: float) -> str:

@@ -3,82 +3,22 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import tyro
 
 from weedout_core import SearchConfig, TrainConfig
-from weedout_core._configs.checks import check_effects, check_options
 from weedout_core._guard.guarded import convert_fields
-from weedout_core._guard.kinds import AtLeastZero, Name, Positive
+from weedout_core._guard.kinds import Name, Positive
 from weedout_core.lab.arms.judged import JudgeConfig, Method
 from weedout_core.lab.arms.named import METHODS, REFERENCES
 from weedout_core.lab.code.functions import checked_place
 from weedout_core.lab.commands.fields import flags, made, options_of, several, values
 from weedout_core.lab.commands.one_sentence import check_command, one_sentence
+from weedout_core.lab.commands.run_options import ProbeOptions, RunOptions
 from weedout_core.lab.commands.several import check_several
 from weedout_core.lab.experiment.configuration import ExperimentConfig
 from weedout_core.lab.experiment.recipes import recipe
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """Where the run is stored, and what is stored.
-
-    Attributes:
-        out: the run's folder; None means runs/<dataset>-<digest of the configuration>.
-        data_dir: the folder of the dataset's files; None downloads them once (the bundled digits need none).
-        allow_other_versions: continue a run under other library versions than those it began with.
-        checkpoint_minutes: write a checkpoint whenever this many minutes have passed since the last one, ≥ 0.
-        checkpoint_epochs: also write a checkpoint after every this many epochs, ≥ 1; None goes by the minutes alone.
-        save_parameters: keep the trained weights of every network, in groups/*/parameters.safetensors.
-        cache: a folder that keeps compiled programs, so that a later run need not compile them; only for the backend
-            jax. None leaves JAX's own setting.
-        workers: the number of processes that compute, ≥ 1; None computes in the process of the command.
-        engine: what workers are: "processes" of this machine, or tasks of "ray".
-        address: of the cluster of Ray; None begins a Ray of this machine, unless the environment names a cluster.
-        cpus_per_unit: the CPUs that Ray gives to a group, ≥ 0; None gives as many as it has threads.
-        gpus_per_unit: the GPUs that Ray gives to a group, ≥ 0; a fraction shares one.
-    Raises:
-        ConfigError: a field is out of its range, or has no effect beside the others.
-    """
-
-    out: Path | None = None
-    data_dir: Path | None = None
-    allow_other_versions: bool = False
-    checkpoint_minutes: AtLeastZero = 5.0
-    checkpoint_epochs: Positive | None = None
-    save_parameters: bool = False
-    cache: Path | None = None
-    workers: Positive | None = None
-    engine: Literal["processes", "ray"] = "processes"
-    address: Name | None = None
-    cpus_per_unit: AtLeastZero | None = None
-    gpus_per_unit: AtLeastZero | None = None
-
-    def __post_init__(self) -> None:
-        convert_fields(self)
-        check_options(self)
-        on_ray = (self.engine == "ray", 'the engine "ray"')
-        ways = {"address": on_ray, "cpus_per_unit": on_ray, "gpus_per_unit": on_ray}
-        check_effects(self, {**ways, "workers": (self.engine == "processes", 'the engine "processes"')})
-
-
-@dataclass(frozen=True)
-class ProbeOptions:
-    """Which data a plan reads, and which devices it computes the memory for.
-
-    Attributes:
-        data_dir: the folder of the dataset's files; None downloads them once (the bundled digits need none).
-        topology: a slice of TPUs, such as "v5e:2x4": the programs are compiled for it, and the plan shows the memory
-            that they need on each of its devices. None shows the memory on this machine's device.
-    """
-
-    data_dir: Path | None = None
-    topology: Name | None = None
-
-    def __post_init__(self) -> None:
-        convert_fields(self)
 
 
 class PaperOptions(NamedTuple):

@@ -15,7 +15,7 @@ from weedout_core._phases.together import trained_smaller
 from weedout_core.backend import Backend
 from weedout_core.errors import ConfigError
 from weedout_core.lab.commands.amounts import Work, experiment_of, work
-from weedout_core.lab.commands.hours import Measured, hours
+from weedout_core.lab.commands.hours import Measured, hours, with_workers
 from weedout_core.lab.commands.options import PlanOptions
 from weedout_core.lab.commands.probe import Probe, measure
 from weedout_core.lab.commands.progress import write_line
@@ -56,6 +56,10 @@ def run_plan(options: PlanOptions, out: Console, err: Console) -> int:
         measured.append(Measured(sparsities, _measure(backend, net, config, amount, sparsities[0])))
     for line in hours(amount, measured, backend):
         write_line(out, line)
+    if probe.workers is not None:
+        groups = len(experiment.groups) // len(config.sparsity)
+        for line in with_workers(amount, measured, backend, groups, probe.workers, probe.price):
+            write_line(out, line)
     return 0
 
 
