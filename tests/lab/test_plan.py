@@ -307,7 +307,7 @@ def test_seconds_of_compilation_are_those_of_a_backend_that_compiles(
 def test_workers_take_as_long_as_the_one_that_ends_last(
     weedout: Weedout, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], clock: Any
 ) -> None:
-    """Groups of 100 and 300 s, three of each, begun in turn: 100, 300, 100, 300, 100 + 300, 100 + 100."""
+    """Groups of 100 and 300 s, three of each: the workers have 100 + 100, 300, 100 + 300 and 300 s to do."""
     backend = replace(wc.load_backend("numpy"), compile_seconds=clock)
     monkeypatch.setattr(plan, "load_backend", lambda *_: backend)
     monkeypatch.setattr(

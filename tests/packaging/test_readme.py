@@ -38,6 +38,9 @@ RUN_BY = {
     "weedout judge snip small_dense": "test_readme.py::test_snip_is_judged_on_a_subset_of_cifar",
     "weedout plan --dataset cifar10": "test_readme.py::test_the_papers_own_task_is_planned",
     "weedout paper --dataset cifar10": "test_readme.py::test_a_wide_resnet_learns_a_subset_of_cifar",
+    "weedout paper --workers 2": "../lab/test_workers.py::test_two_workers_give_the_bytes_of_one_process",
+    "weedout paper --engine ray": "../lab/test_engines.py::test_ray_gives_the_bytes_of_one_process",
+    "weedout plan --workers 8": "../lab/test_plan.py::test_workers_take_as_long_as_the_one_that_ends_last",
     "weedout conform toy": "../conformance/test_toy_backend.py::test_the_toy_backend_passes",
     '.venv/bin/pip install -e ".[bench]" && .venv/bin/python -m benchmarks': (
         "test_benchmarks.py::test_the_small_mode_runs"
