@@ -39,7 +39,8 @@ def drive(
                 group = waiting.popleft()
                 tries[group] += 1
                 running[submit(executor, group)] = group
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
+            done = wait(running, return_when=FIRST_COMPLETED).done
+            for future in [one for one in running if one in done]:  # in the order in which they were begun
                 group, lost = running.pop(future), future.exception()
                 if lost is None:
                     take(group, future.result())
