@@ -46,7 +46,8 @@ def run_missing(running: Running, wanted: Sequence[Group]) -> None:
         RunError: an arm failed in this process, a checkpoint is another training's, or a file cannot be written.
         WorkerError: workers could not compute some groups, and all others are committed.
     """
-    missing = [group for group in wanted if group not in running.folder.committed]
+    done = {*running.folder.committed}
+    missing = [group for group in wanted if group not in done]
     workers = running.run.workers or running.run.engine == "ray" or running.executor
     with progress(running.experiment, missing, running.err) as draw, warnings.catch_warnings():
         warnings.simplefilter("ignore", WeedoutWarning)  # already written before the first group

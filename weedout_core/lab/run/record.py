@@ -73,7 +73,16 @@ class Record(NamedTuple):
 
     def owner(self, group: Group) -> dict[str, Any]:
         """What the files of a group say that they belong to, and how they were computed."""
-        return {"run": self.digest, "group": group.folder, **self.decided(group)._asdict()}
+        return self.owners[group]
+
+    @property
+    def owners(self) -> dict[Group, dict[str, Any]]:
+        """The same for all groups: a run may have thousands."""
+        fixed = {"run": self.digest, "chunk": self.chunk, "threads": self.threads}
+        return {
+            group: {**fixed, "group": group.folder, "trained_together": together}
+            for group, together in self.together.items()
+        }
 
     def decided(self, group: Group) -> Decided:
         """What was decided for a group when the run began."""

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from safetensors.numpy import load
 
@@ -70,11 +71,13 @@ class RunFolder:
     check_place: Callable[[], None] = lambda: None
     clock: Callable[[], float] = time.monotonic
     committed: list[Group] = field(init=False)
+    _owners: dict[Group, dict[str, Any]] = field(init=False)
     _due: float = field(default=-math.inf, init=False)
     _masks: dict[float, list[Group]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         check_folder(self.path / GROUPS, "Remove it, and the command of the run computes what it lacks.", link=True)
+        self._owners = self.record.owners
         try:
             self.committed = [group for group in self.groups if exists(self._folder(group))]
         except RunError as error:
@@ -108,7 +111,8 @@ class RunFolder:
         make_folder(self.path / GROUPS)
         manifest = self._verified(group.group).described(files)
         write_folder(self._folder(group.group), {**files, MANIFEST: manifest})
-        self.committed = [one for one in self.groups if one in (*self.committed, group.group)]
+        done = {*self.committed, group.group}
+        self.committed = [one for one in self.groups if one in done]
         remove_folder(self.checkpoints(group.group))
         if self.clock() >= self._due:
             self.assemble()
@@ -165,7 +169,7 @@ class RunFolder:
     def _verified(self, group: Group) -> Verified:
         folder = self._folder(group)
         remedy = f"Remove the folder {folder}, and the command of the run computes that sparsity again."
-        return Verified(folder / MANIFEST, self.record.owner(group), remedy)
+        return Verified(folder / MANIFEST, self._owners[group], remedy)
 
     def _folder(self, group: Group) -> Path:
         return self.path / GROUPS / group.folder
