@@ -10,7 +10,8 @@ import pytest
 
 from tests.lab import command_lines
 from weedout_core.lab import cli
-from weedout_core.lab.commands import conform, doctor, plan, running
+from weedout_core.lab.commands import conform, doctor, plan
+from weedout_core.lab.engines import unit
 
 PARTS = 4  # side by side where there are several processes
 LONGEST = 5.0  # seconds
@@ -47,7 +48,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(running, "run_group", interrupt)
+    monkeypatch.setattr(unit, "run_group", interrupt)
     monkeypatch.setattr(conform, "judge", interrupt)
     monkeypatch.setattr(plan, "measure", interrupt)
     monkeypatch.setattr(plan, "_memory", lambda *_: ())  # which compiles

@@ -617,7 +617,9 @@ def test_a_checkpoint_of_other_initial_weights_is_one_sentence(
     assert weedout(*small, "--out", "run") == 2
     said = capfd.readouterr().err.splitlines()[-1]
     checkpoints = Path("run") / "checkpoints" / "sparsity-0.0"
-    assert said.startswith(f"weedout: {checkpoints} holds another training: it began with other initial weights")
+    assert said.startswith(
+        f"weedout: {tmp_path / checkpoints} holds another training: it began with other initial weights"
+    )
     assert said.endswith("Delete that folder, and the same command computes this sparsity again.")
     shutil.rmtree(tmp_path / checkpoints)
     assert weedout(*small, "--out", "run") == 0

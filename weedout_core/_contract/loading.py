@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from weedout_core._contract.fence import our_numpy
 from weedout_core._contract.record import Backend
 from weedout_core._guard.guarded import guarded
-from weedout_core._guard.kinds import Positive
+from weedout_core._guard.kinds import Positive, Threads
 from weedout_core.errors import BackendError, BackendNotInstalledError, WeedoutError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def load_backend(
     backend: str | Backend,
     device: str | None = None,
     devices: Positive = 1,
-    threads: Positive | None = None,
+    threads: Threads | None = None,
     **options: Any,
 ) -> Backend:
     """Connect to a backend.
@@ -56,7 +56,8 @@ def load_backend(
         backend: a registered name; a Backend is returned as it is.
         device: the kind of device ("cpu", "gpu", "tpu"); None takes the framework's default.
         devices: the number of devices over which a population is shared, ≥ 1.
-        threads: the number of threads that compute on a CPU, if the backend lets it be chosen; None leaves it.
+        threads: the number of threads that compute on a CPU, in [1, 1024], if the backend lets it be chosen; None
+            leaves it.
         options: further options of this backend, such as ``engine`` ("map", "vmap" or "loop" for "jax").
     Raises:
         BackendError: the name or an option is unknown, there is no such device, or the backend fails in another way

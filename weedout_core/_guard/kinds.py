@@ -235,6 +235,7 @@ POSITIVE = integer(1)
 Name = Annotated[str, NAME]
 SomePath = Annotated[str | os.PathLike[str], PATH]
 Positive = Annotated[int, POSITIVE]
+Threads = Annotated[int, integer(1, 1024)]
 NonNegative = Annotated[int, integer(0)]
 Word = Annotated[int, integer(0, 2**32 - 1)]
 Odd = Annotated[int, ODD]

@@ -21,7 +21,7 @@ from weedout_core.lab.engines.here import Here
 from weedout_core.lab.engines.job import Done, Failed, Job, compute, mark
 from weedout_core.lab.engines.on_ray import OnRay
 from weedout_core.lab.engines.processes import Processes
-from weedout_core.lab.engines.unit import compute_group
+from weedout_core.lab.engines.unit import AnotherTrainingError, compute_group
 from weedout_core.lab.experiment.events import GroupFinished
 from weedout_core.lab.experiment.group import OnEvent
 from weedout_core.lab.experiment.groups import Group
@@ -69,6 +69,8 @@ def _here(running: Running, groups: Sequence[Group], draw: OnEvent) -> None:
         decided = folder.record.decided(group)
         try:
             found = compute_group(running.experiment, decided, group, data.dataset, data.backend, kept, draw)
+        except AnotherTrainingError:
+            raise
         except RunError as error:
             again = "The same command continues; with an arm that was changed it is another run."
             raise RunError(f"{str(error).removesuffix('.')}. {kept_groups(folder)}. {again}") from error
@@ -102,7 +104,7 @@ def _by_workers(running: Running, groups: Sequence[Group], draw: OnEvent) -> Non
 
     # Workers begin with different sparsities, so that each compiles other programs.
     order = sorted(groups, key=lambda group: (group.first, group.sparsity))
-    with _engine(running) as engine:
+    with _engine(running, len(groups)) as engine:
         drive(engine.executor, engine.submit, order, take, engine.most, again)
     if failed:
         folder.assemble()
@@ -113,8 +115,8 @@ def _by_workers(running: Running, groups: Sequence[Group], draw: OnEvent) -> Non
 
 
 @contextmanager
-def _engine(running: Running) -> Iterator[_Engine]:
-    """The executor that a run asks for. What it began ends with this context, however that ends."""
+def _engine(running: Running, groups: int) -> Iterator[_Engine]:
+    """The executor that a run asks for, for some groups. What it began ends with this context, however that ends."""
     with ExitStack() as stack:
         job = _job(running, stack)
 
@@ -129,7 +131,7 @@ def _engine(running: Running) -> Iterator[_Engine]:
             stack.enter_context(_ending(tasks))
             yield _Engine(tasks, submit_task, _MANY)
             return
-        workers = running.run.workers or 1
+        workers = min(running.run.workers or 1, groups)
         _check_sendable(job)
         pool = Processes(workers, partial(variables, job.record.threads, running.loaded.backend.threads is None))
         stack.enter_context(_ending(pool))

@@ -60,7 +60,7 @@ def with_workers(
         for sparsities, probe in measured
         for sparsity in sparsities
     }
-    ends = [0.0] * workers
+    ends = [0.0] * min(workers, groups * len(each))
     for sparsity in [*sorted(each)] * groups:  # in the order in which the run begins them
         heapreplace(ends, ends[0] + each[sparsity])
     compiling = 0.0 if backend.compile_seconds is None else sum(probe.compiling for _, probe in measured)

@@ -20,6 +20,10 @@ from weedout_core.lab.run.checkpoints import Checkpoints
 from weedout_core.lab.streams import StreamError
 
 
+class AnotherTrainingError(RunError):
+    """A checkpoint is of a training that began otherwise."""
+
+
 class Computed(NamedTuple):
     """A group that is computed and not yet committed."""
 
@@ -67,7 +71,7 @@ def compute_group(
         if resume is NOTHING:
             raise
         # Other versions of a library may draw initial weights that differ in the last bits.
-        raise RunError(
+        raise AnotherTrainingError(
             f"{kept.path} holds another training: {error} Delete that folder, and the same command computes this "
             "sparsity again."
         ) from error

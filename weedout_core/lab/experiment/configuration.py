@@ -13,7 +13,7 @@ from weedout_core._configs.checks import check_effects
 from weedout_core._configs.open_points import choice
 from weedout_core._configs.search_config import Control
 from weedout_core._guard.guarded import convert_fields
-from weedout_core._guard.kinds import Eta, Name, Positive, Seed
+from weedout_core._guard.kinds import Eta, Name, Positive, Seed, Threads
 from weedout_core.backend import Backend, check_layers, check_plan, check_search, train_plan
 from weedout_core.errors import ConfigError
 from weedout_core.lab.data.datasets import DATASET, Dataset
@@ -50,8 +50,8 @@ class ExperimentConfig:
         devices: the number of devices that share each population and each training batch, ≥ 1.
         together: the number of networks trained at once, ≥ 1; None trains those of a repeat at once, or as many as are
             estimated to fit into the device's memory. More than a repeat has make groups of several repeats.
-        threads: the number of threads that compute a group on a CPU, ≥ 1, whatever the number of workers; None takes as
-            many as the backend has when the run begins. Floats may depend on it in their last bits.
+        threads: the number of threads that compute a group on a CPU, in [1, 1024], for any number of workers; None
+            takes as many as the backend has when the run begins. Floats may depend on it in their last bits.
         rescale: divide masked activations by the fraction kept.
         control: the control network: "member", a random member of the search's first generation, or "independent", a
             separate draw.
@@ -77,7 +77,7 @@ class ExperimentConfig:
     device: Name | None = None
     devices: Positive = 1
     together: Positive | None = None
-    threads: Positive | None = None
+    threads: Threads | None = None
     rescale: bool = choice(15, "rescaling by 1/(1−η)", False)
     control: Control = choice(17, "control", "member")
     validation_in_training: Literal["never"] = choice(19, "validation data in training", "never")
