@@ -233,7 +233,7 @@ WRONG_VALUES: list[tuple[str, Any]] = [
 def test_rows_that_the_record_does_not_have_are_refused(runs: tuple[Path, Path], tmp_path: Path) -> None:
     run = shutil.copytree(runs[0], tmp_path / "run")
     folder = RunFolder(run, record_from_json((run / "config.json").read_bytes(), run))
-    (group,) = (one for one in folder.groups if one.sparsity == 0.5)
+    group = Group(0.5, 0, 1)
     tried = set[str]()
     for name, kind in TABLES.items():
         rows: list[Any] = folder.rows(name, kind, [group])
@@ -294,12 +294,12 @@ WHILE_IT_RUNS: list[tuple[Callable[[Path], object], str]] = [
 
 
 @pytest.fixture(scope="module")
-def result(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[float, GroupResult]]:
+def result(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[Group, GroupResult]]:
     """The small run, and what its groups computed."""
-    found: dict[float, GroupResult] = {}
+    found: dict[Group, GroupResult] = {}
 
     def kept(experiment: Experiment, decided: Decided, group: Group, *rest: Any) -> GroupResult:
-        return found.setdefault(group.sparsity, run_group(experiment, decided, group, *rest))
+        return found.setdefault(group, run_group(experiment, decided, group, *rest))
 
     folder = tmp_path_factory.mktemp("whole") / "run"
     with pytest.MonkeyPatch.context() as patched:
@@ -310,7 +310,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[float, 
 
 @pytest.mark.parametrize(("change", "said"), WHILE_IT_RUNS)
 def test_a_folder_that_changes_under_a_run_is_made_whole_or_missed(
-    result: tuple[Path, dict[float, GroupResult]],
+    result: tuple[Path, dict[Group, GroupResult]],
     weedout: Weedout,
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
@@ -322,9 +322,9 @@ def test_a_folder_that_changes_under_a_run_is_made_whole_or_missed(
     monkeypatch.setattr("weedout_core.lab.commands.paper.figure2", lambda *_: (whole / "figure2.png").read_bytes())
 
     def watched(experiment: Experiment, decided: Decided, group: Group, *rest: Any) -> GroupResult:
-        if group.sparsity == 0.5:
+        if group == Group(0.5, 0, 1):
             change(tmp_path / "run")
-        return computed[group.sparsity]
+        return computed[group]
 
     monkeypatch.setattr("weedout_core.lab.engines.unit.run_group", watched)
     code = weedout(*SMALL, "--backend", "numpy", "--out", "run")
@@ -338,7 +338,7 @@ def test_a_folder_that_changes_under_a_run_is_made_whole_or_missed(
         mine, theirs = contents(tmp_path / "run"), contents(whole)
         assert {name for name in theirs if mine[name] != theirs[name]} <= {
             *("config.json", "timings.csv"),
-            *(f"groups/sparsity-{eta}/{name}" for eta in (0.0, 0.5) for name in ("timings.csv", "manifest.json")),
+            *(f"groups/{group.folder}/{name}" for group in computed for name in ("timings.csv", "manifest.json")),
         }
 
 

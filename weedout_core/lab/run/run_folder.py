@@ -73,7 +73,6 @@ class RunFolder:
     committed: list[Group] = field(init=False)
     _owners: dict[Group, dict[str, Any]] = field(init=False)
     _due: float = field(default=-math.inf, init=False)
-    _masks: dict[float, list[Group]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         check_folder(self.path / GROUPS, "Remove it, and the command of the run computes what it lacks.", link=True)
@@ -136,12 +135,10 @@ class RunFolder:
         self._due = self.clock() + _RARELY * (self.clock() - begun)
 
     def _assemble_masks(self, sparsity: float, done: list[Group]) -> None:
-        """Write the masks of a sparsity, unless those of the same groups were written before."""
-        if self._masks.get(sparsity) != done:
-            masks = [load(self.read(group, _GROUP_MASKS)) for group in done]
-            path = self.path / MASKS / f"{Group(sparsity, 0, 0).folder}.safetensors"
-            write_file(path, packed({name: mask for some in masks for name, mask in some.items()}))
-            self._masks[sparsity] = done
+        """Write the masks of a sparsity in the groups that are done."""
+        masks = [load(self.read(group, _GROUP_MASKS)) for group in done]
+        path = self.path / MASKS / f"{Group(sparsity, 0, 0).folder}.safetensors"
+        write_file(path, packed({name: mask for some in masks for name, mask in some.items()}))
 
     def rows(self, name: str, kind: type[Row], done: Sequence[Group] | None = None) -> list[Row]:
         """The rows of a table for all groups that are done, or for some: by sparsity, by arm, and then by repeat."""
