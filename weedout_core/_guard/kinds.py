@@ -227,7 +227,6 @@ NUMBER = Kind("a number", _real)
 ANYTHING = Kind("anything", _anything)
 NONE = Kind("None", _none)
 FINITE = real(lambda _: True, "")
-
 ACCURACY = Kind("a number in [0, 1], or NaN where a training diverged", _accuracy, remedy="Divide percentages by 100.")
 ODD = Kind("an odd number of at least 1", _odd)
 POSITIVE = integer(1)
