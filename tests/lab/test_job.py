@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import warnings
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,9 @@ class Elsewhere(Executor):
     def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> "Future[Any]":
         job, dataset, group = args
         jobs._places.clear()
-        self.outcomes.append(fn(self.change(job), dataset, group))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # in a worker nothing else says what is to become of them
+            self.outcomes.append(fn(self.change(job), dataset, group))
         future: Future[Any] = Future()
         future.set_result(self.outcomes[-1])
         return future
@@ -46,10 +50,12 @@ def _fresh() -> Any:
     jobs._places.clear()
 
 
-def judged(folder: Path, change: Change = lambda job: job, **options: Any) -> Elsewhere:
+def judged(
+    folder: Path, change: Change = lambda job: job, judging: lab.JudgeConfig = JUDGING, **options: Any
+) -> Elsewhere:
     executor = Elsewhere(change)
     run = lab.RunOptions(out=folder, checkpoint_minutes=0, **options)
-    lab.judge("magnitude", CONFIG, JUDGING, run, executor=executor)
+    lab.judge("magnitude", CONFIG, judging, run, executor=executor)
     return executor
 
 
@@ -159,3 +165,8 @@ def test_what_is_said_about_checkpoints_is_passed_on(
     monkeypatch.setattr(jobs, "compute_group", warned)
     judged(tmp_path / "run")
     assert capfd.readouterr().err.count("weedout: warning: a checkpoint is damaged.") == 2
+
+
+def test_what_the_driver_warns_of_is_said_once(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    judged(tmp_path / "run", judging=replace(JUDGING, sparsity=(0.99,)))
+    assert capfd.readouterr().err.count("would remove all 8 nodes") == 1

@@ -456,7 +456,7 @@ def test_a_damaged_group_is_refused_by_the_name_of_its_file(
         (group / name).unlink() if after is None else (group / name).write_bytes(after)
         said = refused(weedout, capfd, tmp_path / "run", *run)
         assert str(shown / name) in said
-        assert said.endswith(f"Remove the folder {shown}, and the command of the run computes that sparsity again.\n")
+        assert said.endswith(f"Remove the folder {shown}, and the command of the run computes that group again.\n")
         (group / name).write_bytes(before)
     shutil.rmtree(group)
     assert weedout(*run) == 0, "the remedy is one"
@@ -585,14 +585,14 @@ def test_a_failed_write_keeps_what_was_there(tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.mark.slow
-def test_a_checkpoint_of_other_initial_weights_is_one_sentence(
+def test_a_checkpoint_that_is_refused_is_one_sentence(
     weedout: Weedout,
     small: list[str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """As other versions of a library draw them, in the last bits."""
+    """It cannot be read, or it began with other initial weights, as other versions of a library draw them."""
 
     def with_calls(**calls: Callable[..., Any]) -> None:
         def patched(*args: Any, **options: Any) -> Backend:
@@ -612,15 +612,23 @@ def test_a_checkpoint_of_other_initial_weights_is_one_sentence(
 
     with_calls(train_epoch=interrupted)
     assert weedout(*small, "--out", "run") == 130
-    with_calls(draw_parameters=drawn)
+    checkpoints, again = Path("run") / "checkpoints" / "sparsity-0.0", "and the same command computes this group again."
+    (newest,) = checkpoints.glob("*.json")
+    content = newest.read_bytes()
+    newest.unlink()
+    newest.mkdir()
     capfd.readouterr()
     assert weedout(*small, "--out", "run") == 2
+    assert capfd.readouterr().err.endswith(f" Delete the folder {checkpoints.absolute()}, {again}\n")
+    newest.rmdir()
+    newest.write_bytes(content)
+    with_calls(draw_parameters=drawn)
+    assert weedout(*small, "--out", "run") == 2
     said = capfd.readouterr().err.splitlines()[-1]
-    checkpoints = Path("run") / "checkpoints" / "sparsity-0.0"
     assert said.startswith(
         f"weedout: {tmp_path / checkpoints} holds another training: it began with other initial weights"
     )
-    assert said.endswith("Delete that folder, and the same command computes this sparsity again.")
+    assert said.endswith(f"Delete that folder, {again}")
     shutil.rmtree(tmp_path / checkpoints)
     assert weedout(*small, "--out", "run") == 0
 

@@ -192,7 +192,10 @@ def test_runs_of_any_number_of_workers_that_are_hit_end_as_one_of_none(start: St
             time.sleep(0.01)
         time.sleep(0.2)
         said = ended(hit, sent).splitlines()
-        assert sent == signal.SIGKILL or "groups are kept in hit, and the same command continues." in said[-1]
+        assert (
+            sent == signal.SIGKILL
+            or "groups are done; all progress is kept in hit, and the same command continues." in said[-1]
+        )
         assert not any("Traceback" in line for line in said), said
         progress += list((tmp_path / "hit" / "checkpoints").glob("*/*.json")) if sent != signal.SIGKILL else []
     assert progress, "workers that are asked to end write it"
@@ -242,7 +245,7 @@ def test_what_fails_in_a_worker_is_a_sentence_and_other_groups_go_on(
     )
     assert failed.endswith("ArithmeticError: no masks today")
     assert said[-1] == (
-        "weedout: 1 of 2 groups could not be computed, for the reasons above. 1 of 3 groups are kept in run, and the "
-        "same command computes what is missing."
+        "weedout: 1 of 2 groups could not be computed, for the reasons above. 1 of 3 groups are done; all progress "
+        "is kept in run, and the same command computes what is missing."
     )
     assert len((tmp_path / "run" / "results.csv").read_text().splitlines()) == 1 + 3, "of three arms"

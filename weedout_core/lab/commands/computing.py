@@ -21,7 +21,7 @@ from weedout_core.lab.engines.here import Here
 from weedout_core.lab.engines.job import Done, Failed, Job, compute, mark
 from weedout_core.lab.engines.on_ray import OnRay
 from weedout_core.lab.engines.processes import Processes
-from weedout_core.lab.engines.unit import AnotherTrainingError, compute_group
+from weedout_core.lab.engines.unit import UnfinishedError, compute_group
 from weedout_core.lab.experiment.events import GroupFinished
 from weedout_core.lab.experiment.group import OnEvent
 from weedout_core.lab.experiment.groups import Group
@@ -69,9 +69,7 @@ def _here(running: Running, groups: Sequence[Group], draw: OnEvent) -> None:
         decided = folder.record.decided(group)
         try:
             found = compute_group(running.experiment, decided, group, data.dataset, data.backend, kept, draw)
-        except AnotherTrainingError:
-            raise
-        except RunError as error:
+        except UnfinishedError as error:
             again = "The same command continues; with an arm that was changed it is another run."
             raise RunError(f"{str(error).removesuffix('.')}. {kept_groups(folder)}. {again}") from error
         return Done(found, folder.record.environment, ())

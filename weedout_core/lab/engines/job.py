@@ -2,12 +2,13 @@
 
 import math
 import platform
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
 from weedout_core import load_backend
 from weedout_core.backend import Backend
-from weedout_core.errors import RunError
+from weedout_core.errors import RunError, WeedoutWarning
 from weedout_core.lab.arms.own import same_sources
 from weedout_core.lab.code.failures import told
 from weedout_core.lab.code.functions import Function
@@ -99,9 +100,11 @@ def compute(job: Job, dataset: Dataset | None, group: Group) -> Done | Failed:
     """
     said: list[str] = []
     try:
-        place = _places.get(job.record.digest) or _load(job, dataset)
-        kept = _checkpoints(job, group, place, said)
-        found = compute_group(place.experiment, job.record.decided(group), group, place.dataset, place.backend, kept)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", WeedoutWarning)  # the driver has said them
+            place = _places.get(job.record.digest) or _load(job, dataset)
+            kept, decided = _checkpoints(job, group, place, said), job.record.decided(group)
+            found = compute_group(place.experiment, decided, group, place.dataset, place.backend, kept)
         if not job.save_parameters:
             found = found._replace(result=found.result._replace(parameters={}))
         return Done(found, environment(place.backend), tuple(said))

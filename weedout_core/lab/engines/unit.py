@@ -20,8 +20,8 @@ from weedout_core.lab.run.checkpoints import Checkpoints
 from weedout_core.lab.streams import StreamError
 
 
-class AnotherTrainingError(RunError):
-    """A checkpoint is of a training that began otherwise."""
+class UnfinishedError(RunError):
+    """A group stopped in the middle, as where an arm failed; what was done is in a checkpoint."""
 
 
 class Computed(NamedTuple):
@@ -47,7 +47,8 @@ def compute_group(
         kept: the group's checkpoints, from which it goes on.
         on_event: called with each event as it happens.
     Raises:
-        RunError: an arm failed, or a checkpoint is another training's; what was done is in a checkpoint.
+        UnfinishedError: an arm failed, or a checkpoint cannot be written; what was done is in one if that is possible.
+        RunError: a checkpoint cannot be read, or is another training's.
         KeyboardInterrupt: the process is asked to end; what was done is in a checkpoint.
     """
     stopwatch = Stopwatch(time.perf_counter, backend.compile_seconds)
@@ -64,15 +65,15 @@ def compute_group(
         signals.end_begins()
         kept.flush()
         raise
-    except RunError:
+    except RunError as error:
         kept.flush()
-        raise
+        raise UnfinishedError(str(error)) from error
     except ConfigError as error:
         if resume is NOTHING:
             raise
         # Other versions of a library may draw initial weights that differ in the last bits.
-        raise AnotherTrainingError(
+        raise RunError(
             f"{kept.path} holds another training: {error} Delete that folder, and the same command computes this "
-            "sparsity again."
+            "group again."
         ) from error
     return Computed(result, tuple(stopwatch.rows))

@@ -127,7 +127,7 @@ class Checkpoints:
                 raise RunError(f"{path} cannot be deleted: {error.strerror}. Delete it.") from error
 
     def _verified(self, number: int) -> Verified:
-        remedy = f"Delete the folder {self.path}, and the same command computes this sparsity again."
+        remedy = f"Delete the folder {self.path}, and the same command computes this group again."
         return Verified(self.path / f"{number:06d}.json", self.owner, remedy)
 
     def _write(self, number: int, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:

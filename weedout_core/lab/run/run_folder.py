@@ -165,7 +165,7 @@ class RunFolder:
 
     def _verified(self, group: Group) -> Verified:
         folder = self._folder(group)
-        remedy = f"Remove the folder {folder}, and the command of the run computes that sparsity again."
+        remedy = f"Remove the folder {folder}, and the command of the run computes that group again."
         return Verified(folder / MANIFEST, self._owners[group], remedy)
 
     def _folder(self, group: Group) -> Path:
