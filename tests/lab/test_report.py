@@ -325,6 +325,34 @@ def test_progress_is_live_on_a_terminal(together: int, monkeypatch: pytest.Monke
     )
 
 
+@pytest.mark.parametrize("terminal", [False, True])
+def test_of_groups_that_are_computed_at_once_each_has_its_progress(
+    terminal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places: list[float | None] = []
+    monkeypatch.setattr(
+        "rich.progress.Progress.update", lambda self, task, completed, description: places.append(completed)
+    )
+    groups = [GROUP, GROUP._replace(sparsity=0.5)]
+    told = [[event._replace(group=group) for event in events()] for group in groups]
+
+    def drawn(some: list[Event]) -> list[str]:
+        console = Console(file=(file := io.StringIO()), force_terminal=terminal, width=120)
+        with progress(EXPERIMENT, groups, console) as draw:
+            for event in some:
+                draw(event)
+        return file.getvalue().splitlines()
+
+    lines = drawn([event for both in zip(*told, strict=True) for event in both])
+    if terminal:
+        moved = [place for place in places if place is not None]
+        assert moved == sorted(moved)
+        assert moved[-1] == 2 * steps(EXPERIMENT, GROUP)
+    else:
+        for group, events_of in zip(groups, told, strict=True):
+            assert [line for line in lines if line.startswith(f"sparsity {group.sparsity} ")] == drawn(events_of)
+
+
 def test_the_stopwatch_times_the_phases() -> None:
     ticks, compiling = iter(range(100)), iter([0.0, 0.5, 0.5, *[0.75] * 6])
     watch = Stopwatch(lambda: float(next(ticks)), lambda: next(compiling))

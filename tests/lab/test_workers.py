@@ -212,10 +212,15 @@ def test_two_workers_give_the_bytes_of_one_process(
 ) -> None:
     """Also where this process has other threads than the run, which are those of each worker."""
     pytest.importorskip(f"weedout_{backend}")
+    said: list[list[str]] = []
     for name, more in (("one", ()), ("two", ("--workers", "2"))):
         done = start(*small[:-1], backend, "--threads", "2", "--out", name, *more)
-        assert done.wait(300) == 0, done.communicate()[1]
+        err = done.communicate(timeout=300)[1]
+        assert done.returncode == 0, err
+        said.append(sorted(line for line in err.splitlines() if line.startswith("sparsity ")))
     check_same(tmp_path / "one", tmp_path / "two")
+    assert said[0] == said[1], "the progress of each group"
+    assert any(" epoch " in line for line in said[0])
 
 
 @pytest.mark.slow

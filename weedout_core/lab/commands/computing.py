@@ -21,6 +21,7 @@ from weedout_core.lab.engines.here import Here
 from weedout_core.lab.engines.job import Done, Failed, Job, compute, mark
 from weedout_core.lab.engines.on_ray import OnRay
 from weedout_core.lab.engines.processes import Processes
+from weedout_core.lab.engines.telling import Told
 from weedout_core.lab.engines.unit import UnfinishedError, compute_group
 from weedout_core.lab.experiment.events import GroupFinished
 from weedout_core.lab.experiment.group import OnEvent
@@ -32,11 +33,12 @@ _MANY = 1000  # groups that an executor holds at once: enough for any number of 
 
 
 class _Engine(NamedTuple):
-    """An executor, how a group is submitted to it, and how many at once."""
+    """An executor, how a group is submitted to it, how many at once, and what is told of them meanwhile."""
 
     executor: Executor
     submit: Submit
     most: int
+    told: Told
 
 
 def run_missing(running: Running, wanted: Sequence[Group]) -> None:
@@ -103,7 +105,12 @@ def _by_workers(running: Running, groups: Sequence[Group], draw: OnEvent) -> Non
     # Workers begin with different sparsities, so that each compiles other programs.
     order = sorted(groups, key=lambda group: (group.first, group.sparsity))
     with _engine(running, len(groups)) as engine:
-        drive(engine.executor, engine.submit, order, take, engine.most, again)
+
+        def meanwhile() -> None:
+            for event in engine.told.events():
+                draw(event)
+
+        drive(engine.executor, engine.submit, order, take, engine.most, again, meanwhile)
     if failed:
         folder.assemble()
         raise WorkerError(
@@ -117,23 +124,24 @@ def _engine(running: Running, groups: int) -> Iterator[_Engine]:
     """The executor that a run asks for, for some groups. What it began ends with this context, however that ends."""
     with ExitStack() as stack:
         job = _job(running, stack)
+        told = Told(job.told)
 
         def submit(executor: Executor, group: Group):
             return executor.submit(compute, job, None, group)
 
         if running.executor is not None:
-            yield _Engine(running.executor, submit, _MANY)
+            yield _Engine(running.executor, submit, _MANY, told)
             return
         if running.run.engine == "ray":
             tasks, submit_task = _on_ray(running, job)
             stack.enter_context(_ending(tasks))
-            yield _Engine(tasks, submit_task, _MANY)
+            yield _Engine(tasks, submit_task, _MANY, told)
             return
         workers = min(running.run.workers or 1, groups)
         _check_sendable(job)
         pool = Processes(workers, partial(variables, job.record.threads, running.loaded.backend.threads is None))
         stack.enter_context(_ending(pool))
-        yield _Engine(pool, submit, workers)
+        yield _Engine(pool, submit, workers, told)
 
 
 def _on_ray(running: Running, job: Job) -> tuple[OnRay, Submit]:
@@ -162,7 +170,7 @@ def _job(running: Running, stack: ExitStack) -> Job:
     run, folder, model = running.run, running.folder, running.experiment.model
     cache = run.cache
     if cache is None and running.experiment.config.backend == "jax":  # each worker would compile the same programs
-        cache = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="weedout-", ignore_cleanup_errors=True)))
+        cache = _temporary(stack)
     return Job(
         running.experiment._replace(model=None),
         None if model is None else model.make,
@@ -172,11 +180,16 @@ def _job(running: Running, stack: ExitStack) -> Job:
         mark(folder.path),
         folder.checkpoints(Group(0.0, 0, 0)).parent.absolute(),
         Pace(run.checkpoint_minutes, run.checkpoint_epochs),
+        _temporary(stack),
         None if run.data_dir is None else run.data_dir.absolute(),
         None if cache is None else cache.absolute(),
         run.save_parameters,
         run.allow_other_versions,
     )
+
+
+def _temporary(stack: ExitStack) -> Path:
+    return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="weedout-", ignore_cleanup_errors=True)))
 
 
 def _check_sendable(job: Job) -> None:

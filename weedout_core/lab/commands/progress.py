@@ -88,7 +88,7 @@ def progress(experiment: Experiment, groups: Sequence[Group], console: Console) 
 
     Args:
         experiment: the experiment.
-        groups: the groups that are to be computed, in this order.
+        groups: the groups that are to be computed, in any order.
         console: where to draw: a bar with an estimate of the time left if it is a terminal, else lines.
     """
     if not console.is_terminal:
@@ -100,13 +100,16 @@ def progress(experiment: Experiment, groups: Sequence[Group], console: Console) 
     )  # fmt: skip
     with Progress(*columns, console=console, transient=True) as bar:
         task, done = bar.add_task("", total=sum(steps(experiment, group) for group in groups)), 0.0
+        places: dict[Group, float] = {}  # of the groups that are being computed
 
         def draw(event: Event) -> None:
             nonlocal done
-            place = _place(experiment, event)
-            completed = None if place is None else done + place
+            place, completed = _place(experiment, event), None
+            if place is not None:
+                places[event.group] = place
+                completed = done + sum(places.values())
             bar.update(task, completed=completed, description=describe(experiment.config, event))
-            done += steps(experiment, event.group) if isinstance(event, GroupFinished) else 0
+            done += places.pop(event.group) if isinstance(event, GroupFinished) else 0
 
         yield draw
 
@@ -132,15 +135,15 @@ def _place(experiment: Experiment, event: Event) -> float | None:
 
 
 def _plain(config: ExperimentConfig, console: Console) -> Callable[[Event], None]:
-    last: list[GenerationScored] = []
+    last: dict[Group, GenerationScored] = {}
 
     def write(event: Event) -> None:
         match event:
             case GenerationScored():
-                last[:] = [event]  # only the next phase shows which generation of a search was the last
+                last[event.group] = event  # only the next phase shows which generation of a search was the last
             case PhaseStarted():
-                while last:
-                    write_line(console, describe(config, last.pop()))
+                if event.group in last:
+                    write_line(console, describe(config, last.pop(event.group)))
             case ChoiceTrained() if event.epoch.epoch % max(1, config.train.epochs // _PLAIN_EPOCHS):
                 return
             case EpochTrained() if event.epoch % _every(config, event) and event.epoch != config.train.epochs:

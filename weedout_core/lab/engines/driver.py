@@ -10,6 +10,7 @@ from weedout_core.lab.engines.job import Done, Failed
 from weedout_core.lab.experiment.groups import Group
 
 _TRIES = 3  # of a group whose worker is lost
+_OFTEN = 0.2  # seconds, after which what goes on meanwhile is looked at again
 
 Submit = Callable[[Executor, Group], "Future[Done | Failed]"]
 
@@ -21,6 +22,7 @@ def drive(
     take: Callable[[Group, Done | Failed], None],
     most: int,
     again: Callable[[Group, str], None] = lambda group, why: None,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> None:
     """Compute groups, and take each as soon as it is done. One whose worker was lost is computed again.
 
@@ -31,6 +33,7 @@ def drive(
         take: called in this thread with each group and what became of it.
         most: how many are submitted at once, so that results do not pile up and none waits in vain when the run ends.
         again: called with each group that is to be computed again, and why.
+        meanwhile: called several times a second, and before a group is taken.
     """
     waiting, running, tries = deque(groups), dict[Future[Any], Group](), Counter[Group]()
     try:
@@ -39,7 +42,8 @@ def drive(
                 group = waiting.popleft()
                 tries[group] += 1
                 running[submit(executor, group)] = group
-            done = wait(running, return_when=FIRST_COMPLETED).done
+            done = wait(running, _OFTEN, FIRST_COMPLETED).done
+            meanwhile()
             for future in [one for one in running if one in done]:  # in the order in which they were begun
                 group, lost = running.pop(future), future.exception()
                 if lost is None:

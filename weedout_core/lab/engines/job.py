@@ -3,6 +3,7 @@
 import math
 import platform
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from weedout_core.lab.arms.own import same_sources
 from weedout_core.lab.code.failures import told
 from weedout_core.lab.code.functions import Function
 from weedout_core.lab.data.datasets import Dataset, load_dataset
+from weedout_core.lab.engines.telling import tell
 from weedout_core.lab.engines.unit import Computed, compute_group
 from weedout_core.lab.experiment.configuration import network
 from weedout_core.lab.experiment.experiment import Experiment
@@ -35,6 +37,7 @@ class Job(NamedTuple):
         mark: what the lock of that folder looks like, by which a worker knows it.
         checkpoints: the folder of the checkpoints of all groups.
         pace: how often one is written.
+        told: the folder in which workers that see it tell how far they are.
         data_dir: where data lie, if it was given.
         cache: a folder for compiled programs, for backends that keep some.
         save_parameters: whether trained weights are wanted.
@@ -49,6 +52,7 @@ class Job(NamedTuple):
     mark: tuple[int, int]
     checkpoints: Path
     pace: Pace
+    told: Path
     data_dir: Path | None
     cache: Path | None
     save_parameters: bool
@@ -104,7 +108,8 @@ def compute(job: Job, dataset: Dataset | None, group: Group) -> Done | Failed:
             warnings.simplefilter("ignore", WeedoutWarning)  # the driver has said them
             place = _places.get(job.record.digest) or _load(job, dataset)
             kept, decided = _checkpoints(job, group, place, said), job.record.decided(group)
-            found = compute_group(place.experiment, decided, group, place.dataset, place.backend, kept)
+            on_event = partial(tell, job.told)
+            found = compute_group(place.experiment, decided, group, place.dataset, place.backend, kept, on_event)
         if not job.save_parameters:
             found = found._replace(result=found.result._replace(parameters={}))
         return Done(found, environment(place.backend), tuple(said))
