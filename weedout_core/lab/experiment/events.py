@@ -1,4 +1,4 @@
-"""The events of a group (all cells of one sparsity), from which progress is drawn and phases are timed."""
+"""The events of a group, from which progress is drawn and phases are timed."""
 
 from typing import NamedTuple
 
