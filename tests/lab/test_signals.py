@@ -178,7 +178,7 @@ def test_the_library_and_its_functions_hear_no_signal(tmp_path: Path) -> None:
 
     with pytest.raises(
         KeyboardInterrupt,
-        match=r"0 of 1 groups are done; all progress is kept in .*run, and the same command continues\.",
+        match=r"0 of 2 groups are done; all progress is kept in .*run, and the same command continues\.",
     ):
         lab.judge(interrupts, config, judging, RunOptions(out=tmp_path / "run"))
     assert main(["paper", "--population", "1"]) == 2
