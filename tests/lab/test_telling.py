@@ -49,4 +49,5 @@ def test_what_is_not_written_whole_waits(tmp_path: Path) -> None:
 def test_a_worker_that_does_not_see_the_folder_tells_nothing(tmp_path: Path, folder: str) -> None:
     (tmp_path / "file").write_bytes(b"")
     tell(tmp_path / folder, begins(GROUPS[0], "train"))
+    assert [*Told(tmp_path / folder).events()] == [], "nor does the driver miss it"
     assert [path.name for path in tmp_path.rglob("*")] == ["file"]

@@ -26,11 +26,15 @@ class Told:
 
     def events(self) -> Iterator[Event]:
         """What was told since the last call, but for the ends of groups: the driver knows them by their results."""
-        for path in sorted(self._folder.iterdir()):
-            with suppress(EOFError, pickle.UnpicklingError), path.open("rb") as file:  # the last is not whole yet
-                file.seek(self._read.get(path, 0))
-                while not isinstance(event := pickle.load(file), GroupFinished):
-                    self._read[path] = file.tell()
-                    yield event
-                self._read.pop(path, None)
-                path.unlink()
+        with suppress(OSError):  # systems tidy up what is temporary
+            for path in sorted(self._folder.iterdir()):
+                yield from self._events_in(path)
+
+    def _events_in(self, path: Path) -> Iterator[Event]:
+        with suppress(EOFError, pickle.UnpicklingError), path.open("rb") as file:  # the last is not whole yet
+            file.seek(self._read.get(path, 0))
+            while not isinstance(event := pickle.load(file), GroupFinished):
+                self._read[path] = file.tell()
+                yield event
+            self._read.pop(path, None)
+            path.unlink()
