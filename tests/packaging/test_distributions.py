@@ -138,7 +138,8 @@ def test_the_metadata_says_who_and_what(metadata: email.message.Message) -> None
     assert metadata["License-Expression"] == "Apache-2.0"
     assert metadata["Requires-Python"] == ">=3.11"
     assert metadata.get_all("Project-URL") == ["Paper, https://arxiv.org/abs/2403.08265"]
-    assert set(metadata.get_all("Provides-Extra", [])) == {"bench", "jax", "lab", "test", "torch", "torch-xla", "tpu"}
+    extras = {"bench", "jax", "lab", "ray", "test", "torch", "torch-xla", "tpu"}
+    assert set(metadata.get_all("Provides-Extra", [])) == extras
 
 
 def test_requirements_have_lower_bounds_and_no_upper_ones(metadata: email.message.Message) -> None:
