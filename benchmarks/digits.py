@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,14 +33,14 @@ class Experiment(NamedTuple):
 
 def run(quick: bool, say: Say) -> Section:
     """Wall time of the command, imports and compilation included, one backend after the other."""
-    more: list[str] = [*_SMALL.split()] if quick else []
     taken: dict[str, Experiment] = {}
     for name in machine.load_backends(_BACKENDS[:1] if quick else _BACKENDS, say):
-        taken[name] = _experiment(name, more)
+        taken[name] = experiment(name, quick)
         say(f"weedout paper --backend {name}: {taken[name].total:.1f} s")
+    command = " ".join(["weedout", "paper", *_small(quick)])
     text = [
-        f"`{' '.join(['weedout', 'paper', *more])}`; one backend after the other. Compiling and running are the sums "
-        "over the phases of the run's `timings.csv`. The rest is imports, connecting (torch compiles the loops of the "
+        f"`{command}`; one backend after the other. Compiling and running are the sums over the phases of the run's "
+        "`timings.csv`. The rest is imports, connecting (torch compiles the loops of the "
         "random stream in it), data, files and figure.",
         machine.description(),
         table(
@@ -53,9 +54,14 @@ def run(quick: bool, say: Say) -> Section:
     return Section("End to end: digits", "\n\n".join(text), {})
 
 
-def _experiment(backend: str, more: list[str]) -> Experiment:
+def _small(quick: bool) -> list[str]:
+    return [*_SMALL.split()] if quick else []
+
+
+def experiment(backend: str, quick: bool, more: Sequence[str] = ()) -> Experiment:
+    """Run the command, with more options if there are some."""
     with tempfile.TemporaryDirectory() as folder:
-        total, _ = timed_call(lambda: _paper(backend, folder, more))
+        total, _ = timed_call(lambda: _paper(backend, folder, [*_small(quick), *more]))
         timings = Path(folder, "run", "timings.csv")
         rows = from_csv(TimingRow, timings.read_text(encoding="utf-8"), timings.name)
     compiling = sum(row.compile_seconds or 0.0 for row in rows)

@@ -12,6 +12,7 @@ from benchmarks import (
     adopted_mlp,
     adopted_resnet,
     digits,
+    engines,
     growth,
     machine,
     memory,
@@ -41,6 +42,7 @@ GROUPS = {
     "growth": Group("Growth", growth.run),
     "adopted-resnet": Group("Adopted, ResNet", adopted_resnet.run),
     "digits": Group("End to end: digits", digits.run),
+    "engines": Group("Engines", engines.run),
     "words": Group("Random words", words.run),
     "memory": Group("Memory", memory.run),
 }

@@ -46,6 +46,13 @@ SAID: dict[str, tuple[str, ...]] = {
         "- weedout jax, times the best of the three, at least 1: ",
         "- weedout torch, times the best of the three, at least 1: ",
     ),
+    "engines": (
+        "## Engines",
+        "| processes |",
+        "- processes, ms a group, at most 5: ",
+        "- processes, MiB more after 100 groups, at most 20: ",
+        "- digits, two workers over one process, at most 1.2: ",
+    ),
     "words": (
         "## Random words",
         "- weedout torch, of jax.random.bits's time, at most 2: ",
@@ -100,7 +107,7 @@ FIGURES = {
 @pytest.mark.parametrize(
     "groups",
     [
-        ("search-mlp", "search-wrn", "sampling", "words", "growth"),
+        ("search-mlp", "search-wrn", "sampling", "words", "growth", "engines"),
         ("training", "adopted-mlp", "adopted-resnet", "digits", "memory"),
     ],
 )

@@ -8,6 +8,7 @@ line, and that the manifests hold the checksums of ``timings.csv``.
 
 import math
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,11 +73,13 @@ class RunFolder:
     clock: Callable[[], float] = time.monotonic
     committed: list[Group] = field(init=False)
     _owners: dict[Group, dict[str, Any]] = field(init=False)
+    _places: dict[Group, int] = field(init=False)
     _due: float = field(default=-math.inf, init=False)
 
     def __post_init__(self) -> None:
         check_folder(self.path / GROUPS, "Remove it, and the command of the run computes what it lacks.", link=True)
         self._owners = self.record.owners
+        self._places = {group: number for number, group in enumerate(self.groups)}
         try:
             self.committed = [group for group in self.groups if exists(self._folder(group))]
         except RunError as error:
@@ -110,8 +113,9 @@ class RunFolder:
         make_folder(self.path / GROUPS)
         manifest = self._verified(group.group).described(files)
         write_folder(self._folder(group.group), {**files, MANIFEST: manifest})
-        done = {*self.committed, group.group}
-        self.committed = [one for one in self.groups if one in done]
+        place = bisect_left(self.committed, self._places[group.group], key=self._places.__getitem__)
+        if self.committed[place : place + 1] != [group.group]:
+            self.committed.insert(place, group.group)
         remove_folder(self.checkpoints(group.group))
         if self.clock() >= self._due:
             self.assemble()
