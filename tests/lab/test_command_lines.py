@@ -10,8 +10,7 @@ import pytest
 
 from tests.lab import command_lines
 from weedout_core.lab import cli
-from weedout_core.lab.commands import conform, doctor, plan
-from weedout_core.lab.engines import unit
+from weedout_core.lab.commands import computing, conform, doctor, plan
 
 PARTS = 4  # side by side where there are several processes
 LONGEST = 5.0  # seconds
@@ -48,7 +47,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(unit, "run_group", interrupt)
+    monkeypatch.setattr(computing, "drive", interrupt)
     monkeypatch.setattr(conform, "judge", interrupt)
     monkeypatch.setattr(plan, "measure", interrupt)
     monkeypatch.setattr(plan, "_memory", lambda *_: ())  # which compiles

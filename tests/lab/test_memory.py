@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -9,11 +10,12 @@ import pytest
 
 import weedout_core as wc
 from weedout_core.errors import ConfigError
+from weedout_core.lab.commands import computing, running
 from weedout_core.lab.experiment import memory
 from weedout_core.lab.experiment.architecture import build, size_by_name
 from weedout_core.lab.experiment.configuration import ExperimentConfig
 from weedout_core.lab.experiment.decided import resolve_together
-from weedout_core.lab.experiment.memory import Size, check_fits, size_of, training_bytes, usable
+from weedout_core.lab.experiment.memory import Size, check_fits, check_workers, size_of, training_bytes, usable
 
 MLP = wc.mlp((4, 4, 1), (8,), 3)
 MLP_PARAMETERS = 16 * 8 + 8 + 8 * 3 + 3
@@ -145,3 +147,20 @@ def test_a_size_is_known_by_name(name: str, options: tuple[Any, ...]) -> None:
 def test_the_size_of_a_network_too_deep_to_build_is_known() -> None:
     one, two = (size_by_name(f"wrn-{depth}-1", (8, 8, 3), 10) for depth in (10, 6 * 10**8 + 4))
     assert two.parameters > 10**8 * one.parameters
+
+
+def test_workers_that_no_memory_holds_are_refused_before_one_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "share_of_memory", lambda devices: 2**30)
+    check_workers(16)
+    with pytest.raises(ConfigError, match=r"of this machine, 1\.0 GiB; 17 processes need at least 1\.1 GiB\."):
+        check_workers(17)
+
+
+def test_as_many_workers_begin_as_there_are_groups(
+    weedout: Callable[..., int], small: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = list[int]()
+    monkeypatch.setattr(running, "check_workers", asked.append)
+    monkeypatch.setattr(computing, "drive", lambda *_: None)
+    weedout(*small, "--workers", "1000000", "--out", "run")
+    assert asked == [4]

@@ -19,6 +19,7 @@ from weedout_core.lab.data.datasets import Dataset, load_dataset
 from weedout_core.lab.experiment.configuration import ExperimentConfig, checked_network
 from weedout_core.lab.experiment.experiment import Experiment
 from weedout_core.lab.experiment.groups import joined
+from weedout_core.lab.experiment.memory import check_workers
 from weedout_core.lab.experiment.model import Model, own_model
 from weedout_core.lab.experiment.threads import check_threads
 from weedout_core.lab.run.opening import open_run
@@ -111,6 +112,7 @@ def opened(
     """
     dataset, backend, model, _ = loaded
     net = checked_network(experiment.config, dataset, backend, model, experiment.at_once)
+    check_workers(min(run.workers or 1, len(experiment.groups)))
     with warnings_said(err):
         for sparsity in experiment.config.sparsity:  # warns if one would remove the last node of a site
             mask_plan(mask_space(net), sparsity, experiment.config.search.sampling)

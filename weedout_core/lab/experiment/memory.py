@@ -14,6 +14,7 @@ from weedout_core.nn import Conv, activation_shapes, every_layer, parameter_shap
 _FLOAT = 4  # bytes of a float32
 _CANDIDATE = 64  # bytes of a candidate at the least: the key of its mask, its origin and its fitness
 _REPEAT = 1024  # bytes of a repeat in the record and the tables of a run at the least
+_WORKER = 2**26  # bytes of a process that has imported NumPy, at the least
 _EPOCH = 128  # bytes of an epoch in the history of a network at the least: its loss and its accuracies
 
 # A step reads weights and velocities and writes new ones, with the gradients in between: five floats a parameter.
@@ -67,6 +68,16 @@ def check_fits(size: Size, at_once: int, repeats: int, epochs: int, population: 
         raise ConfigError(
             f"a run must fit into the memory of this machine, {memory / 2**30:,.1f} GiB; it needs at least "
             f"{sum(needs.values()) / 2**30:,.1f} GiB, most of it for {what}. Lower {lower}."
+        )
+
+
+def check_workers(workers: int) -> None:
+    """Raise ConfigError where so many processes need more than this machine's memory, whatever they compute."""
+    memory = share_of_memory(1)
+    if memory is not None and workers * _WORKER > memory:
+        raise ConfigError(
+            f"workers must fit into the memory of this machine, {memory / 2**30:,.1f} GiB; {workers:,} processes need "
+            f"at least {workers * _WORKER / 2**30:,.1f} GiB. Lower workers."
         )
 
 
