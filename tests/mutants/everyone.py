@@ -6,6 +6,9 @@ from tests.mutants import (
     afterwards_in_networks,
     afterwards_in_training,
     afterwards_in_words,
+    again_in_networks,
+    again_in_training,
+    again_in_words,
     arguments_remembered,
     arguments_written_to,
     bfloat16,
@@ -46,6 +49,7 @@ FILES = (
     bfloat16,
     devices, devices_in_training, devices_of_jax,
     afterwards_in_words, afterwards_in_networks, afterwards_in_training,
+    again_in_words, again_in_networks, again_in_training,
 )  # fmt: skip
 
 MUTANTS = MappingProxyType({mutant.name: mutant for group in GROUPS for mutant in group.mutants})
