@@ -64,6 +64,14 @@ def no_momentum(backend: Backend) -> Backend:
     return with_plan(backend, momentum=0.0)
 
 
+def default_precision_forgets_momentum(backend: Backend) -> Backend:
+    def change(net: Any, plan: Any, *rest: Any) -> tuple[Any, ...]:
+        forgets = {"momentum": 0.0} if plan.config.precision == "default" else {}
+        return net, plan._replace(config=replace(plan.config, **forgets)), *rest
+
+    return with_arguments(backend, "train_epoch", change)
+
+
 def decays_everything(backend: Backend) -> Backend:
     def change(net: Any, plan: Any, *rest: Any) -> tuple[Any, ...]:
         decayed = "all" if plan.config.weight_decay else "weights"

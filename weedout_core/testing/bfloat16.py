@@ -1,4 +1,4 @@
-"""The check of products in bfloat16: what they may round, and what must stay in float32."""
+"""Checks of products whose operands are rounded: what they may round, and what must stay in float32."""
 
 from typing import Any
 
@@ -10,9 +10,9 @@ from weedout_core._contract.calls import TrainState
 from weedout_core._contract.record import Backend
 from weedout_core._random.stream import split
 from weedout_core.testing.comparing import equal, within
-from weedout_core.testing.courses import Course, steps_in_bfloat16
+from weedout_core.testing.courses import Course, rounded_steps
 from weedout_core.testing.lessons import Lesson, hosted, learn, placed, shown
-from weedout_core.testing.networks import ROUNDED, networks
+from weedout_core.testing.networks import ROUNDED, UNROUNDED, networks
 from weedout_core.testing.precision import UNIT_ROUNDOFF
 from weedout_core.testing.problems import Problem, problem
 from weedout_core.testing.properties import across
@@ -23,15 +23,25 @@ from weedout_core.testing.trying import unless_refused
 
 @unless_refused()
 def bfloat16_step_agrees(backend: Backend, reference: Backend) -> None:
-    """A step with products in bfloat16 agrees, for each two options of SGD that meet; all but products is in float32.
+    """A step with products in bfloat16 agrees, for each option of SGD; all but products is in float32."""
+    _steps_agree(backend, reference, {"compute": "bfloat16"})
+
+
+def default_step_agrees(backend: Backend, reference: Backend) -> None:
+    """A step in the default precision agrees, for each option of SGD; a device may round the operands of products."""
+    _steps_agree(backend, reference, {"precision": "default"})
+
+
+def _steps_agree(backend: Backend, reference: Backend, products: dict[str, Any]) -> None:
+    """Assert that steps agree whose products are rounded by these options.
 
     Weights, velocities and statistics are a thousand times as large as what a step adds to them, so that a state that
     was rounded to bfloat16 on its way shows.
     """
+    steps = rounded_steps(networks(backend, ROUNDED), products)
+    others = rounded_steps(networks(backend, UNROUNDED), products)[:1]
 
-    nets = networks(backend, ROUNDED)
-
-    @across([st.tuples(problem(course.net), st.just(course)) for course in steps_in_bfloat16(nets)])
+    @across([st.tuples(problem(course.net), st.just(course)) for course in (*steps, *others)])
     def agree(case: tuple[Problem, Course]) -> None:
         problem, course = _of_one_sign(case[0]), case[1]
         plan = train_plan(course.config, len(problem.y))
@@ -40,7 +50,8 @@ def bfloat16_step_agrees(backend: Backend, reference: Backend) -> None:
         before = _before(backend, problem, plan, keys)
         for epoch in range(course.config.epochs):
             lesson = Lesson(problem, plan, masks, epoch_batches(list(keys), epoch, plan))
-            _step_agrees(backend, reference, f"{course}, epoch {epoch}", lesson, before._replace(epoch=epoch))
+            agrees = _step_agrees if course in steps else _forward_agrees
+            agrees(backend, reference, f"{course}, epoch {epoch}", lesson, before._replace(epoch=epoch))
         # Of the examples above none is classified correctly, whose weights work against their class.
         lesson = Lesson(case[0], plan, masks, epoch_batches(list(keys), 0, plan))
         _forward_agrees(backend, reference, f"{course}, other weights", lesson, _before(backend, case[0], plan, keys))
@@ -77,30 +88,30 @@ def _before(backend: Backend, problem: Problem, plan: TrainPlan, keys: np.ndarra
 
     logits = predicted()
     state = backend.train_init(problem.net, plan, keys, *given)
-    equal("the logits of predict, which stay what they were before train_init in bfloat16", predicted(), logits)
+    equal("the logits of predict, which stay what they were before train_init", predicted(), logits)
     for path, value in params.items():
-        equal(f"{path} of train_init in bfloat16", backend.to_numpy(state.params[path]).astype(np.float32), value)
+        equal(f"{path} of train_init", backend.to_numpy(state.params[path]).astype(np.float32), value)
     return hosted(backend, state)._replace(optimizer=large)
 
 
 def _forward_agrees(
     backend: Backend, reference: Backend, name: str, lesson: Lesson, before: TrainState
-) -> tuple[TrainState, TrainState, tuple[dict[str, np.ndarray], ...]]:
-    """Assert that losses and counts agree: the states after the step, and the bounds on each network's statistics."""
+) -> tuple[TrainState, TrainState]:
+    """Assert that losses, counts and running statistics agree, and give the states after the step."""
     got, result = (hosted(backend, one) for one in learn(backend, lesson, placed(backend, before)))
     true, wanted = (hosted(reference, one) for one in learn(reference, lesson, placed(reference, before)))
     losses, correct, statistics = zip(*(_forward(lesson, before, row) for row in range(2)), strict=True)
-    within(f"the first losses in bfloat16 ({name})", result.loss[:, 0], wanted.loss[:, 0], np.array(losses))
-    within(f"correct in bfloat16 ({name})", result.correct[:, 0], wanted.correct[:, 0], np.array(correct))
-    return got, true, statistics
+    within(f"the first losses ({name})", result.loss[:, 0], wanted.loss[:, 0], np.array(losses))
+    within(f"correct ({name})", result.correct[:, 0], wanted.correct[:, 0], np.array(correct))
+    for path, value in true.statistics.items():
+        off = np.stack([one[path] for one in statistics]) + 4 * UNIT_ROUNDOFF * np.abs(value)
+        _close(f"{path} ({name})", got.statistics[path], value, off)
+    return got, true
 
 
 def _step_agrees(backend: Backend, reference: Backend, name: str, lesson: Lesson, before: TrainState) -> None:
-    got, true, statistics = _forward_agrees(backend, reference, name, lesson, before)
-    name = f"in bfloat16 ({name})"
-    for path, value in true.statistics.items():
-        off = np.stack([one[path] for one in statistics]) + 4 * UNIT_ROUNDOFF * np.abs(value)
-        _close(f"{path} {name}", got.statistics[path], value, off)
+    got, true = _forward_agrees(backend, reference, name, lesson, before)
+    name = f"({name})"
     for path, value in true.optimizer.items():
         _close(f"velocity of {path} {name}", got.optimizer[path], value, _velocity_off(lesson, before, path, value))
         # A weight moves by the rate times a velocity, which is off as above.

@@ -26,7 +26,13 @@ class Differs(AssertionError):
 
 
 def within(name: str, got: np.ndarray, wanted: np.ndarray, most: np.ndarray | float) -> None:
-    """Assert that arrays agree within a bound: one for all elements, or one for each. Raises Differs."""
+    """Assert that arrays agree within a bound: one for all elements, or one for each. Raises Differs.
+
+    Floats have 32 bits or 64, and integers are integers.
+    """
+    kind, size = got.dtype.kind, got.dtype.itemsize
+    assert kind == wanted.dtype.kind, f"{name}: dtype {got.dtype}, the reference has {wanted.dtype}"
+    assert kind != "f" or size >= 4, f"{name} is {got.dtype}, not float32"
     assert got.shape == wanted.shape, f"{name}: shape {got.shape}, the reference has {wanted.shape}"
     off = np.abs(got.astype(np.float64) - wanted)
     if not (off <= most).all():  # so that NaN is not within

@@ -21,11 +21,14 @@ _DECAYS = ({}, {"weight_decay": 0.1}, {"weight_decay": 0.1, "decayed": "all"})
 _SCHEDULES = ({}, {"schedule": "cosine"}, {"schedule": "step", "step_epochs": (1, 2), "step_factor": 0.3})
 _WARM_UPS = ({}, {"warmup_epochs": 1}, {"warmup_epochs": 2})
 _GROUPS = ({}, {"batch_norm_group": 4})
+#: Only images may be normalised one by one.
+_GROUPS_OF_IMAGES = (*_GROUPS, {"batch_norm_group": 1})
 _CROPS = ({}, {"augmentation": "crop_flip"})
 #: Of 24 examples: three batches; one, and four examples are left over; fewer than a batch.
 _BATCHES = ({}, {"batch_size": 20}, {"batch_size": 32})
 #: The options of a single step.
-_OF_SGD = (_MOMENTA, _DECAYS, _SCHEDULES, _WARM_UPS, _GROUPS)
+_OF_SGD = (_MOMENTA, _DECAYS, _SCHEDULES, _WARM_UPS)
+_OF_IMAGES, _OF_OTHERS = (*_OF_SGD, _GROUPS_OF_IMAGES, _CROPS), (*_OF_SGD, _GROUPS)
 
 
 class Course(NamedTuple):
@@ -57,15 +60,18 @@ class Course(NamedTuple):
 def courses(nets: Iterable[Network]) -> list[Course]:
     """Courses in which each two options meet, and each option meets each network, or fewer; the plainest first."""
     images, flat = _by_inputs(nets)
-    found = [*_of(images, *_OF_SGD, _BATCHES, _CROPS), *_of(flat, *_OF_SGD, _BATCHES)]
+    found = [*_of(images, *_OF_IMAGES, _BATCHES), *_of(flat, *_OF_OTHERS, _BATCHES)]
     return sorted(found, key=lambda course: len(course.options))
 
 
-def steps_in_bfloat16(nets: Iterable[Network]) -> list[Course]:
-    """Courses of a single step an epoch, for each network and each option: what SGD does is the same for all."""
-    one_step = replace(PLAINEST, batch_size=24, compute="bfloat16")
+def rounded_steps(nets: Iterable[Network], products: dict[str, Any]) -> list[Course]:
+    """Courses of a single step an epoch, for each network and each option: what SGD does is the same for all.
+
+    ``products`` says what rounds the operands of products, such as {"compute": "bfloat16"}.
+    """
+    one_step = replace(PLAINEST, batch_size=24, **products)
     images, flat = _by_inputs(nets)
-    rows = [row for some in ((images, *_OF_SGD, _CROPS), (flat, *_OF_SGD)) if some[0] for row in each_once(*some)]
+    rows = [row for some in ((images, *_OF_IMAGES), (flat, *_OF_OTHERS)) if some[0] for row in each_once(*some)]
     return [Course(net, replace(one_step, **_joined(options))) for net, *options in rows]
 
 

@@ -11,7 +11,18 @@ from weedout_core._algorithm.population import explicit_population
 from weedout_core._contract.calls import ScoredBatch, Scoring
 from weedout_core._contract.record import Backend
 from weedout_core._contract.trees import map_tree
-from weedout_core._networks.layers import BatchNorm, Dense, Flatten, Mask, MaxPool, Relu
+from weedout_core._networks.layers import (
+    BatchNorm,
+    Conv,
+    Dense,
+    Flatten,
+    GlobalAveragePool,
+    Mask,
+    MaxPool,
+    Relu,
+    Residual,
+    Scale,
+)
 from weedout_core._networks.network import Network, initial_statistics, mask_space, parameter_shapes
 from weedout_core.testing.comparing import within
 from weedout_core.testing.networks import networks
@@ -25,8 +36,8 @@ _LOGITS = Network((Mask("inputs"), Dense("out", _CLASSES)), (_CLASSES,))
 _IDENTITY = {"out/kernel": np.eye(_CLASSES, dtype=np.float32), "out/bias": np.zeros(_CLASSES, np.float32)}
 
 #: Logits of one example each that decide: ties with and without the true class, first or last; all equal; blank; far
-#: apart on either side; and an ordinary one.
-_ROWS = np.array(
+#: apart on either side; and an ordinary one. All of them come far below and far above 0 too.
+_NEAR = np.array(
     [
         [1, 1, 0, 0, 0], [0, 2, 0, 2, 2], [0, 0, 3, 0, 3], [7, 7, 7, 7, 7], [0, 0, 0, 0, 0],
         [100, -100, 0, 0, 0], [-100, 100, 0, 0, 0], [-100, -100, -100, -100, -99], [30, 0, 0, 0, 0],
@@ -34,6 +45,8 @@ _ROWS = np.array(
     ],
     dtype=np.float32,
 )  # fmt: skip
+_FAR = np.array([[-1e30, -1e30, -1e30, -1e30, -1e30], [1e30, 0, 1e30, 0, -1e30]], dtype=np.float32)
+_ROWS = np.concatenate([_NEAR - 20_000, _NEAR + 20_000, _FAR, _NEAR])
 
 
 def deciding_logits(backend: Backend, reference: Backend) -> None:
@@ -75,8 +88,10 @@ def not_finite_stays(backend: Backend, reference: Backend) -> None:
                 assert not np.isfinite(got).any(), f"{fitness} is {got} with a logit of {value} in class {place}"
             broken = x.copy()
             broken[1, 2] = value
-            got = _scored(backend, _IDENTITY, masks, broken, y, fitness)
-            assert not np.isfinite(got).any(), f"{fitness} is {got} with an input of {value} in one example"
+            for weight in (1, 0):  # a product with 0 is lost too
+                kernel = np.diag([1, 1, weight, 1, 1])
+                got = _scored(backend, _IDENTITY | {"out/kernel": kernel * 1.0}, masks, broken, y, fitness)
+                assert not np.isfinite(got).any(), f"{fitness} is {got} with an input of {value} and weights {weight}"
         for label in (-1, _CLASSES, 1000):
             got = _scored(backend, _IDENTITY, masks, x, np.array([0, label, 0], np.int32), fitness)
             assert np.isnan(got).all(), f"{fitness} is {got} with a label of {label}; there are {_CLASSES} classes"
@@ -95,6 +110,12 @@ _ONE_BY_ONE: Mapping[str, tuple[tuple[Any, ...], tuple[int, ...]]] = {
     "a rescaling Mask": ((Mask("inputs", rescale=True),), (12,)),
     "BatchNorm": ((BatchNorm("norm", epsilon=0.1),), (12,)),
     "MaxPool": ((MaxPool(2), Flatten()), (4, 4, 3)),
+    "GlobalAveragePool": ((GlobalAveragePool(),), (2, 2, 12)),
+    "Residual": ((Residual((Relu(),)),), (12,)),
+    "an empty Residual": ((Residual((), ()),), (12,)),
+    "Scale": ((Scale(-0.5),), (12,)),
+    "Dense with weights of 0": ((Dense("zero", 12),), (12,)),
+    "Conv with weights of 0": ((Conv("zero", 3), Flatten()), (2, 2, 3)),
 }
 _VALUES = np.array(
     [0.0, -0.0, 1e-30, -1e-30, 7.0, -7.0, 1e4, -1e4, 1e30, -1e30, 3.0, 3.0, -2.0, -2.0, 6.5, 0.1], np.float32
@@ -105,17 +126,13 @@ def deciding_inputs(backend: Backend, reference: Backend) -> None:
     """Each layer gives what the reference gives for zeros, equal, very large and small values, NaN and infinity."""
     nets = {name: Network((*layers, Dense("out", 12)), shape) for name, (layers, shape) in _ONE_BY_ONE.items()}
     for name, net in some((name, net) for name, net in nets.items() if networks(backend, (net,))):
-        shape = net.input_shape
-        size = math.prod(shape)
+        size = math.prod(net.input_shape)
         plain = np.stack([np.roll(np.resize(_VALUES, size), shift) for shift in range(16)])
-        broken = np.stack([np.where(np.arange(size) == place, value, plain[0]) for place in (0, 5) for value in _ODD])
-        for x in (plain, broken, -np.abs(plain) - 1):
-            for variance in (0.0, 1e-9, 1.0, 1e6, math.inf):
-                given = x.reshape(-1, *shape).astype(np.float32)
-                for kept in (2, 0) if mask_space(net) else (2,):
-                    _predicted_alike(backend, reference, f"{name}, {kept} of 3 kept,", net, given, variance, kept)
-                if not initial_statistics(net):
-                    break
+        broken = [np.where(np.arange(size) == place, value, plain[0]) for place in (0, 5) for value in _ODD]
+        x = np.concatenate([plain, broken, -np.abs(plain) - 1]).reshape(-1, *net.input_shape).astype(np.float32)
+        for variance in (0.0, 1e-9, 1.0, 1e6, math.inf) if initial_statistics(net) else (0.0,):
+            for kept in (2, 0) if mask_space(net) else (2,):
+                _predicted_alike(backend, reference, f"{name}, {kept} of 3 kept,", net, x, variance, kept)
 
 
 _ODD = (math.nan, math.inf, -math.inf)
@@ -139,8 +156,7 @@ def _predicted_alike(
     # The reference has numbers beyond float32, which are infinite there; and where it has none, there are none.
     largest = np.finfo(np.float32).max
     known = np.isfinite(wanted).all(axis=1) & (np.abs(wanted) < largest).all(axis=1)
-    odd = ~np.isfinite(got).all(axis=1)
-    wrong = odd != ~known
+    wrong = (np.isfinite(got) != np.expand_dims(known, 1)).any(axis=1)
     assert not wrong.any(), f"{name}: {x[wrong][0].ravel()} gives {got[wrong][0]}; the reference has {wanted[wrong][0]}"
     most = np.abs(wanted[known]).max(axis=1, keepdims=True) * _FEW_ROUNDINGS
     within(f"{name} with a variance of {variance}", got[known], wanted[known], most)

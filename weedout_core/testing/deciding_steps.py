@@ -11,11 +11,13 @@ from weedout_core._contract.calls import EpochResult, TrainState
 from weedout_core._contract.record import Backend
 from weedout_core._networks.layers import BatchNorm, every_layer
 from weedout_core._networks.network import Network
+from weedout_core.testing.comparing import within
 from weedout_core.testing.courses import PLAINEST, Course
 from weedout_core.testing.lessons import Lesson, hosted, learn
 from weedout_core.testing.networks import TIED, networks
 from weedout_core.testing.problems import Problem, problem
 from weedout_core.testing.properties import across
+from weedout_core.testing.tolerances import bound
 from weedout_core.testing.training import epochs_agree
 from weedout_core.testing.trying import trying
 
@@ -82,15 +84,23 @@ def _bounded(net: Network) -> bool:
 
 
 def deciding_counts(backend: Backend, reference: Backend) -> None:
-    """Of equal logits the lowest is the prediction; a logit that is not finite takes away the loss of its network."""
+    """Of equal logits the lowest is the prediction, and logits far from 0 have a loss; one not finite takes it away."""
 
     @across([problem(net) for net in networks(backend)[:1]], once=True)
     def agree(one: Problem) -> None:
         lesson, _, result = _trained(backend, _set(one, kernel=0, bias=0), one)
         got, right = result.correct[0, 0], (one.y[lesson.batches.order[0, 0]] == 0).sum()
         assert got == right, f"of equal logits the lowest is the class: {right} correct, not {got}"
+        for shift in (-20_000, 20_000):
+            logits = shift + np.arange(one.net.classes) / 2
+            far = _set(one, kernel=0)
+            far.params[list(one.params)[-1]][:] = logits
+            got, wanted = (_trained(by, far, one)[2].loss[:1, 0] for by in (backend, reference))
+            exactly = np.tile(logits, (_CONFIG.batch_size, 1))
+            within(f"the loss of logits of {shift}", got, wanted, bound("negative_cross_entropy")(exactly, 0 * exactly))
         for value in (np.nan, np.inf, -np.inf):
-            for broken in (_in_one_example(one, value), _in_one_class(one, value)):
+            unseen = _first_layer_of_zeros(_in_one_example(one, value))
+            for broken in (_in_one_example(one, value), unseen, _in_one_class(one, value)):
                 _lost_alike(_trained(backend, broken, one), _trained(reference, broken, one), value)
 
     agree()

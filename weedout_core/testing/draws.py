@@ -192,6 +192,7 @@ _SPECS = (
     ParameterSpec("narrowest/kernel", (4, 3), 10, 1e-6, 0.0),
     ParameterSpec("factor", (), 1, 0.5, 0.0),
     ParameterSpec("constant", (), 3, 0.0, -1.5),
+    ParameterSpec("drawn", (1,), 5, 0.5, 2.0),  # where a deviation is given, the value is none
     ParameterSpec("large/kernel", (257, 256), 4, 0.01, 0.0),
 )
 
@@ -210,7 +211,7 @@ def draw_parameters(backend: Backend, reference: Backend) -> None:
             assert not len(too_far), f"{spec}: {len(too_far)} of {got.size} weights differ by more than the bound"
 
     fans: tuple[Fan, Fan] = ("fan_in", "fan_out")
-    drawn = [he_normal(net, fans[place % 2]) for place, net in enumerate(networks(backend))]
+    drawn = [he_normal(net, fan) for net, fan in zip(networks(backend), fans, strict=False)]
     for one in (*drawn, _SPECS):
         agree(KEYS[-1], one)
     for key in KEYS:

@@ -5,7 +5,7 @@ import numpy as np
 from weedout_core._contract.record import Backend, stack
 from weedout_core._networks.network import initial_statistics
 from weedout_core.testing.comparing import within
-from weedout_core.testing.problems import Problem, compacted, compacted_problems, problems
+from weedout_core.testing.problems import Problem, compacted, compacted_problems, drawn_weights, problems
 from weedout_core.testing.properties import across, each
 from weedout_core.testing.tolerances import bound
 from weedout_core.testing.trees import on_device
@@ -31,21 +31,26 @@ def predict_together(backend: Backend, reference: Backend) -> None:
 
     @across(problems(backend))
     def agree(problem: Problem) -> None:
-        params = [problem.params, {path: np.flip(value).copy() for path, value in problem.params.items()}]
-        moving = [problem.statistics, {path: value + np.float32(0.5) for path, value in problem.statistics.items()}]
-        masks = [problem.one(0), problem.one(1)]
-
-        def predicted(by: Backend, x: np.ndarray) -> np.ndarray:
-            trees = stack(by, params), stack(by, moving), stack(by, masks)
-            return by.to_numpy(by.predict(problem.net, *trees, by.asarray(x)))
-
         for x in (problem.x, problem.x[:1]):
-            most = [
-                bound("apply")(problem.net, params[r], masks[r], x, statistics=moving[r])[1] for r in range(len(params))
-            ]
-            within(f"predict for {len(x)} examples", predicted(backend, x), predicted(reference, x), np.stack(most))
+            predicted_alike(backend, reference, problem._replace(x=x), 2)
 
     agree()
+
+
+def predicted_alike(backend: Backend, reference: Backend, one: Problem, count: int, masked: bool = True) -> None:
+    """Assert that so many networks predict alike, of which each has weights, statistics and masks of its own."""
+    rng = np.random.default_rng(one.keys[-1])
+    params = [one.params, *(drawn_weights(rng, one.net) for _ in range(count - 1))]
+    moving = [{path: value + np.float32(0.5 * row) for path, value in one.statistics.items()} for row in range(count)]
+    masks = [{site: mask[row] for site, mask in one.uneven().items()} for row in range(count)]
+
+    def predicted(by: Backend) -> np.ndarray:
+        together = stack(by, masks) if masked else None
+        return by.to_numpy(by.predict(one.net, stack(by, params), stack(by, moving), together, by.asarray(one.x)))
+
+    most = [bound("apply")(one.net, params[row], masks[row], one.x, statistics=moving[row])[1] for row in range(count)]
+    name = f"predict of {count} networks for {len(one.x)} examples"
+    within(name, predicted(backend), predicted(reference), np.stack(most))
 
 
 def full_mask_is_parent(backend: Backend, reference: Backend) -> None:

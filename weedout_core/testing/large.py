@@ -23,15 +23,14 @@ from weedout_core._networks.layers import (
     Relu,
 )
 from weedout_core._networks.network import Network
-from weedout_core.testing.comparing import within
 from weedout_core.testing.courses import PLAINEST, Course
+from weedout_core.testing.forward import predicted_alike
 from weedout_core.testing.networks import networks
-from weedout_core.testing.problems import Problem, drawn_weights, problem
+from weedout_core.testing.problems import Problem, problem
 from weedout_core.testing.properties import across
 from weedout_core.testing.scores import Asked, fitness_agrees
 from weedout_core.testing.tolerances import bound
 from weedout_core.testing.training import epochs_agree
-from weedout_core.testing.trees import on_device
 
 _SMALL = mlp(4, (6,), 3)
 _WIDE = mlp(1100, (600,), 3, rescale=True)
@@ -63,7 +62,7 @@ def large_predictions(backend: Backend, reference: Backend) -> None:
 
     @across(_fitting(backend, cases), once=True)
     def agree(case: tuple[Problem, int]) -> None:
-        _predicted_alike(backend, reference, *case)
+        predicted_alike(backend, reference, *case)
 
     agree()
 
@@ -112,25 +111,3 @@ def _fitting(backend: Backend, cases: list[tuple[tuple[Network, int, int], Any]]
         for (net, examples, candidates), how in cases
         if networks(backend, (net,))
     ]
-
-
-def _predicted_alike(backend: Backend, reference: Backend, one: Problem, count: int) -> None:
-    rng = np.random.default_rng(one.keys[2])
-    params = [drawn_weights(rng, one.net) for _ in range(count)]
-    weights = {path: np.stack([each[path] for each in params]) for path in one.params}
-    statistics = {path: np.stack([value] * count) for path, value in one.statistics.items()}
-    masks = {site: mask[:count] for site, mask in one.masks.items()}
-
-    def predicted(by: Backend) -> Any:
-        trees = [on_device(by, tree) for tree in (weights, statistics, masks)]
-        return by.to_numpy(by.predict(one.net, trees[0], trees[1], trees[2], by.asarray(one.x)))
-
-    most = [
-        bound("apply")(one.net, params[row], one.one(row), one.x, statistics=one.statistics)[1] for row in range(count)
-    ]
-    within(
-        f"predict of {count} networks for {len(one.x)} examples",
-        predicted(backend),
-        predicted(reference),
-        np.stack(most),
-    )

@@ -42,6 +42,13 @@ def learn(backend: Backend, lesson: Lesson, state: TrainState) -> tuple[TrainSta
     )
 
 
+def repeated(batches: Batches, examples: int) -> Batches:
+    """Other batches, in which some examples come twice, and others in no batch."""
+    order = np.random.default_rng(batches.order.sum()).integers(0, examples, batches.order.shape)
+    order[..., 1:2] = order[..., :1]
+    return batches._replace(order=order.astype(np.int32))
+
+
 def hosted(backend: Backend, tree: Any) -> Any:
     """A copy of a state or result in NumPy."""
     if isinstance(tree, TrainState):

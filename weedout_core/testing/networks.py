@@ -106,7 +106,7 @@ ROUNDED = (
         (
             Conv("first", 4),
             Relu(),
-            Mask("channels", granularity="channel"),
+            Mask("channels", rescale=True, granularity="channel"),
             Conv("second", 5, stride=2),
             Relu(),
             GlobalAveragePool(),
@@ -125,6 +125,23 @@ ROUNDED = (
             Dense("out", 3),
         ),
         (5, 4, 2),
+    ),
+)
+
+
+#: No product stands before its batch normalisation, whose statistics show whatever else is rounded.
+UNROUNDED = (
+    Network(
+        (
+            Residual((Relu(),)),
+            MaxPool(2),
+            Mask("channels", rescale=True, granularity="channel"),
+            GlobalAveragePool(),
+            BatchNorm("norm", momentum=0.5, epsilon=1.0),
+            Mask("pooled"),
+            Dense("out", 3),
+        ),
+        (4, 4, 4),
     ),
 )
 

@@ -12,7 +12,7 @@ from weedout_core._masks.plan import MaskPlan, mask_plan, masks_from_keys
 from weedout_core._networks.layers import Gather, every_layer
 from weedout_core._networks.network import Network, initial_statistics, mask_space, parameter_shapes
 from weedout_core._random.stream import split
-from weedout_core.testing.examples import keys
+from weedout_core.testing.examples import keys, last_node_kept
 from weedout_core.testing.networks import (
     COMPACTED_SPARSITY,
     SPARSITIES,
@@ -31,7 +31,7 @@ class Problem(NamedTuple):
         x, y: 24 examples or more, float32 ``(24, *input_shape)``, and their labels, int32 ``(24,)``.
         statistics: statistics for batch normalisation, {path: float32 ``(channels,)``}; {} for a network without it.
         sparsity, plan: the plan by which the masks were drawn, and its η.
-        keys: the keys of six candidates or more, uint32 ``(6, 2)``.
+        keys: the keys of six candidates or more, uint32 ``(6, 2)``; the last is the first once more.
         masks: {site: bool ``(6, *shape)``}; for a compacted network also the indices of its Gather layers, {name: int32
             ``(6, count)``}.
     """
@@ -58,6 +58,22 @@ class Problem(NamedTuple):
     def one(self, index: int = 0) -> dict[str, np.ndarray]:
         """One candidate's masks."""
         return {site: mask[index] for site, mask in self.masks.items()}
+
+    def uneven(self) -> dict[str, np.ndarray]:
+        """Masks of which the first keeps half of the nodes, the second all, the third a quarter, and so on.
+
+        Those of the plan all keep as many, so that what one of them keeps may be taken for what another keeps.
+        """
+        rng, shares = np.random.default_rng(self.keys[-1]), np.resize([0.5, 1, 0.25], len(self.keys))
+        return {site: _keeping(rng, mask, shares) for site, mask in self.masks.items()}
+
+
+def _keeping(rng: np.random.Generator, mask: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Masks like these, of which each keeps about its share of the nodes, and at least one; indices as they are."""
+    if mask.dtype != bool:
+        return mask
+    order = rng.random(mask.shape).reshape(len(mask), -1).argsort(axis=1).argsort(axis=1)
+    return (order < np.maximum(1, shares * order.shape[1]).round()[:, None]).reshape(mask.shape)
 
 
 def problems(backend: Backend) -> list[st.SearchStrategy[Problem]]:
@@ -100,7 +116,9 @@ def problem(draw: Any, net: Network, sparsity: float | None = None, examples: in
     x = rng.standard_normal((examples, *net.input_shape)).astype(np.float32)
     y = rng.integers(0, net.classes, examples).astype(np.int32)
     sparsity = SPARSITIES.get(net, 0.5) if sparsity is None else sparsity
-    plan, each = mask_plan(mask_space(net), sparsity), split(key, candidates)
+    with last_node_kept():
+        plan, each = mask_plan(mask_space(net), sparsity), split(key, candidates)
+    each = np.concatenate([each[:-1], each[:1]])  # a candidate may be drawn twice
     indices = {
         layer.name: rng.integers(0, net.input_shape[-1], (candidates, layer.count)).astype(np.int32)
         for layer in every_layer(net.layers)

@@ -28,14 +28,21 @@ def mask_gradient_agrees(backend: Backend, reference: Backend) -> None:
     def agree(problem: Problem, labelled: bool) -> None:
         full = {site: np.ones_like(mask) for site, mask in problem.one().items()}
         for masks in (problem.one(), full):
-            got, wanted = (_gradient(by, problem, masks, labelled) for by in (backend, reference))
-            assert set(got) == set(wanted), f"sites {sorted(got)}"
-            for site, true in wanted.items():
-                assert got[site].dtype == np.float64, f"the gradient of {site!r} is in {got[site].dtype}, not float64"
-                most = bound("mask_gradient", "float64")(float(np.abs(true).max()), terms(problem, len(problem.y)))
-                within(f"the gradient of {site!r}", got[site], true, most)
+            gradients_agree(backend, reference, problem, masks, labelled)
 
     agree()
+
+
+def gradients_agree(
+    backend: Backend, reference: Backend, problem: Problem, masks: dict[str, np.ndarray], labelled: bool
+) -> None:
+    """Assert that the gradients of a network's masks agree, of the loss, or without labels of the logits."""
+    got, wanted = (_gradient(by, problem, masks, labelled) for by in (backend, reference))
+    assert set(got) == set(wanted), f"sites {sorted(got)}"
+    for site, true in wanted.items():
+        assert got[site].dtype == np.float64, f"the gradient of {site!r} is in {got[site].dtype}, not float64"
+        most = bound("mask_gradient", "float64")(float(np.abs(true).max()), terms(problem, len(problem.y)))
+        within(f"the gradient of {site!r}", got[site], true, most)
 
 
 def _gradient(

@@ -40,20 +40,22 @@ def logit_error(
     off: Off | None = None,
     statistics: Mapping[str, np.ndarray] | None = None,
     calibration: np.ndarray | None = None,
+    operands: float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The logits of one candidate, and a bound on the float32 error of each: float64 ``(examples, classes)``.
 
     Args:
         off: a bound on the error of each weight; None for weights without an error.
         statistics, calibration: the inputs of batch normalisation, as in ``Backend.score``.
+        operands: the unit roundoff to which a device may round the operands of products; 0 for float32.
     """
     taken: dict[str, Carried] | None = None
     if statistics is not None:
         taken = {path: exact(value) for path, value in statistics.items()}
     elif calibration is not None:
         taken = {}
-        carry(net.layers, Pass(params, off or {}, masks, None, 1, taken), exact(calibration))
-    logits = carry(net.layers, Pass(params, off or {}, masks, taken, 1, {}), exact(x))
+        carry(net.layers, Pass(params, off or {}, masks, None, 1, taken, operands), exact(calibration))
+    logits = carry(net.layers, Pass(params, off or {}, masks, taken, 1, {}, operands), exact(x))
     return logits.value, logits.error + UNIT_ROUNDOFF
 
 
@@ -191,41 +193,42 @@ TOLERANCES: Mapping[tuple[str, str], Tolerance] = MappingProxyType(
     }
 )
 
+_LOGITS = (("apply", "float32"),)
+_SCORES = ("draw_parameters", "float32"), ("negative_cross_entropy", "float32"), ("accuracy", "float32")
+_EPOCH = ("train weights", "float32"), ("train losses", "float32")
+_ROUNDED = ("train losses", "bfloat16"), ("train weights", "bfloat16")
 #: For each check, the operations whose bounds it takes; none if it compares no floats with the reference.
 CHECKED: Mapping[str, tuple[tuple[str, str], ...]] = MappingProxyType(
     {
-        "signatures": (),
-        "computes_a_network": (),
-        "conversions": (),
+        "signatures": (), "computes_a_network": (), "conversions": (),
         "random_bits": (("random_bits", "uint32"),),
         "keep_smallest": (("keep_smallest", "bool"),),
         "masks_from_keys": (("masks", "bool"),),
         "bernoulli_thresholds": (("masks", "bool"),),
         "sample_masks": (("masks", "bool"),),
         "draw_parameters": (("draw_parameters", "float32"),),
-        "apply_agrees": (("apply", "float32"),),
-        "predict_together": (("apply", "float32"),),
-        "predict_compacted": (("apply", "float32"),),
-        "full_mask_is_parent": (("apply", "float32"),),
-        "score_agrees": (
-            ("draw_parameters", "float32"), ("negative_cross_entropy", "float32"), ("accuracy", "float32"),
-        ),
+        "apply_agrees": _LOGITS,
+        "predict_together": _LOGITS,
+        "predict_compacted": _LOGITS,
+        "full_mask_is_parent": _LOGITS,
+        "score_agrees": _SCORES,
         "permuted_candidates": (("negative_cross_entropy", "float32"),),
-        "deciding_inputs": (("apply", "float32"),),
+        "deciding_inputs": _LOGITS,
         "deciding_logits": (("negative_cross_entropy", "float32"), ("accuracy", "float32")),
         "not_finite_stays": (),
-        "epoch_agrees": (("train weights", "float32"), ("train losses", "float32")),
-        "compacted_epoch_agrees": (("train weights", "float32"), ("train losses", "float32")),
-        "deciding_gradients": (("train weights", "float32"), ("train losses", "float32")),
-        "deciding_counts": (),
-        "bfloat16_step_agrees": (("train losses", "bfloat16"), ("train weights", "bfloat16")),
+        "epoch_agrees": _EPOCH,
+        "compacted_epoch_agrees": _EPOCH,
+        "deciding_gradients": _EPOCH,
+        "deciding_counts": (("negative_cross_entropy", "float32"),), "optimizers_are_refused": (),
+        "numbers_of_few_bits": (("negative_cross_entropy", "float32"), ("train losses", "float32")),
+        "bfloat16_step_agrees": _ROUNDED,
+        "default_step_agrees": _ROUNDED,
         "mask_gradient_agrees": (("mask_gradient", "float64"),),
+        "coinciding_sizes": (*_LOGITS, *_SCORES, ("mask_gradient", "float64"), *_EPOCH),
         "pure": (),
-        "large_predictions": (("apply", "float32"),),
-        "large_populations": (
-            ("draw_parameters", "float32"), ("negative_cross_entropy", "float32"), ("accuracy", "float32"),
-        ),
-        "large_epochs": (("train weights", "float32"), ("train losses", "float32")),
+        "large_predictions": _LOGITS,
+        "large_populations": _SCORES,
+        "large_epochs": _EPOCH,
         "search_agrees": (("draw_parameters", "float32"), ("negative_cross_entropy", "float32")),
         "elite_never_worsens": (("negative_cross_entropy", "float32"),),
     }

@@ -20,7 +20,7 @@ from weedout_core.testing.comparing import equal, within
 from weedout_core.testing.courses import PLAINEST, Course, courses
 from weedout_core.testing.diagnosis import why
 from weedout_core.testing.epoch_bounds import most_of
-from weedout_core.testing.lessons import Lesson, hosted, learn, placed, trees
+from weedout_core.testing.lessons import Lesson, hosted, learn, placed, repeated, trees
 from weedout_core.testing.networks import NETWORKS, networks
 from weedout_core.testing.problems import Problem, compacted, compacted_problems, drawn_weights, problem
 from weedout_core.testing.properties import across
@@ -78,7 +78,8 @@ def epochs_agree(backend: Backend, reference: Backend, problem: Problem, course:
     kept: list[TrainState] = []
     # The first epoch is run from rest, as all trainings are, and then from a state that no training begins with.
     for epoch, given in ((0, at_rest), (0, moving), *((epoch, None) for epoch in range(1, course.config.epochs))):
-        lesson = Lesson(problem, plan, masks, epoch_batches(list(keys), epoch, plan))
+        batches = epoch_batches(list(keys), epoch, plan)
+        lesson = Lesson(problem, plan, masks, repeated(batches, plan.examples) if given is moving else batches)
         before = hosted(backend, given or state)
         state, result = learn(backend, lesson, given or state)
         epochs.append((lesson, before, hosted(backend, state), hosted(backend, result)))
@@ -122,7 +123,7 @@ def _velocities(problem: Problem, state: TrainState) -> dict[str, np.ndarray]:
 
 
 def _stacked(problem: Problem, networks: int) -> dict[str, np.ndarray]:
-    return {site: mask[:networks] for site, mask in problem.masks.items()}
+    return {site: mask[:networks] for site, mask in problem.uneven().items()}
 
 
 def _same(name: str, got: Any, wanted: Any) -> None:
