@@ -142,9 +142,9 @@ def _masked(layer: Mask, through: Pass, h: Carried) -> Carried:
     if through.masks is None:
         return h
     mask = through.masks[layer.site]
-    factor = mask / (mask.mean() if layer.rescale else 1)
-    value = h.value * factor
-    return Carried(value, h.error * factor + (gamma(2) * np.abs(value) if layer.rescale else 0))
+    fraction = mask.mean() if layer.rescale else 1
+    value, error = (np.where(mask, part, 0) / fraction for part in h)  # what is removed may be infinite
+    return Carried(value, error + (gamma(2) * np.abs(value) if layer.rescale else 0))
 
 
 def _batch_norm(layer: BatchNorm, through: Pass, h: Carried) -> Carried:

@@ -104,6 +104,7 @@ _ALIKE = (
         ),
         (1, 1, 1), "out", {"weight_decay": 0.1},
     ),
+    Alike((BatchNorm("norm", epsilon=0.1), Mask("node"), Conv("one", 1), Flatten()), (1, 2, 1), "out", {}),
 )  # fmt: skip
 
 

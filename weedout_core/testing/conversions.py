@@ -8,7 +8,7 @@ import numpy as np
 from weedout_core._contract.record import Backend
 from weedout_core.testing.comparing import equal
 
-_FLOATS = np.array([0.5, -1.25, 1e30, -7e4, np.nan, np.inf, -np.inf, 3.0])
+_FLOATS = np.array([0.5, -1.25, 1e30, -7e4, np.nan, np.inf, -np.inf, 3.0, -0.0, 1e-40])
 _HALVES = np.array([0.5, -1.25, 60000.0, 3.0, np.nan, np.inf])
 #: Arrays of each kind, and the dtype that they come back in; None is the backend's own dtype of floats.
 _KINDS: Mapping[str, tuple[np.ndarray, type[np.generic] | None]] = {
@@ -73,7 +73,8 @@ def _layouts(array: np.ndarray) -> dict[str, np.ndarray]:
         "column by column": np.asfortranarray(two),
         "backwards": array[::-1],
         "every second": two.ravel()[::2],
-        "with an axis of one": array[:, None, None],
+        "with axes of one": array[:, None, None],
+        "with four axes": array[:, None, None, None],
         "in the other order of bytes": array.astype(array.dtype.newbyteorder()),
         "repeated without memory": np.broadcast_to(array, (2, len(array))),
     }
@@ -84,6 +85,7 @@ def _same(name: str, got: np.ndarray, wanted: np.ndarray) -> None:
         equal(f"{name}: where it is NaN", np.isnan(got), np.isnan(wanted))
         assert got.dtype == wanted.dtype, f"{name} is {got.dtype}, not {wanted.dtype}"
         got, wanted = np.nan_to_num(got, nan=0.0), np.nan_to_num(wanted, nan=0.0)
+        equal(f"{name}: the sign of zeros", np.signbit(got), np.signbit(wanted))
     equal(name, got, wanted)
 
 

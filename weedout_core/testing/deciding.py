@@ -9,8 +9,7 @@ import numpy as np
 from weedout_core._algorithm.fitness import FITNESS
 from weedout_core._algorithm.population import explicit_population
 from weedout_core._contract.calls import ScoredBatch, Scoring
-from weedout_core._contract.record import Backend
-from weedout_core._contract.trees import map_tree
+from weedout_core._contract.record import Backend, stack
 from weedout_core._networks.layers import (
     BatchNorm,
     Conv,
@@ -141,7 +140,10 @@ _ODD = (math.nan, math.inf, -math.inf)
 def _predicted_alike(
     backend: Backend, reference: Backend, name: str, net: Network, x: np.ndarray, variance: float, kept: int
 ) -> None:
-    """Each example alone, because what is not finite spreads to all logits of an example, and not to another."""
+    """Each example alone, because what is not finite spreads to all logits of an example, and not to another.
+
+    Nor does it spread to another network: the weights of a second one are all NaN.
+    """
     params = {path: np.full(shape, path == "norm/scale", np.float32) for path, shape in parameter_shapes(net).items()}
     params["out/kernel"] = np.eye(12, dtype=np.float32)
     statistics = {path: np.full(value.shape, 0.5) for path, value in initial_statistics(net).items()}
@@ -149,8 +151,9 @@ def _predicted_alike(
     masks = {site: np.arange(math.prod(shape)).reshape(shape) % 3 < kept for site, shape in mask_space(net).items()}
 
     def predicted(by: Backend) -> np.ndarray:
-        trees = [map_tree(lambda value: by.asarray(value[None]), tree) for tree in (params, statistics, masks)]
-        return by.to_numpy(by.predict(net, trees[0], trees[1], trees[2], by.asarray(x)))[0]
+        lost = {path: np.full_like(value, np.nan) for path, value in params.items()}
+        trees = stack(by, [params, lost]), stack(by, [statistics] * 2), stack(by, [masks] * 2)
+        return by.to_numpy(by.predict(net, *trees, by.asarray(x)))[0]
 
     got, wanted = predicted(backend), predicted(reference)
     # The reference has numbers beyond float32, which are infinite there; and where it has none, there are none.

@@ -9,7 +9,7 @@ import numpy as np
 from weedout_core._algorithm.schedule import epoch_batches, train_plan
 from weedout_core._contract.calls import EpochResult, TrainState
 from weedout_core._contract.record import Backend
-from weedout_core._networks.layers import BatchNorm, every_layer
+from weedout_core._networks.layers import BatchNorm, Dense, Mask, Relu, every_layer
 from weedout_core._networks.network import Network
 from weedout_core.testing.comparing import within
 from weedout_core.testing.courses import PLAINEST, Course
@@ -55,7 +55,24 @@ def _mirrored_pairs(problem: Problem) -> Problem:
     return problem._replace(x=x, params=problem.params | {first: np.ones_like(problem.params[first])})
 
 
-#: Where a ReLU is at its kink, all values of a pool are equal, or a factor is 0.
+def _removed_inputs_not_finite(problem: Problem) -> Problem:
+    """Inputs that a first mask removes are NaN or infinite."""
+    if not isinstance(problem.net.layers[0], Mask):
+        return problem
+    removed = ~next(iter(problem.uneven().values()))[0]
+    odd = np.resize(np.array([np.nan, np.inf, -np.inf], np.float32), problem.x.shape)
+    return problem._replace(x=np.where(removed, odd, problem.x))
+
+
+def _removed_nodes_beyond_float32(problem: Problem) -> Problem:
+    """Nodes that the mask after a first dense layer removes are larger than any number of float32."""
+    if [type(layer) for layer in problem.net.layers[:3]] != [Dense, Relu, Mask]:
+        return problem
+    first, kept = next(iter(problem.params)), next(iter(problem.uneven().values()))[0]
+    return problem._replace(params=problem.params | {first: np.where(kept, problem.params[first], np.float32(3e38))})
+
+
+#: Where a ReLU is at its kink, all values of a pool are equal, a factor is 0, or what is removed is not finite.
 STARTS: Mapping[str, Callable[[Problem], Problem]] = {
     "blank inputs and biases of 0": lambda one: _set(one._replace(x=np.zeros_like(one.x)), bias=0),
     "some blank inputs, and biases of 0": lambda one: _set(_every_second_blank(one), bias=0),
@@ -63,6 +80,8 @@ STARTS: Mapping[str, Callable[[Problem], Problem]] = {
     "pairs of equal values in a pool": _mirrored_pairs,
     "scales of 0 and biases of 1": lambda one: _set(one, scale=0, bias=1),
     "biases of 1, so that few ReLUs are closed": lambda one: _set(one, bias=1),
+    "removed inputs that are not finite": _removed_inputs_not_finite,
+    "removed nodes that are not finite": _removed_nodes_beyond_float32,
 }
 
 

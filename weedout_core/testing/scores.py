@@ -1,6 +1,7 @@
 """Checks of fitness."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from weedout_core._algorithm.fitness import FITNESS
 from weedout_core._algorithm.population import Population
-from weedout_core._contract.calls import ScoredBatch, Scoring
+from weedout_core._contract.calls import ScoredBatch, Scoring, Specs
 from weedout_core._contract.record import Backend
 from weedout_core._masks.plan import MaskPlan, mask_plan, masks_from_keys
 from weedout_core._networks.initial import he_normal
@@ -117,6 +118,12 @@ def _number_scored(problem: Problem, asked: Asked) -> int:
     return int(len(problem.y) * asked.scored)
 
 
+def own_specs(net: Network) -> Specs:
+    """How a candidate draws its own weights: kernels wider than He-normal, biases not all 0, and γ not 1."""
+    wider = [replace(spec, std=1.25 * spec.std, value=0.9 * spec.value) for spec in he_normal(net)]
+    return tuple(replace(spec, std=spec.std if spec.std or spec.value else 0.2) for spec in wider)
+
+
 def _weight_keys(problem: Problem) -> np.ndarray:
     """Keys of which two are equal, if there are as many: two candidates of other masks have the same weights."""
     keys = split(problem.keys[0], len(problem.keys))
@@ -142,7 +149,7 @@ def _scored(by: Backend, problem: Problem, population: Population, asked: Asked)
         None if statistics is None else on_device(by, statistics),
         None if calibration is None else by.asarray(calibration),
     )
-    params = he_normal(problem.net) if population.weight_keys is not None else on_device(by, problem.params)
+    params = own_specs(problem.net) if population.weight_keys is not None else on_device(by, problem.params)
     scoring = Scoring(asked.fitness, asked.precision, asked.chunk)
     return by.to_numpy(by.score_population(problem.net, params, population, batch, scoring))
 
@@ -155,7 +162,7 @@ def _most(
     for index, own in enumerate(_weight_keys(problem)):
         params, off = problem.params, None
         if asked.weights == "per_candidate":
-            params = on_host(reference, reference.draw_parameters(own, he_normal(problem.net)))
+            params = on_host(reference, reference.draw_parameters(own, own_specs(problem.net)))
             off = bound("draw_parameters")(params)
         mask = {site: value[index] for site, value in masks.items()}
         logits = bound("apply")(
