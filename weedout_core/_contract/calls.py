@@ -14,6 +14,7 @@ epoch depends on its state alone: a state may be used twice, or go to the host a
 - of equal values in the window of a MaxPool, the first one in row-major order gets the gradient;
 - a removed node is absent: it gives 0 and takes a gradient of 0, even if it was infinite or NaN (choose with the mask:
   a product, 0 · ∞, is NaN);
+- a weight of 0 is a weight: a NaN or an infinity that meets it gives NaN;
 - of equal logits the lowest class is predicted;
 - NaN and infinities go on to the logits, the fitness and the loss; where a loss is not finite, the gradient is not.
 
@@ -199,7 +200,8 @@ class TrainInit(Protocol):
     ) -> TrainState:
         """The state before epoch 0 of R networks: velocities 0, weights as given. All trees have a leading axis R.
 
-        A backend may refuse a ``plan.optimizer`` or a ``plan.config.compute`` that it does not have.
+        A ``plan.optimizer`` or a ``plan.config.compute`` that a backend does not have is refused with a BackendError:
+        training never goes on with another one.
         """
         ...
 
@@ -217,6 +219,8 @@ class TrainEpoch(Protocol):
         batches: Batches,
     ) -> tuple[TrainState, EpochResult]:
         """One epoch of SGD over ``x[batches.order]``, each image cropped and mirrored as ``batches.crops`` says.
+
+        An example may come more than once in a batch, and counts each time.
 
         Batch normalisation takes the statistics of each of the ``plan.groups`` groups of a batch, in order; the
         running statistics are updated by the mean over the groups (see ``BatchNorm``). ``masks=None`` keeps every node;
