@@ -69,7 +69,7 @@ _ALIKE = (
             Dense("a.b", 4), Dense("a_b", 4), Relu(), Dense("a/kernel", 4), Dense("a", 4), Relu(), Dense("scale/1", 4),
             Mask("kernel"), Dense("scale/0", 4), Mask("scale", rescale=True),
         ),
-        (4,), "bias", {"weight_decay": 0.1, "momentum": 0.9},
+        (4,), "bias", {"weight_decay": 0.1, "momentum": 0.9, "learning_rate": 1.0},
     ),
     Alike(
         (
@@ -78,7 +78,7 @@ _ALIKE = (
             Residual((Mask("first"), Dense("bias", 4), Mask("last", rescale=True)), (Relu(), Dense("a.kernel", 4))),
             Residual((Residual((), (Relu(),)),)),
         ),
-        (4,), "kernel", {"weight_decay": 0.1, "decayed": "all", "batch_norm_group": 4},
+        (4,), "kernel", {"weight_decay": 1.5, "decayed": "all", "batch_norm_group": 4, "learning_rate": 1e-3},
     ),
     Alike(
         (
@@ -96,7 +96,10 @@ _ALIKE = (
         (Gather("some", 4), Mask("m"), Scale(-0.3), Dense("one", 4), Gather("some", 4), Gather("more", 4), Scale(1.7)),
         (4,), "out", {},
     ),
-    Alike((Mask("first"), Dense("one", 1), Mask("one", rescale=True)), (1,), "out", {"momentum": 0.9}),
+    Alike(
+        (Mask("first"), Dense("one", 1), Mask("one", rescale=True)),
+        (1,), "out", {"momentum": 0.99, "learning_rate": 2.0},
+    ),
     Alike(
         (
             Conv("one", 1), Mask("node"), MaxPool(1), Residual((Conv("two", 1, kernel_size=1),), ()),

@@ -18,7 +18,10 @@ PLAINEST = TrainConfig(
 
 _MOMENTA = ({}, {"momentum": 0.9}, {"momentum": 0.5, "nesterov": True}, {"nesterov": True})
 _DECAYS = ({}, {"weight_decay": 0.1}, {"weight_decay": 0.1, "decayed": "all"})
-_SCHEDULES = ({}, {"schedule": "cosine"}, {"schedule": "step", "step_epochs": (1, 2), "step_factor": 0.3})
+_SCHEDULES = (
+    {}, {"schedule": "cosine"}, {"schedule": "step", "step_epochs": (1, 2), "step_factor": 0.3},
+    {"schedule": "step", "step_epochs": (2,), "step_factor": 1.5},
+)  # fmt: skip
 _WARM_UPS = ({}, {"warmup_epochs": 1}, {"warmup_epochs": 3})
 _GROUPS = ({}, {"batch_norm_group": 4})
 #: Only images may be normalised one by one.

@@ -113,6 +113,7 @@ _ONE_BY_ONE: Mapping[str, tuple[tuple[Any, ...], tuple[int, ...]]] = {
     "Residual": ((Residual((Relu(),)),), (12,)),
     "an empty Residual": ((Residual((), ()),), (12,)),
     "Scale": ((Scale(-0.5),), (12,)),
+    "a Scale of 0": ((Scale(0.0),), (12,)),
     "Dense with weights of 0": ((Dense("zero", 12),), (12,)),
     "Conv with weights of 0": ((Conv("zero", 3), Flatten()), (2, 2, 3)),
 }
