@@ -205,10 +205,11 @@ def interleaved_groups(backend: Backend) -> Backend:
 def momentum_of_statistics_swapped(backend: Backend) -> Backend:
     """running ← (1 − momentum)·running + momentum·batch, as some libraries define it."""
 
+    def swapped(layer: Any) -> Any:
+        return replace(layer, momentum=min(1 - layer.momentum, 0.999)) if isinstance(layer, BatchNorm) else layer
+
     def change(net: Any, *rest: Any) -> tuple[Any, ...]:
-        return other_layers(
-            net, lambda layer: replace(layer, momentum=1 - layer.momentum) if isinstance(layer, BatchNorm) else layer
-        ), *rest  # fmt: skip
+        return other_layers(net, swapped), *rest
 
     return with_arguments(backend, "train_epoch", change)
 
