@@ -52,6 +52,8 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 
+_SOON = "JAX_DISABLE_MOST_OPTIMIZATIONS"
+
 #: Backends each of whose programs takes XLA a second to compile.
 COMPILED = frozenset({"jax", "torch_xla"})
 
@@ -64,6 +66,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         compiles = any(isinstance(value, str) and value in COMPILED for value in given)
         if compiles and item.get_closest_marker("quick") is None:
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """JAX optimises the programs of tests that are marked so: elsewhere it takes longer than to run them as they are.
+
+    It holds for the processes that tests start, too. What was compiled in the other way is forgotten.
+    """
+    soon = item.get_closest_marker("optimised") is None
+    if soon == (os.environ.get(_SOON) == "1"):
+        return
+    os.environ[_SOON] = str(int(soon))
+    if "jax" in sys.modules:
+        sys.modules["jax"].config.update(_SOON.lower(), soon)
+        sys.modules["jax"].clear_caches()
 
 
 @pytest.fixture

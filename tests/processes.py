@@ -8,9 +8,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 
-#: For what runs JAX's programs a few times: to optimise these takes longer than to run them.
-COMPILED_SOON = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
-
 
 def run_python(*arguments: str, folder: Path = ROOT, environment: Mapping[str, str] | None = None) -> str:
     """What Python prints when it is run with these arguments; it must succeed."""

@@ -17,7 +17,7 @@ from tests.conformance.test_backends import BACKENDS
 from weedout_core._compaction.compacted_network import kept_part
 from weedout_core.testing.tolerances import bound
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.optimised]
 
 IMAGE, BATCH, STEPS = (8, 8, 3), 8, 10
 

@@ -26,6 +26,8 @@ from weedout_core._contract.checked_call import CALLS, CheckedCall
 from weedout_core._contract.fence import CALLBACKS, NUMPY
 from weedout_core.backend import Backend
 
+pytestmark = pytest.mark.optimised
+
 BACKENDS = ("numpy", "jax", "torch", "torch_xla")
 NETWORKS = {
     "mlp": wc.mlp(6, (8,), 3),

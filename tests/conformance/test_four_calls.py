@@ -9,6 +9,8 @@ import pytest
 import weedout_core as wc
 from tests.conformance.connected import connected
 
+pytestmark = pytest.mark.optimised
+
 WIDE = wc.wide_resnet(10, 1, 3, (4, 4, 3), granularity="channel")
 NETWORKS = {
     "mlp": wc.mlp(12, (16, 8), 3),

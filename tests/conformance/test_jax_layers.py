@@ -9,7 +9,7 @@ import pytest
 import weedout_core as wc
 from weedout_core.testing.precision import gamma
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.optimised]
 
 jax = pytest.importorskip("jax", reason="JAX is not installed: pip install 'weedout-core[jax]'")
 weedout_jax = pytest.importorskip("weedout_jax", reason="optax is not installed: pip install 'weedout-core[jax]'")

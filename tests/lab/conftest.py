@@ -68,12 +68,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
         process = subprocess.Popen(
             [sys.executable, *by, *map(str, arguments)],
             cwd=tmp_path,
-            # Programs run a few times: to optimise them takes longer than to run them.
-            env={
-                **os.environ,
-                "PYTHONPATH": os.pathsep.join(filter(None, path)),
-                "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
-            },
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))},
             text=True,
             **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
         )

@@ -222,7 +222,6 @@ def test_two_workers_give_the_bytes_of_one_process(
     one = start(*run, "--out", "one")
     err = one.communicate(timeout=300)[1]
     assert one.returncode == 0, err
-    monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # as in the first
     assert weedout(*run, "--out", "two", "--workers", "2") == 0
     check_same(tmp_path / "one", tmp_path / "two")
     lines = [

@@ -115,8 +115,7 @@ def test_the_small_mode_runs(groups: tuple[str, ...], tmp_path: Path) -> None:
     pytest.importorskip("jax")
     pytest.importorskip("torch")
     path = os.pathsep.join(str(ROOT / part) for part in (".", "reference", "backends"))
-    # A thread each: those of two workers would wait for one another, spinning. And what runs a few times is not
-    # optimised, which would take longer than it runs.
+    # A thread each: those of two workers would wait for one another, spinning.
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks", "--quick", "--out", str(tmp_path), *groups],
         cwd=ROOT,
@@ -125,7 +124,6 @@ def test_the_small_mode_runs(groups: tuple[str, ...], tmp_path: Path) -> None:
             "PYTHONPATH": path,
             "JAX_PLATFORMS": "cpu",
             "OMP_NUM_THREADS": "1",
-            "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
         },
         capture_output=True,
         text=True,

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.processes import COMPILED_SOON, run_python
+from tests.processes import run_python
 from weedout_core.lab.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -130,7 +130,7 @@ def test_the_first_command_writes_the_papers_experiment(tmp_path: Path) -> None:
     command = shlex.split(blocks("bash")[0].strip())
     assert command[-2:] == [".venv/bin/weedout", "paper"], f"the first command ends in {command[-2:]}"
     narrower = ("--hidden", "48", "48")
-    printed = run_python("-m", "weedout_core", "paper", *narrower, folder=tmp_path, environment=COMPILED_SOON)
+    printed = run_python("-m", "weedout_core", "paper", *narrower, folder=tmp_path)
     (folder,) = (tmp_path / "runs").iterdir()
     with (folder / "results.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -185,7 +185,6 @@ def test_a_wide_resnet_learns_a_subset_of_cifar(tmp_path: Path) -> None:
     run_python(
         *("-m", "weedout_core", *without_dense, "--data-dir", str(DATA), *less.split()),
         folder=tmp_path,
-        environment=COMPILED_SOON,
     )
     (folder,) = (tmp_path / "runs").iterdir()
     with (folder / "results.csv").open(encoding="utf-8") as file:
@@ -219,9 +218,7 @@ def test_a_users_function_is_judged(tmp_path: Path) -> None:
     (module,) = blocks("py", page)
     (tmp_path / "my_methods.py").write_text(module, encoding="utf-8")
     small = ("--hidden", "64", "32", "--population", "10", "--epochs", "5")
-    printed = run_python(
-        "-m", "weedout_core", *shlex.split(command)[1:], *small, folder=tmp_path, environment=COMPILED_SOON
-    )
+    printed = run_python("-m", "weedout_core", *shlex.split(command)[1:], *small, folder=tmp_path)
     for method in ("magnitude", "snip", "outgoing"):
         for sparsity in (80, 90):
             said = rf"{method} (is|and weedout are) .* at sparsity {sparsity} %"
