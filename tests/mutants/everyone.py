@@ -32,6 +32,9 @@ from tests.mutants import (
     sizes_of_batches,
     sizes_of_draws,
     sizes_of_layers,
+    third_in_networks,
+    third_in_training,
+    third_in_words,
     values_that_decide,
     windows,
 )
@@ -50,6 +53,7 @@ FILES = (
     devices, devices_in_training, devices_of_jax,
     afterwards_in_words, afterwards_in_networks, afterwards_in_training,
     again_in_words, again_in_networks, again_in_training,
+    third_in_words, third_in_networks, third_in_training,
 )  # fmt: skip
 
 MUTANTS = MappingProxyType({mutant.name: mutant for group in GROUPS for mutant in group.mutants})
