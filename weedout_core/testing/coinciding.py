@@ -5,6 +5,7 @@ size here: networks, examples, batches, steps, candidates, nodes, channels, heig
 """
 
 from dataclasses import replace
+from itertools import cycle
 from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
@@ -23,7 +24,7 @@ from weedout_core._networks.layers import (
     Residual,
     Scale,
 )
-from weedout_core._networks.network import Network, initial_statistics
+from weedout_core._networks.network import Network, initial_statistics, mask_space
 from weedout_core.testing.courses import PLAINEST, Course
 from weedout_core.testing.forward import predicted_alike
 from weedout_core.testing.networks import networks
@@ -74,7 +75,7 @@ _ALIKE = (
     Alike(
         (
             Residual((), ()), Residual((Residual(()), Dense("mean", 4)), (Residual((Mask("a/b"),)),)),
-            BatchNorm("variance", epsilon=0.1), BatchNorm("a", epsilon=0.1), Relu(), Mask("a"),
+            BatchNorm("a.variance", epsilon=0.1), BatchNorm("variance", epsilon=0.1), Relu(), Mask("a"),
             Residual((Mask("first"), Dense("bias", 4), Mask("last", rescale=True)), (Relu(), Dense("a.kernel", 4))),
             Residual((Residual((), (Relu(),)),)),
         ),
@@ -114,7 +115,7 @@ _ALIKE = (
 def coinciding_sizes(backend: Backend, reference: Backend) -> None:
     """Networks whose sizes are all equal, or all 1, are predicted, scored, trained and asked for gradients alike."""
     cases = [
-        st.tuples(problem(alike.net, 0.3, max(4, alike.size**2), 4), st.just(alike))
+        st.tuples(problem(alike.net, _uneven(alike.net), max(4, alike.size**2), 4), st.just(alike))
         for alike in _ALIKE
         if networks(backend, (alike.net,))
     ]
@@ -130,6 +131,11 @@ def coinciding_sizes(backend: Backend, reference: Backend) -> None:
         epochs_agree(backend, reference, _first(one, size**2, 4), Course(one.net, config, size))
 
     agree()
+
+
+def _uneven(net: Network) -> dict[str, float]:
+    """Sites of one shape that keep different numbers of nodes."""
+    return dict(zip(mask_space(net), cycle((0.3, 0.5, 0.0)), strict=False))
 
 
 def _first(one: Problem, examples: int, candidates: int) -> Problem:

@@ -43,13 +43,16 @@ def conversions(backend: Backend, reference: Backend) -> None:
         placed = backend.asarray(array)
         _same(f"asarray of its own array of {name}", backend.to_numpy(backend.asarray(placed)), array.astype(dtype))
         assert not backend.to_numpy(placed).flags.writeable, f"to_numpy gives an array of {name} that can be written to"
-        source = _aligned(array)
-        shared = backend.asarray(source)
-        source[...] = array[1]
-        again = backend.to_numpy(backend.asarray(source))
-        _same(f"asarray of {name} after it was written over", again, source.astype(dtype))
-        got = backend.to_numpy(shared)
-        _same(f"asarray of {name} shares the memory that it was given: it", got, _aligned(array).astype(dtype))
+        for writeable in (True, False):
+            source = _aligned(array)
+            handed = source.view()
+            handed.flags.writeable = writeable  # it says nothing about who else may write
+            shared = backend.asarray(handed)
+            source[...] = array[1]
+            again = backend.to_numpy(backend.asarray(handed))
+            _same(f"asarray of {name} after it was written over", again, source.astype(dtype))
+            got = backend.to_numpy(shared)
+            _same(f"asarray of {name} shares the memory that it was given: it", got, _aligned(array).astype(dtype))
 
 
 class _Foreign:
@@ -69,6 +72,8 @@ def _layouts(array: np.ndarray) -> dict[str, np.ndarray]:
         "in a row": array,
         "without axes": np.array(array[0]),
         "with no element": array[:0],
+        "with no row of three": two.T[:0],
+        "with rows of nothing": two[:, :0],
         "transposed": two.T,
         "column by column": np.asfortranarray(two),
         "backwards": array[::-1],

@@ -106,7 +106,8 @@ def _plans() -> list[MaskPlan]:
         ]
     # A code is any number: the names of sites say nothing about it.
     codes = (0, 1, 2**31, 2**32 - 1)
-    coded = (SitePlan(f"site_{code}", (5, 3, 2), code, 11, None) for code in codes)
+    counts = zip(codes, (11, 1, 29, 12), strict=True)  # sites of one shape need not keep equally many
+    coded = (SitePlan(f"site_{code}", (5, 3, 2), code, kept, None) for code, kept in counts)
     bound = (SitePlan(f"site_{code}", (5, 3, 2), code, 11, limit) for code, limit in zip(codes, BOUNDS, strict=True))
     return [*drawn, MaskPlan(tuple(coded)), MaskPlan(tuple(bound))]
 
@@ -187,6 +188,7 @@ def sample_masks(backend: Backend, reference: Backend) -> None:
 _SPECS = (
     ParameterSpec("wide/kernel", (5, 4), 2**31 + 1, 3.5, 0.0),
     ParameterSpec("wide/bias", (7,), 0, 0.0, 0.625),
+    ParameterSpec("none/kernel", (5, 4), 0, 0.5, 0.0),
     ParameterSpec("window/kernel", (3, 3, 2, 5), 2**32 - 1, 1.0, 0.0),
     ParameterSpec("narrow/kernel", (4, 3), 9, 5e-4, 0.0),
     ParameterSpec("narrowest/kernel", (4, 3), 10, 1e-6, 0.0),

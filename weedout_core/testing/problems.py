@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from weedout_core._compaction.compaction import compact, kept_indices
 from weedout_core._contract.record import Backend
-from weedout_core._masks.plan import MaskPlan, mask_plan, masks_from_keys
+from weedout_core._masks.plan import MaskPlan, Sparsity, mask_plan, masks_from_keys
 from weedout_core._networks.layers import Gather, every_layer
 from weedout_core._networks.network import Network, initial_statistics, mask_space, parameter_shapes
 from weedout_core._random.stream import split
@@ -41,7 +41,7 @@ class Problem(NamedTuple):
     x: np.ndarray
     y: np.ndarray
     statistics: dict[str, np.ndarray]
-    sparsity: float
+    sparsity: Sparsity
     plan: MaskPlan
     keys: np.ndarray
     masks: dict[str, np.ndarray]
@@ -104,7 +104,9 @@ def compacted(one: Problem) -> list[Problem]:
 
 
 @st.composite
-def problem(draw: Any, net: Network, sparsity: float | None = None, examples: int = 24, candidates: int = 6) -> Problem:
+def problem(
+    draw: Any, net: Network, sparsity: Sparsity | None = None, examples: int = 24, candidates: int = 6
+) -> Problem:
     """A problem with any weights and batch for a network. Masks are exact, at the given sparsity or the network's."""
     key = draw(keys())
     rng = np.random.default_rng(key)
