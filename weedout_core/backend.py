@@ -38,6 +38,7 @@ from weedout_core._contract.calls import (
 )
 from weedout_core._contract.memory import share_of_memory
 from weedout_core._contract.optional_calls import Adopt, CompiledMemory, CompileSeconds, MaskGradient
+from weedout_core._contract.peers import ALONE, Peers
 from weedout_core._contract.process_settings import ProcessSetting, ProcessSettings
 from weedout_core._contract.record import Backend, check_layers, map_tree
 from weedout_core._contract.sgd import sgd_step
@@ -61,6 +62,7 @@ from weedout_core._random.smallest import keep_smallest, order_keys
 from weedout_core._random.threads import side_by_side
 
 __all__ = [
+    "ALONE",
     "CROP_MARGIN",
     "FITNESS",
     "Adopt",
@@ -85,6 +87,7 @@ __all__ = [
     "Model",
     "Origin",
     "Parameters",
+    "Peers",
     "Place",
     "Population",
     "Precision",

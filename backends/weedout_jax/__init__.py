@@ -1,9 +1,9 @@
 """The JAX backend: CPU, GPU and TPU.
 
 Each file holds one idea, under the same name as in the reference: ``randomness``, ``masks``, ``layers``,
-``batch_norm``, ``network``, ``scoring``, ``batches``, ``training``. ``devices`` shares the work among devices;
-``engines`` says in which order candidates are scored; ``compiling`` times and stores compiled programs; ``ahead``
-compiles all programs for a device that need not exist on this machine.
+``batch_norm``, ``network``, ``scoring``, ``batches``, ``training``. ``devices`` shares the work among devices, and
+``peers`` among processes; ``engines`` says in which order candidates are scored; ``compiling`` times and stores
+compiled programs; ``ahead`` compiles all programs for a device that need not exist on this machine.
 """
 
 import os
@@ -16,10 +16,10 @@ from jax.sharding import Sharding
 
 from weedout_core.backend import Backend, host_array, host_view
 from weedout_core.errors import BackendError
-from weedout_jax import ahead, engines, masks, network, randomness, scoring, sensitivity, training
+from weedout_jax import ahead, engines, masks, network, peers, randomness, scoring, sensitivity, training
 from weedout_jax.adopt import adopt
 from weedout_jax.compiling import compile_seconds, keep_programs
-from weedout_jax.devices import everywhere, find_mesh, memory, platform
+from weedout_jax.devices import everywhere, find_mesh, from_host, memory, platform
 from weedout_jax.fence import our_settings
 from weedout_jax.threads import number
 
@@ -30,22 +30,30 @@ def connect(
     engine: str | None = None,
     cache: str | os.PathLike[str] | None = None,
     threads: int | None = None,
+    coordinator: str | None = None,
+    processes: int | None = None,
+    process: int | None = None,
 ) -> Backend:
     """Bind the backend to devices.
 
     Args:
         device: "cpu", "gpu" or "tpu"; None takes JAX's default.
-        devices: the number of devices that share each population and each training batch, ≥ 1.
+        devices: the number of devices that share each population and each training batch, ≥ 1; of all processes that
+            compute together, each of which must have one.
         engine: in which order candidates are scored, one of ``engines.ENGINES``; None takes the fastest, see there.
         cache: a folder that keeps compiled programs for later processes. It replaces JAX's own setting, for all
             programs of this process; None leaves that setting.
         threads: the number of threads that compute on a CPU, of the whole process; None leaves it as JAX has it.
+        coordinator, processes, process: the processes that compute together, see :func:`weedout_jax.peers.join`. Each
+            makes the same calls with the same arrays. JAX ends a process when another one is lost.
     Raises:
         BackendError: there is no such device, there are fewer devices than asked for, the engine is unknown, the
-            folder cannot be written, or the process computes with another number of threads already.
+            folder cannot be written, the process computes with another number of threads already, or the other
+            processes cannot be joined.
     """
     if engine not in (None, *engines.ENGINES):
         raise BackendError(f"engine must be one of {', '.join(engines.ENGINES)}; got {engine!r}.")
+    peers.join(coordinator, processes, process)
     mesh = find_mesh(device, devices, threads)
     if cache is not None:
         keep_programs(cache)
@@ -72,6 +80,7 @@ def connect(
         memory=memory(mesh),
         threads=number() if platform(mesh) == "cpu" else None,
         fence=our_settings,
+        peers=peers.peers(),
     )
 
 
@@ -83,4 +92,4 @@ def _asarray(place: Sharding, array: Any) -> jax.Array:
         return array
     host = host_array(array)
     # A copy, because JAX may read NumPy's memory in place, even after this call has returned.
-    return jax.device_put(np.array(host, dtype=np.float32 if host.dtype.kind == "f" else host.dtype), place)
+    return from_host(np.array(host, dtype=np.float32 if host.dtype.kind == "f" else host.dtype), place)

@@ -29,9 +29,12 @@ def find_mesh(device: str | None, devices: int, threads: int | None = None) -> M
         raise BackendError(
             f"JAX has no device{f' {device!r}' if device else ''} here ({why}); {_instead()}."
         ) from error
-    if not 1 <= devices <= len(found):
+    least = 1 + max(map([one.process_index for one in found].index, {one.process_index for one in found}))
+    if not least <= devices <= len(found):
+        several = "" if least == 1 else ", so that each of the processes has one"
         raise BackendError(
-            f"devices must be in [1, {len(found)}], the {found[0].platform} devices JAX sees; got {devices}."
+            f"devices must be in [{least}, {len(found)}], the {found[0].platform} devices JAX sees{several}; got "
+            f"{devices}."
         )
     return mesh_of(found[:devices])
 
@@ -61,8 +64,8 @@ def platform(mesh: Mesh) -> str:
 def memory(mesh: Mesh) -> int | None:
     """The bytes that JAX may allocate on each device; on a CPU a part of the machine's memory. None if unknown."""
     if platform(mesh) == "cpu":
-        return share_of_memory(mesh.size)
-    told = mesh.devices.flat[0].memory_stats()
+        return share_of_memory(len(mesh.local_devices))
+    told = mesh.local_devices[0].memory_stats()
     return None if told is None else told.get("bytes_limit")
 
 
@@ -79,16 +82,24 @@ def shared(mesh: Mesh) -> NamedSharding:
 def put(tree: Any, where: Sharding) -> Any:
     """A tree of arrays, each put where it is wanted. NumPy arrays are copied, because JAX may read them in place later.
 
-    An array that is already there is returned as it is: checking is faster than ``jax.device_put``, and this is done
-        for
-    each array of each epoch.
+    Each process that has some of the devices must call this with the same arrays. An array that is already there is
+    returned as it is: checking is faster than ``jax.device_put``, and this is done for each array of each epoch.
     """
 
     def placed(leaf: Any) -> Any:
-        there = isinstance(leaf, jax.Array) and leaf.sharding == where
-        return leaf if there else jax.device_put(leaf.copy() if isinstance(leaf, np.ndarray) else leaf, where)
+        if isinstance(leaf, np.ndarray):
+            return from_host(leaf.copy(), where)
+        return leaf if isinstance(leaf, jax.Array) and leaf.sharding == where else jax.device_put(leaf, where)
 
     return jax.tree.map(placed, tree)
+
+
+def from_host(array: np.ndarray, where: Sharding) -> jax.Array:
+    """A whole array of this process, of which its devices get their parts.
+
+    ``jax.device_put`` would compare the array with that of each other process.
+    """
+    return jax.make_array_from_process_local_data(where, array, array.shape)
 
 
 def share(mesh: Mesh, tree: Any) -> Any:

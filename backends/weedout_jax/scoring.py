@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.sharding import Mesh, PartitionSpec
 
@@ -26,7 +27,7 @@ from weedout_core.backend import (
 )
 from weedout_core.nn import Layer, ParameterSpec, parameter_shapes
 from weedout_jax.compiling import compiled
-from weedout_jax.devices import AXIS, everywhere, platform, put, shared
+from weedout_jax.devices import AXIS, everywhere, gather, platform, put, shared
 from weedout_jax.engines import fastest_engine
 from weedout_jax.layers import Arithmetic, products_of
 from weedout_jax.masks import draw_masks, kept_indices
@@ -117,11 +118,9 @@ def sizes(mesh: Mesh, engine: str, net: Network, size: int, floats: int, chunk: 
     return Sizes(chunks * each * mesh.size, each, turn)
 
 
-def _rows(leaf: Any, some: slice) -> jax.Array:
+def _rows(leaf: Any, some: slice) -> Any:
     """Some candidates. Past the end the last one is repeated; the scores of the copies are dropped later."""
-    rows = jnp.asarray(leaf)[some]
-    missing = some.stop - some.start - len(rows)
-    return jnp.concatenate([rows, jnp.repeat(rows[-1:], missing, axis=0)]) if missing else rows
+    return leaf[np.minimum(np.arange(some.start, some.stop), len(leaf) - 1)]
 
 
 class Program(NamedTuple):
@@ -180,9 +179,10 @@ def score(candidates: dict[str, Any], params: Mapping[str, Any], batch: ScoredBa
     first = batch._replace(
         x=nodes_first(batch.x), calibration=None if batch.calibration is None else nodes_first(batch.calibration)
     )
-    return jax.shard_map(
+    scored = jax.shard_map(
         of_device, mesh=program.mesh, in_specs=(spread, whole, whole), out_specs=spread, check_vma=False
-    )(candidates, params, first)
+    )
+    return gather(program.mesh, scored(candidates, params, first))
 
 
 def _mapped(one: Callable[[Any], jax.Array], xs: Any, turn: int) -> jax.Array:

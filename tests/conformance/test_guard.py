@@ -98,7 +98,10 @@ TAKEN = {
 }
 #: Made by the library alone, or a part of one that is taken.
 GIVEN_ONLY = {"Choice", "Evaluation", "RandomControl", "SearchResult", "EpochResult", "Examples"}
-PARTS = {"Generation", "Epoch", "Origin", "Beginning", "SearchBeginning", "ProcessSetting", "Place", "Held", "Follows"}
+PARTS = {
+    "Generation", "Epoch", "Origin", "Beginning", "SearchBeginning", "ProcessSetting", "Peers", "Place", "Held",
+    "Follows",
+}  # fmt: skip
 #: Fields that only the backend or the user knows.
 OPAQUE = {("TrainPlan", "optimizer"), ("TrainState", "optimizer")}
 

@@ -33,6 +33,7 @@ from weedout_core._contract.calls import (
 from weedout_core._contract.checked_call import CALLS, checked_call
 from weedout_core._contract.fence import Fence, fenced_phase
 from weedout_core._contract.optional_calls import Adopt, CompiledMemory, CompileSeconds, MaskGradient
+from weedout_core._contract.peers import ALONE, Peers
 from weedout_core._contract.trees import map_tree, stack
 from weedout_core._guard.guarded import convert_fields, guarded
 from weedout_core._guard.kinds import Name, Positive, integer
@@ -67,6 +68,7 @@ class Backend:
             not known, or does not matter.
         fence: makes the context in which every function runs, where the caller's settings of the framework neither
             change a result nor are changed. NumPy's settings are fenced for every backend.
+        peers: the processes that share its devices.
     """
 
     name: Name
@@ -91,6 +93,7 @@ class Backend:
     memory: Annotated[int, integer(0, 2**63)] | None = None
     threads: Positive | None = None
     fence: Fence = nullcontext
+    peers: Peers = ALONE
 
     def __post_init__(self) -> None:
         convert_fields(self, " of a Backend")
