@@ -64,7 +64,7 @@ def connect(
         devices=devices,
         libraries=("jax", "jaxlib", "optax"),
         asarray=partial(_asarray, place),
-        to_numpy=host_view,
+        to_numpy=_to_numpy,
         random_bits=partial(randomness.random_bits, place),
         keep_smallest=partial(masks.keep_smallest, place),
         masks_from_keys=partial(masks.masks_from_keys, place),
@@ -85,6 +85,11 @@ def connect(
 
 
 _DTYPES = {np.dtype(kind) for kind in (np.float32, np.int32, np.uint32, np.bool_)}
+
+
+def _to_numpy(array: Any) -> np.ndarray:
+    """``host_view`` of an array that is there. Why it is not, as where a process is lost, JAX says itself."""
+    return host_view(jax.block_until_ready(array))
 
 
 def _asarray(place: Sharding, array: Any) -> jax.Array:

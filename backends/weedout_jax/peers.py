@@ -17,6 +17,8 @@ AUTO = "auto"
 WAIT = 300.0  # seconds in which all processes must have come
 _HEARTBEAT = 20  # seconds without a sign of life after which a process counts as lost
 _LEAVE = 3600  # seconds in which process 0 writes what it has
+#: Settings of JAX: the first takes SIGTERM from whoever handles it, the second warns wherever NO_PROXY is set.
+_OFF = ("jax_enable_preemption_service", "jax_check_proxy_envs")
 _MESSAGE = 1000  # bytes that each process tells all others at once
 _BLOCK = 2**12  # bytes: what is broadcast is filled up to a multiple, so that few programs are compiled
 
@@ -43,6 +45,9 @@ def join(coordinator: str | None, processes: int | None, process: int | None) ->
         # Without a look at the platform: it may allot each process one device of those that it has.
         where = {"coordinator_address": coordinator, "num_processes": processes, "process_id": process}
         where |= {"cluster_detection_method": "deactivate"}
+    for name in _OFF:
+        with suppress(AttributeError):  # this version of JAX does not have it
+            jax.config.update(name, False)
     try:
         jax.distributed.initialize(
             **where,

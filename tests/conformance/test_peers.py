@@ -16,16 +16,20 @@ from weedout_core.testing.tolerances import trained_error
 pytestmark = pytest.mark.slow
 
 pytest.importorskip("jax", reason="JAX is not installed: pip install 'weedout-core[jax]'")
-optax = pytest.importorskip("optax", reason="optax is not installed: pip install 'weedout-core[jax]'")
+pytest.importorskip("optax", reason="optax is not installed: pip install 'weedout-core[jax]'")
 
 NET, EXAMPLES, BATCH, EPOCHS = wc.mlp(8, (16,), 4), 48, 16, 2
 
 PROGRAM = """
-import sys, numpy as np, weedout_core as wc
+import os, signal, sys, numpy as np, weedout_core as wc
 from tests.conformance.test_peers import BATCH, EPOCHS, EXAMPLES, NET
-folder, devices, *peers = sys.argv[1:]
+signal.signal(signal.SIGTERM, lambda *_: heard.append("SIGTERM"))
+folder, *peers = sys.argv[1:]
 options = dict(zip(("coordinator", "processes", "process"), (peers[0], *map(int, peers[1:])))) if peers else {}
 backend = wc.load_backend("jax", devices=8, **options)
+heard = []
+os.kill(os.getpid(), signal.SIGTERM)
+assert len(heard) == 1, "whoever handles SIGTERM still does"
 told = backend.peers.gather(f"from {backend.peers.number}".encode())
 sent = backend.peers.broadcast(bytes(range(256)) * 20 if backend.peers.number == 0 else b"no one looks at this")
 assert told == [f"from {number}".encode() for number in range(len(told))], told
@@ -33,12 +37,11 @@ assert sent == bytes(range(256)) * 20 and backend.peers.broadcast(b"") == b""
 rng = np.random.default_rng(0)
 data = rng.standard_normal((EXAMPLES, 8)).astype(np.float32), rng.integers(0, 4, EXAMPLES)
 arrays = {"words": backend.to_numpy(backend.random_bits(wc.key(2), 99))}
-for size in (20, 3):  # one that eight devices divide after filling up, one that they do not
-    config = wc.SearchConfig(population=size, generations=3, validation_batch=32)
-    found = wc.search(NET, data, sparsity=0.6, backend=backend, key=wc.key(5), config=config)
-    arrays |= {f"mask {size} {site}": mask for site, mask in found.network.mask.items()}
-    arrays |= {f"fitness {size} {number}": one.fitness for number, one in enumerate(found.history)}
-    arrays[f"winner {size}"] = np.array(found.origin)
+config = wc.SearchConfig(population=20, generations=3, validation_batch=32)  # eight devices do not divide it
+found = wc.search(NET, data, sparsity=0.6, backend=backend, key=wc.key(5), config=config)
+arrays |= {f"mask {site}": mask for site, mask in found.network.mask.items()}
+arrays |= {f"fitness {number}": one.fitness for number, one in enumerate(found.history)}
+arrays["winner"] = np.array(found.origin)
 masks = {site: backend.asarray(rng.random((5, *shape)) < 0.5) for site, shape in wc.mask_space(NET).items()}
 arrays["fitness of given masks"] = backend.to_numpy(backend.score(NET, found.network.params, masks, *data))
 config = wc.TrainConfig(epochs=EPOCHS, batch_size=BATCH)
@@ -47,6 +50,14 @@ for number, one in enumerate(wc.train_together([found.network] * 2, data, test=d
     trees = {"params": one.network.params, "velocity": one.velocity}
     arrays |= {f"trained {number} {name} {path}": value for name, tree in trees.items() for path, value in tree.items()}
 arrays |= {f"before {path}": value for path, value in found.network.params.items()}
+if peers:
+    try:
+        wc.load_backend("jax", devices=4)
+    except wc.errors.BackendError as error:
+        said = "devices must be in [5, 8], the cpu devices JAX sees, so that each of the processes has one; got 4."
+        assert str(error) == said, error
+    else:
+        raise AssertionError("the second process has none of four devices")
 np.savez(f"{folder}/{len(told)}-{backend.peers.number}.npz", **arrays)
 backend.peers.leave()
 """
@@ -69,8 +80,8 @@ def started(*arguments: str, devices: int) -> "subprocess.Popen[bytes]":
 def test_two_processes_compute_what_one_does(tmp_path: Path) -> None:
     """Words, masks, fitness and winners to the bit; trained weights as far as sums in another order may differ."""
     where = f"localhost:{free_port()}"
-    running = [started(str(tmp_path), "4", where, "2", str(number), devices=4) for number in range(2)]
-    running.append(started(str(tmp_path), "8", devices=8))
+    running = [started(str(tmp_path), where, "2", str(number), devices=4) for number in range(2)]
+    running.append(started(str(tmp_path), devices=8))
     for process in running:
         _, said = process.communicate(timeout=300)
         assert process.returncode == 0, said.decode()[-3000:]

@@ -11,6 +11,7 @@ import pytest
 from tests.lab import command_lines
 from weedout_core.lab import cli
 from weedout_core.lab.commands import computing, conform, doctor, plan
+from weedout_core.lab.engines import owner
 
 PARTS = 4  # side by side where there are several processes
 LONGEST = 5.0  # seconds
@@ -48,6 +49,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(computing, "drive", interrupt)
+    monkeypatch.setattr(owner, "own", interrupt)
     monkeypatch.setattr(conform, "judge", interrupt)
     monkeypatch.setattr(plan, "measure", interrupt)
     monkeypatch.setattr(plan, "_memory", lambda *_: ())  # which compiles

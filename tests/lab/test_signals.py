@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from weedout_core import lab
+from weedout_core.lab import signals
 from weedout_core.lab.commands.options import RunOptions
 
 ROOT = Path(__file__).parents[2]
@@ -82,6 +83,36 @@ def work():
     while time.monotonic() < end: pass
 """
     assert ran(SWALLOWS[by], work, COMMAND) == (143, "swallowed\n", "")
+
+
+DEFERRED = """
+def work():
+    with signals.deferred():
+        ask()
+        print("noted", signals.noted() == number, flush=True)
+        time.sleep(0.4)
+        ask()
+        print("went on")
+"""
+
+OF_ANOTHER = """
+def work():
+    with signals.deferred():
+        try:
+            signals.end_as(number)
+        finally:
+            time.sleep(0.4)
+            ask()
+            print("its progress is written")
+"""
+
+
+def test_a_request_that_is_deferred_is_noted_and_a_second_one_ends_the_process() -> None:
+    assert ran(DEFERRED, COMMAND) == (143, "noted True\n", f"weedout: ended by SIGTERM; {signals.KEPT}\n")
+
+
+def test_a_request_that_another_process_has_got_first_is_no_second_one() -> None:
+    assert ran(OF_ANOTHER, COMMAND) == (143, "its progress is written\n", "")
 
 
 def test_further_signals_at_once_are_the_same_request() -> None:

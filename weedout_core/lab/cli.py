@@ -16,11 +16,12 @@ from weedout_core.lab.streams import Stream, StreamError, printable, readable_wi
 _FAILED, _WRONG, _INTERRUPTED = 1, 2, 130
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, member: bool = False) -> int:
     """Run the command line.
 
     Args:
         argv: the arguments after the command's name; None takes those of the process.
+        member: whether this process is the one that computes with those of other hosts, which another process owns.
     Returns:
         the exit code: 0 for success; 1 if no backend works (doctor), a check failed (conform), standard output cannot
         be written, memory ran out, workers failed, or there is a fault in this library; 2 if the options, the data or
@@ -30,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     with readable_width(), standard_streams() as (out, err):
         try:
-            code = _exit_code(arguments, out, err)
+            code = _exit_code(arguments, out, err, member)
             out.flush()  # a failure to write must show before the process ends
         except StreamError as error:
             code = signals.requested() or _FAILED  # a terminal that closes sends a signal too
@@ -41,9 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def _exit_code(arguments: list[str], out: Stream, err: Stream) -> int:
+def _exit_code(arguments: list[str], out: Stream, err: Stream, member: bool) -> int:
     try:
-        return _run(arguments, out, err)
+        return _run(arguments, out, err, member)
     except WeedoutError as error:
         sentence, code = str(error), _FAILED if isinstance(error, WorkerError) else _WRONG
     except ModuleNotFoundError as error:
@@ -72,13 +73,13 @@ def _exit_code(arguments: list[str], out: Stream, err: Stream) -> int:
             said = f"{type(error).__name__}: {error}".removesuffix(".")
             remedy = "Correct its settings, or install it anew."
             sentence, code = f"the library {library} cannot be imported: {said}. {remedy}", _WRONG
-    except SystemExit:  # from the parser, which has written its help
+    except SystemExit:  # from the parser, which has written its help, or process 0 goes on from here
         return 0
     _say(sentence, err)
     return code
 
 
-def _run(arguments: list[str], out: Stream, err: Stream) -> int:
+def _run(arguments: list[str], out: Stream, err: Stream, member: bool) -> int:
     if arguments[:1] == ["--version"]:  # before the imports, which may be what is amiss
         out.write(f"weedout-core {weedout_core.__version__}\n")
         return 0
@@ -118,6 +119,10 @@ def _run(arguments: list[str], out: Stream, err: Stream) -> int:
             from weedout_core.lab.commands.plan import run_plan
 
             return run_plan(options, shown, progress)
+        if options.run.coordinator is not None and not member:
+            from weedout_core.lab.engines.owner import own
+
+            return own(arguments)
         if isinstance(options, JudgeOptions):
             from weedout_core.lab.commands.judge import run_judge
 

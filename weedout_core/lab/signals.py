@@ -11,8 +11,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -29,12 +29,16 @@ _SAME = 1.0  # seconds in which further signals are the same request: people pre
 class _Request:
     """The request to end: the last signal, when it came (in seconds), and whether the command is already ending.
 
+    Further, whether it waits for a moment at which it can end, and whether this process has got a signal itself.
+
     It is no dataclass, because what is imported here comes before the command hears any signal.
     """
 
     number: int | None = None
     at: float = -math.inf
     ending: bool = False
+    deferred: bool = False
+    heard: bool = False
 
 
 _request = _Request()
@@ -59,6 +63,27 @@ def begin() -> None:
 def end_begins() -> None:
     """From here on the command ends on its own: no signal raises any more, and one that insists ends it at once."""
     _request.ending = True
+
+
+@contextmanager
+def deferred() -> Generator[None]:
+    """A context in which a request to end is noted alone, and a second one ends the process at once."""
+    _request.deferred = True
+    try:
+        yield
+    finally:
+        _request.deferred = False
+
+
+def noted() -> int | None:
+    """The signal that asked to end; None if there was none."""
+    return _request.number
+
+
+def end_as(number: int) -> NoReturn:
+    """End as if this process had got a signal, which another one has got."""
+    _request.number = number
+    raise KeyboardInterrupt
 
 
 def requested() -> int | None:
@@ -94,9 +119,11 @@ def _handle(number: int, frame: FrameType | None) -> None:
     now = time.monotonic()
     if now - _request.at < _SAME:
         return
-    _request.number, _request.at = number, now
+    again, _request.heard, _request.number, _request.at = _request.heard, True, number, now
+    if _request.deferred and not again:
+        return
     # Modules written in C do not survive an error while they are imported: some print it, and fail with another.
-    if _request.ending or _importing(frame):
+    if _request.ending or _request.deferred or _importing(frame):
         end_at_once()
     _thread.start_new_thread(_again, (number,))
     raise KeyboardInterrupt

@@ -70,7 +70,8 @@ def _here(running: Running, groups: Sequence[Group], draw: OnEvent) -> None:
         )
         decided = folder.record.decided(group)
         try:
-            found = compute_group(running.experiment, decided, group, data.dataset, data.backend, kept, draw)
+            with running.lead.group(group, kept) as told:
+                found = compute_group(running.experiment, decided, group, data.dataset, data.backend, told, draw)
         except UnfinishedError as error:
             again = "The same command continues; with an arm that was changed it is another run."
             raise RunError(f"{str(error).removesuffix('.')}. {kept_groups(folder)}. {again}") from error

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from weedout_core._guard.guarded import guarded
 from weedout_core._guard.kinds import ANYTHING
+from weedout_core.errors import ConfigError
 from weedout_core.lab.arms.judged import JudgeConfig, Method, judged
 from weedout_core.lab.code.functions import Function
 from weedout_core.lab.commands.computing import run_missing
@@ -88,6 +89,10 @@ def judge(
             written; an arm or a worker failed, or a file cannot be written later.
         KeyboardInterrupt: the user interrupted; it says what is kept.
     """
+    if run.coordinator is not None:  # JAX would abort the caller's process where another one is lost
+        raise ConfigError(
+            f"a coordinator is for the command weedout judge, on each host; got {run.coordinator!r}. Leave it out here."
+        )
     several = methods if isinstance(methods, Sequence) and not isinstance(methods, str | Arm) else (methods,)
     config, functions = with_functions(config, model, dataset)
     return _judged(JudgeOptions(tuple(several), judging, run, config), (), Console(stderr=True), functions, executor)

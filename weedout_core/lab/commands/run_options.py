@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from weedout_core._configs.checks import check_effects, check_options
 from weedout_core._guard.guarded import convert_fields
-from weedout_core._guard.kinds import AtLeastZero, Name, Positive
+from weedout_core._guard.kinds import AtLeastZero, Name, Positive, integer
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,10 @@ class RunOptions:
         address: of the cluster of Ray; None begins a Ray of this machine, unless the environment names a cluster.
         cpus_per_unit: the CPUs that Ray gives to a group, ≥ 0; None gives as many as it has threads.
         gpus_per_unit: the GPUs that Ray gives to a group, ≥ 0; a fraction shares one.
+        coordinator: of several hosts whose devices compute together, each of which runs this command: where process 0
+            is reached, as host:port, or "auto", which takes what the platform knows; only for the backend jax.
+        processes: the number of these processes, one for each host, ≥ 1; not with "auto".
+        process: the number of this one, from 0; process 0 alone has the run's folder, and prints.
     Raises:
         ConfigError: a field is out of its range, or has no effect beside the others.
     """
@@ -43,6 +47,9 @@ class RunOptions:
     address: Name | None = None
     cpus_per_unit: AtLeastZero | None = None
     gpus_per_unit: AtLeastZero | None = None
+    coordinator: Name | None = None
+    processes: Positive | None = None
+    process: Annotated[int, integer(0, 2**31)] | None = None
 
     def __post_init__(self) -> None:
         convert_fields(self)
@@ -50,6 +57,10 @@ class RunOptions:
         on_ray = (self.engine == "ray", 'the engine "ray"')
         ways = {"address": on_ray, "cpus_per_unit": on_ray, "gpus_per_unit": on_ray}
         check_effects(self, {**ways, "workers": (self.engine == "processes", 'the engine "processes"')})
+        by_workers = self.engine == "ray" or self.workers is not None
+        alone = (not by_workers, "the command itself computing, in place of workers")
+        given = (self.coordinator not in (None, "auto"), "a coordinator HOST:PORT")
+        check_effects(self, {"coordinator": alone, "processes": given, "process": given})
 
 
 @dataclass(frozen=True)

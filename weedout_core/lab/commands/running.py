@@ -16,6 +16,7 @@ from weedout_core.lab.code.functions import Function, imported, placed
 from weedout_core.lab.commands.options import RunOptions
 from weedout_core.lab.commands.progress import warn, warnings_said, write_line
 from weedout_core.lab.data.datasets import Dataset, load_dataset
+from weedout_core.lab.engines.lockstep import Lead, follow
 from weedout_core.lab.experiment.configuration import ExperimentConfig, checked_network
 from weedout_core.lab.experiment.experiment import Experiment
 from weedout_core.lab.experiment.groups import joined
@@ -30,7 +31,7 @@ from weedout_core.lab.run.run_folder import RunFolder
 class Running(NamedTuple):
     """A run in its folder, which is locked: what it computes with, and where it says how far it is.
 
-    The user's own executor computes it, if there is one.
+    The user's own executor computes it, if there is one. The lead is of the processes that compute along.
     """
 
     experiment: Experiment
@@ -40,6 +41,7 @@ class Running(NamedTuple):
     folder: RunFolder
     err: Console
     executor: Executor | None
+    lead: Lead
 
 
 class Loaded(NamedTuple):
@@ -74,8 +76,11 @@ def load(config: ExperimentConfig, run: RunOptions, err: Console, functions: Map
     """
     own = functions.get(config.dataset)
     dataset = load_dataset(config.dataset, run.data_dir, config.train_examples, config.test_examples, own)
-    options = {} if run.cache is None else {"cache": run.cache.absolute()}
+    cache = None if run.cache is None else run.cache.absolute()
+    given = {"cache": cache, "coordinator": run.coordinator, "processes": run.processes, "process": run.process}
+    options = {name: value for name, value in given.items() if value is not None}
     backend = load_backend(config.backend, config.device, config.devices, config.threads, **options)
+    err.quiet = backend.peers.number > 0  # process 0 prints
     return Loaded(dataset, backend, model_of(config, backend, err, functions.get(config.network)), own)
 
 
@@ -109,6 +114,7 @@ def opened(
     Raises:
         WeedoutError: the network, the backend or the folder are refused, before anything is written.
         KeyboardInterrupt: the user interrupted; it says what is kept.
+        SystemExit: this process has computed along with process 0, which alone goes on from here.
     """
     dataset, backend, model, _ = loaded
     net = checked_network(experiment.config, dataset, backend, model, experiment.at_once)
@@ -117,6 +123,9 @@ def opened(
         for sparsity in experiment.config.sparsity:  # warns if one would remove the last node of a site
             mask_plan(mask_space(net), sparsity, experiment.config.search.sampling)
         record = new_record(experiment, dataset, net, backend, arguments, run.data_dir)
+    if backend.peers.number:
+        follow(experiment, net, record, dataset, backend, run.allow_other_versions)
+        raise SystemExit(0)
     path = run.out or Path("runs") / f"{experiment.config.dataset.replace(':', '.')}-{record.digest[:12]}"
     with open_run(path, record, run.allow_other_versions) as folder:
         if run.workers is None and run.engine != "ray" and executor is None:
@@ -125,7 +134,8 @@ def opened(
         if run.save_parameters and (sentence := _without_parameters(folder)):
             warn(err, sentence)
         try:
-            yield Running(experiment, net, run, loaded, folder, err, executor)
+            with Lead(backend.peers, folder.record) as lead:
+                yield Running(experiment, net, run, loaded, folder, err, executor, lead)
         except KeyboardInterrupt as error:
             folder.check_place()
             error.args = (f"{kept_groups(folder)}, and the same command continues.",)

@@ -1,1 +1,1 @@
-"""Who computes the groups of a run: this process, processes beside it, Ray, or any executor."""
+"""Who computes the groups of a run: this process, processes beside it, Ray, any executor, or several hosts together."""

@@ -1,7 +1,8 @@
 """One group, computed whole: from its last checkpoint, with the seconds that its phases took."""
 
 import time
-from typing import NamedTuple
+from pathlib import Path
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from weedout_core.backend import Backend
 from weedout_core.errors import ConfigError, RunError
@@ -13,15 +14,25 @@ from weedout_core.lab.experiment.experiment import Experiment
 from weedout_core.lab.experiment.group import GroupResult, OnEvent, run_group
 from weedout_core.lab.experiment.groups import Group
 from weedout_core.lab.experiment.rows import TimingRow
-from weedout_core.lab.experiment.so_far import NOTHING
+from weedout_core.lab.experiment.so_far import NOTHING, Fetch, GroupProgress
 from weedout_core.lab.experiment.threads import with_threads
 from weedout_core.lab.experiment.timings import Stopwatch
-from weedout_core.lab.run.checkpoints import Checkpoints
 from weedout_core.lab.streams import StreamError
 
 
 class UnfinishedError(RunError):
     """A group stopped in the middle, as where an arm failed; what was done is in a checkpoint."""
+
+
+@runtime_checkable
+class Kept(Protocol):
+    """The checkpoints of a group, as :class:`weedout_core.lab.run.checkpoints.Checkpoints` has them."""
+
+    @property
+    def path(self) -> Path: ...
+    def latest(self) -> GroupProgress: ...
+    def offer(self, fetch: Fetch, epoch: int | None) -> None: ...
+    def flush(self) -> None: ...
 
 
 class Computed(NamedTuple):
@@ -37,7 +48,7 @@ def compute_group(
     group: Group,
     dataset: Dataset,
     backend: Backend,
-    kept: Checkpoints,
+    kept: Kept,
     on_event: OnEvent = lambda event: None,
 ) -> Computed:
     """Compute a group: a pure function but for its checkpoints and its seconds.
