@@ -15,7 +15,7 @@ from weedout_jax.fence import our_settings
 
 AUTO = "auto"
 WAIT = 300.0  # seconds in which all processes must have come
-_HEARTBEAT = 20  # seconds without a sign of life after which a process counts as lost
+_HEARTBEAT = 40  # seconds without a sign of life after which a process counts as lost
 _LEAVE = 3600  # seconds in which process 0 writes what it has
 #: Settings of JAX: the first takes SIGTERM from whoever handles it, the second warns wherever NO_PROXY is set.
 _OFF = ("jax_enable_preemption_service", "jax_check_proxy_envs")

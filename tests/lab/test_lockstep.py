@@ -2,6 +2,7 @@
 
 import io
 import re
+import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,7 @@ from weedout_core.lab import signals
 from weedout_core.lab.commands import running
 from weedout_core.lab.commands.options import PaperOptions
 from weedout_core.lab.commands.paper import run_paper
+from weedout_core.lab.engines import owner
 from weedout_core.lab.run.run_folder import RunFolder
 
 CONFIG = lab.ExperimentConfig(
@@ -225,3 +227,34 @@ def test_options_that_do_not_fit_each_other(given: dict[str, Any], said: str) ->
 def test_a_coordinator_is_for_the_command() -> None:
     with pytest.raises(ConfigError, match="a coordinator is for the command weedout judge, on each host; got 'host:1'"):
         lab.judge("magnitude", run=lab.RunOptions(coordinator="host:1", processes=2, process=0))
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (
+            signal.SIGABRT,
+            "the process of another host was lost, has ended, or did not come in time; its host says why; ",
+        ),
+        (signal.SIGKILL, "what computes here was ended by SIGKILL, as a system does that is out of memory; "),
+        (signal.SIGSEGV, "what computes here was ended by SIGSEGV; "),
+    ],
+)
+def test_how_the_process_that_computes_has_ended_is_a_sentence(
+    number: signal.Signals, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(owner.subprocess, "Popen", lambda *_, **__: None)
+    monkeypatch.setattr(owner, "_ended", lambda _: -number)
+    with pytest.raises(WorkerError) as ended:
+        owner.own(["paper"])
+    (log,) = tmp_path.iterdir()
+    assert str(ended.value) == f"{said}{signals.KEPT} JAX wrote to {log}."
+
+
+def test_an_exit_code_is_passed_on_and_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(owner.subprocess, "Popen", lambda *_, **__: None)
+    monkeypatch.setattr(owner, "_ended", lambda _: 2)
+    assert owner.own(["paper"]) == 2
+    assert not [*tmp_path.iterdir()]
