@@ -29,7 +29,8 @@ def find_mesh(device: str | None, devices: int, threads: int | None = None) -> M
         raise BackendError(
             f"JAX has no device{f' {device!r}' if device else ''} here ({why}); {_instead()}."
         ) from error
-    least = 1 + max(map([one.process_index for one in found].index, {one.process_index for one in found}))
+    owners = [one.process_index for one in found]
+    least = 1 + max(map(owners.index, owners))  # so many that each process has one
     if not least <= devices <= len(found):
         several = "" if least == 1 else ", so that each of the processes has one"
         raise BackendError(
