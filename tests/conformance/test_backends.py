@@ -12,8 +12,6 @@ from weedout_core import load_backend
 from weedout_core.testing import CHECKS
 from weedout_core.testing.tolerances import CHECKED, DEVIATIONS, TOLERANCES
 
-pytestmark = pytest.mark.optimised
-
 BACKENDS = ("numpy", "jax", "torch", "torch_xla")
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import weedout_core as wc
-from tests.processes import COMPILED_SOON, free_port, python_path
+from tests.processes import free_port, python_path
 from weedout_core.testing.tolerances import trained_error
 
 pytestmark = pytest.mark.slow
@@ -67,7 +67,6 @@ def started(*arguments: str, devices: int) -> "subprocess.Popen[bytes]":
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}"
     environment = {
         **os.environ,
-        **COMPILED_SOON,
         "JAX_PLATFORMS": "cpu",
         "XLA_FLAGS": flags,
         "PYTHONPATH": python_path(),

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.lab.test_resume import finished, newest, wait_until
-from tests.processes import COMPILED_SOON, free_port
+from tests.processes import free_port
 from weedout_core.lab.signals import KEPT
 
 pytestmark = pytest.mark.slow
@@ -25,8 +25,6 @@ def hosts(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call
     pytest.importorskip("weedout_jax")
     monkeypatch.setenv("XLA_FLAGS", f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4")
     monkeypatch.setenv("TMPDIR", str(tmp_path))  # what JAX writes lies there
-    for name, value in COMPILED_SOON.items():
-        monkeypatch.setenv(name, value)
     run = [  # a step for each epoch, because on few cores the sums over the devices of two processes take long
         *("paper", "--backend", "jax", "--devices", "8", "--hidden", "8", "--sparsity", "0.5", "--repeats", "1"),
         *("--population", "8", "--generations", "1", "--epochs", "40", "--train-examples", "128", "--test-examples"),
