@@ -11,6 +11,8 @@ os.environ.setdefault("PJRT_DEVICE", "CPU")  # PyTorch/XLA's word for it
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # each process that a test starts would compile the library anew
 if "PYTEST_XDIST_WORKER" in os.environ:  # PyTorch's threads of several workers would wait for one another, spinning
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    # PyTorch/XLA keeps its programs, of each of which Linux counts mappings of memory (see _few_programs).
+    os.environ.setdefault("XLA_COMPILATION_CACHE_SIZE", "200")
     # XLA cuts a program into parts for as many threads to compile, which takes longer where there are no idle ones.
     flags = os.environ.get("XLA_FLAGS", "")
     os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_parallel_codegen_split_count=1".strip()

@@ -120,7 +120,8 @@ def sizes(mesh: Mesh, engine: str, net: Network, size: int, floats: int, chunk: 
 
 def _rows(leaf: Any, some: slice) -> Any:
     """Some candidates. Past the end the last one is repeated; the scores of the copies are dropped later."""
-    return leaf[np.minimum(np.arange(some.start, some.stop), len(leaf) - 1)]
+    rows = leaf if isinstance(leaf, jax.Array) else np.asarray(leaf)
+    return rows[np.minimum(np.arange(some.start, some.stop), len(leaf) - 1)]
 
 
 class Program(NamedTuple):

@@ -515,7 +515,7 @@ def test_a_finished_judgement_is_shown_again_and_not_computed(
 
 
 #: A judgement that writes a checkpoint whenever it can, long enough to be hit.
-_HIT = [*judge("magnitude_after_training", "snip", epochs="12"), "--checkpoint-minutes", "0"]
+_HIT = [*judge("magnitude_after_training", "snip", epochs="12"), "--checkpoint-minutes", "0", "--threads", "1"]
 
 
 @pytest.fixture(scope="module")
