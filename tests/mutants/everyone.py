@@ -20,6 +20,9 @@ from tests.mutants import (
     devices_of_jax,
     epochs,
     epochs_remembered,
+    fourth_in_networks,
+    fourth_in_training,
+    fourth_in_words,
     keys_and_draws,
     logits_that_decide,
     norms_that_decide,
@@ -54,6 +57,7 @@ FILES = (
     afterwards_in_words, afterwards_in_networks, afterwards_in_training,
     again_in_words, again_in_networks, again_in_training,
     third_in_words, third_in_networks, third_in_training,
+    fourth_in_words, fourth_in_networks, fourth_in_training,
 )  # fmt: skip
 
 MUTANTS = MappingProxyType({mutant.name: mutant for group in GROUPS for mutant in group.mutants})
