@@ -55,6 +55,12 @@ def few_bits(one: Problem) -> Problem:
     return one._replace(params={path: small(value) for path, value in one.params.items()}, x=small(one.x))
 
 
+def _beyond_halves(one: Problem) -> Problem:
+    """The problem with inputs that float16 has not, and without biases, so that all numbers grow by one power of 2."""
+    still = {path: value * (not path.endswith("/bias")) for path, value in one.params.items()}
+    return one._replace(params=still, x=one.x * np.float32(2**17))
+
+
 def numbers_of_few_bits(backend: Backend, reference: Backend) -> None:
     """Fitness and losses in every precision are those of float32, where rounding operands changes nothing."""
 
@@ -63,6 +69,7 @@ def numbers_of_few_bits(backend: Backend, reference: Backend) -> None:
         one = few_bits(one)
         asked = Asked(candidates="host masks", chunk=4, precision="default")
         fitness_agrees(backend, reference, one, asked, rounds=False)
+        fitness_agrees(backend, reference, _beyond_halves(one), asked, rounds=False)
         _losses_agree(backend, reference, one, precision="default")
         with suppress(NothingToTry), unless_refused():
             _losses_agree(backend, reference, one, precision="default", compute="bfloat16")

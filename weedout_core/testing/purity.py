@@ -51,7 +51,7 @@ def pure(backend: Backend, reference: Backend) -> None:
 
 def _pure(backend: Backend, reference: Backend, call: Call, same: Call) -> None:
     function, right = (partial(_called, getattr(by, call.name)) for by in (backend, reference))
-    before = list(_arrays(backend, call.arguments))
+    before, writeable = list(_arrays(backend, call.arguments)), _writeable(call.arguments)
     answer = function(call.arguments)
     first, wanted = list(_arrays(backend, answer)), list(_arrays(reference, right(same.arguments)))
     for (argument, value), (_, its) in zip(call.others, same.others, strict=True):
@@ -63,8 +63,28 @@ def _pure(backend: Backend, reference: Backend, call: Call, same: Call) -> None:
         equal(f"an answer of {call.name}, after other calls,", got, one)
     for got, one in zip(_arrays(backend, function(call.arguments)), first, strict=True):
         equal(f"the same call of {call.name}", got, one)
+    for got, one in zip(_arrays(backend, function(_in_steps(call.arguments))), first, strict=True):
+        equal(f"the same call of {call.name} with integers that lie apart in memory", got, one)
     for now, then in zip(_arrays(backend, call.arguments), before, strict=True):
         equal(f"an argument of {call.name}", now, then)
+    assert _writeable(call.arguments) == writeable, f"{call.name} changes who may write to its arguments"
+
+
+def _writeable(tree: Any) -> list[bool]:
+    """Which of NumPy's arrays in a tree can be written to."""
+    return [leaf.flags.writeable for leaf in _leaves(tree) if isinstance(leaf, np.ndarray)]
+
+
+def _in_steps(tree: Any) -> Any:
+    """The same tree, NumPy's integers in it as views of every second number of an array: their sums have no order."""
+    if isinstance(tree, Mapping):
+        return {path: _in_steps(value) for path, value in tree.items()}
+    if isinstance(tree, tuple | list):
+        parts = [_in_steps(part) for part in tree]
+        return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
+    if isinstance(tree, np.ndarray) and tree.dtype.kind in "iub" and tree.ndim:
+        return np.repeat(tree, 2, axis=-1)[..., ::2]
+    return tree
 
 
 def _called(function: Any, arguments: dict[str, Any]) -> Any:
@@ -130,7 +150,8 @@ def calls(by: Backend, one: Problem) -> Iterator[Call]:
     key, other = one.keys[0], one.keys[1]
     words, reversed_words = (np.array(value, np.uint32) for value in (np.arange(40) * 7 % 40, np.arange(40)))
     yield Call("random_bits", {"key": key, "n": 40}, (("key", other), ("key", fold_in(key, 3))))
-    yield Call("keep_smallest", {"bits": by.asarray(words), "k": 11}, (("bits", by.asarray(reversed_words)),))
+    for place in (by.asarray, np.array):
+        yield Call("keep_smallest", {"bits": place(words), "k": 11}, (("bits", place(reversed_words)),))
     yield Call("masks_from_keys", {"keys": one.keys, "plan": one.plan}, (("keys", one.keys[::-1].copy()),))
     specs = he_normal(one.net)
     doubled = tuple(replace(spec, std=2 * spec.std) for spec in specs)
