@@ -133,9 +133,10 @@ AGAIN = Group("written afterwards, again")
 AGAIN_OF_JAX = Group("written afterwards, again", backend="jax")
 THIRD = Group("written afterwards, a third time")
 FOURTH = Group("written afterwards, a fourth time")
+FIFTH = Group("written afterwards, a fifth time")
 
 #: In the order of the classes of causes; last those that were written when the kit was done, to measure it.
 GROUPS = (
     FEW, VACUOUS, EPOCHS, SIZES, STRUCTURE, PURITY, OPTIONS_OF_BFLOAT16, BFLOAT16, DEVICES, DEVICES_OF_JAX,
-    AFTERWARDS, AGAIN, AGAIN_OF_JAX, THIRD, FOURTH,
+    AFTERWARDS, AGAIN, AGAIN_OF_JAX, THIRD, FOURTH, FIFTH,
 )  # fmt: skip

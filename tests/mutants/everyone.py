@@ -20,6 +20,9 @@ from tests.mutants import (
     devices_of_jax,
     epochs,
     epochs_remembered,
+    fifth_in_networks,
+    fifth_in_training,
+    fifth_in_words,
     fourth_in_networks,
     fourth_in_training,
     fourth_in_words,
@@ -58,6 +61,7 @@ FILES = (
     again_in_words, again_in_networks, again_in_training,
     third_in_words, third_in_networks, third_in_training,
     fourth_in_words, fourth_in_networks, fourth_in_training,
+    fifth_in_words, fifth_in_networks, fifth_in_training,
 )  # fmt: skip
 
 MUTANTS = MappingProxyType({mutant.name: mutant for group in GROUPS for mutant in group.mutants})
