@@ -19,11 +19,18 @@ _RESCALED_FIRST = Network(
     ),
     (4,),
 )  # fmt: skip
+
+
+def _larger_weights(made: Given) -> None:
+    for weights in made.params.values():
+        weights *= 3
+
+
 edit = FIFTH.edits("score_population", "scoring")
 edit(
     "calibrated_without_rescaling",
     "the inputs for calibration go through the masks without their factors",
-    scores(_RESCALED_FIRST, norm="recalibrated"),
+    scores(_RESCALED_FIRST, norm="recalibrated", prepare=_larger_weights),
     (
         "forward(net.layers, params, masks, batch.calibration)",
         "forward(plain(net.layers), params, masks, batch.calibration)",
@@ -189,11 +196,11 @@ def _other_statistics(backend: Backend) -> Any:
 def norms_folded_once(backend: Backend) -> Backend:
     """Normalisations are folded into the weights once for each tree of these, with the statistics of that time."""
     folded: dict[int, Any] = {}
-    predict = backend.predict.__wrapped__  # pyright: ignore[reportFunctionMemberAccess]
+    predict = backend.predict.__wrapped__  # pyright: ignore[reportAttributeAccessIssue]
 
     def changed(net: Any, params: Any, statistics: Any, masks: Any, x: Any) -> Any:
         arrays = tuple(params.values())
-        _, kept = folded.setdefault(tuple(map(id, arrays)), (arrays, statistics))  # pyright: ignore[reportArgumentType, reportCallIssue]
+        _, kept = folded.setdefault(tuple(map(id, arrays)), (arrays, statistics))
         return predict(net, params, kept, masks, x)
 
     return replace(backend, predict=changed)
