@@ -195,7 +195,7 @@ def _other_statistics(backend: Backend) -> Any:
 @FIFTH.wrapper("predict", _other_statistics)
 def norms_folded_once(backend: Backend) -> Backend:
     """Normalisations are folded into the weights once for each tree of these, with the statistics of that time."""
-    folded: dict[int, Any] = {}
+    folded: dict[Any, Any] = {}
     predict = backend.predict.__wrapped__  # pyright: ignore[reportAttributeAccessIssue]
 
     def changed(net: Any, params: Any, statistics: Any, masks: Any, x: Any) -> Any:
