@@ -64,7 +64,9 @@ def decayed_by_the_number_of_axes(backend: Backend) -> Backend:
     """Whatever has two axes or more is decayed, and with the axis of the networks biases have two."""
 
     def change(net: Any, plan: Any, *rest: Any) -> tuple[Any, ...]:
-        return net, replace(plan, config=replace(plan.config, decayed="all")), *rest
+        if plan.config.weight_decay:
+            plan = plan._replace(config=replace(plan.config, decayed="all"))
+        return net, plan, *rest
 
     return with_arguments(backend, "train_epoch", change)
 
@@ -95,7 +97,7 @@ def group_size_is_the_number_of_groups(backend: Backend) -> Backend:
     def change(net: Any, plan: Any, *rest: Any) -> tuple[Any, ...]:
         size, number = plan.batch_size, plan.config.batch_norm_group
         if number and size % number == 0:
-            plan = replace(plan, config=replace(plan.config, batch_norm_group=size // number))
+            plan = plan._replace(config=replace(plan.config, batch_norm_group=size // number))
         return net, plan, *rest
 
     return with_arguments(backend, "train_epoch", change)
