@@ -40,7 +40,8 @@ def test_virtual_devices_share_the_machines_memory() -> None:
     pytest.importorskip("weedout_jax")
     from weedout_jax.devices import memory
 
-    mesh: Any = SimpleNamespace(size=8, devices=np.array([SimpleNamespace(platform="cpu")] * 8))
+    eight = [SimpleNamespace(platform="cpu")] * 8
+    mesh: Any = SimpleNamespace(local_devices=eight, devices=np.array(eight))
     assert memory(mesh) == MACHINE // 8
 
 
@@ -81,7 +82,7 @@ def test_an_accelerator_has_what_jax_may_allocate(stats: dict[str, int] | None, 
     from weedout_jax.devices import memory
 
     device = SimpleNamespace(platform="tpu", memory_stats=lambda: stats)
-    mesh: Any = SimpleNamespace(size=2, devices=np.array([device, device]))
+    mesh: Any = SimpleNamespace(local_devices=[device, device], devices=np.array([device, device]))
     assert memory(mesh) == wanted, "each device has its own"
 
 

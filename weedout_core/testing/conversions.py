@@ -65,7 +65,7 @@ def _shares_nothing(backend: Backend, array: np.ndarray, dtype: np.dtype[Any], n
     assert view.flags.writeable == (how != "a read-only view"), f"{name} can be written to by others now"
     source[...] = array[1]
     _same(f"{name} after it was written over", backend.to_numpy(backend.asarray(handed)), source.astype(dtype))
-    _same(f"{name} which shares its memory: it", backend.to_numpy(placed), _aligned(array).astype(dtype))
+    _same(f"{name} shares the memory that it was given: it", backend.to_numpy(placed), _aligned(array).astype(dtype))
 
 
 class _Foreign:
