@@ -68,7 +68,7 @@ def run(quick: bool, say: Say) -> Section:
 
 def drive_nothing(begin: Callable[[], Executor], first: int, more: int) -> Driven:
     """Drive groups of which each is done at once."""
-    executor, groups = begin(), [Group(0.5, number, number + 1) for number in range(first + more)]
+    executor, groups = begin(), [Group(0.5, repeat, repeat + 1) for repeat in range(first + more)]
     try:
         _drive(executor, groups[:first])
         held, began = peak_bytes(), time.perf_counter()

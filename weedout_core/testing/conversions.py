@@ -1,6 +1,6 @@
 """The check of ``asarray`` and ``to_numpy``: every dtype, every layout in memory, numbers hard to carry."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -47,25 +47,24 @@ def conversions(backend: Backend, reference: Backend) -> None:
         _same(f"asarray of another library's array of {name}", foreign, array.astype(dtype))
         placed = backend.asarray(array)
         _same(f"asarray of its own array of {name}", backend.to_numpy(backend.asarray(placed)), array.astype(dtype))
-        free = getattr(getattr(placed, "flags", None), "writeable", None)
+        free = _writeable(placed)
         assert not backend.to_numpy(placed).flags.writeable, f"to_numpy gives an array of {name} that can be written to"
-        held = getattr(getattr(placed, "flags", None), "writeable", None)
-        assert held == free, f"to_numpy changes who may write to the array of {name} that it is given"
-        for kind_of_view in ("a view", "a read-only view", "an array that another library lends"):
-            _shares_nothing(backend, array, dtype, f"asarray of {name}, {kind_of_view},", kind_of_view)
+        assert _writeable(placed) == free, f"to_numpy changes who may write to the array of {name} that it is given"
+        for how, hand in _HANDED.items():
+            _shares_nothing(backend, _aligned(array), dtype, f"asarray of {name}, {how},", hand)
 
 
-def _shares_nothing(backend: Backend, array: np.ndarray, dtype: np.dtype[Any], name: str, how: str) -> None:
+def _shares_nothing(
+    backend: Backend, source: np.ndarray, dtype: np.dtype[Any], name: str, hand: Callable[[np.ndarray], Any]
+) -> None:
     """Write over the memory of an array that was handed in: neither it nor who may write to it has changed."""
-    source = _aligned(array)
-    view = source.view()
-    view.flags.writeable = how != "a read-only view"  # it says nothing about who else may write
-    handed = _Lent(source) if how.startswith("an array") else view
+    wanted, handed = source.astype(dtype), hand(source)
+    free = _writeable(handed)
     placed = backend.asarray(handed)
-    assert view.flags.writeable == (how != "a read-only view"), f"{name} can be written to by others now"
-    source[...] = array[1]
+    assert (_writeable(handed), source.flags.writeable) == (free, True), f"{name} changes who may write to it"
+    source[...] = source[1]
     _same(f"{name} after it was written over", backend.to_numpy(backend.asarray(handed)), source.astype(dtype))
-    _same(f"{name} shares the memory that it was given: it", backend.to_numpy(placed), _aligned(array).astype(dtype))
+    _same(f"{name} shares the memory that it was given: it", backend.to_numpy(placed), wanted)
 
 
 class _Foreign:
@@ -84,6 +83,26 @@ class _Lent(_Foreign):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         free = copy is not True and dtype in (None, self._array.dtype)
         return self._array if free else super().__array__(dtype, copy)
+
+
+def _read_only(source: np.ndarray) -> np.ndarray:
+    """A view that cannot be written to, which says nothing about who else may write to its memory."""
+    view = source.view()
+    view.flags.writeable = False
+    return view
+
+
+def _writeable(array: Any) -> bool | None:
+    """Whether an array can be written to; None for a library whose arrays do not say it."""
+    return getattr(getattr(array, "flags", None), "writeable", None)
+
+
+#: How the memory of an array may be handed in.
+_HANDED: Mapping[str, Callable[[np.ndarray], Any]] = {
+    "a view": np.ndarray.view,
+    "a read-only view": _read_only,
+    "an array that another library lends": _Lent,
+}
 
 
 def _layouts(array: np.ndarray) -> dict[str, np.ndarray]:

@@ -75,7 +75,8 @@ class OnRay(Executor):
         with suppress(Exception):  # of a cluster that is gone
             for reference in left:
                 self._ray.cancel(reference, force=False)
-            self._ray.wait(left, num_returns=len(left), timeout=_GRACE) if left else None
+            if left:
+                self._ray.wait(left, num_returns=len(left), timeout=_GRACE)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End the Ray that this executor has begun."""
