@@ -9,13 +9,14 @@ from pathlib import Path
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("PJRT_DEVICE", "CPU")  # PyTorch/XLA's word for it
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # each process that a test starts would compile the library anew
+# What XLA's newer emitters make of a fusion of operations takes LLVM six times as long to compile.
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false".strip()
 if "PYTEST_XDIST_WORKER" in os.environ:  # PyTorch's threads of several workers would wait for one another, spinning
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     # PyTorch/XLA keeps its programs, of each of which Linux counts mappings of memory (see _few_programs).
     os.environ.setdefault("XLA_COMPILATION_CACHE_SIZE", "200")
     # XLA cuts a program into parts for as many threads to compile, which takes longer where there are no idle ones.
-    flags = os.environ.get("XLA_FLAGS", "")
-    os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_parallel_codegen_split_count=1".strip()
+    os.environ["XLA_FLAGS"] += " --xla_cpu_parallel_codegen_split_count=1"
 
 import jaxtyping
 import pytest

@@ -1,6 +1,6 @@
 """What the author of a backend needs: the record, the types of its functions, and definitions of the core to use."""
 
-from weedout_core._algorithm.fitness import FITNESS, accuracy, negative_cross_entropy, predictions
+from weedout_core._algorithm.fitness import FITNESS, accuracy, correct_classes, negative_cross_entropy, predictions
 from weedout_core._algorithm.population import Origin, Population, chunk_size, draw_population
 from weedout_core._algorithm.schedule import (
     CROP_MARGIN,
@@ -117,6 +117,7 @@ __all__ = [
     "check_plan",
     "check_search",
     "chunk_size",
+    "correct_classes",
     "decayed_paths",
     "draw_population",
     "epoch_batches",

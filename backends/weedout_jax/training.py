@@ -20,11 +20,11 @@ from weedout_core.backend import (
     TrainPlan,
     TrainState,
     adopted,
+    correct_classes,
     decayed_paths,
     learning_rates,
     negative_cross_entropy,
     noise_words,
-    predictions,
     sgd_step,
 )
 from weedout_core.nn import BatchNorm, every_layer
@@ -137,7 +137,7 @@ def _gradient(
 
     def loss(params: Any) -> Any:
         logits, taken = forward(net, params, x, masks, source, how)
-        correct = jnp.sum(predictions(logits, axis=-2) == y, dtype=jnp.int32)
+        correct = jnp.sum(correct_classes(logits, y, axis=-2), dtype=jnp.int32)
         return -negative_cross_entropy(logits, y, axis=-2), (taken, correct)
 
     (value, (taken, correct)), gradient = jax.value_and_grad(loss, has_aux=True)(params)

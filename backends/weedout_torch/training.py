@@ -24,11 +24,11 @@ from weedout_core.backend import (
     TrainPlan,
     TrainState,
     adopted,
+    correct_classes,
     decayed_paths,
     learning_rates,
     map_tree,
     noise_words,
-    predictions,
     sgd_step,
 )
 from weedout_core.nn import BatchNorm, every_layer
@@ -184,17 +184,17 @@ def _gradient(
         # An adopted model may have weights that take no part: their gradient is 0.
         gradient = torch.autograd.grad(loss.sum(), list(leaves.values()), allow_unused=True, materialize_grads=True)
     logits = logits.detach()
-    correct = (_predictions(logits) == y).sum(dim=-1, dtype=torch.int32)
+    correct = _correct(logits, y).sum(dim=-1, dtype=torch.int32)
     taken = {path: value.detach() for path, value in taken.items()}
     return dict(zip(leaves, gradient, strict=True)), taken, loss.detach(), correct
 
 
-def _predictions(logits: Tensor) -> Tensor:
-    """``wc.backend.predictions``: PyTorch's own kernels give the first of the largest, or NaN, in one operation."""
+def _correct(logits: Tensor, y: Tensor) -> Tensor:
+    """``wc.backend.correct_classes``: PyTorch's own kernels give the first of the largest, or NaN, in one operation."""
     if logits.device.type not in BY_PYTORCH:
-        return predictions(logits)
+        return correct_classes(logits, y)
     largest, first = logits.max(dim=-1)
-    return torch.where(largest.isnan(), logits.shape[-1], first)
+    return (first == y) & ~largest.isnan()
 
 
 def _moved(running: Parameters, taken: Parameters, momentum: Mapping[str, float]) -> dict[str, Tensor]:

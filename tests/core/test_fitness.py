@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -134,6 +134,18 @@ def test_labels_of_any_integers_are_those_of_32_bits(function: Callable[..., Any
 
 def test_a_row_of_nan_predicts_no_class() -> None:
     assert wc.backend.predictions(np.full((1, 4), np.nan)).tolist() == [4]
+
+
+@pytest.mark.parametrize("axis", [-1, -2])
+@given(logits=arrays.arrays(np.float64, (3, 4, 3), elements=st.sampled_from([-np.inf, -1.0, 0.0, 1.0, np.inf, np.nan])))
+def test_a_class_is_correct_that_is_predicted(axis: Literal[-1, -2], logits: np.ndarray) -> None:
+    """Ties, infinities and NaN included; a label that is no class never is."""
+    predicted = wc.backend.predictions(logits)
+    handed = logits.swapaxes(-1, axis)
+    for label in (-1, 0, 1, 2, 3):
+        labels = np.full(4, label)
+        expected = (predicted == label) & (label in range(3))
+        np.testing.assert_array_equal(wc.backend.correct_classes(handed, labels, axis=axis), expected)
 
 
 @pytest.mark.parametrize("function", FITNESS.values(), ids=list(FITNESS))

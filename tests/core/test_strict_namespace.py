@@ -30,6 +30,7 @@ CASES: dict[str, tuple[Callable[..., Any], tuple[np.ndarray, ...]]] = {
     "negative_cross_entropy": (wc.backend.negative_cross_entropy, (LOGITS, LABELS)),
     "accuracy": (wc.backend.accuracy, (LOGITS, LABELS)),
     "fitness of no class": (wc.backend.accuracy, (LOGITS, LABELS + 1)),
+    "correct_classes": (wc.backend.correct_classes, (LOGITS, LABELS)),
     "predictions": (wc.backend.predictions, (LOGITS,)),
     "select": (wc.ask_tell.select, (FITNESS,)),
     "union": (lambda one, other: union([one, other], 9), (np.asarray([1, 5, 8]), np.asarray([0, 5]))),

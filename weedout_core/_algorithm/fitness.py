@@ -57,9 +57,32 @@ def accuracy(logits: Floats, labels: Integers, axis: ClassAxis = -1) -> Any:
     """
     xp = namespace_of(logits, labels)
     _check_labels(logits, labels, axis)
-    labels = _wide(labels)
-    correct = xp.mean(xp.astype(predictions(logits, axis) == labels, logits.dtype), axis=-1)
-    return correct * _one_if_sound(logits, labels, axis)
+    correct = xp.mean(xp.astype(correct_classes(logits, labels, axis), logits.dtype), axis=-1)
+    return correct * _one_if_sound(logits, _wide(labels), axis)
+
+
+@guarded
+def correct_classes(logits: Floats, labels: Integers, axis: ClassAxis = -1) -> Any:
+    """Whether the lowest class with the largest logit is the true one: bool ``(*batch, examples)``.
+
+    It is ``predictions(logits) == labels``, in a form that a compiler cannot break. One that computes the logits twice,
+    in two loops that round differently, leaves none that is equal to the largest; here each is compared with that of
+    the true class, and of numbers that differ in their last bits either may count as the larger.
+
+    Args:
+        logits, labels, axis: as for :func:`negative_cross_entropy`, and so are the errors.
+    Returns:
+        False where a logit of an example is NaN, or its label is not a class.
+    """
+    xp = namespace_of(logits, labels)
+    _check_labels(logits, labels, axis)
+    labels = xp.expand_dims(_wide(labels), axis=axis)
+    classes = _classes(logits, axis, labels.dtype)
+    true = labels == classes
+    own = xp.sum(xp.where(true, logits, xp.zeros_like(logits)), axis=axis, keepdims=True)
+    beats = (logits > own) | ((logits == own) & (classes < labels))
+    wrong = xp.isnan(logits) | (beats & xp.logical_not(true))
+    return xp.any(true, axis=axis) & xp.logical_not(xp.any(wrong, axis=axis))
 
 
 @guarded
