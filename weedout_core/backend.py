@@ -16,6 +16,7 @@ from weedout_core._algorithm.schedule import (
 from weedout_core._compaction.compacted_network import CompactedNetwork
 from weedout_core._compaction.compaction import kept_indices, split_at_first_mask
 from weedout_core._compaction.kernels import Products, products
+from weedout_core._compaction.room import Room, compacted, counted_room, counted_sites, filled, known_room, likely_room
 from weedout_core._configs.open_points import Precision
 from weedout_core._contract.calls import (
     Array,
@@ -96,6 +97,7 @@ __all__ = [
     "ProcessSettings",
     "Products",
     "RandomBits",
+    "Room",
     "Sampling",
     "ScorePopulation",
     "ScoredBatch",
@@ -117,15 +119,21 @@ __all__ = [
     "check_plan",
     "check_search",
     "chunk_size",
+    "compacted",
     "correct_classes",
+    "counted_room",
+    "counted_sites",
     "decayed_paths",
     "draw_population",
     "epoch_batches",
+    "filled",
     "host_array",
     "host_view",
     "keep_smallest",
     "kept_indices",
+    "known_room",
     "learning_rates",
+    "likely_room",
     "map_tree",
     "masks_from_keys",
     "negative_cross_entropy",

@@ -18,7 +18,17 @@ from jax.sharding import Mesh, Sharding
 from jax.stages import Compiled, Lowered
 
 from weedout_core import Network, SearchConfig, TrainConfig, compact, mask_plan, mask_space
-from weedout_core.backend import Batches, MaskPlan, ScoredBatch, Scoring, Sparsity, adopted, train_plan
+from weedout_core.backend import (
+    Batches,
+    MaskPlan,
+    Room,
+    ScoredBatch,
+    Scoring,
+    Sparsity,
+    adopted,
+    likely_room,
+    train_plan,
+)
 from weedout_core.errors import BackendError
 from weedout_core.nn import Gather, every_layer, he_normal, initial_statistics, parameter_shapes
 from weedout_jax import masks, network, randomness, scoring, training
@@ -151,15 +161,16 @@ def _scoring(
     }
 
     def lower(one: Any, params: Any, plan: Any, specs: Any) -> Lowered:
-        engine = scoring.chosen_engine(mesh, net, plan, bool(specs))
-        floats = scoring.candidate_floats(net, plan, bool(specs), size)
+        room = Room() if plan is None else likely_room(scoring.computed(net, bool(specs)), plan)
+        engine = scoring.chosen_engine(mesh, net, room, bool(specs))
+        floats = scoring.candidate_floats(net, room, bool(specs), size)
         cut = scoring.sizes(mesh, engine, net, config.population, floats, config.chunk or config.population)
         candidates = jax.tree.map(
             lambda array: _abstract(shared(mesh), (cut.padded, *array[0]), array[1]),
             one, is_leaf=lambda array: isinstance(array, tuple),
         )  # fmt: skip
         how = Scoring(config.fitness, config.precision, config.chunk or config.population)
-        program = scoring.Program(mesh, engine, net, specs, plan, how, cut)
+        program = scoring.Program(mesh, engine, net, specs, plan, room, how, cut)
         return scoring.score.lower(candidates, params, batch, program=program)
 
     return {name: partial(lower, *program) for name, program in programs.items()}

@@ -1,14 +1,16 @@
 """Masks: the core's definition, with a faster search for the k-th smallest."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.sharding import Sharding
 
-from weedout_core.backend import MaskPlan, SitePlan
+from weedout_core.backend import MaskPlan, SitePlan, filled
 from weedout_core.errors import ConfigError
 from weedout_core.random import bits, fold_in
 from weedout_jax.devices import put
@@ -97,12 +99,45 @@ class _Range(NamedTuple):
     step: jax.Array
 
 
-def kept_indices(masks: jax.Array, k: int) -> jax.Array:
-    """The indices of the nodes that masks keep, ascending: bool ``(m, *shape)``, k True in each → int32 ``(m, k)``."""
-    ranks = jnp.cumsum(masks.reshape(len(masks), -1), axis=-1, dtype=jnp.int32)
+def most_kept(place: Sharding, keys: Any, plan: MaskPlan, sites: tuple[str, ...], chunk: int) -> dict[str, int]:
+    """{site: the most nodes that a candidate keeps}, by drawing masks as they will be drawn again.
+
+    To hold the masks of all candidates, and not of ``chunk`` at a time, would take more memory than was asked for;
+    drawing them twice takes little of the time of scoring.
+    """
+    chunks = -(-len(keys) // chunk)
+    rows = np.minimum(np.arange(chunks * chunk), len(keys) - 1).reshape(chunks, chunk)
+    return {site: int(most) for site, most in jax.device_get(_most(put(keys[rows], place), plan, sites)).items()}
+
+
+def most_given(masks: Mapping[str, Any]) -> dict[str, int]:
+    """The same for given masks {site: bool ``(m, *shape)``}, of NumPy or on the device."""
+    rows = {site: mask if isinstance(mask, jax.Array) else np.asarray(mask) for site, mask in masks.items()}
+    counts = {site: mask.reshape(len(mask), -1).sum(axis=-1).max() for site, mask in rows.items()}
+    return {site: int(most) for site, most in jax.device_get(counts).items()}
+
+
+def _most_kept(keys: jax.Array, plan: MaskPlan, sites: tuple[str, ...]) -> dict[str, jax.Array]:
+    """int32 scalars, of keys ``(chunks, chunk, 2)``."""
+
+    def most(keys: jax.Array) -> dict[str, jax.Array]:
+        masks = draw_masks(keys, plan)
+        return {site: jnp.sum(masks[site].reshape(len(keys), -1), -1, jnp.int32).max() for site in sites}
+
+    return jax.tree.map(jnp.max, lax.map(most, keys))
+
+
+def kept_indices(masks: jax.Array, k: int, padded: bool) -> jax.Array:
+    """The indices of the nodes that a smaller network takes, ascending: bool ``(m, *shape)`` → int32 ``(m, k)``.
+
+    They are those that masks keep, k in each; where it is padded at most k, and others fill them up.
+    """
+    flat = masks.reshape(len(masks), -1)
+    ranks = jnp.cumsum(filled(flat, k) if padded else flat, axis=-1, dtype=jnp.int32)
     wanted = jnp.arange(1, k + 1, dtype=jnp.int32)
     return jax.vmap(lambda ranks: jnp.searchsorted(ranks, wanted).astype(jnp.int32))(ranks)
 
 
 _keep_smallest = partial(jax.jit, static_argnums=1)(kept)
 _masks = partial(jax.jit, static_argnums=1)(draw_masks)
+_most = partial(jax.jit, static_argnums=(1, 2))(_most_kept)

@@ -1,7 +1,8 @@
 """Scoring a population: a program that is compiled once, run for each generation, and shared over devices.
 
 The layers before the first mask are computed once for all candidates. From there on, each candidate is computed as its
-compacted network, if masks keep fixed numbers of nodes. ``engines`` says in which order candidates are scored.
+compacted network, which has room for the nodes that any of them keeps. ``engines`` says in which order candidates are
+scored.
 """
 
 import math
@@ -14,14 +15,18 @@ import numpy as np
 from jax import lax
 from jax.sharding import Mesh, PartitionSpec
 
-from weedout_core import Network, compact
+from weedout_core import Network
 from weedout_core.backend import (
     FITNESS,
-    CompactedNetwork,
     MaskPlan,
     Population,
+    Room,
     ScoredBatch,
     Scoring,
+    compacted,
+    counted_room,
+    counted_sites,
+    known_room,
     products,
     split_at_first_mask,
 )
@@ -30,7 +35,7 @@ from weedout_jax.compiling import compiled
 from weedout_jax.devices import AXIS, everywhere, gather, platform, put, shared
 from weedout_jax.engines import fastest_engine
 from weedout_jax.layers import Arithmetic, products_of
-from weedout_jax.masks import draw_masks, kept_indices
+from weedout_jax.masks import draw_masks, kept_indices, most_given, most_kept
 from weedout_jax.network import has_convolutions, nodes_first, run_layers, widest
 from weedout_jax.randomness import kept_normals
 
@@ -52,10 +57,11 @@ def score_population(
     common, specs = ({}, params) if own_weights else (params, ())
     candidates = {"mask_keys": population.mask_keys, "weight_keys": population.weight_keys, "masks": population.masks}
     candidates = {name: value for name, value in candidates.items() if value is not None}
-    engine = engine or chosen_engine(mesh, net, population.plan, own_weights)
-    floats = candidate_floats(net, population.plan, own_weights, len(batch.y))
+    room = room_of(mesh, net, population, own_weights, scoring.chunk)
+    engine = engine or chosen_engine(mesh, net, room, own_weights)
+    floats = candidate_floats(net, room, own_weights, len(batch.y))
     cut = sizes(mesh, engine, net, population.size, floats, scoring.chunk)
-    program = Program(mesh, engine, net, specs, population.plan, scoring, cut)
+    program = Program(mesh, engine, net, specs, population.plan, room, scoring, cut)
     placed = put((common, batch), everywhere(mesh))
 
     def call(some: slice) -> jax.Array:
@@ -67,9 +73,28 @@ def score_population(
     return jnp.concatenate(calls)[: population.size]
 
 
-def chosen_engine(mesh: Mesh, net: Network, plan: MaskPlan | None, own_weights: bool) -> str:
+def room_of(mesh: Mesh, net: Network, population: Population, own_weights: bool, chunk: int) -> Room:
+    """The room of the candidates' smaller network. Where they keep different numbers of nodes, they are counted."""
+    masked, plan = computed(net, own_weights), population.plan
+    if (known := known_room(masked, plan)) is not None:
+        return known
+    sites = counted_sites(masked)
+    if plan is None:
+        given: Any = population.masks
+        most = most_given({site: given[site] for site in sites})
+    else:
+        most = most_kept(everywhere(mesh), population.mask_keys, plan, sites, min(chunk, population.size))
+    return counted_room(masked, plan, most)
+
+
+def computed(net: Network, own_weights: bool) -> Network:
+    """What each candidate computes by itself: all layers with own weights, else those from the first mask on."""
+    return net if own_weights else split_at_first_mask(net)[1]
+
+
+def chosen_engine(mesh: Mesh, net: Network, room: Room, own_weights: bool) -> str:
     """The engine that is taken if the caller asks for none."""
-    return fastest_engine(platform(mesh), products(_compaction(net, plan, own_weights), own_weights))
+    return fastest_engine(platform(mesh), products(compacted(computed(net, own_weights), room), own_weights))
 
 
 class Sizes(NamedTuple):
@@ -86,17 +111,11 @@ class Sizes(NamedTuple):
     turn: int
 
 
-def candidate_floats(net: Network, plan: MaskPlan | None, own_weights: bool, examples: int) -> int:
+def candidate_floats(net: Network, room: Room, own_weights: bool, examples: int) -> int:
     """The floats of one candidate: its widest activations, and its weights if they are drawn or gathered for it."""
-    small = _compaction(net, plan, own_weights)
+    small = compacted(computed(net, own_weights), room)
     weights = parameter_shapes(small.net).values() if own_weights or small.arrays else ()
     return examples * widest(small.net) + sum(math.prod(shape) for shape in weights)
-
-
-def _compaction(net: Network, plan: MaskPlan | None, own_weights: bool) -> CompactedNetwork:
-    """The network that each candidate computes: all layers with own weights, else those from the first mask on."""
-    rest = net if own_weights else split_at_first_mask(net)[1]
-    return compact(rest, {} if plan is None else plan.counts)
 
 
 def sizes(mesh: Mesh, engine: str, net: Network, size: int, floats: int, chunk: int) -> Sizes:
@@ -133,6 +152,7 @@ class Program(NamedTuple):
         net: the parent.
         specs: the specifications from which each candidate draws its own weights; () if candidates share weights.
         plan: the plan from which masks are drawn; None if masks are given.
+        room: the nodes of the smaller network as which each candidate is computed.
         scoring, cut: how the population is scored, and how it is divided.
     """
 
@@ -141,6 +161,7 @@ class Program(NamedTuple):
     net: Network
     specs: tuple[ParameterSpec, ...]
     plan: MaskPlan | None
+    room: Room
     scoring: Scoring
     cut: Sizes
 
@@ -155,7 +176,7 @@ def score(candidates: dict[str, Any], params: Mapping[str, Any], batch: ScoredBa
         # Candidates with their own weights share only the batch.
         head = () if specs else split_at_first_mask(net)[0]
         common = run(head, params, None, Activations(batch.x, batch.calibration), batch.statistics, how)
-        small = _compaction(net, plan, bool(specs))
+        small = compacted(computed(net, bool(specs)), program.room)
 
         def one(candidate: dict[str, Any]) -> jax.Array:
             masks, indices = candidate["masks"], candidate["indices"]
@@ -169,7 +190,7 @@ def score(candidates: dict[str, Any], params: Mapping[str, Any], batch: ScoredBa
 
         def some(candidates: dict[str, Any]) -> jax.Array:
             masks = candidates["masks"] if plan is None else draw_masks(candidates["mask_keys"], plan)
-            indices = {site: kept_indices(masks[site], plan.counts[site]) for site in small.sites if plan}
+            indices = {site: kept_indices(masks[site], k, program.room.padded) for site, k in small.counts}
             drawn = candidates | {"masks": masks, "indices": indices}
             return jax.vmap(one)(drawn) if program.engine == "vmap" else _mapped(one, drawn, program.cut.turn)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from weedout_core.backend import MaskPlan, SitePlan
+from weedout_core.backend import MaskPlan, SitePlan, filled
 from weedout_core.errors import ConfigError
 from weedout_torch import host, stream
 from weedout_torch.devices import Place, Tensor
@@ -83,9 +83,17 @@ def _kth_smallest(order: Tensor, k: int) -> Tensor:
     return threshold
 
 
-def kept_indices(masks: Tensor, k: int) -> Tensor:
-    """The indices of the nodes that masks keep, ascending: bool ``(R, *shape)``, k True in each → int32 ``(R, k)``."""
-    flat = masks.flatten(1)
+def most_kept(masks: Tensor) -> Tensor:
+    """The most nodes that a mask keeps: bool ``(m, *shape)`` → int32 scalar, on the device."""
+    return masks.flatten(1).sum(dim=1, dtype=torch.int32).max()
+
+
+def kept_indices(masks: Tensor, k: int, padded: bool) -> Tensor:
+    """The indices of the nodes that a smaller network takes, ascending: bool ``(R, *shape)`` → int32 ``(R, k)``.
+
+    They are those that masks keep, k in each; where it is padded at most k, and others fill them up.
+    """
+    flat = filled(masks.flatten(1), k) if padded else masks.flatten(1)
     if flat.device.type == "cpu":
         return flat.nonzero()[:, 1].reshape(-1, k).to(torch.int32)
     # Without asking the host for a count: each kept node writes its index at its rank, each other node at the end.

@@ -1,7 +1,8 @@
 """Scoring a population, a chunk of candidates at a time.
 
 The layers before the first mask are computed once for all candidates. From there on, each candidate is computed as its
-compacted network, if masks keep fixed numbers of nodes. ``engines`` says in which order candidates are scored.
+compacted network, which has room for the nodes that any of them keeps. ``engines`` says in which order candidates are
+scored.
 """
 
 import math
@@ -10,13 +11,18 @@ from typing import Any, NamedTuple
 
 import torch
 
-from weedout_core import Network, compact
+from weedout_core import Network
 from weedout_core.backend import (
     FITNESS,
     CompactedNetwork,
     Population,
+    Room,
     ScoredBatch,
     Scoring,
+    compacted,
+    counted_room,
+    counted_sites,
+    known_room,
     products,
     split_at_first_mask,
 )
@@ -24,7 +30,7 @@ from weedout_core.nn import Layer, ParameterSpec, parameter_shapes
 from weedout_torch.compaction import gather_each, gather_masks, kept_axes, some_of
 from weedout_torch.devices import Place, Tensor, rows
 from weedout_torch.engines import fastest_engine
-from weedout_torch.masks import draw_masks, kept_indices
+from weedout_torch.masks import draw_masks, kept_indices, most_kept
 from weedout_torch.network import FLOATS, alive, forward, has_convolutions
 from weedout_torch.precision import precise
 from weedout_torch.randomness import kept_normals
@@ -46,8 +52,8 @@ def score_population(
     params, batch = params if own else place.placed(params), ScoredBatch(*map(place.placed, batch))
     # Candidates with their own weights share only the batch.
     head, rest = ((), net) if own else split_at_first_mask(net)
-    counts = {} if population.plan is None else population.plan.counts
-    small = compact(rest, counts)
+    room = _room(place, rest, population, scoring.chunk)
+    small = compacted(rest, room)
     examples = max(len(batch.x), 0 if batch.calibration is None else len(batch.calibration))
     most = _together(place, small.net, bool(own or small.arrays), examples, scoring.chunk)
     turn = None
@@ -62,7 +68,7 @@ def score_population(
         place.sync()  # otherwise it would be in the graph of the first chunk only, and the second would compile again
         for some in _slices(padded, chunk):
             masks = _masks(place, population, some)
-            indices = {site: kept_indices(masks[site], counts[site]) for site in small.sites}
+            indices = {site: kept_indices(masks[site], k, room.padded) for site, k in small.counts}
             axes = kept_axes(small, {**shared, **(start.statistics or {})}, indices)
             kept = _Kept(indices, axes, gather_masks(small, masks, indices))
             for few in _slices(some.stop - some.start, together):
@@ -72,6 +78,19 @@ def score_population(
                 parts[candidates.start // together].copy_(FITNESS[scoring.fitness](logits, batch.y))
             place.sync()
     return torch.cat(parts)[: population.size]
+
+
+def _room(place: Place, net: Network, population: Population, chunk: int) -> Room:
+    """The room of the candidates' smaller network. Where they keep different numbers of nodes, they are counted."""
+    if (known := known_room(net, population.plan)) is not None:
+        return known
+    counts: dict[str, list[Tensor]] = {site: [] for site in counted_sites(net)}
+    for some in _slices(place.padded(population.size), place.padded(chunk)):
+        masks = _masks(place, population, some)
+        for site, found in counts.items():
+            found.append(most_kept(masks[site]))
+        place.sync()
+    return counted_room(net, population.plan, {site: max(map(int, each)) for site, each in counts.items()})
 
 
 class Sizes(NamedTuple):

@@ -172,6 +172,10 @@ def library(backend: wc.backend.Backend) -> dict[str, Call]:
         "backend.check_plan": Call(wc.backend.check_plan, {"net": NET, "plan": FIXED}),
         "backend.check_search": Call(wc.backend.check_search, {"net": NET, "config": SEARCH, "examples": 12}),
         "backend.chunk_size": Call(wc.backend.chunk_size, {"plan": PLAN, "config": SEARCH}),
+        "backend.compacted": Call(wc.backend.compacted, {"net": NET, "room": wc.backend.likely_room(NET, PLAN)}),
+        "backend.correct_classes": Call(wc.backend.correct_classes, {"logits": logits, "labels": Y, "axis": -1}),
+        "backend.counted_sites": Call(wc.backend.counted_sites, {"net": NET}),
+        "backend.counted_room": Call(wc.backend.counted_room, {"net": NET, "plan": PLAN, "most": PLAN.kept}),
         "backend.decayed_paths": Call(wc.backend.decayed_paths, {"net": NET, "config": TRAIN}),
         "backend.draw_population": Call(
             wc.backend.draw_population, {"key": KEY, "plan": PLAN, "config": SEARCH, "origins": after.origins}
@@ -179,9 +183,12 @@ def library(backend: wc.backend.Backend) -> dict[str, Call]:
         "backend.epoch_batches": Call(wc.backend.epoch_batches, {"keys": [KEY], "epoch": 1, "plan": FIXED}),
         "backend.host_array": Call(wc.backend.host_array, {"value": X}),
         "backend.host_view": Call(wc.backend.host_view, {"value": X}),
+        "backend.filled": Call(wc.backend.filled, {"mask": np.asarray([True, False, False]), "nodes": 2}),
         "backend.keep_smallest": Call(wc.backend.keep_smallest, {"bits": words, "k": 2}),
         "backend.kept_indices": Call(wc.backend.kept_indices, {"masks": masks}),
         "backend.learning_rates": Call(wc.backend.learning_rates, {"config": TRAIN, "steps": 2}),
+        "backend.known_room": Call(wc.backend.known_room, {"net": NET, "plan": PLAN}),
+        "backend.likely_room": Call(wc.backend.likely_room, {"net": NET, "plan": PLAN}),
         "backend.map_tree": Call(wc.backend.map_tree, {"change": do_nothing, "tree": params}),
         "backend.masks_from_keys": Call(wc.backend.masks_from_keys, {"keys": KEY[None], "plan": PLAN}),
         "backend.negative_cross_entropy": Call(

@@ -122,12 +122,14 @@ def test_candidates_side_by_side_hold_no_more_than_they_may(own: bool, sparsity:
     plan = wc.mask_plan(wc.mask_space(net), sparsity)
     kept = round((1 - sparsity) * 4096)
     weights = kept**2 + 10 * kept + (64 * kept if own else 0)  # what comes before the first mask is shared
-    floats = scoring.candidate_floats(net, plan, own, examples)
+    room = wc.backend.likely_room(net, plan)
+    floats = scoring.candidate_floats(net, room, own, examples)
     assert floats >= weights, "what each gathers or draws"
     assert floats < 1.2 * (weights + examples * 4096), "and no more than the widest activations beside it"
     cut = scoring.sizes(mesh, "vmap", net, 1000, floats, 1000)
     assert cut.chunk * floats <= 2**26
-    assert scoring.candidate_floats(net, None, False, examples) == examples * 4096, "explicit masks share the weights"
+    whole = wc.backend.Room()
+    assert scoring.candidate_floats(net, whole, False, examples) == examples * 4096, "they share the weights"
 
 
 def test_turns_and_chunks_divide_a_population() -> None:

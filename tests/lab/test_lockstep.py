@@ -161,6 +161,16 @@ def test_a_request_between_two_groups_ends_all(
     assert re.search("^1 of 2 groups are done", str(first.error))
 
 
+def test_an_error_of_process_0_between_two_groups_ends_all_with_an_error(
+    both: Callable[..., list[Outcome]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RunFolder, "commit", lambda *_: _raise(RunError("the disk is full.")))
+    first, second = both(*[options(tmp_path / "run")] * 2)
+    assert isinstance(first.error, RunError)
+    assert isinstance(second.error, WorkerError)
+    assert str(second.error) == f"process 0 failed between two groups, and says why; {signals.KEPT}"
+
+
 def test_what_was_done_before_another_process_is_lost_is_kept(
     both: Callable[..., list[Outcome]], tmp_path: Path
 ) -> None:

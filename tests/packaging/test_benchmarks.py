@@ -41,6 +41,14 @@ SAID: dict[str, tuple[str, ...]] = {
         "- node masks, η = 0.8: weedout jax, times the best peer, at least 1: ",
         "- node masks, η = 0.8: weedout torch, times the best peer, at least 1: ",
     ),
+    "counts": (
+        "## Search, other counts",
+        "| weedout torch, Bernoulli |",
+        "| PyTorch loop |",
+        "- wide: weedout jax, exact, handed in, times exact sampling, at most 1.15: ",
+        "- narrow: weedout torch, Bernoulli, times exact sampling, at most 2.2: ",
+        "- wide: weedout torch, Bernoulli, times faster than the best masked peer, at least 7: ",
+    ),
     "sampling": (
         "## Sampling",
         "- weedout jax, times the best of the three, at least 1: ",
@@ -107,7 +115,7 @@ FIGURES = {
 @pytest.mark.parametrize(
     "groups",
     [
-        ("search-mlp", "search-wrn", "sampling", "words", "growth", "engines"),
+        ("search-mlp", "search-wrn", "counts", "sampling", "words", "growth", "engines"),
         ("training", "adopted-mlp", "adopted-resnet", "digits", "memory"),
     ],
 )

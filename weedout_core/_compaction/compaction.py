@@ -1,8 +1,9 @@
 """Compaction: from a network, and the number of nodes that each site keeps, to a smaller network.
 
 Exact masks keep the same number of nodes in every candidate, so the smaller network is the same for all of them, and
-only the indices of what they keep differ. Masks of single nodes thin out a convolution's products and remove none of
-its weights: they stay masks.
+only the indices of what they keep differ. Where the numbers differ, it has room for the most that any of them keeps:
+each candidate fills its room up with other nodes, and its masks, which stay, remove these. Masks of single nodes thin
+out a convolution's products and remove none of its weights: they stay masks.
 """
 
 import math
@@ -25,18 +26,19 @@ _OWN = (Mask, Gather)  # layers whose masks or indices differ between candidates
 
 
 @guarded
-def compact(net: Network, kept: Mapping[str, Positive]) -> CompactedNetwork:
+def compact(net: Network, kept: Mapping[str, Positive], padded: bool = False) -> CompactedNetwork:
     """The smaller network that computes the same as the parent under any masks that keep these numbers of nodes.
 
-    Its logits, and the gradients and trained weights of what is kept, are those of the masked parent.
+    Its logits, and the gradients and trained weights of what is kept, are those of the masked parent. The indices that
+    it takes are those of the nodes that a mask keeps; where it is padded, those of :func:`filled` masks.
 
     Args:
         net: the parent. A network that has Gather layers, as a compacted one may, is allowed only with ``kept={}``.
-        kept: {site: number of nodes kept} for every site, at least 1 of each. Pass {} if the numbers differ between
-            candidates: then every mask remains.
+        kept: {site: number of nodes kept} for every site, at least 1 of each. Pass {} to leave every node in its place.
+        padded: whether masks may keep fewer: then every mask remains.
     Raises:
-        ConfigError: a site is missing or unknown, a number is not an integer in [1, the site's nodes], or the network
-            is compacted already.
+        ConfigError: a site is missing or unknown, a number is not an integer in [1, the site's nodes], the network is
+            compacted already, or a padded one has a mask that rescales.
     """
     if kept and gather_space(net):
         raise ConfigError("the network has Gather layers: it is compacted already.")
@@ -48,12 +50,22 @@ def compact(net: Network, kept: Mapping[str, Positive]) -> CompactedNetwork:
             raise ConfigError(
                 f"site {site!r} must keep at least 1 and at most its {math.prod(space[site])} nodes; got {count}."
             )
-    return _compact(net, tuple((site, kept[site]) for site in space if kept))
+    if padded and rescales(net):
+        raise ConfigError(
+            "a padded network would rescale by the nodes that it has room for, and not by those it keeps."
+        )
+    fewer = {site: count for site, count in kept.items() if not padded or count < math.prod(space[site])}
+    return _compact(net, tuple((site, fewer[site]) for site in space if site in fewer), padded)
+
+
+def rescales(net: Network) -> bool:
+    """Whether a mask of the network divides by the fraction that it keeps."""
+    return any(isinstance(layer, Mask) and layer.rescale for layer in every_layer(net.layers))
 
 
 @lru_cache(maxsize=256)
-def _compact(net: Network, kept: tuple[tuple[str, int], ...]) -> CompactedNetwork:
-    small = shrink(net.layers, net.input_shape, Counts(dict(kept)))
+def _compact(net: Network, kept: tuple[tuple[str, int], ...], padded: bool) -> CompactedNetwork:
+    small = shrink(net.layers, net.input_shape, Counts(dict(kept), padded))
     asked = {site for some in (*small.arrays.values(), *small.masks.values()) for one in some for site in one.sites}
     asked |= {site for part in small.gathers.values() for site in part.sites}
     if twice := set(small.masks) & set(small.gathers):

@@ -46,9 +46,11 @@ class Counts(NamedTuple):
 
     Attributes:
         kept: {site: nodes kept}; a site that is not named keeps its mask.
+        padded: whether candidates may keep fewer: then their masks stay, and remove what is kept too much.
     """
 
     kept: Mapping[str, int]
+    padded: bool = False
 
     def keeps_all(self, mask: Mask, shape: Shape) -> bool:
         """Whether a mask of an activation of this shape removes nothing."""

@@ -62,6 +62,7 @@ def _entrance(carried: Kept | None, asked: Sites | None, nodes: int, counts: Cou
     if asked is None or set(within) == set(asked) or (within and not set(asked) <= set(within)):
         return Shrunk((), {}, {}, {}, carried)
     name = "+".join(asked) + (f" of {'+'.join(within)}" if within else "")
+    name = f"room of {name}" if counts.padded else name  # the mask of a site, which stays, has the site's name
     gather = Gather(name, counts.of(asked))
     return Shrunk((gather,), {}, {}, {name: Part(asked, within, nodes)}, _carried(asked))
 
@@ -82,7 +83,7 @@ def _shrunk(layer: Layer, shape: Shape, counts: Counts, carried: Kept | None, wa
             return one.then(other)._replace(layers=(Residual(one.layers, other.layers),), carried=leaving)
         case Mask(site) if counts.keeps_all(layer, shape):
             return Shrunk((), {}, {}, {}, carried)
-        case Mask(site) if site not in counts.kept:
+        case Mask(site) if counts.padded or site not in counts.kept:
             return Shrunk((layer,), {}, {site: _on(-1, carried)}, {}, carried)
         case Mask(site, rescale):
             scale = (Scale(math.prod(mask_shape(layer, shape)) / counts.kept[site]),) if rescale else ()
@@ -93,7 +94,7 @@ def _shrunk(layer: Layer, shape: Shape, counts: Counts, carried: Kept | None, wa
             arrays = {f"{name}/{array}": _on(-1, carried) for array in ("scale", "bias", "mean", "variance")}
             return Shrunk((layer,), arrays, {}, {}, carried)
         case Adopted():
-            return shrink_model(layer, counts)
+            return shrink_model(layer, Counts({}) if counts.padded else counts)
         case Flatten() if carried is not None:
             return Shrunk((layer,), {}, {}, {}, carried._replace(positions=math.prod(shape[:-1])))
         case _:
@@ -167,7 +168,8 @@ def _mask_after_flatten(layers: tuple[Layer, ...], counts: Counts) -> tuple[Laye
     """Move a mask of single nodes behind the Flatten that follows it, if it then selects inputs of a dense layer."""
     match layers:
         case (Mask(granularity="node") as mask, Flatten() as flatten, *rest):
-            selects = mask.site in counts.kept and _only_weights_read(rest)
+            # A mask that stays has the shape of the image, and not that of what is flattened.
+            selects = mask.site in counts.kept and not counts.padded and _only_weights_read(rest)
             return (flatten, mask, *rest) if selects else layers
         case _:
             return layers

@@ -8,7 +8,7 @@ from array_api_compat import device as device_of  # pyright: ignore[reportUnknow
 
 from weedout_core._guard.composed import either
 from weedout_core._guard.kinds import ARRAY, FINITE, Kind, UnfitError
-from weedout_core.errors import ConfigError
+from weedout_core.errors import ConfigError, MaskError
 
 
 def _of_dtype(dtypes: str) -> Callable[[str, Any], Any]:
@@ -61,6 +61,7 @@ INTEGERS = Kind("an array of integers with at least one axis", _of_dtype("integr
 #: A number, or an array of floats without axes, on any device.
 RATE = either(Kind("a float", _of_no_axes), FINITE)
 
+Booleans = Annotated[Any, Kind("an array of booleans with at least one axis", _of_dtype("bool"), MaskError)]
 Floats = Annotated[Any, FLOATS]
 Integers = Annotated[Any, INTEGERS]
 Rate = Annotated[Any, RATE]

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from weedout_core import Network, SearchConfig, Subnetwork, TrainConfig, compact, costs, key, mask_plan, mask_space
+from weedout_core import Network, SearchConfig, Subnetwork, TrainConfig, costs, key, mask_plan, mask_space
 from weedout_core._phases.drawing import initial_weights
 from weedout_core._phases.together import SparseNetworks, sparse_networks, trained_smaller
 from weedout_core.backend import (
@@ -24,8 +24,10 @@ from weedout_core.backend import (
     Scoring,
     adopted,
     chunk_size,
+    compacted,
     draw_population,
     epoch_batches,
+    likely_room,
     map_tree,
     train_plan,
 )
@@ -92,7 +94,7 @@ def measure(
         tested: the number of examples in the test split.
     """
     plan = mask_plan(mask_space(net), sparsity, search.sampling)
-    units, devices = _CHEAP / costs(compact(net, plan.counts).net).macs, backend.devices
+    units, devices = _CHEAP / costs(compacted(net, likely_room(net, plan)).net).macs, backend.devices
 
     def shared(examples: int) -> int:
         # If the number of devices does not divide a batch, they may not share it, so it is measured whole.

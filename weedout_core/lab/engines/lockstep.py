@@ -32,6 +32,8 @@ from weedout_core.lab.run.plain import as_progress, plain
 from weedout_core.lab.run.record import Record, differences, other_versions, record_from_json, record_to_json
 from weedout_core.lab.streams import StreamError
 
+_FAILED = b"failed"  # in place of a group: process 0 has an error to tell
+
 
 class Lead:
     """Inside this context the other processes compute along; it begins when all agree on the run.
@@ -49,7 +51,7 @@ class Lead:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        asked = b""
+        asked = b"" if kind is None else _FAILED
         if kind is KeyboardInterrupt:
             signals.end_begins()
             asked = str(signals.noted() or "").encode()
@@ -87,7 +89,7 @@ def follow(
         any_version: whether this process may have other versions of libraries than process 0.
     Raises:
         RunError: this process, or another one, would compute something else than process 0.
-        WorkerError: the processes could not compute a group together.
+        WorkerError: the processes could not compute a group together, or process 0 failed between two.
         KeyboardInterrupt: one of the processes is asked to end.
     """
     peers = backend.peers
@@ -99,12 +101,14 @@ def follow(
                 group, progress = _read(order, net)
                 kept = _Following(peers, progress)
                 compute_group(experiment, record.decided(group), group, dataset, backend, kept)
-            if order:
+            if order.isdigit():
                 signals.end_as(int(order))
     except KeyboardInterrupt:
         peers.leave()
         raise
     peers.leave()
+    if order == _FAILED:
+        raise WorkerError(f"process 0 failed between two groups, and says why; {signals.KEPT}")
 
 
 def _objection(own: Record, leader: Record, backend: Backend, any_version: bool) -> str | None:

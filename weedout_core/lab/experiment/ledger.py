@@ -9,9 +9,9 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from weedout_core import Network, TrainConfig, compact, costs, key
+from weedout_core import Network, TrainConfig, costs, key
 from weedout_core._phases.together import trained_smaller
-from weedout_core.backend import Backend, MaskPlan, Population, masks_from_keys, train_plan
+from weedout_core.backend import Backend, MaskPlan, Population, compacted, likely_room, masks_from_keys, train_plan
 from weedout_core.lab.data.datasets import Dataset
 from weedout_core.lab.experiment.arms import Cell, Work
 
@@ -84,7 +84,7 @@ def _of_a_candidate(net: Network, plan: MaskPlan) -> tuple[int, int, int]:
     """Dense, active and computed multiply-adds of one candidate. Masks of one plan differ little in what is active."""
     mask = {site: one[0] for site, one in masks_from_keys(key(0)[None], plan).items()}
     one = costs(net, mask)
-    return one.macs, one.active_macs, costs(compact(net, plan.counts).net).macs
+    return one.macs, one.active_macs, costs(compacted(net, likely_room(net, plan)).net).macs
 
 
 def _predicting(net: Network, params: Any, statistics: Any, masks: Any, x: Any) -> Work:
