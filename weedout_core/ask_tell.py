@@ -5,12 +5,11 @@ from weedout_core._phases.ask_tell import (
     Generation,
     SearchState,
     ask,
-    calibration_batch,
     finished,
     init,
     tell,
-    validation_batch,
 )
+from weedout_core._phases.validation_batches import calibration_batch, validation_batch
 
 __all__ = [
     "Generation",

@@ -94,6 +94,7 @@ TAKEN = {
     "TrainState": ("Backend.train_epoch", "state"),
     "Batches": ("Backend.train_epoch", "batches"),
     "SearchState": ("ask_tell.ask", "state"),
+    "Room": ("backend.compacted", "room"),
     "Trained": ("wc.train", "resume"),
 }
 #: Made by the library alone, or a part of one that is taken.

@@ -113,6 +113,7 @@ OTHER_CONFIG: dict[str, dict[str, Any]] = {
     "validation_batch": {"validation_batch": 17},
     "batch_policy": {"batch_policy": "fresh"},
     "elite": {"elite": "cache"},
+    "strategy": {"strategy": "genetic"},
     "sampling": {"sampling": "bernoulli"},
     "weights": {"weights": "per_candidate"},
     "fan": {"fan": "fan_out"},
@@ -129,8 +130,8 @@ THE_END: dict[str, dict[str, Any]] = {
 
 def test_all_that_a_search_begins_with_is_tested() -> None:
     names = {item.name for item in dataclasses.fields(wc.SearchConfig)}
-    of_one_value = {"strategy", "winner_keeps", "ties", "not_finite"}
-    assert names == {*OTHER_CONFIG, *THE_END} | of_one_value
+    of_one_value, of_breeding = {"winner_keeps", "ties", "not_finite"}, {"mutation"}  # the latter: test_strategies
+    assert names == {*OTHER_CONFIG, *THE_END} | of_one_value | of_breeding
     assert {name for name, _ in OTHERS.values()} | {"config"} == {*wc.SearchBeginning._fields}
 
 

@@ -1,6 +1,7 @@
 """Selection: the fittest, the lowest index of equals, never what is not finite."""
 
 import math
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 import weedout_core as wc
 from weedout_core._algorithm.agreement import margin
 from weedout_core._algorithm.strategies import STRATEGIES
+from weedout_core._configs import search_config
 
 VALUES = st.sampled_from([-1.0, 0.0, 0.5, 0.5, 1.0, math.nan, math.inf, -math.inf]) | st.floats(-10, 10)
 
@@ -68,4 +70,8 @@ def test_the_margin_is_best_minus_second_best(fitness: list[float], wanted: floa
 
 
 def test_strategies_by_name() -> None:
-    assert dict(STRATEGIES) == {"random_search": wc.ask_tell.random_search}
+    assert set(STRATEGIES) == set(get_args(search_config.Strategy))
+    assert all(strategy.survivors is wc.ask_tell.random_search for strategy in STRATEGIES.values()), (
+        "the elite survives"
+    )
+    assert [name for name, strategy in STRATEGIES.items() if strategy.children is None] == ["random_search"]

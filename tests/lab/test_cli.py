@@ -57,7 +57,10 @@ MISTAKES = [
         "--dataset must be one of 'digits', .*, 'cifar100', or package.module:function, .*; got 'cifar'",
     ),
     (["--reading", "mine"], "--reading must be one of 'algorithm1', 'section3'; got 'mine'"),
-    (["--strategy", "mine"], "--strategy must be one of 'random_search'; got 'mine'"),
+    (
+        ["--strategy", "mine"],
+        "--strategy must be one of 'random_search', 'binary_tournament', 'one_plus_lambda', 'genetic'; g",
+    ),
     (["--fitness", "mine"], "--fitness must be one of 'negative_cross_entropy', 'accuracy'; got 'mine'"),
     (["--search-precision", "mine"], "--search-precision must be one of 'highest', 'default'; got 'mine'"),
     (["--train-precision", "mine"], "--train-precision must be one of 'highest', 'default'; got 'mine'"),

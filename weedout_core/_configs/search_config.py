@@ -8,7 +8,7 @@ from typing import Annotated, Literal, get_args
 from weedout_core._configs.checks import check_effects, check_options
 from weedout_core._configs.open_points import AS_READ, Precision, choice
 from weedout_core._guard.guarded import convert_fields
-from weedout_core._guard.kinds import Positive, integer, option
+from weedout_core._guard.kinds import Positive, integer, option, real
 from weedout_core._masks.plan import Sampling
 from weedout_core._networks.initial import Fan
 from weedout_core.errors import ConfigError
@@ -16,7 +16,7 @@ from weedout_core.errors import ConfigError
 Reading = Literal["algorithm1", "section3"]
 Fitness = Literal["negative_cross_entropy", "accuracy"]
 FitnessName = Annotated[str, option(*get_args(Fitness))]
-Strategy = Literal["random_search"]
+Strategy = Literal["random_search", "binary_tournament", "one_plus_lambda", "genetic"]
 Control = Literal["member", "independent"]
 
 #: What each reading of the paper says, where its Algorithm 1 and its section 3 differ.
@@ -36,6 +36,7 @@ class _AsRead(str):
     __slots__ = ()
 
 
+Share = Annotated[float, real(lambda value: 0 < value <= 1, "in (0, 1]")]
 _POPULATION = integer(2, note=" (one elite and one fresh candidate)", remedy="Raise population.")
 
 
@@ -55,7 +56,10 @@ class SearchConfig:
             limit.
         reading: which text of the paper to follow where its two descriptions differ, "algorithm1" or "section3". It
             sets fitness, winner and weights where they are not given.
-        strategy: the random search heuristic (RSH).
+        strategy: the random search heuristic (RSH): "random_search" draws all but the elite anew (the paper);
+            "binary_tournament", "one_plus_lambda" and "genetic" breed them from the masks of the generation before.
+        mutation: of a child's kept nodes at each site the share that is swapped for removed ones, in (0, 1]; at least
+            one node is.
         fitness: how candidates are scored: "negative_cross_entropy" (in nats) or "accuracy" (in [0, 1]).
         validation_batch: examples on which each generation is scored, ≥ 1; the whole validation split if it has fewer.
         batch_policy: "fresh" draws a validation batch for each generation, "fixed" keeps the first one, "whole" takes
@@ -86,6 +90,7 @@ class SearchConfig:
     budget: Positive | None = choice(5, "termination", None)
     reading: Reading = "algorithm1"
     strategy: Annotated[str, option(*get_args(Strategy))] = "random_search"
+    mutation: Share = 0.05
     fitness: str = choice(1, "fitness", AS_READ, get_args(Fitness))
     validation_batch: Positive = choice(2, "validation batch", 1024)
     batch_policy: Literal["fresh", "fixed", "whole"] = choice(2, "validation batch", "fresh")
@@ -116,6 +121,7 @@ class SearchConfig:
                 'elite="cache" needs a batch that stays the same; got batch_policy="fresh". Use "fixed" or "whole".'
             )
         drawn = self.batch_policy != "whole" or self.batch_norm == "recalibrated"
+        check_effects(self, {"mutation": (self.strategy != "random_search", "a strategy that breeds masks")})
         check_effects(self, {"validation_batch": (drawn, 'batch_policy="fresh" or "fixed"')})
 
     def _read(self, given: Mapping[str, str]) -> None:

@@ -4,6 +4,7 @@ The state is the configuration, the plan of the masks, the key, the candidates t
 step decides depends only on the state and on the fitness that is handed in.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, NamedTuple
 
 import numpy as np
@@ -17,13 +18,12 @@ from weedout_core._guard.by_content import by_content
 from weedout_core._guard.composed import several
 from weedout_core._guard.guarded import guarded, kind_of
 from weedout_core._guard.hosted import frozen
-from weedout_core._guard.kinds import Hosted, NonNegative, Numbers, Positive
+from weedout_core._guard.kinds import Hosted, NonNegative, Numbers
 from weedout_core._masks.plan import MaskPlan, Space, Sparsity, mask_plan
 from weedout_core._phases.beginning import SearchBeginning
+from weedout_core._phases.bred import Bred, Parents, bred, check_breeding, unpacked
 from weedout_core._random.annotations import Key
-from weedout_core._random.keys import of_calibration_batch, of_selection, of_validation_batch
-from weedout_core._random.smallest import keep_smallest
-from weedout_core._random.stream import bits
+from weedout_core._random.keys import of_selection
 from weedout_core.errors import ConfigError, SearchError
 
 
@@ -68,6 +68,7 @@ class SearchState(NamedTuple):
         key: uint32 ``(2,)``, the root of all draws.
         origins: the origins of the candidates of the generation to come, survivors first.
         history: the generations scored so far.
+        bred: the masks of the generation to come, where the strategy bred them; None where they are drawn from keys.
     """
 
     config: SearchConfig
@@ -75,6 +76,7 @@ class SearchState(NamedTuple):
     key: Key
     origins: Annotated[tuple[Origin, ...], several(kind_of(Origin), least=1)]
     history: tuple[Generation, ...]
+    bred: Bred | None = None
 
     @property
     def generation(self) -> int:
@@ -103,12 +105,15 @@ def init(key: Key, space: Space, sparsity: Sparsity, config: SearchConfig = Sear
         sparsity: η, the fraction of nodes removed, in [0, 1), for all sites or {site: η}.
         config: the configuration.
     Raises:
-        ConfigError: the key is not a key, the space is empty, or the sparsity does not fit it.
+        ConfigError: the key is not a key, the space is empty, the sparsity does not fit it, or the strategy breeds
+            masks and the sampling is not exact.
     """
     if not space:
         raise ConfigError("there is nothing to search: the network has no Mask layer.")
     origins = tuple(Origin(0, index) for index in range(config.population))
-    return SearchState(config, mask_plan(space, sparsity, config.sampling), key, origins, ())
+    plan = mask_plan(space, sparsity, config.sampling)
+    check_breeding(plan, config)
+    return SearchState(config, plan, key, origins, ())
 
 
 @guarded
@@ -124,7 +129,28 @@ def ask(state: SearchState) -> Population:
 
 def asked(state: SearchState) -> Population:
     """:func:`ask` for a state that is checked already, as ``told`` and ``ended`` below are for theirs."""
-    return population_of(state.key, state.plan, state.config, state.origins[state.remembered :])
+    origins, known = state.origins[state.remembered :], state.bred
+    masks = None if known is None else {site: packed[state.remembered :] for site, packed in known.masks.items()}
+    return candidates(state, origins, masks)
+
+
+def candidates(
+    state: SearchState, origins: Sequence[Origin], packed: Mapping[str, np.ndarray] | None = None
+) -> Population:
+    """Candidates of a search: drawn from keys, or with masks that were bred, {site: uint8 ``(candidates, bytes)``}."""
+    population = population_of(state.key, state.plan, state.config, origins)
+    if packed is None:
+        return population
+    return population._replace(plan=None, mask_keys=None, masks=unpacked(packed, state.plan))
+
+
+def elite_masks(state: SearchState, elites: Sequence[Origin]) -> dict[str, np.ndarray] | None:
+    """The bits of the masks of elites, {site: uint8 ``(elites, bytes)``}; None where they are drawn from keys."""
+    if state.bred is None:
+        return None
+    known = [generation.elite for generation in state.history]
+    places = [known.index(elite) for elite in elites]
+    return {site: bits[places] for site, bits in state.bred.elites.items()}
 
 
 @guarded
@@ -162,7 +188,7 @@ def told(
         )
     config, generation = state.config, state.generation
     key = of_selection(state.key, generation)
-    survivors = [int(index) for index in STRATEGIES[config.strategy](key, scored)]
+    survivors = [int(index) for index in STRATEGIES[config.strategy].survivors(key, scored)]
     info = Generation(
         generation=generation,
         best=float(finite.max()),
@@ -176,7 +202,9 @@ def told(
     )
     fresh = tuple(Origin(generation + 1, index) for index in range(len(survivors), config.population))
     origins = tuple(state.origins[index] for index in survivors) + fresh
-    return state._replace(origins=origins, history=(*state.history, info)), info
+    parents = Parents(state.plan, state.key, state.origins, state.bred)
+    children = bred(parents, config, key, survivors, scored)
+    return state._replace(origins=origins, history=(*state.history, info), bred=children), info
 
 
 @guarded
@@ -204,38 +232,3 @@ def ended(state: SearchState) -> str | None:
 def best_overall(history: Annotated[tuple[Generation, ...], several(kind_of(Generation), least=1)]) -> Generation:
     """The generation with the best fitness; of equal ones the earliest. ``history`` has at least one."""
     return max(history, key=lambda generation: generation.best)
-
-
-@guarded
-def validation_batch(key: Key, generation: NonNegative, examples: Positive, config: SearchConfig) -> np.ndarray:
-    """The validation examples of a generation: those with the smallest random words. Algorithm 1, line 5.
-
-    Args:
-        key: the root key of the search, uint32 ``(2,)``.
-        generation: the number of the generation, from 0.
-        examples: the size of the validation split.
-        config: its ``validation_batch`` and ``batch_policy`` are used.
-    Returns:
-        indices of examples, int64 ``(min(batch, examples),)``, ascending and distinct; the same for all candidates.
-    """
-    if config.batch_policy == "whole" or config.validation_batch >= examples:
-        return np.arange(examples)
-    words = bits(of_validation_batch(key, _drawn(generation, config)), examples)
-    return np.flatnonzero(keep_smallest(words, config.validation_batch))
-
-
-@guarded
-def calibration_batch(key: Key, generation: NonNegative, examples: Positive, config: SearchConfig) -> np.ndarray:
-    """The examples from which candidates compute their statistics with ``batch_norm="recalibrated"``.
-
-    They are drawn as those of :func:`validation_batch`, from ``fold_in(its key, 1)``.
-    """
-    if config.validation_batch >= examples:
-        return np.arange(examples)
-    words = bits(of_calibration_batch(key, _drawn(generation, config)), examples)
-    return np.flatnonzero(keep_smallest(words, config.validation_batch))
-
-
-def _drawn(generation: int, config: SearchConfig) -> int:
-    """The generation whose batch is taken."""
-    return generation if config.batch_policy == "fresh" else 0

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import numpy as np
+
 from weedout_core._algorithm.population import Origin
 from weedout_core._configs.checks import check_effects
 from weedout_core._configs.search_config import SearchConfig
@@ -11,6 +13,7 @@ from weedout_core._contract.record import Backend, map_tree
 from weedout_core._masks.plan import MaskPlan
 from weedout_core._networks.initial import he_normal
 from weedout_core._networks.network import Network, adopted, gather_space, initial_statistics, the_model
+from weedout_core._phases.bred import unpacked
 from weedout_core._phases.subnetwork import Subnetwork
 from weedout_core._random.annotations import Key
 from weedout_core._random.keys import Stream, of_candidates, of_parent
@@ -76,11 +79,19 @@ def initial_weights(
     return backend.draw_parameters(of_parent(key), specs) if config.weights == "shared" else specs
 
 
-def materialise(one: Drawing, root: Key, origin: Origin) -> Subnetwork:
-    """A candidate, from its origin under a root key, at its initial weights and statistics."""
+def materialise(one: Drawing, root: Key, origin: Origin, packed: Mapping[str, np.ndarray] | None = None) -> Subnetwork:
+    """A candidate, from its origin under a root key, at its initial weights and statistics.
+
+    Args:
+        packed: the bits of its masks, {site: uint8 ``(1, bytes)``}, where they were bred; None draws them.
+    """
     backend, weights = one.backend, one.weights
-    masks = backend.masks_from_keys(of_candidates(root, Stream.MASKS, [origin]), one.plan)
+    if packed is None:
+        drawn = backend.masks_from_keys(of_candidates(root, Stream.MASKS, [origin]), one.plan)
+        masks = map_tree(backend.to_numpy, drawn)
+    else:
+        masks = unpacked(packed, one.plan)
     if not isinstance(weights, Mapping):
         weights = backend.draw_parameters(of_candidates(root, Stream.WEIGHTS, [origin])[0], weights)
-    mask = map_tree(lambda mask: backend.to_numpy(mask)[0], masks)
+    mask = {site: found[0] for site, found in masks.items()}
     return Subnetwork(one.net, map_tree(backend.to_numpy, weights), mask, initial_statistics(one.net) or None)

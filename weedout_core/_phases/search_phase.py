@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from weedout_core._algorithm.agreement import margin
-from weedout_core._algorithm.population import Origin, Population, chunk_size, draw_population
+from weedout_core._algorithm.population import Origin, Population, chunk_size
 from weedout_core._algorithm.strategies import select
 from weedout_core._configs.checks import check_effects
 from weedout_core._configs.search_config import SearchConfig
@@ -26,16 +26,17 @@ from weedout_core._phases.ask_tell import (
     SearchState,
     asked,
     best_overall,
-    calibration_batch,
+    candidates,
+    elite_masks,
     ended,
     init,
     told,
-    validation_batch,
 )
 from weedout_core._phases.beginning import search_beginning
 from weedout_core._phases.continuing import continued
 from weedout_core._phases.drawing import Drawing, check_parent, check_weights, drawing, materialise
 from weedout_core._phases.subnetwork import Subnetwork
+from weedout_core._phases.validation_batches import calibration_batch, validation_batch
 from weedout_core._random.annotations import Key
 from weedout_core.errors import ConfigError, SearchError
 
@@ -134,7 +135,7 @@ def search(
             on_generation(generation)
     winner = _winner(task, state)
     return SearchResult(
-        network=materialise(task.drawn, key, winner.origin),
+        network=materialise(task.drawn, key, winner.origin, elite_masks(state, [winner.origin])),
         fitness=winner.fitness,
         margin=winner.margin,
         origin=winner.origin,
@@ -204,7 +205,7 @@ def _winner(task: _Task, state: SearchState) -> _Elected:
         best = best_overall(state.history)
         others = [generation.best for generation in state.history if generation.elite != best.elite]
         return _Elected(best.elite, best.best, best.best - max(others) if others else None, 0)
-    fitness = _score(task, draw_population(task.key, task.drawn.plan, task.config, elites), state.generation)
+    fitness = _score(task, candidates(state, elites, elite_masks(state, elites)), state.generation)
     if not np.isfinite(fitness).any():
         raise SearchError(
             f"all {len(elites)} elites have a fitness that is NaN or infinite when they are scored again. "

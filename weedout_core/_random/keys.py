@@ -18,7 +18,8 @@
        ├─ NOISE ──────── epoch            what dropout and the like of an adopted model draw from, a word for a step
        ├─ CONTROL ─┬─                     which member of the first generation is the control
        │           └─ MASKS, WEIGHTS ─ 0 ─ 0     an independent control: a candidate of a root of its own
-       ├─ SELECTION ──── generation       what a strategy draws
+       ├─ SELECTION ──── generation ─┬─ 0            the parents that a strategy which breeds chooses
+       │                             └─ 1, 2 ─ child ─ site      how a child mutates, and is crossed
        ├─ SCORES                          the training examples on which nodes are rated
        ├─ ARMS ─── arm                    what an arm of an experiment draws, other than the paper's two
        └─ SANITY ─ arm                    what a sanity check of an arm draws: masks, weights, an order of labels

@@ -8,9 +8,11 @@ import numpy as np
 from hypothesis import strategies as st
 
 from weedout_core._algorithm.population import Origin
+from weedout_core._algorithm.strategies import STRATEGIES
 from weedout_core._configs.search_config import SearchConfig
 from weedout_core._contract.calls import ScoredBatch, Scoring
 from weedout_core._contract.record import Backend
+from weedout_core._guard.hosted import host_array
 from weedout_core._phases.search_phase import SearchResult, search
 from weedout_core._random.annotations import Key
 from weedout_core._random.stream import key as make_key
@@ -20,13 +22,25 @@ from weedout_core.testing.problems import Problem, problem
 from weedout_core.testing.properties import across, each
 from weedout_core.testing.tolerances import bound
 
+#: Weights and strategies, which meet in what is handed to a backend: keys or masks, with keys of weights or without.
+_SEARCHES = (
+    ("shared", "random_search"),
+    ("per_candidate", "random_search"),
+    ("shared", "binary_tournament"),
+    ("shared", "one_plus_lambda"),
+    ("per_candidate", "genetic"),
+)
+
 
 def search_agrees(backend: Backend, reference: Backend) -> None:
-    """A whole search draws the same candidates and finds the same winner, unless two are too close to call."""
+    """A whole search has the same candidates and finds the same winner, unless two are too close to call."""
 
-    @across(_few(backend), each("shared", "per_candidate"))
-    def agree(problem: Problem, weights: str) -> None:
-        config = SearchConfig(population=6, generations=3, weights=weights, validation_batch=len(problem.y))
+    @across(_few(backend), each(*_SEARCHES))
+    def agree(problem: Problem, chosen: tuple[str, str]) -> None:
+        weights, strategy = chosen
+        config = SearchConfig(
+            population=6, generations=3, weights=weights, strategy=strategy, validation_batch=len(problem.y)
+        )
         got = _searched(backend, problem, problem.keys[0], config)
         bounds: list[float] = []
         wanted = _searched(_measuring(reference, bounds, drawn=True), problem, problem.keys[0], config)
@@ -47,12 +61,15 @@ def search_agrees(backend: Backend, reference: Backend) -> None:
 
 
 def elite_never_worsens(backend: Backend, reference: Backend) -> None:
-    """On a fixed batch the best fitness never falls, and each elite was drawn in its generation or an earlier one."""
+    """On a fixed batch the best fitness never falls, and each elite was made in its generation or an earlier one."""
     del reference
 
-    @across(_few(backend), [st.integers(0, 2**32 - 1)])
-    def holds(problem: Problem, seed: int) -> None:
-        config = SearchConfig(population=6, generations=4, batch_policy="fixed", validation_batch=len(problem.y))
+    @across(_few(backend), [st.tuples(st.integers(0, 2**32 - 1), st.sampled_from([*STRATEGIES]))])
+    def holds(problem: Problem, drawn: tuple[int, str]) -> None:
+        seed, strategy = drawn
+        config = SearchConfig(
+            population=6, generations=4, strategy=strategy, batch_policy="fixed", validation_batch=len(problem.y)
+        )
         bounds: list[float] = []
         history = _searched(_measuring(backend, bounds, drawn=False), problem, make_key(seed), config).history
         best = [generation.best for generation in history]
@@ -91,13 +108,13 @@ def _measuring(backend: Backend, most: list[float], drawn: bool) -> Backend:
     """
 
     def score_population(net: Any, params: Any, population: Any, batch: ScoredBatch, scoring: Scoring) -> Any:
-        masks = backend.masks_from_keys(population.mask_keys, population.plan)
+        masks = population.masks or backend.masks_from_keys(population.mask_keys, population.plan)
         bounds: list[float] = []
         for index in range(population.size):
             own = population.weight_keys
             weights = params if own is None else backend.draw_parameters(own[index], params)
             weights = {path: backend.to_numpy(value) for path, value in weights.items()}
-            mask = {site: backend.to_numpy(value[index]) for site, value in masks.items()}
+            mask = {site: host_array(value[index]) for site, value in masks.items()}
             off = bound("draw_parameters")(weights) if drawn else None
             logits = bound("apply")(net, weights, mask, backend.to_numpy(batch.x), off)
             bounds.append(bound(scoring.fitness)(*logits))

@@ -11,7 +11,20 @@ from typing import Any, NamedTuple
 
 from weedout_core import Network, TrainConfig, costs, key
 from weedout_core._phases.together import trained_smaller
-from weedout_core.backend import Backend, MaskPlan, Population, compacted, likely_room, masks_from_keys, train_plan
+from weedout_core.backend import (
+    Backend,
+    MaskPlan,
+    Masks,
+    Population,
+    compacted,
+    counted_room,
+    counted_sites,
+    host_array,
+    known_room,
+    likely_room,
+    masks_from_keys,
+    train_plan,
+)
 from weedout_core.lab.data.datasets import Dataset
 from weedout_core.lab.experiment.arms import Cell, Work
 
@@ -75,8 +88,18 @@ def _scoring(net: Network, params: Any, population: Population, batch: Any, scor
     examples = len(batch.x) + (0 if batch.calibration is None else len(batch.calibration))
     seen = population.size * examples
     if population.plan is None:
-        return _same(0, seen * costs(net).macs)._replace(candidates=population.size)
-    return Work(population.size, 0, *(seen * macs for macs in _of_a_candidate(net, population.plan)))
+        each = _of_given_masks(net, population.masks or {})
+    else:
+        each = _of_a_candidate(net, population.plan)
+    return Work(population.size, 0, *(seen * macs for macs in each))
+
+
+def _of_given_masks(net: Network, masks: Masks) -> tuple[int, int, int]:
+    """As :func:`_of_a_candidate`, of masks that a strategy bred: all keep as many nodes as the first."""
+    first = {site: host_array(mask[0]) for site, mask in masks.items()}
+    one, kept = costs(net, first), {site: int(mask.sum()) for site, mask in first.items()}
+    room = known_room(net, None) or counted_room(net, None, {site: kept[site] for site in counted_sites(net)})
+    return one.macs, one.active_macs, costs(compacted(net, room).net).macs
 
 
 @lru_cache(maxsize=64)

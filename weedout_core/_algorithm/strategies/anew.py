@@ -1,10 +1,5 @@
-"""Strategies (the paper's RSH): pure functions ``(key, fitness) -> indices of the survivors``, fittest first.
+"""Random Search, the paper's strategy: the elite survives, and all others are drawn anew."""
 
-The survivors open the next generation, in this order; fresh candidates fill it up.
-"""
-
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Any
 
 from array_api_compat import array_namespace
@@ -53,9 +48,3 @@ def random_search(key: Any, fitness: Floats) -> Any:
         raise ConfigError(f"fitness must be one float for each candidate; got shape {tuple(fitness.shape)}.")
     xp = array_namespace(fitness)
     return xp.reshape(select(fitness), (1,))
-
-
-Strategy = Callable[[Any, Any], Any]
-
-#: The strategies by name.
-STRATEGIES: Mapping[str, Strategy] = MappingProxyType({"random_search": random_search})

@@ -1,0 +1,47 @@
+"""Strategies (the paper's RSH): who survives a generation, and where the other candidates of the next come from.
+
+Survivors open the next generation, fittest first. The others are drawn anew, or are children, which are bred from the
+masks of the generation that was scored. Breeding is arithmetic of integers on the host: given equal fitness, children
+are equal to the bit whatever computed it. Each site of a child keeps as many nodes as its parents' does.
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from weedout_core._algorithm.strategies.anew import random_search, select
+from weedout_core._algorithm.strategies.binary_tournament import binary_tournament
+from weedout_core._algorithm.strategies.breeding import Masks
+from weedout_core._algorithm.strategies.genetic import genetic
+from weedout_core._algorithm.strategies.one_plus_lambda import one_plus_lambda
+from weedout_core._masks.plan import MaskPlan
+
+__all__ = ["STRATEGIES", "Strategy", "random_search", "select"]
+
+#: ``(key, plan, masks {site: bool (candidates, nodes)}, fitness, number of children, mutation) -> their masks``.
+Breed = Callable[[np.ndarray, MaskPlan, Masks, np.ndarray, int, float], dict[str, np.ndarray]]
+
+
+class Strategy(NamedTuple):
+    """A random search heuristic.
+
+    Attributes:
+        survivors: ``(key, fitness) -> indices``, fittest first.
+        children: how children are bred; None where candidates are drawn anew.
+    """
+
+    survivors: Callable[[Any, Any], Any]
+    children: Breed | None = None
+
+
+#: The strategies by name. In all of them the elite survives.
+STRATEGIES: Mapping[str, Strategy] = MappingProxyType(
+    {
+        "random_search": Strategy(random_search),
+        "binary_tournament": Strategy(random_search, binary_tournament),
+        "one_plus_lambda": Strategy(random_search, one_plus_lambda),
+        "genetic": Strategy(random_search, genetic),
+    }
+)

@@ -1,0 +1,100 @@
+"""The masks of a search that breeds them. An origin does not say what they are: the state of the search holds them."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from weedout_core._algorithm.population import Origin
+from weedout_core._algorithm.strategies import STRATEGIES
+from weedout_core._algorithm.strategies.breeding import Masks
+from weedout_core._configs.search_config import SearchConfig
+from weedout_core._guard.by_content import by_content
+from weedout_core._guard.hosted import frozen
+from weedout_core._masks.plan import MaskPlan, masks_from_keys
+from weedout_core._random.annotations import Key
+from weedout_core._random.keys import Stream, of_candidates
+from weedout_core.errors import ConfigError
+
+
+@by_content
+class Bred(NamedTuple):
+    """Masks as bits, eight nodes a byte, the first in the highest bit; what is over in the last byte is 0.
+
+    Attributes:
+        masks: of the candidates of the generation to come, {site: uint8 ``(m, bytes)``}.
+        elites: of the elite of each generation so far, {site: uint8 ``(generations, bytes)``}.
+    """
+
+    masks: Mapping[str, np.ndarray]
+    elites: Mapping[str, np.ndarray]
+
+
+def check_breeding(plan: MaskPlan, config: SearchConfig) -> None:
+    """Raise ConfigError for a strategy that breeds masks, where candidates keep different numbers of nodes."""
+    if STRATEGIES[config.strategy].children is not None and not plan.counts:
+        raise ConfigError(
+            f"strategy={config.strategy!r} breeds masks that keep as many nodes at each site as their parents': it "
+            'needs sampling="exact".'
+        )
+
+
+class Parents(NamedTuple):
+    """The generation that was scored.
+
+    Attributes:
+        plan, root: how masks are drawn, and the key of the search.
+        origins: of its candidates.
+        bred: their masks, where they were bred.
+    """
+
+    plan: MaskPlan
+    root: Key
+    origins: Sequence[Origin]
+    bred: Bred | None
+
+    @property
+    def masks(self) -> Masks:
+        """{site: bool ``(m, nodes)``}."""
+        if self.bred is not None:
+            return {site.site: _bits(self.bred.masks[site.site], site.nodes) for site in self.plan.sites}
+        drawn = masks_from_keys(of_candidates(self.root, Stream.MASKS, self.origins), self.plan)
+        return {site: mask.reshape(len(mask), -1) for site, mask in drawn.items()}
+
+
+def bred(
+    parents: Parents, config: SearchConfig, key: Key, survivors: Sequence[int], fitness: np.ndarray
+) -> Bred | None:
+    """The masks of the next generation; None where the strategy draws candidates anew.
+
+    Args:
+        parents: the generation that was scored.
+        config: its ``strategy``, ``population`` and ``mutation`` are used.
+        key: what the strategy draws from.
+        survivors: the indices of the candidates that go on, the elite first.
+        fitness: float64 ``(m,)``.
+    """
+    if (breed := STRATEGIES[config.strategy].children) is None:
+        return None
+    masks = parents.masks
+    children = breed(key, parents.plan, masks, fitness, config.population - len(survivors), config.mutation)
+    packed = {
+        site: frozen(np.packbits(np.concatenate([mask[[*survivors]], children[site]]), axis=1))
+        for site, mask in masks.items()
+    }
+    elites = {site: bits[:1] for site, bits in packed.items()}
+    if (before := parents.bred) is not None:
+        elites = {site: frozen(np.concatenate([before.elites[site], elite])) for site, elite in elites.items()}
+    return Bred(packed, elites)
+
+
+def unpacked(packed: Mapping[str, np.ndarray], plan: MaskPlan) -> dict[str, np.ndarray]:
+    """{site: uint8 ``(*batch, bytes)``} → {site: bool ``(*batch, *shape)``}."""
+    return {
+        site.site: _bits(packed[site.site], site.nodes).reshape(*packed[site.site].shape[:-1], *site.shape)
+        for site in plan.sites
+    }
+
+
+def _bits(packed: np.ndarray, nodes: int) -> np.ndarray:
+    return np.unpackbits(packed, axis=-1, count=nodes).astype(np.bool_)
