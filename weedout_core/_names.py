@@ -10,6 +10,7 @@ from weedout_core._masks.plan import mask_plan
 from weedout_core._masks.scored import masks_from_scores, near_threshold
 from weedout_core._networks.architectures import mlp, vgg, wide_resnet
 from weedout_core._networks.cost import Costs, costs
+from weedout_core._networks.erdos_renyi import erk
 from weedout_core._networks.network import Network, mask_space
 from weedout_core._phases.adopting import adopt
 from weedout_core._phases.ask_tell import Generation
@@ -49,6 +50,7 @@ __all__ = [
     "compact",
     "costs",
     "draw_control",
+    "erk",
     "errors",
     "evaluate",
     "evaluate_together",

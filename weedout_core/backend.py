@@ -18,6 +18,7 @@ from weedout_core._compaction.compaction import kept_indices, split_at_first_mas
 from weedout_core._compaction.kernels import Products, products
 from weedout_core._compaction.room import Room, compacted, counted_room, counted_sites, filled, known_room, likely_room
 from weedout_core._configs.open_points import Precision
+from weedout_core._configs.planning import search_plan
 from weedout_core._contract.calls import (
     Array,
     AsArray,
@@ -44,13 +45,12 @@ from weedout_core._contract.process_settings import ProcessSetting, ProcessSetti
 from weedout_core._contract.record import Backend, check_layers, map_tree
 from weedout_core._contract.sgd import sgd_step
 from weedout_core._guard.hosted import host_array, host_view
+from weedout_core._masks.allocation import Allocation, Space, Sparsity
 from weedout_core._masks.plan import (
     MaskPlan,
     Masks,
     Sampling,
     SitePlan,
-    Space,
-    Sparsity,
     achieved_sparsity,
     masks_from_keys,
 )
@@ -68,6 +68,7 @@ __all__ = [
     "FITNESS",
     "Adopt",
     "Adopted",
+    "Allocation",
     "Array",
     "AsArray",
     "Backend",
@@ -141,6 +142,7 @@ __all__ = [
     "order_keys",
     "predictions",
     "products",
+    "search_plan",
     "sgd_step",
     "share_of_memory",
     "side_by_side",

@@ -17,7 +17,7 @@ from jax.experimental import topologies
 from jax.sharding import Mesh, Sharding
 from jax.stages import Compiled, Lowered
 
-from weedout_core import Network, SearchConfig, TrainConfig, compact, mask_plan, mask_space
+from weedout_core import Network, SearchConfig, TrainConfig, compact, mask_space
 from weedout_core.backend import (
     Batches,
     MaskPlan,
@@ -27,6 +27,7 @@ from weedout_core.backend import (
     Sparsity,
     adopted,
     likely_room,
+    search_plan,
     train_plan,
 )
 from weedout_core.errors import BackendError
@@ -125,7 +126,7 @@ def _programs(
     examples: int,
     networks: int,
 ) -> dict[str, Callable[[], Lowered]]:
-    plan = mask_plan(mask_space(net), sparsity, search.sampling)
+    plan = search_plan(net, sparsity, search)
     specs = he_normal(net, search.fan) if adopted(net) is None else ()  # an adopted model's weights are not drawn
     key = _abstract(everywhere(mesh), (2,), jnp.uint32)
     keys = _abstract(everywhere(mesh), (1, 2), jnp.uint32)

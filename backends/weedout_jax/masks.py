@@ -1,7 +1,8 @@
 """Masks: the core's definition, with a faster search for the k-th smallest."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import jax
@@ -32,18 +33,37 @@ def masks_from_keys(place: Sharding, keys: Any, plan: MaskPlan) -> dict[str, jax
 
 def draw_masks(keys: Any, plan: MaskPlan) -> dict[str, jax.Array]:
     """``masks_from_keys`` inside a program."""
-    return {site.site: _site_masks(keys, site) for site in plan.sites}
+    if plan.total is not None:
+        return _each(partial(_masks_over_all, plan, plan.total), keys, plan.nodes)
+    return {site.site: _each(partial(_site_mask, site), keys, site.nodes) for site in plan.sites}
 
 
-def _site_masks(keys: Any, site: SitePlan) -> jax.Array:
-    def one(key: jax.Array) -> jax.Array:
+def _site_mask(site: SitePlan, key: jax.Array) -> jax.Array:
+    """One candidate's mask at a site."""
+    words = bits(fold_in(key, site.code), site.nodes)
+    if site.bound is None:
+        return kept(words, site.kept).reshape(site.shape)
+    return ((words <= jnp.uint32(site.bound)) | kept(words, 1)).reshape(site.shape)
+
+
+def _masks_over_all(plan: MaskPlan, total: int, key: jax.Array) -> dict[str, jax.Array]:
+    """One candidate's masks where the plan has a total: each site's smallest word is made 0, and no other is."""
+
+    def ranked(site: SitePlan) -> jax.Array:
         words = bits(fold_in(key, site.code), site.nodes)
-        if site.bound is None:
-            return kept(words, site.kept).reshape(site.shape)
-        return ((words <= jnp.uint32(site.bound)) | kept(words, 1)).reshape(site.shape)
+        smallest = jnp.arange(site.nodes) == jnp.argmin(words)
+        return jnp.where(smallest, jnp.uint32(0), jnp.maximum(words, jnp.uint32(1)))
 
+    mask = kept(jnp.concatenate([ranked(site) for site in plan.sites]), total)
+    ends = list(accumulate(site.nodes for site in plan.sites))
+    parts = zip(plan.sites, jnp.split(mask, ends[:-1]), strict=True)
+    return {site.site: part.reshape(site.shape) for site, part in parts}
+
+
+def _each(one: Callable[[jax.Array], Any], keys: Any, nodes: int) -> Any:
+    """What a function makes of the key of each candidate, which has so many nodes."""
     together = jax.vmap(one)
-    if site.nodes < _ALONE:
+    if nodes < _ALONE:
         return together(keys)
     # On a CPU the words of one candidate stay in the cache while they are counted; other devices have no such cache.
     return lax.platform_dependent(keys, cpu=lambda keys: lax.map(one, keys), default=together)

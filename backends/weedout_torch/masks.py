@@ -32,7 +32,26 @@ def masks_from_keys(place: Place, keys: Any, plan: MaskPlan) -> dict[str, Tensor
 
 def draw_masks(place: Place, keys: Tensor, plan: MaskPlan) -> dict[str, Tensor]:
     """The masks of int32 keys ``(m, 2)``."""
+    if plan.total is not None:
+        return _masks_over_all(place, keys, plan, plan.total)
     return {site.site: _site_masks(place, keys, site) for site in plan.sites}
+
+
+def _masks_over_all(place: Place, keys: Tensor, plan: MaskPlan, total: int) -> dict[str, Tensor]:
+    """The masks where the plan has a total: each site's smallest is made the only kind of word that is 0."""
+    ranked: list[Tensor] = []
+    for site in plan.sites:
+        words = stream.bits(stream.fold_in(keys, site.code), site.nodes)
+        place.sync()  # as below
+        least, next_one = integer(0, words.device), integer(1, words.device)
+        ranked.append(torch.where(kept(words, 1), least, torch.where(words == least, next_one, words)))
+        place.sync()
+    masks = kept(torch.cat(ranked, dim=-1), total)
+    place.sync()
+    parts = zip(plan.sites, masks.split([site.nodes for site in plan.sites], dim=-1), strict=True)
+    found = {site.site: part.reshape(-1, *site.shape) for site, part in parts}
+    place.sync()
+    return found
 
 
 def _site_masks(place: Place, keys: Tensor, site: SitePlan) -> Tensor:

@@ -91,7 +91,8 @@ def _golden(backend: wc.backend.Backend, quick: bool) -> Iterator[str]:
         key = wc.key(entry["seed"])
         for number in (int(wc.random.Stream.MASKS), entry["generation"], entry["candidate"]):
             key = wc.random.fold_in(key, number)
-        plan = wc.mask_plan(space, entry["sparsity"], entry["sampling"])
+        allocation = (lambda *_, entry=entry: entry["kept"]) if entry["allocation"] == "erk" else entry["allocation"]
+        plan = wc.mask_plan(space, entry["sparsity"], entry["sampling"], allocation)
         for site, mask in backend.masks_from_keys(key[None], plan).items():
             drawn = np.packbits(backend.to_numpy(mask)[0].reshape(-1)).tobytes().hex()
             if drawn != entry["masks"][site]["hex"]:

@@ -16,7 +16,7 @@ from weedout_core.errors import ConfigError
 from weedout_core.nn import ParameterSpec
 from weedout_numpy.fitness import fitness_of
 from weedout_numpy.initial import draw_parameters
-from weedout_numpy.masks import Masks, draw_mask, draw_masks
+from weedout_numpy.masks import Masks, draw_masks
 from weedout_numpy.network import Parameters, batch_statistics, forward
 from weedout_numpy.randomness import Keys
 from weedout_numpy.together import nth
@@ -26,8 +26,9 @@ def masks_from_keys(keys: Keys, plan: MaskPlan) -> dict[str, np.ndarray]:
     """The masks of m candidates, each from its key: {site: bool ``(m, *shape)``}."""
     masks = {site.site: np.zeros((len(keys), *site.shape), dtype=bool) for site in plan.sites}
     for i, key in enumerate(keys):
+        drawn = draw_masks(key, plan)
         for site in plan.sites:
-            masks[site.site][i] = draw_mask(key, site)
+            masks[site.site][i] = drawn[site.site]
     return masks
 
 

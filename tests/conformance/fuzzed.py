@@ -101,11 +101,13 @@ def library(backend: wc.backend.Backend) -> dict[str, Call]:
             wc.draw_control,
             {"net": NET, "sparsity": 0.5, "backend": backend, "key": KEY, "config": SEARCH, "control": "member"},
         ),
+        "wc.erk": Call(wc.erk, {"net": NET}),
         "wc.evaluate": Call(wc.evaluate, {"network": network, **on_split}),
         "wc.evaluate_together": Call(wc.evaluate_together, {"networks": [network, network], **on_split}),
         "wc.key": Call(wc.key, {"seed": 3}),
         "wc.load_backend": Call(wc.load_backend, {"backend": "numpy", "device": "cpu", "devices": 1}),
-        "wc.mask_plan": Call(wc.mask_plan, {"space": SPACE, "sparsity": {"hidden_0": 0.5}, "sampling": "bernoulli"}),
+        "wc.mask_plan": Call(wc.mask_plan, {"space": SPACE, "sparsity": {"hidden_0": 0.5}, "sampling": "bernoulli",
+                                            "allocation": "uniform"}),
         "wc.mask_space": Call(wc.mask_space, {"net": NET}),
         "wc.masks_from_scores": Call(
             wc.masks_from_scores, {"scores": {"hidden_0": np.arange(6.0)}, "plan": PLAN, "key": KEY}
@@ -214,6 +216,7 @@ def library(backend: wc.backend.Backend) -> dict[str, Call]:
         "scores.synflow": Call(
             wc.scores.synflow, {"net": NET, "params": params, "plan": PLAN, "backend": backend, "key": KEY, "steps": 2}
         ),
+        "backend.search_plan": Call(wc.backend.search_plan, {"net": NET, "sparsity": 0.5, "config": SEARCH}),
         "backend.train_plan": Call(wc.backend.train_plan, {"config": TRAIN, "examples": 12, "optimizer": None}),
     }  # fmt: skip
 
@@ -236,7 +239,8 @@ def methods(backend: wc.backend.Backend) -> dict[str, Call]:
     population = wc.backend.Population(2, plan, keys, keys, None)
     one = {site: backend.to_numpy(mask)[0] for site, mask in masks.items()}
     found = {
-        "sample_masks": {"key": KEY, "space": space, "sparsity": 0.5, "count": 2, "sampling": "exact"},
+        "sample_masks": {"key": KEY, "space": space, "sparsity": 0.5, "count": 2, "sampling": "exact",
+                         "allocation": "global"},
         "initialise": {"net": IMAGES, "key": KEY, "specs": specs},
         "apply": {"net": IMAGES, "params": params, "x": images, "masks": one, "statistics": statistics},
         "score": {

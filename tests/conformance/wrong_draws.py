@@ -8,12 +8,13 @@ import numpy as np
 
 from tests.conformance.wrappers import on_host, with_arguments, with_result
 from weedout_core.backend import Backend, MaskPlan, SitePlan
+from weedout_core.random import bits, fold_in
 
 
 def with_sites(backend: Backend, change: Callable[[SitePlan], SitePlan]) -> Backend:
     """A backend that draws masks from a changed plan."""
     return with_arguments(
-        backend, "masks_from_keys", lambda keys, plan: (keys, MaskPlan(tuple(map(change, plan.sites))))
+        backend, "masks_from_keys", lambda keys, plan: (keys, replace(plan, sites=tuple(map(change, plan.sites))))
     )
 
 
@@ -101,6 +102,52 @@ def empty_site(backend: Backend) -> Backend:
         return mask & many.reshape(-1, *[1] * (mask.ndim - 1))
 
     return with_masks(backend, drop)
+
+
+def _over_all(backend: Backend, order: Callable[[list[np.ndarray]], np.ndarray]) -> Backend:
+    """A backend that keeps, where a plan has a total, the first so many nodes of an order of all nodes' words."""
+
+    def masks_from_keys(keys: Any, plan: MaskPlan) -> Any:
+        if plan.total is None:
+            return backend.masks_from_keys(keys, plan)
+        masks = {site.site: np.zeros((len(keys), site.nodes), np.bool_) for site in plan.sites}
+        for row, key in enumerate(np.asarray(keys)):
+            words = [bits(fold_in(key, site.code), site.nodes) for site in plan.sites]
+            kept = np.zeros(plan.nodes, np.bool_)
+            kept[order(words)[: plan.total]] = True
+            ends = np.cumsum([site.nodes for site in plan.sites])[:-1]
+            for site, part in zip(plan.sites, np.split(kept, ends), strict=True):
+                masks[site.site][row] = part
+        shapes = {site.site: (len(keys), *site.shape) for site in plan.sites}
+        return {site: backend.asarray(mask.reshape(shapes[site])) for site, mask in masks.items()}
+
+    return replace(backend, masks_from_keys=masks_from_keys)
+
+
+def _ranked(words: list[np.ndarray]) -> np.ndarray:
+    """The words of all sites, with 0 for each site's smallest."""
+    return np.concatenate([np.where(np.arange(len(one)) == one.argmin(), 0, one.clip(1)) for one in words])
+
+
+def forgets_the_node_each_site_keeps(backend: Backend) -> Backend:
+    return _over_all(backend, lambda words: np.argsort(np.concatenate(words), kind="stable"))
+
+
+def index_before_site(backend: Backend) -> Backend:
+    """Of equal words at two sites the one with the lower index stays, where the order of the sites should decide."""
+    return _over_all(
+        backend, lambda words: np.lexsort((np.concatenate([np.arange(len(one)) for one in words]), _ranked(words)))
+    )
+
+
+def last_site_first(backend: Backend) -> Backend:
+    """Of equal words at two sites the one of the later site stays."""
+    return _over_all(backend, lambda words: np.lexsort((-np.arange(sum(map(len, words))), _ranked(words))))
+
+
+def expected_counts(backend: Backend) -> Backend:
+    """Takes what a site is expected to keep for what it keeps."""
+    return with_arguments(backend, "masks_from_keys", lambda keys, plan: (keys, replace(plan, total=None)))
 
 
 def other_scale(backend: Backend) -> Backend:

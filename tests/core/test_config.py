@@ -12,7 +12,7 @@ from weedout_core._algorithm.strategies import STRATEGIES
 from weedout_core._configs.checks import named_options
 from weedout_core._configs.search_config import Fitness, Strategy
 
-EVERY_SEARCH_CHOICE = {1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 18, 25}
+EVERY_SEARCH_CHOICE = {1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 18, 25, 27}
 EVERY_TRAIN_CHOICE = {12, 16, 20, 23, 26}
 
 
@@ -37,6 +37,7 @@ def test_the_defaults_are_algorithm_1s() -> None:
         "elite": "rescore",
         "winner": "last_generation",
         "sampling": "exact",
+        "allocation": "uniform",
         "weights": "shared",
         "fan": "fan_in",
         "winner_keeps": "mask_and_weights",
@@ -148,6 +149,12 @@ def test_configurations_are_frozen_and_equal_by_value() -> None:
         ({"batch_policy": "new"}, "batch_policy must be one of 'fresh', 'fixed', 'whole'; got 'new'."),
         ({"elite": "drop"}, "elite must be one of 'rescore', 'cache'; got 'drop'."),
         ({"sampling": "some"}, "sampling must be one of 'exact', 'bernoulli'; got 'some'."),
+        ({"allocation": "some"}, "allocation must be 'uniform', 'global', 'erk', or a function (space, sparsity) -> "),
+        ({"allocation": 3}, "allocation must be 'uniform', 'global', 'erk', or a function (space, sparsity) -> "),
+        (
+            {"sampling": "bernoulli", "allocation": "global"},
+            'allocation="global" needs sampling="exact"; got "bernoulli"',
+        ),
         ({"fan": "both"}, "fan must be one of 'fan_in', 'fan_out'; got 'both'."),
         ({"fan_counts": "all"}, "fan_counts must be one of 'parent', 'kept'; got 'all'."),
         ({"batch_norm": "none"}, "batch_norm must be one of 'batch', 'running', 'recalibrated'; got 'none'."),

@@ -20,11 +20,14 @@ def drawn_by(entry: dict[str, Any]) -> tuple[Any, wc.backend.MaskPlan]:
     key = wc.key(entry["seed"])
     for number in (int(wc.random.Stream.MASKS), entry["generation"], entry["candidate"]):
         key = wc.random.fold_in(key, number)
-    return key, wc.mask_plan(space, entry["sparsity"], entry["sampling"])
+    allocation = (lambda *_: entry["kept"]) if entry["allocation"] == "erk" else entry["allocation"]
+    return key, wc.mask_plan(space, entry["sparsity"], entry["sampling"], allocation)
 
 
 def entry_id(entry: dict[str, Any]) -> str:
-    return "-".join(str(entry[name]) for name in ("seed", "generation", "candidate", "sparsity", "sampling"))
+    return "-".join(
+        str(entry[name]) for name in ("seed", "generation", "candidate", "sparsity", "sampling", "allocation")
+    )
 
 
 def test_the_golden_file_is_of_this_version() -> None:

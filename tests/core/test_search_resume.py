@@ -115,6 +115,7 @@ OTHER_CONFIG: dict[str, dict[str, Any]] = {
     "elite": {"elite": "cache"},
     "strategy": {"strategy": "genetic"},
     "sampling": {"sampling": "bernoulli"},
+    "allocation": {"allocation": "global"},
     "weights": {"weights": "per_candidate"},
     "fan": {"fan": "fan_out"},
     "fan_counts": {"fan_counts": "kept"},
@@ -132,7 +133,7 @@ def test_all_that_a_search_begins_with_is_tested() -> None:
     names = {item.name for item in dataclasses.fields(wc.SearchConfig)}
     of_one_value, of_breeding = {"winner_keeps", "ties", "not_finite"}, {"mutation"}  # the latter: test_strategies
     assert names == {*OTHER_CONFIG, *THE_END} | of_one_value | of_breeding
-    assert {name for name, _ in OTHERS.values()} | {"config"} == {*wc.SearchBeginning._fields}
+    assert {name for name, _ in OTHERS.values()} | {"config", "kept"} == {*wc.SearchBeginning._fields}
 
 
 def refused(scored: Any, **other: Any) -> str:
@@ -160,6 +161,28 @@ def test_generations_of_another_configuration_are_refused_by_name(name: str) -> 
     assert refused(found().history[:1], config=now) == (
         f"scored[0] must be of this very search, but it began with {name} {getattr(was, name)!r}, and the search has "
         f"{getattr(now, name)!r}. Hand in what it began with, or leave scored out."
+    )
+
+
+def test_generations_under_other_counts_of_a_function_of_the_same_name_are_refused() -> None:
+    """A function is known by its name alone; what it makes of the sparsity may have been changed since."""
+
+    def portion(kept: int) -> Any:
+        def counts(space: Any, sparsity: float) -> dict[str, int]:
+            return dict.fromkeys(space, kept)
+
+        return config(batch_policy="fixed", allocation=counts)
+
+    same = portion(4)
+    history = found(config=same).history
+    name = (
+        "tests.core.test_search_resume:test_generations_under_other_counts_of_a_function_of_the_same_name_are_refused"
+    )
+    assert history[0].began is not None
+    assert history[0].began.config.allocation == f"{name}.<locals>.portion.<locals>.counts"
+    assert_same(found(scored=history[:2], config=same), found(config=same))
+    assert refused(history[:2], config=portion(3)).startswith(
+        "scored[0] must be of this very search, but it began with kept (('hidden_0', 4), ('hidden_1', 4)), and the"
     )
 
 

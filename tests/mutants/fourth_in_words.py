@@ -206,10 +206,14 @@ edit(
     "the key of a site is folded into that of the site before, since the loop gives it the same name",
     draws({"one": (8,), "two": (8,)}),
     (
-        "            masks[site.site][i] = draw_mask(key, site)\n",
-        "            masks[site.site][i] = draw_mask(key, site)\n            key = fold_in(key, site.code)\n",
+        "masks",
+        "    return {site.site: draw_mask(key, site) for site in plan.sites}",
+        "    masks: dict[str, np.ndarray] = {}\n"
+        "    for site in plan.sites:\n"
+        "        masks[site.site] = draw_mask(key, site)\n"
+        "        key = fold_in(key, site.code)\n"
+        "    return masks",
     ),
-    ("import Keys\n", "import Keys, fold_in\n"),
 )
 
 

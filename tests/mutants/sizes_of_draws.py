@@ -69,14 +69,11 @@ edit(
     draws({f"site{i}": (9,) for i in range(6)}),
     (
         "return {site.site: draw_mask(key, site) for site in plan.sites}",
-        "return {site.site: draw_mask(key, site) for site in plan.sites}",
-    ),
-    (
-        "scoring",
-        "masks[site.site][i] = draw_mask(key, site)",
-        "if site in plan.sites[4:]:\n                from dataclasses import replace\n"
-        "                site = replace(site, code=plan.sites[3].code)\n"
-        "            masks[site.site][i] = draw_mask(key, site)",
+        "keyed = [*plan.sites[:4], *[plan.sites[min(3, len(plan.sites) - 1)]] * (len(plan.sites) - 4)]\n"
+        "    return {\n"
+        "        site.site: draw_mask(key, SitePlan(site.site, site.shape, one.code, site.kept, site.bound))\n"
+        "        for site, one in zip(plan.sites, keyed)\n"
+        "    }",
     ),
 )
 edit(
@@ -93,12 +90,12 @@ edit(
 )
 
 edit = SIZES.edits("masks_from_keys", "scoring")
-_ROW = "masks[site.site][i] = draw_mask(key, site)"
+_ROW = "masks[site.site][i] = drawn[site.site]"
 edit(
     "masks_of_64_candidates",
     "candidates from 64 on have the masks of those from 0 on",
     draws({"site": (9,)}, size=70),
-    (_ROW, "masks[site.site][i] = draw_mask(keys[i % 64], site)"),
+    ("drawn = draw_masks(key, plan)", "drawn = draw_masks(keys[i % 64], plan)"),
 )
 edit(
     "masks_of_128_candidates",

@@ -144,8 +144,6 @@ THIRD.edits("masks_from_keys", "masks")(
         "    return replace(site, kept=next(one.kept for one in plan.sites if one.shape == site.shape))",
     ),
     ("import math\n", "import math\nfrom dataclasses import replace\n"),
-    ("scoring", "import Masks, draw_mask, draw_masks", "import Masks, draw_mask, draw_masks, like_the_first"),
-    ("scoring", "= draw_mask(key, site)", "= draw_mask(key, like_the_first(site, plan))"),
 )
 
 

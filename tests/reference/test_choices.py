@@ -31,7 +31,7 @@ def test_choices_that_the_loop_does_not_spell_out_are_refused(field: str, change
 
 def test_every_choice_of_the_search_is_made_or_refused() -> None:
     """A field that is added to SearchConfig must be given a place here."""
-    made = {"population", "generations", "reading", "fitness", "validation_batch", "sampling", "weights"}
+    made = {"population", "generations", "reading", "fitness", "validation_batch", "sampling", "allocation", "weights"}
     single_valued = {"winner_keeps", "ties", "not_finite"}
     without_effect = {"precision", "chunk"}  # on float64, one candidate at a time
     assert made | single_valued | without_effect | set(SPELLED_OUT) == set(wc.SearchConfig.__dataclass_fields__)

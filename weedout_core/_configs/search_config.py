@@ -9,7 +9,8 @@ from weedout_core._configs.checks import check_effects, check_options
 from weedout_core._configs.open_points import AS_READ, Precision, choice
 from weedout_core._guard.guarded import convert_fields
 from weedout_core._guard.kinds import Positive, integer, option, real
-from weedout_core._masks.plan import Sampling
+from weedout_core._masks.allocation import Allocation
+from weedout_core._masks.plan import Sampling, check_sampling
 from weedout_core._networks.initial import Fan
 from weedout_core.errors import ConfigError
 
@@ -70,6 +71,9 @@ class SearchConfig:
             fitness of all generations, "rescored" the fittest when all elites are scored again on one more batch.
         sampling: "exact" keeps the same number of nodes at a site in every candidate; "bernoulli" decides each node by
             itself.
+        allocation: how many nodes each site keeps: "uniform", the same portion everywhere; "global", as the draw has
+            it, over all sites together; "erk", more where kernels have fewer weights (``wc.erk``); or a function of
+            the mask space and the sparsity, on the command line package.module:function.
         weights: "shared" gives all candidates the parent's initial weights; with "per_candidate" each draws its own.
         fan: the fan of He-normal weights: "fan_in", a layer's inputs, or "fan_out", its outputs.
         fan_counts: whether the fan counts all nodes of the "parent" or only the "kept" ones.
@@ -97,6 +101,7 @@ class SearchConfig:
     elite: Literal["rescore", "cache"] = choice(3, "is the elite scored again", "rescore")
     winner: str = choice(4, "final argmax", AS_READ, ("last_generation", "best_overall", "rescored"))
     sampling: Sampling = choice(7, "exact or random count", "exact")
+    allocation: Allocation = choice(27, "where sparsity goes", "uniform")
     weights: str = choice(8, "initial weights", AS_READ, ("shared", "per_candidate"))
     fan: Fan = choice(9, "He normal", "fan_in")
     winner_keeps: Literal["mask_and_weights"] = choice(10, "what the winner keeps", "mask_and_weights")
@@ -112,6 +117,7 @@ class SearchConfig:
         convert_fields(self)
         self._read(before)
         check_options(self)
+        check_sampling(self.sampling, self.allocation)
         if self.budget is not None and self.budget < self.population:
             raise ConfigError(f"budget must be at least the population, {self.population}; got {self.budget}.")
         if self.generations is None and self.patience is None and self.budget is None:

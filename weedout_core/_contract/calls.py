@@ -147,7 +147,10 @@ class KeepSmallest(Protocol):
 @runtime_checkable
 class MasksFromKeys(Protocol):
     def __call__(self, keys: Keys, plan: MaskPlan) -> Masks:
-        """As ``wc.backend.masks_from_keys``, bit for bit: uint32 ``(m, 2)`` → {site: bool ``(m, *shape)``}."""
+        """As ``wc.backend.masks_from_keys``, bit for bit: uint32 ``(m, 2)`` → {site: bool ``(m, *shape)``}.
+
+        Where the plan has a ``total``, candidates keep different numbers of nodes at a site.
+        """
         ...
 
 

@@ -7,7 +7,8 @@ from weedout_core._configs.search_config import SearchConfig
 from weedout_core._configs.train_config import TrainConfig
 from weedout_core._contract.calls import Array, Parameters
 from weedout_core._guard.kinds import Name, Positive
-from weedout_core._masks.plan import Masks, Sparsity
+from weedout_core._masks.allocation import Sparsity
+from weedout_core._masks.plan import Masks
 from weedout_core._networks.layers import Granularity, InputShape
 from weedout_core._networks.models import Adopted
 from weedout_core._networks.network import Network

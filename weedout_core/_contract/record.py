@@ -37,7 +37,8 @@ from weedout_core._contract.peers import ALONE, Peers
 from weedout_core._contract.trees import map_tree, stack
 from weedout_core._guard.guarded import convert_fields, guarded
 from weedout_core._guard.kinds import Name, Positive, integer
-from weedout_core._masks.plan import Masks, Sampling, Space, Sparsity, mask_plan
+from weedout_core._masks.allocation import Allocation, Space, Sparsity
+from weedout_core._masks.plan import Masks, Sampling, mask_plan
 from weedout_core._networks.examples import checked_examples, checked_inputs
 from weedout_core._networks.initial import he_normal
 from weedout_core._networks.layers import OWN_LAYERS, Layer, every_layer
@@ -117,7 +118,13 @@ class Backend:
     @guarded
     @fenced_phase
     def sample_masks(
-        self, key: Key, space: Space, sparsity: Sparsity, count: Positive, sampling: Sampling = "exact"
+        self,
+        key: Key,
+        space: Space,
+        sparsity: Sparsity,
+        count: Positive,
+        sampling: Sampling = "exact",
+        allocation: Allocation = "uniform",
     ) -> Masks:
         """Draw the masks of ``count`` candidates; candidate i's key is ``fold_in(key, i)``.
 
@@ -126,7 +133,7 @@ class Backend:
         Raises:
             ConfigError: an argument has a wrong type, or is out of its range; as :func:`mask_plan`.
         """
-        return self.masks_from_keys(split(key, count), mask_plan(space, sparsity, sampling))
+        return self.masks_from_keys(split(key, count), mask_plan(space, sparsity, sampling, allocation))
 
     @guarded
     @fenced_phase

@@ -19,7 +19,8 @@ from weedout_core._guard.composed import several
 from weedout_core._guard.guarded import guarded, kind_of
 from weedout_core._guard.hosted import frozen
 from weedout_core._guard.kinds import Hosted, NonNegative, Numbers
-from weedout_core._masks.plan import MaskPlan, Space, Sparsity, mask_plan
+from weedout_core._masks.allocation import Space, Sparsity
+from weedout_core._masks.plan import MaskPlan, mask_plan
 from weedout_core._phases.beginning import SearchBeginning
 from weedout_core._phases.bred import Bred, Parents, bred, check_breeding, unpacked
 from weedout_core._random.annotations import Key
@@ -103,15 +104,19 @@ def init(key: Key, space: Space, sparsity: Sparsity, config: SearchConfig = Sear
         key: uint32 ``(2,)``, from ``wc.key``.
         space: {site: shape}, from ``wc.mask_space``.
         sparsity: η, the fraction of nodes removed, in [0, 1), for all sites or {site: η}.
-        config: the configuration.
+        config: the configuration. The allocation "erk" is ``wc.erk(net)`` here, because a space has no kernels.
     Raises:
-        ConfigError: the key is not a key, the space is empty, the sparsity does not fit it, or the strategy breeds
-            masks and the sampling is not exact.
+        ConfigError: the key is not a key, the space is empty, the sparsity or the allocation does not fit it, or the
+            strategy breeds masks and candidates keep different numbers of nodes.
     """
-    if not space:
+    return begun(key, mask_plan(space, sparsity, config.sampling, config.allocation), config)
+
+
+def begun(key: Key, plan: MaskPlan, config: SearchConfig) -> SearchState:
+    """The state before generation 0. Raises ConfigError where there is no site."""
+    if not plan.sites:
         raise ConfigError("there is nothing to search: the network has no Mask layer.")
     origins = tuple(Origin(0, index) for index in range(config.population))
-    plan = mask_plan(space, sparsity, config.sampling)
     check_breeding(plan, config)
     return SearchState(config, plan, key, origins, ())
 

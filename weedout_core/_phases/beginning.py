@@ -6,10 +6,12 @@ from typing import NamedTuple
 import numpy as np
 
 from weedout_core._algorithm.schedule import TrainPlan
+from weedout_core._configs.planning import recorded
 from weedout_core._configs.search_config import SearchConfig
 from weedout_core._configs.train_config import TrainConfig
-from weedout_core._guard.kinds import Eta, Name, Word
-from weedout_core._masks.plan import Sparsity, by_site
+from weedout_core._guard.kinds import Eta, Name, Positive, Word
+from weedout_core._masks.allocation import Sparsity, by_site
+from weedout_core._masks.plan import MaskPlan
 from weedout_core._networks.as_json import network_to_json
 from weedout_core._networks.examples import Examples
 from weedout_core._networks.network import Network, mask_space
@@ -54,7 +56,9 @@ class SearchBeginning(NamedTuple):
         x, y: the SHA-256 digests of the validation split, in its order.
         key: the two words of the key.
         sparsity: (site, η) for each site; η is the fraction of nodes removed.
-        config: the configuration.
+        kept: (site, nodes) for each site: what its allocation made of that, as :class:`weedout_core.backend.SitePlan`
+            has it.
+        config: the configuration, in which a function is named "package.module:function".
     """
 
     net: str
@@ -62,6 +66,7 @@ class SearchBeginning(NamedTuple):
     y: str
     key: tuple[Word, Word]
     sparsity: tuple[tuple[Name, Eta], ...]
+    kept: tuple[tuple[Name, Positive], ...]
     config: SearchConfig
 
 
@@ -82,13 +87,12 @@ def beginnings(
 
 
 def search_beginning(
-    net: Network, examples: Examples, key: Key, sparsity: Sparsity, config: SearchConfig
+    net: Network, examples: Examples, key: Key, sparsity: Sparsity, plan: MaskPlan, config: SearchConfig
 ) -> SearchBeginning:
     """What a search begins with."""
     x, y = digest({"x": examples.x}), digest({"y": examples.y})
-    return SearchBeginning(
-        _of_network(net), x, y, _words(key), tuple(by_site(mask_space(net), sparsity).items()), config
-    )
+    per_site, kept = tuple(by_site(mask_space(net), sparsity).items()), tuple(plan.kept.items())
+    return SearchBeginning(_of_network(net), x, y, _words(key), per_site, kept, recorded(config))
 
 
 def _of_network(net: Network) -> str:

@@ -35,7 +35,7 @@ def check_breeding(plan: MaskPlan, config: SearchConfig) -> None:
     if STRATEGIES[config.strategy].children is not None and not plan.counts:
         raise ConfigError(
             f"strategy={config.strategy!r} breeds masks that keep as many nodes at each site as their parents': it "
-            'needs sampling="exact".'
+            'needs sampling="exact", and an allocation other than "global".'
         )
 
 

@@ -35,7 +35,8 @@ def _check_began(name: str, one: Generation, began: SearchBeginning) -> None:
     if one.began is None:
         raise ConfigError(f"{name} must be a generation that wc.search gave; got one of a search by hand.")
     if differing := [fact for fact in differences(one.began, began) if fact not in _OF_THE_END]:
-        raise ConfigError(f"{another(name, 'search', differing[0], one.began, began)}. {_REMEDY}")
+        first = min(differing, key=lambda fact: fact == "kept")  # which follows from the others, but for a function
+        raise ConfigError(f"{another(name, 'search', first, one.began, began)}. {_REMEDY}")
 
 
 def _after(state: SearchState, one: Generation, began: SearchBeginning, name: str) -> SearchState:

@@ -3,13 +3,14 @@
 from typing import NamedTuple
 
 from weedout_core._algorithm.population import Origin
+from weedout_core._configs.planning import search_plan
 from weedout_core._configs.search_config import Control, SearchConfig
 from weedout_core._contract.fence import fenced_phase
 from weedout_core._contract.loading import load_backend
 from weedout_core._contract.record import Backend
 from weedout_core._guard.guarded import guarded
-from weedout_core._masks.plan import Sparsity, mask_plan
-from weedout_core._networks.network import Network, mask_space
+from weedout_core._masks.allocation import Sparsity
+from weedout_core._networks.network import Network
 from weedout_core._phases.drawing import check_parent, drawing, materialise
 from weedout_core._phases.subnetwork import Subnetwork
 from weedout_core._random.annotations import Key
@@ -51,7 +52,7 @@ def draw_control(
     """
     check_parent(net)
     root = of_control(key)
-    drawn = drawing(net, mask_plan(mask_space(net), sparsity, config.sampling), config, load_backend(backend), key)
+    drawn = drawing(net, search_plan(net, sparsity, config), config, load_backend(backend), key)
     if control == "member":
         origin = Origin(0, below(root, config.population))
         return RandomControl(materialise(drawn, key, origin), origin)

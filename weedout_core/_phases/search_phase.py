@@ -9,6 +9,7 @@ from weedout_core._algorithm.agreement import margin
 from weedout_core._algorithm.population import Origin, Population, chunk_size
 from weedout_core._algorithm.strategies import select
 from weedout_core._configs.checks import check_effects
+from weedout_core._configs.planning import search_plan
 from weedout_core._configs.search_config import SearchConfig
 from weedout_core._contract.calls import ScoredBatch, Scoring
 from weedout_core._contract.fence import fenced_phase
@@ -18,18 +19,18 @@ from weedout_core._guard.by_content import by_content
 from weedout_core._guard.guarded import guarded
 from weedout_core._guard.kinds import Positive
 from weedout_core._guard.splits import Split
-from weedout_core._masks.plan import Sparsity
+from weedout_core._masks.allocation import Sparsity
 from weedout_core._networks.examples import Examples, checked_examples, kept
-from weedout_core._networks.network import Network, adopted, check_normalised, initial_statistics, mask_space
+from weedout_core._networks.network import Network, adopted, check_normalised, initial_statistics
 from weedout_core._phases.ask_tell import (
     Generation,
     SearchState,
     asked,
+    begun,
     best_overall,
     candidates,
     elite_masks,
     ended,
-    init,
     told,
 )
 from weedout_core._phases.beginning import search_beginning
@@ -123,8 +124,8 @@ def search(
     """
     examples = kept(checked_examples(net, data))
     check_search(net, config, len(examples.y))
-    state = init(key, mask_space(net), sparsity, config)
-    began = search_beginning(net, examples, key, sparsity, config)
+    state = begun(key, search_plan(net, sparsity, config), config)
+    began = search_beginning(net, examples, key, sparsity, state.plan, config)
     state = continued(state, began, scored)
     backend = load_backend(backend)
     check_layers(backend, net)

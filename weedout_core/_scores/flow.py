@@ -32,7 +32,8 @@ def synflow(
     SynFlow (Tanaka, Kunin, Yamins, Ganguli, "Pruning neural networks without any data by iteratively conserving
     synaptic flow", NeurIPS 2020, algorithm 1), for nodes and with the counts of a plan. The input is one example of
     ones; batch normalisation takes its initial running statistics. Nodes are removed in steps: after step k of n a
-    site that keeps a fraction d of its nodes in the end still has the fraction d^(k/n), and all is rated anew.
+    site that keeps a fraction d of its nodes in the end still has the fraction d^(k/n), and all is rated anew; under a
+    plan with a total all sites together have.
     ``near_threshold`` sees the threshold of the last step alone. Where nodes lie near that of an earlier step, another
     backend may remove others there, and then rates what is left without them.
 
@@ -69,9 +70,9 @@ def synflow(
 
 def _after(plan: MaskPlan, done: float) -> MaskPlan:
     """The plan when a fraction of the steps is done: an exponential path from all nodes to those that are kept."""
-    return MaskPlan(
-        tuple(
-            replace(site, kept=max(site.kept, round(site.nodes * (site.kept / site.nodes) ** done)))
-            for site in plan.sites
-        )
-    )
+
+    def left(nodes: int, kept: int) -> int:
+        return max(kept, round(nodes * (kept / nodes) ** done))
+
+    sites = tuple(replace(site, kept=left(site.nodes, site.kept)) for site in plan.sites)
+    return MaskPlan(sites, None if plan.total is None else left(plan.nodes, plan.total))

@@ -49,12 +49,14 @@ def sparsities() -> st.SearchStrategy[float]:
 
 @st.composite
 def plans(draw: Any) -> MaskPlan:
-    """Mask plans over any space: exact or Bernoulli sampling, one sparsity for all sites or one for each."""
+    """Mask plans over any space: exact or Bernoulli sampling, or over all sites; one sparsity, or one for each site."""
     space = draw(spaces())
-    one = draw(st.booleans())
-    sparsity = draw(sparsities()) if one else {site: draw(sparsities()) for site in space}
+    way = draw(st.sampled_from(["exact", "bernoulli", "global"]))
     with last_node_kept():
-        return mask_plan(space, sparsity, draw(st.sampled_from(["exact", "bernoulli"])))
+        if way == "global":
+            return mask_plan(space, draw(sparsities()), "exact", "global")
+        one = draw(st.booleans())
+        return mask_plan(space, draw(sparsities()) if one else {site: draw(sparsities()) for site in space}, way)
 
 
 @st.composite

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from weedout_core._compaction.compaction import compact, kept_indices
 from weedout_core._contract.record import Backend
-from weedout_core._masks.plan import MaskPlan, Sparsity, mask_plan, masks_from_keys
+from weedout_core._masks.allocation import Sparsity
+from weedout_core._masks.plan import MaskPlan, mask_plan, masks_from_keys
 from weedout_core._networks.layers import Gather, every_layer
 from weedout_core._networks.network import Network, initial_statistics, mask_space, parameter_shapes
 from weedout_core._random.stream import split

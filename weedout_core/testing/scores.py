@@ -31,8 +31,8 @@ class Asked(NamedTuple):
     Attributes:
         fitness: the name of the fitness function.
         weights: "shared", or "per_candidate" for those that each draws.
-        candidates: "exact" or "bernoulli" for masks that are drawn from keys; "masks" for given ones, or "host masks"
-            where these are NumPy's.
+        candidates: "exact", "bernoulli" or "global" for masks that are drawn from keys; "masks" for given ones, or
+            "host masks" where these are NumPy's.
         chunk: the most candidates at a time. Of six, 3 are a divisor and 4 are not; 9 are more than there are.
         statistics: of batch normalisation, "batch", "running" or "recalibrated".
         precision: of products, "highest", or "default" where a device may round their operands.
@@ -64,6 +64,8 @@ def score_agrees(backend: Backend, reference: Backend) -> None:
         # Of a rounded batch, normalisation has a bound only where its ε is large.
         *_each(_normed(networks(backend, ROUNDED)), *_OPTIONS, _STATISTICS, ("default",)),
         *((net, "accuracy", "shared", "exact", 9) for net in nets[:1]),
+        *((net, "negative_cross_entropy", "shared", "global", 4) for net in (*nets[:1], *nets[-1:])),
+        *((net, "accuracy", "per_candidate", "global", 3) for net in nets[1:2]),
     ]
     cases = [
         st.tuples(problem(net, COMPACTED_SPARSITY if net in COMPACTABLE else None), st.just(Asked(*how)))
@@ -94,6 +96,8 @@ def fitness_agrees(backend: Backend, reference: Backend, problem: Problem, asked
     plan = problem.plan
     if asked.candidates == "bernoulli":
         plan = mask_plan(mask_space(problem.net), problem.sparsity, "bernoulli")
+    elif asked.candidates == "global":
+        plan = mask_plan(mask_space(problem.net), COMPACTED_SPARSITY, "exact", "global")
     masks = problem.uneven() if "masks" in asked.candidates else masks_from_keys(problem.keys, plan)
     given = population(backend, problem, plan, masks, asked)
     wanted = population(reference, problem, plan, masks, asked._replace(candidates="masks"))

@@ -7,7 +7,7 @@ of version; the files of older versions stay.
 import json
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -18,6 +18,20 @@ FOLDER = Path(__file__).parent
 SPACE = {"hidden_0": (16, 8), "hidden_1": (100,), "last": (1,)}
 SEEDS = (0, 1, 2**32 - 1, 2**64 - 1)
 ORIGINS = (wc.backend.Origin(0, 0), wc.backend.Origin(0, 1), wc.backend.Origin(4, 99))
+#: (sparsity, sampling, allocation). Of "erk", which needs a network, an entry has the counts too, as it has of all.
+WAYS: tuple[tuple[float, Literal["exact", "bernoulli"], str], ...] = (
+    (0.0, "exact", "uniform"), (0.45, "exact", "uniform"), (0.45, "bernoulli", "uniform"), (0.45, "exact", "global"),
+    (0.9, "exact", "global"), (0.45, "exact", "erk"), (0.45, "bernoulli", "erk"),
+)  # fmt: skip
+#: A network with the sites and the nodes of the space: kernels of 3 x 3 x 5 x 8, of 128 x 100 and of 100 x 1.
+NET = wc.Network(
+    (
+        wc.nn.Conv("conv", 8), wc.nn.Flatten(), wc.nn.Mask("hidden_0"), wc.nn.Dense("dense", 100),
+        wc.nn.Mask("hidden_1"), wc.nn.Dense("one", 1), wc.nn.Mask("last"), wc.nn.Dense("out", 2),
+    ),
+    (4, 4, 5),
+)  # fmt: skip
+ALLOCATIONS: dict[str, Any] = {"erk": lambda _, sparsity: wc.erk(NET)(wc.mask_space(NET), sparsity)}
 
 
 def golden_file() -> Path:
@@ -35,8 +49,8 @@ def mask_entries() -> list[dict[str, Any]]:
     """The masks of a few candidates: how each is drawn, and what is drawn."""
     entries: list[dict[str, Any]] = []
     for seed in SEEDS:
-        for sparsity, sampling in ((0.0, "exact"), (0.45, "exact"), (0.45, "bernoulli")):
-            plan = wc.mask_plan(SPACE, sparsity, "exact" if sampling == "exact" else "bernoulli")
+        for sparsity, sampling, allocation in WAYS:
+            plan = wc.mask_plan(SPACE, sparsity, sampling, ALLOCATIONS.get(allocation, allocation))
             for origin in ORIGINS if sparsity else ORIGINS[:1]:
                 key = of_candidates(wc.key(seed), wc.random.Stream.MASKS, [origin])[0]
                 masks = wc.backend.masks_from_keys(key, plan)
@@ -47,6 +61,8 @@ def mask_entries() -> list[dict[str, Any]]:
                         "candidate": origin.candidate,
                         "sparsity": sparsity,
                         "sampling": sampling,
+                        "allocation": allocation,
+                        "kept": plan.kept,
                         "masks": {site: packed(mask) for site, mask in masks.items()},
                     }
                 )

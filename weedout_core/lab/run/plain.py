@@ -131,10 +131,8 @@ def _generation(facts: Mapping[str, Any], fitness: np.ndarray) -> Generation:
 
 def _search_began(facts: Mapping[str, Any]) -> SearchBeginning:
     high, low = facts["key"]
-    sparsity = tuple((site, eta) for site, eta in facts["sparsity"])
-    return SearchBeginning(
-        **{**facts, "key": (high, low), "sparsity": sparsity, "config": SearchConfig(**facts["config"])}
-    )
+    pairs = {name: tuple((site, value) for site, value in facts[name]) for name in ("sparsity", "kept")}
+    return SearchBeginning(**{**facts, **pairs, "key": (high, low), "config": SearchConfig(**facts["config"])})
 
 
 def _facts_of(began: Beginning | SearchBeginning) -> dict[str, Any]:

@@ -1,0 +1,30 @@
+"""From a network, a sparsity and a configuration to the plan by which masks are drawn."""
+
+from dataclasses import replace
+
+from weedout_core._configs.search_config import SearchConfig
+from weedout_core._guard.guarded import guarded
+from weedout_core._masks.allocation import Sparsity, allocation_name
+from weedout_core._masks.plan import MaskPlan, mask_plan
+from weedout_core._networks.erdos_renyi import erk
+from weedout_core._networks.network import Network, mask_space
+
+
+@guarded
+def search_plan(net: Network, sparsity: Sparsity, config: SearchConfig) -> MaskPlan:
+    """How the masks of a search's candidates are drawn: ``wc.mask_plan`` as a configuration says.
+
+    Args:
+        net: the parent.
+        sparsity: η, the fraction of nodes removed, in [0, 1), for all sites or {site: η}.
+        config: its ``sampling`` and ``allocation`` count; "erk" is that of this network.
+    Raises:
+        ConfigError: as :func:`mask_plan` and :func:`erk`.
+    """
+    allocation = erk(net) if config.allocation == "erk" else config.allocation
+    return mask_plan(mask_space(net), sparsity, config.sampling, allocation)
+
+
+def recorded(config: SearchConfig) -> SearchConfig:
+    """A configuration as a record has it: a function of the user's is named, "package.module:function"."""
+    return replace(config, allocation=allocation_name(config.allocation))
