@@ -41,6 +41,8 @@ RUN_BY = {
     "weedout paper --workers 2": "../lab/test_workers.py::test_two_workers_give_the_bytes_of_one_process",
     "weedout paper --engine ray": "../lab/test_engines.py::test_ray_gives_the_bytes_of_one_process",
     "weedout plan --workers 8": "../lab/test_plan.py::test_workers_take_as_long_as_the_one_that_ends_last",
+    "weedout plan --hidden 256 128 32 --allocation": "test_readme.py::test_nodes_go_where_a_users_function_says",
+    "weedout paper --backend torch --hidden 256": "test_readme.py::test_nodes_go_where_the_draw_has_them",
     "weedout conform toy": "../conformance/test_toy_backend.py::test_the_toy_backend_passes",
     '.venv/bin/pip install -e ".[bench]" && .venv/bin/python -m benchmarks': (
         "test_benchmarks.py::test_the_small_mode_runs"
@@ -249,6 +251,27 @@ def test_a_users_model_is_judged_on_her_data(tmp_path: Path) -> None:
     ]
     printed = run_python("-m", "weedout_core", *shlex.split(command)[1:], *small, folder=tmp_path)
     assert re.search("snip (is|and weedout are) .* at sparsity 50 %", printed), printed
+
+
+@pytest.mark.slow
+def test_nodes_go_where_a_users_function_says(tmp_path: Path) -> None:
+    page = PAGES["docs/search-family.md"]
+    (function,) = blocks("py", page)
+    (tmp_path / "my_allocations.py").write_text(function, encoding="utf-8")
+    command, small = shlex.split(blocks("bash", page)[0]), ["--backend", "numpy", "--population", "2", "--repeats", "2"]
+    printed = run_python("-m", "weedout_core", *command[1:], *small, "--sparsity", "0.5", folder=tmp_path)
+    # 0.5 · 416 nodes over 128 + 128 + 64, as each site's portion has them
+    for site, nodes, kept in (("hidden_0", 256, 83), ("hidden_1", 128, 83), ("hidden_2", 32, 32)):
+        assert re.search(rf"{site} *│ *{nodes} *│ *{kept}\b", printed), printed
+
+
+@pytest.mark.slow
+def test_nodes_go_where_the_draw_has_them(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    command = shlex.split(blocks("bash", PAGES["docs/search-family.md"])[1])
+    small = ["--epochs", "2", "--repeats", "2", "--population", "4", "--generations", "2"]
+    printed = run_python("-m", "weedout_core", *command[1:], *small, folder=tmp_path)
+    assert re.search(r"^ *0\.95 ", printed, re.MULTILINE), printed
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from dataclasses import replace
 import weedout_core as wc
 from weedout_core.lab.arms.starts import masked
 from weedout_core.lab.data.datasets import load_dataset
+from weedout_core.lab.experiment.allocation import exact_plan
 from weedout_core.lab.experiment.arms import Arm, LeftOut, Start, Task
 from weedout_core.lab.experiment.choosing import Choosing, choose_all, read_only
 from weedout_core.lab.experiment.configuration import ExperimentConfig, network
@@ -29,7 +30,7 @@ def choosing(
     group, kept = Group(config.sparsity[0], 0, repeats), [] if offered is None else offered
     net = network(config, DATA)
     return Choosing(
-        config, config.search, group, net, wc.mask_plan(wc.mask_space(net), group.sparsity),
+        config, config.search, group, net, exact_plan(net, group.sparsity, config.search),
         read_only(DATA.train), read_only(DATA.validation), wc.load_backend(config.backend),
         on_arm=lambda arm, repeat: None, on_generation=lambda repeat, generation: None,
         on_epoch=lambda arm, repeat, epoch: None, offer=kept.append,

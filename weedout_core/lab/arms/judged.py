@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from weedout_core import Network, mask_plan, mask_space, scores
+from weedout_core import Network, scores
 from weedout_core._guard.guarded import convert_fields
 from weedout_core._guard.kinds import Eta, Name
 from weedout_core.backend import MaskPlan, adopted
@@ -18,6 +18,7 @@ from weedout_core.lab.arms.own import imported_arm, own
 from weedout_core.lab.arms.paper import WEEDOUT, with_budget_of
 from weedout_core.lab.arms.sanity import sanity
 from weedout_core.lab.code.sources import source
+from weedout_core.lab.experiment.allocation import exact_plan
 from weedout_core.lab.experiment.arms import Arm
 from weedout_core.lab.experiment.configuration import ExperimentConfig
 from weedout_core.lab.experiment.events import EVALUATE, TRAIN
@@ -88,7 +89,7 @@ def judged(
     config = judging.of(config)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", WeedoutWarning)  # said when the run is opened
-        plans = {sparsity: mask_plan(mask_space(net), sparsity) for sparsity in config.sparsity}
+        plans = {sparsity: exact_plan(net, sparsity, config.search) for sparsity in config.sparsity}
     _check_removed(plans)
     chosen = [_arm(method, config, plans, config.repeats) for method in methods]
     if not chosen:
@@ -155,7 +156,7 @@ def _check_names(own: Sequence[Arm]) -> None:
 
 def _check_removed(plans: Mapping[float, MaskPlan]) -> None:
     for sparsity, plan in plans.items():
-        if sum(plan.kept.values()) == plan.nodes:
+        if plan.nodes_kept == plan.nodes:
             raise ConfigError(
                 f"sparsity {named(sparsity)} removes no node of this network, where all methods are the same. Raise it."
             )

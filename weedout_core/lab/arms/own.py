@@ -30,7 +30,7 @@ def own(function: Choose, name: str | None = None) -> Arm:
         ConfigError: it is not a function of one argument, or it returns nothing but what must be waited for.
     """
     called = name or getattr(function, "__name__", "of your own")
-    check_call(function, f"the arm {called}", "the task", "masks or scores")
+    check_call(function, f"the arm {called}", ["the task"], "masks or scores")
 
     return Arm(called, partial(_chosen_by, function), source=source(function))
 

@@ -3,9 +3,9 @@
 from dataclasses import replace
 from functools import partial
 
-from weedout_core import costs, draw_control, mask_plan, mask_space, search
+from weedout_core import costs, draw_control, search
 from weedout_core._configs.search_config import Control
-from weedout_core.backend import best_overall, compacted, likely_room
+from weedout_core.backend import best_overall, compacted, likely_room, search_plan
 from weedout_core.lab.experiment.arms import Arm, Start, Task
 
 
@@ -73,7 +73,7 @@ def _with_budget(method: str, task: Task) -> Start:
     examples = min(task.search.validation_batch, len(task.validation.y))
     if task.search.batch_policy == "whole":
         examples = len(task.validation.y)
-    plan = mask_plan(mask_space(task.net), task.sparsity, task.search.sampling)
+    plan = search_plan(task.net, task.sparsity, task.search)
     one = examples * costs(compacted(task.net, likely_room(task.net, plan)).net).macs
     budget = max(2, spent.spent.computed_macs // one) if isinstance(spent, Start) else 2
     search = replace(task.search, budget=budget, population=min(task.search.population, budget), generations=None)

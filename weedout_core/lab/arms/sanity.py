@@ -33,7 +33,7 @@ def shuffled(method: Arm, random: str) -> Arm:
 def _shuffled(method: Arm, random: str, name: str, task: Task) -> Start | LeftOut:
     mask = _start(task, method).network.mask or {}
     counts = {site: int(np.count_nonzero(kept)) for site, kept in mask.items()}
-    if counts == task.plan.kept and task.search.sampling == "exact":
+    if counts == task.plan.counts and task.search.sampling == "exact":
         return LeftOut(random, f"{method.name} keeps as many nodes at each site as random masks do")
     plan = MaskPlan(tuple(replace(site, kept=max(1, counts[site.site])) for site in task.plan.sites))
     drawn = masks_from_keys(of_sanity(task.root, name)[None], plan)

@@ -72,7 +72,7 @@ def check_masks(masks: Mapping[str, np.ndarray], plan: MaskPlan) -> None:
     for site, shape in shapes.items():
         if masks[site].shape != shape:
             raise MaskError(f"the mask of site {site!r} must have shape {shape}; got {masks[site].shape}.")
-    kept, wanted = sum(int(np.count_nonzero(mask)) for mask in masks.values()), sum(plan.kept.values())
+    kept, wanted = sum(int(np.count_nonzero(mask)) for mask in masks.values()), plan.nodes_kept
     if abs(kept - wanted) > len(shapes):
         raise MaskError(
             f"masks must keep {wanted:,} of {plan.nodes:,} nodes, sparsity {1 - wanted / plan.nodes:.4g}, give or take "

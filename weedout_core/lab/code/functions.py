@@ -4,7 +4,7 @@ import importlib
 import inspect
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import chdir
 from pathlib import PurePath
 from types import CodeType
@@ -71,9 +71,12 @@ def is_place(text: str) -> bool:
     return ":" in text or ("." in text and _dotted(text))
 
 
-_AN = {"arm": "an"}
+_AN = {"arm": "an", "allocation": "an"}
 _FIELDS = {"model": " (network)"}  # where it is named otherwise
-_EXAMPLES = {"arm": "my_methods:by_degree", "model": "my_models:small", "dataset": "my_data:faces"}
+_EXAMPLES = {
+    "arm": "my_methods:by_degree", "model": "my_models:small", "dataset": "my_data:faces",
+    "allocation": "my_allocations:halves",
+}  # fmt: skip
 
 
 def placed(function: Function, what: str) -> str:
@@ -90,24 +93,24 @@ def placed(function: Function, what: str) -> str:
     return f"{function.__module__}:{function.__name__}"
 
 
-def check_call(function: Function, name: str, argument: str, returns: str) -> None:
-    """Raise ConfigError unless it is a function that can be called with one argument, or with none, and then returns.
+def check_call(function: Function, name: str, arguments: Sequence[str], returns: str) -> None:
+    """Raise ConfigError unless it is a function that can be called with so many arguments, and then returns.
 
     Args:
         function: what should be a function.
         name: what errors call it, such as "the arm by_degree".
-        argument: what the one argument is, such as "the task"; "" where there is none.
+        arguments: what each is, such as "the task"; at most two.
         returns: what it must return, such as "masks or scores".
     """
     _check_function(function, name)
     signature = inspect.signature(function)
     try:
-        signature.bind(*(None,) * bool(argument))
+        signature.bind(*arguments)
     except TypeError as error:
-        wanted = f"one argument, {argument}" if argument else "no argument"
+        wanted = ("no argument", "one argument, ", "two arguments, ")[len(arguments)] + " and ".join(arguments)
         raise ConfigError(
             f"{name} must take {wanted}; got {function.__name__}{signature}. Give the others defaults, or wrap it in a "
-            f"function of {'one' if argument else 'none'}."
+            f"function of {('none', 'one', 'two')[len(arguments)]}."
         ) from error
     if _code(function).co_flags & _NOT_AT_ONCE:
         raise ConfigError(f"{name} must return {returns}; it yields, or is to be awaited. Return them.")

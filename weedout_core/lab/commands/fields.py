@@ -23,6 +23,8 @@ C = TypeVar("C")
 
 #: Fields that are options of no command, and new names for those options whose names would clash.
 _SKIPPED = {ExperimentConfig: {"search", "train"}}
+#: What can be typed for an option that takes a name or a function.
+_NAMED = {SearchConfig: {"allocation": ("uniform", "global", "erk", "MODULE:FUNCTION")}}
 #: Other names of options.
 _ALIASES = {(ExperimentConfig, "network"): ("--model",)}
 _RENAMED = {SearchConfig: {"precision": "search_precision"}, TrainConfig: {"precision": "train_precision"}}
@@ -30,7 +32,8 @@ _RENAMED = {SearchConfig: {"precision": "search_precision"}, TrainConfig: {"prec
 
 def options_of(config: type[Any], left_out: Collection[str] = ()) -> type[Any]:
     """A dataclass with the options of a configuration, but for some of its fields. It does not check them."""
-    texts, hints, names, left = _texts(config), get_type_hints(config), named_options(config), _left_open(config)
+    texts, hints, left = _texts(config), get_type_hints(config), _left_open(config)
+    names = named_options(config) | _NAMED.get(config, {})
     options = [
         (
             _option_name(config, item.name),

@@ -23,6 +23,7 @@ from weedout_core.lab.commands.running import (
     opened,
     with_functions,
 )
+from weedout_core.lab.experiment.allocation import with_allocation
 from weedout_core.lab.experiment.arms import Arm
 from weedout_core.lab.experiment.configuration import ExperimentConfig, network
 from weedout_core.lab.experiment.rows import CurveRow, LeftOutRow, ResultRow, TimingRow, VerdictRow, to_csv
@@ -123,6 +124,7 @@ def _judged(
     functions: Mapping[str, Function] = {},
     executor: Executor | None = None,
 ) -> Judgement:
+    options = options._replace(config=with_allocation(options.config))
     with warnings_said(err):
         loaded = load(options.config, options.run, err, functions)
     net = network(options.config, loaded.dataset, loaded.model)

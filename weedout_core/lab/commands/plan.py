@@ -10,20 +10,23 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.table import Table
 
-from weedout_core import Network, compact, costs, key, load_backend, mask_plan, mask_space
+from weedout_core import Network, costs, key, load_backend, mask_space
 from weedout_core._phases.together import trained_smaller
-from weedout_core.backend import Backend
+from weedout_core.backend import Backend, compacted, likely_room, search_plan
 from weedout_core.errors import ConfigError
 from weedout_core.lab.commands.amounts import Work, experiment_of, work
 from weedout_core.lab.commands.hours import Measured, hours, with_workers
+from weedout_core.lab.commands.kept_tables import kept_tables
 from weedout_core.lab.commands.options import PlanOptions
 from weedout_core.lab.commands.probe import Probe, measure
 from weedout_core.lab.commands.progress import write_line
 from weedout_core.lab.commands.running import model_of
 from weedout_core.lab.data.datasets import Dataset, load_dataset
+from weedout_core.lab.experiment.allocation import with_allocation
 from weedout_core.lab.experiment.configuration import ExperimentConfig, checked_network
 from weedout_core.lab.experiment.decided import decide
 from weedout_core.lab.experiment.names import named
+from weedout_core.random import split
 
 _ALIKE = 1.1  # numbers of multiply-adds that differ by less than this factor take about the same time
 
@@ -35,7 +38,7 @@ def run_plan(options: PlanOptions, out: Console, err: Console) -> int:
         WeedoutError: the options, the data or the backend are refused, as by ``weedout paper``; or a topology is asked
             for, and the backend compiles no program ahead of time.
     """
-    config, probe = options.config, options.probe
+    config, probe = with_allocation(options.config), options.probe
     dataset = load_dataset(config.dataset, probe.data_dir, config.train_examples, config.test_examples)
     backend = load_backend(config.backend, config.device, config.devices, config.threads)
     if probe.topology is not None and backend.compiled_memory is None:
@@ -45,6 +48,8 @@ def run_plan(options: PlanOptions, out: Console, err: Console) -> int:
     decided = decide(config, net, backend, len(dataset.train.y) + len(dataset.test.y), experiment.networks)
     amount = work(config, dataset, decided.together)
     write_line(out, f"{config.network} on {config.dataset}: {_sizes(net)}")
+    for table in kept_tables(config, net):
+        out.print(table)
     out.print(_sparsities(config, net))
     for line in _amounts(amount, dataset, config, decided.chunk):
         write_line(out, line)
@@ -78,8 +83,8 @@ def alike(config: ExperimentConfig, net: Network) -> list[list[float]]:
 
 
 def _compacted(config: ExperimentConfig, net: Network, sparsity: float) -> Network:
-    """The network that is computed at a sparsity: the parent if masks keep different numbers of nodes."""
-    return compact(net, mask_plan(mask_space(net), sparsity, config.search.sampling).counts).net
+    """The network that is computed in the search at a sparsity."""
+    return compacted(net, likely_room(net, search_plan(net, sparsity, config.search))).net
 
 
 def _sizes(net: Network) -> str:
@@ -98,10 +103,11 @@ def _sparsities(config: ExperimentConfig, net: Network) -> Table:
     for name in ("sparsity", "active parameters", "active multiply-adds", *computed):
         table.add_column(name, justify="right", max_width=8 if name in computed else None)  # all of it in 80 columns
     for sparsity in config.sparsity:
-        masks = numpy.sample_masks(key(config.seed), mask_space(net), sparsity, 1, config.search.sampling)
+        plan = search_plan(net, sparsity, config.search)
+        masks = numpy.masks_from_keys(split(key(config.seed), 1), plan)
         cost = costs(net, {site: numpy.to_numpy(mask)[0] for site, mask in masks.items()})
         small = _compacted(config, net, sparsity)
-        sizes = small, small if trained_smaller(net, config.train) else net
+        sizes = small, small if trained_smaller(net, config.train) and plan.counts else net
         table.add_row(
             named(sparsity),
             _part(cost.active_parameters, cost.parameters),

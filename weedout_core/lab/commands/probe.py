@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from weedout_core import Network, SearchConfig, Subnetwork, TrainConfig, costs, key, mask_plan, mask_space
+from weedout_core import Network, SearchConfig, Subnetwork, TrainConfig, costs, key
 from weedout_core._phases.drawing import initial_weights
 from weedout_core._phases.together import SparseNetworks, sparse_networks, trained_smaller
 from weedout_core.backend import (
@@ -29,6 +29,7 @@ from weedout_core.backend import (
     epoch_batches,
     likely_room,
     map_tree,
+    search_plan,
     train_plan,
 )
 from weedout_core.nn import initial_statistics
@@ -93,7 +94,7 @@ def measure(
         networks: the number of networks trained together.
         tested: the number of examples in the test split.
     """
-    plan = mask_plan(mask_space(net), sparsity, search.sampling)
+    plan = search_plan(net, sparsity, search)
     units, devices = _CHEAP / costs(compacted(net, likely_room(net, plan)).net).macs, backend.devices
 
     def shared(examples: int) -> int:

@@ -10,13 +10,14 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from weedout_core import Network, load_backend, mask_plan, mask_space
+from weedout_core import Network, load_backend
 from weedout_core.backend import Backend
 from weedout_core.lab.code.functions import Function, imported, placed
 from weedout_core.lab.commands.options import RunOptions
 from weedout_core.lab.commands.progress import warn, warnings_said, write_line
 from weedout_core.lab.data.datasets import Dataset, load_dataset
 from weedout_core.lab.engines.lockstep import Lead, follow
+from weedout_core.lab.experiment.allocation import check_allocation
 from weedout_core.lab.experiment.configuration import ExperimentConfig, checked_network
 from weedout_core.lab.experiment.experiment import Experiment
 from weedout_core.lab.experiment.groups import joined
@@ -120,8 +121,7 @@ def opened(
     net = checked_network(experiment.config, dataset, backend, model, experiment.at_once)
     check_workers(min(run.workers or 1, len(experiment.groups)))
     with warnings_said(err):
-        for sparsity in experiment.config.sparsity:  # warns if one would remove the last node of a site
-            mask_plan(mask_space(net), sparsity, experiment.config.search.sampling)
+        check_allocation(experiment.config, net)  # warns if a sparsity would remove the last node of a site
         record = new_record(experiment, dataset, net, backend, arguments, run.data_dir)
     if backend.peers.number:
         follow(experiment, net, record, dataset, backend, run.allow_other_versions)

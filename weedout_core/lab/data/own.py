@@ -42,7 +42,7 @@ def own_data(place: str, make: Function) -> OwnData:
         DataError: it returns something else, or the splits do not fit together.
     """
     name = f"the dataset {place}"
-    check_call(make, name, "", "a training and a test split")
+    check_call(make, name, [], "a training and a test split")
     made = called(make, name)
     if not isinstance(made, tuple | list) or len(made) != 2:
         raise DataError(f"{name} must return a training and a test split, ((x, y), (x, y)); got {shown(made)}.")

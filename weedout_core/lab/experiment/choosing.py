@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from weedout_core import Epoch, Generation, Network, SearchConfig, mask_plan, mask_space
+from weedout_core import Epoch, Generation, Network, SearchConfig
 from weedout_core._random.keys import of_arm, of_parent, of_repeat
-from weedout_core.backend import Backend, Examples, MaskPlan, adopted, map_tree
+from weedout_core.backend import Backend, Examples, MaskPlan, adopted, map_tree, search_plan
 from weedout_core.errors import ConfigError, RunError
 from weedout_core.lab.code.failures import place_of, told
 from weedout_core.lab.experiment.arms import Arm, LeftOut, Start, Task
@@ -109,7 +109,7 @@ def _parent(work: Choosing, key: Key) -> Parent:
     if work.model is not None and adopted(work.net) is not None:
         net, params = work.model.parent(key)
         return Parent(net, map_tree(_read_only, params))
-    plan = mask_plan(mask_space(work.net), work.group.sparsity, work.search.sampling)
+    plan = search_plan(work.net, work.group.sparsity, work.search)
     specs = he_normal(work.net, work.search.fan, plan.kept if work.search.fan_counts == "kept" else None)
     drawn = work.backend.draw_parameters(key, specs)
     return Parent(work.net, map_tree(lambda value: _read_only(work.backend.to_numpy(value)), drawn))

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from weedout_core.errors import ConfigError
+from weedout_core.lab.experiment.allocation import allocation_source, recorded_config
 from weedout_core.lab.experiment.arms import Arm
 from weedout_core.lab.experiment.configuration import ExperimentConfig
 from weedout_core.lab.experiment.events import EVALUATE, TRAIN
@@ -49,7 +50,9 @@ class Experiment(NamedTuple):
         """What decides the results, as plain values, but for the data."""
         arms = [{"name": arm.name, "source": arm.source} for arm in self.arms]
         own = {} if self.model is None else {"model": self.model.source}
-        return asdict(self.config) | {"arms": arms, "looks": list(self.looks), "rules": dict(self.rules)} | own
+        own |= allocation_source(self.config.search)
+        config = asdict(recorded_config(self.config))
+        return config | {"arms": arms, "looks": list(self.looks), "rules": dict(self.rules)} | own
 
 
 def check_arms(arms: Sequence[Arm]) -> None:

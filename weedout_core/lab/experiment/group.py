@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from weedout_core import Evaluation, Network, Trained, evaluate_together, mask_plan, mask_space, train_together
+from weedout_core import Evaluation, Network, Trained, evaluate_together, train_together
 from weedout_core._random.keys import of_repeat
 from weedout_core.backend import Backend, Examples, MaskPlan
 from weedout_core.lab.data.datasets import Dataset
+from weedout_core.lab.experiment.allocation import exact_plan
 from weedout_core.lab.experiment.arms import Cell, LeftOut, Start, Task
 from weedout_core.lab.experiment.choosing import Choosing, choose_all, read_only, tasks
 from weedout_core.lab.experiment.configuration import ExperimentConfig, network
@@ -150,7 +151,7 @@ def group_tasks(
 def _work(experiment: Experiment, decided: Decided, group: Group, dataset: Dataset, backend: Backend) -> _Work:
     """A group from its beginning, of which nobody is told."""
     net = network(experiment.config, dataset, experiment.model)
-    plan = mask_plan(mask_space(net), group.sparsity)
+    plan = exact_plan(net, group.sparsity, experiment.config.search)
     return _Work(experiment.config, decided, group, dataset, net, plan, backend)
 
 

@@ -72,7 +72,7 @@ def own_model(place: str, make: Function, seed: int, backend: Backend) -> Model:
     Warns:
         WeedoutWarning: the seed has no effect.
     """
-    check_call(make, f"the model {place}", "a seed", "a network")
+    check_call(make, f"the model {place}", ["a seed"], "a network")
     keys = [of_parent(of_repeat(seed, repeat)) for repeat in (0, 0, 1)]
     net, again, other = (_made(place, make, key) for key in keys)
     if net != again:

@@ -1,14 +1,17 @@
 """How many nodes a threshold of scores does not tell apart: in another backend, or because their scores are equal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from weedout_core import near_threshold
 from weedout_core._algorithm.agreement import score_agreement
-from weedout_core.backend import MaskPlan, SitePlan
+from weedout_core._masks.scored import parts, rivals
+from weedout_core.backend import MaskPlan
 from weedout_core.lab.experiment.arms import Arm, Cell
+
+Scores = Mapping[str, np.ndarray]
 
 
 class ThresholdRow(NamedTuple):
@@ -49,23 +52,37 @@ def threshold_rows(sparsity: float, cells: Sequence[Cell], arms: Sequence[Arm], 
     for arm in arms:
         behind[arm.name] = {arm.name}.union(*(behind[name] for name in arm.reads))
     steps = {(cell.arm, cell.repeat): cell.start.spent.steps for cell in cells}
-    return [
-        ThresholdRow(
-            sparsity, cell.arm, cell.repeat, site.site, site.nodes, site.kept,
-            _drawn(scores[site.site], site),
-            None if any(steps.get((arm, cell.repeat)) for arm in behind[cell.arm]) else _near(scores[site.site], site),
-        )
-        for cell in cells
-        if (scores := cell.start.scores) is not None
-        for site in plan.sites
-    ]  # fmt: skip
+    rows: list[ThresholdRow] = []
+    for cell in cells:
+        if (scores := cell.start.scores) is None:
+            continue
+        trained = any(steps.get((arm, cell.repeat)) for arm in behind[cell.arm])
+        kept = [(cell.start.network.mask or {})[site.site].reshape(-1) for site in plan.sites]
+        drawn, near = _drawn(scores, kept, plan), None if trained else _near(scores, plan)
+        rows += [
+            ThresholdRow(
+                sparsity, cell.arm, cell.repeat, site.site, site.nodes, int(mask.sum()), drawn[place],
+                None if near is None else near[site.site],
+            )
+            for place, (site, mask) in enumerate(zip(plan.sites, kept, strict=True))
+        ]  # fmt: skip
+    return rows
 
 
-def _drawn(scores: np.ndarray, site: SitePlan) -> int:
-    ordered, removed = np.sort(scores, axis=None), site.nodes - site.kept
-    lowest = ordered[removed]  # of those that are kept
-    return int((ordered == lowest).sum()) if lowest in ordered[:removed] else 0
+def _drawn(scores: Scores, kept: Sequence[np.ndarray], plan: MaskPlan) -> list[int]:
+    rated = np.concatenate([np.zeros(0), *(scores[site.site].reshape(-1) for site in plan.sites)])
+    drawn = np.zeros(len(rated), np.bool_)
+    for stays, goes in rivals(kept, plan):
+        drawn |= (stays | goes) & np.isin(rated, np.intersect1d(rated[stays], rated[goes]))
+    return [int(one.sum()) for one in parts(drawn, plan)]
 
 
-def _near(scores: np.ndarray, site: SitePlan) -> int:
-    return near_threshold({site.site: scores}, MaskPlan((site,)), score_agreement(scores))[site.site]
+def _near(scores: Scores, plan: MaskPlan) -> dict[str, int]:
+    """By site. Where nodes of all sites compete, each score may differ by as much as the largest of them may."""
+    if plan.total is not None:
+        return near_threshold(scores, plan, max(map(score_agreement, scores.values()), default=0.0))
+    found: dict[str, int] = {}
+    for site in plan.sites:
+        one = {site.site: scores[site.site]}
+        found |= near_threshold(one, MaskPlan((site,)), score_agreement(scores[site.site]))
+    return found

@@ -33,6 +33,7 @@ SAID = {
     23: "masks act on activations",
     25: "silent",
     26: "silent",
+    27: "section 5: a fixed portion of nodes in each layer; a global portion is future work",
 }
 
 

@@ -20,6 +20,7 @@ from weedout_core import SAMPLER_VERSION, Network, choices
 from weedout_core.backend import Backend
 from weedout_core.errors import RunError
 from weedout_core.lab.data.datasets import Dataset
+from weedout_core.lab.experiment.allocation import recorded_config
 from weedout_core.lab.experiment.decided import Decided, decide
 from weedout_core.lab.experiment.experiment import Experiment
 from weedout_core.lab.experiment.groups import Group
@@ -99,11 +100,12 @@ def new_record(
 ) -> Record:
     """The record of a run that is about to begin. Warns as ``resolve_together`` does."""
     config, identity = experiment.config, _identity(experiment, dataset, net)
+    said = recorded_config(config)
     decided = decide(config, net, backend, len(dataset.train.y) + len(dataset.test.y), experiment.networks)
     return Record(
         digest=_digest(identity),
         identity=identity,
-        choices=[_plain(choice._asdict()) for choice in choices(config, config.search, config.train)],
+        choices=[_plain(choice._asdict()) for choice in choices(said, said.search, said.train)],
         chunk=decided.chunk,
         threads=decided.threads,
         groups=[{**group._asdict(), "trained_together": decided.together} for group in experiment.groups],
