@@ -40,7 +40,13 @@ def trained(epochs: int) -> wc.Trained:
 
 def generation(number: int, fitness: list[float]) -> wc.Generation:
     began = wc.SearchBeginning(
-        "net", "x", "y", (7, 2**32 - 1), (("site", 1 / 3),), wc.SearchConfig(population=2, reading="section3", budget=9)
+        "net",
+        "x",
+        "y",
+        (7, 2**32 - 1),
+        (("site", 1 / 3),),
+        (("site", 4),),
+        wc.SearchConfig(population=2, reading="section3", budget=9),
     )
     origin = wc.backend.Origin(number, 1)
     return wc.Generation(number, -1 / 3, -2 / 3, -4.0, origin, number, 2, np.array(fitness), began)
@@ -217,8 +223,8 @@ def replaced(found: bytes, by: bytes) -> Callable[[Path], None]:
     [
         *((f"000002.{kind}", change, "cannot be read: it is no regular file. Make it readable")
           for kind in ("json", "safetensors") for change in (pipe, folder)),
-        *(("000002.json", replaced(b'"format": 8', b'"format": %d' % other),
-           f"must have format 8; got {other}: another version wrote it.") for other in (7, 9)),
+        *(("000002.json", replaced(b'"format": 9', b'"format": %d' % other),
+           f"must have format 9; got {other}: another version wrote it.") for other in (8, 10)),
         ("", replaced(b"", b""), "must have group 'sparsity-0.5', as the run's config.json says; got 'sparsity-0.8'."),
     ],
 )  # fmt: skip

@@ -283,8 +283,8 @@ def test_other_versions_are_refused_unless_allowed(
 DAMAGED_CONFIGS: list[tuple[str, str]] = [
     ('"seed": 0', '"seed": 1'),
     ('"chunk": 4,', '"chunk": 3,'),
-    ('"format": 8', '"format": 7'),
-    ('"format": 8', '"format": 99'),
+    ('"format": 9', '"format": 8'),
+    ('"format": 9', '"format": 99'),
     ('"format"', '"formal"'),
     ('"command": "weedout', '"command": "weeded'),
     ('"checksum"', '"checked"'),
@@ -307,7 +307,7 @@ def test_a_damaged_config_is_refused(
         assert damaged != whole
         path.write_text(damaged)
         said = refused(weedout, capfd, finished, *small, "--out", "run")
-        other = "config.json must have format 8; got" in said and "another version wrote it. Use that version." in said
+        other = "config.json must have format 9; got" in said and "another version wrote it. Use that version." in said
         assert other or "config.json is damaged" in said
         assert said.endswith("Restore it, or choose another folder.\n")
 
