@@ -1,6 +1,7 @@
 """The search where candidates keep different numbers of nodes, against exact sampling, and against peers."""
 
 from collections.abc import Mapping
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -16,9 +17,12 @@ from weedout_core.backend import Population
 
 _BACKENDS = ("jax", "torch")
 _ETA = 0.8
-_CUT, _EXACT, _GIVEN, _BERNOULLI = "Torch-Pruning", "exact", "exact, handed in", "Bernoulli"
+_CUT, _EXACT, _GIVEN, _BERNOULLI, _GLOBAL = "Torch-Pruning", "exact", "exact, handed in", "Bernoulli", "global"
 #: At most so many times the time of exact sampling.
-_MOST = {"wide": {_GIVEN: 1.15, _BERNOULLI: 1.6}, "narrow": {_BERNOULLI: 2.2}}
+_MOST = {
+    "wide": {_GIVEN: 1.15, _BERNOULLI: 1.6, _GLOBAL: 1.6},
+    "narrow": {_BERNOULLI: 2.2, _GLOBAL: 2.2},
+}
 #: At least so many times faster than Torch-Pruning, and than the best peer that masks.
 _LEAST = {"jax": (4, 10), "torch": (2.5, 7)}
 
@@ -57,9 +61,9 @@ def run(quick: bool, say: Say) -> Section:
         for sampling, most in _MOST[which].items()
     ]
     wide = found["wide"]
-    for name in names:
+    for name, sampling in product(names, (_BERNOULLI, _GLOBAL)):
         cut, masked = _LEAST[name.removeprefix("weedout ")]
-        mine = f"{name}, {_BERNOULLI}"
+        mine = f"{name}, {sampling}"
         if _CUT in wide.timed:
             accepted.append(at_least(f"wide: {mine}, times faster than {_CUT}", cut, wide.over(_CUT, mine)))
         accepted.append(
@@ -82,12 +86,12 @@ def _pair(name: str, sampling: str) -> tuple[str, str]:
 
 def _timed(task: Task, peers: bool, rounds: int, say: Say) -> Timings:
     """Everybody's times; ours give the same fitness for masks that are handed in as for those that are drawn."""
-    bernoulli = wc.mask_plan(wc.mask_space(task.net), _ETA, "bernoulli")
-    drawn = task.population
+    space, drawn = wc.mask_space(task.net), task.population
     populations: dict[str, Population] = {
         _EXACT: drawn,
         _GIVEN: Population(drawn.size, None, None, None, task.masks),
-        _BERNOULLI: drawn._replace(plan=bernoulli),
+        _BERNOULLI: drawn._replace(plan=wc.mask_plan(space, _ETA, "bernoulli")),
+        _GLOBAL: drawn._replace(plan=wc.mask_plan(space, _ETA, allocation="global")),
     }
     ours = {
         f"weedout {name}, {sampling}": our_search(backend, task._replace(population=population))

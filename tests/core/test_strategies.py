@@ -157,8 +157,9 @@ def test_golden_masks(strategy: str) -> None:
     assert state.bred.masks["other"].tobytes().hex() == GOLDEN[strategy]
 
 
-def test_a_search_that_breeds_needs_exact_counts() -> None:
-    config = wc.SearchConfig(strategy="genetic", sampling="bernoulli")
+@pytest.mark.parametrize("drawn", [{"sampling": "bernoulli"}, {"allocation": "global"}], ids=["bernoulli", "global"])
+def test_a_search_that_breeds_needs_exact_counts(drawn: dict[str, Any]) -> None:
+    config = wc.SearchConfig(strategy="genetic", **drawn)
     with pytest.raises(ConfigError, match=r"strategy='genetic' breeds masks that keep as many nodes at each site"):
         wc.ask_tell.init(wc.key(0), SPACE, 0.7, config)
 
