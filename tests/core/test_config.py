@@ -140,7 +140,8 @@ def test_configurations_are_frozen_and_equal_by_value() -> None:
         ({"reading": "section2"}, "reading must be one of 'algorithm1', 'section3'; got 'section2'."),
         (
             {"strategy": "hill"},
-            "strategy must be one of 'random_search', 'binary_tournament', 'one_plus_lambda', 'genetic'; got 'hill'.",
+            "strategy must be one of 'random_search', 'binary_tournament', 'one_plus_lambda', 'genetic', "
+            "'successive_halving'; got 'hill'.",
         ),
         ({"strategy": "genetic", "mutation": 0.0}, "mutation must be a finite number in (0, 1]; got 0.0."),
         ({"fitness": "f1"}, "fitness must be one of 'negative_cross_entropy', 'accuracy'; got 'f1'."),

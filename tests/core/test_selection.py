@@ -71,7 +71,17 @@ def test_the_margin_is_best_minus_second_best(fitness: list[float], wanted: floa
 
 def test_strategies_by_name() -> None:
     assert set(STRATEGIES) == set(get_args(search_config.Strategy))
-    assert all(strategy.survivors is wc.ask_tell.random_search for strategy in STRATEGIES.values()), (
-        "the elite survives"
-    )
-    assert [name for name, strategy in STRATEGIES.items() if strategy.children is None] == ["random_search"]
+    assert [name for name, one in STRATEGIES.items() if one.children is None] == ["random_search", "successive_halving"]
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+@given(fitness=st.lists(VALUES, min_size=2, max_size=12))
+def test_the_elite_survives_in_the_first_place(name: str, fitness: list[float]) -> None:
+    assert int(STRATEGIES[name].survivors(wc.key(0), np.asarray(fitness))[0]) == slowly(fitness)
+
+
+@given(st.lists(VALUES, min_size=1, max_size=12))
+def test_the_fitter_half_goes_on_fittest_first(fitness: list[float]) -> None:
+    survivors = STRATEGIES["successive_halving"].survivors(wc.key(0), np.asarray(fitness))
+    rated = [value if math.isfinite(value) else -math.inf for value in fitness]
+    assert survivors.tolist() == sorted(range(len(rated)), key=lambda i: (-rated[i], i))[: max(1, len(rated) // 2)]

@@ -208,6 +208,40 @@ def test_a_search_goes_on_from_generations_that_were_scored(strategy: str) -> No
         assert found(strategy, whole.history[:done], winner="best_overall") == whole
 
 
+def test_halving_scores_half_as_many_on_twice_the_examples() -> None:
+    """10, 5 and 2 candidates on 4, 8 and 16 of 40 examples, none drawn later; the one that is left needs no score."""
+    config = wc.SearchConfig(population=10, generations=9, strategy="successive_halving", validation_batch=4)
+    result = wc.search(NET, DATA, sparsity=0.5, backend="numpy", key=wc.key(7), config=config)
+    assert [generation.evaluations for generation in result.history] == [10, 5, 2]
+    assert result.stopped == "one_left"
+    assert all(generation.elite.generation == 0 for generation in result.history)
+    batches = [wc.ask_tell.validation_batch(wc.key(7), generation, 40, config) for generation in range(5)]
+    assert [len(batch) for batch in batches] == [4, 8, 16, 32, 40]
+    again = wc.search(NET, DATA, sparsity=0.5, backend="numpy", key=wc.key(7), config=config, scored=result.history[:2])
+    assert again == result
+
+
+def test_halving_of_a_fixed_batch_adds_examples_to_it() -> None:
+    config = wc.SearchConfig(strategy="successive_halving", validation_batch=4, batch_policy="fixed")
+    few, more = (set(wc.ask_tell.validation_batch(wc.key(7), generation, 40, config)) for generation in (0, 2))
+    assert few < more
+    assert len(more) == 16
+
+
+def test_halving_ends_within_its_budget() -> None:
+    config = wc.SearchConfig(
+        population=10, generations=None, budget=16, strategy="successive_halving", validation_batch=4
+    )
+    result = wc.search(NET, DATA, sparsity=0.5, backend="numpy", key=wc.key(7), config=config)
+    assert (result.evaluations, result.stopped) == (15, "budget")
+
+
+@pytest.mark.parametrize("other", [{"batch_policy": "whole"}, {"batch_policy": "fixed", "elite": "cache"}])
+def test_halving_needs_other_examples(other: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match='strategy="successive_halving" scores each generation on twice the examples'):
+        wc.SearchConfig(strategy="successive_halving", **other)
+
+
 def test_a_search_does_not_go_on_with_another_mutation() -> None:
     with pytest.raises(ConfigError, match=r"scored\[0\] must be of this very search, but it began with mutation 0.05"):
         found("genetic", found("genetic").history[:1], mutation=0.2)

@@ -59,7 +59,7 @@ MISTAKES = [
     (["--reading", "mine"], "--reading must be one of 'algorithm1', 'section3'; got 'mine'"),
     (
         ["--strategy", "mine"],
-        "--strategy must be one of 'random_search', 'binary_tournament', 'one_plus_lambda', 'genetic'; g",
+        "--strategy must be one of 'random_search', 'binary_tournament', 'one_plus_lambda', 'genetic', 's",
     ),
     (["--fitness", "mine"], "--fitness must be one of 'negative_cross_entropy', 'accuracy'; got 'mine'"),
     (["--search-precision", "mine"], "--search-precision must be one of 'highest', 'default'; got 'mine'"),

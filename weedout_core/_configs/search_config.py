@@ -17,7 +17,7 @@ from weedout_core.errors import ConfigError
 Reading = Literal["algorithm1", "section3"]
 Fitness = Literal["negative_cross_entropy", "accuracy"]
 FitnessName = Annotated[str, option(*get_args(Fitness))]
-Strategy = Literal["random_search", "binary_tournament", "one_plus_lambda", "genetic"]
+Strategy = Literal["random_search", "binary_tournament", "one_plus_lambda", "genetic", "successive_halving"]
 Control = Literal["member", "independent"]
 
 #: What each reading of the paper says, where its Algorithm 1 and its section 3 differ.
@@ -58,7 +58,8 @@ class SearchConfig:
         reading: which text of the paper to follow where its two descriptions differ, "algorithm1" or "section3". It
             sets fitness, winner and weights where they are not given.
         strategy: the random search heuristic (RSH): "random_search" draws all but the elite anew (the paper);
-            "binary_tournament", "one_plus_lambda" and "genetic" breed them from the masks of the generation before.
+            "binary_tournament", "one_plus_lambda" and "genetic" breed them from the masks of the generation before;
+            "successive_halving" draws none: the fitter half goes on, and is scored on twice the examples.
         mutation: of a child's kept nodes at each site the share that is swapped for removed ones, in (0, 1]; at least
             one node is.
         fitness: how candidates are scored: "negative_cross_entropy" (in nats) or "accuracy" (in [0, 1]).
@@ -127,7 +128,13 @@ class SearchConfig:
                 'elite="cache" needs a batch that stays the same; got batch_policy="fresh". Use "fixed" or "whole".'
             )
         drawn = self.batch_policy != "whole" or self.batch_norm == "recalibrated"
-        check_effects(self, {"mutation": (self.strategy != "random_search", "a strategy that breeds masks")})
+        breeds = self.strategy in ("binary_tournament", "one_plus_lambda", "genetic")
+        check_effects(self, {"mutation": (breeds, "a strategy that breeds masks")})
+        if self.strategy == "successive_halving" and (self.batch_policy == "whole" or self.elite == "cache"):
+            raise ConfigError(
+                'strategy="successive_halving" scores each generation on twice the examples of the one before: it '
+                'needs batch_policy="fresh" or "fixed", and elite="rescore".'
+            )
         check_effects(self, {"validation_batch": (drawn, 'batch_policy="fresh" or "fixed"')})
 
     def _read(self, given: Mapping[str, str]) -> None:

@@ -205,7 +205,8 @@ def told(
         fitness=scored,
         began=began,
     )
-    fresh = tuple(Origin(generation + 1, index) for index in range(len(survivors), config.population))
+    size = STRATEGIES[config.strategy].population(config.population, generation + 1)
+    fresh = tuple(Origin(generation + 1, index) for index in range(len(survivors), size))
     origins = tuple(state.origins[index] for index in survivors) + fresh
     parents = Parents(state.plan, state.key, state.origins, state.bred)
     children = bred(parents, config, key, survivors, scored)
@@ -214,7 +215,10 @@ def told(
 
 @guarded
 def finished(state: SearchState) -> str | None:
-    """Why the search stops here ("generations", "patience" or "budget"), or None if it goes on. Paper, section 2."""
+    """Why the search stops here, or None if it goes on. Paper, section 2, termination criteria.
+
+    It is "generations", "patience" or "budget", or "one_left" where a strategy has left a single candidate.
+    """
     return ended(state)
 
 
@@ -227,7 +231,9 @@ def ended(state: SearchState) -> str | None:
     best = [generation.best for generation in history]
     if config.patience is not None and len(best) - 1 - best.index(max(best)) >= config.patience:
         return "patience"
-    upcoming = config.population - state.remembered + (len(history) + 1 if config.winner == "rescored" else 0)
+    if len(state.origins) == 1:
+        return "one_left"
+    upcoming = len(state.origins) - state.remembered + (len(history) + 1 if config.winner == "rescored" else 0)
     if config.budget is not None and state.evaluations + upcoming > config.budget:
         return "budget"
     return None

@@ -53,9 +53,10 @@ class SearchResult(NamedTuple):
             generations, whichever it was chosen from (``config.winner``); None if there is no second.
         origin: the generation in which it was drawn, and its number there.
         history: the results of each generation.
-        stopped: why the search stopped: "generations", "patience" or "budget".
+        stopped: why the search stopped: "generations", "patience", "budget" or "one_left".
         evaluations: how many candidates were scored in all.
-        validation_batch: the number of examples on which each generation was scored.
+        validation_batch: the number of examples on which each generation was scored, under "successive_halving" the
+            first.
         config: the configuration.
     """
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from weedout_core._algorithm.strategies import STRATEGIES
 from weedout_core._configs.search_config import SearchConfig
 from weedout_core._guard.guarded import guarded
 from weedout_core._guard.kinds import NonNegative, Positive
@@ -19,14 +20,15 @@ def validation_batch(key: Key, generation: NonNegative, examples: Positive, conf
         key: the root key of the search, uint32 ``(2,)``.
         generation: the number of the generation, from 0.
         examples: the size of the validation split.
-        config: its ``validation_batch`` and ``batch_policy`` are used.
+        config: its ``validation_batch``, ``batch_policy`` and ``strategy`` are used.
     Returns:
         indices of examples, int64 ``(min(batch, examples),)``, ascending and distinct; the same for all candidates.
     """
-    if config.batch_policy == "whole" or config.validation_batch >= examples:
+    wanted = _wanted(generation, config)
+    if config.batch_policy == "whole" or wanted >= examples:
         return np.arange(examples)
     words = bits(of_validation_batch(key, _drawn(generation, config)), examples)
-    return np.flatnonzero(keep_smallest(words, config.validation_batch))
+    return np.flatnonzero(keep_smallest(words, wanted))
 
 
 @guarded
@@ -35,10 +37,15 @@ def calibration_batch(key: Key, generation: NonNegative, examples: Positive, con
 
     They are drawn as those of :func:`validation_batch`, from ``fold_in(its key, 1)``.
     """
-    if config.validation_batch >= examples:
+    if (wanted := _wanted(generation, config)) >= examples:
         return np.arange(examples)
     words = bits(of_calibration_batch(key, _drawn(generation, config)), examples)
-    return np.flatnonzero(keep_smallest(words, config.validation_batch))
+    return np.flatnonzero(keep_smallest(words, wanted))
+
+
+def _wanted(generation: int, config: SearchConfig) -> int:
+    """How many examples a batch has, where there are so many."""
+    return STRATEGIES[config.strategy].examples(config.validation_batch, generation)
 
 
 def _drawn(generation: int, config: SearchConfig) -> int:

@@ -15,6 +15,7 @@ from weedout_core._algorithm.strategies.anew import random_search, select
 from weedout_core._algorithm.strategies.binary_tournament import binary_tournament
 from weedout_core._algorithm.strategies.breeding import Masks
 from weedout_core._algorithm.strategies.genetic import genetic
+from weedout_core._algorithm.strategies.halving import doubled, fitter_half, halved
 from weedout_core._algorithm.strategies.one_plus_lambda import one_plus_lambda
 from weedout_core._masks.plan import MaskPlan
 
@@ -24,24 +25,38 @@ __all__ = ["STRATEGIES", "Strategy", "random_search", "select"]
 Breed = Callable[[np.ndarray, MaskPlan, Masks, np.ndarray, int, float], dict[str, np.ndarray]]
 
 
+#: ``(number, generation) -> number``, from what generation 0 has.
+Course = Callable[[int, int], int]
+
+
+def _stays(number: int, generation: int) -> int:
+    del generation
+    return number
+
+
 class Strategy(NamedTuple):
     """A random search heuristic.
 
     Attributes:
         survivors: ``(key, fitness) -> indices``, fittest first.
         children: how children are bred; None where candidates are drawn anew.
+        population: how many candidates a generation has.
+        examples: on how many validation examples it is scored, where there are so many.
     """
 
     survivors: Callable[[Any, Any], Any]
     children: Breed | None = None
+    population: Course = _stays
+    examples: Course = _stays
 
 
-#: The strategies by name. In all of them the elite survives.
+#: The strategies by name. In all of them the elite survives, and opens the next generation.
 STRATEGIES: Mapping[str, Strategy] = MappingProxyType(
     {
         "random_search": Strategy(random_search),
         "binary_tournament": Strategy(random_search, binary_tournament),
         "one_plus_lambda": Strategy(random_search, one_plus_lambda),
         "genetic": Strategy(random_search, genetic),
+        "successive_halving": Strategy(fitter_half, population=halved, examples=doubled),
     }
 )

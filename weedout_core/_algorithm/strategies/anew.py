@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 from array_api_compat import array_namespace
 
 from weedout_core._guard.guarded import guarded
@@ -29,6 +30,11 @@ def select(fitness: Floats) -> Any:
     best = usable == xp.max(usable, axis=-1, keepdims=True)
     index = xp.arange(fitness.shape[-1], dtype=xp.int32, **beside(fitness))
     return xp.min(xp.where(best, index, xp.full_like(index, fitness.shape[-1])), axis=-1)
+
+
+def ranked(fitness: np.ndarray) -> np.ndarray:
+    """The indices of candidates, fittest first: of equal ones the lower index, and what is not finite last."""
+    return np.argsort(-np.where(np.isfinite(fitness), fitness, -np.inf), kind="stable")
 
 
 @guarded

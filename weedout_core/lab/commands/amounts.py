@@ -71,7 +71,10 @@ def _networks(config: ExperimentConfig) -> list[int]:
 
 
 def evaluations(search: SearchConfig) -> int | None:
-    """The largest number of candidates that one search may score; None if only patience ends it."""
+    """The largest number of candidates that one search may score; None if only patience ends it.
+
+    Successive halving scores fewer, each on as many more examples, which takes as long.
+    """
     ends = [] if search.budget is None else [search.budget]
     if search.generations is not None:
         later = search.population - (1 if search.elite == "cache" else 0)
