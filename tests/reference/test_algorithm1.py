@@ -44,8 +44,10 @@ def run(config: wc.SearchConfig, sparsity: Any = 0.8) -> Result:
             {"hidden_0": 0.25, "hidden_1": 0.9},
             wc.SearchConfig(population=4, generations=1, sampling="bernoulli"),
         ),
+        (0.6, wc.SearchConfig(population=4, generations=2, allocation="global")),
+        (0.6, wc.SearchConfig(population=4, generations=2, allocation="erk")),
     ],
-    ids=["algorithm1", "section3", "best overall", "bernoulli"],
+    ids=["algorithm1", "section3", "best overall", "bernoulli", "global", "erk"],
 )
 def test_the_loop_and_the_library_agree_to_the_bit(sparsity: Any, config: wc.SearchConfig) -> None:
     found = run(config, sparsity)

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import weedout_core as wc
 from weedout_core.backend import MaskPlan, SitePlan
 from weedout_core.errors import ConfigError
 from weedout_core.random import split
-from weedout_numpy.masks import bernoulli_bound, count_kept, draw_mask, draw_masks, keep_smallest, mask_plan
+from weedout_numpy.masks import bernoulli_bound, count_kept, draw_mask, draw_masks, erk, keep_smallest, mask_plan
 from weedout_numpy.randomness import fold_in, key, path_code, random_bits
 
 
@@ -120,3 +121,40 @@ def test_every_node_is_kept_equally_often() -> None:
     masks = drawn(key(4), 4000, mask_plan({"a": (8,)}, 0.75, "exact"))
     assert (masks.sum(axis=1) == 2).all(), "an exact mask keeps the same number every time"
     assert (abs(masks.sum(axis=0) - 1000) < 6 * math.sqrt(4000 * 3 / 16)).all(), masks.sum(axis=0)
+
+
+def test_a_global_plan_has_a_total_and_the_same_portion_of_it_for_each_site_rounded() -> None:
+    plan = mask_plan({"a": (10,), "b": (2, 3), "c": (1,)}, 0.7, "exact", "global")
+    assert plan.total == 17 - 12, "11.9 of 17 are removed"
+    assert plan.kept == {"a": 3, "b": 2, "c": 1}, "2.94, 1.76 and 0.29 of the 5, and at least one"
+    assert mask_plan({"a": (3,), "b": (3,)}, 0.9, "exact", "global").total == 2, "each site keeps one"
+
+
+def test_global_masks_are_of_the_smallest_words_of_all_sites_and_each_sites_smallest() -> None:
+    plan = mask_plan({"a": (20,), "b": (5,), "c": (1,)}, 0.5, "exact", "global")
+    for one in split(key(6), 20):
+        masks = draw_masks(one, plan)
+        words = {site.site: random_bits(fold_in(one, site.code), site.nodes) for site in plan.sites}
+        assert sum(int(mask.sum()) for mask in masks.values()) == 13
+        assert all(mask[words[site].argmin()] for site, mask in masks.items()), "the smallest of each site stays"
+        free = [word for site, mask in masks.items() for word in words[site][mask] if word != words[site].min()]
+        removed = [word for site, mask in masks.items() for word in words[site][~mask]]
+        assert max(free) < min(removed)
+
+
+def test_a_function_says_how_many_nodes_stay() -> None:
+    counts = {"a": 3, "b": 6}
+    plan = mask_plan({"a": (10,), "b": (2, 3)}, 0.5, "exact", lambda *_: counts)
+    assert plan.kept == counts
+    (first, second) = mask_plan({"a": (10,), "b": (2, 3)}, 0.5, "bernoulli", lambda *_: counts).sites
+    assert (first.bound, second.bound) == (round(0.3 * 2**32) - 1, 2**32 - 1)
+
+
+@pytest.mark.parametrize("sparsity", [0.0, 0.2, 0.5, 0.8, 0.99])
+@pytest.mark.parametrize("net", [
+    wc.mlp((64,), (64, 32, 4), 10), wc.mlp((8, 8, 1), (7, 7), 3), wc.vgg(8, 10, (8, 8, 3)),
+    wc.wide_resnet(10, 1, 10, (8, 8, 3), "channel", mask_residual=True),
+], ids=["mlp", "equal", "vgg", "wrn"])  # fmt: skip
+def test_erk_is_that_of_the_library(net: wc.Network, sparsity: float) -> None:
+    space = wc.mask_space(net)
+    assert erk(net)(space, sparsity) == wc.erk(net)(space, sparsity)
