@@ -1,4 +1,4 @@
-"""Methods that rate nodes, and keep those with the highest scores: as many at each site as the plan says."""
+"""Methods that rate nodes, and keep those with the highest scores, as the plan says: at each site, or of all sites."""
 
 from collections.abc import Callable, Mapping
 from functools import partial

@@ -86,7 +86,7 @@ def full(plan: MaskPlan) -> dict[str, np.ndarray]:
 
 
 def scored(scores: Mapping[str, np.ndarray], task: Task) -> Start:
-    """Keep the nodes with the highest scores, as many at each site as the plan says."""
+    """Keep the nodes with the highest scores, as the plan says: at each site, or of all sites together."""
     return masked(masks_from_scores(scores, task.plan, task.key), task)._replace(scores=scores)
 
 
