@@ -82,7 +82,7 @@ def expected_counts(nodes: Mapping[str, int], total: int) -> dict[str, int]:
 
 
 def erk(net: Network) -> Counting:
-    """The Erdős-Rényi-Kernel of Evci et al. ("Rigging the lottery", 2020), for nodes. Not in the paper.
+    """The Erdos-Renyi-Kernel of Evci et al. ("Rigging the lottery", 2020), for nodes. Not in the paper.
 
     What is kept of a site is proportional to the sum of the sides of the kernel before it, over their product. So large
     layers lose most. No site can keep more than all of its nodes: the one that would exceed this most is kept whole,

@@ -34,4 +34,5 @@ def test_every_choice_of_the_search_is_made_or_refused() -> None:
     made = {"population", "generations", "reading", "fitness", "validation_batch", "sampling", "allocation", "weights"}
     single_valued = {"winner_keeps", "ties", "not_finite"}
     without_effect = {"precision", "chunk"}  # on float64, one candidate at a time
+    without_effect |= {"mutation"}  # where nothing is bred
     assert made | single_valued | without_effect | set(SPELLED_OUT) == set(wc.SearchConfig.__dataclass_fields__)

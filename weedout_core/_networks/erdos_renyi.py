@@ -15,7 +15,7 @@ from weedout_core.errors import ConfigError
 def erk(net: Network) -> Counting:
     """The allocation of Evci et al., "Rigging the lottery: making all tickets winners" (ICML 2020), for nodes.
 
-    The Erdős-Rényi-Kernel: a site keeps a portion of its nodes that is proportional to the sum of the sides of the
+    The Erdos-Renyi-Kernel: a site keeps a portion of its nodes that is proportional to the sum of the sides of the
     kernel that leads to it over their product, ``(n_in + n_out + height + width) / (n_in · n_out · height · width)`` of
     a convolution and ``(n_in + n_out) / (n_in · n_out)`` of a dense layer. One factor scales all portions so that
     ``(1 − η)·N`` of N nodes are kept; a site whose portion would exceed 1 is kept whole, and all others are scaled
