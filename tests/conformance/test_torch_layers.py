@@ -221,14 +221,16 @@ class WideResNet(torch.nn.Module):
 
 @pytest.mark.parametrize("classes", [1, 2, 3, 10, 100, 1000])
 def test_a_prediction_is_the_references(classes: int) -> None:
-    """In ties the first of the largest, with a NaN none: along sizes beyond those that a kernel reads at once."""
+    """Correct is what it predicts: in ties the first of the largest, with a NaN none. Along sizes beyond those that a
+    kernel reads at once."""
     seeded = np.random.default_rng(classes)
     logits = seeded.choice(np.array([0, -0.0, 1, math.inf, -math.inf, -1], np.float32), size=(2, 600, classes))
     logits[:, ::3][seeded.random(logits[:, ::3].shape) < 1 / classes] = math.nan
     wanted = wc.backend.predictions(logits)
     assert {0, classes} <= set(wanted.ravel())
-    got = training._predictions(torch.from_numpy(logits))
-    np.testing.assert_array_equal(got.numpy(), wanted)
+    for labels in (np.minimum(wanted, classes - 1), seeded.integers(0, classes, wanted.shape, dtype=np.int32)):
+        got = training._correct(torch.from_numpy(logits), torch.from_numpy(labels))
+        np.testing.assert_array_equal(got.numpy(), wanted == labels)
 
 
 def test_a_wide_resnet_is_pytorchs() -> None:

@@ -15,6 +15,7 @@ _MADE_BY: Mapping[str, str] = {
     "Generation": "Hand in generations of the .history of what wc.search returned.",
     "MaskPlan": "Make one by wc.mask_plan(wc.mask_space(net), sparsity).",
     "CompactedNetwork": "Make one by wc.compact.",
+    "Room": "Take it from wc.backend.known_room, counted_room or likely_room.",
     "Backend": "Give the name of a backend, or what wc.load_backend returns.",
     "SearchState": "Take it from wc.ask_tell.init or wc.ask_tell.tell.",
     "Population": "Take it from wc.ask_tell.ask.",
