@@ -189,10 +189,10 @@ def test_numpys_settings_change_no_result_and_stay(name: str, setting: str) -> N
     check_setting(connected(name), numpy_settings()[setting])
 
 
-#: What does no harm on a CPU, or where nothing is that small, or no gradient is asked for. Without compilation the work
-#: takes minutes: floats are others, in the last bits.
+#: What does no harm on a CPU, or as tests compile for it, or where nothing is that small, or no gradient is asked for.
+#: Without compilation the work takes minutes: floats are others, in the last bits.
 HARMLESS = {
-    ("jax", "disable_jit"),
+    ("jax", "disable_jit"), ("jax", "eager_constant_folding"),
     ("jax", "default_device"), ("jax", "numpy_dtype_promotion"), ("jax", "enable_x64"), ("jax", "check_tracer_leaks"),
     ("jax", "transfer_guard_device_to_host"), ("jax", "transfer_guard_device_to_device"),
     ("jax", "error_checking_behavior_oob"), ("jax", "use_simplified_jaxpr_constants"),

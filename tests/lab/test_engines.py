@@ -112,6 +112,17 @@ def test_ray_that_is_not_there_is_named_with_its_extra(monkeypatch: pytest.Monke
         OnRay(None, 1, 0)
 
 
+def test_ray_that_is_not_there_is_refused_before_anything_is_written(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ConfigError, match="the engine ray needs Ray"):
+        lab.judge(
+            "magnitude", lab.ExperimentConfig(backend="numpy"), run=RunOptions(out=tmp_path / "run", engine="ray")
+        )
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [

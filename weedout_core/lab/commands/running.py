@@ -17,6 +17,7 @@ from weedout_core.lab.commands.options import RunOptions
 from weedout_core.lab.commands.progress import warn, warnings_said, write_line
 from weedout_core.lab.data.datasets import Dataset, load_dataset
 from weedout_core.lab.engines.lockstep import Lead, follow
+from weedout_core.lab.engines.on_ray import imported_ray
 from weedout_core.lab.experiment.allocation import check_allocation
 from weedout_core.lab.experiment.configuration import ExperimentConfig, checked_network
 from weedout_core.lab.experiment.experiment import Experiment
@@ -120,6 +121,8 @@ def opened(
     dataset, backend, model, _ = loaded
     net = checked_network(experiment.config, dataset, backend, model, experiment.at_once)
     check_workers(min(run.workers or 1, len(experiment.groups)))
+    if run.engine == "ray":
+        imported_ray()
     with warnings_said(err):
         check_allocation(experiment.config, net)  # warns if a sparsity would remove the last node of a site
         record = new_record(experiment, dataset, net, backend, arguments, run.data_dir)

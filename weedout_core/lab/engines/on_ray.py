@@ -21,6 +21,16 @@ QUIET: Mapping[str, str] = {
 }
 
 
+def imported_ray() -> Any:
+    """Ray, told to be quiet. Raises ConfigError where it is not installed."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    try:
+        return import_module("ray")
+    except ImportError as error:
+        raise ConfigError(f"the engine ray needs Ray ({error}): pip install 'weedout-core[ray]'.") from error
+
+
 class OnRay(Executor):
     """An executor of Ray's tasks. It joins a Ray that this process has begun, or begins one and ends it.
 
@@ -33,12 +43,7 @@ class OnRay(Executor):
     """
 
     def __init__(self, address: str | None, cpus: float, gpus: float) -> None:
-        for name, value in QUIET.items():
-            os.environ.setdefault(name, value)
-        try:
-            self._ray: Any = import_module("ray")
-        except ImportError as error:
-            raise ConfigError(f"the engine ray needs Ray ({error}): pip install 'weedout-core[ray]'.") from error
+        self._ray = imported_ray()
         self._ours = not self._ray.is_initialized()
         if self._ours:
             self._begin(address)
