@@ -9,6 +9,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 
+#: XLA's flags for processes whose programs run a few times: they are compiled soon, and not optimised (see conftest).
+SOON = "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+
 
 def python_path() -> str:
     """The value of PYTHONPATH with which a process imports this tree."""

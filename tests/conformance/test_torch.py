@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import weedout_core as wc
-from tests.processes import run_python
+from tests.processes import SOON, run_python
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'weedout-core[torch]'")
 
@@ -296,8 +296,7 @@ print(shared.devices)
 def run_alone(script: str, **environment: str) -> str:
     """What a script prints in a process of its own, whose programs run a few times: XLA does not optimise them."""
     pytest.importorskip("torch_xla", reason="PyTorch/XLA is not installed: pip install 'weedout-core[torch-xla]'")
-    soon = {"XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"}
-    return run_python("-c", script, environment=soon | environment)
+    return run_python("-c", script, environment={"XLA_FLAGS": SOON, **environment})
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import run_python
+from tests.processes import SOON, run_python
 
 # The audit hook is there before anything of ours is imported. The first process is stopped when it commits a group: it
 # leaves a checkpoint, which the second one reads, and what it has compiled.
@@ -44,7 +44,7 @@ def test_no_run_unpickles_anything_cold_or_warm(tmp_path: Path, name: str) -> No
     commands = [arguments, *([["report", "run"]] if name == "numpy" else [])]
     for stop, ended in ((True, [130]), (False, [0] * len(commands))):
         environment = {"RUN": json.dumps([commands, stop]), "NUMBA_CACHE_DIR": str(kept)}
-        environment |= {"XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"}
+        environment |= {"XLA_FLAGS": SOON}
         said = run_python("-c", RUNS, folder=tmp_path, environment=environment)
         assert json.loads(said.splitlines()[-1]) == [ended, [], 1], "the 1 shows that the hook sees what is unpickled"
         assert not any(kept.iterdir()), "Numba keeps pickles"
