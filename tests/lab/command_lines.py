@@ -83,6 +83,7 @@ def names_in(words: Sequence[str]) -> set[str]:
     options = {word.partition("=")[0].lstrip("-").removeprefix("no-") for word in words if word[:2] == "--"}
     fields = {spelt for name in options for spelt in (name.replace("-", "_"), name.replace("_", "-"))}
     shown = {text[:40] for word in words for text in (printable(" ".join(word.split())), repr(word)[1:-1])}
+    shown |= {word.partition("=")[2] for word in words if word[:2] == "--"}
     shown |= {text for word in words if not word.strip() for text in (repr(word), EMPTY)}
     shown |= {os.path.expanduser(word) for word in words if word[:1] == "~"}
     return {*fields, *shown, *({"name"} if words[0] == "conform" else ())} - {"", " "}

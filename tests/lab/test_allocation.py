@@ -277,3 +277,11 @@ def test_methods_are_judged_under_each_allocation(weedout: Weedout, tmp_path: Pa
     assert same == (
         set() if allocation == "global" else {f"{name}.shuffled" for name in ("magnitude", "snip", "synflow")}
     )
+
+
+def test_sites_of_equal_numbers_share_a_row_where_there_are_many() -> None:
+    net = wc.mlp(4, (8,) * 30 + (6,) * 20, 3)
+    (table,) = kept_tables(replace(CONFIG, sparsity=(0.5,)), net)
+    assert [list(column.cells) for column in table.columns] == [
+        ["hidden_0 and 29 like it", "hidden_30 and 19 like it", "all"], ["8", "6", "360"], ["4", "3", "180"],
+    ]  # fmt: skip

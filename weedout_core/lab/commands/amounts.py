@@ -1,5 +1,6 @@
 """How much work an experiment is: candidates, steps and examples, counted exactly."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 from weedout_core import SearchConfig
@@ -65,9 +66,8 @@ def experiment_of(config: ExperimentConfig) -> Experiment:
 
 def _networks(config: ExperimentConfig) -> list[int]:
     """How many networks each group of a sparsity has."""
-    experiment = experiment_of(config)
-    first = experiment.groups[: len(experiment.groups) // len(config.sparsity)]
-    return [len(experiment.arms) * len(group.repeats) for group in first]
+    experiment = experiment_of(replace(config, sparsity=config.sparsity[:1]))
+    return [len(experiment.arms) * len(group.repeats) for group in experiment.groups]
 
 
 def evaluations(search: SearchConfig) -> int | None:
