@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import weedout_core as wc
 from tests.core.random_networks import masked_networks, networks
+from weedout_core._networks import cost
 from weedout_core.testing.examples import last_node_kept
 
 NET = wc.mlp(inputs=6, hidden=(4, 3), classes=2)
@@ -339,3 +340,10 @@ def test_a_compacted_network_costs_no_more_than_the_parent(net: wc.Network, eta:
     small, parent = wc.costs(wc.compact(net, kept).net), wc.costs(net)
     assert small.macs <= parent.macs
     assert small.parameters <= parent.parameters
+
+
+def test_a_network_without_masks_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = wc.mlp(7, (11, 13), 3)
+    whole = wc.costs(net)
+    monkeypatch.setattr(cost, "_count", None)
+    assert wc.costs(net) == whole

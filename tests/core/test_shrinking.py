@@ -2,6 +2,10 @@
 
 import math
 import re
+import sys
+from collections.abc import Callable
+from functools import partial
+from types import FrameType
 
 import numpy as np
 import pytest
@@ -325,3 +329,30 @@ def test_a_network_is_split_before_the_first_layer_with_a_mask(net: wc.Network) 
         assert "Mask" in kinds(rest.layers[:1])
     else:
         assert rest.layers == net.layers[-1:], "a network must end in a dense layer"
+
+
+# What it costs
+
+
+def calls_of(compacting: Callable[[], object]) -> int:
+    """How many Python functions it calls."""
+    found = 0
+
+    def count(frame: FrameType, event: str, argument: object) -> None:
+        nonlocal found
+        found += event == "call"
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        compacting()
+    finally:
+        sys.setprofile(before)
+    return found
+
+
+def test_twice_as_deep_a_network_is_compacted_in_twice_the_calls() -> None:
+    nets = [wc.wide_resnet(6 * blocks + 4, 1, 10, granularity="channel") for blocks in (10, 20, 40)]
+    ten, twenty, forty = (calls_of(partial(wc.compact, net, half(net))) for net in nets)
+    # In proportion to the depth, but for a constant: so that the second ten, and the other twenty, cost as the first.
+    assert forty - twenty == pytest.approx(2 * (twenty - ten), rel=0.05)

@@ -1,7 +1,7 @@
 """What a smaller network keeps of its parent: of arrays, of activations and of layers."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from weedout_core._networks.layers import Layer, Mask, Shape, mask_shape
@@ -77,15 +77,17 @@ class Shrunk(NamedTuple):
     gathers: dict[str, Part]
     carried: Kept | None
 
-    def then(self, other: "Shrunk") -> "Shrunk":
-        """Both, one after the other. Raises ConfigError if Gather layers of both have one name but different parts."""
-        for name, part in self.gathers.items():
-            if other.gathers.get(name, part) != part:
-                raise ConfigError(f"site {name!r} has the name that compaction gives to joined sites. Rename it.")
-        return Shrunk(
-            self.layers + other.layers,
-            self.arrays | other.arrays,
-            self.masks | other.masks,
-            self.gathers | other.gathers,
-            other.carried,
-        )
+
+def joined(parts: Sequence[Shrunk]) -> Shrunk:
+    """All of them, one after the other. Raises ConfigError if Gather layers have one name but take different parts."""
+    gathers = dict[str, Part]()
+    for name, part in (gather for some in parts for gather in some.gathers.items()):
+        if gathers.setdefault(name, part) != part:
+            raise ConfigError(f"site {name!r} has the name that compaction gives to joined sites. Rename it.")
+    return Shrunk(
+        tuple(layer for some in parts for layer in some.layers),
+        {path: kept for some in parts for path, kept in some.arrays.items()},
+        {site: kept for some in parts for site, kept in some.masks.items()},
+        gathers,
+        parts[-1].carried,
+    )

@@ -9,9 +9,10 @@ the activation has channels. Otherwise it stays whole. Either way each reader ga
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import accumulate
 
 from weedout_core._compaction.adopted_model import shrink_model
-from weedout_core._compaction.kept import Counts, Kept, Part, Shrunk, Sites
+from weedout_core._compaction.kept import Counts, Kept, Part, Shrunk, Sites, joined
 from weedout_core._networks.layers import (
     BatchNorm,
     Conv,
@@ -43,16 +44,18 @@ def shrink(
         carried: what their input keeps; None is all of it.
         wanted: the sites whose kept nodes are what their output is to keep; None is all of it.
     """
-    found, rest = Shrunk((), {}, {}, {}, carried), tuple(layers)
+    parts, rest = [Shrunk((), {}, {}, {}, carried)], tuple(layers)
+    asked = _asked(rest, shape, counts, wanted)
     while True:
-        rest = rest if found.carried else _mask_after_flatten(rest, counts)
-        found = found.then(_entrance(found.carried, _asked(rest, shape, counts, wanted), shape[-1], counts))
+        if parts[-1].carried is None and _selects_after_flatten(rest, counts):
+            rest = (rest[1], rest[0], *rest[2:])
+            asked = _asked(rest, shape, counts, wanted)
+        parts.append(_entrance(parts[-1].carried, asked[-len(rest) - 1], shape[-1], counts))
         if not rest:
-            return found
+            return joined(parts)
         layer, rest = rest[0], rest[1:]
-        after = output_shape(layer, shape)
-        found = found.then(_shrunk(layer, shape, counts, found.carried, _asked(rest, after, counts, wanted)))
-        shape = after
+        parts.append(_shrunk(layer, shape, counts, parts[-1].carried, asked[-len(rest) - 1]))
+        shape = output_shape(layer, shape)
 
 
 def _entrance(carried: Kept | None, asked: Sites | None, nodes: int, counts: Counts) -> Shrunk:
@@ -80,7 +83,7 @@ def _shrunk(layer: Layer, shape: Shape, counts: Counts, carried: Kept | None, wa
             return Shrunk((small,), {f"{name}/kernel": _on(-2, carried) + _on(-1, leaving)}, {}, {}, leaving)
         case Residual(main, shortcut):
             one, other = (shrink(branch, shape, counts, carried, wanted) for branch in (main, shortcut))
-            return one.then(other)._replace(layers=(Residual(one.layers, other.layers),), carried=leaving)
+            return joined((one, other))._replace(layers=(Residual(one.layers, other.layers),), carried=leaving)
         case Mask(site) if counts.keeps_all(layer, shape):
             return Shrunk((), {}, {}, {}, carried)
         case Mask(site) if counts.padded or site not in counts.kept:
@@ -109,32 +112,31 @@ def _on(axis: int, kept: Kept | None) -> tuple[Kept, ...]:
     return () if kept is None else (kept._replace(axis=axis),)
 
 
-def _asked(layers: Sequence[Layer], shape: Shape, counts: Counts, wanted: Sites | None) -> Sites | None:
-    """The sites whose kept nodes or channels are all that these layers read of their input; None: they read everything.
+def _asked(layers: Sequence[Layer], shape: Shape, counts: Counts, wanted: Sites | None) -> list[Sites | None]:
+    """The sites whose kept nodes or channels are all that each layer and those after it read; None: they read all.
+
+    In the order of the layers, and last for the output. The time that it takes is in proportion to the depth.
 
     Args:
         shape: the shape of their input.
         wanted: the sites whose kept nodes are what their output is to keep.
     """
-    residuals = list[tuple[Residual, Shape]]()
-    for place, layer in enumerate(layers):
+    shapes = list(accumulate(layers, lambda before, layer: output_shape(layer, before), initial=shape))
+    asked = [wanted]
+    for place in reversed(range(len(layers))):
+        layer, before, after = layers[place], shapes[place], asked[-1]
         match layer:
-            case Mask(site, _, granularity) if not counts.keeps_all(layer, shape):
-                selects = site in counts.kept and (len(shape) == 1 or granularity == "channel")
-                wanted = (site,) if selects and _only_weights_read(layers[place + 1 :]) else None
-                break
+            case Mask(site, _, granularity) if not counts.keeps_all(layer, before):
+                selects = site in counts.kept and (len(before) == 1 or granularity == "channel")
+                asked.append((site,) if selects and _only_weights_read(layers[place + 1 :]) else None)
             case Dense() | Conv() | Flatten() | Gather() | Adopted():
-                wanted = None
-                break
-            case Residual():
-                residuals.append((layer, shape))
+                asked.append(None)
+            case Residual(main, shortcut):
+                one, other = (_asked(branch, before, counts, after)[0] for branch in (main, shortcut))
+                asked.append(_both(one, other, before, counts))
             case Mask() | BatchNorm() | Relu() | MaxPool() | GlobalAveragePool() | Scale():
-                pass
-        shape = output_shape(layer, shape)
-    for residual, before in reversed(residuals):  # and not by a call within a call, as deep as the network
-        one, other = (_asked(branch, before, counts, wanted) for branch in (residual.main, residual.shortcut))
-        wanted = _both(one, other, before, counts)
-    return wanted
+                asked.append(after)
+    return asked[::-1]
 
 
 def _both(one: Sites | None, other: Sites | None, shape: Shape, counts: Counts) -> Sites | None:
@@ -164,12 +166,11 @@ def _only_weights_read(layers: Sequence[Layer]) -> bool:
     return False
 
 
-def _mask_after_flatten(layers: tuple[Layer, ...], counts: Counts) -> tuple[Layer, ...]:
-    """Move a mask of single nodes behind the Flatten that follows it, if it then selects inputs of a dense layer."""
+def _selects_after_flatten(layers: Sequence[Layer], counts: Counts) -> bool:
+    """Whether a mask of single nodes comes first that selects inputs of a dense layer if it comes after the Flatten."""
     match layers:
-        case (Mask(granularity="node") as mask, Flatten() as flatten, *rest):
+        case (Mask(site, _, "node"), Flatten(), *rest):
             # A mask that stays has the shape of the image, and not that of what is flattened.
-            selects = mask.site in counts.kept and not counts.padded and _only_weights_read(rest)
-            return (flatten, mask, *rest) if selects else layers
+            return site in counts.kept and not counts.padded and _only_weights_read(rest)
         case _:
-            return layers
+            return False

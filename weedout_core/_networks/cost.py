@@ -8,6 +8,7 @@ convolution but remove none of its weights; masks of channels remove both.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, Any
 
 import numpy as np
@@ -86,8 +87,8 @@ def costs(net: Network, masks: KeptOrMasks | None = None) -> Costs:
         MaskError: a site is not one of the network's, or a mask does not fit its site.
     """
     kept = _as_masks(mask_space(net), {} if masks is None else masks)
-    parameters, macs = _count(net, {})
-    active_parameters, active_macs = _count(net, kept)
+    parameters, macs = _whole(net)
+    active_parameters, active_macs = _count(net, kept) if kept else (parameters, macs)
     return Costs(parameters, active_parameters, macs, active_macs)
 
 
@@ -107,6 +108,11 @@ def _as_masks(space: Mapping[str, Shape], masks: Mapping[str, Any]) -> dict[str,
                 f"the mask of site {site!r} must have shape {layout(space[site])}; got {found[site].shape}.{order}"
             )
     return found
+
+
+@lru_cache(maxsize=64)
+def _whole(net: Network) -> tuple[int, int]:
+    return _count(net, {})
 
 
 def _count(net: Network, masks: Mapping[str, np.ndarray]) -> tuple[int, int]:
