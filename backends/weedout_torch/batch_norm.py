@@ -53,13 +53,16 @@ def _beside(values: Tensor, h: Tensor) -> Tensor:
 
 
 def _all_groups(h: Tensor, groups: int, scale: Tensor, bias: Tensor, epsilon: float) -> tuple[Tensor, Tensor, Tensor]:
+    networks, channels = max(len(h), scale.numel() // h.shape[-1]), h.shape[-1]
     grouped = h.reshape(len(h), groups, -1, *h.shape[2:])
     axes = tuple(range(2, grouped.ndim - 1))
     variance, mean = torch.var_mean(grouped, dim=axes, correction=0, keepdim=True)
     factor = _beside(scale, grouped) / torch.sqrt(_sound(variance, mean) + epsilon)
     y = (grouped - mean) * factor + _beside(bias, grouped)
-    of_groups = (len(h), groups, h.shape[-1])
-    return y.reshape(h.shape), mean.reshape(of_groups).mean(dim=1), variance.reshape(of_groups).mean(dim=1)
+    means, variances = (
+        taken.reshape(len(h), groups, channels).mean(dim=1).expand(networks, channels) for taken in (mean, variance)
+    )
+    return y.reshape(networks, *h.shape[1:]), means, variances
 
 
 def _group_by_group(

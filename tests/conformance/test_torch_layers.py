@@ -109,6 +109,24 @@ def test_batch_norm_of_groups(kernel: str, groups: int, shape: tuple[int, ...], 
 
 
 @NORMS
+@pytest.mark.parametrize("groups", [1, 3])
+@pytest.mark.parametrize("shape", [(4, 4, 5), (5,)], ids=["images", "flat"])
+def test_batch_norm_with_own_weights_of_what_networks_share(kernel: str, groups: int, shape: tuple[int, ...]) -> None:
+    """Where it is a network's first layer, all networks have the same input, and its γ and β are each one's own."""
+    h, scale, bias = drawn(1, 6, *shape), drawn(2, 5), drawn(2, 5)
+
+    def mine(h: Any, scale: Any, bias: Any) -> Any:
+        return getattr(norms, kernel)(h, groups, scale, bias, 1e-3)[0]
+
+    def theirs(h: Any, scale: Any, bias: Any) -> Any:
+        return mine(h.expand(2, *h.shape[1:]), scale, bias)
+
+    same_with_gradients(mine, theirs, h, scale, bias)
+    shared, each = (getattr(norms, kernel)(x, groups, scale, bias, 1e-3)[1:] for x in (h, h.expand(2, 6, *shape)))
+    torch.testing.assert_close(shared, each, rtol=0, atol=0)
+
+
+@NORMS
 def test_batch_norm_of_a_single_value(kernel: str) -> None:
     bias = drawn(5)
     y, mean, variance = getattr(norms, kernel)(drawn(1, 2, 5), 2, drawn(5), bias, 1e-3)
