@@ -9,6 +9,7 @@ from weedout_core._contract.loading import backend_names, load_backend
 from weedout_core._masks.plan import mask_plan
 from weedout_core._masks.scored import masks_from_scores, near_threshold
 from weedout_core._networks.architectures import mlp, vgg, wide_resnet
+from weedout_core._networks.connections import with_connections
 from weedout_core._networks.cost import Costs, costs
 from weedout_core._networks.erdos_renyi import erk
 from weedout_core._networks.network import Network, mask_space
@@ -69,4 +70,5 @@ __all__ = [
     "train_together",
     "vgg",
     "wide_resnet",
+    "with_connections",
 ]

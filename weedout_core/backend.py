@@ -15,7 +15,7 @@ from weedout_core._algorithm.schedule import (
 )
 from weedout_core._compaction.compacted_network import CompactedNetwork
 from weedout_core._compaction.compaction import kept_indices, split_at_first_mask
-from weedout_core._compaction.kernels import Products, products
+from weedout_core._compaction.kernels import Products, own_arrays, products
 from weedout_core._compaction.room import Room, compacted, counted_room, counted_sites, filled, known_room, likely_room
 from weedout_core._configs.open_points import Precision
 from weedout_core._configs.planning import search_plan
@@ -140,6 +140,7 @@ __all__ = [
     "negative_cross_entropy",
     "noise_words",
     "order_keys",
+    "own_arrays",
     "predictions",
     "products",
     "search_plan",

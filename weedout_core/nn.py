@@ -17,6 +17,7 @@ from weedout_core._networks.layers import (
     Residual,
     Scale,
     Shape,
+    Units,
     every_layer,
 )
 from weedout_core._networks.network import (
@@ -44,6 +45,7 @@ __all__ = [
     "Residual",
     "Scale",
     "Shape",
+    "Units",
     "activation_shapes",
     "every_layer",
     "he_normal",

@@ -82,6 +82,11 @@ def masked(h: jax.Array, mask: jax.Array, rescale: bool) -> jax.Array:
     return kept * (mask.size / jnp.maximum(jnp.sum(mask != 0, dtype=h.dtype), 1)) if rescale else kept
 
 
+def masked_weights(kernel: jax.Array, mask: jax.Array) -> jax.Array:
+    """Apply a mask of the weights' shape, as :func:`masked` does."""
+    return jnp.where(mask, kernel, 0) if mask.dtype == jnp.bool_ else kernel * mask
+
+
 def gather_nodes(h: jax.Array, indices: jax.Array) -> jax.Array:
     """The nodes or channels at these indices, int32 ``(count,)``."""
     return _take(h, indices, 0) if h.ndim == 2 else _gather_channels(h, indices, h.shape[-1])

@@ -31,7 +31,7 @@ from weedout_jax.adopt.running import Learning, run_adopted
 from weedout_jax.batch_norm import Source, batch_norm
 from weedout_jax.compiling import compiled
 from weedout_jax.devices import everywhere, gather, platform, put, share
-from weedout_jax.layers import Arithmetic, convolve, dense, gather_nodes, masked, max_pool
+from weedout_jax.layers import Arithmetic, convolve, dense, gather_nodes, masked, masked_weights, max_pool
 
 _CHUNK = 4096  # the most examples that a device predicts at once
 _FLOATS = 2**26  # the most floats of the widest layer's activations at once: 256 MiB
@@ -76,9 +76,9 @@ def run_layers(
     for layer in layers:
         match layer:
             case Dense(name):
-                h = dense(h, params[f"{name}/kernel"], params[f"{name}/bias"], how)
-            case Conv(name, stride=stride):
-                h = convolve(h, params[f"{name}/kernel"], stride, how)
+                h = dense(h, _kernel(layer, params, masks), params[f"{name}/bias"], how)
+            case Conv(stride=stride):
+                h = convolve(h, _kernel(layer, params, masks), stride, how)
             case BatchNorm():
                 h, statistics = batch_norm(layer, params, h, cast(Source, source))
                 taken |= statistics
@@ -104,6 +104,12 @@ def run_layers(
                 h = one + other
                 taken |= of_main | of_shortcut
     return h, taken
+
+
+def _kernel(layer: Dense | Conv, params: Mapping[str, Any], masks: Mapping[str, Any] | None) -> jax.Array:
+    """A layer's weights, under their mask if they are a site."""
+    path = f"{layer.name}/kernel"
+    return params[path] if masks is None or not layer.connections else masked_weights(params[path], masks[path])
 
 
 def has_convolutions(net: Network) -> bool:

@@ -27,6 +27,7 @@ from weedout_core.backend import (
     counted_room,
     counted_sites,
     known_room,
+    own_arrays,
     products,
     split_at_first_mask,
 )
@@ -114,7 +115,7 @@ class Sizes(NamedTuple):
 def candidate_floats(net: Network, room: Room, own_weights: bool, examples: int) -> int:
     """The floats of one candidate: its widest activations, and its weights if they are drawn or gathered for it."""
     small = compacted(computed(net, own_weights), room)
-    weights = parameter_shapes(small.net).values() if own_weights or small.arrays else ()
+    weights = parameter_shapes(small.net).values() if own_weights or own_arrays(small) else ()
     return examples * widest(small.net) + sum(math.prod(shape) for shape in weights)
 
 

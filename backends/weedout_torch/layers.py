@@ -72,6 +72,13 @@ def masked(h: Tensor, mask: Tensor, rescale: bool, in_place: bool = False) -> Te
     return kept * _inverse_kept(mask, kept.dtype) if rescale else kept
 
 
+def masked_weights(kernel: Tensor, mask: Tensor) -> Tensor:
+    """Apply masks ``(R, *shape)`` to weights of their shape, or ``(R, *shape)``, as :func:`masked` does."""
+    if mask.is_floating_point():
+        return kernel * mask
+    return torch.where(mask, kernel, torch.zeros((), device=kernel.device))
+
+
 class _Select(torch.autograd.Function):
     """``torch.where(mask, h, 0)`` as one "and" of the floats' bits, which on a CPU is ten times faster."""
 

@@ -27,7 +27,7 @@ from weedout_core.nn import (
 from weedout_torch.adopt.running import Learning, run_adopted
 from weedout_torch.batch_norm import Source, batch_norm
 from weedout_torch.devices import Place, Tensor
-from weedout_torch.layers import convolve, dense, gather, masked, max_pool
+from weedout_torch.layers import convolve, dense, gather, masked, masked_weights, max_pool
 from weedout_torch.precision import in_its_program, precise
 
 FLOATS = 2**26  # floats of activations and own weights that may exist at once: 256 MiB
@@ -63,9 +63,9 @@ def forward(
     for layer in layers:
         match layer:
             case Dense(name):
-                h = dense(h, params[f"{name}/kernel"], params[f"{name}/bias"], _DTYPES[compute])
-            case Conv(name, stride=stride):
-                h = convolve(h, params[f"{name}/kernel"], stride, _DTYPES[compute])
+                h = dense(h, _kernel(layer, params, masks), params[f"{name}/bias"], _DTYPES[compute])
+            case Conv(stride=stride):
+                h = convolve(h, _kernel(layer, params, masks), stride, _DTYPES[compute])
             case BatchNorm():
                 h, statistics = batch_norm(layer, params, h, cast(Source, source))
                 taken |= statistics
@@ -92,6 +92,12 @@ def forward(
                 taken |= of_main | of_shortcut
         ours = not torch.is_grad_enabled() and (isinstance(layer, _MAKES) or (ours and isinstance(layer, Mask)))
     return h, taken
+
+
+def _kernel(layer: Dense | Conv, params: Mapping[str, Tensor], masks: Mapping[str, Tensor] | None) -> Tensor:
+    """A layer's weights, under their masks if they are a site."""
+    path = f"{layer.name}/kernel"
+    return params[path] if masks is None or not layer.connections else masked_weights(params[path], masks[path])
 
 
 def has_convolutions(net: Network) -> bool:

@@ -23,6 +23,7 @@ from weedout_core.backend import (
     counted_room,
     counted_sites,
     known_room,
+    own_arrays,
     products,
     split_at_first_mask,
 )
@@ -55,7 +56,7 @@ def score_population(
     room = _room(place, rest, population, scoring.chunk)
     small = compacted(rest, room)
     examples = max(len(batch.x), 0 if batch.calibration is None else len(batch.calibration))
-    most = _together(place, small.net, bool(own or small.arrays), examples, scoring.chunk)
+    most = _together(place, small.net, bool(own or own_arrays(small)), examples, scoring.chunk)
     turn = None
     if (engine or fastest_engine(place.device.type, products(small, bool(own)))) == "loop":
         turn = 1 if has_convolutions(rest) else _TURN

@@ -31,7 +31,7 @@ from weedout_core.backend import MaskPlan, SitePlan
 from weedout_core.errors import ConfigError
 from weedout_core.nn import Conv, Dense, Layer, Mask, Residual
 from weedout_numpy.randomness import Key, fold_in, path_code, random_bits
-from weedout_numpy.shapes import Shape, output_shape
+from weedout_numpy.shapes import Shape, kernel_shape, output_shape
 
 Masks = Mapping[str, np.ndarray]
 Counting = Callable[[Mapping[str, Shape], float], Mapping[str, int]]
@@ -109,16 +109,16 @@ def erk(net: Network) -> Counting:
 
 
 def kernels(net: Network) -> dict[str, tuple[int, ...]]:
-    """The shape of the last kernel before each mask; after a residual's sum that of its main branch."""
+    """The shape of the last kernel before each mask, or under it; after a residual's sum that of its main branch."""
     found: dict[str, tuple[int, ...]] = {}
 
     def through(layers: Sequence[Layer], shape: Shape, kernel: tuple[int, ...]) -> tuple[int, ...]:
         for layer in layers:
             match layer:
-                case Dense(_, units):
-                    kernel = (shape[0], units)
-                case Conv(_, features, window):
-                    kernel = (window, window, shape[-1], features)
+                case Dense(name) | Conv(name):
+                    kernel = kernel_shape(layer, shape)
+                    if layer.connections:
+                        found[f"{name}/kernel"] = kernel
                 case Residual(main, shortcut):
                     through(shortcut, shape, kernel)
                     kernel = through(main, shape, kernel)

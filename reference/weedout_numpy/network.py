@@ -75,9 +75,9 @@ def forward(
         shortcut: Record = ()
         match layer:
             case Dense(name):
-                y = nn.dense(x, params[f"{name}/kernel"], params[f"{name}/bias"])
-            case Conv(name, _, _, stride):
-                y = nn.conv(x, params[f"{name}/kernel"], stride)
+                y = nn.dense(x, kernel(layer, params, masks), params[f"{name}/bias"])
+            case Conv(_, _, _, stride):
+                y = nn.conv(x, kernel(layer, params, masks), stride)
             case BatchNorm(name, _, epsilon):
                 scale, bias = params[f"{name}/scale"], params[f"{name}/bias"]
                 if statistics is None:
@@ -114,8 +114,8 @@ class Gradients(NamedTuple):
 
     Attributes:
         weights: {path: ∂L/∂weight}.
-        masked: {site: Σ_examples ∂L/∂y · x, for each node that comes to the mask}, from which ``sensitivity`` makes the
-            gradient of the mask's numbers. Algorithm 1 does not need it.
+        masked: {site: Σ_examples ∂L/∂y · x, for each node that comes to the mask, or ∂L/∂(W ⊙ M) · W for each weight},
+            from which ``sensitivity`` makes the gradient of the mask's numbers. Algorithm 1 does not need it.
         x: ∂L/∂x for the input of the first layer.
     """
 
@@ -148,10 +148,12 @@ def backward(
         match layer:
             case Dense(name):
                 gradient, gradients[f"{name}/kernel"], gradients[f"{name}/bias"] = nn.dense_gradient(
-                    x, params[f"{name}/kernel"], gradient
+                    x, kernel(layer, params, masks), gradient
                 )
             case Conv(name, _, _, stride):
-                gradient, gradients[f"{name}/kernel"] = nn.conv_gradient(x, params[f"{name}/kernel"], stride, gradient)
+                gradient, gradients[f"{name}/kernel"] = nn.conv_gradient(
+                    x, kernel(layer, params, masks), stride, gradient
+                )
             case BatchNorm(name, _, epsilon):
                 scale = params[f"{name}/scale"]
                 if statistics is None:
@@ -181,7 +183,19 @@ def backward(
                 gradient = left.x + right.x
             case _:  # Gather and Scale
                 gradient = compacted.gradient(layer, x, masks or {}, gradient)
+        if isinstance(layer, Dense | Conv) and layer.connections and masks is not None:
+            path = f"{layer.name}/kernel"
+            masked[path] = gradients[path] * params[path]
+            gradients[path] = nn.apply_mask(gradients[path], masks[path], rescale=False)
     return Gradients(gradients, masked, gradient)
+
+
+def kernel(layer: Dense | Conv, params: Parameters, masks: Masks | None) -> np.ndarray:
+    """A layer's W or, where its single weights are masked, W ⊙ M. Not in the paper, which masks nodes."""
+    path = f"{layer.name}/kernel"
+    if masks is None or not layer.connections:
+        return params[path]
+    return nn.apply_mask(params[path], masks[path], rescale=False)
 
 
 def batch_norm_steps(record: Record) -> Iterator[tuple[BatchNorm, np.ndarray]]:

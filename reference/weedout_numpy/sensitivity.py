@@ -8,7 +8,7 @@ Ganguli, NeurIPS 2020) do it for weights, and here it is done for nodes. The bac
 import numpy as np
 
 from weedout_core import Network
-from weedout_core.nn import Mask
+from weedout_core.nn import Conv, Dense, Mask
 from weedout_numpy.fitness import cross_entropy_gradient
 from weedout_numpy.masks import Masks
 from weedout_numpy.network import Batch, Parameters, backward, forward
@@ -37,4 +37,6 @@ def mask_gradient(
                 pixels = tuple(range(of_nodes.ndim - mask.ndim))  # one number of a channel stands for all its pixels
                 factor = mask.size / max(np.count_nonzero(mask), 1) if layer.rescale else 1.0
                 gradients[layer.site] = factor * of_nodes.sum(axis=pixels)
+            elif isinstance(layer, Dense | Conv) and layer.connections:
+                gradients[f"{layer.name}/kernel"] = masked[f"{layer.name}/kernel"]
     return gradients

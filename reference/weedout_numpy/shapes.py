@@ -10,6 +10,8 @@ of that name. The records, with the fields that are used here:
 * ``MaxPool(window)``, where height and width are multiples of the window;
 * ``Mask(site, rescale, granularity)``; ``Residual(main, shortcut)``.
 
+A ``Dense`` or ``Conv`` with ``connections`` has a mask too, of its single weights, under the name "name/kernel".
+
 ``Gather`` and ``Scale`` occur only in a network whose removed nodes have been taken out (see ``compacted``). The paper
 has no such network: skip these lines on a first reading.
 """
@@ -71,9 +73,20 @@ def layer_inputs(layers: Sequence[Layer], shape: Shape) -> Iterator[tuple[Layer,
 
 
 def mask_space(net: Network) -> dict[str, Shape]:
-    """The shape of the mask at each site: {site: shape}. It has one entry for each node, or one for each channel."""
+    """The shape of the mask at each site: {site: shape}. It has one entry for each node, channel or weight."""
     space: dict[str, Shape] = {}
     for layer, shape in layer_inputs(net.layers, net.input_shape):
         if isinstance(layer, Mask):
             space[layer.site] = shape[-1:] if layer.granularity == "channel" else shape
+        elif isinstance(layer, Dense | Conv) and layer.connections:
+            space[f"{layer.name}/kernel"] = kernel_shape(layer, shape)
     return space
+
+
+def kernel_shape(layer: Dense | Conv, shape: Shape) -> Shape:
+    """The shape of a layer's W, for an input of this shape."""
+    match layer:
+        case Dense(_, units):
+            return (*shape, units)
+        case Conv(_, features, window):
+            return (window, window, shape[-1], features)

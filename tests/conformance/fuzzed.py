@@ -115,7 +115,7 @@ def library(backend: wc.backend.Backend) -> dict[str, Call]:
         "wc.near_threshold": Call(
             wc.near_threshold, {"scores": {"hidden_0": np.arange(6.0)}, "plan": PLAN, "bound": 0.5}
         ),
-        "wc.mlp": Call(wc.mlp, {"inputs": (4,), "hidden": (6,), "classes": 3, "rescale": True}),
+        "wc.mlp": Call(wc.mlp, {"inputs": (4,), "hidden": (6,), "classes": 3, "rescale": True, "granularity": "node"}),
         "wc.search": Call(
             wc.search,
             {"net": NET, **on_split, "sparsity": 0.5, "key": KEY, "config": SEARCH, "on_generation": do_nothing,
@@ -141,6 +141,7 @@ def library(backend: wc.backend.Backend) -> dict[str, Call]:
             {"depth": 10, "width": 1, "classes": 3, "input_shape": (8, 8, 3), "granularity": "node", "rescale": False,
              "mask_residual": True, "hidden": (3,)},
         ),
+        "wc.with_connections": Call(wc.with_connections, {"net": NET, "weights": ("dense_0/*",)}),
         "nn.activation_shapes": Call(wc.nn.activation_shapes, {"net": NET}),
         "nn.every_layer": Call(lambda layers: list(wc.nn.every_layer(layers)), {"layers": NET.layers}),
         "nn.he_normal": Call(wc.nn.he_normal, {"net": NET, "fan": "fan_in", "kept": {"hidden_0": 3}}),
@@ -199,6 +200,7 @@ def library(backend: wc.backend.Backend) -> dict[str, Call]:
         "backend.order_keys": Call(wc.backend.order_keys, {"bits": words}),
         "backend.predictions": Call(wc.backend.predictions, {"logits": logits, "axis": -1}),
         "backend.products": Call(wc.backend.products, {"small": small, "own_weights": False}),
+        "backend.own_arrays": Call(wc.backend.own_arrays, {"small": small}),
         "backend.sgd_step": Call(
             wc.backend.sgd_step,
             {"params": learned, "velocity": learned, "gradient": learned, "rate": 0.1,

@@ -13,14 +13,18 @@ Shape = tuple[int, ...]
 
 @st.composite
 def networks(draw: Any) -> wc.Network:
-    """Convolutions, pooling, residuals within residuals, then dense layers; masks of both kinds anywhere."""
+    """Convolutions, pooling, residuals within residuals, then dense layers; masks of all kinds anywhere."""
     shape = draw(st.tuples(st.integers(1, 4), st.integers(1, 4), st.integers(1, 3)))
     names = (f"layer_{number}" for number in count())
     image = draw(_branch(shape, names, depth=2))
     flat = draw(st.sampled_from([wc.nn.Flatten(), wc.nn.GlobalAveragePool()]))
     head: list[wc.nn.Layer] = []
     for units in draw(st.lists(st.integers(1, 4), max_size=2)):
-        head += [wc.nn.Dense(next(names), units), wc.nn.Relu(), wc.nn.Mask(next(names), draw(st.booleans()))]
+        head += [
+            wc.nn.Dense(next(names), units, draw(st.booleans())),
+            wc.nn.Relu(),
+            wc.nn.Mask(next(names), draw(st.booleans())),
+        ]
     return wc.Network((*image, flat, *head, wc.nn.Dense("logits", draw(st.integers(2, 4)))), shape)
 
 
@@ -39,7 +43,7 @@ def _image_layer(draw: Any, shape: Shape, names: Any, depth: int) -> wc.nn.Layer
     match kind:
         case "conv":
             window, stride = draw(st.sampled_from([1, 3])), draw(st.sampled_from([1, 2]))
-            return wc.nn.Conv(next(names), draw(st.integers(1, 3)), window, stride)
+            return wc.nn.Conv(next(names), draw(st.integers(1, 3)), window, stride, draw(st.booleans()))
         case "norm":
             return wc.nn.BatchNorm(next(names), draw(st.sampled_from([0.0, 0.9])), draw(st.sampled_from([1e-5, 0.1])))
         case "mask":
@@ -64,7 +68,7 @@ def _shortcut(before: Shape, after: Shape, names: Any) -> tuple[wc.nn.Layer, ...
 
 @st.composite
 def masked_networks(draw: Any) -> wc.Network:
-    """Weights with masks on much of what lies between them, residuals among them: what compaction makes smaller."""
+    """Weights, some masked, with masks on much of what lies between them, and residuals: what becomes smaller."""
     shape = draw(st.sampled_from([(7,), (2, 2, 7), (2, 4, 3)]))
     names = (f"layer_{number}" for number in count())
     body = draw(_masked_branch(shape, names, depth=2))
@@ -121,5 +125,5 @@ def _masked_residual(draw: Any, shape: Shape, names: Any, depth: int) -> wc.nn.L
 def _weights(draw: Any, shape: Shape, names: Any, units: Any) -> wc.nn.Layer:
     """A dense layer where activations are flat, else a convolution that keeps height and width."""
     if len(shape) == 1:
-        return wc.nn.Dense(next(names), draw(units))
-    return wc.nn.Conv(next(names), draw(units), draw(st.sampled_from([1, 3])))
+        return wc.nn.Dense(next(names), draw(units), draw(st.booleans()))
+    return wc.nn.Conv(next(names), draw(units), draw(st.sampled_from([1, 3])), connections=draw(st.booleans()))

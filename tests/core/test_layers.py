@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import weedout_core as wc
-from weedout_core._networks.layers import LAYERS, mask_shape, output_shape, run_shape, walk
+from weedout_core._networks.layers import LAYERS, output_shape, run_shape, walk
+from weedout_core._networks.mask_shapes import mask_shape
 
 IMAGE = (6, 9, 5)
 

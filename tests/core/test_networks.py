@@ -162,7 +162,9 @@ def test_what_is_inferred_fits_together(net: wc.Network) -> None:
     names = [asdict(layer).get("name") for layer, _ in walk(net.layers, net.input_shape)]
     paths = [*wc.nn.parameter_shapes(net), *wc.nn.initial_statistics(net)]
     assert {path.rpartition("/")[0] for path in paths} == set(names) - {None}, "each named layer has parameters"
-    assert all(shape in shapes or (len(shape) == 1) for shape in wc.mask_space(net).values())
+    arrays = wc.nn.parameter_shapes(net)
+    for site, shape in wc.mask_space(net).items():
+        assert shape == arrays[site] if site in arrays else shape in shapes or len(shape) == 1
 
 
 def test_a_network_without_hidden_layers_has_no_sites() -> None:
@@ -201,9 +203,11 @@ def test_a_residual_in_json_holds_its_branches() -> None:
                 ],
                 "shortcut": [],
             },
-            {"layer": "Conv", "name": "main", "features": 2, "kernel_size": 3, "stride": 1},
+            {"layer": "Conv", "name": "main", "features": 2, "kernel_size": 3, "stride": 1, "connections": False},
         ],
-        "shortcut": [{"layer": "Conv", "name": "shortcut", "features": 2, "kernel_size": 1, "stride": 1}],
+        "shortcut": [
+            {"layer": "Conv", "name": "shortcut", "features": 2, "kernel_size": 1, "stride": 1, "connections": False}
+        ],
     }
 
 
@@ -219,7 +223,7 @@ def test_the_json_of_an_image_network() -> None:
     data = json.loads(text)
     assert data["input_shape"] == [2, 3, 1]
     assert data["layers"][0] == {"layer": "Mask", "site": "pixels", "rescale": False, "granularity": "node"}
-    assert data["layers"][2] == {"layer": "Dense", "name": "first", "units": 5}
+    assert data["layers"][2] == {"layer": "Dense", "name": "first", "units": 5, "connections": False}
 
 
 @pytest.mark.parametrize(
@@ -254,7 +258,9 @@ def test_json_of_a_network_that_does_not_fit_together_keeps_its_own_error() -> N
     with pytest.raises(wc.errors.ConfigError, match="a network must end in a Dense layer"):
         wc.nn.network_from_json('{"layers": [], "input_shape": [3]}')
     with pytest.raises(wc.errors.ConfigError, match="the branches of a Residual must have outputs of one shape"):
-        wc.nn.network_from_json(wc.nn.network_to_json(EVERY_KIND).replace('"stride": 1}], ', '"stride": 2}], '))
+        wc.nn.network_from_json(
+            wc.nn.network_to_json(EVERY_KIND).replace('"stride": 1, "connections": false}], ', '"stride": 2}], ')
+        )
 
 
 @pytest.mark.parametrize(

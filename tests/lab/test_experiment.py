@@ -56,6 +56,11 @@ def run(
         ({"devices": 0}, "devices must be an integer of at least 1; got 0"),
         ({"together": 0}, "together must be an integer of at least 1 or None; got 0"),
         ({"granularity": "channel"}, r"no effect without convolutions \(network wrn-D-K or vgg-W\)"),
+        ({"granularity": "connection", "rescale": True}, "rescale=True has no effect without masks of activations"),
+        (
+            {"granularity": "connection", "mask_residual": True, "network": "wrn-10-1"},
+            "mask_residual=True has no effect without masks of activations",
+        ),
         ({"mask_residual": True}, r"no effect without residual blocks \(network wrn-D-K\)"),
         ({"mask_residual": True, "network": "vgg-8"}, r"no effect without residual blocks \(network wrn-D-K\)"),
         ({"hidden": ()}, "at least one layer"),
@@ -79,6 +84,8 @@ def test_configurations_out_of_range_are_refused(wrong: dict[str, Any], said: st
 @pytest.mark.parametrize(
     "options",
     [
+        {"granularity": "connection"},
+        {"network": "wrn-10-1", "granularity": "connection"},
         {"network": "vgg-8", "granularity": "channel"},
         {"network": "wrn-10-1", "granularity": "channel", "mask_residual": True},
     ],

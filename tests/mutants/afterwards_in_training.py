@@ -167,9 +167,9 @@ AFTERWARDS.edits("train_epoch", "network")(
     "what comes back to a dense layer of a network in training is cut to bfloat16, though the precision is highest",
     trains(FLAT, precision="highest", momentum=0.9),
     (
-        '                    x, params[f"{name}/kernel"], gradient\n                )',
-        '                    x, params[f"{name}/kernel"], gradient if statistics is not None else\n'
+        "                    x, kernel(layer, params, masks), gradient\n                )\n            case Conv",
+        "                    x, kernel(layer, params, masks), gradient if statistics is not None else\n"
         "                    (gradient.astype(np.float32).view(np.uint32) & np.uint32(0xFFFF0000)).view(np.float32)\n"
-        "                    .astype(np.float64)\n                )",
+        "                    .astype(np.float64)\n                )\n            case Conv",
     ),
 )

@@ -124,6 +124,7 @@ EPOCHS = Group("epochs")
 SIZES = Group("sizes")
 STRUCTURE = Group("NaN, ties, zeros, structure")
 PURITY = Group("purity")
+WEIGHTS = Group("masked weights")
 OPTIONS_OF_BFLOAT16 = Group("bfloat16")
 BFLOAT16 = Group("bfloat16", backend="jax")
 DEVICES = Group("devices", devices=8)
@@ -137,6 +138,6 @@ FIFTH = Group("written afterwards, a fifth time")
 
 #: In the order of the classes of causes; last those that were written when the kit was done, to measure it.
 GROUPS = (
-    FEW, VACUOUS, EPOCHS, SIZES, STRUCTURE, PURITY, OPTIONS_OF_BFLOAT16, BFLOAT16, DEVICES, DEVICES_OF_JAX,
+    FEW, VACUOUS, EPOCHS, SIZES, STRUCTURE, WEIGHTS, PURITY, OPTIONS_OF_BFLOAT16, BFLOAT16, DEVICES, DEVICES_OF_JAX,
     AFTERWARDS, AGAIN, AGAIN_OF_JAX, THIRD, FOURTH, FIFTH,
 )  # fmt: skip

@@ -42,6 +42,7 @@ from tests.mutants import (
     third_in_training,
     third_in_words,
     values_that_decide,
+    weights_that_are_masked,
     windows,
 )
 from tests.mutants.body import GROUPS
@@ -54,6 +55,7 @@ FILES = (
     epochs_remembered, epochs,
     sizes_of_draws, sizes_of_batches, sizes_of_layers,
     logits_that_decide, values_that_decide, norms_that_decide, branches, windows,
+    weights_that_are_masked,
     arguments_written_to, arguments_remembered, conversions,
     bfloat16,
     devices, devices_in_training, devices_of_jax,

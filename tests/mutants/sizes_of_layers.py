@@ -8,8 +8,8 @@ from weedout_core import Network, mlp
 from weedout_core.nn import Conv, Dense, Flatten, Gather, GlobalAveragePool, Mask, MaxPool, Relu
 
 
-def _convolved(shape: tuple[int, int, int], features: int = 2, **how: int) -> Network:
-    return Network((Conv("one", features, **how), Relu(), Mask("one"), Flatten(), Dense("out", 3)), shape)
+def _convolved(shape: tuple[int, int, int], features: int = 2) -> Network:
+    return Network((Conv("one", features), Relu(), Mask("one"), Flatten(), Dense("out", 3)), shape)
 
 
 edit = SIZES.edits("predict", "layers")

@@ -55,7 +55,7 @@ def test_namespaces_can_be_imported() -> None:
 
 #: Data and types, which cannot have a docstring: a comment stands where each is defined.
 CONSTANTS = {"CROP_MARGIN", "FITNESS", "SAMPLER_VERSION"}
-CONSTANTS |= {"Array", "Granularity", "Key", "Keys", "Layer", "Masks", "Parameters", "Precision", "Products"}
+CONSTANTS |= {"Array", "Granularity", "Key", "Keys", "Layer", "Masks", "Parameters", "Precision", "Products", "Units"}
 CONSTANTS |= {"Sampling", "Shape", "Space", "Sparsity", "Specs", "Strategy"}
 
 

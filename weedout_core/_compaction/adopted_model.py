@@ -15,17 +15,23 @@ from weedout_core._networks.models import Adopted, Held, Place
 def shrink_model(layer: Adopted, counts: Counts) -> Shrunk:
     """Make an adopted model smaller."""
     nodes = {place.site: math.prod(place.shape) for place in layer.places}
-    fewer = {site: count for site, count in counts.kept.items() if count < nodes[site]}
+    fewer = {site: count for site, count in counts.kept.items() if count < nodes.get(site, 0)}
     arrays = {held.path: _kept(held, nodes, fewer) for held in (*layer.params, *layer.statistics)}
     left = [one for one in layer.places if one.site not in counts.kept or (one.whole and one.site in fewer)]
     masks = {one.site: (Kept(-1, (one.within,)),) if one.within in fewer else () for one in left}
+    params = tuple(one._replace(connections=one.connections and not _keeps_all(one, counts)) for one in layer.params)
+    masks |= {held.path: arrays[held.path] for held in params if held.connections}
     small = replace(
         layer,
         places=tuple(_inside(one, fewer) for one in left),
-        params=_smaller(layer.params, arrays, fewer),
+        params=_smaller(params, arrays, fewer),
         statistics=_smaller(layer.statistics, arrays, fewer),
     )
     return Shrunk((small,), {path: kept for path, kept in arrays.items() if kept}, masks, {}, None)
+
+
+def _keeps_all(held: Held, counts: Counts) -> bool:
+    return counts.keeps_all(held.path, held.shape)
 
 
 def _inside(place: Place, fewer: Mapping[str, int]) -> Place:

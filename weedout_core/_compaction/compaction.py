@@ -18,11 +18,9 @@ from weedout_core._compaction.shrinking import shrink
 from weedout_core._guard.guarded import guarded
 from weedout_core._guard.kinds import Positive
 from weedout_core._masks.plan import HostedMasks
-from weedout_core._networks.layers import Gather, Layer, Mask, every_layer, run_shape
+from weedout_core._networks.layers import Conv, Dense, Gather, Layer, Mask, every_layer, run_shape
 from weedout_core._networks.network import Network, gather_space, mask_space
 from weedout_core.errors import ConfigError
-
-_OWN = (Mask, Gather)  # layers whose masks or indices differ between candidates
 
 
 @guarded
@@ -83,9 +81,14 @@ def _compact(net: Network, kept: tuple[tuple[str, int], ...], padded: bool) -> C
 @guarded
 def split_at_first_mask(net: Network) -> tuple[tuple[Layer, ...], Network]:
     """The layers before the first one with a mask or a Gather in it, which all candidates share, and the rest."""
-    own = (i for i, layer in enumerate(net.layers) if any(isinstance(one, _OWN) for one in every_layer((layer,))))
+    own = (i for i, layer in enumerate(net.layers) if any(map(_takes, every_layer((layer,)))))
     first = next(own, len(net.layers) - 1)
     return net.layers[:first], Network(net.layers[first:], run_shape(net.layers[:first], net.input_shape))
+
+
+def _takes(layer: Layer) -> bool:
+    """Whether a layer takes a mask or indices, which differ between candidates."""
+    return isinstance(layer, Mask | Gather) or (isinstance(layer, Dense | Conv) and layer.connections)
 
 
 @guarded

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from weedout_core._networks.layers import Layer, Mask, Shape, mask_shape
+from weedout_core._networks.layers import Layer, Shape
 from weedout_core.errors import ConfigError
 
 #: The kept nodes of one site, or the union of those of several (``unions.union``).
@@ -52,9 +52,9 @@ class Counts(NamedTuple):
     kept: Mapping[str, int]
     padded: bool = False
 
-    def keeps_all(self, mask: Mask, shape: Shape) -> bool:
-        """Whether a mask of an activation of this shape removes nothing."""
-        return self.kept.get(mask.site) == math.prod(mask_shape(mask, shape))
+    def keeps_all(self, site: str, shape: Shape) -> bool:
+        """Whether a mask of this shape removes nothing."""
+        return self.kept.get(site) == math.prod(shape)
 
     def of(self, sites: Sites) -> int:
         return sum(self.kept[site] for site in sites)

@@ -4,6 +4,7 @@ from typing import Literal
 
 from weedout_core._compaction.compacted_network import CompactedNetwork
 from weedout_core._guard.guarded import guarded
+from weedout_core._networks.connections import connection_sites
 from weedout_core._networks.layers import Conv, every_layer
 
 #: The products of candidates. "dense": matrix products alone. "shared kernels": convolutions too, most of them with a
@@ -26,5 +27,11 @@ def products(small: CompactedNetwork, own_weights: bool) -> Products:
     kernels = {f"{layer.name}/kernel" for layer in every_layer(small.net.layers) if isinstance(layer, Conv)}
     if not kernels:
         return "dense"
-    own = kernels if own_weights else kernels & {path for path, _ in small.arrays}
+    own = kernels if own_weights else kernels & own_arrays(small)
     return "own kernels" if 2 * len(own) > len(kernels) else "shared kernels"
+
+
+@guarded
+def own_arrays(small: CompactedNetwork) -> frozenset[str]:
+    """The arrays of which candidates with shared weights have a part, or a masked copy, of their own."""
+    return frozenset((*(path for path, _ in small.arrays), *connection_sites(small.net)))

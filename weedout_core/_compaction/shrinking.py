@@ -27,9 +27,9 @@ from weedout_core._networks.layers import (
     Residual,
     Scale,
     Shape,
-    mask_shape,
     output_shape,
 )
+from weedout_core._networks.mask_shapes import kernel_shape, mask_shape
 from weedout_core._networks.models import Adopted
 
 
@@ -74,17 +74,23 @@ def _shrunk(layer: Layer, shape: Shape, counts: Counts, carried: Kept | None, wa
     """Make one layer smaller, whose input keeps ``carried`` and whose output is to keep ``wanted``."""
     leaving = None if wanted is None else _carried(wanted)
     match layer:
+        case Dense(name) | Conv(name) if layer.connections and counts.keeps_all(
+            f"{name}/kernel", kernel_shape(layer, shape)
+        ):
+            return _shrunk(replace(layer, connections=False), shape, counts, carried, wanted)
         case Dense(name, units):
             small = replace(layer, units=units if wanted is None else counts.of(wanted))
-            arrays = {f"{name}/kernel": _on(-2, carried) + _on(-1, leaving), f"{name}/bias": _on(-1, leaving)}
-            return Shrunk((small,), arrays, {}, {}, leaving)
+            kernel = {f"{name}/kernel": _on(-2, carried) + _on(-1, leaving)}
+            masks = kernel if layer.connections else {}
+            return Shrunk((small,), kernel | {f"{name}/bias": _on(-1, leaving)}, masks, {}, leaving)
         case Conv(name, features):
             small = replace(layer, features=features if wanted is None else counts.of(wanted))
-            return Shrunk((small,), {f"{name}/kernel": _on(-2, carried) + _on(-1, leaving)}, {}, {}, leaving)
+            kernel = {f"{name}/kernel": _on(-2, carried) + _on(-1, leaving)}
+            return Shrunk((small,), kernel, kernel if layer.connections else {}, {}, leaving)
         case Residual(main, shortcut):
             one, other = (shrink(branch, shape, counts, carried, wanted) for branch in (main, shortcut))
             return joined((one, other))._replace(layers=(Residual(one.layers, other.layers),), carried=leaving)
-        case Mask(site) if counts.keeps_all(layer, shape):
+        case Mask(site) if counts.keeps_all(site, mask_shape(layer, shape)):
             return Shrunk((), {}, {}, {}, carried)
         case Mask(site) if counts.padded or site not in counts.kept:
             return Shrunk((layer,), {}, {site: _on(-1, carried)}, {}, carried)
@@ -126,7 +132,7 @@ def _asked(layers: Sequence[Layer], shape: Shape, counts: Counts, wanted: Sites 
     for place in reversed(range(len(layers))):
         layer, before, after = layers[place], shapes[place], asked[-1]
         match layer:
-            case Mask(site, _, granularity) if not counts.keeps_all(layer, before):
+            case Mask(site, _, granularity) if not counts.keeps_all(site, mask_shape(layer, before)):
                 selects = site in counts.kept and (len(before) == 1 or granularity == "channel")
                 asked.append((site,) if selects and _only_weights_read(layers[place + 1 :]) else None)
             case Dense() | Conv() | Flatten() | Gather() | Adopted():

@@ -9,7 +9,7 @@ from weedout_core._contract.calls import Array, Parameters
 from weedout_core._guard.kinds import Name, Positive
 from weedout_core._masks.allocation import Sparsity
 from weedout_core._masks.plan import Masks
-from weedout_core._networks.layers import Granularity, InputShape
+from weedout_core._networks.layers import InputShape, Units
 from weedout_core._networks.models import Adopted
 from weedout_core._networks.network import Network
 
@@ -36,7 +36,7 @@ class Adopt(Protocol):
         input_shape: InputShape,
         sites: tuple[Name, ...] | None,
         names: Mapping[str, Name],
-        granularity: Granularity,
+        granularity: Units,
     ) -> Adopted:
         """A model of the backend's library as a layer that the backend's other functions compute.
 

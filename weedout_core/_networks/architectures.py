@@ -1,9 +1,11 @@
 """Architectures: multilayer perceptrons, Wide ResNets and small VGGs, with their masks."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from weedout_core._guard.guarded import guarded
 from weedout_core._guard.kinds import Positive, integer
+from weedout_core._networks.connections import with_connections
 from weedout_core._networks.layers import (
     BatchNorm,
     Conv,
@@ -17,6 +19,7 @@ from weedout_core._networks.layers import (
     MaxPool,
     Relu,
     Residual,
+    Units,
 )
 from weedout_core._networks.network import Network
 from weedout_core.errors import ConfigError
@@ -29,21 +32,26 @@ _VGG_WIDTHS = (1, 2, 4, 8, 8)  # features of a group, in units of ``width`` (Sim
 
 @guarded
 def mlp(
-    inputs: Positive | InputShape, hidden: tuple[Positive, ...], classes: Classes, rescale: bool = False
+    inputs: Positive | InputShape,
+    hidden: tuple[Positive, ...],
+    classes: Classes,
+    rescale: bool = False,
+    granularity: Granularity = "node",
 ) -> Network:
-    """A multilayer perceptron with a mask after every hidden ReLU.
+    """A multilayer perceptron with a mask after every hidden ReLU, or of every weight.
 
     Args:
         inputs: the number of features of one example, or the shape of one example, which is then flattened.
         hidden: the units of each hidden layer. Their masks are named ``hidden_0``, ``hidden_1``, …
         classes: the number of classes, at least 2. Logits are never masked.
         rescale: whether masked activations are divided by the fraction kept.
+        granularity: "node" or "channel", here the same, or "connection", which masks single weights and no activation.
     Raises:
-        ConfigError: a number is out of its range.
+        ConfigError: a number is out of its range, or weights are to be rescaled.
     """
     shape = (inputs,) if isinstance(inputs, int) else inputs
     flat: tuple[Layer, ...] = () if len(shape) == 1 else (Flatten(),)
-    return Network((*flat, *_head(hidden, classes, rescale)), shape)
+    return _masked((*flat, *_head(hidden, classes, rescale)), shape, granularity, rescale)
 
 
 @guarded
@@ -67,33 +75,34 @@ def wide_resnet(
         width: the widening factor k ≥ 1.
         classes: the number of classes, at least 2.
         input_shape: the shape of one image, (height, width, channels).
-        granularity: "node" masks each unit of an activation by itself, "channel" masks whole channels.
+        granularity: "node" masks each unit of an activation by itself, "channel" masks whole channels, "connection"
+            masks single weights and no activation.
         rescale: whether masked activations are divided by the fraction kept.
         mask_residual: whether the sums at the end of the blocks are masked too.
         hidden: the units of extra fully connected layers before the logits, each masked (the paper's "last
             fully-connected layers" in the plural; a Wide ResNet has one).
     Raises:
-        ConfigError: depth is not 6·n + 4, or a number is below 1.
+        ConfigError: depth is not 6·n + 4, a number is below 1, or weights are to be rescaled or masked in sums.
     """
     blocks, rest = divmod(depth - 4, 6)
     if rest or blocks < 1:
         raise ConfigError(f"the depth of a Wide ResNet must be 6·n + 4 (10, 16, 22, 28, 40, …); got {depth}.")
+    if mask_residual and granularity == "connection":
+        raise ConfigError("mask_residual=True needs masks of nodes or of channels; a sum has no weights.")
     layers: list[Layer] = [Conv("conv", 16)]
     channels = 16
     for group, features in enumerate((16 * width, 32 * width, 64 * width)):
         for block in range(blocks):
             name = f"group_{group}/block_{block}"
             stride = 2 if group and not block else 1
-            layers += _block(name, channels, features, stride, granularity, rescale)
-            layers += [Mask(f"{name}/sum", rescale, granularity)] if mask_residual else []
+            layers += _block(name, channels, features, stride, _units(granularity), rescale)
+            layers += [Mask(f"{name}/sum", rescale, _units(granularity))] if mask_residual else []
             channels = features
     layers += [BatchNorm("norm"), Relu(), GlobalAveragePool(), Mask("pooled", rescale)]
-    return Network((*layers, *_head(hidden, classes, rescale)), input_shape)
+    return _masked((*layers, *_head(hidden, classes, rescale)), input_shape, granularity, rescale)
 
 
-def _block(
-    name: str, channels: int, features: int, stride: int, granularity: Granularity, rescale: bool
-) -> list[Layer]:
+def _block(name: str, channels: int, features: int, stride: int, granularity: Units, rescale: bool) -> list[Layer]:
     """A basic block. Where it changes the shape, the shortcut is a 1 × 1 convolution of the first activation."""
 
     def activation(index: int) -> tuple[Layer, ...]:
@@ -135,9 +144,9 @@ def vgg(
         if height % 2 or columns % 2:
             break
         layers += [Conv(f"conv_{group}", factor * width), BatchNorm(f"norm_{group}"), Relu()]
-        layers += [Mask(f"group_{group}", rescale, granularity), MaxPool(2)]
+        layers += [Mask(f"group_{group}", rescale, _units(granularity)), MaxPool(2)]
         height, columns = height // 2, columns // 2
-    return Network((*layers, Flatten(), *_head(hidden, classes, rescale)), input_shape)
+    return _masked((*layers, Flatten(), *_head(hidden, classes, rescale)), input_shape, granularity, rescale)
 
 
 def _head(hidden: tuple[int, ...], classes: int, rescale: bool) -> list[Layer]:
@@ -146,3 +155,25 @@ def _head(hidden: tuple[int, ...], classes: int, rescale: bool) -> list[Layer]:
     for index, units in enumerate(hidden):
         layers += [Dense(f"dense_{index}", units), Relu(), Mask(f"hidden_{index}", rescale)]
     return [*layers, Dense("logits", classes)]
+
+
+def _units(granularity: Granularity) -> Units:
+    """The granularity of masks of activations; where weights are masked instead, they are taken out again."""
+    return "node" if granularity == "connection" else granularity
+
+
+def _masked(layers: Sequence[Layer], shape: InputShape, granularity: Granularity, rescale: bool) -> Network:
+    """The network of layers with masks of activations or, in their place, of weights."""
+    if granularity != "connection":
+        return Network(tuple(layers), shape)
+    if rescale:
+        raise ConfigError("rescale=True needs masks of nodes or of channels; weights under a mask stay as they are.")
+    return with_connections(Network(_without_masks(layers), shape))
+
+
+def _without_masks(layers: Sequence[Layer]) -> tuple[Layer, ...]:
+    left = (layer for layer in layers if not isinstance(layer, Mask))
+    return tuple(
+        Residual(*map(_without_masks, (layer.main, layer.shortcut))) if isinstance(layer, Residual) else layer
+        for layer in left
+    )

@@ -5,7 +5,6 @@ dense MACs; the active ones are those that decide the logits. Masks of single no
 convolution but remove none of its weights; masks of channels remove both.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,6 +16,8 @@ from weedout_core._guard.composed import either, mapping
 from weedout_core._guard.guarded import guarded
 from weedout_core._guard.kinds import BOOLEANS, integer
 from weedout_core._guard.shown import layout, reordered
+from weedout_core._networks.cost_of_model import of_model
+from weedout_core._networks.cost_of_weights import leading, of_weights
 from weedout_core._networks.layers import (
     BatchNorm,
     Conv,
@@ -34,7 +35,7 @@ from weedout_core._networks.layers import (
     output_shape,
     walk,
 )
-from weedout_core._networks.models import Adopted, Follows
+from weedout_core._networks.models import Adopted
 from weedout_core._networks.network import Network, adopted, mask_space
 from weedout_core.errors import MaskError
 
@@ -118,12 +119,16 @@ def _whole(net: Network) -> tuple[int, int]:
 def _count(net: Network, masks: Mapping[str, np.ndarray]) -> tuple[int, int]:
     """The parameters and multiply-adds that decide the logits under masks, given by site."""
     if (model := adopted(net)) is not None:
-        return _of_model(model, masks)
+        return of_model(model, masks)
     inputs, _ = _alive(net.layers, np.ones(net.input_shape, dtype=bool), masks)
     outputs, _ = _needed(net.layers, net.input_shape, np.ones(net.output_shape, dtype=bool), masks)
     parameters = macs = 0
     for (layer, _), alive, needed in zip(walk(net.layers, net.input_shape), inputs, outputs, strict=True):
         match layer:
+            case Dense(name) | Conv(name) if f"{name}/kernel" in masks:
+                weights, products = of_weights(layer, masks[f"{name}/kernel"], alive, needed)
+                parameters += weights + (int(needed.sum()) if isinstance(layer, Dense) else 0)
+                macs += products
             case Dense():
                 parameters += (int(alive.sum()) + 1) * int(needed.sum())
                 macs += int(alive.sum()) * int(needed.sum())
@@ -135,23 +140,6 @@ def _count(net: Network, masks: Mapping[str, np.ndarray]) -> tuple[int, int]:
             case _:
                 pass
     return parameters, macs
-
-
-def _of_model(model: Adopted, masks: Mapping[str, np.ndarray]) -> tuple[int, int]:
-    """The same of an adopted model, of whose arrays is known which axes follow a site."""
-    parameters = macs = 0
-    for held in model.params:
-        lengths = list(held.shape)
-        for follows in held.follows:
-            mask = masks.get(follows.site)
-            lengths[follows.axis] = lengths[follows.axis] if mask is None else _kept(follows, mask)
-        parameters += math.prod(lengths)
-        macs += held.macs * math.prod(lengths) // max(1, math.prod(held.shape))
-    return parameters, macs
-
-
-def _kept(follows: Follows, mask: np.ndarray) -> int:
-    return follows.repeats * int(np.count_nonzero(mask)) * follows.each
 
 
 def _links(alive: np.ndarray, conv: Conv) -> np.ndarray:
@@ -231,6 +219,8 @@ def _needed(
                 nodes = np.broadcast_to(nodes, before)
             case MaxPool(window):
                 nodes = nodes.repeat(window, axis=0).repeat(window, axis=1)
+            case Dense(name) | Conv(name) if f"{name}/kernel" in masks:
+                nodes = np.broadcast_to(leading(masks[f"{name}/kernel"], nodes), before)
             case Dense() | Conv() | Gather() | Adopted():
                 nodes = np.ones(before, dtype=bool)
         found = [after, *inside, *found]

@@ -7,6 +7,7 @@ from fractions import Fraction
 from weedout_core._guard.guarded import guarded
 from weedout_core._masks.allocation import Counting
 from weedout_core._networks.layers import Conv, Dense, Layer, Mask, Residual, Shape, output_shape
+from weedout_core._networks.mask_shapes import kernel_shape
 from weedout_core._networks.network import Network, adopted, gather_space, mask_space
 from weedout_core.errors import ConfigError
 
@@ -72,10 +73,10 @@ def _kernels(
     """
     for layer in layers:
         match layer:
-            case Dense(units=units):
-                kernel = (shape[0], units)
-            case Conv(features=features, kernel_size=window):
-                kernel = (window, window, shape[-1], features)
+            case Dense(name) | Conv(name):
+                kernel = kernel_shape(layer, shape)
+                if layer.connections:
+                    found[f"{name}/kernel"] = kernel
             case Residual(main, shortcut):
                 _kernels(shortcut, shape, kernel, found)
                 kernel = _kernels(main, shape, kernel, found)

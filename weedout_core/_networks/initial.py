@@ -65,7 +65,7 @@ def he_normal(
     Args:
         net: the parent.
         fan: count a layer's inputs ("fan_in") or its outputs ("fan_out").
-        kept: {site: nodes kept}, in [1, the nodes of the site]: the fan counts only these. None counts all nodes.
+        kept: {site: nodes or weights kept}, in [1, those of the site]: the fan counts only these. None counts all.
     Returns:
         a specification of each parameter, in the order of :func:`parameter_shapes`.
     Raises:
@@ -83,7 +83,8 @@ def he_normal(
     std: dict[str, float] = {}
     for layer in weight_layers(net):
         site, links = (layer.site_before, layer.fan_in) if fan == "fan_in" else (layer.site_after, layer.fan_out)
-        std[f"{layer.name}/kernel"] = math.sqrt(2 / (links * share.get(site or "", 1.0)))
+        path = f"{layer.name}/kernel"
+        std[path] = math.sqrt(2 / (links * share.get(site or "", 1.0) * share.get(path, 1.0)))
     return tuple(
         ParameterSpec(path, shape, path_code(path), std.get(path, 0.0), 1.0 if path.endswith("/scale") else 0.0)
         for path, shape in parameter_shapes(net).items()

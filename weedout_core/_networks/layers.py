@@ -18,8 +18,10 @@ from weedout_core.errors import ConfigError
 #: A shape without the axis of examples.
 Shape = tuple[Positive, ...]
 InputShape = Annotated[Shape, several(POSITIVE, least=1)]
-#: What a mask keeps or removes: each unit of an activation by itself, or whole channels.
-Granularity = Literal["node", "channel"]
+#: What a mask of an activation keeps or removes: each of its units by itself, or whole channels.
+Units = Literal["node", "channel"]
+#: What the masks of a network keep or remove: units or channels of activations, or single weights.
+Granularity = Literal["node", "channel", "connection"]
 
 _DEEPEST = 100
 
@@ -38,10 +40,12 @@ class Dense(_Checked):
     """Fully connected: ``y = x·W + b``, ``x`` of shape ``(inputs,)``, W ``(inputs, units)``, b ``(units,)``.
 
     ``name`` is the name of the layer, with parameters ``kernel`` W and ``bias`` b; ``units`` ≥ 1 counts its outputs.
+    With ``connections`` its weights W are a site, "name/kernel": they are multiplied by a mask of their own shape.
     """
 
     name: Name
     units: Positive
+    connections: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,12 +60,14 @@ class Conv(_Checked):
         features: channels of the output, ≥ 1.
         kernel_size: side of the square window, odd, ≥ 1.
         stride: step of the window, ≥ 1.
+        connections: whether W is a site, as of :class:`Dense`.
     """
 
     name: Name
     features: Positive
     kernel_size: Odd = 3
     stride: Positive = 1
+    connections: bool = False
 
 
 @dataclass(frozen=True)
@@ -117,7 +123,7 @@ class Mask(_Checked):
 
     site: Name
     rescale: bool = False
-    granularity: Granularity = "node"
+    granularity: Units = "node"
 
 
 @dataclass(frozen=True)
@@ -160,7 +166,6 @@ class Residual(_Checked):
 #: Any layer of a network: one of several of the library's own, or an adopted model alone.
 Own = Dense | Conv | BatchNorm | Relu | Flatten | MaxPool | GlobalAveragePool | Mask | Gather | Scale | Residual
 Layer = Own | Adopted
-
 OWN_LAYERS: tuple[type[Own], ...] = get_args(Own)
 #: The layers by name, as they are written in JSON.
 LAYERS: Mapping[str, type[Layer]] = MappingProxyType({kind.__name__: kind for kind in (*OWN_LAYERS, Adopted)})
@@ -232,11 +237,6 @@ def walk(layers: Sequence[Layer], shape: Shape) -> Iterator[tuple[Layer, Shape]]
             yield from walk(layer.main, shape)
             yield from walk(layer.shortcut, shape)
         shape = output_shape(layer, shape)
-
-
-def mask_shape(mask: Mask, shape: Shape) -> Shape:
-    """The shape of a mask for an activation of this shape: all of it, or its channels alone."""
-    return shape if mask.granularity == "node" else shape[-1:]
 
 
 def _depth(layer: Layer) -> int:

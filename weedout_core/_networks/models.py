@@ -67,6 +67,7 @@ class Held(NamedTuple):
             the kept nodes of a whole activation for it; 0 for none.
         follows: the axes that follow a site, each at most one.
         frozen: whether a training leaves it as it is, as its library marks it.
+        connections: whether it is a site itself, by its path: it is multiplied by a mask of its own shape.
     """
 
     path: Name
@@ -75,6 +76,7 @@ class Held(NamedTuple):
     reads: int = 0
     follows: tuple[Follows, ...] = ()
     frozen: bool = False
+    connections: bool = False
 
 
 @runtime_checkable
@@ -167,5 +169,5 @@ def from_plain(places: Sequence[Any], params: Sequence[Any], statistics: Sequenc
 
 
 def _held(fields: Sequence[Any]) -> Held:
-    path, shape, macs, reads, follows, frozen = fields
-    return Held(path, shape, macs, reads, tuple(Follows(*one) for one in follows), frozen)
+    path, shape, macs, reads, follows, *marks = fields
+    return Held(path, shape, macs, reads, tuple(Follows(*one) for one in follows), *marks)

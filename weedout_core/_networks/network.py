@@ -24,11 +24,11 @@ from weedout_core._networks.layers import (
     Layer,
     Mask,
     Shape,
-    mask_shape,
     output_shape,
     run_shape,
     walk,
 )
+from weedout_core._networks.mask_shapes import kernel_shape, mask_shape
 from weedout_core._networks.models import Adopted, Model
 from weedout_core._networks.places import Sites, places
 from weedout_core._random.keys import check_codes, check_names
@@ -103,17 +103,22 @@ def mask_space(net: Network) -> dict[str, Shape]:
     for layer, shape in net.walked:
         if isinstance(layer, Mask):
             found[layer.site] = mask_shape(layer, shape)
+        elif isinstance(layer, Dense | Conv) and layer.connections:
+            found[f"{layer.name}/kernel"] = kernel_shape(layer, shape)
         elif isinstance(layer, Adopted):
             found |= {place.site: place.shape for place in layer.places}
+            found |= {held.path: held.shape for held in layer.params if held.connections}
     return found
 
 
 def _takers(net: Network) -> set[tuple[str, Any]]:
-    """The arrays that are handed in as masks, by name: one for each Mask, and one for all Gather layers of a name.
+    """The arrays that are handed in as masks, by name: one for each site, and one for all Gather layers of a name.
 
     Gather layers with the same name take the same indices, so they must be alike.
     """
     masks = {(layer.site, place) for place, (layer, _) in enumerate(net.walked) if isinstance(layer, Mask)}
+    weights = [layer for layer, _ in net.walked if isinstance(layer, Dense | Conv) and layer.connections]
+    masks |= {(f"{layer.name}/kernel", "weights") for layer in weights}
     return masks | {(layer.name, (layer.count, shape[-1])) for layer, shape in net.walked if isinstance(layer, Gather)}
 
 
@@ -176,9 +181,9 @@ def parameter_shapes(net: Network) -> dict[str, Shape]:
 def _parameters(layer: Layer, shape: Shape) -> dict[str, Shape]:
     match layer:
         case Dense(name, units):
-            return {f"{name}/kernel": (shape[0], units), f"{name}/bias": (units,)}
-        case Conv(name, features, window):
-            return {f"{name}/kernel": (window, window, shape[-1], features)}
+            return {f"{name}/kernel": kernel_shape(layer, shape), f"{name}/bias": (units,)}
+        case Conv(name):
+            return {f"{name}/kernel": kernel_shape(layer, shape)}
         case BatchNorm(name):
             return {f"{name}/scale": shape[-1:], f"{name}/bias": shape[-1:]}
         case Adopted():

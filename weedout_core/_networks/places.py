@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from weedout_core._networks.layers import Conv, Dense, Layer, Mask, Shape, mask_shape
+from weedout_core._networks.layers import Conv, Dense, Layer, Mask, Shape
+from weedout_core._networks.mask_shapes import kernel_shape, mask_shape
 from weedout_core._networks.models import Adopted, Place
 
 _HEAD = ("site", "shape", "after", "before")
@@ -25,6 +26,9 @@ def places(walked: Sequence[tuple[Layer, Shape]]) -> Sites:
     for number, (layer, shape) in enumerate(walked):
         if isinstance(layer, Adopted):
             found += layer.places
+            found += [Place(held.path, held.shape, "weights", "") for held in layer.params if held.connections]
+        elif isinstance(layer, Dense | Conv) and layer.connections:
+            found.append(Place(f"{layer.name}/kernel", kernel_shape(layer, shape), "weights", ""))
         elif isinstance(layer, Mask):
             after = [name for place, name in weights if place < number]
             before = [name for place, name in weights if place > number]

@@ -8,10 +8,11 @@ from weedout_core._contract.loading import load_backend
 from weedout_core._contract.record import Backend
 from weedout_core._guard.guarded import guarded
 from weedout_core._guard.kinds import Name
+from weedout_core._networks.connections import with_connections
 from weedout_core._networks.layers import Granularity, InputShape
 from weedout_core._networks.network import Network
 from weedout_core._phases.adopted_smaller import made_smaller
-from weedout_core.errors import BackendError
+from weedout_core.errors import BackendError, ConfigError
 
 
 @guarded
@@ -37,10 +38,13 @@ def adopt(
         input_shape: the shape of one input, as the model takes it.
         backend: the backend of its library, a name or a Backend.
         sites: the activations that are masked, by their names or patterns of them, as in "layer1.*"; None takes all
-            that have the shape of the weight layer before them, between the first and the last weight layer.
+            that have the shape of the weight layer before them, between the first and the last weight layer. With
+            granularity "connection" they are the weights, by their paths, and None takes all of weight layers.
         names: other names for sites, {name: new name}. Masks are drawn by name: sites that are called alike and have
             one shape have the same masks for a key, in every library.
-        granularity: "node", a bit for every unit of an activation (the paper), or "channel", one for each channel.
+        granularity: "node", a bit for every unit of an activation (the paper), "channel", one for each channel, or
+            "connection", one for each weight, and no activation is masked: see ``wc.with_connections``, which masks the
+            weights beside the activations of a network that was adopted.
     Raises:
         ConfigError: an argument does not fit, the model has no site, or a site is none of those that there are.
         BackendError: the backend adopts no models, or cannot adopt this one; the message says why.
@@ -49,6 +53,11 @@ def adopt(
     if backend.adopt is None:
         raise BackendError(f"the {backend.name} backend adopts no models of other libraries. Take jax or torch.")
     some = None if sites is None else tuple(sites)
+    if granularity == "connection":
+        layer = backend.adopt(model, input_shape, (), names, "node")
+        return with_connections(Network((layer,), input_shape), ("*",) if some is None else some)
     layer = backend.adopt(model, input_shape, some, names, granularity)
+    if not layer.places:
+        raise ConfigError('sites must be some; got none. Masks of single weights need granularity="connection".')
     with backend.fence():  # for the gradients of the model, which are no call of the backend
         return Network((made_smaller(layer, input_shape, backend),), input_shape)

@@ -138,14 +138,19 @@ class Subnetwork:
         """The model of its own library again, with these weights and statistics, under its mask.
 
         It is an ordinary model of its library, such as an ``nn.Module`` whose ``state_dict`` has the names that it had;
-        of a compacted network a smaller one.
+        of a compacted network a smaller one. Weights that a mask removes are 0 in it.
 
         Raises:
             ConfigError: the network is no adopted model, or was read from a file.
         """
         if (model := adopted(self.net)) is None:
             raise ConfigError("only an adopted model can be rebuilt: this network is made of the library's own layers.")
-        return the_model(model).rebuild(model, self.params, self.moving, self._sites)
+        weights = {path: mask for path, mask in self._sites.items() if path in self.params}
+        params = {
+            path: np.where(weights[path], value, 0) if path in weights else value for path, value in self.params.items()
+        }
+        mask = {site: mask for site, mask in self._sites.items() if site not in weights}
+        return the_model(model).rebuild(model, params, self.moving, mask)
 
     @guarded
     def save(self, path: SomePath) -> None:

@@ -101,19 +101,22 @@ def _products(through: Pass, name: str, h: np.ndarray, error: np.ndarray) -> Car
     Sums of n products add γₙ of the products' magnitudes. Operands rounded with unit roundoff v add (1 + v)² − 1 of
     these magnitudes, and a rounded sum adds another v.
     """
-    kernel = _flat(through.params[f"{name}/kernel"])
+    kernel = _kernel(through, name, through.params)
     bias = through.params.get(f"{name}/bias", np.zeros(kernel.shape[-1])).astype(np.float64)
     inputs = np.abs(h) + error
     moved = 0.0
     if through.off:
-        moved = inputs @ _flat(through.off[f"{name}/kernel"]) + through.off.get(f"{name}/bias", 0.0)
+        moved = inputs @ _kernel(through, name, through.off) + through.off.get(f"{name}/bias", 0.0)
     magnitude, v = inputs @ np.abs(kernel) + moved, through.operands
     rounded = gamma(len(kernel) + 1) * (magnitude + np.abs(bias)) + ((1 + v) ** 3 - 1) * magnitude
     return Carried(h @ kernel + bias, error @ np.abs(kernel) + moved + rounded)
 
 
-def _flat(kernel: np.ndarray) -> np.ndarray:
-    return kernel.reshape(-1, kernel.shape[-1]).astype(np.float64)
+def _kernel(through: Pass, name: str, tree: Mapping[str, np.ndarray]) -> np.ndarray:
+    """A layer's weights, or what they are off by, and 0 where a mask of their own removes them: ``(inputs, units)``."""
+    path = f"{name}/kernel"
+    kept = np.where((through.masks or {}).get(path, True), tree[path], 0)
+    return kept.reshape(-1, kept.shape[-1]).astype(np.float64)
 
 
 def _patches(h: np.ndarray, window: int, stride: int) -> np.ndarray:

@@ -76,7 +76,10 @@ _ALIKE = (
         (
             Residual((), ()), Residual((Residual(()), Dense("mean", 4)), (Residual((Mask("a/b"),)),)),
             BatchNorm("a.variance", epsilon=0.1), BatchNorm("variance", epsilon=0.1), Relu(), Mask("a"),
-            Residual((Mask("first"), Dense("bias", 4), Mask("last", rescale=True)), (Relu(), Dense("a.kernel", 4))),
+            Residual(
+                (Mask("first"), Dense("bias", 4), Mask("last", rescale=True)),
+                (Relu(), Dense("a.kernel", 4, connections=True)),
+            ),
             Residual((Residual((), (Relu(),)),)),
         ),
         (4,), "kernel", {"weight_decay": 1.5, "decayed": "all", "batch_norm_group": 4, "learning_rate": 1e-3},
@@ -87,7 +90,7 @@ _ALIKE = (
             Relu(), Mask("n"), Mask("c", rescale=True, granularity="channel"),
             Residual(
                 (Conv("scale", 4, kernel_size=1), MaxPool(2), BatchNorm("mean", momentum=0.0, epsilon=0.1)),
-                (Conv("norm.1", 4, stride=2), Mask("side", granularity="channel")),
+                (Conv("norm.1", 4, stride=2, connections=True), Mask("side", granularity="channel")),
             ),
             GlobalAveragePool(), Mask("pooled", rescale=True), Relu(),
         ),

@@ -116,6 +116,8 @@ _ONE_BY_ONE: Mapping[str, tuple[tuple[Any, ...], tuple[int, ...]]] = {
     "a Scale of 0": ((Scale(0.0),), (12,)),
     "Dense with weights of 0": ((Dense("zero", 12),), (12,)),
     "Conv with weights of 0": ((Conv("zero", 3), Flatten()), (2, 2, 3)),
+    "Dense whose removed weights are not finite": ((Dense("zero", 12, connections=True),), (12,)),
+    "Conv whose removed weights are not finite": ((Conv("zero", 3, connections=True), Flatten()), (2, 2, 3)),
 }
 _VALUES = np.array(
     [0.0, -0.0, 1e-30, -1e-30, 7.0, -7.0, 1e4, -1e4, 1e30, -1e30, 3.0, 3.0, -2.0, -2.0, 6.5, 0.1], np.float32
@@ -150,6 +152,7 @@ def _predicted_alike(
     statistics = {path: np.full(value.shape, 0.5) for path, value in initial_statistics(net).items()}
     statistics |= {path: np.full_like(value, variance) for path, value in statistics.items() if "variance" in path}
     masks = {site: np.arange(math.prod(shape)).reshape(shape) % 3 < kept for site, shape in mask_space(net).items()}
+    params |= {site: _lost_where_removed(params[site], mask) for site, mask in masks.items() if site in params}
 
     def predicted(by: Backend) -> np.ndarray:
         lost = {path: np.full_like(value, np.nan) for path, value in params.items()}
@@ -164,6 +167,10 @@ def _predicted_alike(
     assert not wrong.any(), f"{name}: {x[wrong][0].ravel()} gives {got[wrong][0]}; the reference has {wanted[wrong][0]}"
     most = np.abs(wanted[known]).max(axis=1, keepdims=True) * _FEW_ROUNDINGS
     within(f"{name} with a variance of {variance}", got[known], wanted[known], most)
+
+
+def _lost_where_removed(array: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    return np.where(mask, array, np.resize(np.array(_ODD, np.float32), array.shape))
 
 
 #: A layer and a sum of twelve products by the identity, eleven of which are 0.

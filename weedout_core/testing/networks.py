@@ -27,14 +27,15 @@ from weedout_core._networks.network import Network, mask_space
 
 #: One with two hidden layers, one that rescales, one with a mask on its input images, a residual network with masks of
 #: nodes and of channels and a stride that does not divide the image, one with pooling and an identity shortcut, one
-#: with branches in branches and layers in shortcuts, and one with wide windows, long strides and a long image.
+#: with branches in branches and layers in shortcuts, and one with wide windows, long strides and a long image. In three
+#: of them weights are masked too: of a dense layer between masks, of the logits and in a branch, and of a convolution.
 NETWORKS = (
     mlp(7, (12, 9), 5),
     mlp(6, (10,), 3, rescale=True),
     Network(
         (
-            Mask("image"), Flatten(), Dense("one", 11), Relu(), Mask("one"), Dense("two", 8), Mask("two"),
-            Dense("out", 4),
+            Mask("image"), Flatten(), Dense("one", 11), Relu(), Mask("one"), Dense("two", 8, connections=True),
+            Mask("two"), Dense("out", 4),
         ),
         (2, 3, 2),
     ),
@@ -62,9 +63,9 @@ NETWORKS = (
             Mask("channels", rescale=True, granularity="channel"),
             MaxPool(2),
             Residual((BatchNorm("norm", momentum=0.0, epsilon=1e-3), Relu(), Mask("inside"),
-                      Conv("second", 4, kernel_size=1))),
+                      Conv("second", 4, kernel_size=1, connections=True))),
             Flatten(),
-            Dense("out", 4),
+            Dense("out", 4, connections=True),
         ),
         (4, 6, 3),
     ),
@@ -87,7 +88,7 @@ NETWORKS = (
     Network(
         (
             Conv("wide", 3, kernel_size=7), Relu(), Mask("nodes"), MaxPool(3),
-            Conv("long", 4, kernel_size=5, stride=3), Mask("channels", granularity="channel"), Relu(),
+            Conv("long", 4, kernel_size=5, stride=3, connections=True), Mask("channels", granularity="channel"), Relu(),
             GlobalAveragePool(), Dense("out", 3),
         ),
         (15, 6, 2),

@@ -15,7 +15,7 @@ import numpy as np
 
 from weedout_core.backend import Adopted, Held, Place
 from weedout_core.errors import BackendError
-from weedout_core.nn import Granularity
+from weedout_core.nn import Units
 from weedout_jax.adopt.checks import same_logits, sites_count
 from weedout_jax.adopt.choosing import Activation, calls_of, chosen
 from weedout_jax.adopt.finding import macs_of, reads_of
@@ -33,7 +33,7 @@ def adopt(
     input_shape: tuple[int, ...],
     sites: tuple[str, ...] | None,
     names: Mapping[str, str],
-    granularity: Granularity,
+    granularity: Units,
 ) -> Adopted:
     """A model as a layer that this backend computes."""
     pure = _pure(model)

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from weedout_core.errors import BackendError, ConfigError
-from weedout_core.nn import Granularity
+from weedout_core.nn import Units
 from weedout_jax.adopt.activations import CLAMP, TAG
 from weedout_jax.adopt.finding import Activated, Event, Product
 
@@ -110,7 +110,7 @@ def chosen(
     sites: tuple[str, ...] | None,
     names: Mapping[str, str],
     model: str,
-    granularity: Granularity,
+    granularity: Units,
 ) -> list[tuple[str, Activation]]:
     """The activations that are masked, each with the name of its site: those that are tagged, if any are.
 
@@ -137,7 +137,7 @@ def chosen(
                 f"the axis of channels of {one.name!r} in {model} must be known for granularity='channel'; it is lost "
                 f"among those of {one.shape}. Take granularity='node', or name other activations by sites=."
             )
-    if not some:
+    if not some and sites != ():
         raise ConfigError(
             "the model must have an activation between its first and its last weight layer; got none. Name those that "
             'are to be masked by sites=, or tag them by jax.ad_checkpoint.checkpoint_name(h, "weedout:h"). '

@@ -8,7 +8,7 @@ import jax
 from weedout_core.backend import Adopted
 from weedout_jax.adopt.model import Model
 from weedout_jax.adopt.pure import Mode
-from weedout_jax.layers import Arithmetic
+from weedout_jax.layers import Arithmetic, masked_weights
 
 
 class Learning(NamedTuple):
@@ -45,6 +45,8 @@ def run_adopted(
         held.path: model.statistics[held.path][tuple(map(slice, held.shape))] for held in layer.statistics
     }
     mode: Mode = "train" if learning else "running" if given or not layer.statistics else "batch"
+    weights = [held.path for held in layer.params if held.connections and masks is not None]
+    params = dict(params) | {path: masked_weights(params[path], (masks or {})[path]) for path in weights}
     x = h.T if h.ndim == 2 else h
     logits, after = model.forward(
         params, statistics, masks, x, mode, source.word if learning else 0, how.precision, reads=layer.readers

@@ -11,7 +11,7 @@ import torch
 
 from weedout_core.backend import Adopted, Held, Place
 from weedout_core.errors import BackendError
-from weedout_core.nn import Granularity
+from weedout_core.nn import Units
 from weedout_torch.adopt.checks import (
     check_gradients,
     check_logits,
@@ -35,7 +35,7 @@ def adopt(
     input_shape: tuple[int, ...],
     sites: tuple[str, ...] | None,
     names: Mapping[str, str],
-    granularity: Granularity,
+    granularity: Units,
 ) -> Adopted:
     """A module as a layer that this backend computes, on any device."""
     check_module(model)

@@ -206,7 +206,7 @@ def chosen(
         if len(one.shape) > 1 and one.shape[0] == few and seen[one.name] == shapes[one.name]
     ]  # fmt: skip
     some = [one for one in can if one.whole and one.before]
-    if not some and (elsewhere := [one for one in found.activations if one.whole and one.before]):
+    if not some and sites != () and (elsewhere := [one for one in found.activations if one.whole and one.before]):
         raise ConfigError(
             f"activations must have the examples first; {elsewhere[0].name!r} has the shape {elsewhere[0].shape} for "
             f"{few} examples and {seen[elsewhere[0].name]} for {many}. Let the model compute with batches first, such "
@@ -217,7 +217,7 @@ def chosen(
             if not any(fnmatchcase(one.name, pattern) for one in can):
                 raise ConfigError(f"sites must be activations of the model; none is called {pattern!r}. {listed}")
         some = [one for one in can if any(fnmatchcase(one.name, pattern) for pattern in sites)]
-    if not some:
+    if not some and sites != ():
         raise ConfigError(
             "the model must have an activation between its first and its last weight layer; got none. Name those that "
             f"are to be masked by sites=. {listed}"

@@ -8,6 +8,7 @@ import torch
 from weedout_core.backend import Adopted
 from weedout_torch.adopt.module import Module
 from weedout_torch.devices import Tensor
+from weedout_torch.layers import masked_weights
 
 
 class Learning(NamedTuple):
@@ -36,6 +37,8 @@ def run_adopted(
         the logits and, of :class:`Learning`, the running statistics after the step, {path: ``(R, *shape)``}.
     """
     module, trees = cast(Module, layer.model), (masks or {}, _stacked(params, layer.params))
+    weights = [held.path for held in layer.params if held.connections and masks is not None]
+    trees[1].update((path, masked_weights(trees[1][path], trees[0][path])) for path in weights)
     given = source.statistics if isinstance(source, Learning) else source if isinstance(source, Mapping) else {}
     # Where the batch's own are taken, those of the module are not read: their shapes alone matter.
     taken_from = cast(Mapping[str, Tensor], given or module.first_statistics(layer.statistics))

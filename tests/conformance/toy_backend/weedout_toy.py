@@ -41,6 +41,14 @@ def masked(h: np.ndarray, mask: np.ndarray, rescale: bool) -> np.ndarray:
     return kept / fraction.reshape(-1, *[1] * (h.ndim - 1))
 
 
+def weights(layer: wc.nn.Dense, params: Any, masks: Any) -> np.ndarray:
+    """The W of each network: what its mask keeps, if the layer's single weights have one."""
+    path = f"{layer.name}/kernel"
+    return (
+        params[path] if masks is None or not layer.connections else np.where(masks[path], params[path], np.float32(0))
+    )
+
+
 def forward(net: wc.Network, params: Any, masks: Any, h: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
     """The logits ``(R, examples, classes)``, and each layer's input for the way back."""
     inputs: list[np.ndarray] = []
@@ -48,7 +56,7 @@ def forward(net: wc.Network, params: Any, masks: Any, h: np.ndarray) -> tuple[np
         inputs.append(h)
         match layer:
             case wc.nn.Dense(name):
-                h = h @ params[f"{name}/kernel"] + params[f"{name}/bias"][:, None]
+                h = h @ weights(layer, params, masks) + params[f"{name}/bias"][:, None]
             case wc.nn.Relu():
                 h = np.maximum(h, 0)
             case wc.nn.Flatten():
@@ -64,9 +72,9 @@ def backward(net: wc.Network, params: Any, masks: Any, inputs: list[np.ndarray],
     for layer, h in zip(reversed(net.layers), reversed(inputs), strict=True):
         match layer:
             case wc.nn.Dense(name):
-                gradients[f"{name}/kernel"] = h.swapaxes(1, 2) @ g
-                gradients[f"{name}/bias"] = g.sum(axis=1)
-                g = g @ params[f"{name}/kernel"].swapaxes(1, 2)
+                of_weights = {f"{name}/kernel": h.swapaxes(1, 2) @ g}
+                gradients |= {f"{name}/kernel": weights(layer, of_weights, masks), f"{name}/bias": g.sum(axis=1)}
+                g = g @ weights(layer, params, masks).swapaxes(1, 2)
             case wc.nn.Relu():
                 g = g * (h > 0)
             case wc.nn.Flatten():

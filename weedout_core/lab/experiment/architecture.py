@@ -51,7 +51,7 @@ def build(
     """
     check_network_name(name)
     if name == "mlp":
-        return mlp(input_shape, _MLP_HIDDEN if hidden is None else hidden, classes, rescale)
+        return mlp(input_shape, _MLP_HIDDEN if hidden is None else hidden, classes, rescale, granularity)
     if found := _VGG.fullmatch(name):
         return vgg(int(found[1]), classes, input_shape, granularity, rescale, hidden or ())
     depth, width = (int(number) for number in name.split("-")[1:])

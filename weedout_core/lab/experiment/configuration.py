@@ -36,8 +36,8 @@ class ExperimentConfig:
             ``wc.adopt`` took. On the command line it also chooses the defaults of some training options.
         hidden: units of each fully connected hidden layer before the logits; None means 512 512 for "mlp" and no hidden
             layer for other networks.
-        granularity: what one bit of a mask removes in convolutional layers: "node", one unit of an activation, or
-            "channel", a whole channel. It needs a network with convolutions.
+        granularity: what one bit of a mask removes: "node", one unit of an activation, "channel", a whole channel of a
+            convolution, or "connection", a single weight. "channel" needs a network with convolutions.
         mask_residual: mask the sums of residual blocks too; it needs a network "wrn-D-K".
         train_examples: train on this many examples of the training split, ≥ 1, stratified by class; None uses all.
         test_examples: test on this many examples of the test split, ≥ 1, stratified by class; None uses all.
@@ -103,17 +103,19 @@ def _check_effects(config: ExperimentConfig) -> None:
     reference, normalised = config.backend == "numpy", config.network != "mlp"
     built = ":" not in config.network, "a network of this library (mlp, wrn-D-K, vgg-W)"
     convolutions = (normalised, "convolutions (network wrn-D-K or vgg-W)") if built[0] else built
+    activations = config.granularity != "connection", 'masks of activations (granularity "node" or "channel")'
     rounding = not reference, "a backend that rounds: numpy computes in float64, a candidate at a time"
     check_effects(
         config,
         {
             "hidden": built,
             "rescale": built,
-            "granularity": convolutions,
+            "granularity": built if config.granularity == "connection" else convolutions,
             "mask_residual": (config.network.startswith("wrn-"), "residual blocks (network wrn-D-K)"),
             "interval": (config.repeats > 1, "more than one repeat"),
         },
     )
+    check_effects(config, {"rescale": activations, "mask_residual": activations})
     check_effects(
         config.search,
         {"batch_norm": (normalised, _NORMALISED), "precision": rounding, "chunk": rounding},
