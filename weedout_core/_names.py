@@ -13,6 +13,7 @@ from weedout_core._networks.connections import with_connections
 from weedout_core._networks.cost import Costs, costs
 from weedout_core._networks.erdos_renyi import erk
 from weedout_core._networks.network import Network, mask_space
+from weedout_core._networks.smart_ratio import smart_ratio
 from weedout_core._phases.adopting import adopt
 from weedout_core._phases.ask_tell import Generation
 from weedout_core._phases.beginning import Beginning, SearchBeginning
@@ -66,6 +67,7 @@ __all__ = [
     "random",
     "scores",
     "search",
+    "smart_ratio",
     "train",
     "train_together",
     "vgg",

@@ -15,7 +15,7 @@ import numpy as np
 from weedout_core import Network, SearchConfig
 from weedout_core.backend import Origin
 from weedout_numpy.initial import draw_parameters, he_normal
-from weedout_numpy.masks import draw_masks, erk, mask_plan
+from weedout_numpy.masks import draw_masks, erk, mask_plan, smart_ratio
 from weedout_numpy.randomness import MASKS, WEIGHTS, Key, fold_in
 from weedout_numpy.shapes import mask_space
 
@@ -52,7 +52,8 @@ def random_sub_network(
     parent: Parent, sparsity: float | Mapping[str, float], config: SearchConfig, root: Key, origin: Origin
 ) -> Candidate:
     """Draw a candidate (line 2): which nodes it keeps and, in the reading of section 3, its own initial weights."""
-    allocation = erk(parent.net) if config.allocation == "erk" else config.allocation
+    of_network = {"erk": erk, "smart_ratio": smart_ratio}.get(str(config.allocation))
+    allocation = config.allocation if of_network is None else of_network(parent.net)
     plan = mask_plan(mask_space(parent.net), sparsity, config.sampling, allocation)
     mask = draw_masks(candidate_key(root, MASKS, origin), plan)
     if config.weights == "shared":

@@ -108,6 +108,36 @@ def erk(net: Network) -> Counting:
     return counts
 
 
+def smart_ratio(net: Network) -> Counting:
+    """The portions of Su et al. ("Random tickets can win the jackpot", 2020), for masked weights. Not in the paper.
+
+    Dense layers keep 30 %. What is left is shared by the convolutions: of L layers the l-th gets (L − l + 1)(L − l + 2)
+    parts for each of its weights, in a network without residuals divided by l². What a layer cannot keep, because it
+    has no more weights, the next one gets, and after the last convolution the dense layers.
+    """
+    plain = not any(isinstance(layer, Residual) for layer in net.layers)
+
+    def counts(space: Mapping[str, tuple[int, ...]], sparsity: float) -> dict[str, int]:
+        sizes = {site: math.prod(shape) for site, shape in space.items()}
+        parts = {
+            site: Fraction((len(space) - place) * (len(space) - place + 1), (place + 1) ** 2 if plain else 1)
+            * sizes[site]
+            for place, (site, shape) in enumerate(space.items())
+            if len(shape) == 4
+        }
+        dense = {site: Fraction(3, 10) * n for site, n in sizes.items() if site not in parts}
+        left = (1 - Fraction(str(sparsity))) * sum(sizes.values()) - sum(dense.values())
+        asked = {site: left * part / sum(parts.values()) for site, part in parts.items()} | dense
+        kept, more = dict[str, int](), Fraction(0)
+        for site, portion in asked.items():
+            whole = min(portion + more, Fraction(sizes[site]))
+            more = portion + more - whole
+            kept[site] = max(math.floor(whole + Fraction(1, 2)), 1)
+        return kept
+
+    return counts
+
+
 def kernels(net: Network) -> dict[str, tuple[int, ...]]:
     """The shape of the last kernel before each mask, or under it; after a residual's sum that of its main branch."""
     found: dict[str, tuple[int, ...]] = {}

@@ -22,6 +22,7 @@ import numpy as np
 import weedout_core as wc
 
 NET = wc.mlp(4, (6,), 3)
+WEIGHTS = wc.vgg(2, 3, (4, 4, 2), "connection")
 IMAGES = wc.vgg(2, 3, (4, 4, 2), "channel")
 X = np.random.default_rng(0).normal(size=(12, 4)).astype(np.float32)
 Y = np.arange(12, dtype=np.int32) % 3
@@ -121,6 +122,7 @@ def library(backend: wc.backend.Backend) -> dict[str, Call]:
             {"net": NET, **on_split, "sparsity": 0.5, "key": KEY, "config": SEARCH, "on_generation": do_nothing,
              "scored": searched.history[:1]},
         ),
+        "wc.smart_ratio": Call(wc.smart_ratio, {"net": WEIGHTS}),
         "wc.train": Call(
             wc.train,
             {"network": network, **on_split, "key": KEY, "config": TRAIN, "test": (X, Y), "optimizer": None,

@@ -123,3 +123,17 @@ def test_weights_that_are_not_there_are_listed(backend: str) -> None:
     paths = ", ".join(MODELS[backend][1])
     with pytest.raises(ConfigError, match=f"weights must be those of the network, {paths}; got 'nine'"):
         adopted(backend, granularity="connection", sites=["nine"])
+
+
+@BOTH
+def test_erk_and_magnitude_know_the_weights_of_an_adopted_model(backend: str) -> None:
+    net, paths = adopted(backend, granularity="connection"), MODELS[backend][1]
+    counts = wc.erk(net)(wc.mask_space(net), 0.5)
+    assert counts == {paths[0]: 39, paths[1]: 21}, "half of 96 and 24, as 20 to 11, the sums of their sides"
+    params = {path: RNG.standard_normal(shape) for path, shape in wc.nn.parameter_shapes(net).items()}
+    found = wc.scores.magnitude(net, params)
+    assert {path: value.tolist() for path, value in found.items()} == {
+        path: np.abs(params[path]).tolist() for path in paths
+    }
+    with pytest.raises(ConfigError, match="of weights that lead to a node is known of the library's own layers"):
+        wc.scores.magnitude(wc.with_connections(adopted(backend)), params)

@@ -172,6 +172,14 @@ def test_a_subnetwork_of_weights_is_saved_and_made_smaller(tmp_path: Path) -> No
     np.testing.assert_allclose(*logits, rtol=1e-9)  # float64 sums of at most 600 products, in another order
 
 
+def test_the_magnitude_of_a_weight_is_its_size() -> None:
+    net, params = wc.with_connections(MLP, ("dense_1/*",)), weights(MLP)
+    found = wc.scores.magnitude(net, params)
+    assert set(found) == set(wc.mask_space(net))
+    np.testing.assert_array_equal(found["dense_1/kernel"], np.abs(params["dense_1/kernel"]))
+    np.testing.assert_allclose(found["hidden_0"], np.linalg.norm(params["dense_0/kernel"], axis=0), rtol=1e-12)
+
+
 # What they cost
 
 

@@ -52,7 +52,7 @@ _VALUES: dict[str, tuple[str, ...]] = {
     "name": _BACKENDS,
     "device": ("cpu", "gpu", "tpu", "cuda", "cpu:0"),
     "topology": _SLICES,
-    "allocation": ("uniform", "global", "erk", "mine:counts", "mine:raises", "mine", ":", "os:getcwd"),
+    "allocation": ("uniform", "global", "erk", "smart_ratio", "mine:counts", "mine:raises", "mine", ":", "os:getcwd"),
     "arm": ("mine:arm", "mine:raises", "snip", "mine", ":", "os:getcwd"),
     "methods": (*METHODS, *REFERENCES, "magic", "mine:arm"),
     "baseline": ("weedout", "control", *METHODS, *REFERENCES, "magic"),

@@ -8,6 +8,9 @@ from weedout_core._masks.allocation import Sparsity, allocation_name
 from weedout_core._masks.plan import MaskPlan, mask_plan
 from weedout_core._networks.erdos_renyi import erk
 from weedout_core._networks.network import Network, mask_space
+from weedout_core._networks.smart_ratio import smart_ratio
+
+_OF_NETWORKS = {"erk": erk, "smart_ratio": smart_ratio}
 
 
 @guarded
@@ -17,11 +20,12 @@ def search_plan(net: Network, sparsity: Sparsity, config: SearchConfig) -> MaskP
     Args:
         net: the parent.
         sparsity: η, the fraction of nodes removed, in [0, 1), for all sites or {site: η}.
-        config: its ``sampling`` and ``allocation`` count; "erk" is that of this network.
+        config: its ``sampling`` and ``allocation`` count; "erk" and "smart_ratio" are those of this network.
     Raises:
-        ConfigError: as :func:`mask_plan` and :func:`erk`.
+        ConfigError: as :func:`mask_plan`, :func:`erk` and :func:`smart_ratio`.
     """
-    allocation = erk(net) if config.allocation == "erk" else config.allocation
+    of_network = _OF_NETWORKS.get(config.allocation) if isinstance(config.allocation, str) else None
+    allocation = config.allocation if of_network is None else of_network(net)
     return mask_plan(mask_space(net), sparsity, config.sampling, allocation)
 
 

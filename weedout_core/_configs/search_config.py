@@ -73,8 +73,9 @@ class SearchConfig:
         sampling: "exact" keeps the same number of nodes at a site in every candidate; "bernoulli" decides each node by
             itself.
         allocation: how many nodes each site keeps: "uniform", the same portion everywhere; "global", as the draw has
-            it, over all sites together; "erk", more where kernels have fewer weights (``wc.erk``); or a function of
-            the mask space and the sparsity, on the command line package.module:function.
+            it, over all sites together; "erk", more where kernels have fewer weights (``wc.erk``); "smart_ratio", fewer
+            weights of later convolutions (``wc.smart_ratio``); or a function of the mask space and the sparsity, on the
+            command line package.module:function.
         weights: "shared" gives all candidates the parent's initial weights; with "per_candidate" each draws its own.
         fan: the fan of He-normal weights: "fan_in", a layer's inputs, or "fan_out", its outputs.
         fan_counts: whether the fan counts all nodes of the "parent" or only the "kept" ones.

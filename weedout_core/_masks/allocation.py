@@ -37,7 +37,7 @@ Counting = Callable[[Mapping[str, tuple[int, ...]], float], Mapping[str, int]]
 
 
 #: The allocations that have a name.
-ALLOCATIONS = ("uniform", "global", "erk")
+ALLOCATIONS = ("uniform", "global", "erk", "smart_ratio")
 _PLACE = re.compile(r"[\w.]+:[\w.<>]+")
 
 
@@ -49,11 +49,11 @@ def _allocation(_: str, value: Any) -> Any:
     return value
 
 
-#: "uniform", "global", "erk" or a function. A record of results names a function as "package.module:function".
+#: One of these or a function. A record of results names a function as "package.module:function".
 Allocation = Annotated[
     str | Counting,
     Kind(
-        "'uniform', 'global', 'erk', or a function (space, sparsity) -> {site: nodes kept}",
+        "'uniform', 'global', 'erk', 'smart_ratio', or a function (space, sparsity) -> {site: nodes kept}",
         _allocation,
         remedy="For another sparsity at each site hand in sparsity={site: η}, or a function of your own.",
     ),
@@ -162,8 +162,9 @@ def _counted(space: Space, sparsity: float, allocation: Allocation) -> Allotted:
 
 
 _NOT_AT_HAND = {
-    "erk": 'allocation="erk" needs the network, whose kernels it counts; a mask space has none. '
-    "Pass allocation=wc.erk(net)."
+    name: f'allocation="{name}" needs the network, whose kernels it counts; a mask space has none. '
+    f"Pass allocation=wc.{name}(net)."
+    for name in ("erk", "smart_ratio")
 }
 
 

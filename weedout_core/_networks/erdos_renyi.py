@@ -14,22 +14,23 @@ from weedout_core.errors import ConfigError
 
 @guarded
 def erk(net: Network) -> Counting:
-    """The allocation of Evci et al., "Rigging the lottery: making all tickets winners" (ICML 2020), for nodes.
+    """The allocation of Evci et al., "Rigging the lottery: making all tickets winners" (ICML 2020).
 
-    The Erdos-Renyi-Kernel: a site keeps a portion of its nodes that is proportional to the sum of the sides of the
+    The Erdos-Renyi-Kernel: a site keeps a portion that is proportional to the sum of the sides of the
     kernel that leads to it over their product, ``(n_in + n_out + height + width) / (n_in · n_out · height · width)`` of
     a convolution and ``(n_in + n_out) / (n_in · n_out)`` of a dense layer. One factor scales all portions so that
     ``(1 − η)·N`` of N nodes are kept; a site whose portion would exceed 1 is kept whole, and all others are scaled
     again. Counts are computed in fractions of integers, with η as it is printed, and rounded, ``floor(x + 1/2)``, to at
-    least 1. At the sum of a residual block the last kernel of its
-    main branch counts.
+    least 1. Masked weights are the kernel themselves; the kernel of a node is the one that leads to it, at the sum of a
+    residual block the last one of its main branch.
 
     Args:
         net: the parent. It is made of this library's layers, and a kernel leads to each of its sites.
     Returns:
         the function (space, sparsity) -> {site: nodes kept}, for ``wc.mask_plan`` and ``SearchConfig.allocation``.
     Raises:
-        ConfigError: the network is an adopted model or a compacted one, or a site masks the input.
+        ConfigError: the network is compacted, or an adopted model whose activations are masked; or a site masks the
+            input.
     """
     space, shares = mask_space(net), _shares(net)
 
@@ -44,7 +45,9 @@ def erk(net: Network) -> Counting:
 
 def _shares(net: Network) -> dict[str, Fraction]:
     """For each site the number that its portion is proportional to."""
-    if (model := adopted(net)) is not None:
+    if (model := adopted(net)) is not None and not model.places:
+        return {held.path: _share(held.shape) for held in model.params if held.connections}
+    if model is not None:
         raise ConfigError(
             f"the kernels that lead to a site are known of the library's own layers; got the adopted model "
             f'{model.name}. Take allocation="uniform" or "global", or a function of your own.'
@@ -58,7 +61,11 @@ def _shares(net: Network) -> dict[str, Fraction]:
             f"erk needs a kernel that leads to each site; none leads to {without[0]!r}, which masks the input. Take "
             'allocation="uniform" or "global", or a function of your own.'
         )
-    return {site: Fraction(sum(kernel), math.prod(kernel)) for site, kernel in kernels.items() if kernel is not None}
+    return {site: _share(kernel) for site, kernel in kernels.items() if kernel is not None}
+
+
+def _share(kernel: Shape) -> Fraction:
+    return Fraction(sum(kernel), math.prod(kernel))
 
 
 def _kernels(

@@ -1,4 +1,4 @@
-"""Magnitude: nodes are rated by the weights that lead to them."""
+"""Magnitude: weights are rated by their size, and nodes by the weights that lead to them."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -8,6 +8,7 @@ import numpy as np
 from weedout_core._guard.composed import mapping
 from weedout_core._guard.guarded import guarded
 from weedout_core._guard.kinds import HOSTED
+from weedout_core._networks.connections import connection_sites
 from weedout_core._networks.layers import (
     Conv,
     Dense,
@@ -28,13 +29,13 @@ HostedParameters = Annotated[Any, mapping(HOSTED)]
 
 @guarded
 def magnitude(net: Network, params: HostedParameters) -> dict[str, np.ndarray]:
-    """The L2 norm of the weights that lead to each node.
+    """The size of each weight that is masked by itself, and the L2 norm of the weights that lead to each node.
 
     Pruning by magnitude (Han, Pool, Tran, Dally, "Learning both weights and connections", NeurIPS 2015), for nodes: the
     norm of a column of a dense layer's kernel, or of a filter of a convolution (Li et al., "Pruning filters for
     efficient ConvNets", ICLR 2017, there with the L1 norm). The positions of a channel have the norm of its filter. A
     node of a sum of branches has the weights of both; a node of the input has none, and the score 0. Biases and batch
-    normalisation do not count.
+    normalisation do not count. Of an adopted model only weights can be rated.
 
     Args:
         net: the network.
@@ -45,13 +46,15 @@ def magnitude(net: Network, params: HostedParameters) -> dict[str, np.ndarray]:
         ConfigError: the weights are not the network's, or the network is a compacted one.
     """
     check_parent(net)
-    if (model := adopted(net)) is not None:
+    if (model := adopted(net)) is not None and model.places:
         raise ConfigError(
             f"the magnitude of weights that lead to a node is known of the library's own layers; got the adopted model "
             f"{model.name}. Rate its nodes by a function of your own, and make masks of it by wc.masks_from_scores."
         )
     checked_parameters(net, params)
-    found: dict[str, np.ndarray] = {}
+    found = {site: np.abs(np.asarray(params[site], dtype=np.float64)) for site in connection_sites(net)}
+    if model is not None:
+        return found
     with np.errstate(over="ignore"):  # the square of a weight beyond 1e154 is infinite, and the score the highest
         _squares(net.layers, params, np.zeros(net.input_shape), found)
     return found

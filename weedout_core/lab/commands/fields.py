@@ -24,7 +24,7 @@ C = TypeVar("C")
 #: Fields that are options of no command, and new names for those options whose names would clash.
 _SKIPPED = {ExperimentConfig: {"search", "train"}}
 #: What can be typed for an option that takes a name or a function.
-_NAMED = {SearchConfig: {"allocation": ("uniform", "global", "erk", "MODULE:FUNCTION")}}
+_NAMED = {SearchConfig: {"allocation": ("uniform", "global", "erk", "smart_ratio", "MODULE:FUNCTION")}}
 #: Other names of options.
 _ALIASES = {(ExperimentConfig, "network"): ("--model",)}
 _RENAMED = {SearchConfig: {"precision": "search_precision"}, TrainConfig: {"precision": "train_precision"}}
