@@ -1,6 +1,11 @@
-"""The search driven by hand: ``init``, ``ask``, ``tell`` and ``finished``, and how batches and survivors are chosen."""
+"""The search driven by hand: ``init``, ``ask``, ``tell`` and ``finished``, and how batches and survivors are chosen.
 
-from weedout_core._algorithm.strategies import random_search, select
+``Breed`` is a strategy of one's own, and ``tournaments``, ``crossed`` and ``mutated`` are what those of the library are
+made of.
+"""
+
+from weedout_core._algorithm.strategies import Breed, random_search, select
+from weedout_core._algorithm.strategies.breeding import crossed, mutated, tournaments
 from weedout_core._phases.ask_tell import (
     Generation,
     SearchState,
@@ -12,15 +17,19 @@ from weedout_core._phases.ask_tell import (
 from weedout_core._phases.validation_batches import calibration_batch, validation_batch
 
 __all__ = [
+    "Breed",
     "Generation",
     "SearchState",
     "ask",
     "calibration_batch",
+    "crossed",
     "finished",
     "init",
+    "mutated",
     "random_search",
     "select",
     "tell",
+    "tournaments",
     "validation_batch",
 ]
 

@@ -11,11 +11,13 @@ The cross-entropy is also the loss of training (line 12), so its gradient stands
 import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int, Int32
 
 from weedout_core import Network
+from weedout_core.errors import ConfigError
 from weedout_numpy.batches import Split
 from weedout_numpy.masks import Masks
 from weedout_numpy.network import Parameters, forward
@@ -25,7 +27,12 @@ Labels = Int[np.ndarray, " examples"]
 
 
 def fitness_of(
-    net: Network, params: Parameters, mask: Masks, batch: Split, name: str, statistics: Parameters | None = None
+    net: Network,
+    params: Parameters,
+    mask: Masks,
+    batch: Split,
+    fitness: str | Callable[[Logits, Labels], Any],
+    statistics: Parameters | None = None,
 ) -> float:
     """The fitness of line 7: run the masked network on a batch, without any training, and measure.
 
@@ -34,14 +41,14 @@ def fitness_of(
     Args:
         net, params, mask: the network n: its layers, its weights, and the nodes it keeps.
         batch: the examples.
-        name: "negative_cross_entropy" or "accuracy".
+        fitness: "negative_cross_entropy", "accuracy", or a function of the user's, of logits and labels.
         statistics: of batch normalisation; None for those of the batch itself (see ``batch_norm``).
     """
     x, y = batch
     # An overflow is a result to report, not an error to stop at: the fitness is NaN, and the network is never selected.
     with np.errstate(over="ignore", invalid="ignore"):
         logits, _ = forward(net.layers, params, mask, x, statistics)
-        return FITNESS[name](logits, y)
+        return FITNESS[fitness](logits, y) if isinstance(fitness, str) else measured(fitness, logits, y)
 
 
 def log_softmax(logits: Logits) -> Logits:
@@ -92,6 +99,22 @@ def negative_cross_entropy(logits: Logits, labels: Labels) -> float:
 def accuracy(logits: Logits, labels: Labels) -> float:
     """The fraction of examples predicted right (section 3), in [0, 1]."""
     return count_correct(logits, labels) / len(labels) if has_fitness(logits, labels) else math.nan
+
+
+def measured(fitness: Callable[[Logits, Labels], Any], logits: Logits, labels: Labels) -> float:
+    """What a function of the user's measures. It has no say where there is no fitness: that is NaN, as above.
+
+    Raises:
+        ConfigError: the function failed, or does not return a float.
+    """
+    name = f"the fitness {fitness.__module__}:{getattr(fitness, '__qualname__', fitness)}"
+    try:
+        value: Any = fitness(logits, labels)
+    except Exception as error:
+        raise ConfigError(f"{name} failed: {type(error).__name__}: {error}") from error
+    if getattr(getattr(value, "dtype", None), "kind", "") != "f" or value.shape != ():
+        raise ConfigError(f"{name} must return floats, one for each candidate, in an array; got {value!r}.")
+    return float(value) if has_fitness(logits, labels) else math.nan
 
 
 FITNESS: Mapping[str, Callable[[Logits, Labels], float]] = MappingProxyType(

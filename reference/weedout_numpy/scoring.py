@@ -5,7 +5,8 @@ candidates of a population in one program, so the calls of a backend take the po
 candidate, from which its mask is drawn. Here they are loops over the functions that ``algorithm1`` calls.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
@@ -51,7 +52,9 @@ def score_population(
     return fitness
 
 
-def score(net: Network, params: Parameters, masks: Masks, batch: ScoredBatch, fitness: str) -> float:
+def score(
+    net: Network, params: Parameters, masks: Masks, batch: ScoredBatch, fitness: str | Callable[..., Any]
+) -> float:
     """One candidate's fitness."""
     statistics = statistics_of(net, params, masks, batch)
     return fitness_of(net, params, masks, (batch.x, batch.y), fitness, statistics)

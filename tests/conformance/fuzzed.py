@@ -78,6 +78,8 @@ def library(backend: wc.backend.Backend) -> dict[str, Call]:
     """Every public function, by "face.name"."""
     masks = {site: mask[0] for site, mask in wc.backend.masks_from_keys(KEY[None], PLAN).items()}
     params = {path: backend.to_numpy(value) for path, value in backend.initialise(NET, KEY).items()}
+    keys = wc.random.split(KEY, 2)
+    bred = {site: mask.reshape(2, -1) for site, mask in wc.backend.masks_from_keys(keys, PLAN).items()}
     network = wc.Subnetwork(NET, params, masks)
     state = wc.ask_tell.init(KEY, SPACE, 0.5, SEARCH)
     after, _ = wc.ask_tell.tell(state, np.arange(3.0))
@@ -161,6 +163,15 @@ def library(backend: wc.backend.Backend) -> dict[str, Call]:
         "ask_tell.ask": Call(wc.ask_tell.ask, {"state": after}),
         "ask_tell.calibration_batch": Call(
             wc.ask_tell.calibration_batch, {"key": KEY, "generation": 1, "examples": 12, "config": SEARCH}
+        ),
+        "ask_tell.crossed": Call(
+            wc.ask_tell.crossed, {"keys": keys, "mothers": bred, "fathers": bred, "plan": PLAN}
+        ),
+        "ask_tell.mutated": Call(
+            wc.ask_tell.mutated, {"keys": keys, "masks": bred, "plan": PLAN, "mutation": 0.5}
+        ),
+        "ask_tell.tournaments": Call(
+            wc.ask_tell.tournaments, {"key": KEY, "fitness": np.arange(3.0), "count": 4}
         ),
         "ask_tell.finished": Call(wc.ask_tell.finished, {"state": after}),
         "ask_tell.init": Call(wc.ask_tell.init, {"key": KEY, "space": SPACE, "sparsity": 0.5, "config": SEARCH}),

@@ -248,10 +248,3 @@ def test_erk_is_of_its_own_network() -> None:
         ConfigError, match=r"the allocation erk is that of a network with the sites \{'hidden_0': \(6,\)\}"
     ):
         wc.mask_plan({"hidden_0": (7,)}, 0.5, allocation=wc.erk(wc.mlp((4,), (6,), 3)))
-
-
-@pytest.mark.parametrize("strategy", ["binary_tournament", "one_plus_lambda", "genetic"])
-def test_masks_that_are_bred_keep_as_many_nodes_at_each_site(strategy: str) -> None:
-    config = wc.SearchConfig(strategy=strategy, allocation="global")
-    with pytest.raises(ConfigError, match='it needs sampling="exact", and an allocation other than "global"'):
-        wc.ask_tell.init(wc.key(0), {"a": (30,), "b": (10,)}, 0.5, config)

@@ -10,7 +10,7 @@ import pytest
 import weedout_core as wc
 from weedout_core._algorithm.strategies import STRATEGIES
 from weedout_core._configs.checks import named_options
-from weedout_core._configs.search_config import Fitness, Strategy
+from weedout_core._configs.search_config import FitnessName, StrategyName
 
 EVERY_SEARCH_CHOICE = {1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 18, 25, 27}
 EVERY_TRAIN_CHOICE = {12, 16, 20, 23, 26}
@@ -140,11 +140,17 @@ def test_configurations_are_frozen_and_equal_by_value() -> None:
         ({"reading": "section2"}, "reading must be one of 'algorithm1', 'section3'; got 'section2'."),
         (
             {"strategy": "hill"},
-            "strategy must be one of 'random_search', 'binary_tournament', 'one_plus_lambda', 'genetic', "
-            "'successive_halving'; got 'hill'.",
+            "strategy must be 'random_search', 'binary_tournament', 'one_plus_lambda', 'genetic', "
+            "'successive_halving', or a function (key, plan, masks, fitness, count, mutation) -> masks {site: (count, "
+            "nodes)}; got 'hill'.",
         ),
         ({"strategy": "genetic", "mutation": 0.0}, "mutation must be a finite number in (0, 1]; got 0.0."),
-        ({"fitness": "f1"}, "fitness must be one of 'negative_cross_entropy', 'accuracy'; got 'f1'."),
+        (
+            {"fitness": "f1"},
+            "fitness must be 'negative_cross_entropy', 'accuracy', or a function (logits, labels) -> one float a "
+            "candidate; got 'f1'.",
+        ),
+        ({"fitness": []}, "fitness must be 'negative_cross_entropy', 'accuracy', or a function (logits, labels) -> "),
         ({"winner": "first"}, "winner must be one of 'last_generation', 'best_overall', 'rescored'; got 'first'."),
         ({"weights": "zero"}, "weights must be one of 'shared', 'per_candidate'; got 'zero'."),
         ({"batch_policy": "new"}, "batch_policy must be one of 'fresh', 'fixed', 'whole'; got 'new'."),
@@ -273,7 +279,6 @@ def test_a_choice_shows_the_value_after_the_reading() -> None:
 def test_fields_that_take_a_name_say_which() -> None:
     options = named_options(wc.SearchConfig)
     assert options["reading"] == ("algorithm1", "section3")
-    assert set(options["fitness"]) == {"negative_cross_entropy", "accuracy"}
     assert set(options["winner"]) == {"last_generation", "best_overall", "rescored"}
     assert set(options["weights"]) == {"shared", "per_candidate"}
     assert "population" not in options
@@ -289,5 +294,5 @@ def test_what_is_no_number_is_an_error(field: str, unchecked: None) -> None:
 
 
 def test_the_names_that_configurations_allow_are_the_functions_that_there_are() -> None:
-    assert set(get_args(Fitness)) == set(wc.backend.FITNESS)
-    assert set(get_args(Strategy)) == set(STRATEGIES)
+    assert set(get_args(FitnessName)) == set(wc.backend.FITNESS)
+    assert set(get_args(StrategyName)) == set(STRATEGIES)

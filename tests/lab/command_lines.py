@@ -4,10 +4,11 @@ import os
 from collections.abc import Sequence
 from dataclasses import fields as fields_of
 from random import Random
-from typing import Any
+from typing import Any, get_args
 
 from weedout_core import SearchConfig, TrainConfig
 from weedout_core._configs.checks import named_options
+from weedout_core._configs.search_config import FitnessName, StrategyName
 from weedout_core.lab.arms.judged import JudgeConfig
 from weedout_core.lab.arms.named import METHODS, REFERENCES
 from weedout_core.lab.commands import fields, options
@@ -52,6 +53,8 @@ _VALUES: dict[str, tuple[str, ...]] = {
     "name": _BACKENDS,
     "device": ("cpu", "gpu", "tpu", "cuda", "cpu:0"),
     "topology": _SLICES,
+    "strategy": (*get_args(StrategyName), "mine:raises", "mine", "os:getcwd"),
+    "fitness": (*get_args(FitnessName), "mine:raises", "mine", "os:getcwd"),
     "allocation": ("uniform", "global", "erk", "smart_ratio", "mine:counts", "mine:raises", "mine", ":", "os:getcwd"),
     "arm": ("mine:arm", "mine:raises", "snip", "mine", ":", "os:getcwd"),
     "methods": (*METHODS, *REFERENCES, "magic", "mine:arm"),

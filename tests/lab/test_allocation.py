@@ -24,16 +24,11 @@ from weedout_core.lab.arms.sanity import sanity
 from weedout_core.lab.arms.scored import METHODS, scored
 from weedout_core.lab.commands.fields import _NAMED
 from weedout_core.lab.commands.kept_tables import kept_tables
-from weedout_core.lab.experiment.allocation import (
-    check_allocation,
-    exact_plan,
-    recorded_config,
-    same_allocation,
-    with_allocation,
-)
+from weedout_core.lab.experiment.allocation import check_allocation, exact_plan
 from weedout_core.lab.experiment.arms import Cell, LeftOut, Start
 from weedout_core.lab.experiment.configuration import ExperimentConfig
 from weedout_core.lab.experiment.experiment import Experiment
+from weedout_core.lab.experiment.own_functions import recorded_config, same_own, with_own
 from weedout_core.lab.experiment.rows import LeftOutRow, ResultRow, from_csv
 from weedout_core.lab.experiment.thresholds import ThresholdRow, threshold_rows
 
@@ -86,27 +81,27 @@ def test_the_help_names_what_there_is() -> None:
 @pytest.mark.parametrize("name", ALLOCATIONS)
 def test_a_name_is_left_as_it_is(name: str) -> None:
     config = allocated(name)
-    assert with_allocation(config) is config
+    assert with_own(config) is config
     assert recorded_config(config) == config
     assert "allocation" not in Experiment(config, (), (2,)).identity
 
 
 def test_a_function_is_found_by_its_place_and_recorded_by_it_with_its_source(tmp_path: Path) -> None:
-    config = with_allocation(allocated("my_allocations:front"))
+    config = with_own(allocated("my_allocations:front"))
     assert callable(config.search.allocation)
-    assert with_allocation(config) == config, "the function itself may be handed in"
+    assert with_own(config) == config, "the function itself may be handed in"
     assert recorded_config(config) == allocated("my_allocations:front")
     identity = Experiment(config, (), (2,)).identity
     assert identity["search"]["allocation"] == "my_allocations:front"
     assert len(identity["allocation"]) == 64
     json.dumps(identity)
-    same_allocation(config.search, identity)
+    same_own(config.search, identity)
     (tmp_path / "my_allocations.py").write_text(MODULE + "\n# another\n")
     assert Experiment(config, (), (2,)).identity["allocation"] != identity["allocation"]
     with pytest.raises(
         RunError, match=r"the allocation my_allocations:front must be that of the run; here its files a"
     ):
-        same_allocation(config.search, identity)
+        same_own(config.search, identity)
 
 
 @pytest.mark.parametrize(
@@ -120,14 +115,14 @@ def test_a_function_is_found_by_its_place_and_recorded_by_it_with_its_source(tmp
 )
 def test_what_is_no_allocation_is_refused(place: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        with_allocation(allocated(place))
+        with_own(allocated(place))
 
 
 def test_a_function_without_a_name_is_refused() -> None:
     with pytest.raises(
         ConfigError, match=r"an allocation of your own must have a name; got <lambda>\. Define it by def"
     ):
-        with_allocation(allocated(lambda space, sparsity: {}))
+        with_own(allocated(lambda space, sparsity: {}))
 
 
 def test_counts_that_change_from_call_to_call_are_refused() -> None:
@@ -143,7 +138,7 @@ def test_counts_that_change_from_call_to_call_are_refused() -> None:
         check_allocation(allocated(counting), NET)
 
 
-def test_arms_choose_by_an_exact_plan_of_the_same_allocation() -> None:
+def test_arms_choose_by_an_exact_plan_of_the_same_own() -> None:
     assert exact_plan(NET, 0.5, wc.SearchConfig(sampling="bernoulli")) == wc.mask_plan(wc.mask_space(NET), 0.5)
     erk = wc.SearchConfig(sampling="bernoulli", allocation="erk")
     assert exact_plan(NET, 0.5, erk).counts == wc.erk(NET)(wc.mask_space(NET), 0.5)
@@ -154,7 +149,7 @@ ARMS = (WEEDOUT, control(RANDOM, "member"), SMALL_DENSE, *(METHODS[name] for nam
 
 @pytest.mark.parametrize("allocation", ["global", "erk", "my_allocations:front"])
 def test_every_arm_keeps_what_the_allocation_says(allocation: str) -> None:
-    config = with_allocation(allocated(allocation))
+    config = with_own(allocated(allocation))
     plan, found = exact_plan(NET, 0.5, config.search), choices(*ARMS, config=config)
     counts = {name: kept(one) for name, one in found.items() if name != SMALL_DENSE.name}
     assert {sum(one.values()) for one in counts.values()} == {7}

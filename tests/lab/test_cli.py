@@ -59,9 +59,9 @@ MISTAKES = [
     (["--reading", "mine"], "--reading must be one of 'algorithm1', 'section3'; got 'mine'"),
     (
         ["--strategy", "mine"],
-        "--strategy must be one of 'random_search', 'binary_tournament', 'one_plus_lambda', 'genetic', 's",
+        "--strategy must be 'random_search', 'binary_tournament', 'one_plus_lambda', 'genetic', 's",
     ),
-    (["--fitness", "mine"], "--fitness must be one of 'negative_cross_entropy', 'accuracy'; got 'mine'"),
+    (["--fitness", "mine"], "--fitness must be 'negative_cross_entropy', 'accuracy', or a function .* got 'mine'"),
     (["--search-precision", "mine"], "--search-precision must be one of 'highest', 'default'; got 'mine'"),
     (["--train-precision", "mine"], "--train-precision must be one of 'highest', 'default'; got 'mine'"),
     (["--interval", "mine"], "--interval must be one of"),

@@ -6,6 +6,7 @@ What is seen in a search is far below them.
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -35,9 +36,12 @@ def margin(fitness: np.ndarray) -> float | None:
     return float(ranked[-1] - ranked[-2]) if len(ranked) > 1 else None
 
 
-def too_close(fitness: str) -> float:
-    """Candidates whose fitness differs by less than this may rank the other way round in another backend."""
-    return 2 * FITNESS_AGREEMENT[fitness]
+def too_close(fitness: Any) -> float:
+    """Candidates whose fitness differs by less than this may rank the other way round in another backend.
+
+    0 for a function of the user's: how far its values differ between backends is not known.
+    """
+    return 2 * FITNESS_AGREEMENT.get(fitness, 0.0)
 
 
 def score_agreement(scores: np.ndarray) -> float:

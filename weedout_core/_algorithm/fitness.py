@@ -4,16 +4,19 @@ Paper, section 2: "we consider fitness to be the negative cost on a batch of exa
 validation holdout set"; section 3 ranks by validation accuracy instead. Both are here.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from array_api_compat import array_namespace, is_torch_array
 
 from weedout_core._guard.guarded import guarded
+from weedout_core._guard.own_functions import place_of_own
+from weedout_core._guard.shown import shown
 from weedout_core._guard.traced import Floats, Integers, beside, namespace_of
-from weedout_core.errors import DataError
+from weedout_core.errors import ConfigError, DataError, WeedoutError
 
 ClassAxis = Literal[-1, -2]
 
@@ -139,7 +142,60 @@ def _classes(logits: Any, axis: int, dtype: Any) -> Any:
     return classes if axis == -1 else classes[:, None]
 
 
-#: The fitness functions by name, each ``(logits, labels, axis=-1) -> fitness``.
-FITNESS: Mapping[str, Callable[..., Any]] = MappingProxyType(
-    {"negative_cross_entropy": negative_cross_entropy, "accuracy": accuracy}
-)
+@guarded
+@_QUIET
+def _own(function: Callable[[Any, Any], Any], logits: Floats, labels: Integers, axis: ClassAxis = -1) -> Any:
+    """A fitness of the user's, held to what is true of the library's own.
+
+    The function is handed logits ``(*batch, examples, classes)``, whatever the axis of the classes.
+
+    Raises:
+        ConfigError: the function failed, or returned something else than a float for each candidate.
+    """
+    xp, name = namespace_of(logits, labels), f"the fitness {place_of_own(function)}"
+    _check_labels(logits, labels, axis)
+    try:
+        found = function(logits if axis == -1 else xp.matrix_transpose(logits), labels)
+    except WeedoutError:
+        raise
+    except Exception as error:
+        raise ConfigError(f"{name} failed: {type(error).__name__}: {error}") from error
+    wanted = tuple(logits.shape[:-2])
+    if not _are_floats(xp, found) or tuple(found.shape) != wanted:
+        got = f"{found.dtype} {tuple(found.shape)}" if hasattr(found, "dtype") else shown(found)
+        raise ConfigError(
+            f"{name} must return floats of shape {wanted}, one for each candidate, in an array of the framework of the "
+            f"logits, whose shape is {(*wanted, 'examples', 'classes')}; got {got}. Take means over their last axes."
+        )
+    return xp.astype(found, logits.dtype) * _one_if_sound(logits, _wide(labels), axis)
+
+
+def _are_floats(xp: Any, value: Any) -> bool:
+    """Whether a value is an array of floats, of this namespace."""
+    try:
+        return array_namespace(value) is xp and bool(xp.isdtype(value.dtype, "real floating"))
+    except TypeError:
+        return False
+
+
+class _Fitnesses(Mapping[Any, Callable[..., Any]]):
+    """The library's functions by their names. A function of the user's is looked up by itself."""
+
+    _named: ClassVar[Mapping[str, Callable[..., Any]]] = MappingProxyType(
+        {"negative_cross_entropy": negative_cross_entropy, "accuracy": accuracy}
+    )
+
+    def __getitem__(self, fitness: Any) -> Callable[..., Any]:
+        if isinstance(fitness, str) and ":" in fitness:
+            raise ConfigError(f"the fitness {fitness} is only named. Hand in the function itself.")
+        return partial(_own, fitness) if callable(fitness) else self._named[fitness]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._named)
+
+    def __len__(self) -> int:
+        return len(self._named)
+
+
+#: The fitness functions, each ``(logits, labels, axis=-1) -> fitness``: by name, or by a function of the user's own.
+FITNESS: Mapping[Any, Callable[..., Any]] = _Fitnesses()

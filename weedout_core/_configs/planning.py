@@ -2,9 +2,10 @@
 
 from dataclasses import replace
 
-from weedout_core._configs.search_config import SearchConfig
+from weedout_core._configs.search_config import OWN_FUNCTIONS, SearchConfig
 from weedout_core._guard.guarded import guarded
-from weedout_core._masks.allocation import Sparsity, allocation_name
+from weedout_core._guard.own_functions import place_of_own
+from weedout_core._masks.allocation import Sparsity
 from weedout_core._masks.plan import MaskPlan, mask_plan
 from weedout_core._networks.erdos_renyi import erk
 from weedout_core._networks.network import Network, mask_space
@@ -30,5 +31,5 @@ def search_plan(net: Network, sparsity: Sparsity, config: SearchConfig) -> MaskP
 
 
 def recorded(config: SearchConfig) -> SearchConfig:
-    """A configuration as a record has it: a function of the user's is named, "package.module:function"."""
-    return replace(config, allocation=allocation_name(config.allocation))
+    """A configuration as a record has it: functions of the user's are named, "package.module:function"."""
+    return replace(config, **{field: place_of_own(getattr(config, field)) for field in OWN_FUNCTIONS})

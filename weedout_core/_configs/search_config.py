@@ -1,23 +1,23 @@
 """The configuration of the search phase: frozen, checked when it is made, and stored with every result."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from weedout_core._configs.checks import check_effects, check_options
 from weedout_core._configs.open_points import AS_READ, Precision, choice
 from weedout_core._guard.guarded import convert_fields
-from weedout_core._guard.kinds import Positive, integer, option, real
+from weedout_core._guard.kinds import Positive, integer, real
+from weedout_core._guard.own_functions import named_or_own
 from weedout_core._masks.allocation import Allocation
 from weedout_core._masks.plan import Sampling, check_sampling
 from weedout_core._networks.initial import Fan
 from weedout_core.errors import ConfigError
 
 Reading = Literal["algorithm1", "section3"]
-Fitness = Literal["negative_cross_entropy", "accuracy"]
-FitnessName = Annotated[str, option(*get_args(Fitness))]
-Strategy = Literal["random_search", "binary_tournament", "one_plus_lambda", "genetic", "successive_halving"]
+FitnessName = Literal["negative_cross_entropy", "accuracy"]
+StrategyName = Literal["random_search", "binary_tournament", "one_plus_lambda", "genetic", "successive_halving"]
 Control = Literal["member", "independent"]
 
 #: What each reading of the paper says, where its Algorithm 1 and its section 3 differ.
@@ -36,6 +36,26 @@ class _AsRead(str):
 
     __slots__ = ()
 
+
+#: Of logits, float ``(*batch, examples, classes)``, and labels, int32 ``(examples,)``: float ``(*batch,)``.
+Rate = Callable[[Any, Any], Any]
+_RATED = "(logits, labels) -> one float a candidate"
+#: "negative_cross_entropy", "accuracy" or a function, which is called with arrays of whatever computes.
+Fitness = Annotated[str | Rate, named_or_own(*get_args(FitnessName), form=_RATED)]
+_Fitness = Annotated[str | Rate, named_or_own(*get_args(FitnessName), form=_RATED, unset=AS_READ)]
+
+#: Of key, plan, masks, fitness, a number of children, and mutation: the masks of the children. See ``ask_tell.Breed``.
+Breeding = Callable[[Any, Any, Any, Any, int, float], Mapping[str, Any]]
+#: A strategy by its name, or a function that breeds.
+Strategy = Annotated[
+    str | Breeding,
+    named_or_own(
+        *get_args(StrategyName), form="(key, plan, masks, fitness, count, mutation) -> masks {site: (count, nodes)}"
+    ),
+]
+
+#: The fields that take a function of the user's, which a record names.
+OWN_FUNCTIONS = ("strategy", "fitness", "allocation")
 
 Share = Annotated[float, real(lambda value: 0 < value <= 1, "in (0, 1]")]
 _POPULATION = integer(2, note=" (one elite and one fresh candidate)", remedy="Raise population.")
@@ -59,10 +79,13 @@ class SearchConfig:
             sets fitness, winner and weights where they are not given.
         strategy: the random search heuristic (RSH): "random_search" draws all but the elite anew (the paper);
             "binary_tournament", "one_plus_lambda" and "genetic" breed them from the masks of the generation before;
-            "successive_halving" draws none: the fitter half goes on, and is scored on twice the examples.
+            "successive_halving" draws none: the fitter half goes on, and is scored on twice the examples; or a
+            function that breeds (``wc.ask_tell.Breed``), on the command line package.module:function.
         mutation: of a child's kept nodes at each site the share that is swapped for removed ones, in (0, 1]; at least
             one node is.
-        fitness: how candidates are scored: "negative_cross_entropy" (in nats) or "accuracy" (in [0, 1]).
+        fitness: how candidates are scored, higher is fitter: "negative_cross_entropy" (in nats), "accuracy" (in
+            [0, 1]), or a function of logits and labels (docs/search-family.md), on the command line
+            package.module:function.
         validation_batch: examples on which each generation is scored, ≥ 1; the whole validation split if it has fewer.
         batch_policy: "fresh" draws a validation batch for each generation, "fixed" keeps the first one, "whole" takes
             the whole validation split.
@@ -95,9 +118,9 @@ class SearchConfig:
     patience: Positive | None = choice(5, "termination", None)
     budget: Positive | None = choice(5, "termination", None)
     reading: Reading = "algorithm1"
-    strategy: Annotated[str, option(*get_args(Strategy))] = "random_search"
+    strategy: Strategy = "random_search"
     mutation: Share = 0.05
-    fitness: str = choice(1, "fitness", AS_READ, get_args(Fitness))
+    fitness: _Fitness = choice(1, "fitness", AS_READ)
     validation_batch: Positive = choice(2, "validation batch", 1024)
     batch_policy: Literal["fresh", "fixed", "whole"] = choice(2, "validation batch", "fresh")
     elite: Literal["rescore", "cache"] = choice(3, "is the elite scored again", "rescore")
@@ -129,7 +152,7 @@ class SearchConfig:
                 'elite="cache" needs a batch that stays the same; got batch_policy="fresh". Use "fixed" or "whole".'
             )
         drawn = self.batch_policy != "whole" or self.batch_norm == "recalibrated"
-        breeds = self.strategy in ("binary_tournament", "one_plus_lambda", "genetic")
+        breeds = self.strategy not in ("random_search", "successive_halving")
         check_effects(self, {"mutation": (breeds, "a strategy that breeds masks")})
         if self.strategy == "successive_halving" and (self.batch_policy == "whole" or self.elite == "cache"):
             raise ConfigError(
@@ -138,7 +161,7 @@ class SearchConfig:
             )
         check_effects(self, {"validation_batch": (drawn, 'batch_policy="fresh" or "fixed"')})
 
-    def _read(self, given: Mapping[str, str]) -> None:
+    def _read(self, given: Mapping[str, Any]) -> None:
         """Set what was not given as the reading says. Raise ConfigError for a value that another reading had set."""
         for name, read in READINGS[self.reading].items():
             if isinstance(given[name], _AsRead) and given[name] != read:

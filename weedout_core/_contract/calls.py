@@ -33,7 +33,7 @@ import numpy as np
 from weedout_core._algorithm.population import Population
 from weedout_core._algorithm.schedule import Batches, TrainPlan
 from weedout_core._configs.open_points import Precision
-from weedout_core._configs.search_config import FitnessName
+from weedout_core._configs.search_config import Fitness
 from weedout_core._guard.by_content import by_content
 from weedout_core._guard.composed import mapping
 from weedout_core._guard.kinds import ARRAY, NonNegative, Positive
@@ -102,12 +102,12 @@ class Scoring(NamedTuple):
     """How a population is scored. Hashable.
 
     Attributes:
-        fitness: the name of the fitness function.
+        fitness: the name of the fitness function, or a function of the user's: ``FITNESS[fitness]`` computes it.
         precision: the precision of matrix products, "highest" or "default".
         chunk: the most candidates to work on at a time, ≥ 1, which bounds memory. No draw depends on it.
     """
 
-    fitness: FitnessName
+    fitness: Fitness
     precision: Precision
     chunk: Positive
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from weedout_core._algorithm.population import Population, explicit_population
 from weedout_core._configs.open_points import Precision
-from weedout_core._configs.search_config import FitnessName
+from weedout_core._configs.search_config import Fitness
 from weedout_core._contract import fitting
 from weedout_core._contract.calls import (
     Array,
@@ -177,7 +177,7 @@ class Backend:
         x: Any,
         y: Any,
         *,
-        fitness: FitnessName = "negative_cross_entropy",
+        fitness: Fitness = "negative_cross_entropy",
         precision: Precision = "highest",
         chunk: Positive | None = None,
         statistics: Parameters | None = None,

@@ -7,15 +7,15 @@ number of nodes from each layer would be removed".
 
 import math
 import operator
-import re
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 from weedout_core._guard.composed import either, mapping
 from weedout_core._guard.guarded import kind_of
-from weedout_core._guard.kinds import POSITIVE, Eta, Kind, Positive, require
+from weedout_core._guard.kinds import POSITIVE, Eta, Kind, Positive
+from weedout_core._guard.own_functions import named_or_own, place_of_own
 from weedout_core._guard.shown import shown
 from weedout_core.errors import ConfigError, WeedoutError, WeedoutWarning
 
@@ -38,23 +38,13 @@ Counting = Callable[[Mapping[str, tuple[int, ...]], float], Mapping[str, int]]
 
 #: The allocations that have a name.
 ALLOCATIONS = ("uniform", "global", "erk", "smart_ratio")
-_PLACE = re.compile(r"[\w.]+:[\w.<>]+")
-
-
-def _allocation(_: str, value: Any) -> Any:
-    if isinstance(value, str):
-        require(value in ALLOCATIONS or _PLACE.fullmatch(value) is not None)
-        return str(value)
-    require(callable(value))
-    return value
-
 
 #: One of these or a function. A record of results names a function as "package.module:function".
 Allocation = Annotated[
     str | Counting,
-    Kind(
-        "'uniform', 'global', 'erk', 'smart_ratio', or a function (space, sparsity) -> {site: nodes kept}",
-        _allocation,
+    named_or_own(
+        *ALLOCATIONS,
+        form="(space, sparsity) -> {site: nodes kept}",
         remedy="For another sparsity at each site hand in sparsity={site: η}, or a function of your own.",
     ),
 ]
@@ -102,19 +92,9 @@ def by_site(space: Space, sparsity: Sparsity) -> dict[str, float]:
     return {site: sparsity[site] for site in space}
 
 
-def allocation_name(allocation: Allocation) -> str:
-    """What an allocation is called in a record: its name, or "package.module:function"."""
-    if isinstance(allocation, str):
-        return allocation
-    place = allocation if hasattr(allocation, "__qualname__") else type(allocation)  # such as a functools.partial
-    return f"{place.__module__}:{place.__qualname__}"
-
-
 def allocated(allocation: Allocation) -> str:
     """An allocation as errors call it."""
-    return (
-        f'allocation="{allocation}"' if allocation in ALLOCATIONS else f"the allocation {allocation_name(allocation)}"
-    )
+    return f'allocation="{allocation}"' if allocation in ALLOCATIONS else f"the allocation {place_of_own(allocation)}"
 
 
 def removed(sparsity: float, nodes: int) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 
 from weedout_core._algorithm.agreement import margin
 from weedout_core._algorithm.population import Origin, Population, population_of
-from weedout_core._algorithm.strategies import STRATEGIES
+from weedout_core._algorithm.strategies import strategy_of
 from weedout_core._configs.search_config import SearchConfig
 from weedout_core._contract.fence import fenced_phase
 from weedout_core._guard.by_content import by_content
@@ -22,7 +22,7 @@ from weedout_core._guard.kinds import Hosted, NonNegative, Numbers
 from weedout_core._masks.allocation import Space, Sparsity
 from weedout_core._masks.plan import MaskPlan, mask_plan
 from weedout_core._phases.beginning import SearchBeginning
-from weedout_core._phases.bred import Bred, Parents, bred, check_breeding, unpacked
+from weedout_core._phases.bred import Bred, Parents, bred, unpacked
 from weedout_core._random.annotations import Key
 from weedout_core._random.keys import of_selection
 from weedout_core.errors import ConfigError, SearchError
@@ -106,8 +106,8 @@ def init(key: Key, space: Space, sparsity: Sparsity, config: SearchConfig = Sear
         sparsity: η, the fraction of nodes removed, in [0, 1), for all sites or {site: η}.
         config: the configuration. The allocation "erk" is ``wc.erk(net)`` here, because a space has no kernels.
     Raises:
-        ConfigError: the key is not a key, the space is empty, the sparsity or the allocation does not fit it, or the
-            strategy breeds masks and candidates keep different numbers of nodes.
+        ConfigError: the key is not a key, the space is empty, the sparsity or the allocation does not fit it, or a
+            strategy of the user's is only named.
     """
     return begun(key, mask_plan(space, sparsity, config.sampling, config.allocation), config)
 
@@ -117,7 +117,7 @@ def begun(key: Key, plan: MaskPlan, config: SearchConfig) -> SearchState:
     if not plan.sites:
         raise ConfigError("there is nothing to search: the network has no Mask layer.")
     origins = tuple(Origin(0, index) for index in range(config.population))
-    check_breeding(plan, config)
+    strategy_of(config.strategy)  # refuses one that is only named
     return SearchState(config, plan, key, origins, ())
 
 
@@ -193,7 +193,8 @@ def told(
         )
     config, generation = state.config, state.generation
     key = of_selection(state.key, generation)
-    survivors = [int(index) for index in STRATEGIES[config.strategy].survivors(key, scored)]
+    strategy = strategy_of(config.strategy)
+    survivors = [int(index) for index in strategy.survivors(key, scored)]
     info = Generation(
         generation=generation,
         best=float(finite.max()),
@@ -205,7 +206,7 @@ def told(
         fitness=scored,
         began=began,
     )
-    size = STRATEGIES[config.strategy].population(config.population, generation + 1)
+    size = strategy.population(config.population, generation + 1)
     fresh = tuple(Origin(generation + 1, index) for index in range(len(survivors), size))
     origins = tuple(state.origins[index] for index in survivors) + fresh
     parents = Parents(state.plan, state.key, state.origins, state.bred)

@@ -6,15 +6,14 @@ from typing import NamedTuple
 import numpy as np
 
 from weedout_core._algorithm.population import Origin
-from weedout_core._algorithm.strategies import STRATEGIES
-from weedout_core._algorithm.strategies.breeding import Masks
+from weedout_core._algorithm.strategies import strategy_of
+from weedout_core._algorithm.strategies.checks import Masks
 from weedout_core._configs.search_config import SearchConfig
 from weedout_core._guard.by_content import by_content
 from weedout_core._guard.hosted import frozen
 from weedout_core._masks.plan import MaskPlan, masks_from_keys
 from weedout_core._random.annotations import Key
 from weedout_core._random.keys import Stream, of_candidates
-from weedout_core.errors import ConfigError
 
 
 @by_content
@@ -28,15 +27,6 @@ class Bred(NamedTuple):
 
     masks: Mapping[str, np.ndarray]
     elites: Mapping[str, np.ndarray]
-
-
-def check_breeding(plan: MaskPlan, config: SearchConfig) -> None:
-    """Raise ConfigError for a strategy that breeds masks, where candidates keep different numbers of nodes."""
-    if STRATEGIES[config.strategy].children is not None and not plan.counts:
-        raise ConfigError(
-            f"strategy={config.strategy!r} breeds masks that keep as many nodes at each site as their parents': it "
-            'needs sampling="exact", and an allocation other than "global".'
-        )
 
 
 class Parents(NamedTuple):
@@ -74,7 +64,7 @@ def bred(
         survivors: the indices of the candidates that go on, the elite first.
         fitness: float64 ``(m,)``.
     """
-    if (breed := STRATEGIES[config.strategy].children) is None:
+    if (breed := strategy_of(config.strategy).children) is None:
         return None
     masks = parents.masks
     children = breed(key, parents.plan, masks, fitness, config.population - len(survivors), config.mutation)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from weedout_core._algorithm.agreement import margin
+from weedout_core._algorithm.fitness import FITNESS
 from weedout_core._algorithm.population import Origin, Population, chunk_size
 from weedout_core._algorithm.strategies import select
 from weedout_core._configs.checks import check_effects
@@ -154,7 +155,7 @@ def check_search(net: Network, config: SearchConfig, examples: Positive) -> None
     """Raise ConfigError where a network cannot be searched as configured.
 
     It may not be compacted already. What is configured of batch normalisation and of initial weights must have an
-    effect, and a batch must be large enough for batch normalisation.
+    effect, a batch must be large enough for batch normalisation, and a fitness of the user's at hand.
 
     Args:
         net: the parent.
@@ -163,6 +164,7 @@ def check_search(net: Network, config: SearchConfig, examples: Positive) -> None
     """
     check_parent(net)
     check_weights(net, config)
+    FITNESS[config.fitness]  # refuses a function that is only named
     if not initial_statistics(net):
         check_effects(config, {"batch_norm": (False, "batch normalisation in the network")})
     elif (model := adopted(net)) is not None and config.batch_norm == "recalibrated":

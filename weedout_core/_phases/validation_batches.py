@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from weedout_core._algorithm.strategies import STRATEGIES
+from weedout_core._algorithm.strategies import strategy_of
 from weedout_core._configs.search_config import SearchConfig
 from weedout_core._guard.guarded import guarded
 from weedout_core._guard.kinds import NonNegative, Positive
@@ -45,7 +45,7 @@ def calibration_batch(key: Key, generation: NonNegative, examples: Positive, con
 
 def _wanted(generation: int, config: SearchConfig) -> int:
     """How many examples a batch has, where there are so many."""
-    return STRATEGIES[config.strategy].examples(config.validation_batch, generation)
+    return strategy_of(config.strategy).examples(config.validation_batch, generation)
 
 
 def _drawn(generation: int, config: SearchConfig) -> int:

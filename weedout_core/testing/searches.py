@@ -122,7 +122,7 @@ def _measuring(backend: Backend, most: list[float], drawn: bool) -> Backend:
             mask = {site: host_array(value[index]) for site, value in masks.items()}
             off = bound("draw_parameters")(weights) if drawn else None
             logits = bound("apply")(net, weights, mask, backend.to_numpy(batch.x), off)
-            bounds.append(bound(scoring.fitness)(*logits))
+            bounds.append(bound(str(scoring.fitness))(*logits))
         most.append(max(bounds))
         return backend.score_population(net, params, population, batch, scoring)
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from weedout_core._algorithm.strategies.breeding import Masks, mutated, tournaments
+from weedout_core._algorithm.strategies.breeding import mutated, tournaments
+from weedout_core._algorithm.strategies.checks import Masks
 from weedout_core._masks.plan import MaskPlan
 from weedout_core._random.stream import fold_in, split
 

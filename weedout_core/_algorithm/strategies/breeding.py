@@ -1,19 +1,29 @@
-"""Breeding: masks from masks, with as many nodes at each site. All of it is arithmetic of integers."""
+"""Breeding: masks from masks, which keep as many nodes as the plan says. All of it is arithmetic of integers.
+
+Where a plan has a total, nodes of all sites compete with each other, and each site keeps one at least. Else nodes of
+each site do. Under Bernoulli sampling none do: each node is decided by itself, and masks of the plan's law stay so.
+"""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
 
-from weedout_core._masks.plan import MaskPlan, SitePlan
+from weedout_core._algorithm.strategies.checks import checked_bred
+from weedout_core._guard.guarded import guarded
+from weedout_core._guard.kinds import Numbers, Positive, real
+from weedout_core._masks.plan import HostedMasks, MaskPlan, SitePlan
+from weedout_core._random.annotations import Key, Keys
 from weedout_core._random.keys import of_site
 from weedout_core._random.stream import bits
+from weedout_core.errors import ConfigError
 
-#: The masks of several candidates, {site: bool ``(candidates, nodes)``}.
-Masks = Mapping[str, np.ndarray]
+Share = Annotated[float, real(lambda value: 0 < value <= 1, "in (0, 1]")]
 
 
-def tournaments(key: np.ndarray, fitness: np.ndarray, count: int) -> np.ndarray:
+@guarded
+def tournaments(key: Key, fitness: Numbers, count: Positive) -> np.ndarray:
     """The winners of tournaments between two candidates each, drawn with replacement (De Jong, 2016).
 
     The rivals of tournament i are the high words of ``bits[2·i] × m`` and ``bits[2·i + 1] × m``. The fitter one wins,
@@ -21,11 +31,15 @@ def tournaments(key: np.ndarray, fitness: np.ndarray, count: int) -> np.ndarray:
 
     Args:
         key: uint32 ``(2,)``.
-        fitness: float64 ``(m,)``.
+        fitness: floats ``(m,)``, at least one.
         count: the number of tournaments.
     Returns:
         indices, int64 ``(count,)``.
+    Raises:
+        ConfigError: an argument is none of these.
     """
+    if fitness.ndim != 1 or not len(fitness):
+        raise ConfigError(f"fitness must be at least one float, (m,); got shape {fitness.shape}.")
     words = bits(key, 2 * count).astype(np.uint64).reshape(count, 2)
     rivals = (words * np.uint64(len(fitness)) >> np.uint64(32)).astype(np.int64)
     first, second = rivals.min(axis=1), rivals.max(axis=1)
@@ -35,39 +49,81 @@ def tournaments(key: np.ndarray, fitness: np.ndarray, count: int) -> np.ndarray:
     return winners
 
 
-def mutated(keys: np.ndarray, masks: Masks, plan: MaskPlan, mutation: float) -> dict[str, np.ndarray]:
+@guarded
+def mutated(keys: Keys, masks: HostedMasks, plan: MaskPlan, mutation: Share) -> dict[str, np.ndarray]:
     """Swap kept nodes for removed ones: those with the smallest words of each kind.
+
+    A node that alone is kept of its site, and for which none comes there, stays: of several the one with the largest
+    word. Under Bernoulli sampling a share of the nodes is decided anew instead, each with the plan's probability.
 
     Args:
         keys: of the children, uint32 ``(children, 2)``; each site draws its words from ``fold_in(key, code)``.
         masks: theirs, ``(children, nodes)`` of each site.
-        plan: how many nodes a site keeps.
-        mutation: the share of a site's kept nodes that are swapped; at least one is, where one is removed.
+        plan: how many nodes are kept.
+        mutation: the share of the kept nodes that are swapped, of each site or of all; at least one is, where one is
+            removed.
+    Raises:
+        ConfigError, MaskError: an argument is none of these, or a mask does not keep what the plan says.
     """
-    return {site.site: _swapped(keys, masks[site.site], site, swaps(site, mutation)) for site in plan.sites}
+    masks = checked_bred("masks", masks, plan, _rows(keys))
+    found: dict[str, np.ndarray] = {}
+    for sites in _rivals(plan):
+        words, before = _words(keys, sites), [masks[site.site] for site in sites]
+        found |= _by_site(sites, _swapped(words, before, sites, plan, mutation))
+    for site in _by_themselves(plan):
+        (words,), before = _words(keys, [site]), masks[site.site]
+        goes, comes = flips(site, mutation)
+        after = np.where(before, words >= goes, words < comes)
+        found[site.site] = after | (_last(words, before) & ~after.any(axis=1, keepdims=True))
+    return found
 
 
-def swaps(site: SitePlan, mutation: float) -> int:
-    """How many nodes of a site are swapped: ``floor(mutation · kept + 1/2)``, at least 1 if as many are removed."""
-    return min(max(1, math.floor(mutation * site.kept + 0.5)), site.kept, site.nodes - site.kept)
+def swaps(kept: int, nodes: int, mutation: float, sites: int = 1) -> int:
+    """How many nodes are swapped: ``floor(mutation · kept + 1/2)``, at least 1 if as many are removed.
+
+    Each of several sites keeps a node, so that of those kept ``sites − 1`` may have to stay.
+    """
+    return min(max(1, math.floor(mutation * kept + 0.5)), kept - sites + 1, nodes - kept)
 
 
-def crossed(keys: np.ndarray, mothers: Masks, fathers: Masks, plan: MaskPlan) -> dict[str, np.ndarray]:
+def flips(site: SitePlan, mutation: float) -> tuple[int, int]:
+    """Below which words a kept node is removed, and a removed one kept, if a share of the nodes is decided anew."""
+    bound = 0 if site.bound is None else site.bound
+    removed, kept = 2**32 - 1 - bound, bound + 1  # how many words of all 2^32 remove a node, and how many keep it
+    return math.floor(mutation * removed + 0.5), math.floor(mutation * kept + 0.5)
+
+
+@guarded
+def crossed(keys: Keys, mothers: HostedMasks, fathers: HostedMasks, plan: MaskPlan) -> dict[str, np.ndarray]:
     """Uniform crossover that keeps the number of nodes (Syswerda, 1989, with repair).
 
     What both parents keep is kept, and what neither keeps is not. Of the nodes that one parent keeps, those with the
-    smallest words are kept, half of them.
+    smallest words are kept, half of them; first of all the first one of each site at which both keep nothing. Under
+    Bernoulli sampling each node is the mother's where its word is below 2^31, else the father's.
 
     Args:
         keys: of the children, uint32 ``(children, 2)``.
-        mothers, fathers: {site: bool ``(children, nodes)``}, which keep equally many nodes.
+        mothers, fathers: their masks, {site: bool ``(children, nodes)``}.
+        plan: how many nodes these keep.
+    Raises:
+        ConfigError, MaskError: as :func:`mutated`.
     """
+    mothers, fathers = (checked_bred("masks", one, plan, _rows(keys)) for one in (mothers, fathers))
     found: dict[str, np.ndarray] = {}
-    for site in plan.sites:
-        one, other = mothers[site.site], fathers[site.site]
-        differ = one ^ other
-        words = bits(of_site(keys, site.code), site.nodes)
-        found[site.site] = (one & other) | smallest(words, differ, np.count_nonzero(differ, axis=1) // 2)
+    for sites in _rivals(plan):
+        words = _words(keys, sites)
+        both = [mothers[site.site] & fathers[site.site] for site in sites]
+        differ = [mothers[site.site] ^ fathers[site.site] for site in sites]
+        apart = [np.logical_not(one.any(axis=1)) for one in both]
+        first = [smallest(*one) for one in zip(words, differ, apart, strict=True)]
+        left = _joined(differ) & ~_joined(first)
+        half = np.count_nonzero(_joined(differ), axis=1) // 2 - np.count_nonzero(_joined(first), axis=1)
+        rest = smallest(_joined(words), left, half)
+        found |= _by_site(sites, _joined(both) | _joined(first) | rest)
+    for site in _by_themselves(plan):
+        (words,), one, other = _words(keys, [site]), mothers[site.site], fathers[site.site]
+        child = np.where(words < 2**31, one, other)
+        found[site.site] = child | smallest(words, one | other, np.logical_not(child.any(axis=1)))
     return found
 
 
@@ -86,6 +142,49 @@ def smallest(words: np.ndarray, among: np.ndarray, count: int | np.ndarray) -> n
     return found
 
 
-def _swapped(keys: np.ndarray, mask: np.ndarray, site: SitePlan, count: int) -> np.ndarray:
-    words = bits(of_site(keys, site.code), site.nodes)
-    return mask ^ smallest(words, mask, count) ^ smallest(words, ~mask, count)
+def _rows(keys: np.ndarray) -> int:
+    if keys.ndim != 2 or not len(keys):
+        raise ConfigError(f"keys must be one for each child, (children, 2); got shape {keys.shape}.")
+    return len(keys)
+
+
+def _rivals(plan: MaskPlan) -> Sequence[Sequence[SitePlan]]:
+    """The sites among whose nodes one number is kept."""
+    return [plan.sites] if plan.total is not None else [[site] for site in plan.sites if site.bound is None]
+
+
+def _by_themselves(plan: MaskPlan) -> Sequence[SitePlan]:
+    """The sites whose nodes are decided one by one."""
+    return [site for site in plan.sites if site.bound is not None]
+
+
+def _words(keys: np.ndarray, sites: Sequence[SitePlan]) -> list[np.ndarray]:
+    return [bits(of_site(keys, site.code), site.nodes) for site in sites]
+
+
+def _joined(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """The nodes of several sites as those of one."""
+    return np.concatenate(arrays, axis=1)
+
+
+def _by_site(sites: Sequence[SitePlan], joined: np.ndarray) -> dict[str, np.ndarray]:
+    """The reverse of :func:`_joined`."""
+    cuts = np.cumsum([site.nodes for site in sites])[:-1]
+    return {site.site: mask for site, mask in zip(sites, np.split(joined, cuts, axis=1), strict=True)}
+
+
+def _swapped(
+    words: Sequence[np.ndarray], masks: Sequence[np.ndarray], sites: Sequence[SitePlan], plan: MaskPlan, mutation: float
+) -> np.ndarray:
+    before, joined = _joined(masks), _joined(words)
+    count = swaps(sites[0].kept if plan.total is None else plan.total, before.shape[1], mutation, len(sites))
+    come = smallest(joined, ~before, count)
+    fresh = _by_site(sites, come).values()
+    stay = [_last(*one) & ~new.any(axis=1, keepdims=True) for *one, new in zip(words, masks, fresh, strict=True)]
+    gone = smallest(joined, before & ~_joined(stay), count)
+    return before ^ come ^ gone
+
+
+def _last(words: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Of the nodes of each row that are kept the one with the largest word, of equal words the last one."""
+    return smallest(~words[:, ::-1], mask[:, ::-1], 1)[:, ::-1]

@@ -3,7 +3,8 @@
 import numpy as np
 
 from weedout_core._algorithm.strategies.anew import select
-from weedout_core._algorithm.strategies.breeding import Masks, mutated
+from weedout_core._algorithm.strategies.breeding import mutated
+from weedout_core._algorithm.strategies.checks import Masks
 from weedout_core._masks.plan import MaskPlan
 from weedout_core._random.stream import fold_in, split
 

@@ -71,11 +71,12 @@ def is_place(text: str) -> bool:
     return ":" in text or ("." in text and _dotted(text))
 
 
+_COUNTS = ("none", "one", "two", "three", "four", "five", "six")
 _AN = {"arm": "an", "allocation": "an"}
 _FIELDS = {"model": " (network)"}  # where it is named otherwise
 _EXAMPLES = {
     "arm": "my_methods:by_degree", "model": "my_models:small", "dataset": "my_data:faces",
-    "allocation": "my_allocations:halves",
+    "allocation": "my_allocations:halves", "fitness": "my_search:margin", "strategy": "my_search:two_parents",
 }  # fmt: skip
 
 
@@ -99,7 +100,7 @@ def check_call(function: Function, name: str, arguments: Sequence[str], returns:
     Args:
         function: what should be a function.
         name: what errors call it, such as "the arm by_degree".
-        arguments: what each is, such as "the task"; at most two.
+        arguments: what each is, such as "the task"; at most six.
         returns: what it must return, such as "masks or scores".
     """
     _check_function(function, name)
@@ -107,10 +108,12 @@ def check_call(function: Function, name: str, arguments: Sequence[str], returns:
     try:
         signature.bind(*arguments)
     except TypeError as error:
-        wanted = ("no argument", "one argument, ", "two arguments, ")[len(arguments)] + " and ".join(arguments)
+        listed = " and ".join(filter(None, (", ".join(arguments[:-1]), *arguments[-1:])))
+        count = _COUNTS[len(arguments)]
+        wanted = f"{count} argument{'s' * (len(arguments) > 1)}, {listed}" if arguments else "no argument"
         raise ConfigError(
             f"{name} must take {wanted}; got {function.__name__}{signature}. Give the others defaults, or wrap it in a "
-            f"function of {('none', 'one', 'two')[len(arguments)]}."
+            f"function of {count}."
         ) from error
     if _code(function).co_flags & _NOT_AT_ONCE:
         raise ConfigError(f"{name} must return {returns}; it yields, or is to be awaited. Return them.")

@@ -15,6 +15,7 @@ import tyro
 from weedout_core import SearchConfig, TrainConfig
 from weedout_core._configs.checks import named_options
 from weedout_core._configs.open_points import AS_READ
+from weedout_core._configs.search_config import FitnessName, StrategyName
 from weedout_core.errors import ConfigError
 from weedout_core.lab.experiment.configuration import ExperimentConfig
 from weedout_core.lab.experiment.recipes import BROUGHT, recipe_text
@@ -24,7 +25,14 @@ C = TypeVar("C")
 #: Fields that are options of no command, and new names for those options whose names would clash.
 _SKIPPED = {ExperimentConfig: {"search", "train"}}
 #: What can be typed for an option that takes a name or a function.
-_NAMED = {SearchConfig: {"allocation": ("uniform", "global", "erk", "smart_ratio", "MODULE:FUNCTION")}}
+_FUNCTION = "MODULE:FUNCTION"
+_NAMED = {
+    SearchConfig: {
+        "strategy": (*get_args(StrategyName), _FUNCTION),
+        "fitness": (*get_args(FitnessName), _FUNCTION),
+        "allocation": ("uniform", "global", "erk", "smart_ratio", _FUNCTION),
+    }
+}
 #: Other names of options.
 _ALIASES = {(ExperimentConfig, "network"): ("--model",)}
 _RENAMED = {SearchConfig: {"precision": "search_precision"}, TrainConfig: {"precision": "train_precision"}}

@@ -23,9 +23,9 @@ from weedout_core.lab.commands.running import (
     opened,
     with_functions,
 )
-from weedout_core.lab.experiment.allocation import with_allocation
 from weedout_core.lab.experiment.arms import Arm
 from weedout_core.lab.experiment.configuration import ExperimentConfig, network
+from weedout_core.lab.experiment.own_functions import with_own
 from weedout_core.lab.experiment.rows import CurveRow, LeftOutRow, ResultRow, TimingRow, VerdictRow, to_csv
 from weedout_core.lab.experiment.thresholds import ThresholdRow
 from weedout_core.lab.experiment.timings import timing_line
@@ -124,7 +124,7 @@ def _judged(
     functions: Mapping[str, Function] = {},
     executor: Executor | None = None,
 ) -> Judgement:
-    options = options._replace(config=with_allocation(options.config))
+    options = options._replace(config=with_own(options.config))
     with warnings_said(err):
         loaded = load(options.config, options.run, err, functions)
     net = network(options.config, loaded.dataset, loaded.model)

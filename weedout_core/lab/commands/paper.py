@@ -9,9 +9,9 @@ from weedout_core.lab.commands.computing import run_missing
 from weedout_core.lab.commands.options import PaperOptions
 from weedout_core.lab.commands.progress import write_line
 from weedout_core.lab.commands.running import how_to_report, load, opened
-from weedout_core.lab.experiment.allocation import with_allocation
 from weedout_core.lab.experiment.configuration import ExperimentConfig
 from weedout_core.lab.experiment.experiment import Experiment
+from weedout_core.lab.experiment.own_functions import with_own
 from weedout_core.lab.experiment.rows import CurveRow, ResultRow, SearchRow, TimingRow
 from weedout_core.lab.experiment.timings import timing_line
 from weedout_core.lab.files import write_file
@@ -36,7 +36,7 @@ def run_paper(options: PaperOptions, arguments: Sequence[str], out: Console, err
             a file cannot be written later.
         KeyboardInterrupt: the user interrupted; it says what is kept.
     """
-    config = with_allocation(options.config)
+    config = with_own(options.config)
     loaded = load(config, options.run, err)
     experiment = Experiment(config, paper(config.control), (config.repeats,), model=loaded.model)
     with opened(experiment, options.run, loaded, arguments, err) as running:

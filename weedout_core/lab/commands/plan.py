@@ -22,10 +22,10 @@ from weedout_core.lab.commands.probe import Probe, measure
 from weedout_core.lab.commands.progress import write_line
 from weedout_core.lab.commands.running import model_of
 from weedout_core.lab.data.datasets import Dataset, load_dataset
-from weedout_core.lab.experiment.allocation import with_allocation
 from weedout_core.lab.experiment.configuration import ExperimentConfig, checked_network
 from weedout_core.lab.experiment.decided import decide
 from weedout_core.lab.experiment.names import named
+from weedout_core.lab.experiment.own_functions import with_own
 from weedout_core.random import split
 
 _ALIKE = 1.1  # numbers of multiply-adds that differ by less than this factor take about the same time
@@ -38,7 +38,7 @@ def run_plan(options: PlanOptions, out: Console, err: Console) -> int:
         WeedoutError: the options, the data or the backend are refused, as by ``weedout paper``; or a topology is asked
             for, and the backend compiles no program ahead of time.
     """
-    config, probe = with_allocation(options.config), options.probe
+    config, probe = with_own(options.config), options.probe
     dataset = load_dataset(config.dataset, probe.data_dir, config.train_examples, config.test_examples)
     backend = load_backend(config.backend, config.device, config.devices, config.threads)
     if probe.topology is not None and backend.compiled_memory is None:

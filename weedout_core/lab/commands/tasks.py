@@ -11,12 +11,12 @@ from weedout_core.lab.code.functions import Function
 from weedout_core.lab.commands.options import RunOptions
 from weedout_core.lab.commands.progress import describe, write_line
 from weedout_core.lab.commands.running import load, with_functions
-from weedout_core.lab.experiment.allocation import with_allocation
 from weedout_core.lab.experiment.arms import Task
 from weedout_core.lab.experiment.configuration import ExperimentConfig, checked_network
 from weedout_core.lab.experiment.decided import decide
 from weedout_core.lab.experiment.experiment import Experiment
 from weedout_core.lab.experiment.group import group_tasks
+from weedout_core.lab.experiment.own_functions import with_own
 
 
 @guarded
@@ -41,7 +41,7 @@ def tasks(
         WeedoutError: an argument, the network, the data or the backend are refused, before the first task.
     """
     err = Console(stderr=True)
-    config, functions = with_functions(judging.of(with_allocation(config)), model, dataset)
+    config, functions = with_functions(judging.of(with_own(config)), model, dataset)
     data, backend, own, _ = load(config, run, err, functions)
     net = checked_network(config, data, backend, own)
     experiment = Experiment(config, (), judging.repeats, model=own)

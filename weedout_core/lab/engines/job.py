@@ -16,11 +16,11 @@ from weedout_core.lab.code.functions import Function
 from weedout_core.lab.data.datasets import Dataset, load_dataset
 from weedout_core.lab.engines.telling import tell
 from weedout_core.lab.engines.unit import Computed, compute_group
-from weedout_core.lab.experiment.allocation import same_allocation
 from weedout_core.lab.experiment.configuration import network
 from weedout_core.lab.experiment.experiment import Experiment
 from weedout_core.lab.experiment.groups import Group
 from weedout_core.lab.experiment.model import own_model
+from weedout_core.lab.experiment.own_functions import same_own
 from weedout_core.lab.experiment.threads import check_threads
 from weedout_core.lab.run.checkpoints import Checkpoints, Pace
 from weedout_core.lab.run.record import Record, environment, other_versions
@@ -137,7 +137,7 @@ def _load(job: Job, dataset: Dataset | None) -> _Place:
         )
     check_threads(record.threads, backend)
     same_sources(job.experiment.arms)
-    same_allocation(config.search, record.identity)
+    same_own(config.search, record.identity)
     model = None if job.model is None else own_model(config.network, job.model, config.seed, backend)
     if model is not None and model.source != record.identity["model"]:
         raise RunError(f"the model {config.network} must be that of the run; here its files are others. Copy them.")

@@ -5,12 +5,12 @@ from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from weedout_core.errors import ConfigError
-from weedout_core.lab.experiment.allocation import allocation_source, recorded_config
 from weedout_core.lab.experiment.arms import Arm
 from weedout_core.lab.experiment.configuration import ExperimentConfig
 from weedout_core.lab.experiment.events import EVALUATE, TRAIN
 from weedout_core.lab.experiment.groups import Group, groups
 from weedout_core.lab.experiment.model import Model
+from weedout_core.lab.experiment.own_functions import own_sources, recorded_config
 
 
 class Experiment(NamedTuple):
@@ -50,7 +50,7 @@ class Experiment(NamedTuple):
         """What decides the results, as plain values, but for the data."""
         arms = [{"name": arm.name, "source": arm.source} for arm in self.arms]
         own = {} if self.model is None else {"model": self.model.source}
-        own |= allocation_source(self.config.search)
+        own |= own_sources(self.config.search)
         config = asdict(recorded_config(self.config))
         return config | {"arms": arms, "looks": list(self.looks), "rules": dict(self.rules)} | own
 

@@ -86,20 +86,27 @@ class Meter:
 
 def _scoring(net: Network, params: Any, population: Population, batch: Any, scoring: Any) -> Work:
     examples = len(batch.x) + (0 if batch.calibration is None else len(batch.calibration))
-    seen = population.size * examples
     if population.plan is None:
-        each = _of_given_masks(net, population.masks or {})
+        each = _of_given_masks(net, population.masks or {}, population.size)
     else:
-        each = _of_a_candidate(net, population.plan)
-    return Work(population.size, 0, *(seen * macs for macs in each))
+        each = tuple(population.size * macs for macs in _of_a_candidate(net, population.plan))
+    return Work(population.size, 0, *(examples * macs for macs in each))
 
 
-def _of_given_masks(net: Network, masks: Masks) -> tuple[int, int, int]:
-    """As :func:`_of_a_candidate`, of masks that a strategy bred: all keep as many nodes as the first."""
-    first = {site: host_array(mask[0]) for site, mask in masks.items()}
-    one, kept = costs(net, first), {site: int(mask.sum()) for site, mask in first.items()}
-    room = known_room(net, None) or counted_room(net, None, {site: kept[site] for site in counted_sites(net)})
-    return one.macs, one.active_macs, costs(compacted(net, room).net).macs
+def _of_given_masks(net: Network, masks: Masks, size: int) -> tuple[int, int, int]:
+    """Dense, active and computed multiply-adds of all candidates, of masks that a strategy bred.
+
+    All are computed with room for the fullest at each site. What is active depends on how many nodes each site keeps.
+    """
+    hosted = {site: host_array(mask) for site, mask in masks.items()}
+    kept = {site: mask.reshape(size, -1).sum(axis=1) for site, mask in hosted.items()}
+    alike = all((each == each[0]).all() for each in kept.values())
+    first = range(1 if alike else size)
+    active = [costs(net, {site: mask[i] for site, mask in hosted.items()}).active_macs for i in first]
+    most = {site: int(kept[site].max()) for site in counted_sites(net)}
+    room = known_room(net, None) or counted_room(net, None, most)
+    macs, computed = costs(net).macs, costs(compacted(net, room).net).macs
+    return size * macs, size * active[0] if alike else sum(active), size * computed
 
 
 @lru_cache(maxsize=64)

@@ -20,10 +20,10 @@ from weedout_core import SAMPLER_VERSION, Network, choices
 from weedout_core.backend import Backend
 from weedout_core.errors import RunError
 from weedout_core.lab.data.datasets import Dataset
-from weedout_core.lab.experiment.allocation import recorded_config
 from weedout_core.lab.experiment.decided import Decided, decide
 from weedout_core.lab.experiment.experiment import Experiment
 from weedout_core.lab.experiment.groups import Group
+from weedout_core.lab.experiment.own_functions import recorded_config
 from weedout_core.lab.files import read_file, sha256
 from weedout_core.lab.run.sealed import DamagedError, sealed, unsealed
 from weedout_core.nn import network_to_json

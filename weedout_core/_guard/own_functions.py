@@ -1,0 +1,36 @@
+"""Functions of the user's in a configuration, in the place of one of a few names."""
+
+import re
+from typing import Any
+
+from weedout_core._guard.kinds import Kind, require
+
+_PLACE = re.compile(r"[\w.]+:[\w.<>]+")
+
+
+def named_or_own(*names: str, form: str, remedy: str = "", unset: str | None = None) -> Kind:
+    """One of a few names, or a function. A record of results names a function as "package.module:function".
+
+    Args:
+        form: what a function takes and returns, such as "(space, sparsity) -> counts".
+        remedy: see :class:`Kind`.
+        unset: a text that stands for a value that is not set yet, if there is one.
+    """
+
+    def convert(_: str, value: Any) -> Any:
+        if isinstance(value, str):
+            require(value in names or value == unset or _PLACE.fullmatch(value) is not None)
+            return str(value)
+        require(callable(value))
+        hash(value)  # programs are compiled for it
+        return value
+
+    return Kind(f"{', '.join(map(repr, names))}, or a function {form}", convert, remedy=remedy)
+
+
+def place_of_own(value: Any) -> str:
+    """What a name or a function is called in a record: the name, or "package.module:function"."""
+    if isinstance(value, str):
+        return value
+    place: Any = value if hasattr(value, "__qualname__") else value.__class__  # such as a functools.partial
+    return f"{place.__module__}:{place.__qualname__}"
