@@ -17,6 +17,7 @@ from weedout_core._networks.smart_ratio import smart_ratio
 from weedout_core._phases.adopting import adopt
 from weedout_core._phases.ask_tell import Generation
 from weedout_core._phases.beginning import Beginning, SearchBeginning
+from weedout_core._phases.candidate import candidate
 from weedout_core._phases.control import RandomControl, draw_control
 from weedout_core._phases.evaluation import Evaluation, evaluate, evaluate_together
 from weedout_core._phases.learning_phase import train, train_together
@@ -48,6 +49,7 @@ __all__ = [
     "ask_tell",
     "backend",
     "backend_names",
+    "candidate",
     "choices",
     "compact",
     "costs",

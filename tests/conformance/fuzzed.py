@@ -97,6 +97,7 @@ def library(backend: wc.backend.Backend) -> dict[str, Call]:
             {"input_shape": (4,), "sites": ["1"], "names": {"1": "h"}, "granularity": "channel"},
         ),
         "wc.backend_names": Call(wc.backend_names, {}),
+        "wc.candidate": Call(wc.candidate, {"net": NET, "mask": masks, "params": params, "statistics": None}),
         "wc.choices": Call(lambda first, second: wc.choices(first, second), {"first": SEARCH, "second": TRAIN}),
         "wc.compact": Call(wc.compact, {"net": NET, "kept": {"hidden_0": 3}}),
         "wc.costs": Call(wc.costs, {"net": NET, "masks": masks}),
