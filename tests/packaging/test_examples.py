@@ -21,7 +21,7 @@ def test_an_example_is_read_at_a_glance(example: str) -> None:
 
 
 def test_every_example_is_run_here() -> None:
-    assert set(EXAMPLES) == {"one_seed", "own_model", "own_search", "own_weights", "verdict"}
+    assert set(EXAMPLES) == {"evosax_scores", "one_seed", "own_model", "own_search", "own_weights", "verdict"}
 
 
 def test_methods_are_judged_over_five_seeds() -> None:
@@ -47,6 +47,19 @@ def test_a_search_of_ones_own_finds_fitter_masks_and_no_better_networks() -> Non
     accuracy = [float(after) for _, _, after in rows]
     assert min(accuracy) > 80, accuracy
     assert max(accuracy) - min(accuracy) < 5, accuracy
+
+
+def test_a_strategy_of_evosax_finds_fitter_masks_than_random_search() -> None:
+    pytest.importorskip("evosax", reason="evosax is not installed: it is in the extra bench")
+    rows = re.findall(
+        r"^(\w[\w ]+\w) +validation loss .*? ([\d.]+), .* ([\d.]+)%$",
+        run_python(str(EXAMPLES["evosax_scores"])),
+        re.MULTILINE,
+    )
+    loss = {name: float(before) for name, before, _ in rows}
+    assert list(loss) == ["evosax", "Random Search"]
+    assert loss["evosax"] < loss["Random Search"], loss
+    assert min(float(after) for *_, after in rows) > 80, rows
 
 
 def test_methods_are_judged_on_a_model_of_ones_own() -> None:
