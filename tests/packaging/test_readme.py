@@ -42,7 +42,12 @@ RUN_BY = {
     "weedout paper --engine ray": "../lab/test_engines.py::test_ray_gives_the_bytes_of_one_process",
     "weedout plan --workers 8": "../lab/test_plan.py::test_workers_take_as_long_as_the_one_that_ends_last",
     "weedout plan --hidden 256 128 32 --allocation": "test_readme.py::test_nodes_go_where_a_users_function_says",
-    "weedout paper --backend torch --hidden 256": "test_readme.py::test_nodes_go_where_the_draw_has_them",
+    "weedout paper --backend torch --hidden 256 128 32 --sparsity 0.8 --strategy": (
+        "test_readme.py::test_a_users_strategy_and_fitness_search"
+    ),
+    "weedout paper --backend torch --hidden 256 128 32 --sparsity 0.8 0.95": (
+        "test_readme.py::test_nodes_go_where_the_draw_has_them"
+    ),
     "weedout conform toy": "../conformance/test_toy_backend.py::test_the_toy_backend_passes",
     '.venv/bin/pip install -e ".[bench]" && .venv/bin/python -m benchmarks': (
         "test_benchmarks.py::test_the_small_mode_runs"
@@ -256,13 +261,24 @@ def test_a_users_model_is_judged_on_her_data(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_nodes_go_where_a_users_function_says(tmp_path: Path) -> None:
     page = PAGES["docs/search-family.md"]
-    (function,) = blocks("py", page)
+    function = blocks("py", page)[0]
     (tmp_path / "my_allocations.py").write_text(function, encoding="utf-8")
     command, small = shlex.split(blocks("bash", page)[0]), ["--backend", "numpy", "--population", "2", "--repeats", "2"]
     printed = run_python("-m", "weedout_core", *command[1:], *small, "--sparsity", "0.5", folder=tmp_path)
     # 0.5 · 416 nodes over 128 + 128 + 64, as each site's portion has them
     for site, nodes, kept in (("hidden_0", 256, 83), ("hidden_1", 128, 83), ("hidden_2", 32, 32)):
         assert re.search(rf"{site} *│ *{nodes} *│ *{kept}\b", printed), printed
+
+
+@pytest.mark.slow
+def test_a_users_strategy_and_fitness_search(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    page = PAGES["docs/search-family.md"]
+    (tmp_path / "my_search.py").write_text(blocks("py", page)[1], encoding="utf-8")
+    command = shlex.split(blocks("bash", page)[2])
+    small = ["--epochs", "2", "--repeats", "2", "--population", "4", "--generations", "2"]
+    printed = run_python("-m", "weedout_core", *command[1:], *small, folder=tmp_path)
+    assert "Fitness (my_search:accuracy_first)" in " ".join(printed.split()), printed
 
 
 @pytest.mark.slow
