@@ -7,17 +7,16 @@ from weedout_core._configs.search_config import SearchConfig
 from weedout_core._configs.train_config import TrainConfig
 from weedout_core._contract.loading import backend_names, load_backend
 from weedout_core._masks.plan import mask_plan
-from weedout_core._masks.scored import masks_from_scores, near_threshold
+from weedout_core._masks.scored import masks_from_scores
 from weedout_core._networks.architectures import mlp, vgg, wide_resnet
-from weedout_core._networks.connections import with_connections
+from weedout_core._networks.by_depth import smart_ratio
 from weedout_core._networks.cost import Costs, costs
 from weedout_core._networks.erdos_renyi import erk
 from weedout_core._networks.network import Network, mask_space
-from weedout_core._networks.smart_ratio import smart_ratio
 from weedout_core._phases.adopting import adopt
+from weedout_core._phases.any_origin import candidate
 from weedout_core._phases.ask_tell import Generation
 from weedout_core._phases.beginning import Beginning, SearchBeginning
-from weedout_core._phases.candidate import candidate
 from weedout_core._phases.control import RandomControl, draw_control
 from weedout_core._phases.evaluation import Evaluation, evaluate, evaluate_together
 from weedout_core._phases.learning_phase import train, train_together
@@ -64,7 +63,6 @@ __all__ = [
     "mask_space",
     "masks_from_scores",
     "mlp",
-    "near_threshold",
     "nn",
     "random",
     "scores",
@@ -74,5 +72,4 @@ __all__ = [
     "train_together",
     "vgg",
     "wide_resnet",
-    "with_connections",
 ]

@@ -1,6 +1,7 @@
 """Networks as data: layers, the shapes of activations and parameters, initial weights, and networks as JSON."""
 
 from weedout_core._networks.as_json import network_from_json, network_to_json
+from weedout_core._networks.connections import with_connections
 from weedout_core._networks.initial import ParameterSpec, he_normal
 from weedout_core._networks.layers import (
     BatchNorm,
@@ -54,6 +55,7 @@ __all__ = [
     "network_from_json",
     "network_to_json",
     "parameter_shapes",
+    "with_connections",
 ]
 
 

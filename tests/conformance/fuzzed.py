@@ -116,8 +116,8 @@ def library(backend: wc.backend.Backend) -> dict[str, Call]:
         "wc.masks_from_scores": Call(
             wc.masks_from_scores, {"scores": {"hidden_0": np.arange(6.0)}, "plan": PLAN, "key": KEY}
         ),
-        "wc.near_threshold": Call(
-            wc.near_threshold, {"scores": {"hidden_0": np.arange(6.0)}, "plan": PLAN, "bound": 0.5}
+        "scores.near_threshold": Call(
+            wc.scores.near_threshold, {"scores": {"hidden_0": np.arange(6.0)}, "plan": PLAN, "bound": 0.5}
         ),
         "wc.mlp": Call(wc.mlp, {"inputs": (4,), "hidden": (6,), "classes": 3, "rescale": True, "granularity": "node"}),
         "wc.search": Call(
@@ -146,7 +146,7 @@ def library(backend: wc.backend.Backend) -> dict[str, Call]:
             {"depth": 10, "width": 1, "classes": 3, "input_shape": (8, 8, 3), "granularity": "node", "rescale": False,
              "mask_residual": True, "hidden": (3,)},
         ),
-        "wc.with_connections": Call(wc.with_connections, {"net": NET, "weights": ("dense_0/*",)}),
+        "nn.with_connections": Call(wc.nn.with_connections, {"net": NET, "weights": ("dense_0/*",)}),
         "nn.activation_shapes": Call(wc.nn.activation_shapes, {"net": NET}),
         "nn.every_layer": Call(lambda layers: list(wc.nn.every_layer(layers)), {"layers": NET.layers}),
         "nn.he_normal": Call(wc.nn.he_normal, {"net": NET, "fan": "fan_in", "kept": {"hidden_0": 3}}),

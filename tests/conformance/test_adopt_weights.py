@@ -103,7 +103,7 @@ def test_training_leaves_removed_weights_and_a_rebuilt_model_has_zeros(backend: 
 
 @BOTH
 def test_masks_of_weights_stand_beside_those_of_nodes_and_are_made_smaller_with_them(backend: str) -> None:
-    net = wc.with_connections(adopted(backend))
+    net = wc.nn.with_connections(adopted(backend))
     found = wc.search(net, DATA, sparsity=0.5, backend=backend, config=SEARCH, key=wc.key(0)).network
     small = found.compact()
     assert small.costs.macs < found.costs.macs
@@ -136,4 +136,4 @@ def test_erk_and_magnitude_know_the_weights_of_an_adopted_model(backend: str) ->
         path: np.abs(params[path]).tolist() for path in paths
     }
     with pytest.raises(ConfigError, match="of weights that lead to a node is known of the library's own layers"):
-        wc.scores.magnitude(wc.with_connections(adopted(backend)), params)
+        wc.scores.magnitude(wc.nn.with_connections(adopted(backend)), params)

@@ -239,7 +239,7 @@ def test_backends_rate_nodes_alike_and_what_they_keep_instead_is_counted(name: s
                 f"{method}: another step removed a node of {path}"
             )
             np.testing.assert_allclose(other[path], scores[path], rtol=0, atol=bound, err_msg=f"{method} at {path}")
-            near = wc.near_threshold({path: scores[path]}, wc.backend.MaskPlan((site,)), bound)[path]
+            near = wc.scores.near_threshold({path: scores[path]}, wc.backend.MaskPlan((site,)), bound)[path]
             assert int((kept[path] != instead[path]).sum()) <= near, f"{method} at {path}"
 
 

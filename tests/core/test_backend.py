@@ -100,7 +100,7 @@ def test_apply_and_score_check_what_they_are_given(backend: wc.backend.Backend, 
     with pytest.raises(wc.errors.DataError, match="labels must be in"):
         backend.score(NET, params, masks, X, Y + 1)
     with pytest.raises(
-        wc.errors.ConfigError, match="fitness must be one of 'negative_cross_entropy', 'accuracy'; got 'f1'"
+        wc.errors.ConfigError, match=r"fitness must be 'negative_cross_entropy', 'accuracy', or a function .*; got 'f1'"
     ):
         backend.score(NET, params, masks, X, Y, fitness="f1")
 

@@ -156,8 +156,14 @@ def test_configurations_are_frozen_and_equal_by_value() -> None:
         ({"batch_policy": "new"}, "batch_policy must be one of 'fresh', 'fixed', 'whole'; got 'new'."),
         ({"elite": "drop"}, "elite must be one of 'rescore', 'cache'; got 'drop'."),
         ({"sampling": "some"}, "sampling must be one of 'exact', 'bernoulli'; got 'some'."),
-        ({"allocation": "some"}, "allocation must be 'uniform', 'global', 'erk', or a function (space, sparsity) -> "),
-        ({"allocation": 3}, "allocation must be 'uniform', 'global', 'erk', or a function (space, sparsity) -> "),
+        (
+            {"allocation": "some"},
+            "allocation must be 'uniform', 'global', 'erk', 'smart_ratio', or a function (space, sparsity) -> ",
+        ),
+        (
+            {"allocation": 3},
+            "allocation must be 'uniform', 'global', 'erk', 'smart_ratio', or a function (space, sparsity) -> ",
+        ),
         (
             {"sampling": "bernoulli", "allocation": "global"},
             'allocation="global" needs sampling="exact"; got "bernoulli"',

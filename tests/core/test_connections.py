@@ -36,7 +36,7 @@ def test_every_weight_of_an_image_network_is_a_site() -> None:
 
 @pytest.mark.parametrize("net", [MLP, WIDE], ids=["mlp", "wide resnet"])
 def test_masks_of_weights_stand_beside_those_of_nodes(net: wc.Network) -> None:
-    both = wc.with_connections(net)
+    both = wc.nn.with_connections(net)
     kernels = {path: shape for path, shape in wc.nn.parameter_shapes(net).items() if path.endswith("/kernel")}
     assert wc.mask_space(both) == wc.mask_space(net) | kernels
     assert set(connection_sites(both)) == set(kernels)
@@ -44,15 +44,17 @@ def test_masks_of_weights_stand_beside_those_of_nodes(net: wc.Network) -> None:
 
 
 def test_weights_are_named_by_patterns() -> None:
-    net = wc.with_connections(WIDE, ("group_0/*", "logits/kernel"))
+    net = wc.nn.with_connections(WIDE, ("group_0/*", "logits/kernel"))
     expected = [path for path in wc.nn.parameter_shapes(WIDE) if path.endswith("/kernel")]
     expected = [path for path in expected if path.startswith("group_0/") or path == "logits/kernel"]
     assert list(connection_sites(net)) == expected
-    assert wc.with_connections(wc.with_connections(WIDE, ("group_0/*",)), ("logits/*",)) == net, "what is one stays one"
+    assert wc.nn.with_connections(wc.nn.with_connections(WIDE, ("group_0/*",)), ("logits/*",)) == net, (
+        "what is one stays one"
+    )
 
 
 def test_a_site_of_weights_stands_in_the_table() -> None:
-    assert str(wc.with_connections(MLP, ("logits/*",)).sites).splitlines()[-1].split() == [
+    assert str(wc.nn.with_connections(MLP, ("logits/*",)).sites).splitlines()[-1].split() == [
         "logits/kernel", "4", "×", "3", "weights",
     ]  # fmt: skip
 
@@ -61,13 +63,13 @@ def test_a_site_of_weights_stands_in_the_table() -> None:
 def test_a_pattern_that_matches_no_weights_is_an_error(pattern: str) -> None:
     message = f"weights must be those of the network, dense_0/kernel, dense_1/kernel, logits/kernel; got '{pattern}'."
     with pytest.raises(wc.errors.ConfigError, match=f"^{re.escape(message)}$"):
-        wc.with_connections(MLP, (pattern,))
+        wc.nn.with_connections(MLP, (pattern,))
 
 
 def test_a_compacted_network_is_an_error() -> None:
     layers = (wc.nn.Gather("some", 3), wc.nn.Dense("out", 2))
     with pytest.raises(wc.errors.ConfigError, match="weights are masked in a parent; got a compacted network"):
-        wc.with_connections(wc.Network(layers, (4,)))
+        wc.nn.with_connections(wc.Network(layers, (4,)))
 
 
 def test_a_mask_of_nodes_must_not_have_the_name_of_weights() -> None:
@@ -126,7 +128,7 @@ def test_training_changes_no_removed_weight() -> None:
 
 
 def test_the_fan_counts_the_weights_that_are_kept() -> None:
-    net = wc.with_connections(MLP)
+    net = wc.nn.with_connections(MLP)
     specs = {spec.path: spec.std for spec in wc.nn.he_normal(net, kept={"hidden_0": 2, "dense_1/kernel": 10})}
     assert specs["dense_0/kernel"] == pytest.approx(np.sqrt(2 / 6))
     assert specs["dense_1/kernel"] == pytest.approx(np.sqrt(2 / (2 * 10 / 20))), "2 of 5 inputs, half of their weights"
@@ -147,22 +149,22 @@ def test_erk_of_weights_is_that_of_their_own_kernel() -> None:
 
 @pytest.mark.parametrize("net", [MLP, WIDE], ids=["mlp", "wide resnet"])
 def test_masks_that_keep_every_weight_are_gone_in_the_smaller_network(net: wc.Network) -> None:
-    both, kept = wc.with_connections(net), wc.mask_plan(wc.mask_space(net), 0.5).kept
+    both, kept = wc.nn.with_connections(net), wc.mask_plan(wc.mask_space(net), 0.5).kept
     whole = {site: int(np.prod(wc.mask_space(both)[site])) for site in connection_sites(both)}
     assert wc.compact(both, kept | whole).net == wc.compact(net, kept).net
     assert connection_sites(wc.compact(both, kept | whole | {"logits/kernel": 1}).net) == ("logits/kernel",)
 
 
 def test_what_is_shared_ends_before_the_first_masked_weights() -> None:
-    net = wc.with_connections(WIDE, ("group_1/*",))
+    net = wc.nn.with_connections(WIDE, ("group_1/*",))
     head, rest = wc.backend.split_at_first_mask(net)
     assert head == wc.backend.split_at_first_mask(WIDE)[0], "its masks of channels come earlier"
-    assert wc.backend.split_at_first_mask(wc.with_connections(WIDE))[0] == ()
+    assert wc.backend.split_at_first_mask(wc.nn.with_connections(WIDE))[0] == ()
     assert connection_sites(rest) == connection_sites(net)
 
 
 def test_a_subnetwork_of_weights_is_saved_and_made_smaller(tmp_path: Path) -> None:
-    net = wc.with_connections(WIDE)
+    net = wc.nn.with_connections(WIDE)
     network = wc.Subnetwork(net, weights(net), drawn(net), wc.nn.initial_statistics(net))
     network.save(tmp_path / "one.safetensors")
     assert wc.Subnetwork.load(tmp_path / "one.safetensors") == network
@@ -173,7 +175,7 @@ def test_a_subnetwork_of_weights_is_saved_and_made_smaller(tmp_path: Path) -> No
 
 
 def test_the_magnitude_of_a_weight_is_its_size() -> None:
-    net, params = wc.with_connections(MLP, ("dense_1/*",)), weights(MLP)
+    net, params = wc.nn.with_connections(MLP, ("dense_1/*",)), weights(MLP)
     found = wc.scores.magnitude(net, params)
     assert set(found) == set(wc.mask_space(net))
     np.testing.assert_array_equal(found["dense_1/kernel"], np.abs(params["dense_1/kernel"]))

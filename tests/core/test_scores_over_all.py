@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import weedout_core as wc
-from weedout_core import masks_from_scores, near_threshold
+from weedout_core import masks_from_scores
 from weedout_core.backend import MaskPlan, SitePlan, masks_from_keys
+from weedout_core.scores import near_threshold
 from weedout_core.testing.examples import last_node_kept
 
 SPACE = {"block/one": (3, 4), "two": (5,), "three": (1,)}

@@ -70,7 +70,7 @@ def test_the_margin_is_best_minus_second_best(fitness: list[float], wanted: floa
 
 
 def test_strategies_by_name() -> None:
-    assert set(STRATEGIES) == set(get_args(search_config.Strategy))
+    assert set(STRATEGIES) == set(get_args(search_config.StrategyName))
     assert [name for name, one in STRATEGIES.items() if one.children is None] == ["random_search", "successive_halving"]
 
 

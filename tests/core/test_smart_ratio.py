@@ -76,7 +76,7 @@ def test_where_dense_layers_alone_keep_more_it_says_so() -> None:
 
 def test_it_is_for_weights_of_convolutions() -> None:
     with pytest.raises(ConfigError, match="is for masks of weights; 'group_0' masks an activation"):
-        wc.smart_ratio(wc.with_connections(wc.vgg(4, 10, (8, 8, 3), "channel")))
+        wc.smart_ratio(wc.nn.with_connections(wc.vgg(4, 10, (8, 8, 3), "channel")))
     with pytest.raises(ConfigError, match="needs convolutions whose weights are masked; got none"):
         wc.smart_ratio(wc.mlp(8, (4,), 3, granularity="connection"))
     with pytest.raises(ConfigError, match="is that of a network with the sites"):

@@ -7,9 +7,9 @@ from weedout_core._guard.guarded import guarded
 from weedout_core._guard.own_functions import place_of_own
 from weedout_core._masks.allocation import Sparsity
 from weedout_core._masks.plan import MaskPlan, mask_plan
+from weedout_core._networks.by_depth import smart_ratio
 from weedout_core._networks.erdos_renyi import erk
 from weedout_core._networks.network import Network, mask_space
-from weedout_core._networks.smart_ratio import smart_ratio
 
 _OF_NETWORKS = {"erk": erk, "smart_ratio": smart_ratio}
 

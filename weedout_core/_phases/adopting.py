@@ -43,8 +43,8 @@ def adopt(
         names: other names for sites, {name: new name}. Masks are drawn by name: sites that are called alike and have
             one shape have the same masks for a key, in every library.
         granularity: "node", a bit for every unit of an activation (the paper), "channel", one for each channel, or
-            "connection", one for each weight, and no activation is masked: see ``wc.with_connections``, which masks the
-            weights beside the activations of a network that was adopted.
+            "connection", one for each weight, and no activation is masked. ``wc.nn.with_connections`` masks the weights
+            beside the activations of a network that was adopted.
     Raises:
         ConfigError: an argument does not fit, the model has no site, or a site is none of those that there are.
         BackendError: the backend adopts no models, or cannot adopt this one; the message says why.

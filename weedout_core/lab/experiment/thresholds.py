@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from weedout_core import near_threshold
 from weedout_core._algorithm.agreement import score_agreement
 from weedout_core._masks.scored import parts, rivals
 from weedout_core.backend import MaskPlan
 from weedout_core.lab.experiment.arms import Arm, Cell
+from weedout_core.scores import near_threshold
 
 Scores = Mapping[str, np.ndarray]
 
@@ -24,7 +24,7 @@ class ThresholdRow(NamedTuple):
         drawn: how many of the nodes have one score, with which some are kept and some removed: which ones was drawn at
             random. All of them where all scores are equal.
         near_threshold: how many of the nodes another backend may keep or remove instead, because its scores differ in
-            the last bits (``wc.near_threshold``). It speaks of the scores that the masks were made of: those of
+            the last bits (``wc.scores.near_threshold``). It speaks of the scores that the masks were made of: those of
             SynFlow's last step, not of the nodes that were removed before it. None where a network was trained before
             the nodes were rated: what a training makes of the last bits grows with its steps, and has no bound.
     """
