@@ -1,6 +1,7 @@
 """What the author of a backend needs: the record, the types of its functions, and definitions of the core to use."""
 
 from weedout_core._algorithm.fitness import FITNESS, accuracy, correct_classes, negative_cross_entropy, predictions
+from weedout_core._algorithm.limited import LimitedTraining
 from weedout_core._algorithm.population import Origin, Population, chunk_size, draw_population
 from weedout_core._algorithm.schedule import (
     CROP_MARGIN,
@@ -39,7 +40,7 @@ from weedout_core._contract.calls import (
     TrainState,
 )
 from weedout_core._contract.memory import share_of_memory
-from weedout_core._contract.optional_calls import Adopt, CompiledMemory, CompileSeconds, MaskGradient
+from weedout_core._contract.optional_calls import Adopt, CompiledMemory, CompileSeconds, MaskGradient, ScoreTrained
 from weedout_core._contract.peers import ALONE, Peers
 from weedout_core._contract.process_settings import ProcessSetting, ProcessSettings
 from weedout_core._contract.record import Backend, check_layers, map_tree
@@ -82,6 +83,7 @@ __all__ = [
     "Follows",
     "Held",
     "KeepSmallest",
+    "LimitedTraining",
     "MaskGradient",
     "MaskPlan",
     "Masks",
@@ -101,6 +103,7 @@ __all__ = [
     "Room",
     "Sampling",
     "ScorePopulation",
+    "ScoreTrained",
     "ScoredBatch",
     "Scoring",
     "SitePlan",

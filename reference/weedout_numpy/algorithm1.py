@@ -16,6 +16,7 @@ Lay :func:`weedout` beside the paper. A comment that begins with a number is the
 * The *elite* of a generation is its fittest candidate.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 from weedout_core import Network, SearchConfig, TrainConfig
@@ -27,7 +28,7 @@ from weedout_numpy.evaluation import evaluate
 from weedout_numpy.fitness import fitness_of
 from weedout_numpy.randomness import key
 from weedout_numpy.selection import fittest
-from weedout_numpy.training import Trained, train
+from weedout_numpy.training import Learner, Trained, train, train_a_little
 
 
 class Generation(NamedTuple):
@@ -74,7 +75,7 @@ def weedout(
             ``config.weights`` (line 2), ``config.fitness`` (line 7) and ``config.winner`` (line 11). With the default,
             reading="algorithm1", they are "shared", "negative_cross_entropy" and "last_generation"; with
             reading="section3" they are "per_candidate", "accuracy" and "best_overall".
-        train_config: the choices of line 12, such as the learning rate.
+        train_config: the choices of line 12, such as the learning rate, and of the steps of limited training.
         seed: the number from which all random numbers follow.
     Raises:
         ConfigError: the configuration makes a choice that is not spelled out here.
@@ -94,7 +95,8 @@ def weedout(
         batch = validation_batch(root, len(history), data_validation, config.validation_batch)
         # 6         for i ← 1 to m do
         # 7             nⁱ_fitness ← −Cost(nⁱ, batch): the elite is measured again, since the batch is a new one
-        population = [n._replace(fitness=fitness_of(net, n.params, n.mask, batch, config.fitness)) for n in population]
+        learn = partial(train_a_little, net, data_train, train_config, config.training_steps, root, len(history))
+        population = [measured(net, n, learn(n.params, n.mask), batch, config) for n in population]
         # 9         n ← RSH_selection(n): Random Search keeps the fittest at place 0, and draws m − 1 new ones for the
         #           others (section 3). As in the paper it does so in the last generation too: nobody measures those.
         elite = fittest(population)
@@ -106,8 +108,15 @@ def weedout(
     #       section 3 it is the fittest "over all generations", each elite as measured on the batch of its generation.
     finalists = population if config.winner == "last_generation" else [generation.elite for generation in history]
     winner = fittest(finalists)
-    # 12    TrainAndUpdateWeights(n*, D_train)
-    trained = train(net, winner.params, winner.mask, data_train, train_config, root)
+    # 12    TrainAndUpdateWeights(n*, D_train): from its initial weights, or on from those of limited training
+    weights = winner.params if config.trained_weights == "reset" else winner.learnt
+    trained = train(net, weights, winner.mask, data_train, train_config, root)
     # 13    EvaluateGeneralizationPerformance(n*, D_test)
     accuracy = evaluate(net, trained.params, trained.statistics, winner.mask, data_test)
     return Result(winner, tuple(history), trained, accuracy)
+
+
+def measured(net: Network, n: Candidate, learner: Learner, batch: Split, config: SearchConfig) -> Candidate:
+    """Line 7 for one candidate: its fitness, with the weights that limited training gave it, or the initial ones."""
+    fitness = fitness_of(net, learner.params, n.mask, batch, config.fitness)
+    return n._replace(fitness=fitness, learnt=learner.params)

@@ -8,6 +8,7 @@ each has weights of its own.
 
 import math
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -28,19 +29,21 @@ class Parent(NamedTuple):
 
 
 class Candidate(NamedTuple):
-    """A sparse sub-network nⁱ, not trained yet.
+    """A sparse sub-network nⁱ, before line 12.
 
     Attributes:
         origin: the generation in which it was drawn, and its index i there.
         mask: True at the nodes it keeps, for each masked layer a bool array, under the name of the mask.
         params: its initial weights, {name: float64 array}.
         fitness: on the batch that it was measured on last; NaN (not a number) as long as it has not been measured.
+        learnt: the weights with which it was measured. They are the initial ones, but for limited training.
     """
 
     origin: Origin
     mask: Mapping[str, np.ndarray]
     params: Mapping[str, np.ndarray]
     fitness: float = math.nan
+    learnt: Mapping[str, np.ndarray] = MappingProxyType({})
 
 
 def initialised(net: Network, root: Key) -> Parent:

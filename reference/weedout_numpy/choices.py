@@ -25,7 +25,10 @@ SPELLED_OUT: Mapping[str, tuple[object, ...]] = {
 
 
 def check_spelled_out(config: SearchConfig) -> None:
-    """Raise ConfigError for a choice that the loop does not make."""
+    """Raise ConfigError for a choice that the loop does not make.
+
+    Limited training of networks with batch normalisation needs ``batch_norm="running"``, and is refused with it.
+    """
     for name, values in SPELLED_OUT.items():
         if (chosen := getattr(config, name)) not in values:
             allowed = " or ".join(map(repr, values))

@@ -26,6 +26,7 @@ MASKS = 1
 VALIDATION_BATCHES = 2
 DATA_ORDER = 3
 AUGMENTATION = 4
+LIMITED_TRAINING = 11
 
 ROUNDS = 20
 ROTATIONS = (13, 15, 26, 6, 17, 29, 16, 24)  # of Threefry-2x32, in Salmon et al. and their Random123 library

@@ -7,6 +7,7 @@ The paper names SGD and the size of a batch; every other number is a field of :c
 
 import math
 from collections.abc import Iterable
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +21,7 @@ from weedout_numpy.fitness import count_correct, cross_entropy_gradient, negativ
 from weedout_numpy.initial import initial_statistics
 from weedout_numpy.masks import Masks
 from weedout_numpy.network import Batch, Parameters, backward, forward, running_statistics
-from weedout_numpy.randomness import Key
+from weedout_numpy.randomness import LIMITED_TRAINING, Key, fold_in
 
 
 class Trained(NamedTuple):
@@ -56,6 +57,31 @@ def train(net: Network, params: Parameters, mask: Masks, data: Split, config: Tr
         learner, loss, _ = train_for_an_epoch(net, plan, learner, mask, batches, rates[epoch])
         losses += loss
     return Trained(learner.params, learner.statistics, np.array(losses, dtype=np.float64))
+
+
+def train_a_little(
+    net: Network,
+    data: Split,
+    config: TrainConfig,
+    steps: int,
+    root: Key,
+    generation: int,
+    params: Parameters,
+    mask: Masks,
+) -> Learner:
+    """Limited training (section 5 leaves it open): a few steps before a candidate is measured; without steps, none.
+
+    The batches are those of line 12 under a key of the generation's own, so that all its candidates see the same. They
+    go through the training split as often as the steps need. The learning rate is constant: its schedule is one of the
+    whole training, of which these steps are no part.
+    """
+    key, plan = fold_in(fold_in(root, LIMITED_TRAINING), generation), train_plan(config, len(data[1]))
+    learner = at_rest(params, initial_statistics(net))
+    for epoch in range(math.ceil(steps / plan.steps)):
+        left = min(plan.steps, steps - epoch * plan.steps)
+        batches = islice(shown(data, data_order(key, epoch, plan), data_crops(key, epoch, plan)), left)
+        learner, _, _ = train_for_an_epoch(net, plan, learner, mask, batches, np.full(left, config.learning_rate))
+    return learner
 
 
 def at_rest(params: Parameters, statistics: Parameters) -> Learner:

@@ -203,6 +203,7 @@ def test_the_streams_keep_their_numbers() -> None:
         "ARMS": 8,
         "SANITY": 9,
         "NOISE": 10,
+        "LIMITED_TRAINING": 11,
     }, "another number is another stream: every result of a seed would change"
 
 

@@ -132,8 +132,10 @@ THE_END: dict[str, dict[str, Any]] = {
 def test_all_that_a_search_begins_with_is_tested() -> None:
     names = {item.name for item in dataclasses.fields(wc.SearchConfig)}
     of_one_value, of_breeding = {"winner_keeps", "ties", "not_finite"}, {"mutation"}  # the latter: test_strategies
-    assert names == {*OTHER_CONFIG, *THE_END} | of_one_value | of_breeding
-    assert {name for name, _ in OTHERS.values()} | {"config", "kept"} == {*wc.SearchBeginning._fields}
+    of_steps = {"training_steps", "trained_weights"}  # and training and learning: test_limited_training
+    assert names == {*OTHER_CONFIG, *THE_END} | of_one_value | of_breeding | of_steps
+    of_steps = {"training", "learning"}
+    assert {name for name, _ in OTHERS.values()} | {"config", "kept"} | of_steps == {*wc.SearchBeginning._fields}
 
 
 def refused(scored: Any, **other: Any) -> str:

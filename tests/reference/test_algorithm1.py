@@ -46,13 +46,16 @@ def run(config: wc.SearchConfig, sparsity: Any = 0.8) -> Result:
         ),
         (0.6, wc.SearchConfig(population=4, generations=2, allocation="global")),
         (0.6, wc.SearchConfig(population=4, generations=2, allocation="erk")),
+        (0.8, wc.SearchConfig(population=4, generations=2, validation_batch=10, training_steps=8)),
+        (0.8, wc.SearchConfig(population=4, generations=2, training_steps=3, trained_weights="kept")),
     ],
-    ids=["algorithm1", "section3", "best overall", "bernoulli", "global", "erk"],
+    ids=["algorithm1", "section3", "best overall", "bernoulli", "global", "erk", "trained", "trained and kept"],
 )
 def test_the_loop_and_the_library_agree_to_the_bit(sparsity: Any, config: wc.SearchConfig) -> None:
     found = run(config, sparsity)
     key = wc.key(SEED)
-    searched = wc.search(NET, VALIDATION, sparsity=sparsity, backend="numpy", key=key, config=config)
+    limited: dict[str, Any] = {"training": TRAINING, "learning": TRAIN} if config.training_steps else {}
+    searched = wc.search(NET, VALIDATION, sparsity=sparsity, backend="numpy", key=key, config=config, **limited)
     trained = wc.train(searched.network, TRAINING, backend="numpy", key=key, config=TRAIN)
     tested = wc.evaluate(trained.network, TEST, backend="numpy")
     assert_same(NET, found, searched, trained, tested)
@@ -127,9 +130,10 @@ def assert_same(
     for site, mask in trained.network.mask.items():
         np.testing.assert_array_equal(found.winner.mask[site], mask, f"mask of {site} after training")
     assert set(found.winner.params) == set(searched.network.params)
-    for path, weights in searched.network.params.items():
-        np.testing.assert_array_equal(found.winner.params[path], weights, f"initial {path}")
     small, kept = compacted(net, masked(searched))
+    passed_on = found.winner.params if searched.config.trained_weights == "reset" else found.winner.learnt
+    for path, weights in small.gather(searched.network.params, kept).items():
+        np.testing.assert_array_equal(small.gather(passed_on, kept)[path], weights, f"passed on {path}")
     for path, weights in small.gather(trained.network.params, kept).items():
         np.testing.assert_array_equal(small.gather(found.trained.params, kept)[path], weights, f"trained {path}")
     np.testing.assert_array_equal(found.trained.losses, trained.losses, "every step has a loss")

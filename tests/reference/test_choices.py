@@ -32,6 +32,7 @@ def test_choices_that_the_loop_does_not_spell_out_are_refused(field: str, change
 def test_every_choice_of_the_search_is_made_or_refused() -> None:
     """A field that is added to SearchConfig must be given a place here."""
     made = {"population", "generations", "reading", "fitness", "validation_batch", "sampling", "allocation", "weights"}
+    made |= {"training_steps", "trained_weights"}
     single_valued = {"winner_keeps", "ties", "not_finite"}
     without_effect = {"precision", "chunk"}  # on float64, one candidate at a time
     without_effect |= {"mutation"}  # where nothing is bred

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 from weedout_core._configs.checks import check_effects, check_options
 from weedout_core._configs.open_points import AS_READ, Precision, choice
 from weedout_core._guard.guarded import convert_fields
-from weedout_core._guard.kinds import Positive, integer, real
+from weedout_core._guard.kinds import NonNegative, Positive, integer, real
 from weedout_core._guard.own_functions import named_or_own
 from weedout_core._masks.allocation import Allocation
 from weedout_core._masks.plan import Sampling, check_sampling
@@ -91,6 +91,10 @@ class SearchConfig:
             the whole validation split.
         elite: "rescore" scores the elite again on each batch; "cache" keeps its fitness, and needs a batch that stays
             the same.
+        training_steps: steps of SGD that each candidate is trained for before it is scored, ≥ 0, on examples of the
+            training split that are the same for all candidates of a generation, at a constant learning rate.
+        trained_weights: what the winner passes on after training_steps: "reset" its initial weights, "kept" those that
+            it was scored with.
         winner: "last_generation" takes the elite of the last generation, "best_overall" the elite with the highest
             fitness of all generations, "rescored" the fittest when all elites are scored again on one more batch.
         sampling: "exact" keeps the same number of nodes at a site in every candidate; "bernoulli" decides each node by
@@ -124,6 +128,8 @@ class SearchConfig:
     validation_batch: Positive = choice(2, "validation batch", 1024)
     batch_policy: Literal["fresh", "fixed", "whole"] = choice(2, "validation batch", "fresh")
     elite: Literal["rescore", "cache"] = choice(3, "is the elite scored again", "rescore")
+    training_steps: NonNegative = choice(24, "fitness after limited training", 0)
+    trained_weights: Literal["reset", "kept"] = choice(24, "fitness after limited training", "reset")
     winner: str = choice(4, "final argmax", AS_READ, ("last_generation", "best_overall", "rescored"))
     sampling: Sampling = choice(7, "exact or random count", "exact")
     allocation: Allocation = choice(27, "where sparsity goes", "uniform")
@@ -159,6 +165,7 @@ class SearchConfig:
                 'strategy="successive_halving" scores each generation on twice the examples of the one before: it '
                 'needs batch_policy="fresh" or "fixed", and elite="rescore".'
             )
+        check_effects(self, {"trained_weights": (self.training_steps > 0, "training_steps of at least 1")})
         check_effects(self, {"validation_batch": (drawn, 'batch_policy="fresh" or "fixed"')})
 
     def _read(self, given: Mapping[str, Any]) -> None:

@@ -3,9 +3,13 @@
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
+
+from weedout_core._algorithm.limited import LimitedTraining
+from weedout_core._algorithm.population import Population
 from weedout_core._configs.search_config import SearchConfig
 from weedout_core._configs.train_config import TrainConfig
-from weedout_core._contract.calls import Array, Parameters
+from weedout_core._contract.calls import Array, Parameters, ScoredBatch, Scoring, Specs
 from weedout_core._guard.kinds import Name, Positive
 from weedout_core._masks.allocation import Sparsity
 from weedout_core._masks.plan import Masks
@@ -63,6 +67,25 @@ class CompiledMemory(Protocol):
         The programs are those of a search and the training after it, where networks are compacted at
         ``sparsity``. ``examples`` is the size of the training split, ``networks`` how many are trained together.
         ``topology`` names devices that need not be there ("v5e:2x4"); None takes those of the backend.
+        """
+        ...
+
+
+@runtime_checkable
+class ScoreTrained(Protocol):
+    def __call__(
+        self,
+        net: Network,
+        params: Parameters | Specs,
+        population: Population,
+        batch: ScoredBatch,
+        scoring: Scoring,
+        limited: LimitedTraining,
+    ) -> np.ndarray:
+        """The fitness of each candidate after limited training, float64 ``(m,)``, on the host.
+
+        Every candidate takes the first ``limited.steps`` steps of a training by ``limited.plan`` under
+        ``limited.key``, and is scored with the running statistics that they make.
         """
         ...
 

@@ -32,7 +32,7 @@ from weedout_core._contract.calls import (
 )
 from weedout_core._contract.checked_call import CALLS, checked_call
 from weedout_core._contract.fence import Fence, fenced_phase
-from weedout_core._contract.optional_calls import Adopt, CompiledMemory, CompileSeconds, MaskGradient
+from weedout_core._contract.optional_calls import Adopt, CompiledMemory, CompileSeconds, MaskGradient, ScoreTrained
 from weedout_core._contract.peers import ALONE, Peers
 from weedout_core._contract.trees import map_tree, stack
 from weedout_core._guard.guarded import convert_fields, guarded
@@ -63,10 +63,10 @@ class Backend:
         adopt: None if it adopts no models of other libraries.
         compiled_memory: None if the framework has no compiler that could say.
         compile_seconds: None where nothing is compiled.
+        score_trained: None composes it of the other functions, as for all backends of this library.
         layers: the kinds of layers that it computes, beside the models that it adopts.
         memory: the memory of a device in bytes, for arrays and intermediate results; None if it is not known.
-        threads: the number of threads with which it computes on a CPU, which may change the last bits; None if that is
-            not known, or does not matter.
+        threads: with how many it computes on a CPU, which may change the last bits; None if unknown, or of no matter.
         fence: makes the context in which every function runs, where the caller's settings of the framework neither
             change a result nor are changed. NumPy's settings are fenced for every backend.
         peers: the processes that share its devices.
@@ -90,6 +90,7 @@ class Backend:
     adopt: Adopt | None = None
     compiled_memory: CompiledMemory | None = None
     compile_seconds: CompileSeconds | None = None
+    score_trained: ScoreTrained | None = None
     layers: tuple[type[Layer], ...] = OWN_LAYERS
     memory: Annotated[int, integer(0, 2**63)] | None = None
     threads: Positive | None = None

@@ -17,6 +17,7 @@ from weedout_core._networks.examples import Examples
 from weedout_core._networks.network import Network, mask_space
 from weedout_core._phases.digests import digest
 from weedout_core._phases.subnetwork import Subnetwork
+from weedout_core._phases.training_before import Training
 from weedout_core._random.annotations import Key
 
 
@@ -59,6 +60,8 @@ class SearchBeginning(NamedTuple):
         kept: (site, nodes) for each site: what its allocation made of that, as :class:`weedout_core.backend.SitePlan`
             has it.
         config: the configuration, in which a function is named "package.module:function".
+        training: the SHA-256 digest of the training split, where candidates are trained before they are scored.
+        learning: how they are trained.
     """
 
     net: str
@@ -68,6 +71,8 @@ class SearchBeginning(NamedTuple):
     sparsity: tuple[tuple[Name, Eta], ...]
     kept: tuple[tuple[Name, Positive], ...]
     config: SearchConfig
+    training: str | None = None
+    learning: TrainConfig | None = None
 
 
 def beginnings(
@@ -87,12 +92,21 @@ def beginnings(
 
 
 def search_beginning(
-    net: Network, examples: Examples, key: Key, sparsity: Sparsity, plan: MaskPlan, config: SearchConfig
+    net: Network,
+    examples: Examples,
+    key: Key,
+    sparsity: Sparsity,
+    plan: MaskPlan,
+    config: SearchConfig,
+    training: Training | None,
 ) -> SearchBeginning:
     """What a search begins with."""
     x, y = digest({"x": examples.x}), digest({"y": examples.y})
     per_site, kept = tuple(by_site(mask_space(net), sparsity).items()), tuple(plan.kept.items())
-    return SearchBeginning(_of_network(net), x, y, _words(key), per_site, kept, recorded(config))
+    split = None if training is None else digest(training.examples._asdict())
+    learning = None if training is None else training.plan.config
+    words = _words(key)
+    return SearchBeginning(_of_network(net), x, y, words, per_site, kept, recorded(config), split, learning)
 
 
 def _of_network(net: Network) -> str:

@@ -1,6 +1,7 @@
 """The search phase from end to end: Algorithm 1, lines 1–11, on a backend."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from weedout_core._algorithm.strategies import select
 from weedout_core._configs.checks import check_effects
 from weedout_core._configs.planning import search_plan
 from weedout_core._configs.search_config import SearchConfig
+from weedout_core._configs.train_config import TrainConfig
 from weedout_core._contract.calls import ScoredBatch, Scoring
 from weedout_core._contract.fence import fenced_phase
 from weedout_core._contract.loading import load_backend
@@ -37,7 +39,9 @@ from weedout_core._phases.ask_tell import (
 from weedout_core._phases.beginning import search_beginning
 from weedout_core._phases.continuing import continued
 from weedout_core._phases.drawing import Drawing, check_parent, check_weights, drawing, materialise
+from weedout_core._phases.limited_training import score_trained, side_by_side, trained_candidate
 from weedout_core._phases.subnetwork import Subnetwork
+from weedout_core._phases.training_before import Training, checked_training
 from weedout_core._phases.validation_batches import calibration_batch, validation_batch
 from weedout_core._random.annotations import Key
 from weedout_core.errors import ConfigError, SearchError
@@ -73,12 +77,16 @@ class SearchResult(NamedTuple):
 
 
 class _Elected(NamedTuple):
-    """The outcome of the final argmax: see SearchResult. ``evaluations`` counts the candidates scored for it."""
+    """The outcome of the final argmax: see SearchResult.
+
+    ``evaluations`` counts the candidates scored for it, ``generation`` is the one whose batch it was chosen on.
+    """
 
     origin: Origin
     fitness: float
     margin: float | None
     evaluations: int
+    generation: int
 
 
 class _Task(NamedTuple):
@@ -89,6 +97,7 @@ class _Task(NamedTuple):
     config: SearchConfig
     key: Key
     drawn: Drawing
+    training: Training | None
 
 
 @guarded
@@ -103,6 +112,8 @@ def search(
     config: SearchConfig = SearchConfig(),
     on_generation: Callable[[Generation], None] | None = None,
     scored: Sequence[Generation] = (),
+    training: Split | None = None,
+    learning: TrainConfig = TrainConfig(),
 ) -> SearchResult:
     """Find the fittest sparse sub-network by Random Search (paper, Algorithm 1, lines 1–11).
 
@@ -118,6 +129,8 @@ def search(
         scored: the first generations of this same search, which ``on_generation`` was called with or a ``history``
             has; the search goes on after them. Network, data, sparsity, key and configuration must be those that they
             were scored with. Only generations, patience, budget, winner and chunk may differ, and the backend.
+        training: the training split, on which candidates take ``config.training_steps`` steps before they are scored.
+        learning: how they take them: batch size, learning rate, momentum, decay, augmentation, compaction and compute.
     Returns:
         the winner and the history.
     Raises:
@@ -127,18 +140,19 @@ def search(
     examples = kept(checked_examples(net, data))
     check_search(net, config, len(examples.y))
     state = begun(key, search_plan(net, sparsity, config), config)
-    began = search_beginning(net, examples, key, sparsity, state.plan, config)
+    limited = checked_training(net, training, learning, config)
+    began = search_beginning(net, examples, key, sparsity, state.plan, config, limited)
     state = continued(state, began, scored)
     backend = load_backend(backend)
     check_layers(backend, net)
-    task = _Task(net, examples, config, key, drawing(net, state.plan, config, backend, key))
+    task = _Task(net, examples, config, key, drawing(net, state.plan, config, backend, key), limited)
     while (stopped := ended(state)) is None:
         state, generation = told(state, _score(task, asked(state), state.generation), began)
         if on_generation is not None:
             on_generation(generation)
     winner = _winner(task, state)
     return SearchResult(
-        network=materialise(task.drawn, key, winner.origin, elite_masks(state, [winner.origin])),
+        network=_passed_on(task, state, winner),
         fitness=winner.fitness,
         margin=winner.margin,
         origin=winner.origin,
@@ -165,6 +179,11 @@ def check_search(net: Network, config: SearchConfig, examples: Positive) -> None
     check_parent(net)
     check_weights(net, config)
     FITNESS[config.fitness]  # refuses a function that is only named
+    if initial_statistics(net) and config.training_steps and config.batch_norm != "running":
+        raise ConfigError(
+            "training_steps make running statistics, by which candidates are then scored: in a network with batch "
+            f'normalisation they need batch_norm="running"; got {config.batch_norm!r}.'
+        )
     if not initial_statistics(net):
         check_effects(config, {"batch_norm": (False, "batch normalisation in the network")})
     elif (model := adopted(net)) is not None and config.batch_norm == "recalibrated":
@@ -178,10 +197,22 @@ def check_search(net: Network, config: SearchConfig, examples: Positive) -> None
 
 
 def _score(task: _Task, population: Population, generation: int) -> np.ndarray:
-    backend, config = task.drawn.backend, task.config
-    scoring = Scoring(config.fitness, config.precision, chunk_size(task.drawn.plan, config))
-    batch = _batch(task, generation)
-    return backend.to_numpy(backend.score_population(task.net, task.drawn.weights, population, batch, scoring))
+    backend, config, plan = task.drawn.backend, task.config, task.drawn.plan
+    scoring, batch = Scoring(config.fitness, config.precision, chunk_size(plan, config)), _batch(task, generation)
+    given = task.net, task.drawn.weights, population, batch
+    if task.training is None:
+        return backend.to_numpy(backend.score_population(*given, scoring))
+    limited = task.training.steps(task.key, generation, config)
+    scoring = scoring._replace(chunk=min(scoring.chunk, side_by_side(task.net, plan, limited)))
+    return (backend.score_trained or partial(score_trained, backend))(*given, scoring, limited)
+
+
+def _passed_on(task: _Task, state: SearchState, winner: _Elected) -> Subnetwork:
+    """The winner, at its initial weights or at those that it was scored with."""
+    found = materialise(task.drawn, task.key, winner.origin, elite_masks(state, [winner.origin]))
+    if task.training is None or task.config.trained_weights == "reset":
+        return found
+    return trained_candidate(task.drawn.backend, found, task.training.steps(task.key, winner.generation, task.config))
 
 
 def _batch(task: _Task, generation: int) -> ScoredBatch:
@@ -203,12 +234,12 @@ def _winner(task: _Task, state: SearchState) -> _Elected:
     """The final argmax (Algorithm 1, line 11)."""
     last = state.history[-1]
     if task.config.winner == "last_generation":
-        return _Elected(last.elite, last.best, last.margin, 0)
+        return _Elected(last.elite, last.best, last.margin, 0, last.generation)
     elites = tuple(dict.fromkeys(generation.elite for generation in state.history))
     if task.config.winner == "best_overall" or len(elites) == 1:
         best = best_overall(state.history)
         others = [generation.best for generation in state.history if generation.elite != best.elite]
-        return _Elected(best.elite, best.best, best.best - max(others) if others else None, 0)
+        return _Elected(best.elite, best.best, best.best - max(others) if others else None, 0, best.generation)
     fitness = _score(task, candidates(state, elites, elite_masks(state, elites)), state.generation)
     if not np.isfinite(fitness).any():
         raise SearchError(
@@ -216,4 +247,4 @@ def _winner(task: _Task, state: SearchState) -> _Elected:
             "Check the inputs and the scale of the weights."
         )
     chosen = int(select(fitness))
-    return _Elected(elites[chosen], float(fitness[chosen]), margin(fitness), len(elites))
+    return _Elected(elites[chosen], float(fitness[chosen]), margin(fitness), len(elites), state.generation)

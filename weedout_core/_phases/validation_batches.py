@@ -27,7 +27,7 @@ def validation_batch(key: Key, generation: NonNegative, examples: Positive, conf
     wanted = _wanted(generation, config)
     if config.batch_policy == "whole" or wanted >= examples:
         return np.arange(examples)
-    words = bits(of_validation_batch(key, _drawn(generation, config)), examples)
+    words = bits(of_validation_batch(key, drawn_generation(generation, config)), examples)
     return np.flatnonzero(keep_smallest(words, wanted))
 
 
@@ -39,7 +39,7 @@ def calibration_batch(key: Key, generation: NonNegative, examples: Positive, con
     """
     if (wanted := _wanted(generation, config)) >= examples:
         return np.arange(examples)
-    words = bits(of_calibration_batch(key, _drawn(generation, config)), examples)
+    words = bits(of_calibration_batch(key, drawn_generation(generation, config)), examples)
     return np.flatnonzero(keep_smallest(words, wanted))
 
 
@@ -48,6 +48,6 @@ def _wanted(generation: int, config: SearchConfig) -> int:
     return strategy_of(config.strategy).examples(config.validation_batch, generation)
 
 
-def _drawn(generation: int, config: SearchConfig) -> int:
+def drawn_generation(generation: int, config: SearchConfig) -> int:
     """The generation whose batch is taken."""
     return generation if config.batch_policy == "fresh" else 0

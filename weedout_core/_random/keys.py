@@ -20,6 +20,7 @@
        │           └─ MASKS, WEIGHTS ─ 0 ─ 0     an independent control: a candidate of a root of its own
        ├─ SELECTION ──── generation ─┬─ 0            the parents that a strategy which breeds chooses
        │                             └─ 1, 2 ─ child ─ site      how a child mutates, and is crossed
+       ├─ LIMITED_TRAINING ─ generation   the root of the steps that its candidates take before they are scored
        ├─ SCORES                          the training examples on which nodes are rated
        ├─ ARMS ─── arm                    what an arm of an experiment draws, other than the paper's two
        └─ SANITY ─ arm                    what a sanity check of an arm draws: masks, weights, an order of labels
@@ -57,6 +58,7 @@ class Stream(IntEnum):
     ARMS = 8
     SANITY = 9
     NOISE = 10
+    LIMITED_TRAINING = 11
 
 
 def of_repeat(seed: int, repeat: int) -> Key:
@@ -123,6 +125,11 @@ def of_control(root: Key) -> Key:
 def of_selection(root: Key, generation: int) -> Key:
     """What the strategy draws after a generation is scored."""
     return fold_in(fold_in(root, int(Stream.SELECTION)), generation)
+
+
+def of_limited_training(root: Key, generation: int) -> Key:
+    """The training whose first steps the candidates of a generation take before they are scored."""
+    return fold_in(fold_in(root, int(Stream.LIMITED_TRAINING)), generation)
 
 
 def of_scores(root: Key) -> Key:

@@ -5,12 +5,14 @@ from functools import partial
 
 from weedout_core import costs, draw_control, search
 from weedout_core._configs.search_config import Control
-from weedout_core.backend import best_overall, compacted, likely_room, search_plan
+from weedout_core.backend import best_overall, compacted, likely_room, search_plan, train_plan
 from weedout_core.lab.experiment.arms import Arm, Start, Task
+from weedout_core.lab.experiment.ledger import STEP
 
 
 def weedout(task: Task) -> Start:
     """The winner of Random Search (paper, Algorithm 1, lines 1–11)."""
+    limited = {"training": task.train, "learning": task.learning} if task.search.training_steps else {}
     found = search(
         task.net,
         task.validation,
@@ -20,6 +22,7 @@ def weedout(task: Task) -> Start:
         config=task.search,
         on_generation=task.on_generation,
         scored=task.scored,
+        **limited,
     )
     mean = {
         "last_generation": found.history[-1].mean,
@@ -63,7 +66,8 @@ WEEDOUT = Arm("weedout", weedout)
 def with_budget_of(method: Arm) -> Arm:
     """Random Search that may take as many multiply-adds as a method took to choose, and scores at least two candidates.
 
-    The budget is counted in what is really computed. A population that it does not fill is smaller.
+    The budget is counted in what is really computed, steps before a score too. A population that it does not fill is
+    smaller.
     """
     return Arm(WEEDOUT.name, partial(_with_budget, method.name), reads=(method.name,))
 
@@ -74,6 +78,8 @@ def _with_budget(method: str, task: Task) -> Start:
     if task.search.batch_policy == "whole":
         examples = len(task.validation.y)
     plan = search_plan(task.net, task.sparsity, task.search)
+    if task.search.training_steps:
+        examples += STEP * task.search.training_steps * train_plan(task.learning, len(task.train.y)).batch_size
     one = examples * costs(compacted(task.net, likely_room(task.net, plan)).net).macs
     budget = max(2, spent.spent.computed_macs // one) if isinstance(spent, Start) else 2
     search = replace(task.search, budget=budget, population=min(task.search.population, budget), generations=None)

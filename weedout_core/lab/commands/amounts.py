@@ -18,6 +18,7 @@ class Work(NamedTuple):
         evaluations: the largest number of candidates that may be scored, over all repeats; None if only patience ends a
             search.
         batch: the number of validation examples that a candidate is scored on.
+        limited: the number of training steps that a candidate takes before.
         epochs: the number of training epochs.
         steps: the number of training steps in an epoch; a step trains all networks that are trained together.
         networks: the number of networks trained together.
@@ -30,6 +31,7 @@ class Work(NamedTuple):
 
     evaluations: int | None
     batch: int
+    limited: int
     epochs: int
     steps: int
     networks: int
@@ -49,6 +51,7 @@ def work(config: ExperimentConfig, dataset: Dataset, together: int) -> Work:
     return Work(
         evaluations=None if scored is None else config.repeats * scored,
         batch=batch,
+        limited=config.search.training_steps,
         epochs=config.train.epochs,
         steps=plan.steps,
         networks=together,

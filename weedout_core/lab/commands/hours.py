@@ -30,7 +30,7 @@ def hours(amount: Work, measured: Sequence[Measured], backend: Backend) -> Itera
     each = [probe for sparsities, probe in measured for _ in sparsities]
     training = amount.parts * amount.epochs * amount.steps * sum(probe.step for probe in each)
     evaluation = amount.parts * amount.evaluated / 1000 * sum(probe.thousand for probe in each)
-    search = None if amount.evaluations is None else amount.evaluations * sum(probe.candidate for probe in each)
+    search = None if amount.evaluations is None else amount.evaluations * sum(_scored(amount, probe) for probe in each)
     known = f"training: {_time(training)}; evaluation: {_time(evaluation)}"
     yield f"search: {'unknown' if search is None else _time(search)}; {known}"
     if search is not None:
@@ -56,7 +56,8 @@ def with_workers(
         return
     training, evaluation = amount.parts * amount.epochs * amount.steps, amount.parts * amount.evaluated / 1000
     each = {
-        sparsity: (amount.evaluations * probe.candidate + training * probe.step + evaluation * probe.thousand) / groups
+        sparsity: (amount.evaluations * _scored(amount, probe) + training * probe.step + evaluation * probe.thousand)
+        / groups
         for sparsities, probe in measured
         for sparsity in sparsities
     }
@@ -72,6 +73,11 @@ def with_workers(
     if price is not None:
         cost = workers * (whole + compiling) / 3600 * price
         yield f"cost: about {cost:,.2f}, at {price:g} for an hour of a worker, all of them until the last one ends"
+
+
+def _scored(amount: Work, probe: Probe) -> float:
+    """The seconds of a candidate: its score, and its share of the steps that are taken side by side before."""
+    return probe.candidate + amount.limited * probe.step / amount.networks
 
 
 def _time(seconds: float) -> str:

@@ -131,7 +131,8 @@ def _amounts(amount: Work, dataset: Dataset, config: ExperimentConfig, chunk: in
     scored = "ended by patience alone"
     if amount.evaluations is not None:
         scored = f"at most {groups * amount.evaluations:,} candidates"
-    yield f"search: {scored}, each on {amount.batch:,} examples, {chunk} masks at once"
+    before = f" after {amount.limited:,} steps with {amount.batch_size:,} each" if amount.limited else ""
+    yield f"search: {scored}, each on {amount.batch:,} examples{before}, {chunk} masks at once"
     steps = groups * amount.parts * amount.epochs * amount.steps
     yield f"training: {steps:,} steps of {amount.networks} networks with {amount.batch_size:,} examples each"
     yield (

@@ -6,10 +6,11 @@ masks (active), and those of the network that is really computed, which is small
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
-from weedout_core import Network, TrainConfig, costs, key
+from weedout_core import Network, TrainConfig, compact, costs, key
+from weedout_core._phases.limited_training import score_trained
 from weedout_core._phases.together import trained_smaller
 from weedout_core.backend import (
     Backend,
@@ -72,6 +73,7 @@ class Meter:
             score_population=self._counting(backend.score_population, _scoring),
             predict=self._counting(backend.predict, _predicting),
             train_epoch=self._counting(backend.train_epoch, _training),
+            score_trained=self._counting(backend.score_trained or partial(score_trained, backend), _scoring_trained),
             mask_gradient=backend.mask_gradient and self._counting(backend.mask_gradient, _differentiating),
         )
 
@@ -91,6 +93,28 @@ def _scoring(net: Network, params: Any, population: Population, batch: Any, scor
     else:
         each = tuple(population.size * macs for macs in _of_a_candidate(net, population.plan))
     return Work(population.size, 0, *(examples * macs for macs in each))
+
+
+def _scoring_trained(net: Network, params: Any, population: Population, batch: Any, scoring: Any, limited: Any) -> Work:
+    """Limited training and scores. A smaller network is computed where all candidates keep as many nodes, as always."""
+    seen = STEP * limited.steps * limited.plan.batch_size + len(batch.x)
+    each = _of_trained(net, population, limited.plan.config)
+    return Work(population.size, population.size * limited.steps, *(seen * macs for macs in each))
+
+
+def _of_trained(net: Network, population: Population, config: TrainConfig) -> tuple[int, int, int]:
+    """Dense, active and computed multiply-adds of all candidates, an example forward, as they are trained."""
+    plan, size = population.plan, population.size
+    if plan is None:
+        dense, active, _ = _of_given_masks(net, population.masks or {}, size)
+        kept = {site: host_array(mask).reshape(size, -1).sum(axis=1) for site, mask in (population.masks or {}).items()}
+        counts = {site: int(each[0]) for site, each in kept.items()}
+        alike = all((each == each[0]).all() for each in kept.values())
+    else:
+        dense, active, _ = (size * macs for macs in _of_a_candidate(net, plan))
+        counts, alike = plan.counts, bool(plan.counts)
+    small = compact(net, counts).net if alike and trained_smaller(net, config) else net
+    return dense, active, size * costs(small).macs
 
 
 def _of_given_masks(net: Network, masks: Masks, size: int) -> tuple[int, int, int]:

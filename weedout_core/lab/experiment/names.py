@@ -13,3 +13,9 @@ def fitness_named(search: SearchConfig) -> str:
     """What fitness is: "negative cross entropy", or "package.module:function" for one of the user's."""
     name = str(recorded(search).fitness)
     return name if ":" in name else name.replace("_", " ")
+
+
+def trained_before(search: SearchConfig) -> str:
+    """Of which networks fitness is: "untrained" ones, or such as "briefly trained (5 steps)" ones."""
+    steps = search.training_steps
+    return f"briefly trained ({steps} step{'s' * (steps > 1)})" if steps else "untrained"

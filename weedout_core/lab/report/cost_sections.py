@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from weedout_core.lab.experiment.names import fitness_named
+from weedout_core.lab.experiment.names import fitness_named, trained_before
 from weedout_core.lab.report.costs import CHOOSE, CostRow, TimeRow, cost_rows, time_rows
 from weedout_core.lab.report.generations import generation_means, spreads
 from weedout_core.lab.report.search_figures import generations_figure
@@ -24,7 +24,7 @@ def generations_section(source: Source) -> Section:
     text = (
         [f"{count(lost, 'candidate')} had no finite fitness; these are never chosen and enter no mean."] if lost else []
     )
-    figure = generations_figure(fitness_named(search), search.batch_policy == "fresh", means)
+    figure = generations_figure(fitness_named(search), trained_before(search), search.batch_policy == "fresh", means)
     return Section(
         "generations",
         title,

@@ -10,11 +10,12 @@ from weedout_core.lab.report.texts import number, where
 _VALUES = ("best", "mean", "worst")
 
 
-def generations_figure(fitness: str, fresh: bool, means: Sequence[GenerationMean]) -> Drawing:
+def generations_figure(fitness: str, trained: str, fresh: bool, means: Sequence[GenerationMean]) -> Drawing:
     """Best, mean and worst fitness of each generation, a panel for each sparsity.
 
     Args:
         fitness: what fitness is in this run.
+        trained: of which networks: "untrained" ones, or such as "briefly trained (5 steps)" ones.
         fresh: whether each generation is scored on a batch of its own.
         means: the generations.
     """
@@ -22,7 +23,7 @@ def generations_figure(fitness: str, fresh: bool, means: Sequence[GenerationMean
     return Drawing(
         "generations",
         "Fitness by generation",
-        f"Fitness is the {fitness} of untrained networks. Means over the searches of a sparsity.{batch}",
+        f"Fitness is the {fitness} of {trained} networks. Means over the searches of a sparsity.{batch}",
         [
             _panel(fitness, sparsity, [mean for mean in means if mean.sparsity == sparsity])
             for sparsity in sorted({mean.sparsity for mean in means})

@@ -31,6 +31,7 @@ SAID = {
     20: "the batch, 1,024; neither depth and width nor epochs, rate, schedule, decay and augmentation",
     21: "five runs; the method is not stated",
     23: "masks act on activations",
+    24: "future work",
     25: "silent",
     26: "silent",
     27: "section 5: a fixed portion of nodes in each layer; a global portion is future work",

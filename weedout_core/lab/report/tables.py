@@ -9,7 +9,7 @@ from rich.table import Table
 
 from weedout_core._random.keys import of_intervals
 from weedout_core.lab.experiment.configuration import ExperimentConfig
-from weedout_core.lab.experiment.names import fitness_named, named
+from weedout_core.lab.experiment.names import fitness_named, named, trained_before
 from weedout_core.lab.experiment.rows import ResultRow
 from weedout_core.lab.statistics import Interval, mean_interval, paired_difference
 from weedout_core.random import Key
@@ -125,7 +125,8 @@ def results_table(config: ExperimentConfig, rows: Sequence[ResultRow]) -> Table:
         padding=(0, 1, 0, 0),  # so that it fits a terminal of 80 columns
         title=f"Test accuracy in %, {config.dataset}: mean of {runs} ± 95 % interval ({_METHODS[config.interval]})",
         caption=f"Sparsity is the fraction removed. Difference: {first} − {second}, repeat by repeat. "
-        f"Fitness ({fitness_named(config.search)}), untrained: {first}'s, and its population's mean.",
+        f"Fitness ({fitness_named(config.search)}), {trained_before(config.search)}: {first}'s, and its "
+        "population's mean.",
     )
     for name in ("sparsity", second, first, "difference", "fitness", "mean"):
         table.add_column(name, justify="right", overflow="fold")

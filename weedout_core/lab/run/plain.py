@@ -132,19 +132,25 @@ def _generation(facts: Mapping[str, Any], fitness: np.ndarray) -> Generation:
 def _search_began(facts: Mapping[str, Any]) -> SearchBeginning:
     high, low = facts["key"]
     pairs = {name: tuple((site, value) for site, value in facts[name]) for name in ("sparsity", "kept")}
-    return SearchBeginning(**{**facts, **pairs, "key": (high, low), "config": SearchConfig(**facts["config"])})
+    learning = None if facts["learning"] is None else _train_config(facts["learning"])
+    config = SearchConfig(**facts["config"])
+    return SearchBeginning(**{**facts, **pairs, "key": (high, low), "config": config, "learning": learning})
 
 
 def _facts_of(began: Beginning | SearchBeginning) -> dict[str, Any]:
-    return began._asdict() | {"config": asdict(began.config)}
+    facts = began._asdict() | {"config": asdict(began.config)}
+    learning = getattr(began, "learning", None)
+    return facts | ({} if learning is None else {"learning": asdict(learning)})
 
 
 def _began(facts: Mapping[str, Any]) -> Beginning:
     """The beginning from JSON, which has lists in place of tuples."""
-    config = facts["config"]
-    config = TrainConfig(**{**config, "step_epochs": tuple(config["step_epochs"])})
     high, low = facts["key"]
-    return Beginning(**{**facts, "key": (high, low), "config": config})
+    return Beginning(**{**facts, "key": (high, low), "config": _train_config(facts["config"])})
+
+
+def _train_config(facts: Mapping[str, Any]) -> TrainConfig:
+    return TrainConfig(**{**facts, "step_epochs": tuple(facts["step_epochs"])})
 
 
 def _tree(arrays: Mapping[str, np.ndarray], name: str) -> dict[str, np.ndarray]:

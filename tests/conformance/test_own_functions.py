@@ -8,6 +8,7 @@ import pytest
 from array_api_compat import array_namespace
 
 import weedout_core as wc
+from tests.conformance.connected import connected
 from weedout_core.errors import ConfigError, MaskError, WeedoutError
 
 NET = wc.mlp(6, (12, 8), 3)
@@ -43,20 +44,19 @@ def copied(logits: Any, labels: Any) -> Any:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_fitness_of_ones_own_is_computed_in_every_backend(backend: str) -> None:
-    pytest.importorskip(backend)
-    true, got = found(fitness=entropy), found(backend, fitness=entropy)
+    there = connected(backend)
+    true, got = found(fitness=entropy), found(there, fitness=entropy)
     assert got.origin == true.origin
     for one, two in zip(got.history, true.history, strict=True):
         # Entropies of about 1 nat, in float32: sums of some tens of roundings of 6e-8.
         np.testing.assert_allclose(one.fitness, two.fitness, rtol=0, atol=5e-6)
-    own, named = found(backend, fitness=copied), found(backend)
+    own, named = found(there, fitness=copied), found(there)
     assert [one.fitness.tobytes() for one in own.history] == [one.fitness.tobytes() for one in named.history]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_network_without_a_fitness_has_none_whatever_a_function_says(backend: str) -> None:
-    pytest.importorskip(backend)
-    there = wc.load_backend(backend)
+    there = connected(backend)
     params = dict(there.initialise(NET, wc.key(1)))
     masks = {site: np.ones((2, *shape), bool) for site, shape in wc.mask_space(NET).items()}
     x, y = DATA
@@ -106,11 +106,11 @@ def fails(logits: Any, labels: Any) -> Any:
 def test_a_wrong_fitness_is_refused_by_name_before_a_generation_is_told(
     backend: str, fitness: Any, message: str
 ) -> None:
-    pytest.importorskip(backend)
+    there = connected(backend)
     told: list[wc.Generation] = []
     with pytest.raises(ConfigError, match=message):
         wc.search(
-            NET, DATA, sparsity=0.5, backend=backend, key=wc.key(7), on_generation=told.append,
+            NET, DATA, sparsity=0.5, backend=there, key=wc.key(7), on_generation=told.append,
             config=wc.SearchConfig(population=4, fitness=fitness),
         )  # fmt: skip
     assert not told
@@ -152,8 +152,7 @@ def test_a_strategy_of_ones_own_breeds_the_same_masks_in_every_backend(drawn: di
     true = found(strategy=two_parents, winner="best_overall", **drawn)
     assert true.history[-1].best > true.history[0].best or drawn, "an elite was bred"
     for backend in BACKENDS[1:]:
-        pytest.importorskip(backend)
-        got = found(backend, strategy=two_parents, winner="best_overall", **drawn)
+        got = found(connected(backend), strategy=two_parents, winner="best_overall", **drawn)
         assert got.origin == true.origin
         for site, mask in (true.network.mask or {}).items():
             np.testing.assert_array_equal((got.network.mask or {})[site], mask)
