@@ -45,6 +45,9 @@ RUN_BY = {
     "weedout paper --backend torch --hidden 256 128 32 --sparsity 0.8 --strategy": (
         "test_readme.py::test_a_users_strategy_and_fitness_search"
     ),
+    "weedout paper --backend torch --hidden 256 128 32 --sparsity 0.8 --training-steps": (
+        "test_readme.py::test_candidates_are_trained_for_a_few_steps"
+    ),
     "weedout paper --backend torch --hidden 256 128 32 --sparsity 0.8 0.95": (
         "test_readme.py::test_nodes_go_where_the_draw_has_them"
     ),
@@ -279,6 +282,15 @@ def test_a_users_strategy_and_fitness_search(tmp_path: Path) -> None:
     small = ["--epochs", "2", "--repeats", "2", "--population", "4", "--generations", "2"]
     printed = run_python("-m", "weedout_core", *command[1:], *small, folder=tmp_path)
     assert "Fitness (my_search:accuracy_first)" in " ".join(printed.split()), printed
+
+
+@pytest.mark.slow
+def test_candidates_are_trained_for_a_few_steps(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    command = shlex.split(blocks("bash", PAGES["docs/search-family.md"])[3])
+    small = ["--epochs", "2", "--repeats", "2", "--population", "4", "--generations", "2"]
+    printed = run_python("-m", "weedout_core", *command[1:], *small, folder=tmp_path)
+    assert "briefly trained (5 steps)" in " ".join(printed.split()), printed
 
 
 @pytest.mark.slow
