@@ -10,6 +10,7 @@ from tests.conformance.connected import connected
 from tests.core.test_limited_training import DATA, KEY, as_trained, found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["numpy", "jax", "torch", "torch_xla"])
 def test_k_steps_of_one_candidate_are_those_of_training_to_the_bit(backend: str) -> None:
     there = connected(backend)

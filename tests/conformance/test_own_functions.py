@@ -147,6 +147,7 @@ def two_parents(key: Any, plan: Any, masks: Any, fitness: Any, count: int, mutat
     return wc.ask_tell.mutated(wc.random.split(wc.random.fold_in(key, 1), count), children, plan, mutation)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("drawn", [{}, {"allocation": "global"}, {"sampling": "bernoulli"}], ids=str)
 def test_a_strategy_of_ones_own_breeds_the_same_masks_in_every_backend(drawn: dict[str, Any]) -> None:
     true = found(strategy=two_parents, winner="best_overall", **drawn)

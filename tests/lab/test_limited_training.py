@@ -18,6 +18,8 @@ from weedout_core.lab.commands.probe import Probe
 from weedout_core.lab.experiment.arms import Start, Work
 from weedout_core.lab.experiment.ledger import STEP
 from weedout_core.lab.experiment.rows import ResultRow, from_csv
+from weedout_core.lab.experiment.so_far import NOTHING
+from weedout_core.lab.run.plain import as_progress, plain
 
 Weedout = Callable[..., int]
 SMALL = (
@@ -62,13 +64,22 @@ def test_where_candidates_differ_in_what_they_keep_the_parent_is_trained_and_bil
     assert found.spent.active_macs < found.spent.dense_macs
 
 
-def test_the_control_is_not_trained_before() -> None:
+def test_a_checkpoint_keeps_what_the_steps_began_with() -> None:
+    history = searched().history
+    assert history[0].began is not None
+    assert history[0].began.learning is not None
+    arrays, facts = plain(NOTHING._replace(scored=history))
+    assert as_progress(arrays, json.loads(json.dumps(facts)), NET).scored == history
+
+
+def test_the_winner_that_is_kept_is_ahead_of_its_initial_weights() -> None:
     kept = searched(trained_weights="kept").network
     reset = searched().network
     assert any(not np.array_equal(kept.params[path], reset.params[path]) for path in kept.params)
     assert {path: value.shape for path, value in kept.params.items()} == dict(wc.nn.parameter_shapes(NET))
 
 
+@pytest.mark.slow
 def test_a_run_records_continues_and_shows_it(
     weedout: Weedout, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
