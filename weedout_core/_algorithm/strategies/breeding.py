@@ -114,8 +114,9 @@ def crossed(keys: Keys, mothers: HostedMasks, fathers: HostedMasks, plan: MaskPl
         words = _words(keys, sites)
         both = [mothers[site.site] & fathers[site.site] for site in sites]
         differ = [mothers[site.site] ^ fathers[site.site] for site in sites]
-        apart = [np.logical_not(one.any(axis=1)) for one in both]
-        first = [smallest(*one) for one in zip(words, differ, apart, strict=True)]
+        first = [
+            _first(*one) & ~same.any(axis=1, keepdims=True) for *one, same in zip(words, differ, both, strict=True)
+        ]
         left = _joined(differ) & ~_joined(first)
         half = np.count_nonzero(_joined(differ), axis=1) // 2 - np.count_nonzero(_joined(first), axis=1)
         rest = smallest(_joined(words), left, half)
@@ -123,7 +124,7 @@ def crossed(keys: Keys, mothers: HostedMasks, fathers: HostedMasks, plan: MaskPl
     for site in _by_themselves(plan):
         (words,), one, other = _words(keys, [site]), mothers[site.site], fathers[site.site]
         child = np.where(words < 2**31, one, other)
-        found[site.site] = child | smallest(words, one | other, np.logical_not(child.any(axis=1)))
+        found[site.site] = child | (_first(words, one | other) & ~child.any(axis=1, keepdims=True))
     return found
 
 
@@ -185,6 +186,14 @@ def _swapped(
     return before ^ come ^ gone
 
 
-def _last(words: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Of the nodes of each row that are kept the one with the largest word, of equal words the last one."""
-    return smallest(~words[:, ::-1], mask[:, ::-1], 1)[:, ::-1]
+def _first(words: np.ndarray, among: np.ndarray) -> np.ndarray:
+    """Of some nodes of each row the one with the smallest word, of equal words the first one; none of none."""
+    place = np.where(among, words.astype(np.int64), 2**32).argmin(axis=1)
+    found = np.zeros(among.shape, dtype=np.bool_)
+    np.put_along_axis(found, place[:, None], values=True, axis=1)
+    return among & found
+
+
+def _last(words: np.ndarray, among: np.ndarray) -> np.ndarray:
+    """Of some nodes of each row the one with the largest word, of equal words the last one; none of none."""
+    return _first(~words[:, ::-1], among[:, ::-1])[:, ::-1]
