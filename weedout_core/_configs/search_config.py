@@ -82,7 +82,8 @@ class SearchConfig:
             "successive_halving" draws none: the fitter half goes on, and is scored on twice the examples; or a
             function that breeds (``wc.ask_tell.Breed``), on the command line package.module:function.
         mutation: of a child's kept nodes at each site the share that is swapped for removed ones, in (0, 1]; at least
-            one node is.
+            one node is. Under allocation "global" it is of all sites together, and under Bernoulli sampling the share
+            of all nodes that is decided anew.
         fitness: how candidates are scored, higher is fitter: "negative_cross_entropy" (in nats), "accuracy" (in
             [0, 1]), or a function of logits and labels (docs/search-family.md), on the command line
             package.module:function.
