@@ -27,6 +27,7 @@ from weedout_core.lab.experiment.ledger import LedgerRow
 from weedout_core.lab.experiment.rows import LeftOutRow, ResultRow, VerdictRow, from_csv
 from weedout_core.lab.experiment.thresholds import ThresholdRow
 from weedout_core.lab.verdict.decisions import Pairs, decide
+from weedout_core.lab.verdict.looks import nominal_level
 
 pytestmark = pytest.mark.slow
 
@@ -358,6 +359,7 @@ def test_a_folder_of_masks_is_judged(weedout: Weedout, tmp_path: Path) -> None:
         (("snip", "snip"), "each arm needs its own name; got 'snip' twice"),
         (("snip", "--baseline", "dense"), '--baseline must be "weedout" or "random"; got \'dense\''),
         (("snip", "--budget-of", "magnitude"), "--budget-of must be one of the methods that are judged"),
+        (("snip", "magnitude", "--family", "1"), "--family must be at least the 2 comparisons of this run; got 1"),
         (("snip", "--margin", "0"), "--margin must be a finite number above 0 and below 1, a fraction of 1; got 0.0."),
         (
             ("snip", "--margin", "1"),
@@ -480,6 +482,24 @@ def test_the_budget_of_a_method_is_that_of_the_search(weedout: Weedout, tmp_path
     }
     for repeat in range(2):
         assert 0 < spent["weedout", repeat] <= spent["synflow", repeat]
+
+
+def test_random_search_is_judged_in_a_family_of_other_runs(
+    weedout: Weedout, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def of_family(comparisons: str) -> list[str]:
+        return judge("weedout", "--baseline", "random", "--family", comparisons)
+
+    assert weedout(*of_family("3")) == 0
+    assert "all sentences of a family of 3 comparisons" in " ".join(capfd.readouterr().out.split())
+    found = rows(tmp_path / "run", "verdict.csv", VerdictRow)
+    assert {(row.method, row.baseline, row.alpha) for row in found} == {("weedout", "random", nominal_level((2, 3), 3))}
+    assert weedout("report", "run") == 0, "the verdicts are those of the family"
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "all sentences of a family of 3 comparisons" in page
+    capfd.readouterr()
+    assert weedout(*of_family("4")) == 2
+    assert "rules.family (3 there, 4 here)" in capfd.readouterr().err
 
 
 def test_the_ledger_adds_up(weedout: Weedout, tmp_path: Path) -> None:

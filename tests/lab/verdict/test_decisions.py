@@ -67,6 +67,14 @@ def test_the_margin_the_looks_and_the_error_are_the_callers() -> None:
     assert decide(given, 5, looks=(5, 10)).alpha == nominal_level((5, 10))
 
 
+def test_comparisons_of_other_runs_may_be_right_together_with_these() -> None:
+    given = [pairs("snip", 0.0), pairs("magnitude", 0.01)]
+    assert decide(given, 5, family=12).alpha == nominal_level(LOOKS, 12)
+    assert decide(given, 5, family=2) == decide(given, 5)
+    with pytest.raises(wc.errors.ConfigError, match="family must be at least the 2 comparisons of this run; got 1"):
+        decide(given, 5, family=1)
+
+
 def test_a_repeat_that_diverged_counts_as_looked_at() -> None:
     given = pairs("snip", 0.05, repeats=5)
     diverged = given._replace(accuracies=[math.nan, *given.accuracies[1:]])

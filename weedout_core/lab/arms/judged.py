@@ -8,7 +8,7 @@ from typing import Any
 
 from weedout_core import Network, scores
 from weedout_core._guard.guarded import convert_fields
-from weedout_core._guard.kinds import Eta, Name
+from weedout_core._guard.kinds import Eta, Name, Positive
 from weedout_core.backend import MaskPlan, adopted
 from weedout_core.errors import ConfigError, WeedoutWarning
 from weedout_core.lab.arms.dense import DENSE, SMALL_DENSE
@@ -24,7 +24,7 @@ from weedout_core.lab.experiment.configuration import ExperimentConfig
 from weedout_core.lab.experiment.events import EVALUATE, TRAIN
 from weedout_core.lab.experiment.experiment import Experiment, check_arms
 from weedout_core.lab.experiment.names import named
-from weedout_core.lab.verdict.looks import LOOKS, Look, check_looks
+from weedout_core.lab.verdict.looks import LOOKS, Look, check_family, check_looks
 from weedout_core.lab.verdict.paired import MARGIN, Margin
 
 #: What is judged: the name of a method of this library, "package.module:function", a folder of masks, or a function.
@@ -48,6 +48,8 @@ class JudgeConfig:
             its lowest scores, and its masks from shuffled labels.
         budget_of: give the search of the baseline as many multiply-adds as this method takes to choose, in place of
             its population and generations; None leaves it the paper's.
+        family: the number of comparisons whose sentences are to be right together, if there are other runs besides:
+            those of all of them; None means those of this run, one for each method and sparsity.
     Raises:
         ConfigError: a field is out of its range.
         WeedoutWarning: the margin is 0.1, which is ten points, or more.
@@ -59,6 +61,7 @@ class JudgeConfig:
     margin: Margin = MARGIN
     sanity: bool = True
     budget_of: Name | None = None
+    family: Positive | None = None
 
     def __post_init__(self) -> None:
         convert_fields(self)
@@ -83,8 +86,8 @@ def judged(
         net: the parent.
     Raises:
         ConfigError, MaskError: there is no method, one does not exist, cannot be read or does not fit the network, two
-            have one name or names that differ by case alone, a user's own has a name of this library, or a sparsity
-            removes nothing.
+            have one name or names that differ by case alone, a user's own has a name of this library, a sparsity
+            removes nothing, or the family has fewer comparisons than the run.
     """
     config = judging.of(config)
     with warnings.catch_warnings():
@@ -106,10 +109,13 @@ def judged(
     for arm in chosen:
         checks = sanity(arm, RANDOM) if judging.sanity and arm.name not in REFERENCES else ()
         blocks.append([arm, *checks])
-    blocks.sort(key=lambda block: not block[0].source)  # a user's own first: what is wrong shows before any search
+    # A user's own first: what is wrong shows before any search. Then Random Search, which the random mask reads.
+    blocks.sort(key=lambda block: (not block[0].source, block[0].name != WEEDOUT.name))
     arms = _budgeted([arm for block in blocks for arm in block], judging.budget_of)
     check_arms(arms)
-    rules = {"methods": list(names), "baseline": judging.baseline, "margin": judging.margin}
+    check_family(judging.family, len(names) * len(judging.sparsity))
+    rules: dict[str, Any] = {"methods": list(names), "baseline": judging.baseline, "margin": judging.margin}
+    rules |= {} if judging.family is None else {"family": judging.family}
     return Experiment(config, tuple(arms), judging.repeats, rules), names
 
 

@@ -36,7 +36,7 @@ def _implied(run: Source, undone: float) -> list[VerdictRow]:
     scope, rows = run.scope, list[VerdictRow]()
     if scope.margin is None:
         return rows
-    rules = Rules(scope.methods, scope.baseline, scope.looks, scope.margin)
+    rules = Rules(scope.methods, scope.baseline, scope.looks, scope.margin, scope.family)
     for look in (look for look in rules.looks if look < undone):
         decision = look_at(run.results, rules, look)
         rows += verdict_rows(decision)

@@ -34,7 +34,7 @@ from weedout_core.lab.report.differences import PairedMean, paired_means
 from weedout_core.lab.report.figures import figure2
 from weedout_core.lab.report.findings import Rules, checks_table, look_at, verdict_rows
 from weedout_core.lab.report.scope import scope_of
-from weedout_core.lab.report.sentences import confidence, diverged_cells, drawn_nodes, near_thresholds
+from weedout_core.lab.report.sentences import confidence, diverged_cells, drawn_nodes, near_thresholds, of_family
 from weedout_core.lab.verdict.cautions import cautions
 from weedout_core.lab.verdict.decisions import Decision
 
@@ -130,7 +130,7 @@ def _judged(
     net = network(options.config, loaded.dataset, loaded.model)
     experiment, methods = judged(options.methods, options.config, options.judging, net)
     experiment = experiment._replace(model=loaded.model)
-    rules = Rules(methods, options.judging.baseline, experiment.looks, options.judging.margin)
+    rules = Rules(methods, options.judging.baseline, experiment.looks, options.judging.margin, options.judging.family)
     with opened(experiment, options.run, loaded, arguments, err, executor) as running:
         for sentence in cautions(rules.looks[0], rules.margin, len(loaded.dataset.test.y)):
             warn(err, sentence)
@@ -189,6 +189,7 @@ def _ended(judging: JudgeConfig, decision: Decision) -> str:
     where = f"{decision.look} of at most {judging.repeats[-1]} repeats"
     state = "all are decided" if decision.decided else "what is undecided stays so: this was the last look"
     return (
-        f"{comparisons} with {judging.baseline} after {where}; {state}. If differences are normal, all sentences are "
-        "right together with probability at least 95 %. They speak of other initial weights and orders of this data."
+        f"{comparisons} with {judging.baseline} after {where}; {state}. If differences are normal, all sentences"
+        f"{of_family(judging.family)} are right together with probability at least 95 %. They speak of other initial "
+        "weights and orders of this data."
     )

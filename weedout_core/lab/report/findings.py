@@ -25,12 +25,14 @@ class Rules(NamedTuple):
         baseline: the arm that each is compared with.
         looks: the planned numbers of repeats.
         margin: the smallest difference that matters, as a fraction of 1.
+        family: the number of comparisons whose sentences are to be right together; None means those of the run.
     """
 
     methods: tuple[str, ...]
     baseline: str
     looks: tuple[int, ...]
     margin: float
+    family: int | None = None
 
 
 def look_at(rows: Rows, rules: Rules, look: int) -> Decision:
@@ -49,7 +51,7 @@ def look_at(rows: Rows, rules: Rules, look: int) -> Decision:
     ]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", WeedoutWarning)  # given when the margin was chosen
-        return decide(comparisons, look, rules.looks, rules.margin)
+        return decide(comparisons, look, rules.looks, rules.margin, family=rules.family)
 
 
 def accuracies(rows: Rows, sparsity: float, arm: str) -> list[float]:

@@ -11,7 +11,7 @@ from weedout_core.lab.report.result_figures import (
     sparsity_figure,
 )
 from weedout_core.lab.report.section import Section, Table, as_csv
-from weedout_core.lab.report.sentences import confidence
+from weedout_core.lab.report.sentences import confidence, of_family
 from weedout_core.lab.report.source import Source
 from weedout_core.lab.report.texts import NOTHING, count, number, pairs, points, where
 from weedout_core.lab.verdict.cautions import cautions
@@ -35,8 +35,8 @@ def verdict_section(source: Source) -> Section:
         )
         return Section("verdict", "What this run says", text, [_sentence(mean) for mean in means], own=["results.csv"])
     promise = (
-        f"Results are looked at after {looks} repeats. If differences are normal, all sentences of a run are right "
-        f"together with probability at least 95 %. {_SEEDS}"
+        f"Results are looked at after {looks} repeats. If differences are normal, all sentences"
+        f"{of_family(scope.family) or ' of a run'} are right together with probability at least 95 %. {_SEEDS}"
     )
     notes = [f"Note that {one}" for one in cautions(scope.looks[0], scope.margin, source.examples["test"])]
     if scope.look is None:

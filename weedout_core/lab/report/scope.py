@@ -27,6 +27,7 @@ class Scope(NamedTuple):
         looks: the planned numbers of repeats.
         margin: the smallest difference that matters, as a fraction of 1; None where no verdict is planned.
         look: the number of repeats at the last look; None if there was none.
+        family: the number of comparisons whose sentences are to be right together; None means those of the run.
     """
 
     config: ExperimentConfig
@@ -36,6 +37,7 @@ class Scope(NamedTuple):
     looks: tuple[int, ...]
     margin: float | None
     look: int | None
+    family: int | None = None
 
     @property
     def judged(self) -> bool:
@@ -98,4 +100,5 @@ def scope_of(config: ExperimentConfig, identity: Mapping[str, Any], verdicts: Se
         tuple(identity["looks"]),
         rules.get("margin"),
         max((row.look for row in verdicts), default=None),
+        rules.get("family"),
     )

@@ -91,6 +91,11 @@ def confidence(alpha: float) -> str:
     return f"The intervals in these sentences are {100 * (1 - alpha):.4g} % intervals{wider}."
 
 
+def of_family(family: int | None) -> str:
+    """Which sentences besides those of a run are to be right together with them; "" for none."""
+    return "" if family is None else f" of a family of {family:,} comparisons, this run's and others',"
+
+
 def diverged_cells(rows: Sequence[ResultRow]) -> str | None:
     """A sentence on the cells whose training diverged, with what to do; None if there are none."""
     diverged = [row for row in rows if row.diverged]

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from weedout_core._guard.guarded import guarded
-from weedout_core._guard.kinds import Accuracy, Eta, Name, Probability
+from weedout_core._guard.kinds import Accuracy, Eta, Name, Positive, Probability
 from weedout_core._guard.shown import brief
 from weedout_core.errors import ConfigError, WeedoutWarning
-from weedout_core.lab.verdict.looks import ERROR, LOOKS, Look, check_looks, nominal_level
+from weedout_core.lab.verdict.looks import ERROR, LOOKS, Look, check_family, check_looks, nominal_level
 from weedout_core.lab.verdict.paired import MARGIN, Margin, Paired, paired_statistics
 from weedout_core.lab.verdict.verdicts import Verdict, sentence, verdict_of
 
@@ -68,6 +68,8 @@ def decide(
     looks: Sequence[Look] = LOOKS,
     margin: Margin = MARGIN,
     error: Probability = ERROR,
+    *,
+    family: Positive | None = None,
 ) -> Decision:
     """Look at the first ``look`` repeats of all comparisons of a run.
 
@@ -76,15 +78,17 @@ def decide(
     before the first look, and each look has all of the comparisons, those that were decided earlier too.
 
     Args:
-        comparisons: at least one; their number sets the level. Repeats after the look do not count.
+        comparisons: at least one. Repeats after the look do not count.
         look: one of ``looks``.
         looks: the planned numbers of repeats, increasing, each at least 2. A pair that diverged counts as looked at,
             and is in no mean.
         margin: the smallest difference that matters, as a fraction of 1, above 0 and below 1.
         error: the probability that any sentence is wrong, in (0, 1).
+        family: the number of comparisons whose sentences are to be right together, which sets the level: these and
+            those of other runs; None means these alone.
     Raises:
-        ConfigError: there is no comparison, ``look`` is none of the looks, a comparison has too few repeats, or an
-            argument is out of range.
+        ConfigError: there is no comparison, ``look`` is none of the looks, a comparison has too few repeats, the
+            family has fewer comparisons, or an argument is out of range.
     """
     check_looks(looks)
     if not comparisons:
@@ -93,7 +97,8 @@ def decide(
         raise ConfigError(f"look must be one of the planned looks, {tuple(looks)}; got {look}. Wait for the next one.")
     for one in comparisons:
         _check_repeats(one, look)
-    alpha = nominal_level(looks, len(comparisons), error)
+    check_family(family, len(comparisons))
+    alpha = nominal_level(looks, family or len(comparisons), error)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", WeedoutWarning)  # this margin's has been given
         findings = tuple(_finding(one, look, looks[-1], alpha, margin) for one in comparisons)

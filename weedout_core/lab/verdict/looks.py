@@ -87,6 +87,15 @@ def check_looks(looks: Sequence[int], name: str = "looks") -> None:
         )
 
 
+def check_family(family: int | None, comparisons: int) -> None:
+    """Raise ConfigError if fewer comparisons are to be right together than a run has; None is those of the run."""
+    if family is not None and family < comparisons:
+        raise ConfigError(
+            f"family must be at least the {comparisons} comparisons of this run; got {family}. Count those of other "
+            "runs besides, or leave it out."
+        )
+
+
 def simulated_level(looks: tuple[int, ...], share: float) -> float:
     """:func:`nominal_level` of two looks or more from draws; ``share`` is error / comparisons."""
     if share * _DRAWS < _FEWEST:
