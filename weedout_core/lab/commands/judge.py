@@ -1,6 +1,6 @@
 """``weedout judge``: methods against the baseline, look by look, until every comparison is decided."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -16,15 +16,11 @@ from weedout_core.lab.commands.computing import run_missing
 from weedout_core.lab.commands.fields import options_named
 from weedout_core.lab.commands.options import JudgeOptions, RunOptions
 from weedout_core.lab.commands.progress import warn, warnings_said, write_line
-from weedout_core.lab.commands.running import (
-    Running,
-    how_to_report,
-    load,
-    opened,
-    with_functions,
-)
+from weedout_core.lab.commands.running import Loaded, Running, how_to_report, load, opened, with_functions
+from weedout_core.lab.data.datasets import Dataset, load_dataset
 from weedout_core.lab.experiment.arms import Arm
 from weedout_core.lab.experiment.configuration import ExperimentConfig, network
+from weedout_core.lab.experiment.experiment import Experiment
 from weedout_core.lab.experiment.own_functions import with_own
 from weedout_core.lab.experiment.rows import CurveRow, LeftOutRow, ResultRow, TimingRow, VerdictRow, to_csv
 from weedout_core.lab.experiment.thresholds import ThresholdRow
@@ -96,7 +92,8 @@ def judge(
         )
     several = methods if isinstance(methods, Sequence) and not isinstance(methods, str | Arm) else (methods,)
     config, functions = with_functions(config, model, dataset)
-    return _judged(JudgeOptions(tuple(several), judging, run, config), (), Console(stderr=True), functions, executor)
+    options, err = JudgeOptions(tuple(several), judging, run, config), Console(stderr=True)
+    return carried_out(prepared(options, err, functions), (), err, executor)
 
 
 def run_judge(options: JudgeOptions, arguments: Sequence[str], out: Console, err: Console) -> int:
@@ -112,29 +109,51 @@ def run_judge(options: JudgeOptions, arguments: Sequence[str], out: Console, err
         KeyboardInterrupt: as :func:`judge`.
     """
     with options_named(JudgeConfig):
-        judgement = _judged(options, arguments, err)
+        judgement = carried_out(prepared(options, err), arguments, err)
     _print(judgement, options.judging, out)
     return 0
 
 
-def _judged(
+class Prepared(NamedTuple):
+    """A judgement with its data, its backend, its experiment and the rules by which methods are judged."""
+
+    run: RunOptions
+    loaded: Loaded
+    experiment: Experiment
+    rules: Rules
+
+
+def prepared(
     options: JudgeOptions,
-    arguments: Sequence[str],
     err: Console,
     functions: Mapping[str, Function] = {},
-    executor: Executor | None = None,
-) -> Judgement:
+    read: Callable[..., Dataset] = load_dataset,
+) -> Prepared:
+    """Load what a judgement needs, and make its experiment. Functions and ``read`` are as for ``load``.
+
+    Raises:
+        WeedoutError: the methods, the data, the network or the backend are refused.
+    """
     options = options._replace(config=with_own(options.config))
     with warnings_said(err):
-        loaded = load(options.config, options.run, err, functions)
+        loaded = load(options.config, options.run, err, functions, read)
     net = network(options.config, loaded.dataset, loaded.model)
     experiment, methods = judged(options.methods, options.config, options.judging, net)
-    experiment = experiment._replace(model=loaded.model)
-    rules = Rules(methods, options.judging.baseline, experiment.looks, options.judging.margin, options.judging.family)
-    with opened(experiment, options.run, loaded, arguments, err, executor) as running:
-        for sentence in cautions(rules.looks[0], rules.margin, len(loaded.dataset.test.y)):
+    judging, experiment = options.judging, experiment._replace(model=loaded.model)
+    rules = Rules(methods, judging.baseline, experiment.looks, judging.margin, judging.family)
+    return Prepared(options.run, loaded, experiment, rules)
+
+
+def carried_out(work: Prepared, arguments: Sequence[str], err: Console, executor: Executor | None = None) -> Judgement:
+    """Begin a judgement in its folder or continue it there, until everything is decided. Arguments as elsewhere here.
+
+    Raises:
+        WeedoutError, KeyboardInterrupt: as :func:`judge`.
+    """
+    with opened(work.experiment, work.run, work.loaded, arguments, err, executor) as running:
+        for sentence in cautions(work.rules.looks[0], work.rules.margin, len(work.loaded.dataset.test.y)):
             warn(err, sentence)
-        return _judgement(running, _until_decided(running, rules))
+        return _judgement(running, _until_decided(running, work.rules))
 
 
 def _until_decided(running: Running, rules: Rules) -> Decision:

@@ -12,6 +12,7 @@ from weedout_core.lab.commands.pages import Place, check_own, write_report
 from weedout_core.lab.commands.progress import write_line
 from weedout_core.lab.files import real
 from weedout_core.lab.report.run_page import BESIDE, PAGE, report
+from weedout_core.lab.report.source import Source
 
 
 def run_report(options: ReportOptions, out: Console) -> int:
@@ -26,13 +27,18 @@ def run_report(options: ReportOptions, out: Console) -> int:
         RunError: the folder holds no run, a file of it is damaged, or the report cannot be written.
     """
     folder = options.run if options.out is None else options.out
-    run = source_of(options.run)
-    place = Place(folder, PAGE, BESIDE)
-    check_own(place, run.record["digest"], f"the report of {options.run}", options.run)
-    write_report(place, report(run, _link(folder, options.run)))
+    run = reported(options.run, folder)
     groups = f"{len(run.done)} of {len(run.planned)} groups"
-    write_line(out, f"{folder / PAGE}: {groups}; figures and numbers in {place.beside}.")
+    write_line(out, f"{folder / PAGE}: {groups}; figures and numbers in {folder / BESIDE}.")
     return 0
+
+
+def reported(path: Path, folder: Path) -> Source:
+    """Write the report of a run into a folder, and give the run. Raises RunError as :func:`run_report`."""
+    run, place = source_of(path), Place(folder, PAGE, BESIDE)
+    check_own(place, run.record["digest"], f"the report of {path}", path)
+    write_report(place, report(run, _link(folder, path)))
+    return run
 
 
 def _link(folder: Path, run: Path) -> str:

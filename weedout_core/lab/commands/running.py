@@ -1,7 +1,7 @@
 """Running groups: what ``weedout paper`` and ``weedout judge`` share, from a checked experiment to committed groups."""
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -26,7 +26,7 @@ from weedout_core.lab.experiment.memory import check_workers
 from weedout_core.lab.experiment.model import Model, own_model
 from weedout_core.lab.experiment.threads import check_threads
 from weedout_core.lab.run.opening import open_run
-from weedout_core.lab.run.record import new_record
+from weedout_core.lab.run.record import Record, new_record
 from weedout_core.lab.run.run_folder import RunFolder
 
 
@@ -67,7 +67,13 @@ def with_functions(
     return replace(config, **places), {places[what]: one for what, one in own.items()}
 
 
-def load(config: ExperimentConfig, run: RunOptions, err: Console, functions: Mapping[str, Function] = {}) -> Loaded:
+def load(
+    config: ExperimentConfig,
+    run: RunOptions,
+    err: Console,
+    functions: Mapping[str, Function] = {},
+    read: Callable[..., Dataset] = load_dataset,
+) -> Loaded:
     """Load the data and the backend, and make the model. Raises WeedoutError if one of them cannot be had.
 
     Args:
@@ -75,9 +81,10 @@ def load(config: ExperimentConfig, run: RunOptions, err: Console, functions: Map
         run: where the data lie, and compiled programs.
         err: the console for progress.
         functions: the user's functions by their places, where they were handed in.
+        read: gives the data, as ``load_dataset``; several runs of the same data may read it once.
     """
     own = functions.get(config.dataset)
-    dataset = load_dataset(config.dataset, run.data_dir, config.train_examples, config.test_examples, own)
+    dataset = read(config.dataset, run.data_dir, config.train_examples, config.test_examples, own)
     cache = None if run.cache is None else run.cache.absolute()
     given = {"cache": cache, "coordinator": run.coordinator, "processes": run.processes, "process": run.process}
     options = {name: value for name, value in given.items() if value is not None}
@@ -102,6 +109,24 @@ def model_of(config: ExperimentConfig, backend: Backend, err: Console, own: Func
     return own_model(config.network, make, config.seed, backend)
 
 
+def checked(
+    experiment: Experiment, run: RunOptions, loaded: Loaded, arguments: Sequence[str], err: Console
+) -> tuple[Network, Record]:
+    """Check an experiment, and give its network and the record of its run.
+
+    Raises:
+        WeedoutError: the network, the backend or the engine are refused.
+    """
+    dataset, backend, model, _ = loaded
+    net = checked_network(experiment.config, dataset, backend, model, experiment.at_once)
+    check_workers(min(run.workers or 1, len(experiment.groups)))
+    if run.engine == "ray":
+        imported_ray()
+    with warnings_said(err):
+        check_allocation(experiment.config, net)  # warns if a sparsity would remove the last node of a site
+        return net, new_record(experiment, dataset, net, backend, arguments, run.data_dir)
+
+
 @contextmanager
 def opened(
     experiment: Experiment,
@@ -118,16 +143,10 @@ def opened(
         KeyboardInterrupt: the user interrupted; it says what is kept.
         SystemExit: this process has computed along with process 0, which alone goes on from here.
     """
-    dataset, backend, model, _ = loaded
-    net = checked_network(experiment.config, dataset, backend, model, experiment.at_once)
-    check_workers(min(run.workers or 1, len(experiment.groups)))
-    if run.engine == "ray":
-        imported_ray()
-    with warnings_said(err):
-        check_allocation(experiment.config, net)  # warns if a sparsity would remove the last node of a site
-        record = new_record(experiment, dataset, net, backend, arguments, run.data_dir)
+    net, record = checked(experiment, run, loaded, arguments, err)
+    backend = loaded.backend
     if backend.peers.number:
-        follow(experiment, net, record, dataset, backend, run.allow_other_versions)
+        follow(experiment, net, record, loaded.dataset, backend, run.allow_other_versions)
         raise SystemExit(0)
     path = run.out or Path("runs") / f"{experiment.config.dataset.replace(':', '.')}-{record.digest[:12]}"
     with open_run(path, record, run.allow_other_versions) as folder:
