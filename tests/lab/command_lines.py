@@ -21,6 +21,7 @@ _EXPERIMENT = (ExperimentConfig, SearchConfig, TrainConfig)
 OPTIONS: dict[str, tuple[type[Any], ...]] = {
     "paper": (*_EXPERIMENT, options.RunOptions),
     "judge": (*_EXPERIMENT, options.RunOptions, JudgeConfig, options.MethodOptions),
+    "sweep": (*_EXPERIMENT, options.RunOptions, JudgeConfig, options.MethodOptions, options.VaryOptions),
     "plan": (*_EXPERIMENT, options.ProbeOptions),
     "report": (options.ReportOptions,),
     "compare": (options.CompareOptions,),
@@ -66,12 +67,14 @@ _VALUES: dict[str, tuple[str, ...]] = {
 def line(seed: str) -> list[str]:
     """The arguments of a command; the same for the same seed."""
     random = Random(seed)
-    command = random.choice([*("paper", "plan", "judge") * 6, *OPTIONS])
+    command = random.choice([*("paper", "plan", "judge", "sweep") * 6, *OPTIONS])
     words = [command]
     every = [(config, name) for config in OPTIONS[command] for name in _names(config)]
     some = random.sample(every, min(len(every), random.choice((0, 1, 1, 2, 2, 3, 5))))
     if command not in ("report", "compare", "conform", "doctor") and random.random() < 0.8:
         words += ["--backend", random.choice(("numpy", "numpy", "jax", "torch"))]
+    if command == "sweep" and random.random() < 0.8:
+        words += _varied(random)
     for config, name in some:
         words += _option(config, name, random)
     if random.random() < 0.1:
@@ -96,6 +99,15 @@ def _names(config: type[Any]) -> list[str]:
     if config in (*_EXPERIMENT, JudgeConfig, options.RunOptions, options.ProbeOptions):
         return [item.name for item in fields._chosen(config)]
     return [item.name for item in fields_of(config)]
+
+
+def _varied(random: Random) -> list[str]:
+    """An option that is varied, with values of every kind."""
+    config = random.choice((*_EXPERIMENT, *_EXPERIMENT, options.RunOptions))
+    name = random.choice(_names(config))
+    times = range(random.choice((0, 1, 2, 2, 2, 3, 7)))
+    values = [word for _ in times for word in _option(config, name, random)[1:] or ("yes", "no")]
+    return ["--vary", fields._option_name(config, name), *values]
 
 
 def _option(config: type[Any], name: str, random: Random) -> list[str]:

@@ -18,7 +18,7 @@ from weedout_core._configs.checks import named_options
 from weedout_core._configs.open_points import AS_READ
 from weedout_core.lab import cli
 from weedout_core.lab.arms.judged import JudgeConfig
-from weedout_core.lab.commands import fields, options
+from weedout_core.lab.commands import fields, options, parsing
 from weedout_core.lab.experiment.configuration import ExperimentConfig
 
 Weedout = Callable[..., int]
@@ -219,7 +219,7 @@ def test_a_word_among_numbers_is_refused_where_there_are_no_methods(
 def test_a_folder_of_masks_may_be_called_as_a_method_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "snip").mkdir()
-    found = options.parse(["judge", "magnitude", "--masks", "snip"])
+    found = parsing.parse(["judge", "magnitude", "--masks", "snip"])
     assert isinstance(found, options.JudgeOptions)
     assert found.methods == ("magnitude", Path("snip"))
 
@@ -317,7 +317,7 @@ def test_without_a_library_it_says_how_to_get_it(library: str, command: tuple[st
     assert list((tmp_path / "present").iterdir()) == []
 
 
-@pytest.mark.parametrize("command", [[one] for one in ("paper", "judge", "report", "compare", "plan", "doctor")])
+@pytest.mark.parametrize("command", [[one] for one in ("paper", "judge", "sweep", "report", "compare", "plan", "doctor")])
 def test_a_present_folder_that_is_gone_is_one_sentence(
     command: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -372,7 +372,7 @@ def refused(part: str, option: str, value: object) -> str | None:
     given = {"experiment": {"backend": "numpy"}, "search": {}, "train": {}}
     given[part] |= {option: value}
     try:
-        options._experiment(SimpleNamespace(**{name: kind(**given[name]) for name, kind in kinds.items()}))
+        parsing._experiment(SimpleNamespace(**{name: kind(**given[name]) for name, kind in kinds.items()}))
     except wc.errors.ConfigError as error:
         return str(error)
     return None
@@ -409,19 +409,19 @@ def test_whatever_field_is_refused_is_named_as_the_option_that_it_is() -> None:
 def test_help_lists_the_commands(weedout: Weedout, capfd: pytest.CaptureFixture[str]) -> None:
     assert weedout("--help") == 0
     text = capfd.readouterr().out
-    for command in ("paper", "judge", "plan", "doctor", "conform"):
+    for command in ("paper", "judge", "sweep", "plan", "doctor", "conform"):
         assert command in text
 
 
 def test_options_default_to_the_configurations_own() -> None:
-    parsed = options.parse(["paper"])
+    parsed = parsing.parse(["paper"])
     assert isinstance(parsed, options.PaperOptions)
     assert parsed.config == ExperimentConfig()
     assert parsed.run == options.RunOptions()
 
 
 def test_options_reach_the_configurations() -> None:
-    parsed = options.parse(
+    parsed = parsing.parse(
         shlex.split(
             "paper --reading section3 --weights shared --generations None --budget 300 --search-precision default "
             "--train-precision highest --no-nesterov --schedule step --step-epochs 3 5"
@@ -445,7 +445,7 @@ def test_several_numbers_are_shown_as_several_numbers(weedout: Weedout, capfd: p
 
 @pytest.mark.parametrize(("given", "hidden"), [("", None), ("--hidden 8", (8,)), ("--hidden 8 6", (8, 6))])
 def test_hidden_layers_are_given_as_numbers(given: str, hidden: tuple[int, ...] | None) -> None:
-    parsed = options.parse(shlex.split(f"paper {given}"))
+    parsed = parsing.parse(shlex.split(f"paper {given}"))
     assert isinstance(parsed, options.PaperOptions)
     assert parsed.config.hidden == hidden
 

@@ -19,8 +19,9 @@ from rich.console import Console
 import weedout_core as wc
 from weedout_core import testing
 from weedout_core.lab.commands.conform import fixed_examples, run_conform
-from weedout_core.lab.commands.options import ConformOptions, parse
+from weedout_core.lab.commands.options import ConformOptions
 from weedout_core.lab.commands.outcome import judge
+from weedout_core.lab.commands.parsing import parse
 from weedout_core.testing.trying import trying
 
 Weedout = Callable[..., int]

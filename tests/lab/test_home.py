@@ -7,7 +7,8 @@ import pytest
 
 import weedout_core as wc
 from weedout_core.lab.commands import options
-from weedout_core.lab.commands.options import RunOptions, parse
+from weedout_core.lab.commands.options import RunOptions
+from weedout_core.lab.commands.parsing import parse
 from weedout_core.lab.data import download
 from weedout_core.lab.data.datasets import load_dataset
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import weedout_core as wc
-from weedout_core.lab.commands import options
+from weedout_core.lab.commands import options, parsing
 from weedout_core.lab.experiment.configuration import ExperimentConfig
 from weedout_core.lab.experiment.recipes import BROUGHT, recipe_text
 
@@ -26,7 +26,7 @@ SMALL = replace(PAPERS, epochs=8, batch_size=64, learning_rate=0.1, warmup_epoch
 
 def trained(command: str) -> wc.TrainConfig:
     """The learning phase that a command line asks for."""
-    parsed = options.parse(shlex.split(command))
+    parsed = parsing.parse(shlex.split(command))
     assert isinstance(parsed, options.PaperOptions | options.PlanOptions)
     return parsed.config.train
 

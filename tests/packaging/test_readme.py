@@ -159,7 +159,7 @@ def test_every_option_they_mention_exists(capsys: pytest.CaptureFixture[str]) ->
         return capsys.readouterr().out
 
     text = "\n".join(PAGES.values())
-    commands = ("paper", "judge", "plan", "conform", "report", "compare")
+    commands = ("paper", "judge", "sweep", "plan", "conform", "report", "compare")
     helped = {command: shown_by(command, "--help") for command in commands}
     for command, shown in helped.items():
         mentioned = re.findall(rf"weedout {command} [^`\n]*?(--[^`\n]*)", text)

@@ -92,8 +92,9 @@ def _run(arguments: list[str], out: Stream, err: Stream, member: bool) -> int:
         JudgeOptions,
         PlanOptions,
         ReportOptions,
-        parse,
+        SweepOptions,
     )
+    from weedout_core.lab.commands.parsing import parse
     from weedout_core.lab.commands.progress import warnings_said
 
     shown, progress = (Console(file=cast(Any, stream)) for stream in (out, err))
@@ -119,6 +120,10 @@ def _run(arguments: list[str], out: Stream, err: Stream, member: bool) -> int:
             from weedout_core.lab.commands.plan import run_plan
 
             return run_plan(options, shown, progress)
+        if isinstance(options, SweepOptions):
+            from weedout_core.lab.commands.sweep import run_sweep
+
+            return run_sweep(options, arguments, shown, progress)
         if options.run.coordinator is not None and not member:
             from weedout_core.lab.engines.owner import own
 

@@ -71,7 +71,7 @@ def test_comparisons_of_other_runs_may_be_right_together_with_these() -> None:
     given = [pairs("snip", 0.0), pairs("magnitude", 0.01)]
     assert decide(given, 5, family=12).alpha == nominal_level(LOOKS, 12)
     assert decide(given, 5, family=2) == decide(given, 5)
-    with pytest.raises(wc.errors.ConfigError, match="family must be at least the 2 comparisons of this run; got 1"):
+    with pytest.raises(wc.errors.ConfigError, match="family must be at least 2, the number of comparisons made here"):
         decide(given, 5, family=1)
 
 

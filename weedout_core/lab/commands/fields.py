@@ -17,6 +17,7 @@ from weedout_core._configs.checks import named_options
 from weedout_core._configs.open_points import AS_READ
 from weedout_core._configs.search_config import FitnessName, StrategyName
 from weedout_core.errors import ConfigError
+from weedout_core.lab.commands.sweep_points import Takes
 from weedout_core.lab.experiment.configuration import ExperimentConfig
 from weedout_core.lab.experiment.recipes import BROUGHT, recipe_text
 
@@ -134,6 +135,19 @@ def several(configs: Collection[type[Any]]) -> set[str]:
 def flags(configs: Collection[type[Any]]) -> set[str]:
     """The options of configurations that take no value."""
     return {option for option, hint in _hints(configs) if hint is bool}
+
+
+def takes(configs: Collection[type[Any]]) -> dict[str, Takes]:
+    """What each option of configurations takes."""
+    return {
+        option: "nothing" if hint is bool else "several" if _takes_several(hint) else "one"
+        for option, hint in _hints(configs)
+    }
+
+
+def aliases() -> dict[str, str]:
+    """The options that have other names, by these; both without "--"."""
+    return {alias.lstrip("-"): option for (_, option), others in _ALIASES.items() for alias in others}
 
 
 def _hints(configs: Collection[type[Any]]) -> Iterator[tuple[str, Any]]:

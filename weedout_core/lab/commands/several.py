@@ -7,6 +7,9 @@ from pathlib import Path
 
 from weedout_core.errors import ConfigError
 
+#: The commands that take methods.
+_OF_METHODS = ("judge", "sweep")
+
 
 def check_several(
     arguments: Sequence[str],
@@ -39,7 +42,7 @@ def check_several(
     times = Counter(option for option, _ in given)
     for option, words in given:
         flag = option.removeprefix("no-")
-        if flag in flags and words and arguments[0] != "judge":
+        if flag in flags and words and arguments[0] not in _OF_METHODS:
             raise ConfigError(f"--{option} takes no value; got {words[0]!r}. Write --{flag} or --no-{flag} alone.")
         if option not in several:
             continue
@@ -57,11 +60,11 @@ def check_several(
         if others:
             takes = "numbers" if option in numbers else "no method"
             values = " ".join([f"--{option}", *(word for word in words if word not in others)])
-            order = f"weedout judge {' '.join(others)} {values}"
+            order = f"weedout {arguments[0]} {' '.join(others)} {values}"
             remedy = ""
             if not all(word.isidentifier() for word in others):
                 remedy = " Write each as a plain number, 80 % as 0.8."
-            elif arguments[0] == "judge":
+            elif arguments[0] in _OF_METHODS:
                 remedy = f" Methods stand before options of several values: {order}."
             raise ConfigError(f"--{option} takes {takes}; got {' '.join(others)!r}.{remedy}")
 

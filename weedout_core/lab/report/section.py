@@ -28,6 +28,7 @@ class Section(NamedTuple):
         drawings, tables: below that, in order.
         files: the content of CSV files by name, which the section links to.
         own: the names of tables of the run that the section links to.
+        links: to other pages, the address of each by its text.
     """
 
     anchor: str
@@ -38,13 +39,19 @@ class Section(NamedTuple):
     tables: Sequence[Table] = ()
     files: Mapping[str, bytes] = {}
     own: Sequence[str] = ()
+    links: Mapping[str, str] = {}
 
 
 def as_csv(rows: Sequence[Any]) -> bytes:
     """Named tuples of one kind, at least one, as CSV with a header. What is None or NaN is an empty field."""
+    return csv_of(rows[0]._fields, rows)
+
+
+def csv_of(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:
+    """Rows as CSV with a header. What is None or NaN is an empty field."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(rows[0]._fields)
+    writer.writerow(columns)
     for row in rows:
         writer.writerow("" if isinstance(value, float) and math.isnan(value) else value for value in row)
     return text.getvalue().encode(errors="backslashreplace")

@@ -32,8 +32,23 @@ def open_run(path: Path, record: Record, allow_other_versions: bool = False) -> 
         RunError: the folder holds another run or other files, or lies in the folder of another run; its ``config.json``
             or a group is damaged; the versions differ; or another process uses it. Nothing is written then.
     """
-    _check_outside(path)
-    _agreed(path, record, allow_other_versions)  # before locking, which writes a file: the folder may not be a run's
+    check_outside(path)
+    agreed(path, record, allow_other_versions)  # before locking, which writes a file: the folder may not be a run's
+    with locked(path):
+        found = agreed(path, record, allow_other_versions)
+        kept = record if found is None else with_environment(found, record.environment)
+        folder = RunFolder(path, kept, _place(path))
+        folder.check_place()
+        folder.check()
+        if kept != found:
+            write_file(path / CONFIG, record_to_json(kept))
+        make_folder(path / GROUPS)
+        yield folder
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Make a folder, and keep other processes from writing there. Raises RunError if one does, or it cannot be made."""
     make_folder(path)
     lock = FileLock(path / LOCK, timeout=0)
     try:
@@ -43,15 +58,7 @@ def open_run(path: Path, record: Record, allow_other_versions: bool = False) -> 
     except OSError as error:
         raise RunError(f"{path / LOCK} cannot be written: {why(error)}") from error
     try:
-        found = _agreed(path, record, allow_other_versions)
-        kept = record if found is None else with_environment(found, record.environment)
-        folder = RunFolder(path, kept, _place(path))
-        folder.check_place()
-        folder.check()
-        if kept != found:
-            write_file(path / CONFIG, record_to_json(kept))
-        make_folder(path / GROUPS)
-        yield folder
+        yield
     finally:
         lock.release()
 
@@ -81,14 +88,14 @@ def _place(path: Path) -> Callable[[], None]:
     return check
 
 
-def _check_outside(path: Path) -> None:
+def check_outside(path: Path) -> None:
     """Raise RunError if a folder lies in the folder of a run, which deletes and replaces what is in its own."""
     for above in real(path).parents:
         if os.path.isfile(above / CONFIG) and os.path.isdir(above / GROUPS):
             raise RunError(f"{path} lies in the folder of the run {above}. Choose another with --out.")
 
 
-def _agreed(path: Path, wanted: Record, allow_other_versions: bool) -> Record | None:
+def agreed(path: Path, wanted: Record, allow_other_versions: bool) -> Record | None:
     """The record in a folder, None if it is new or empty. Raises RunError if it is not that of the wanted run."""
     found = _record_in(path)
     if found is None:

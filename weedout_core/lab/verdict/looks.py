@@ -88,11 +88,11 @@ def check_looks(looks: Sequence[int], name: str = "looks") -> None:
 
 
 def check_family(family: int | None, comparisons: int) -> None:
-    """Raise ConfigError if fewer comparisons are to be right together than a run has; None is those of the run."""
+    """Raise ConfigError if fewer comparisons are to be right together than are made here; None is as many as those."""
     if family is not None and family < comparisons:
         raise ConfigError(
-            f"family must be at least the {comparisons} comparisons of this run; got {family}. Count those of other "
-            "runs besides, or leave it out."
+            f"family must be at least {comparisons}, the number of comparisons made here; got {family}. Count those of "
+            "other runs besides, or leave it out."
         )
 
 
