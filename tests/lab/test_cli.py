@@ -127,7 +127,7 @@ def test_a_mistake_is_one_sentence(
         (["doctor", "now"], "weedout doctor does not take now. See weedout doctor --help."),
         (["conform", "numpy", "--examples", "few"], "Error parsing --examples: invalid literal for int() with base 10: "
          "'few'. See weedout conform --help."),
-        ([], "weedout needs one of {paper, judge, report, compare, plan, doctor, conform}. See weedout --help."),
+        ([], "weedout needs one of {paper, judge, sweep, report, compare, plan, doctor, conform}. See weedout --help."),
         (["paper", f"--{'x' * 999}"], f"weedout paper does not take --{'x' * 20}"),
         (["\x1b[31mred"], "weedout does not take \\x1b[31mred. See weedout --help."),
         *(([word, *more], f"weedout does not take {said}. See weedout --help.")
@@ -317,7 +317,9 @@ def test_without_a_library_it_says_how_to_get_it(library: str, command: tuple[st
     assert list((tmp_path / "present").iterdir()) == []
 
 
-@pytest.mark.parametrize("command", [[one] for one in ("paper", "judge", "sweep", "report", "compare", "plan", "doctor")])
+@pytest.mark.parametrize(
+    "command", [[one] for one in ("paper", "judge", "sweep", "report", "compare", "plan", "doctor")]
+)
 def test_a_present_folder_that_is_gone_is_one_sentence(
     command: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

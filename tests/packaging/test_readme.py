@@ -12,6 +12,8 @@ import pytest
 
 from tests.processes import run_python
 from weedout_core.lab.cli import main
+from weedout_core.lab.commands import sweep
+from weedout_core.lab.commands.checked_run import source_of
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("WEEDOUT_DATA_DIR", ROOT.parent / "shared" / "data"))
@@ -51,6 +53,7 @@ RUN_BY = {
     "weedout paper --backend torch --hidden 256 128 32 --sparsity 0.8 0.95": (
         "test_readme.py::test_nodes_go_where_the_draw_has_them"
     ),
+    "weedout sweep --vary hidden 16": "test_readme.py::test_widths_are_swept",
     "weedout conform toy": "../conformance/test_toy_backend.py::test_the_toy_backend_passes",
     '.venv/bin/pip install -e ".[bench]" && .venv/bin/python -m benchmarks': (
         "test_benchmarks.py::test_the_small_mode_runs"
@@ -300,6 +303,21 @@ def test_nodes_go_where_the_draw_has_them(tmp_path: Path) -> None:
     small = ["--epochs", "2", "--repeats", "2", "--population", "4", "--generations", "2"]
     printed = run_python("-m", "weedout_core", *command[1:], *small, folder=tmp_path)
     assert re.search(r"^ *0\.95 ", printed, re.MULTILINE), printed
+
+
+@pytest.mark.slow
+def test_widths_are_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command shown, with less to do at each width, and without their reports, which take seconds to draw."""
+    pytest.importorskip("torch")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sweep, "reported", lambda path, _: source_of(path))
+    (command,) = blocks("bash", PAGES["docs/sweep.md"])
+    small = ["--population", "2", "--generations", "1", "--epochs", "1", "--repeats", "2"]
+    assert main([*shlex.split(command)[1:], *small]) == 0
+    printed = capsys.readouterr().out
+    for width in (16, 64, 256, 1024):
+        assert re.search(f"^hidden {width}: .*weedout .* at sparsity 80 %", printed, re.MULTILINE), width
+    assert (tmp_path / "widths" / "sweep.html").is_file()
 
 
 @pytest.mark.slow
