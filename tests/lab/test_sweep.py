@@ -127,6 +127,7 @@ def test_the_same_command_shows_a_finished_sweep_and_computes_nothing(
     assert contents(copied) == before
     out, err = capfd.readouterr()
     assert out.startswith("Of 2 comparisons: ")
+    assert err.count("warning: the first look is after 2 repeats") == 1, "once for all points"
     assert err.startswith("sweep over hidden (2 values): 2 points, 8 to 12 networks to train, at most 48 candidates to")
     assert "point 2 of 2: hidden 16\nswept/02-hidden-16: 3 of 3 groups done\n" in err
     assert read == ["digits"], "once for all points"

@@ -115,12 +115,13 @@ def run_judge(options: JudgeOptions, arguments: Sequence[str], out: Console, err
 
 
 class Prepared(NamedTuple):
-    """A judgement with its data, its backend, its experiment and the rules by which methods are judged."""
+    """A judgement: its data and backend, its experiment, the rules of it, and what is to be said before it begins."""
 
     run: RunOptions
     loaded: Loaded
     experiment: Experiment
     rules: Rules
+    notes: tuple[str, ...]
 
 
 def prepared(
@@ -141,7 +142,8 @@ def prepared(
     experiment, methods = judged(options.methods, options.config, options.judging, net)
     judging, experiment = options.judging, experiment._replace(model=loaded.model)
     rules = Rules(methods, judging.baseline, experiment.looks, judging.margin, judging.family)
-    return Prepared(options.run, loaded, experiment, rules)
+    notes = cautions(rules.looks[0], rules.margin, len(loaded.dataset.test.y))
+    return Prepared(options.run, loaded, experiment, rules, tuple(notes))
 
 
 def carried_out(work: Prepared, arguments: Sequence[str], err: Console, executor: Executor | None = None) -> Judgement:
@@ -151,7 +153,7 @@ def carried_out(work: Prepared, arguments: Sequence[str], err: Console, executor
         WeedoutError, KeyboardInterrupt: as :func:`judge`.
     """
     with opened(work.experiment, work.run, work.loaded, arguments, err, executor) as running:
-        for sentence in cautions(work.rules.looks[0], work.rules.margin, len(work.loaded.dataset.test.y)):
+        for sentence in work.notes:
             warn(err, sentence)
         return _judgement(running, _until_decided(running, work.rules))
 

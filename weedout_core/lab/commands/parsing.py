@@ -98,14 +98,15 @@ def _sweep(arguments: list[str]) -> SweepOptions:
         if (other := seen.setdefault((one.methods, one.judging, one.config), cell)) is not cell:
             raise ConfigError(f"the points of a sweep must differ; {other} and {cell} are the same. Give one of them.")
     comparisons = sum(len(one.methods) * len(one.judging.sparsity) for one in found)
-    family = found[0].judging.family or comparisons
+    given = found[0].judging.family
+    family = given or comparisons
     with options_named(JudgeConfig):
         check_family(family, comparisons)
     points = [
         Point(
             cell,
             one._replace(judging=replace(one.judging, family=family)),
-            ("judge", *unnamed, *words.kept, *cell.words(options), "--family", str(family)),
+            ("judge", *unnamed, *words.kept, *cell.words(options), *(() if given else ("--family", str(family)))),
         )
         for cell, one in zip(grid, found, strict=True)
     ]

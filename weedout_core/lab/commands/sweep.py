@@ -15,7 +15,7 @@ from weedout_core.lab.commands.fields import options_named
 from weedout_core.lab.commands.judge import Prepared, carried_out, prepared
 from weedout_core.lab.commands.options import Point, SweepOptions
 from weedout_core.lab.commands.pages import Place, write_report
-from weedout_core.lab.commands.progress import write_line
+from weedout_core.lab.commands.progress import warn, write_line
 from weedout_core.lab.commands.report import reported
 from weedout_core.lab.commands.running import checked
 from weedout_core.lab.data.datasets import load_dataset
@@ -61,6 +61,8 @@ def run_sweep(options: SweepOptions, arguments: Sequence[str], out: Console, err
     allow = planned[0].work.run.allow_other_versions
     with open_sweep(path, record, {one.folder: one.record for one in planned}, allow):
         write_line(err, _amount(options, planned))
+        for sentence in dict.fromkeys(note for one in planned for note in one.work.notes):
+            warn(err, sentence)
         swept = [
             _swept(one, path, f"point {number} of {len(planned)}", err) for number, one in enumerate(planned, start=1)
         ]
@@ -107,7 +109,7 @@ def _swept(one: _Planned, path: Path, place: str, err: Console) -> Swept:
     """Judge at a point, and write its report."""
     folder = path / one.folder
     write_line(err, f"{place}: {one.point.cell}")
-    work = one.work._replace(run=replace(one.work.run, out=folder))
+    work = one.work._replace(run=replace(one.work.run, out=folder), notes=())
     try:
         judgement = carried_out(work, (*one.point.arguments, "--out", str(folder)), err)
     except KeyboardInterrupt as error:
