@@ -61,7 +61,8 @@ class VaryOptions:
 
     Attributes:
         vary: an option that decides what is searched or trained, without "--", and two values of it or more. Several
-            numbers in one value are quoted, as in hidden 64 "64 32". Given several times, all combinations are points.
+            numbers in one value are quoted, as in hidden 64 "64 32"; an option without values has yes and no. Given
+            several times, all combinations are points.
     """
 
     vary: Annotated[tuple[str, ...], tyro.conf.arg(metavar="OPTION VALUE VALUE ...")] = ()

@@ -147,31 +147,31 @@ _PLAN = "Say what the paper's experiment with these options would take: size, me
 @cache  # it takes longer than to read a command line
 def _commands() -> dict[str, type[Any]]:
     """The command lines of all commands, as dataclasses."""
-    paper, plan = _command("Paper", _PAPER, {"run": RunOptions}), _command("Plan", _PLAN, {"probe": ProbeOptions})
-    judge = _command("Judge", _JUDGE, {"judging": JudgeConfig, "run": RunOptions}, ("sparsity", "repeats"))
-    methods = ("methods", MethodOptions, field(default_factory=MethodOptions))
-    varied = ("varied", VaryOptions, field(default_factory=VaryOptions))
+    judged, left_out, methods = {"judging": JudgeConfig, "run": RunOptions}, ("sparsity", "repeats"), MethodOptions
     return {
-        "paper": paper, "judge": _with(judge, "Judge", _JUDGE, methods),
-        "sweep": _with(judge, "Sweep", _SWEEP, methods, varied), "report": ReportOptions, "compare": CompareOptions,
-        "plan": plan, "doctor": _DOCTOR, "conform": ConformOptions,
-    }  # fmt: skip
+        "paper": _command("Paper", _PAPER, {"run": RunOptions}),
+        "judge": _command("Judge", _JUDGE, judged, left_out, {"methods": methods}),
+        "sweep": _command("Sweep", _SWEEP, judged, left_out, {"varied": VaryOptions, "methods": methods}),
+        "report": ReportOptions,
+        "compare": CompareOptions,
+        "plan": _command("Plan", _PLAN, {"probe": ProbeOptions}),
+        "doctor": _DOCTOR,
+        "conform": ConformOptions,
+    }
 
 
-def _with(command: type[Any], name: str, text: str, *groups: tuple[str, type[Any], Any]) -> type[Any]:
-    """A command line that has more groups of options than another."""
-    made = make_dataclass(name, groups, bases=(command,))
-    made.__doc__ = text
-    return made
-
-
-def _command(name: str, text: str, more: Mapping[str, type[Any]], left_out: Collection[str] = ()) -> type[Any]:
+def _command(
+    name: str,
+    text: str,
+    more: Mapping[str, type[Any]],
+    left_out: Collection[str] = (),
+    first: Mapping[str, type[Any]] = {},
+) -> type[Any]:
     """The command line of a command about the experiment, as a dataclass: each field is a group of options.
 
-    The fields of the experiment that are left out are options of another group.
+    The fields of the experiment that are left out are options of another group. The first groups are taken as they are.
     """
     parts = {"experiment": ExperimentConfig, "search": SearchConfig, "train": TrainConfig, **more}
     kinds = {part: options_of(kind, left_out if kind is ExperimentConfig else ()) for part, kind in parts.items()}
-    return make_dataclass(
-        name, [(part, kind, field(default_factory=kind)) for part, kind in kinds.items()], namespace={"__doc__": text}
-    )
+    groups = [(part, kind, field(default_factory=kind)) for part, kind in {**first, **kinds}.items()]
+    return make_dataclass(name, groups, namespace={"__doc__": text})
