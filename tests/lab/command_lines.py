@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import fields as fields_of
+from itertools import pairwise
 from random import Random
 from typing import Any, get_args
 
@@ -87,6 +88,7 @@ def line(seed: str) -> list[str]:
 def names_in(words: Sequence[str]) -> set[str]:
     """What a sentence on a command line may name: its options, and its words as they are shown."""
     options = {word.partition("=")[0].lstrip("-").removeprefix("no-") for word in words if word[:2] == "--"}
+    options |= {varied for before, varied in pairwise(words) if before == "--vary"}
     fields = {spelt for name in options for spelt in (name.replace("-", "_"), name.replace("_", "-"))}
     shown = {text[:40] for word in words for text in (printable(" ".join(word.split())), repr(word)[1:-1])}
     shown |= {word.partition("=")[2] for word in words if word[:2] == "--"}
