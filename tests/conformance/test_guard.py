@@ -98,7 +98,7 @@ TAKEN = {
     "Trained": ("wc.train", "resume"),
 }
 #: Made by the library alone, or a part of one that is taken.
-GIVEN_ONLY = {"Choice", "Evaluation", "RandomControl", "SearchResult", "EpochResult", "Examples"}
+GIVEN_ONLY = {"Choice", "Evaluation", "RandomControl", "SearchResult", "EpochResult", "Examples", "LimitedTraining"}
 PARTS = {
     "Generation", "Epoch", "Origin", "Beginning", "SearchBeginning", "ProcessSetting", "Peers", "Place", "Held",
     "Follows",
@@ -367,7 +367,9 @@ def every_record(backend: wc.backend.Backend) -> dict[str, Any]:
     calls = [*fuzzed.library(backend).values(), *fuzzed.methods(backend).values()]
     given = [call.function(**call.given) for call in calls]
     found = [one for many in (given, [call.given for call in calls]) for one in records(many)]
-    found += [*MADE, wc.backend.Examples(fuzzed.X, fuzzed.Y)]
+    examples = wc.backend.Examples(fuzzed.X, fuzzed.Y)
+    plan = wc.backend.train_plan(fuzzed.TRAIN, len(fuzzed.Y))
+    found += [*MADE, examples, wc.backend.LimitedTraining(examples, plan, 2, fuzzed.KEY)]
     found += [fuzzed.ADOPTED.places[0], fuzzed.ADOPTED.params[0], fuzzed.ADOPTED.params[0].follows[0]]
     found.append(wc.backend.ProcessSetting("one", lambda: 1, fuzzed.do_nothing, (1,)))
     return {type(one).__name__: one for one in reversed(found)}

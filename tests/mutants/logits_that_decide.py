@@ -42,8 +42,8 @@ edit(
     "an accuracy is there unless a logit is NaN",
     scores(_SMALL, prepare=_LOST, fitness="accuracy"),
     (
-        "len(labels) if has_fitness(logits, labels) else math.nan\n\n\nFITNESS",
-        "len(labels) if not np.isnan(logits).any() else math.nan\n\n\nFITNESS",
+        "len(labels) if has_fitness(logits, labels) else math.nan",
+        "len(labels) if not np.isnan(logits).any() else math.nan",
     ),
 )
 edit(
@@ -78,15 +78,15 @@ edit(
     "nan_is_zero",
     "NaN and infinite logits are replaced by numbers before anything else",
     scores(_SMALL, prepare=one_lost),
-    ("        return FITNESS[name](logits, y)", "        return FITNESS[name](np.nan_to_num(logits), y)"),
+    ("        return FITNESS[fitness](logits, y) if", "        return FITNESS[fitness](np.nan_to_num(logits), y) if"),
 )
 edit(
     "nan_is_the_worst_number",
     "a fitness that is not finite is the lowest number, so that it is never selected",
     scores(_SMALL, prepare=one_lost),
     (
-        "        return FITNESS[name](logits, y)",
-        "        found = FITNESS[name](logits, y)\n        return found if math.isfinite(found) else -1e30",
+        "        return FITNESS[fitness](logits, y) if isinstance(fitness, str) else measured(fitness, logits, y)",
+        "        found = FITNESS[str(fitness)](logits, y)\n        return found if math.isfinite(found) else -1e30",
     ),
 )
 

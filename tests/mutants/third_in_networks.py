@@ -32,7 +32,7 @@ edit(
      "            shared = averaged(net, params, population, batch, chunk)\n"),
     ("candidate_masks(population, i), batch, scoring.fitness)",
      "candidate_masks(population, i), shared, scoring.fitness)"),
-    ("def score(net: Network",
+    ("def score(\n",
      "def averaged(net, params, population, batch, chunk):\n"
      "    if batch.statistics is not None or batch.calibration is not None:\n"
      "        return batch\n"
@@ -41,7 +41,7 @@ edit(
      "        weights, masks = candidate_parameters(params, population, i), candidate_masks(population, i)\n"
      "        seen.append(statistics_of(net, weights, masks, own))\n"
      "    return batch._replace(statistics={path: np.mean([one[path] for one in seen], axis=0) for path in seen[0]})\n"
-     "\n\ndef score(net: Network"),
+     "\n\ndef score(\n"),
 )  # fmt: skip
 
 

@@ -53,6 +53,9 @@ RUN_BY = {
     "weedout paper --backend torch --hidden 256 128 32 --sparsity 0.8 0.95": (
         "test_readme.py::test_nodes_go_where_the_draw_has_them"
     ),
+    "weedout judge magnitude snip --backend torch --granularity connection": (
+        "test_readme.py::test_single_weights_are_judged"
+    ),
     "weedout sweep --vary hidden 16": "test_readme.py::test_widths_are_swept",
     "weedout conform toy": "../conformance/test_toy_backend.py::test_the_toy_backend_passes",
     '.venv/bin/pip install -e ".[bench]" && .venv/bin/python -m benchmarks': (
@@ -264,6 +267,11 @@ def test_a_users_model_is_judged_on_her_data(tmp_path: Path) -> None:
     assert re.search("snip (is|and weedout are) .* at sparsity 50 %", printed), printed
 
 
+def shown(page: str, part: str) -> list[str]:
+    """The words of the command of a page that has this in it."""
+    return shlex.split(next(one for one in blocks("bash", PAGES[page]) if part in one))
+
+
 @pytest.mark.slow
 def test_nodes_go_where_a_users_function_says(tmp_path: Path) -> None:
     page = PAGES["docs/search-family.md"]
@@ -281,7 +289,7 @@ def test_a_users_strategy_and_fitness_search(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     page = PAGES["docs/search-family.md"]
     (tmp_path / "my_search.py").write_text(blocks("py", page)[1], encoding="utf-8")
-    command = shlex.split(blocks("bash", page)[2])
+    command = shown("docs/search-family.md", "my_search:two_parents")
     small = ["--epochs", "2", "--repeats", "2", "--population", "4", "--generations", "2"]
     printed = run_python("-m", "weedout_core", *command[1:], *small, folder=tmp_path)
     assert "Fitness (my_search:accuracy_first)" in " ".join(printed.split()), printed
@@ -290,7 +298,9 @@ def test_a_users_strategy_and_fitness_search(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_candidates_are_trained_for_a_few_steps(tmp_path: Path) -> None:
     pytest.importorskip("torch")
-    command = shlex.split(blocks("bash", PAGES["docs/search-family.md"])[3])
+    command = shlex.split(
+        next(one for one in blocks("bash", PAGES["docs/search-family.md"]) if "--training-steps" in one)
+    )
     small = ["--epochs", "2", "--repeats", "2", "--population", "4", "--generations", "2"]
     printed = run_python("-m", "weedout_core", *command[1:], *small, folder=tmp_path)
     assert "briefly trained (5 steps)" in " ".join(printed.split()), printed
@@ -299,10 +309,19 @@ def test_candidates_are_trained_for_a_few_steps(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_nodes_go_where_the_draw_has_them(tmp_path: Path) -> None:
     pytest.importorskip("torch")
-    command = shlex.split(blocks("bash", PAGES["docs/search-family.md"])[1])
+    command = shown("docs/search-family.md", "--allocation global")
     small = ["--epochs", "2", "--repeats", "2", "--population", "4", "--generations", "2"]
     printed = run_python("-m", "weedout_core", *command[1:], *small, folder=tmp_path)
     assert re.search(r"^ *0\.95 ", printed, re.MULTILINE), printed
+
+
+@pytest.mark.slow
+def test_single_weights_are_judged(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    *command, repeats, _ = shown("docs/search-family.md", "--granularity connection")
+    small = ["--hidden", "32", "--epochs", "1", "--population", "4", "--generations", "2"]
+    printed = run_python("-m", "weedout_core", *command[1:], repeats, "2", *small, folder=tmp_path)
+    assert re.search(r"\bsnip\b.* at sparsity 95 %", printed), printed
 
 
 @pytest.mark.slow
