@@ -11,6 +11,7 @@ from typing import NamedTuple
 from benchmarks import (
     adopted_mlp,
     adopted_resnet,
+    connections,
     counts,
     digits,
     engines,
@@ -38,6 +39,7 @@ GROUPS = {
     "search-mlp": Group("Search, MLP", search.run_mlp),
     "search-wrn": Group("Search, WRN", search.run_wide_resnet),
     "counts": Group("Search, other counts", counts.run),
+    "connections": Group("Search, connections", connections.run),
     "sampling": Group("Sampling", sampling.run),
     "training": Group("Training step", training.run),
     "adopted-mlp": Group("Adopted, MLP", adopted_mlp.run),

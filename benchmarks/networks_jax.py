@@ -15,6 +15,8 @@ Logits = Callable[[Tree, Tree, jax.Array], jax.Array]
 
 def logits_of(net: wc.Network) -> Logits:
     """``(params, masks, x) → logits`` for one of the benchmarked networks; masks are floats that broadcast."""
+    if any(isinstance(layer, wc.nn.Dense) and layer.connections for layer in net.layers):
+        return _masked_mlp
     return _mlp if len(net.input_shape) == 1 else _wide_resnet
 
 
@@ -22,6 +24,13 @@ def _mlp(params: Tree, masks: Tree, x: jax.Array) -> jax.Array:
     for index in range(len(masks)):
         x = jax.nn.relu(_dense(params, f"dense_{index}", x)) * masks[f"hidden_{index}"]
     return _dense(params, "logits", x)
+
+
+def _masked_mlp(params: Tree, masks: Tree, x: jax.Array) -> jax.Array:
+    under = {**params, **{path: params[path] * mask for path, mask in masks.items()}}
+    for index in range(len(masks) - 1):
+        x = jax.nn.relu(_dense(under, f"dense_{index}", x))
+    return _dense(under, "logits", x)
 
 
 def _wide_resnet(params: Tree, masks: Tree, x: jax.Array) -> jax.Array:

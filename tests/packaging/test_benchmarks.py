@@ -49,6 +49,12 @@ SAID: dict[str, tuple[str, ...]] = {
         "- narrow: weedout torch, Bernoulli, times exact sampling, at most 2.2: ",
         "- wide: weedout torch, Bernoulli, times faster than the best masked peer, at least 7: ",
     ),
+    "connections": (
+        "## Search, connections",
+        "| torch.nn.utils.prune |",
+        "- weedout jax, times ",
+        "- weedout torch, handed in, times ",
+    ),
     "sampling": (
         "## Sampling",
         "- weedout jax, times the best of the three, at least 1: ",
@@ -115,7 +121,7 @@ FIGURES = {
 @pytest.mark.parametrize(
     "groups",
     [
-        ("search-mlp", "search-wrn", "counts", "sampling", "words", "growth", "engines"),
+        ("search-mlp", "search-wrn", "counts", "connections", "sampling", "words", "growth", "engines"),
         ("training", "adopted-mlp", "adopted-resnet", "digits", "memory"),
     ],
 )
