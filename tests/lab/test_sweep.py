@@ -28,7 +28,8 @@ Weedout = Callable[..., int]
 
 #: A sweep that the reference makes in a moment.
 SWEEP = ["sweep", "--vary", "hidden", "8", "16", "--backend", "numpy", "--population", "4", "--generations", "2"]
-SWEEP += ["--epochs", "2", "--batch-size", "256", "--sparsity", "0.5", "--repeats", "2", "3", "--out", "swept"]
+SWEEP += ["--epochs", "2", "--batch-size", "256", "--sparsity", "0.5", "--repeats", "2", "3", "--threads", "1"]
+SWEEP += ["--out", "swept"]
 FOLDERS = ["01-hidden-8", "02-hidden-16"]
 
 
