@@ -119,6 +119,17 @@ def test_a_search_without_any_site_is_refused() -> None:
 
 
 @BOTH
+def test_an_activation_must_not_have_the_name_of_masked_weights(backend: str) -> None:
+    net, path = adopted(backend), MODELS[backend][1][0]
+    (site,) = wc.mask_space(net)
+    named = adopted(backend, names={site: path})
+    assert list(wc.mask_space(named)) == [path], "it may have it where the weights are no site"
+    assert wc.costs(named, {path: np.arange(8) < 4}).active_parameters < wc.costs(named).parameters
+    with pytest.raises(ConfigError, match=f"'{path}'"):
+        wc.nn.with_connections(named)
+
+
+@BOTH
 def test_weights_that_are_not_there_are_listed(backend: str) -> None:
     paths = ", ".join(MODELS[backend][1])
     with pytest.raises(ConfigError, match=f"weights must be those of the network, {paths}; got 'nine'"):

@@ -226,6 +226,25 @@ def booleans(draw: Any, shape: tuple[int, ...]) -> np.ndarray:
     return mask.reshape(shape)
 
 
+def test_products_are_counted_exactly_where_float32_would_round() -> None:
+    conv = wc.nn.Conv("conv", 512, kernel_size=1, connections=True)
+    net = wc.Network((conv, wc.nn.GlobalAveragePool(), wc.nn.Dense("out", 2)), (15, 15, 256))
+    mask = np.ones((1, 1, 256, 512), bool)
+    mask[0, 0, 0, 0] = False
+    assert wc.costs(net, {"conv/kernel": mask}).active_macs == 225 * (256 * 512 - 1) + 2 * 512, (
+        "an odd number above 2^24"
+    )
+
+
+def test_a_mask_of_nodes_that_is_called_as_weights_are_is_one_of_nodes() -> None:
+    layers = (wc.nn.Dense("one", 3), wc.nn.Mask("one/kernel"), wc.nn.Dense("out", 2))
+    net = wc.Network(layers, (4,))
+    assert connection_sites(net) == ()
+    found = wc.costs(net, {"one/kernel": np.asarray([True, False, True])})
+    assert found.active_macs == 4 * 2 + 2 * 2
+    assert set(wc.scores.magnitude(net, weights(net))) == {"one/kernel"}
+
+
 @given(networks())
 def test_masks_that_keep_every_weight_change_no_cost(net: wc.Network) -> None:
     whole = {site: np.ones(shape, bool) for site, shape in wc.mask_space(net).items()}

@@ -272,6 +272,12 @@ def shown(page: str, part: str) -> list[str]:
     return shlex.split(next(one for one in blocks("bash", PAGES[page]) if part in one))
 
 
+def run_small(page: str, part: str, folder: Path) -> str:
+    """What the command of a page prints that has this in it, with less to do."""
+    small = ["--epochs", "2", "--repeats", "2", "--population", "4", "--generations", "2"]
+    return run_python("-m", "weedout_core", *shown(page, part)[1:], *small, folder=folder)
+
+
 @pytest.mark.slow
 def test_nodes_go_where_a_users_function_says(tmp_path: Path) -> None:
     page = PAGES["docs/search-family.md"]
@@ -289,29 +295,21 @@ def test_a_users_strategy_and_fitness_search(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     page = PAGES["docs/search-family.md"]
     (tmp_path / "my_search.py").write_text(blocks("py", page)[1], encoding="utf-8")
-    command = shown("docs/search-family.md", "my_search:two_parents")
-    small = ["--epochs", "2", "--repeats", "2", "--population", "4", "--generations", "2"]
-    printed = run_python("-m", "weedout_core", *command[1:], *small, folder=tmp_path)
+    printed = run_small("docs/search-family.md", "my_search:two_parents", tmp_path)
     assert "Fitness (my_search:accuracy_first)" in " ".join(printed.split()), printed
 
 
 @pytest.mark.slow
 def test_candidates_are_trained_for_a_few_steps(tmp_path: Path) -> None:
     pytest.importorskip("torch")
-    command = shlex.split(
-        next(one for one in blocks("bash", PAGES["docs/search-family.md"]) if "--training-steps" in one)
-    )
-    small = ["--epochs", "2", "--repeats", "2", "--population", "4", "--generations", "2"]
-    printed = run_python("-m", "weedout_core", *command[1:], *small, folder=tmp_path)
+    printed = run_small("docs/search-family.md", "--training-steps", tmp_path)
     assert "briefly trained (5 steps)" in " ".join(printed.split()), printed
 
 
 @pytest.mark.slow
 def test_nodes_go_where_the_draw_has_them(tmp_path: Path) -> None:
     pytest.importorskip("torch")
-    command = shown("docs/search-family.md", "--allocation global")
-    small = ["--epochs", "2", "--repeats", "2", "--population", "4", "--generations", "2"]
-    printed = run_python("-m", "weedout_core", *command[1:], *small, folder=tmp_path)
+    printed = run_small("docs/search-family.md", "--allocation global", tmp_path)
     assert re.search(r"^ *0\.95 ", printed, re.MULTILINE), printed
 
 

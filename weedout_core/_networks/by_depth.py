@@ -35,8 +35,8 @@ def smart_ratio(net: Network) -> Counting:
         ConfigError: a site masks an activation, or no site has the weights of a convolution. The function raises it
             where dense layers alone keep more than the sparsity leaves.
     """
-    space = mask_space(net)
-    if others := [site for site in space if site not in connection_sites(net)]:
+    space, weights = mask_space(net), set(connection_sites(net))
+    if others := [site for site in space if site not in weights]:
         raise ConfigError(
             f"smart_ratio is for masks of weights; {others[0]!r} masks an activation. Take a network with "
             'granularity="connection", or another allocation.'

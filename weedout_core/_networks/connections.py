@@ -1,6 +1,6 @@
 """Masks of single weights: a bit for each connection, beside the masks of nodes and of channels or in their place."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
@@ -9,7 +9,7 @@ from weedout_core._guard.guarded import guarded
 from weedout_core._guard.kinds import Name
 from weedout_core._networks.layers import Conv, Dense, Layer, Residual
 from weedout_core._networks.models import Adopted, Held
-from weedout_core._networks.network import Network, gather_space, mask_space
+from weedout_core._networks.network import Network, gather_space
 from weedout_core.errors import ConfigError
 
 
@@ -30,7 +30,7 @@ def with_connections(net: Network, weights: Sequence[Name] = ("*",)) -> Network:
     """
     if gather_space(net):
         raise ConfigError("weights are masked in a parent; got a compacted network. Pass the one it is made of.")
-    every = tuple(_paths(net))
+    every = tuple(path for path, _ in _weights(net))
     for pattern in weights:
         if not any(fnmatchcase(path, pattern) for path in every):
             raise ConfigError(f"weights must be those of the network, {', '.join(every) or 'none'}; got {pattern!r}.")
@@ -41,19 +41,16 @@ def with_connections(net: Network, weights: Sequence[Name] = ("*",)) -> Network:
 @guarded
 def connection_sites(net: Network) -> tuple[str, ...]:
     """The sites that are weights, by their paths, in the order of the layers."""
-    return tuple(site for site in mask_space(net) if site in frozenset(_paths(net)))
+    return tuple(path for path, is_site in _weights(net) if is_site)
 
 
-def _paths(net: Network) -> Iterable[str]:
+def _weights(net: Network) -> Iterator[tuple[str, bool]]:
+    """The paths of the weights that multiply activations, each with whether they are a site."""
     for layer, _ in net.walked:
         if isinstance(layer, Dense | Conv):
-            yield f"{layer.name}/kernel"
+            yield f"{layer.name}/kernel", layer.connections
         elif isinstance(layer, Adopted):
-            yield from (held.path for held in layer.params if _is_weights(held))
-
-
-def _is_weights(held: Held) -> bool:
-    return held.macs > 0 and len(held.shape) > 1
+            yield from ((held.path, held.connections) for held in layer.params if held.macs and len(held.shape) > 1)
 
 
 def _marked(layer: Layer, chosen: frozenset[str]) -> Layer:

@@ -125,7 +125,7 @@ def _count(net: Network, masks: Mapping[str, np.ndarray]) -> tuple[int, int]:
     parameters = macs = 0
     for (layer, _), alive, needed in zip(walk(net.layers, net.input_shape), inputs, outputs, strict=True):
         match layer:
-            case Dense(name) | Conv(name) if f"{name}/kernel" in masks:
+            case Dense(name) | Conv(name) if layer.connections and f"{name}/kernel" in masks:
                 weights, products = of_weights(layer, masks[f"{name}/kernel"], alive, needed)
                 parameters += weights + (int(needed.sum()) if isinstance(layer, Dense) else 0)
                 macs += products
@@ -219,7 +219,7 @@ def _needed(
                 nodes = np.broadcast_to(nodes, before)
             case MaxPool(window):
                 nodes = nodes.repeat(window, axis=0).repeat(window, axis=1)
-            case Dense(name) | Conv(name) if f"{name}/kernel" in masks:
+            case Dense(name) | Conv(name) if layer.connections and f"{name}/kernel" in masks:
                 nodes = np.broadcast_to(leading(masks[f"{name}/kernel"], nodes), before)
             case Dense() | Conv() | Gather() | Adopted():
                 nodes = np.ones(before, dtype=bool)

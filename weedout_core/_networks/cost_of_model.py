@@ -25,7 +25,7 @@ def _left(held: Held, masks: Mapping[str, np.ndarray]) -> int:
     """
     every = {one.axis: _entries(one, masks[one.site]) for one in held.follows if one.site in masks}
     followed = {axis: entries for axis, entries in every.items() if len(entries) == held.shape[axis]}
-    if held.path not in masks:
+    if not held.connections or held.path not in masks:
         lengths = {axis - len(held.shape): length for axis, length in enumerate(held.shape)}
         return math.prod((lengths | {axis: int(entries.sum()) for axis, entries in followed.items()}).values())
     kept = masks[held.path]

@@ -19,7 +19,8 @@ def of_weights(layer: Dense | Conv, mask: np.ndarray, alive: np.ndarray, needed:
     weights = int(np.count_nonzero(kept))
     if isinstance(layer, Dense):
         return weights, weights
-    return weights, sum(int(np.sum(met, where=kept[tap])) for tap, met in _met(layer, alive, needed))
+    found = (np.sum(met, where=kept[tap], dtype=np.float64) for tap, met in _met(layer, alive, needed))
+    return weights, sum(map(int, found))
 
 
 def leading(mask: np.ndarray, needed: np.ndarray) -> np.ndarray:
@@ -31,7 +32,7 @@ def _met(layer: Conv, alive: np.ndarray, needed: np.ndarray) -> Iterator[tuple[t
     """For each place in the window, how often a weight from a channel to a feature meets an input that is alive.
 
     The padding of a channel is computed with the channel: it counts where any of the channel's nodes is alive. Yields
-    float32 ``(channels, features)``, which holds these integers exactly.
+    float32 ``(channels, features)``, which holds these integers exactly, but not their sums.
     """
     margin, (height, width, features) = (layer.kernel_size - 1) // 2, needed.shape
     border = ((margin, margin), (margin, margin), (0, 0))

@@ -119,6 +119,9 @@ def _takers(net: Network) -> set[tuple[str, Any]]:
     masks = {(layer.site, place) for place, (layer, _) in enumerate(net.walked) if isinstance(layer, Mask)}
     weights = [layer for layer, _ in net.walked if isinstance(layer, Dense | Conv) and layer.connections]
     masks |= {(f"{layer.name}/kernel", "weights") for layer in weights}
+    if (model := adopted(net)) is not None:
+        masks |= {(one.site, place) for place, one in enumerate(model.places)}
+        masks |= {(held.path, "weights") for held in model.params if held.connections}
     return masks | {(layer.name, (layer.count, shape[-1])) for layer, shape in net.walked if isinstance(layer, Gather)}
 
 

@@ -16,6 +16,7 @@ from weedout_core._guard.guarded import convert_fields, guarded
 from weedout_core._guard.hosted import frozen
 from weedout_core._guard.kinds import Kind, SomePath, UnfitError
 from weedout_core._masks.plan import achieved_sparsity
+from weedout_core._networks.connections import connection_sites
 from weedout_core._networks.cost import Costs, costs
 from weedout_core._networks.network import Network, adopted, checked_network_masks, gather_space, mask_space, the_model
 from weedout_core._networks.trees import checked_parameters, checked_statistics
@@ -145,7 +146,7 @@ class Subnetwork:
         """
         if (model := adopted(self.net)) is None:
             raise ConfigError("only an adopted model can be rebuilt: this network is made of the library's own layers.")
-        weights = {path: mask for path, mask in self._sites.items() if path in self.params}
+        weights = {path: self._sites[path] for path in connection_sites(self.net) if path in self._sites}
         params = {
             path: np.where(weights[path], value, 0) if path in weights else value for path, value in self.params.items()
         }

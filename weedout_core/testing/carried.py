@@ -67,10 +67,10 @@ def carry(layers: Sequence[Layer], through: Pass, h: Carried) -> Carried:
     """Run layers on activations ``(examples, *shape)``, and carry the bound on their error along."""
     for layer in layers:
         match layer:
-            case Dense(name):
-                h = _products(through, name, h.value, h.error)
-            case Conv(name, _, window, stride):
-                h = _products(through, name, *(_patches(part, window, stride) for part in h))
+            case Dense():
+                h = _products(through, layer, h.value, h.error)
+            case Conv(_, _, window, stride):
+                h = _products(through, layer, *(_patches(part, window, stride) for part in h))
             case BatchNorm():
                 h = _batch_norm(layer, through, h)
             case Relu():
@@ -95,27 +95,28 @@ def carry(layers: Sequence[Layer], through: Pass, h: Carried) -> Carried:
     return h
 
 
-def _products(through: Pass, name: str, h: np.ndarray, error: np.ndarray) -> Carried:
+def _products(through: Pass, layer: Dense | Conv, h: np.ndarray, error: np.ndarray) -> Carried:
     """A dense or convolutional layer: an error e becomes e·|W|, and weights off by δ add (|h| + e)·δ.
 
     Sums of n products add γₙ of the products' magnitudes. Operands rounded with unit roundoff v add (1 + v)² − 1 of
     these magnitudes, and a rounded sum adds another v.
     """
-    kernel = _kernel(through, name, through.params)
-    bias = through.params.get(f"{name}/bias", np.zeros(kernel.shape[-1])).astype(np.float64)
+    kernel = _kernel(through, layer, through.params)
+    bias = through.params.get(f"{layer.name}/bias", np.zeros(kernel.shape[-1])).astype(np.float64)
     inputs = np.abs(h) + error
     moved = 0.0
     if through.off:
-        moved = inputs @ _kernel(through, name, through.off) + through.off.get(f"{name}/bias", 0.0)
+        moved = inputs @ _kernel(through, layer, through.off) + through.off.get(f"{layer.name}/bias", 0.0)
     magnitude, v = inputs @ np.abs(kernel) + moved, through.operands
     rounded = gamma(len(kernel) + 1) * (magnitude + np.abs(bias)) + ((1 + v) ** 3 - 1) * magnitude
     return Carried(h @ kernel + bias, error @ np.abs(kernel) + moved + rounded)
 
 
-def _kernel(through: Pass, name: str, tree: Mapping[str, np.ndarray]) -> np.ndarray:
+def _kernel(through: Pass, layer: Dense | Conv, tree: Mapping[str, np.ndarray]) -> np.ndarray:
     """A layer's weights, or what they are off by, and 0 where a mask of their own removes them: ``(inputs, units)``."""
-    path = f"{name}/kernel"
-    kept = np.where((through.masks or {}).get(path, True), tree[path], 0)
+    path = f"{layer.name}/kernel"
+    masks = through.masks if layer.connections and through.masks is not None else {}
+    kept = np.where(masks.get(path, True), tree[path], 0)
     return kept.reshape(-1, kept.shape[-1]).astype(np.float64)
 
 

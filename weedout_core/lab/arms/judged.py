@@ -100,6 +100,7 @@ def judged(
     _check_known([arm.name for arm in chosen], net)
     _check_names([arm for method, arm in zip(methods, chosen, strict=True) if not _is_librarys(method)])
     names = tuple(arm.name for arm in chosen)
+    _check_once(methods, names)
     if judging.baseline in names:
         raise ConfigError(
             f"{judging.baseline} is the baseline of the methods. Judge others, or choose another baseline."
@@ -117,6 +118,17 @@ def judged(
     rules: dict[str, Any] = {"methods": list(names), "baseline": judging.baseline, "margin": judging.margin}
     rules |= {} if judging.family is None else {"family": judging.family}
     return Experiment(config, tuple(arms), judging.repeats, rules), names
+
+
+def _check_once(methods: Sequence[Method], names: Sequence[str]) -> None:
+    """Raise ConfigError where two methods have one name, with what was typed for them."""
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        same = [method for method, name in zip(methods, names, strict=True) if name == twice]
+        typed = ", ".join(str(method) for method in same if isinstance(method, str | Path))
+        raise ConfigError(
+            f"each arm needs its own name; got {twice!r} twice{f' ({typed})' if typed else ''}. Rename one, or give it "
+            "once."
+        )
 
 
 def _arm(method: Method, config: ExperimentConfig, plans: Mapping[float, MaskPlan], repeats: int) -> Arm:
