@@ -33,7 +33,9 @@ Change = Callable[[Backend], Backend]
 
 
 class Threads:
-    """Peers that are threads. A thread that fails is lost to the other."""
+    """Peers that are threads. A thread that fails is lost to the other, but where both have left."""
+
+    left = False
 
     def __init__(self) -> None:
         self.meeting, self.told, self.here = threading.Barrier(2, timeout=60), [b"", b""], threading.local()
@@ -43,6 +45,7 @@ class Threads:
 
     def leave(self) -> None:
         self.meeting.wait()
+        self.left = True
 
     def gather(self, message: bytes) -> list[bytes]:
         self.told[self.here.number] = message
@@ -79,7 +82,7 @@ def both(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Outcome]]:
             try:
                 run_paper(options[number], (), Console(file=text), Console(file=text))
             except BaseException as error:
-                if isinstance(error, WorkerError):  # its process ends, and the other's calls fail
+                if isinstance(error, WorkerError) and not threads.left:  # its process ends, and the other's calls fail
                     threads.meeting.abort()
                 return Outcome(error, text.getvalue())
             return Outcome(None, text.getvalue())
