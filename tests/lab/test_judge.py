@@ -356,7 +356,7 @@ def test_a_folder_of_masks_is_judged(weedout: Weedout, tmp_path: Path) -> None:
         ((), "there must be a method to judge; got none"),
         (("grasp",), "a method must be one of weedout, random"),
         (("weedout",), "weedout is the baseline of the methods"),
-        (("snip", "snip"), r"each arm needs its own name; got 'snip' twice \(snip, snip\)"),
+        (("snip", "snip"), "each arm needs its own name; got 'snip' twice (snip, snip)"),
         (("snip", "--baseline", "dense"), '--baseline must be "weedout" or "random"; got \'dense\''),
         (("snip", "--budget-of", "magnitude"), "--budget-of must be one of the methods that are judged"),
         (
