@@ -4,12 +4,12 @@ Multiply-adds are counted in three ways: as if nothing were removed (dense), tho
 masks (active), and those of the network that is really computed, which is smaller where masks were compacted.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
-from weedout_core import Network, TrainConfig, compact, costs, key
+from weedout_core import Network, TrainConfig, compact, costs, key, mask_space
 from weedout_core._phases.limited_training import score_trained
 from weedout_core._phases.together import trained_smaller
 from weedout_core.backend import (
@@ -42,7 +42,8 @@ class LedgerRow(NamedTuple):
         candidates: the candidates scored, each on a validation batch.
         steps: the training steps.
         dense_macs, active_macs, computed_macs: multiply-adds, see above; those of a step are three times those of its
-            forward pass.
+            forward pass. Where the draw decides how many nodes a site keeps, each candidate is billed as one that is
+            drawn so; dense are those of the network that is handed to a backend, which may have been made smaller.
         bytes: of the weights that are computed with, in float32.
     """
 
@@ -113,8 +114,12 @@ def _of_trained(net: Network, population: Population, config: TrainConfig) -> tu
     else:
         dense, active, _ = (size * macs for macs in _of_a_candidate(net, plan))
         counts, alike = plan.counts, bool(plan.counts)
-    small = compact(net, counts).net if alike and trained_smaller(net, config) else net
-    return dense, active, size * costs(small).macs
+    return dense, active, size * costs(as_trained(net, counts if alike else {}, config)).macs
+
+
+def as_trained(net: Network, counts: Mapping[str, int], config: TrainConfig) -> Network:
+    """The network that is trained in place of a parent: a smaller one where all masks keep these counts, {} if not."""
+    return compact(net, counts).net if trained_smaller(net, config) else net
 
 
 def _of_given_masks(net: Network, masks: Masks, size: int) -> tuple[int, int, int]:
@@ -142,22 +147,24 @@ def _of_a_candidate(net: Network, plan: MaskPlan) -> tuple[int, int, int]:
 
 
 def _predicting(net: Network, params: Any, statistics: Any, masks: Any, x: Any) -> Work:
-    networks = len(next(iter(params.values())))
-    return _same(0, networks * len(x) * costs(net).macs)
+    return _handed_in(net, masks, len(next(iter(params.values()))), 0, len(x))
 
 
-def _training(net: Network, plan: Any, state: Any, *rest: Any) -> Work:
-    seen = len(state.keys) * plan.steps * plan.batch_size
-    return _same(len(state.keys) * plan.steps, STEP * seen * costs(net).macs)
+def _training(net: Network, plan: Any, state: Any, masks: Any, *rest: Any) -> Work:
+    return _handed_in(net, masks, len(state.keys), plan.steps, STEP * plan.steps * plan.batch_size)
+
+
+def _handed_in(net: Network, masks: Masks | None, networks: int, steps: int, examples: int) -> Work:
+    """Work on networks as they are: of parents, or of what was made smaller before, with the masks that are left."""
+    left = {site: host_array(mask) for site, mask in (masks or {}).items() if site in mask_space(net)}
+    active = [costs(net, {site: mask[i] for site, mask in left.items()}).active_macs for i in range(networks)]
+    whole = networks * examples * costs(net).macs
+    return Work(0, networks * steps, whole, examples * sum(active), whole)
 
 
 def _differentiating(net: Network, params: Any, statistics: Any, masks: Any, x: Any, y: Any) -> Work:
-    return _same(0, STEP * len(x) * costs(net).macs)
-
-
-def _same(steps: int, macs: int) -> Work:
-    """Work on a network of which nothing is removed, or which was made smaller before."""
-    return Work(0, steps, macs, macs, macs)
+    macs = STEP * len(x) * costs(net).macs  # a factor that is 0 has a gradient too
+    return Work(0, 0, macs, macs, macs)
 
 
 def ledger_rows(sparsity: float, cell: Cell, train: TrainConfig, dataset: Dataset, alike: bool) -> list[LedgerRow]:
