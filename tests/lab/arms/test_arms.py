@@ -2,6 +2,7 @@
 
 import zlib
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -135,6 +136,40 @@ def test_a_search_with_the_budget_of_a_method_computes_no_more() -> None:
     assert allowed.computed_macs - one * CONFIG.search.population < spent.computed_macs <= allowed.computed_macs
     least = choices(METHODS["magnitude"], with_budget_of(METHODS["magnitude"]))["weedout"]
     assert least.spent.candidates == 2, "magnitude computes nothing, and a search has two candidates at least"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("population", "options"),
+    [
+        (8, {"strategy": "genetic"}),
+        (8, {"strategy": "one_plus_lambda", "sampling": "bernoulli"}),
+        (8, {"strategy": "binary_tournament", "allocation": "global"}),
+        (128, {"strategy": "successive_halving"}),
+        (64, {"strategy": "successive_halving", "winner": "rescored"}),
+        (2, {"winner": "rescored"}),
+        (2, {"winner": "rescored", "elite": "cache", "batch_policy": "fixed"}),
+        (4, {"training_steps": 2, "sampling": "bernoulli"}),
+        (17, {"training_steps": 3, "trained_weights": "kept"}),
+    ],
+    ids=str,
+)
+def test_a_search_of_any_kind_keeps_to_the_budget(population: int, options: dict[str, Any]) -> None:
+    """The method trains the parent for an epoch, which is what hundreds of candidates cost, or tens that train."""
+    search = replace(CONFIG.search, population=population, validation_batch=16, **options)
+    learning = replace(CONFIG.train, batch_size=128 if not search.training_steps else 16)
+    config = replace(CONFIG, hidden=(40, 24), search=search, train=learning)
+    method = METHODS["magnitude_after_training"]
+    found = choices(method, with_budget_of(method), config=config)
+    spent, allowed = found["weedout"].spent, found[method.name].spent  # type: ignore[union-attr]
+    assert allowed.computed_macs / 4 < spent.computed_macs <= allowed.computed_macs, options
+
+
+def test_examples_of_which_statistics_are_taken_count_against_the_budget() -> None:
+    search = replace(CONFIG.search, validation_batch=16, batch_norm="recalibrated", population=4)
+    config = replace(CONFIG, network="vgg-1", hidden=None, search=search)
+    found = choices(METHODS["snip"], with_budget_of(METHODS["snip"]), config=config)
+    spent, allowed = found["weedout"].spent, found["snip"].spent  # type: ignore[union-attr]
+    assert allowed.computed_macs / 2 < spent.computed_macs <= allowed.computed_macs
 
 
 def test_work_is_counted_where_the_backend_does_it() -> None:

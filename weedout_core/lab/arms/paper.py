@@ -5,9 +5,17 @@ from functools import partial
 
 from weedout_core import costs, draw_control, search
 from weedout_core._configs.search_config import Control
-from weedout_core.backend import best_overall, compacted, likely_room, search_plan, train_plan
+from weedout_core.backend import (
+    best_overall,
+    compacted,
+    counted_room,
+    counted_sites,
+    likely_room,
+    search_plan,
+    train_plan,
+)
 from weedout_core.lab.experiment.arms import Arm, Start, Task
-from weedout_core.lab.experiment.ledger import STEP
+from weedout_core.lab.experiment.ledger import STEP, as_trained
 
 
 def weedout(task: Task) -> Start:
@@ -73,17 +81,31 @@ def with_budget_of(method: Arm) -> Arm:
 
 
 def _with_budget(method: str, task: Task) -> Start:
-    spent = task.found[method]
-    examples = min(task.search.validation_batch, len(task.validation.y))
-    if task.search.batch_policy == "whole":
-        examples = len(task.validation.y)
-    plan = search_plan(task.net, task.sparsity, task.search)
-    if task.search.training_steps:
-        examples += STEP * task.search.training_steps * train_plan(task.learning, len(task.train.y)).batch_size
-    one = examples * costs(compacted(task.net, likely_room(task.net, plan)).net).macs
-    budget = max(2, spent.spent.computed_macs // one) if isinstance(spent, Start) else 2
-    search = replace(task.search, budget=budget, population=min(task.search.population, budget), generations=None)
-    return weedout(task._replace(search=search))
+    spent, search = task.found[method], task.search
+    allowed = spent.spent.computed_macs // _most(task) if isinstance(spent, Start) else 0
+    allowed = max(2, allowed - (search.trained_weights == "kept"))  # a winner that is ahead takes its steps again
+    population, again = min(search.population, allowed), search.winner == "rescored"
+    if search.strategy == "successive_halving":  # each generation costs as much, and its elites at most that once more
+        ends = {"generations": max(1, allowed // (population * (1 + again))), "budget": None}
+    else:
+        ends = {"generations": None, "budget": allowed}
+    return weedout(task._replace(search=replace(search, population=population, **ends)))
+
+
+def _most(task: Task) -> int:
+    """The multiply-adds of a candidate of a search, in the generation in which they are most."""
+    search, given = task.search, min(task.search.validation_batch, len(task.validation.y))
+    examples = len(task.validation.y) if search.batch_policy == "whole" else given
+    examples += given if search.batch_norm == "recalibrated" else 0
+    plan = search_plan(task.net, task.sparsity, search)
+    if search.training_steps:
+        examples += STEP * search.training_steps * train_plan(task.learning, len(task.train.y)).batch_size
+        return examples * costs(as_trained(task.net, plan.counts, task.learning)).macs
+    room = likely_room(task.net, plan)
+    if search.strategy not in ("random_search", "successive_halving"):  # masks that are bred have room in large steps
+        most = {site: nodes for site, nodes in room.nodes if site in counted_sites(task.net)}
+        room = counted_room(task.net, None, most)
+    return examples * costs(compacted(task.net, room).net).macs
 
 
 def paper(kind: Control) -> tuple[Arm, ...]:
