@@ -1,5 +1,6 @@
 """Strategies that breed masks: exact counts, the same masks for the same fitness, and what they are for."""
 
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -269,6 +270,11 @@ def test_golden_masks_where_sites_differ_in_what_they_keep(strategy: str, drawn:
     assert state.bred.masks["one"].tobytes().hex() == GOLDEN_OF[strategy, drawn]
     best = [generation.best for generation in searched(strategy, 1, **more).history]
     assert best == sorted(best)
+
+
+def test_every_strategy_that_breeds_has_golden_masks() -> None:
+    assert set(GOLDEN) == set(DIRECTED)
+    assert set(GOLDEN_OF) == set(product(DIRECTED, ("global", "bernoulli")))
 
 
 def test_a_mutation_without_breeding_has_no_effect() -> None:

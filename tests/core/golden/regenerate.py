@@ -6,6 +6,7 @@ of version; the files of older versions stay.
 
 import json
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,6 +34,22 @@ NET = wc.Network(
 )  # fmt: skip
 ALLOCATIONS: dict[str, Any] = {"erk": lambda _, sparsity: wc.erk(NET)(wc.mask_space(NET), sparsity)}
 
+#: A network whose sites are weights: kernels of 3 x 3 x 2 x 6, of 6 x 10 and of 10 x 3.
+WEIGHTS = wc.nn.with_connections(
+    wc.Network(
+        (
+            wc.nn.Conv("conv", 6), wc.nn.Relu(), wc.nn.GlobalAveragePool(), wc.nn.Dense("dense", 10), wc.nn.Relu(),
+            wc.nn.Dense("logits", 3),
+        ),
+        (4, 4, 2),
+    )
+)  # fmt: skip
+WAYS_OF_WEIGHTS: tuple[tuple[float, Literal["exact", "bernoulli"], str], ...] = (
+    (0.45, "exact", "uniform"), (0.45, "bernoulli", "uniform"), (0.45, "exact", "global"), (0.45, "exact", "erk"),
+    (0.45, "bernoulli", "erk"), (0.45, "exact", "smart_ratio"), (0.45, "bernoulli", "smart_ratio"),
+)  # fmt: skip
+ALLOCATIONS_OF_WEIGHTS: dict[str, Any] = {"erk": wc.erk(WEIGHTS), "smart_ratio": wc.smart_ratio(WEIGHTS)}
+
 
 def golden_file() -> Path:
     """The golden file of the current version."""
@@ -47,26 +64,45 @@ def packed(mask: np.ndarray) -> dict[str, Any]:
 
 def mask_entries() -> list[dict[str, Any]]:
     """The masks of a few candidates: how each is drawn, and what is drawn."""
-    entries: list[dict[str, Any]] = []
-    for seed in SEEDS:
-        for sparsity, sampling, allocation in WAYS:
-            plan = wc.mask_plan(SPACE, sparsity, sampling, ALLOCATIONS.get(allocation, allocation))
-            for origin in ORIGINS if sparsity else ORIGINS[:1]:
-                key = of_candidates(wc.key(seed), wc.random.Stream.MASKS, [origin])[0]
-                masks = wc.backend.masks_from_keys(key, plan)
-                entries.append(
-                    {
-                        "seed": seed,
-                        "generation": origin.generation,
-                        "candidate": origin.candidate,
-                        "sparsity": sparsity,
-                        "sampling": sampling,
-                        "allocation": allocation,
-                        "kept": plan.kept,
-                        "masks": {site: packed(mask) for site, mask in masks.items()},
-                    }
-                )
-    return entries
+    return [
+        _entry(seed, origin, sparsity, sampling, allocation, SPACE, ALLOCATIONS)
+        for seed in SEEDS
+        for sparsity, sampling, allocation in WAYS
+        for origin in (ORIGINS if sparsity else ORIGINS[:1])
+    ]
+
+
+def entries_of_weights() -> list[dict[str, Any]]:
+    """The same of a space of weights, for two seeds and two candidates."""
+    return [
+        _entry(seed, origin, *way, wc.mask_space(WEIGHTS), ALLOCATIONS_OF_WEIGHTS)
+        for seed in SEEDS[::3]
+        for way in WAYS_OF_WEIGHTS
+        for origin in ORIGINS[::2]
+    ]
+
+
+def _entry(
+    seed: int,
+    origin: wc.backend.Origin,
+    sparsity: float,
+    sampling: Literal["exact", "bernoulli"],
+    allocation: str,
+    space: Mapping[str, tuple[int, ...]],
+    of_network: Mapping[str, Any],
+) -> dict[str, Any]:
+    plan = wc.mask_plan(space, sparsity, sampling, of_network.get(allocation, allocation))
+    key = of_candidates(wc.key(seed), wc.random.Stream.MASKS, [origin])[0]
+    return {
+        "seed": seed,
+        "generation": origin.generation,
+        "candidate": origin.candidate,
+        "sparsity": sparsity,
+        "sampling": sampling,
+        "allocation": allocation,
+        "kept": plan.kept,
+        "masks": {site: packed(mask) for site, mask in wc.backend.masks_from_keys(key, plan).items()},
+    }
 
 
 def draws() -> list[dict[str, Any]]:
@@ -101,6 +137,8 @@ def contents() -> dict[str, Any]:
         "space": {site: list(shape) for site, shape in SPACE.items()},
         "masks": mask_entries(),
         "draws": draws(),
+        "space of weights": {site: list(shape) for site, shape in wc.mask_space(WEIGHTS).items()},
+        "masks of weights": entries_of_weights(),
     }
 
 
