@@ -56,6 +56,10 @@ RUN_BY = {
     "weedout judge magnitude snip --backend torch --granularity connection": (
         "test_readme.py::test_single_weights_are_judged"
     ),
+    "weedout paper --backend torch --network vgg-8 --granularity connection --allocation smart_ratio": (
+        "test_readme.py::test_weights_of_convolutions_are_allotted"
+    ),
+    "weedout paper --backend torch --network vgg-8 --granularity channel": "test_readme.py::test_channels_are_masked",
     "weedout sweep --vary hidden 16": "test_readme.py::test_widths_are_swept",
     "weedout conform toy": "../conformance/test_toy_backend.py::test_the_toy_backend_passes",
     '.venv/bin/pip install -e ".[bench]" && .venv/bin/python -m benchmarks': (
@@ -314,9 +318,28 @@ def test_nodes_go_where_the_draw_has_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_weights_of_convolutions_are_allotted(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    run_small("docs/search-family.md", "--allocation smart_ratio", tmp_path)
+    (table,) = (tmp_path / "runs").glob("*/results.csv")
+    assert {float(row["achieved_sparsity"]) for row in csv.DictReader(table.read_text().splitlines())} == {
+        1 - 615 / 6152
+    }
+
+
+@pytest.mark.slow
+def test_channels_are_masked(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    run_small("docs/search-family.md", "--granularity channel", tmp_path)
+    (table,) = (tmp_path / "runs").glob("*/results.csv")
+    # Of 8, 16 and 32 channels floor(0.8 · n + 1/2) are removed: 2, 3 and 6 stay.
+    assert {float(row["achieved_sparsity"]) for row in csv.DictReader(table.read_text().splitlines())} == {1 - 11 / 56}
+
+
+@pytest.mark.slow
 def test_single_weights_are_judged(tmp_path: Path) -> None:
     pytest.importorskip("torch")
-    *command, repeats, _ = shown("docs/search-family.md", "--granularity connection")
+    *command, repeats, _ = shown("docs/search-family.md", "snip --backend torch --granularity connection")
     small = ["--hidden", "32", "--epochs", "1", "--population", "4", "--generations", "2"]
     printed = run_python("-m", "weedout_core", *command[1:], repeats, "2", *small, folder=tmp_path)
     assert re.search(r"\bsnip\b.* at sparsity 95 %", printed), printed
