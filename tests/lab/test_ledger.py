@@ -288,6 +288,19 @@ def test_masks_of_weights_with_free_counts_are_computed_whole(strategy: str, gen
     assert spent.active_macs == pytest.approx(seen * 13160, rel=0.11)
 
 
+@pytest.mark.parametrize("chunk", [1, 7, 8])
+def test_candidates_that_keep_different_numbers_are_trained_whole_or_smaller_one_by_one(chunk: int) -> None:
+    """Eight by seven are four and four, as many as it takes to differ; one alone is made smaller by its own mask."""
+    spent, _ = searched(MLP, generations=1, training_steps=2, sampling="bernoulli", chunk=chunk)
+    keys = wc.random.fold_in(wc.random.fold_in(wc.key(0), int(wc.random.Stream.MASKS)), 0)
+    keys = np.stack([wc.random.fold_in(keys, candidate) for candidate in range(M)])
+    masks = wc.backend.masks_from_keys(keys, wc.mask_plan(wc.mask_space(MLP), 0.5, "bernoulli"))
+    kept = [of_mlp(*map(int, one)) for one in zip(*(mask.sum(axis=1) for mask in masks.values()), strict=True)]
+    assert len(set(kept)) > 1
+    seen, computed = 3 * 2 * 16 + BATCH, sum(kept) if chunk == 1 else M * WHOLE
+    assert spent == Work(M, 2 * M, seen * M * WHOLE, seen * sum(kept), seen * computed)
+
+
 # The rows of a cell: training and evaluation, and the bytes that are computed with
 
 

@@ -9,6 +9,8 @@ from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from weedout_core import Network, TrainConfig, compact, costs, key, mask_space
 from weedout_core._phases.limited_training import score_trained
 from weedout_core._phases.together import trained_smaller
@@ -42,8 +44,8 @@ class LedgerRow(NamedTuple):
         candidates: the candidates scored, each on a validation batch.
         steps: the training steps.
         dense_macs, active_macs, computed_macs: multiply-adds, see above; those of a step are three times those of its
-            forward pass. Where the draw decides how many nodes a site keeps, each candidate is billed as one that is
-            drawn so; dense are those of the network that is handed to a backend, which may have been made smaller.
+            forward pass. Where the draw decides how many nodes a site keeps, each candidate that is scored untrained is
+            billed as one that is drawn so. What is handed to a backend smaller is as dense as it is then.
         bytes: of the weights that are computed with, in float32.
     """
 
@@ -97,24 +99,36 @@ def _scoring(net: Network, params: Any, population: Population, batch: Any, scor
 
 
 def _scoring_trained(net: Network, params: Any, population: Population, batch: Any, scoring: Any, limited: Any) -> Work:
-    """Limited training and scores. A smaller network is computed where all candidates keep as many nodes, as always."""
+    """Limited training and scores. A smaller network is computed where those side by side keep as many nodes."""
     seen = STEP * limited.steps * limited.plan.batch_size + len(batch.x)
-    each = _of_trained(net, population, limited.plan.config)
+    each = _of_trained(net, population, limited.plan.config, scoring.chunk)
     return Work(population.size, population.size * limited.steps, *(seen * macs for macs in each))
 
 
-def _of_trained(net: Network, population: Population, config: TrainConfig) -> tuple[int, int, int]:
+def _of_trained(net: Network, population: Population, config: TrainConfig, chunk: int) -> tuple[int, int, int]:
     """Dense, active and computed multiply-adds of all candidates, an example forward, as they are trained."""
     plan, size = population.plan, population.size
-    if plan is None:
-        dense, active, _ = _of_given_masks(net, population.masks or {}, size)
-        kept = {site: host_array(mask).reshape(size, -1).sum(axis=1) for site, mask in (population.masks or {}).items()}
-        counts = {site: int(each[0]) for site, each in kept.items()}
-        alike = all((each == each[0]).all() for each in kept.values())
-    else:
-        dense, active, _ = (size * macs for macs in _of_a_candidate(net, plan))
-        counts, alike = plan.counts, bool(plan.counts)
-    return dense, active, size * costs(as_trained(net, counts if alike else {}, config)).macs
+    if plan is not None and plan.counts:
+        dense, active, _ = _of_a_candidate(net, plan)
+        return size * dense, size * active, size * costs(as_trained(net, plan.counts, config)).macs
+    parts = np.array_split(np.arange(size), -(-size // chunk))
+    each = [_side_by_side(net, _masks_of(population, some), config) for some in parts]
+    dense, active, computed = map(sum, zip(*each, strict=True))
+    return dense, active, computed
+
+
+def _masks_of(population: Population, some: np.ndarray) -> dict[str, np.ndarray]:
+    if population.plan is None or population.mask_keys is None:
+        return {site: host_array(mask)[some] for site, mask in (population.masks or {}).items()}
+    return masks_from_keys(host_array(population.mask_keys)[some], population.plan)
+
+
+def _side_by_side(net: Network, masks: Masks, config: TrainConfig) -> tuple[int, int, int]:
+    kept = {site: mask.reshape(len(mask), -1).sum(axis=1) for site, mask in masks.items()}
+    size, alike = len(next(iter(kept.values()))), all((each == each[0]).all() for each in kept.values())
+    dense, active, _ = _of_given_masks(net, masks, size)
+    counts = {site: int(each[0]) for site, each in kept.items()} if alike else {}
+    return dense, active, size * costs(as_trained(net, counts, config)).macs
 
 
 def as_trained(net: Network, counts: Mapping[str, int], config: TrainConfig) -> Network:
