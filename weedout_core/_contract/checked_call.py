@@ -27,6 +27,7 @@ CALLS: Mapping[str, type[Any]] = MappingProxyType(
         "mask_gradient": optional_calls.MaskGradient,
         "adopt": optional_calls.Adopt,
         "compiled_memory": optional_calls.CompiledMemory,
+        "score_trained": optional_calls.ScoreTrained,
     }
 )
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace
 
+from weedout_core._algorithm.limited import LimitedTraining
 from weedout_core._algorithm.population import Population
 from weedout_core._algorithm.schedule import CROP_MARGIN, Batches, TrainPlan, check_plan
 from weedout_core._contract.calls import Parameters, ScoredBatch, Scoring, Specs, TrainState
@@ -107,6 +108,24 @@ def train_epoch(
         _check_integers("mirrored", batches.crops[..., 2:], (*wanted, 1), 2)
 
 
+def score_trained(
+    net: Network,
+    params: Parameters | Specs,
+    population: Population,
+    batch: ScoredBatch,
+    scoring: Scoring,
+    limited: LimitedTraining,
+) -> None:
+    """As for ``score_population``; the plan fits the network, and the examples of the steps fit both."""
+    score_population(net, params, population, batch, scoring)
+    check_plan(net, limited.plan)
+    x, y = limited.examples
+    _check_inputs(net, "the training inputs", x)
+    _check_labels(x, y)
+    if len(x) != limited.plan.examples:
+        raise DataError(f"the plan is one for {limited.plan.examples} examples; got {len(x)}.")
+
+
 def mask_gradient(
     net: Network, params: Parameters, statistics: Parameters, masks: Masks, x: Any, y: Any | None
 ) -> None:
@@ -126,7 +145,8 @@ FITTING: Mapping[str, Callable[..., None]] = MappingProxyType(
     {
         one.__name__: one
         for one in (
-            keep_smallest, masks_from_keys, score_population, predict, train_init, train_epoch, mask_gradient,
+            keep_smallest, masks_from_keys, score_population, predict, train_init, train_epoch, score_trained,
+            mask_gradient,
         )
     }
 )  # fmt: skip

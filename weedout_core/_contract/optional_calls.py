@@ -82,10 +82,15 @@ class ScoreTrained(Protocol):
         scoring: Scoring,
         limited: LimitedTraining,
     ) -> np.ndarray:
-        """The fitness of each candidate after limited training, float64 ``(m,)``, on the host.
+        """The fitness of each candidate after limited training, float64 ``(m,)``, in NumPy.
 
-        Every candidate takes the first ``limited.steps`` steps of a training by ``limited.plan`` under
-        ``limited.key``, and is scored with the running statistics that they make.
+        Every candidate begins at rest, with its initial weights as in ``ScorePopulation`` and the running statistics of
+        ``wc.nn.initial_statistics``, and takes the first ``limited.steps`` steps of a training by ``limited.plan``,
+        under its mask. All are shown the same: pass i over ``limited.examples`` is that of
+        ``epoch_batches([limited.key], i, limited.plan)``, and the last pass is cut short where the steps end.
+
+        It is then scored on ``batch.x`` as by ``Predict``, with the running statistics that its steps have made;
+        ``batch.statistics`` are those that it began with. At most ``scoring.chunk`` candidates are worked on at a time.
         """
         ...
 
