@@ -1,5 +1,7 @@
-"""Limited training on every backend: k steps of one candidate are k steps of ``wc.train``."""
+"""Limited training beside the kit: a candidate that is kept, and what the check of it holds."""
 
+from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -7,7 +9,19 @@ import pytest
 
 import weedout_core as wc
 from tests.conformance.connected import connected
-from tests.core.test_limited_training import DATA, KEY, as_trained, found
+from tests.core.test_limited_training import as_trained, found
+from tests.mutants.one_by_one import OneByOne, with_own
+from weedout_core._algorithm.limited import Leg, LimitedTraining, legs
+from weedout_core._phases import limited_training
+from weedout_core.lab.commands.conform import fixed_examples
+from weedout_core.lab.commands.outcome import judge
+
+
+def reason(backend: wc.backend.Backend) -> str:
+    """Why the check fails, in its first line; empty if it passes. Nothing is shrunk."""
+    with fixed_examples(10) as checks:
+        check = checks["limited_training_agrees"]
+        return judge("", check, backend, wc.load_backend("numpy")).reason.partition("\n")[0]
 
 
 @pytest.mark.slow
@@ -16,25 +30,38 @@ def test_k_steps_of_one_candidate_are_those_of_training_to_the_bit(backend: str)
     there = connected(backend)
     kept, reset = (found(there, training_steps=6, trained_weights=weights) for weights in ("kept", "reset"))
     assert kept.origin == reset.origin
-    expected = as_trained(6, 2, reset.network, there)
-    assert kept.network == expected, "one candidate alone is trained as by wc.train"
-    x, y = DATA
-    batch = wc.ask_tell.validation_batch(KEY, 2, 40, kept.config)
-    loss = wc.evaluate(expected, (x[batch], y[batch]), backend=there).loss
-    # Side by side, a product may be summed in another order: some tens of roundings of 6e-8 in each of six steps, of
-    # numbers of about 1, which later steps carry on.
-    assert kept.fitness == pytest.approx(-loss, abs=2e-5)
+    assert kept.network == as_trained(6, 2, reset.network, there), "one candidate alone is trained as by wc.train"
 
 
-@pytest.mark.parametrize("more", [{}, {"weights": "per_candidate"}, {"allocation": "global", "strategy": "genetic"}])
-@pytest.mark.parametrize("backend", ["jax", "torch", "torch_xla"])
-def test_a_search_has_the_elites_of_the_reference(backend: str, more: dict[str, Any]) -> None:
-    there, true = connected(backend), found("numpy", **more)
-    got = found(there, **more)
-    for one, two in zip(got.history, true.history, strict=True):
-        # Initial weights agree within 1.1e-5 of themselves, and four steps carry that on; the fitness is about 1 nat.
-        np.testing.assert_allclose(one.fitness, two.fitness, rtol=0, atol=2e-4)
-        assert two.margin is not None
-        if two.margin < 4e-4:
-            return  # from here on the two searches may differ without a fault
-        assert one.elite == two.elite
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+def test_a_score_trained_of_ones_own_that_is_right_passes(backend: str) -> None:
+    assert reason(with_own(connected(backend), OneByOne)) == ""
+
+
+def test_what_is_composed_of_train_epoch_is_held_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def whole(limited: LimitedTraining, networks: int) -> Iterator[Leg]:
+        return legs(limited._replace(steps=limited.plan.config.epochs * limited.plan.steps), networks)
+
+    monkeypatch.setattr(limited_training, "legs", whole)
+    assert "fitness after steps of train_epoch: off by" in reason(with_own(wc.load_backend("numpy"), OneByOne))
+
+
+#: Another number each time.
+NOISE = count(1)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda fitness: fitness.astype(np.float32), "score_trained gives float64 in NumPy; got float32"),
+        (lambda fitness: fitness.tolist(), "score_trained gives float64 in NumPy; got list"),
+        (lambda fitness: fitness[:-1], "score_trained: shape"),
+        (lambda fitness: fitness + next(NOISE) * 1e-9, "the same call of score_trained: 5 of 5 elements differ"),
+    ],
+)
+def test_the_form_of_an_answer_is_held(change: Any, message: str) -> None:
+    class Changed(OneByOne):
+        def __call__(self, net: Any, params: Any, population: Any, batch: Any, scoring: Any, limited: Any) -> Any:
+            return change(super().__call__(net, params, population, batch, scoring, limited))
+
+    assert message in reason(with_own(wc.load_backend("numpy"), Changed))

@@ -226,6 +226,7 @@ MUTANT = {
     "deciding_gradients": "slope_of_one_at_zero",
     "deciding_counts": "correct_ties_to_the_last",
     "optimizers_are_refused": "optimizers_are_ignored",
+    "limited_training_agrees": "one_step_too_few",
     "numbers_of_few_bits": "default_precision_forgets_the_rescaling",
     "coinciding_sizes": "biases_by_example_where_as_many_as_networks",
     "large_predictions": "predicts_4096_examples",

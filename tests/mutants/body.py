@@ -125,6 +125,7 @@ SIZES = Group("sizes")
 STRUCTURE = Group("NaN, ties, zeros, structure")
 PURITY = Group("purity")
 WEIGHTS = Group("masked weights")
+LIMITED = Group("limited training")
 OPTIONS_OF_BFLOAT16 = Group("bfloat16")
 BFLOAT16 = Group("bfloat16", backend="jax")
 DEVICES = Group("devices", devices=8)
@@ -138,6 +139,6 @@ FIFTH = Group("written afterwards, a fifth time")
 
 #: In the order of the classes of causes; last those that were written when the kit was done, to measure it.
 GROUPS = (
-    FEW, VACUOUS, EPOCHS, SIZES, STRUCTURE, WEIGHTS, PURITY, OPTIONS_OF_BFLOAT16, BFLOAT16, DEVICES,
+    FEW, VACUOUS, EPOCHS, SIZES, STRUCTURE, WEIGHTS, LIMITED, PURITY, OPTIONS_OF_BFLOAT16, BFLOAT16, DEVICES,
     DEVICES_OF_JAX, AFTERWARDS, AGAIN, AGAIN_OF_JAX, THIRD, FOURTH, FIFTH,
 )  # fmt: skip

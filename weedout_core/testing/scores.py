@@ -93,17 +93,22 @@ def fitness_agrees(backend: Backend, reference: Backend, problem: Problem, asked
     The masks are drawn here, so that the reference scores them as given ones. With ``rounds`` the precision "default"
     may round the operands of products to bfloat16; else they have so few bits that this changes none.
     """
-    plan = problem.plan
-    if asked.candidates == "bernoulli":
-        plan = mask_plan(mask_space(problem.net), problem.sparsity, "bernoulli")
-    elif asked.candidates == "global":
-        plan = mask_plan(mask_space(problem.net), COMPACTED_SPARSITY, "exact", "global")
-    masks = problem.uneven() if "masks" in asked.candidates else masks_from_keys(problem.keys, plan)
+    plan, masks = candidates_of(problem, asked)
     given = population(backend, problem, plan, masks, asked)
     wanted = population(reference, problem, plan, masks, asked._replace(candidates="masks"))
     got, true = _scored(backend, problem, given, asked), _scored(reference, problem, wanted, asked)
     operands = BFLOAT16 if rounds and asked.precision == "default" else 0.0
     within(f"score as {asked}", got, true, _most(reference, problem, masks, asked, operands))
+
+
+def candidates_of(problem: Problem, asked: Asked) -> tuple[MaskPlan, dict[str, np.ndarray]]:
+    """The plan by which the candidates are drawn, and their masks; those that are handed in are of no plan."""
+    plan = problem.plan
+    if asked.candidates == "bernoulli":
+        plan = mask_plan(mask_space(problem.net), problem.sparsity, "bernoulli")
+    elif asked.candidates == "global":
+        plan = mask_plan(mask_space(problem.net), COMPACTED_SPARSITY, "exact", "global")
+    return plan, problem.uneven() if "masks" in asked.candidates else masks_from_keys(problem.keys, plan)
 
 
 def population(

@@ -38,7 +38,7 @@ def logit_error(
     masks: Mapping[str, np.ndarray] | None,
     x: np.ndarray,
     off: Off | None = None,
-    statistics: Mapping[str, np.ndarray] | None = None,
+    statistics: Mapping[str, np.ndarray | Carried] | None = None,
     calibration: np.ndarray | None = None,
     operands: float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -46,12 +46,12 @@ def logit_error(
 
     Args:
         off: a bound on the error of each weight; None for weights without an error.
-        statistics, calibration: the inputs of batch normalisation, as in ``Backend.score``.
+        statistics, calibration: as in ``Backend.score``; statistics that have an error come with a bound on it.
         operands: the unit roundoff to which a device may round the operands of products; 0 for float32.
     """
     taken: dict[str, Carried] | None = None
     if statistics is not None:
-        taken = {path: exact(value) for path, value in statistics.items()}
+        taken = {path: value if isinstance(value, Carried) else exact(value) for path, value in statistics.items()}
     elif calibration is not None:
         taken = {}
         carry(net.layers, Pass(params, off or {}, masks, None, 1, taken, operands), exact(calibration))
@@ -217,7 +217,7 @@ CHECKED: Mapping[str, tuple[tuple[str, str], ...]] = MappingProxyType(
         "deciding_logits": (("negative_cross_entropy", "float32"), ("accuracy", "float32")),
         "not_finite_stays": (),
         "epoch_agrees": _EPOCH,
-        "compacted_epoch_agrees": _EPOCH,
+        "compacted_epoch_agrees": _EPOCH, "limited_training_agrees": (*_SCORES, *_EPOCH),
         "deciding_gradients": _EPOCH,
         "deciding_counts": (("negative_cross_entropy", "float32"),), "optimizers_are_refused": (),
         "numbers_of_few_bits": (("negative_cross_entropy", "float32"), ("train losses", "float32")),
