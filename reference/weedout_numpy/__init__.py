@@ -20,19 +20,20 @@ functions of the files that follow it.
 12. ``selection``   who goes on                                             lines 9 and 11, RSH selection, argmax
 13. ``training``    stochastic gradient descent on the winner               line 12, TrainAndUpdateWeights
 14. ``evaluation``  how often the trained network is right                  line 13
+15. ``throughout``  the search goes on while the winner is trained          section 5, future work
 
 Whoever reads for the paper can stop here. The other files hold what the paper does not have (the files above call
 ``choices``, ``crops`` and ``compacted`` for it), and what makes the reference one of the backends of ``weedout_core``,
 so that every other backend can be compared with it:
 
-15. ``choices``     which configurations the loop follows
-16. ``crops``       images that are moved about while a network is trained
-17. ``compacted``   the layers of a network whose removed nodes are taken out
-18. ``sensitivity`` how a loss changes with the numbers of the masks
-19. ``scoring``     the fitness of m candidates in one call
-20. ``together``    training and running R networks in one call
-21. ``fence``       the caller's settings, kept out
-22. ``backend``     the record of all of these
+16. ``choices``     which configurations the loop follows
+17. ``crops``       images that are moved about while a network is trained
+18. ``compacted``   the layers of a network whose removed nodes are taken out
+19. ``sensitivity`` how a loss changes with the numbers of the masks
+20. ``scoring``     the fitness of m candidates in one call
+21. ``together``    training and running R networks in one call
+22. ``fence``       the caller's settings, kept out
+23. ``backend``     the record of all of these
 
 Nothing here calls the core's mathematics: only its data types (layers, configurations, plans) are shared, so that
 agreement between the two means something. Annotations say what an array holds and name its axes:
@@ -42,5 +43,6 @@ axes, and the blank before a single name has no meaning.
 
 from weedout_numpy.algorithm1 import Generation, Result, weedout
 from weedout_numpy.backend import asarray, connect
+from weedout_numpy.throughout import Throughout, weedout_throughout
 
-__all__ = ["Generation", "Result", "asarray", "connect", "weedout"]
+__all__ = ["Generation", "Result", "Throughout", "asarray", "connect", "weedout", "weedout_throughout"]

@@ -104,9 +104,9 @@ OTHER_CONFIG: dict[str, dict[str, Any]] = {
 
 
 def test_every_field_of_the_configuration_is_tested() -> None:
-    """But epochs, below, and what has one value only."""
+    """But epochs, below, what has one value only, and the search while training, in test_throughout."""
     names = {field.name for field in dataclasses.fields(wc.TrainConfig)}
-    assert names == {*OTHER_CONFIG, "epochs", "mask_in_testing"}
+    assert names == {*OTHER_CONFIG, "epochs", "mask_in_testing", "search_epochs", "search_part"}
 
 
 @pytest.mark.parametrize("name", OTHER_CONFIG)
@@ -168,7 +168,7 @@ def test_the_resume_of_another_training_is_refused_by_name(what: str) -> None:
 
 def test_all_that_a_training_begins_with_is_tested() -> None:
     names = {name for name, _ in OTHERS.values()}
-    assert names | {"config", "optimizer"} == {*wc.Beginning._fields}
+    assert names | {"config", "optimizer", "searched"} == {*wc.Beginning._fields}
 
 
 def test_what_another_optimizer_trained_is_not_resumed_with_sgd() -> None:
@@ -259,7 +259,11 @@ def changed(trained: wc.Trained) -> dict[str, wc.Trained]:
         "history": trained._replace(history=(history[0]._replace(test_accuracy=0.5), *history[1:])),
         "began": trained._replace(began=began._replace(config=dataclasses.replace(began.config, epochs=5))),
         "seal": trained._replace(seal="another"),
+        "generations": trained._replace(generations=(GENERATION,)),
     }
+
+
+GENERATION = wc.Generation(0, 1.0, 0.0, -1.0, wc.backend.Origin(0, 1), 0, 2, np.array([-1.0, 1.0]))
 
 
 NUMBERS = ("params", "statistics")

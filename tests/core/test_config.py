@@ -13,7 +13,7 @@ from weedout_core._configs.checks import named_options
 from weedout_core._configs.search_config import FitnessName, StrategyName
 
 EVERY_SEARCH_CHOICE = {1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 18, 24, 25, 27}
-EVERY_TRAIN_CHOICE = {12, 16, 20, 23, 26}
+EVERY_TRAIN_CHOICE = {12, 16, 20, 23, 26, 28}
 
 
 def search_config(**fields: Any) -> wc.SearchConfig:
@@ -214,6 +214,8 @@ def test_the_defaults_of_training_are_our_presets() -> None:
         "batch_norm_group": 128,
         "compaction": True,
         "compute": "float32",
+        "search_epochs": 0,
+        "search_part": 1.0,
         "mask_in_testing": "same",
         "precision": "default",
     }

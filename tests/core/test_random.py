@@ -204,6 +204,7 @@ def test_the_streams_keep_their_numbers() -> None:
         "SANITY": 9,
         "NOISE": 10,
         "LIMITED_TRAINING": 11,
+        "THINNING": 12,
     }, "another number is another stream: every result of a seed would change"
 
 

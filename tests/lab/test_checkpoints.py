@@ -15,6 +15,7 @@ from weedout_core.lab import files
 from weedout_core.lab.experiment.arms import LeftOut, Start, Work
 from weedout_core.lab.experiment.so_far import NOTHING, GroupProgress
 from weedout_core.lab.run.checkpoints import Checkpoints, Pace
+from weedout_core.lab.run.sealed import FORMAT
 
 NET = wc.Network((wc.nn.Dense("dense", 4), wc.nn.BatchNorm("norm"), wc.nn.Mask("site"), wc.nn.Dense("logits", 2)), (3,))
 
@@ -223,8 +224,8 @@ def replaced(found: bytes, by: bytes) -> Callable[[Path], None]:
     [
         *((f"000002.{kind}", change, "cannot be read: it is no regular file. Make it readable")
           for kind in ("json", "safetensors") for change in (pipe, folder)),
-        *(("000002.json", replaced(b'"format": 9', b'"format": %d' % other),
-           f"must have format 9; got {other}: another version wrote it.") for other in (8, 10)),
+        *(("000002.json", replaced(b'"format": %d' % FORMAT, b'"format": %d' % other),
+           f"must have format {FORMAT}; got {other}: another version wrote it.") for other in (FORMAT - 1, FORMAT + 1)),
         ("", replaced(b"", b""), "must have group 'sparsity-0.5', as the run's config.json says; got 'sparsity-0.8'."),
     ],
 )  # fmt: skip

@@ -20,8 +20,9 @@ from weedout_core._masks.allocation import ALLOCATIONS
 from weedout_core.lab.arms.dense import DENSE
 from weedout_core.lab.arms.paper import control
 from weedout_core.lab.experiment.arms import Cell, Start, Work
+from weedout_core.lab.experiment.billing import ledger_rows
 from weedout_core.lab.experiment.configuration import ExperimentConfig
-from weedout_core.lab.experiment.ledger import LedgerRow, Meter, ledger_rows
+from weedout_core.lab.experiment.ledger import LedgerRow, Meter
 
 CLASSES, M, BATCH, SPLIT = 10, 8, 32, 300
 MLP = wc.mlp(64, (40, 24), CLASSES)
@@ -312,7 +313,7 @@ def test_what_random_control_and_dense_network_cost_by_row() -> None:
     seen = {"train": 3 * steps * 100, "evaluate": 3 * tested + examples + tested}
 
     def rows(start: Start, alike: bool, config: TrainConfig = config) -> list[LedgerRow]:
-        return ledger_rows(0.5, Cell("one", 0, wc.key(0), start), config, DATA, alike)
+        return ledger_rows(0.5, Cell("one", 0, wc.key(0), start), ExperimentConfig(train=config), DATA, alike)
 
     def wanted(active: int, computed: int, parameters: int) -> list[LedgerRow]:
         whole = of_mlp(8, 6)

@@ -29,6 +29,7 @@ from weedout_core.lab.experiment.group import GroupResult, run_group
 from weedout_core.lab.experiment.groups import Group
 from weedout_core.lab.experiment.rows import ResultRow, SearchRow, TimingRow, from_csv, to_csv
 from weedout_core.lab.run.record import differences, record_from_json, record_to_json
+from weedout_core.lab.run.sealed import FORMAT
 
 Weedout = Callable[..., int]
 
@@ -283,8 +284,8 @@ def test_other_versions_are_refused_unless_allowed(
 DAMAGED_CONFIGS: list[tuple[str, str]] = [
     ('"seed": 0', '"seed": 1'),
     ('"chunk": 4,', '"chunk": 3,'),
-    ('"format": 9', '"format": 8'),
-    ('"format": 9', '"format": 99'),
+    (f'"format": {FORMAT}', '"format": 8'),
+    (f'"format": {FORMAT}', '"format": 99'),
     ('"format"', '"formal"'),
     ('"command": "weedout', '"command": "weeded'),
     ('"checksum"', '"checked"'),
@@ -307,7 +308,10 @@ def test_a_damaged_config_is_refused(
         assert damaged != whole
         path.write_text(damaged)
         said = refused(weedout, capfd, finished, *small, "--out", "run")
-        other = "config.json must have format 9; got" in said and "another version wrote it. Use that version." in said
+        other = (
+            f"config.json must have format {FORMAT}; got" in said
+            and "another version wrote it. Use that version." in said
+        )
         assert other or "config.json is damaged" in said
         assert said.endswith("Restore it, or choose another folder.\n")
 

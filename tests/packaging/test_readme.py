@@ -50,6 +50,9 @@ RUN_BY = {
     "weedout paper --backend torch --hidden 256 128 32 --sparsity 0.8 --training-steps": (
         "test_readme.py::test_candidates_are_trained_for_a_few_steps"
     ),
+    "weedout paper --backend torch --hidden 256 128 32 --sparsity 0.8 0.95 --search-epochs": (
+        "test_readme.py::test_a_search_goes_on_while_its_winner_trains"
+    ),
     "weedout paper --backend torch --hidden 256 128 32 --sparsity 0.8 0.95": (
         "test_readme.py::test_nodes_go_where_the_draw_has_them"
     ),
@@ -308,6 +311,15 @@ def test_candidates_are_trained_for_a_few_steps(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     printed = run_small("docs/search-family.md", "--training-steps", tmp_path)
     assert "briefly trained (5 steps)" in " ".join(printed.split()), printed
+
+
+@pytest.mark.slow
+def test_a_search_goes_on_while_its_winner_trains(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    *command, initial, sparsity = shown("docs/search-family.md", "--search-epochs")
+    small = ["--epochs", "4", "--repeats", "2", "--population", "4", "--generations", "2", initial, sparsity]
+    printed = run_python("-m", "weedout_core", *command[1:], *small, folder=tmp_path)
+    assert "gradually trained (by 1 epoch at a time)" in " ".join(printed.split()), printed
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from weedout_core._algorithm.schedule import Batches, TrainPlan, epoch_crops, epoch_order
+from weedout_core._configs.going_on import without_search
 from weedout_core._configs.open_points import Precision
 from weedout_core._configs.train_config import TrainConfig
 from weedout_core._guard.by_content import by_content
@@ -57,7 +58,9 @@ def limited_plan(config: TrainConfig, examples: int, steps: int, precision: Prec
     Its learning rate is constant: the schedule and the warm-up are counted over the learning phase, which these steps
     are not a part of. It is as long as the steps need.
     """
-    constant = replace(config, schedule="constant", step_epochs=(), step_factor=_STEP_FACTOR, warmup_epochs=0)
+    constant = replace(
+        without_search(config), schedule="constant", step_epochs=(), step_factor=_STEP_FACTOR, warmup_epochs=0
+    )
     batch = min(config.batch_size, examples)
     epochs = -(-steps // (examples // batch))
     return TrainPlan(replace(constant, epochs=epochs, precision=precision), examples, batch, None)

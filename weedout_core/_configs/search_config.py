@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 from weedout_core._configs.checks import check_effects, check_options
 from weedout_core._configs.open_points import AS_READ, Precision, choice
 from weedout_core._guard.guarded import convert_fields
-from weedout_core._guard.kinds import NonNegative, Positive, integer, real
+from weedout_core._guard.kinds import NonNegative, Positive, Share, integer
 from weedout_core._guard.own_functions import named_or_own
 from weedout_core._masks.allocation import Allocation
 from weedout_core._masks.plan import Sampling, check_sampling
@@ -57,7 +57,6 @@ Strategy = Annotated[
 #: The fields that take a function of the user's, which a record names.
 OWN_FUNCTIONS = ("strategy", "fitness", "allocation")
 
-Share = Annotated[float, real(lambda value: 0 < value <= 1, "in (0, 1]")]
 _POPULATION = integer(2, note=" (one elite and one fresh candidate)", remedy="Raise population.")
 
 

@@ -1,12 +1,13 @@
 """The configuration of the learning phase: frozen, checked when it is made, and stored with every result."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 from weedout_core._configs.checks import check_effects
 from weedout_core._configs.open_points import Precision, choice
 from weedout_core._guard.guarded import convert_fields
-from weedout_core._guard.kinds import AboveZero, AtLeastZero, Fraction, NonNegative, Positive
+from weedout_core._guard.kinds import AboveZero, AtLeastZero, Fraction, NonNegative, Positive, Share
 from weedout_core.errors import ConfigError
 
 
@@ -39,6 +40,9 @@ class TrainConfig:
             mask. Both compute the same.
         compute: the dtype in which dense and convolutional layers multiply: "float32", or "bfloat16" where the device
             has it. Weights, statistics, logits and the loss stay float32.
+        search_epochs: after every how many epochs the mask is searched again, for the weights as they are by then, ≥ 0;
+            0 trains the mask that was found before (docs/search-family.md).
+        search_part: in which part of the epochs it is, in (0, 1]; after it the mask stays, and the weights settle.
         mask_in_testing: a point with one allowed value, row 16 of docs/choices.md.
         precision: the precision of matrix products while training: "highest" is float32, "default" is what the device
             does at full speed.
@@ -61,6 +65,8 @@ class TrainConfig:
     batch_norm_group: Positive | None = choice(12, "BatchNorm over devices", 128)
     compaction: bool = choice(23, "removed weights during SGD", True)
     compute: Literal["float32", "bfloat16"] = "float32"
+    search_epochs: NonNegative = choice(28, "Weedout throughout training", 0)
+    search_part: Share = choice(28, "Weedout throughout training", 1.0)
     mask_in_testing: Literal["same"] = choice(16, "mask in training and testing", "same")
     precision: Precision = "default"
 
@@ -78,5 +84,14 @@ class TrainConfig:
                 "step_factor": (self.schedule == "step", 'schedule="step"'),
                 "warmup_epochs": (self.warmup_epochs <= self.epochs, f"at least {self.warmup_epochs} epochs"),
                 "decayed": (self.weight_decay > 0, "weight_decay above 0"),
+                "search_epochs": (self.generations > 0, f"more than {self.search_epochs} epochs in its part"),
+                "search_part": (self.search_epochs > 0, "search_epochs of at least 1"),
             },
         )
+
+    @property
+    def generations(self) -> int:
+        """How many generations are scored while a network trains: one after every ``search_epochs`` in their part."""
+        if not self.search_epochs:
+            return 0
+        return math.ceil(round(self.search_part * self.epochs, 9) / self.search_epochs) - 1

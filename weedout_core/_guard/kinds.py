@@ -228,7 +228,6 @@ ANYTHING = Kind("anything", _anything)
 NONE = Kind("None", _none)
 FINITE = real(lambda _: True, "")
 ACCURACY = Kind("a number in [0, 1], or NaN where a training diverged", _accuracy, remedy="Divide percentages by 100.")
-ODD = Kind("an odd number of at least 1", _odd)
 POSITIVE = integer(1)
 
 Name = Annotated[str, NAME]
@@ -237,7 +236,7 @@ Positive = Annotated[int, POSITIVE]
 Threads = Annotated[int, integer(1, 1024)]
 NonNegative = Annotated[int, integer(0)]
 Word = Annotated[int, integer(0, 2**32 - 1)]
-Odd = Annotated[int, ODD]
+Odd = Annotated[int, Kind("an odd number of at least 1", _odd)]
 Numbers = Annotated[Any, HOSTED]
 Hosted = Annotated[np.ndarray, HOSTED]
 Number = Annotated[float, NUMBER]
@@ -247,4 +246,5 @@ Eta = Annotated[float, real(lambda eta: 0 <= eta < 1, "in [0, 1), the fraction r
 Fraction = Annotated[float, real(lambda value: 0 <= value < 1, "in [0, 1)")]
 AtLeastZero = Annotated[float, real(lambda value: value >= 0, "of at least 0")]
 AboveZero = Annotated[float, real(lambda value: value > 0, "above 0")]
+Share = Annotated[float, real(lambda value: 0 < value <= 1, "in (0, 1]")]
 Probability = Annotated[float, real(lambda value: 0 < value < 1, "above 0 and below 1")]

@@ -35,6 +35,7 @@ class Beginning(NamedTuple):
         key: the two words of the key.
         optimizer: whether an optimizer of the user's took the place of the built-in SGD. Which one is not recorded.
         config: the configuration.
+        searched: digest of what its mask is searched with while it trains; None where its mask stays.
     """
 
     net: str
@@ -47,6 +48,7 @@ class Beginning(NamedTuple):
     key: tuple[Word, Word]
     optimizer: bool
     config: TrainConfig
+    searched: str | None = None
 
 
 class SearchBeginning(NamedTuple):
@@ -76,7 +78,12 @@ class SearchBeginning(NamedTuple):
 
 
 def beginnings(
-    networks: Sequence[Subnetwork], examples: Examples, tested: Examples | None, keys: Sequence[Key], plan: TrainPlan
+    networks: Sequence[Subnetwork],
+    examples: Examples,
+    tested: Examples | None,
+    keys: Sequence[Key],
+    plan: TrainPlan,
+    searched: Sequence[str | None],
 ) -> list[Beginning]:
     """What the training of each network begins with. All networks have one parent."""
     x, y = digest({"x": examples.x}), digest({"y": examples.y})
@@ -85,9 +92,9 @@ def beginnings(
     return [
         Beginning(
             net, digest(one.params), digest(one.mask or {}), digest(one.moving), x, y, test,
-            _words(key), plan.optimizer is not None, plan.config,
+            _words(key), plan.optimizer is not None, plan.config, its_search,
         )
-        for one, key in zip(networks, keys, strict=True)
+        for one, key, its_search in zip(networks, keys, searched, strict=True)
     ]  # fmt: skip
 
 

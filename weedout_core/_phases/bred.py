@@ -7,6 +7,7 @@ import numpy as np
 
 from weedout_core._algorithm.population import Origin
 from weedout_core._algorithm.strategies import strategy_of
+from weedout_core._algorithm.strategies.breeding import thinned
 from weedout_core._algorithm.strategies.checks import Masks
 from weedout_core._configs.search_config import SearchConfig
 from weedout_core._guard.by_content import by_content
@@ -14,6 +15,7 @@ from weedout_core._guard.hosted import frozen
 from weedout_core._masks.plan import MaskPlan, masks_from_keys
 from weedout_core._random.annotations import Key
 from weedout_core._random.keys import Stream, of_candidates
+from weedout_core._random.stream import split
 
 
 @by_content
@@ -68,14 +70,26 @@ def bred(
         return None
     masks = parents.masks
     children = breed(key, parents.plan, masks, fitness, config.population - len(survivors), config.mutation)
-    packed = {
-        site: frozen(np.packbits(np.concatenate([mask[[*survivors]], children[site]]), axis=1))
-        for site, mask in masks.items()
-    }
+    packed = _packed({site: np.concatenate([mask[[*survivors]], children[site]]) for site, mask in masks.items()})
     elites = {site: bits[:1] for site, bits in packed.items()}
     if (before := parents.bred) is not None:
         elites = {site: frozen(np.concatenate([before.elites[site], elite])) for site, elite in elites.items()}
     return Bred(packed, elites)
+
+
+def at_plan(known: Bred, key: Key, before: MaskPlan, after: MaskPlan) -> Bred:
+    """Masks of one plan as masks of another, of which a part is drawn from the key: see ``thinned``."""
+    masks = {site.site: _bits(known.masks[site.site], site.nodes) for site in before.sites}
+    keys = split(key, len(next(iter(masks.values()))))
+    return known._replace(masks=_packed(thinned(keys, masks, before, after)))
+
+
+def led_by(known: Bred, elite: int) -> Bred:
+    """Masks whose first one is that of an elite, by the number of its generation."""
+    first = {site: bits[elite : elite + 1] for site, bits in known.elites.items()}
+    return known._replace(
+        masks={site: frozen(np.concatenate([first[site], bits[1:]])) for site, bits in known.masks.items()}
+    )
 
 
 def unpacked(packed: Mapping[str, np.ndarray], plan: MaskPlan) -> dict[str, np.ndarray]:
@@ -84,6 +98,10 @@ def unpacked(packed: Mapping[str, np.ndarray], plan: MaskPlan) -> dict[str, np.n
         site.site: _bits(packed[site.site], site.nodes).reshape(*packed[site.site].shape[:-1], *site.shape)
         for site in plan.sites
     }
+
+
+def _packed(masks: Masks) -> dict[str, np.ndarray]:
+    return {site: frozen(np.packbits(mask, axis=1)) for site, mask in masks.items()}
 
 
 def _bits(packed: np.ndarray, nodes: int) -> np.ndarray:

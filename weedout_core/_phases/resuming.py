@@ -38,7 +38,8 @@ def check_resumed(
                 f"networks after as many; got {len(one.history)} epochs and losses of shape {one.losses.shape}."
             )
         _check_rates(one.began, now, plan, len(one.losses))
-        if one.network.net != network.net or not _same_mask(one.network.mask, network.mask):
+        stays = now.searched is None  # else the mask is another by now
+        if one.network.net != network.net or (stays and not _same_mask(one.network.mask, network.mask)):
             raise ConfigError("resume must be this training: its network has other layers, or another mask.")
         checked_parameters(network.net, one.velocity, "velocity")
         if not is_sealed(one):

@@ -14,10 +14,10 @@ from weedout_core._configs.checks import check_effects
 from weedout_core._configs.planning import search_plan
 from weedout_core._configs.search_config import SearchConfig
 from weedout_core._configs.train_config import TrainConfig
-from weedout_core._contract.calls import ScoredBatch, Scoring
+from weedout_core._contract.calls import Scoring
 from weedout_core._contract.fence import fenced_phase
 from weedout_core._contract.loading import load_backend
-from weedout_core._contract.record import Backend, check_layers, map_tree
+from weedout_core._contract.record import Backend, check_layers
 from weedout_core._guard.by_content import by_content
 from weedout_core._guard.guarded import guarded
 from weedout_core._guard.kinds import Positive
@@ -40,9 +40,10 @@ from weedout_core._phases.beginning import search_beginning
 from weedout_core._phases.continuing import continued
 from weedout_core._phases.drawing import Drawing, check_parent, check_weights, drawing, materialise
 from weedout_core._phases.limited_training import score_trained, side_by_side, trained_candidate
+from weedout_core._phases.scored_batches import scored_batch
 from weedout_core._phases.subnetwork import Subnetwork
 from weedout_core._phases.training_before import Training, checked_training
-from weedout_core._phases.validation_batches import calibration_batch, validation_batch
+from weedout_core._phases.validation_batches import validation_batch
 from weedout_core._random.annotations import Key
 from weedout_core.errors import ConfigError, SearchError
 
@@ -198,7 +199,8 @@ def check_search(net: Network, config: SearchConfig, examples: Positive) -> None
 
 def _score(task: _Task, population: Population, generation: int) -> np.ndarray:
     backend, config, plan = task.drawn.backend, task.config, task.drawn.plan
-    scoring, batch = Scoring(config.fitness, config.precision, chunk_size(plan, config)), _batch(task, generation)
+    scoring = Scoring(config.fitness, config.precision, chunk_size(plan, config))
+    batch = scored_batch(backend, task.data, task.key, generation, config, initial_statistics(task.net))
     given = task.net, task.drawn.weights, population, batch
     if task.training is None:
         return backend.to_numpy(backend.score_population(*given, scoring))
@@ -213,21 +215,6 @@ def _passed_on(task: _Task, state: SearchState, winner: _Elected) -> Subnetwork:
     if task.training is None or task.config.trained_weights == "reset":
         return found
     return trained_candidate(task.drawn.backend, found, task.training.steps(task.key, winner.generation, task.config))
-
-
-def _batch(task: _Task, generation: int) -> ScoredBatch:
-    """The validation batch of a generation, and where batch normalisation takes its statistics."""
-    asarray, config, examples = task.drawn.backend.asarray, task.config, len(task.data.y)
-    chosen = validation_batch(task.key, generation, examples, config)
-    batch = ScoredBatch(asarray(task.data.x[chosen]), asarray(task.data.y[chosen]))
-    match config.batch_norm:
-        case "batch":
-            return batch
-        case "running":
-            return batch._replace(statistics=map_tree(asarray, initial_statistics(task.net)))
-        case "recalibrated":
-            others = calibration_batch(task.key, generation, examples, config)
-            return batch._replace(calibration=asarray(task.data.x[others]))
 
 
 def _winner(task: _Task, state: SearchState) -> _Elected:

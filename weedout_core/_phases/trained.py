@@ -9,6 +9,7 @@ import numpy as np
 from weedout_core._guard.by_content import by_content
 from weedout_core._guard.kinds import Hosted, NonNegative, Number
 from weedout_core._networks.as_json import network_to_json
+from weedout_core._phases.ask_tell import Generation
 from weedout_core._phases.beginning import Beginning
 from weedout_core._phases.digests import digest
 from weedout_core._phases.subnetwork import Subnetwork
@@ -43,11 +44,14 @@ class Trained(NamedTuple):
     """A network after some epochs: a result, and all that is needed to train on, with any backend.
 
     Attributes:
-        network: the network, in the parent's shape. Weights that its mask removes are as they were handed in.
+        network: the network, in the parent's shape. Weights that its mask removes are as they were handed in or, where
+            its mask is searched while it trains, as they were when a mask last kept them.
         velocity: the velocity of SGD with momentum, {path: float ``shape``}; {} with an optimizer of the user's.
         losses: the cross-entropy of every step before its update, float64 ``(steps,)``, nats.
         history: the results of each epoch.
         began: what its training began with. ``wc.train(..., resume=...)`` goes on only with the same training.
+        generations: those that were scored while it trained (``TrainConfig.search_epochs``); their numbers follow those
+            of the search that goes on in them, and their ``began`` is None.
         seal: SHA-256 of all other fields as training returned them. If they were changed since, it cannot be resumed.
     """
 
@@ -57,6 +61,7 @@ class Trained(NamedTuple):
     history: tuple[Epoch, ...]
     began: Beginning
     seal: str
+    generations: tuple[Generation, ...] = ()
 
     @property
     def diverged(self) -> bool:
@@ -73,9 +78,16 @@ class Trained(NamedTuple):
         return bool(lost or not np.isfinite(self.losses).all() or not is_finite(self.network))
 
 
-def sealed(network: Subnetwork, velocity: Any, losses: np.ndarray, history: Any, began: Beginning) -> Trained:
+def sealed(
+    network: Subnetwork,
+    velocity: Any,
+    losses: np.ndarray,
+    history: tuple[Epoch, ...],
+    generations: tuple[Generation, ...],
+    began: Beginning,
+) -> Trained:
     """The result of training, with its seal."""
-    trained = Trained(network, velocity, losses, history, began, "")
+    trained = Trained(network, velocity, losses, history, began, "", generations)
     return trained._replace(seal=_seal(trained))
 
 
@@ -89,5 +101,7 @@ def _seal(trained: Trained) -> str:
     trees = {**network.trees, "velocity": trained.velocity, "shown": {"losses": trained.losses}}
     arrays = {f"{name}/{path}": value for name, tree in trees.items() for path, value in tree.items()}
     plain = began._asdict() | {"config": asdict(began.config)}
-    facts = json.dumps([network_to_json(network.net), trained.history, plain])
-    return digest({**arrays, "facts": np.frombuffer(facts.encode(), np.uint8)})
+    searches = [one._asdict() | {"fitness": None} for one in trained.generations]
+    facts = json.dumps([network_to_json(network.net), trained.history, searches, plain])
+    fitness = {f"fitness/{one.generation}": one.fitness for one in trained.generations}
+    return digest({**arrays, **fitness, "facts": np.frombuffer(facts.encode(), np.uint8)})

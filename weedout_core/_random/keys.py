@@ -21,6 +21,7 @@
        ├─ SELECTION ──── generation ─┬─ 0            the parents that a strategy which breeds chooses
        │                             └─ 1, 2 ─ child ─ site      how a child mutates, and is crossed
        ├─ LIMITED_TRAINING ─ generation   the root of the steps that its candidates take before they are scored
+       ├─ THINNING ─ generation ─ candidate ─ site      the nodes that bred masks lose where the sparsity rises
        ├─ SCORES                          the training examples on which nodes are rated
        ├─ ARMS ─── arm                    what an arm of an experiment draws, other than the paper's two
        └─ SANITY ─ arm                    what a sanity check of an arm draws: masks, weights, an order of labels
@@ -59,6 +60,7 @@ class Stream(IntEnum):
     SANITY = 9
     NOISE = 10
     LIMITED_TRAINING = 11
+    THINNING = 12
 
 
 def of_repeat(seed: int, repeat: int) -> Key:
@@ -130,6 +132,11 @@ def of_selection(root: Key, generation: int) -> Key:
 def of_limited_training(root: Key, generation: int) -> Key:
     """The training whose first steps the candidates of a generation take before they are scored."""
     return fold_in(fold_in(root, int(Stream.LIMITED_TRAINING)), generation)
+
+
+def of_thinning(root: Key, generation: int) -> Key:
+    """Which nodes the bred masks of a generation lose before it is scored, where the sparsity rises during training."""
+    return fold_in(fold_in(root, int(Stream.THINNING)), generation)
 
 
 def of_scores(root: Key) -> Key:

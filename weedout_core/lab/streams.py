@@ -12,7 +12,7 @@ from typing import Any
 #: The replacement for a character that a stream's encoding lacks. A character that is not here is escaped as in Python.
 PLAIN = {
     "−": "-", "–": "-", "·": "-", "…": "...", "±": "+/-", "×": "x", "≥": ">=", "≤": "<=", "≠": "!=", "→": "->",
-    "←": "<-", "√": "sqrt", "²": "^2", "ₙ": "_n", "∞": "inf", "β": "beta", "γ": "gamma", "δ": "delta",
+    "←": "<-", "√": "sqrt", "²": "^2", "³": "^3", "ₙ": "_n", "∞": "inf", "β": "beta", "γ": "gamma", "δ": "delta",
     "ε": "epsilon", "η": "eta", "π": "pi", "Σ": "sum", "∂": "d", "ü": "ue",
     "─": "-", "│": "|", "╭": "+", "╮": "+", "╰": "+", "╯": "+", "├": "+", "└": "+", "┬": "+",
 }  # fmt: skip

@@ -6,20 +6,17 @@ each site do. Under Bernoulli sampling none do: each node is decided by itself, 
 
 import math
 from collections.abc import Sequence
-from typing import Annotated
 
 import numpy as np
 
 from weedout_core._algorithm.strategies.checks import checked_bred
 from weedout_core._guard.guarded import guarded
-from weedout_core._guard.kinds import Numbers, Positive, real
+from weedout_core._guard.kinds import Numbers, Positive, Share
 from weedout_core._masks.plan import HostedMasks, MaskPlan, SitePlan
 from weedout_core._random.annotations import Key, Keys
 from weedout_core._random.keys import of_site
 from weedout_core._random.stream import bits
 from weedout_core.errors import ConfigError
-
-Share = Annotated[float, real(lambda value: 0 < value <= 1, "in (0, 1]")]
 
 
 @guarded
@@ -128,6 +125,39 @@ def crossed(keys: Keys, mothers: HostedMasks, fathers: HostedMasks, plan: MaskPl
     return found
 
 
+@guarded
+def thinned(keys: Keys, masks: HostedMasks, before: MaskPlan, after: MaskPlan) -> dict[str, np.ndarray]:
+    """Masks of one plan become masks of another, as where the sparsity rises: a random part of their nodes is removed.
+
+    Of the kept nodes those with the smallest words stay; where more are to be kept, all of them, and of the removed
+    ones those with the smallest words come. Where there is a total, the first kept node of each site stays in any case.
+    Under Bernoulli sampling each kept node stays with the probability that makes the law that of the new plan.
+
+    Args:
+        keys: of the masks, uint32 ``(rows, 2)``.
+        masks: {site: bool ``(rows, nodes)``}.
+        before: how many nodes they keep.
+        after: how many they shall keep, at the same sites by the same sampling.
+    Raises:
+        ConfigError, MaskError: as :func:`mutated`.
+    """
+    masks = checked_bred("masks", masks, before, _rows(keys))
+    found: dict[str, np.ndarray] = {}
+    for sites in _rivals(after):
+        words, kept = _words(keys, sites), [masks[site.site] for site in sites]
+        first = _joined([_first(*one) for one in zip(words, kept, strict=True)])
+        rank = 2 - _joined(kept).astype(np.uint64) - first.astype(np.uint64)
+        order = _joined(words).astype(np.uint64) + (rank << np.uint64(32))
+        count = sites[0].kept if after.total is None else after.total
+        found |= _by_site(sites, _lowest(order, count))
+    for site, once in zip(_by_themselves(after), _by_themselves(before), strict=True):
+        (words,), kept = _words(keys, [site]), masks[site.site]
+        stays, comes = _chances(once, site)
+        mask = np.where(kept, words < stays, words < comes)
+        found[site.site] = mask | (_first(words, kept) & ~mask.any(axis=1, keepdims=True))
+    return found
+
+
 def smallest(words: np.ndarray, among: np.ndarray, count: int | np.ndarray) -> np.ndarray:
     """Of some nodes of each row those with the smallest words, of equal words the first ones.
 
@@ -136,11 +166,24 @@ def smallest(words: np.ndarray, among: np.ndarray, count: int | np.ndarray) -> n
         among: bool ``(rows, nodes)``.
         count: how many, for all rows or ``(rows,)``, at most as many as there are.
     """
-    order = np.argsort(np.where(among, words.astype(np.uint64), np.uint64(2**32)), axis=1, kind="stable")
-    nodes: int = words.shape[1]
-    found = np.zeros(among.shape, dtype=np.bool_)
+    return _lowest(np.where(among, words.astype(np.uint64), np.uint64(2**32)), count)
+
+
+def _lowest(ranks: np.ndarray, count: int | np.ndarray) -> np.ndarray:
+    """Of the nodes of each row those of the lowest ranks, of equal ones the first."""
+    order = np.argsort(ranks, axis=1, kind="stable")
+    nodes: int = ranks.shape[1]
+    found = np.zeros(ranks.shape, dtype=np.bool_)
     np.put_along_axis(found, order, np.arange(nodes) < np.reshape(count, (-1, 1)), axis=1)
     return found
+
+
+def _chances(before: SitePlan, after: SitePlan) -> tuple[int, int]:
+    """Below which words a kept node stays, and a removed one comes, where the probability of a node changes."""
+    one, other = (0 if site.bound is None else site.bound + 1 for site in (before, after))  # of 2^32 words
+    if other <= one:
+        return (other << 32) // one, 0
+    return 2**32, ((other - one) << 32) // (2**32 - one)
 
 
 def _rows(keys: np.ndarray) -> int:

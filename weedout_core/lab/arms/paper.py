@@ -5,17 +5,9 @@ from functools import partial
 
 from weedout_core import costs, draw_control, search
 from weedout_core._configs.search_config import Control
-from weedout_core.backend import (
-    best_overall,
-    compacted,
-    counted_room,
-    counted_sites,
-    likely_room,
-    search_plan,
-    train_plan,
-)
+from weedout_core.backend import best_overall, compacted, search_plan, train_plan
 from weedout_core.lab.experiment.arms import Arm, Start, Task
-from weedout_core.lab.experiment.ledger import STEP, as_trained
+from weedout_core.lab.experiment.ledger import STEP, as_trained, room_of_candidates
 
 
 def weedout(task: Task) -> Start:
@@ -24,7 +16,7 @@ def weedout(task: Task) -> Start:
     found = search(
         task.net,
         task.validation,
-        sparsity=task.sparsity,
+        sparsity=task.searched_at,
         backend=task.backend,
         key=task.root,
         config=task.search,
@@ -63,7 +55,7 @@ def _control(kind: Control, task: Task) -> Start:
     if drawn.origin is None or not isinstance(winner, Start):
         return start
     first, number = winner.history[0], drawn.origin.candidate
-    if number >= len(first.fitness):  # the search had a budget for fewer
+    if number >= len(first.fitness) or task.searched_at != task.sparsity:  # a budget for fewer, or other masks
         return start
     return start._replace(fitness=float(first.fitness[number]), population_mean=first.mean, batch=winner.batch)
 
@@ -101,11 +93,7 @@ def _most(task: Task) -> int:
     if search.training_steps:
         examples += STEP * search.training_steps * train_plan(task.learning, len(task.train.y)).batch_size
         return examples * costs(as_trained(task.net, plan.counts, task.learning)).macs
-    room = likely_room(task.net, plan)
-    if search.strategy not in ("random_search", "successive_halving"):  # masks that are bred have room in large steps
-        most = {site: nodes for site, nodes in room.nodes if site in counted_sites(task.net)}
-        room = counted_room(task.net, None, most)
-    return examples * costs(compacted(task.net, room).net).macs
+    return examples * costs(compacted(task.net, room_of_candidates(task.net, plan, search)).net).macs
 
 
 def paper(kind: Control) -> tuple[Arm, ...]:

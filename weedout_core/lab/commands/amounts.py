@@ -15,8 +15,8 @@ class Work(NamedTuple):
     """The amount of work at each sparsity of the experiment.
 
     Attributes:
-        evaluations: the largest number of candidates that may be scored, over all repeats; None if only patience ends a
-            search.
+        evaluations: the largest number of candidates that may be scored, over all repeats and, where the search goes on
+            in it, in training; None if only patience ends a search.
         batch: the number of validation examples that a candidate is scored on.
         limited: the number of training steps that a candidate takes before.
         epochs: the number of training epochs.
@@ -47,9 +47,9 @@ def work(config: ExperimentConfig, dataset: Dataset, together: int) -> Work:
     batch = len(dataset.validation.y)
     if config.search.batch_policy != "whole":
         batch = min(config.search.validation_batch, batch)
-    scored = evaluations(config.search)
+    scored, in_training = evaluations(config.search), config.train.generations * config.search.population
     return Work(
-        evaluations=None if scored is None else config.repeats * scored,
+        evaluations=None if scored is None else config.repeats * (scored + in_training),
         batch=batch,
         limited=config.search.training_steps,
         epochs=config.train.epochs,
@@ -68,9 +68,11 @@ def experiment_of(config: ExperimentConfig) -> Experiment:
 
 
 def _networks(config: ExperimentConfig) -> list[int]:
-    """How many networks each group of a sparsity has."""
+    """How many networks of each group of a sparsity may be trained together: one that is searched goes by itself."""
     experiment = experiment_of(replace(config, sparsity=config.sparsity[:1]))
-    return [len(experiment.arms) * len(group.repeats) for group in experiment.groups]
+    apart = 1 if config.train.search_epochs else 0
+    arms = [arms for arms in (apart, len(experiment.arms) - apart) if arms]
+    return [number * len(group.repeats) for group in experiment.groups for number in arms]
 
 
 def evaluations(search: SearchConfig) -> int | None:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from weedout_core import Network, SearchConfig, Subnetwork, TrainConfig, costs, key
+from weedout_core._configs.going_on import without_search
 from weedout_core._phases.drawing import initial_weights
 from weedout_core._phases.together import SparseNetworks, sparse_networks, trained_smaller
 from weedout_core.backend import (
@@ -192,7 +193,7 @@ def _training(
     # As many groups of batch normalisation as fit. The learning rates are those of a schedule of one epoch.
     groups_of = {} if adopted(net) else {"batch_norm_group": examples // math.gcd(examples, groups)}
     rates = {name: getattr(TrainConfig(), name) for name in ("schedule", "step_epochs", "step_factor", "warmup_epochs")}
-    config = replace(train, **rates, epochs=1, batch_size=examples, **groups_of)
+    config = replace(without_search(train), **rates, epochs=1, batch_size=examples, **groups_of)
     fixed, keys = train_plan(config, examples * steps), list(split(key(0), networks))
     x, y = (backend.asarray(array) for array in _examples(net, examples * steps))
     sparse, params, statistics = _networks(backend, net, train, plan, networks)

@@ -40,7 +40,8 @@ def describe(config: ExperimentConfig, event: Event) -> str:
             return f"{prefix} · {phase}" + ("" if repeat is None else f" {repeat + 1}/{repeats}")
         case GenerationScored(_, repeat, found):
             most = config.search.generations
-            number = f"{found.generation + 1}" + ("" if most is None else f"/{most}")
+            ahead = most is not None and found.generation < most  # else it goes on while the network trains
+            number = f"{found.generation + 1}" + (f"/{most}" if ahead else "")
             return f"{prefix} · search {repeat + 1}/{repeats} · generation {number} · best fitness {found.best:.4f}"
         case ChoiceTrained(_, arm, repeat, one):
             number, train = f"{one.epoch}/{config.train.epochs}", _mean([one.train_accuracy])

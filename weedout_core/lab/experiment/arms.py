@@ -23,13 +23,14 @@ class Task(NamedTuple):
         net: the dense parent.
         params: the parent's initial weights in this repeat, {path: float ``shape``}.
         sparsity: the fraction of nodes to remove, in [0, 1).
+        searched_at: that of a search. It is another one where the search goes on while the sparsity rises.
         plan: how many nodes each site keeps at this sparsity, for ``wc.masks_from_scores``.
         train, validation: the splits ``(x, y)``. The test split is for the comparison alone.
         key: what the arm may draw from, uint32 ``(2,)``: its own, another one in each repeat.
         repeat: the number of the repeat, from 0.
         backend: what computes.
         search: the configuration of the search.
-        learning: the configuration of training.
+        learning: the configuration of training, without a search in it.
         found: what the arms that this one reads have chosen in this repeat, by their names.
         fresh: gives the parent with other initial weights, as a key draws them.
         root: the key of the repeat, from which the initial weights, the search and the order of the data are drawn.
@@ -41,6 +42,7 @@ class Task(NamedTuple):
     net: Network
     params: Mapping[str, np.ndarray]
     sparsity: float
+    searched_at: float
     plan: MaskPlan
     train: Examples
     validation: Examples
@@ -139,9 +141,17 @@ class Arm(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """One arm in one repeat: what it has chosen, and the key by which that is trained."""
+    """One arm in one repeat.
+
+    Attributes:
+        arm, repeat: which.
+        key: by which it is trained.
+        start: what it has chosen.
+        searched: whether the search that found it goes on while it trains.
+    """
 
     arm: str
     repeat: int
     key: Key
     start: Start
+    searched: bool = False

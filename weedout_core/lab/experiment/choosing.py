@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from weedout_core import Epoch, Generation, Network, SearchConfig
+from weedout_core._configs.going_on import without_search
 from weedout_core._random.keys import of_arm, of_parent, of_repeat
 from weedout_core.backend import Backend, Examples, MaskPlan, adopted, map_tree, search_plan
 from weedout_core.errors import ConfigError, RunError
@@ -155,6 +156,7 @@ def _task(work: Choosing, name: str, place: _Place, progress: GroupProgress, met
         net=place.parent.net,
         params=place.parent.params,
         sparsity=work.group.sparsity,
+        searched_at=work.config.searched_at(work.group.sparsity),
         plan=work.plan,
         train=work.train,
         validation=work.validation,
@@ -162,7 +164,7 @@ def _task(work: Choosing, name: str, place: _Place, progress: GroupProgress, met
         repeat=place.repeat,
         backend=meter.backend,
         search=work.search,
-        learning=work.config.train,
+        learning=without_search(work.config.train),
         found={},
         fresh=lambda key: _parent(work, key),
         root=root,

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from weedout_core import Network, SearchConfig, TrainConfig
 from weedout_core._configs.checks import check_effects
+from weedout_core._configs.going_on import check_goes_on
 from weedout_core._configs.open_points import choice
 from weedout_core._configs.search_config import Control
 from weedout_core._guard.guarded import convert_fields
@@ -55,6 +56,8 @@ class ExperimentConfig:
         rescale: divide masked activations by the fraction kept.
         control: the control network: "member", a random member of the search's first generation, or "independent", a
             separate draw.
+        initial_sparsity: with search_epochs, the sparsity of the search before training: from it the sparsity rises to
+            each of ``sparsity`` while the winner trains; None is that sparsity all along.
         validation_in_training: a fixed point: no arm is ever trained on the validation split.
         interval: the method for the 95 % interval of the mean over the repeats.
         search: the search phase.
@@ -80,6 +83,7 @@ class ExperimentConfig:
     threads: Threads | None = None
     rescale: bool = choice(15, "rescaling by 1/(1−η)", False)
     control: Control = choice(17, "control", "member")
+    initial_sparsity: Eta | None = choice(28, "Weedout throughout training", None)
     validation_in_training: Literal["never"] = choice(19, "validation data in training", "never")
     interval: IntervalMethod = choice(21, "95 % interval of the repeats", "student_t")
     search: SearchConfig = field(default_factory=SearchConfig)
@@ -96,6 +100,30 @@ class ExperimentConfig:
             raise ConfigError(f"sparsity must be one or more values, each of them once; got {self.sparsity!r}.")
         object.__setattr__(self, "sparsity", sparsity)
         _check_effects(self)
+        _check_goes_on(self)
+
+    def searched_at(self, sparsity: float) -> float:
+        """The sparsity of the search before training."""
+        return sparsity if self.initial_sparsity is None else self.initial_sparsity
+
+
+def _check_goes_on(config: ExperimentConfig) -> None:
+    """Raise ConfigError where a search is to go on during training, and cannot."""
+    rises = bool(config.train.search_epochs), "search_epochs of at least 1"
+    check_effects(config, {"initial_sparsity": rises})
+    if config.train.search_epochs:
+        check_goes_on(config.search)
+    if config.initial_sparsity is None:
+        return
+    if config.initial_sparsity > config.sparsity[0]:
+        raise ConfigError(
+            f"initial_sparsity must be at most each sparsity, because from it the sparsity rises; got "
+            f"{config.initial_sparsity} and a sparsity of {config.sparsity[0]}."
+        )
+    if config.search.fan_counts == "kept":
+        raise ConfigError(
+            'fan_counts="kept" counts the nodes of one sparsity, and initial_sparsity lets it rise. Leave one out.'
+        )
 
 
 def _check_effects(config: ExperimentConfig) -> None:

@@ -1,35 +1,25 @@
 """One group of the experiment, from choosing to test accuracy: a pure function apart from the events it reports."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from weedout_core import Evaluation, Network, Trained, evaluate_together, train_together
+from weedout_core import Evaluation, Trained
 from weedout_core._random.keys import of_repeat
-from weedout_core.backend import Backend, Examples, MaskPlan
+from weedout_core.backend import Backend
 from weedout_core.lab.data.datasets import Dataset
 from weedout_core.lab.experiment.allocation import exact_plan
 from weedout_core.lab.experiment.arms import Cell, LeftOut, Start, Task
-from weedout_core.lab.experiment.choosing import Choosing, choose_all, read_only, tasks
-from weedout_core.lab.experiment.configuration import ExperimentConfig, network
+from weedout_core.lab.experiment.billing import ledger_rows
+from weedout_core.lab.experiment.choosing import choose_all, tasks
+from weedout_core.lab.experiment.configuration import network
 from weedout_core.lab.experiment.decided import Decided
-from weedout_core.lab.experiment.events import (
-    EVALUATE,
-    TRAIN,
-    ChoiceTrained,
-    EpochTrained,
-    Event,
-    GenerationScored,
-    GroupFinished,
-    ModelStarted,
-    PhaseStarted,
-)
+from weedout_core.lab.experiment.events import EVALUATE, GroupFinished, PhaseStarted
 from weedout_core.lab.experiment.experiment import Experiment
 from weedout_core.lab.experiment.groups import Group
-from weedout_core.lab.experiment.ledger import LedgerRow, ledger_rows
-from weedout_core.lab.experiment.model import Model
+from weedout_core.lab.experiment.ledger import LedgerRow
+from weedout_core.lab.experiment.phases import GroupWork, Offer, OnEvent, choosing, evaluate_cells, train_cells
 from weedout_core.lab.experiment.rows import (
     CurveRow,
     LeftOutRow,
@@ -39,14 +29,10 @@ from weedout_core.lab.experiment.rows import (
     result_row,
     search_rows,
 )
-from weedout_core.lab.experiment.slices import Checkpoint, alike, in_order_of_training, slices, train_slices
-from weedout_core.lab.experiment.so_far import NOTHING, Fetch, GroupProgress
+from weedout_core.lab.experiment.searched import after_training
+from weedout_core.lab.experiment.slices import alike, in_order_of_training
+from weedout_core.lab.experiment.so_far import NOTHING, GroupProgress
 from weedout_core.lab.experiment.thresholds import ThresholdRow, threshold_rows
-
-OnEvent = Callable[[Event], None]
-
-
-Offer = Callable[[Fetch, int | None], None]
 
 
 class GroupResult(NamedTuple):
@@ -75,21 +61,6 @@ class GroupResult(NamedTuple):
     parameters: dict[str, np.ndarray]
 
 
-class _Work(NamedTuple):
-    """What stays the same during a group."""
-
-    config: ExperimentConfig
-    decided: Decided
-    group: Group
-    dataset: Dataset
-    net: Network
-    plan: MaskPlan
-    backend: Backend
-    on_event: OnEvent = lambda event: None
-    resume: GroupProgress = NOTHING
-    offer: Offer = lambda fetch, epoch: None
-
-
 def run_group(
     experiment: Experiment,
     decided: Decided,
@@ -116,19 +87,23 @@ def run_group(
     config, arms = experiment.config, experiment.arms
     work = _work(experiment, decided, group, dataset, backend)
     work = work._replace(on_event=on_event, resume=resume, offer=offer)
-    chosen = choose_all(_choosing(work, experiment.model), arms, resume)
+    chosen = choose_all(choosing(work, experiment.model), arms, resume)
     # All arms of a repeat have the same key, so they share the parent and the order of the data, and form pairs.
     places = [(arm.name, repeat, of_repeat(config.seed, repeat)) for arm in arms for repeat in group.repeats]
     made = list(zip(places, chosen.chosen, strict=True))
-    starts = [Cell(*place, one) for place, one in made if isinstance(one, Start)]
+    starts = [
+        Cell(*place, one, searched=bool(config.train.search_epochs and one.history))
+        for place, one in made
+        if isinstance(one, Start)
+    ]
     thresholds = threshold_rows(group.sparsity, starts, arms, work.plan)
     cells = in_order_of_training(starts, work.plan)
-    trained = _train(work, cells, chosen)
+    trained = train_cells(work, cells, chosen)
     on_event(PhaseStarted(group, EVALUATE, None))
-    scores = [_evaluate(work, cells, trained, split) for split in (dataset.train, dataset.test)]
+    scores = [evaluate_cells(work, cells, trained, split) for split in (dataset.train, dataset.test)]
     on_event(GroupFinished(group))
     order = {place[:2]: number for number, place in enumerate(places)}
-    found = map(_Measured, cells, trained, *scores, alike(cells, work.plan))
+    found = map(_Measured, map(after_training, cells, trained), trained, *scores, alike(cells, work.plan))
     measured = sorted(found, key=lambda one: order[one.cell.arm, one.cell.repeat])
     left_out = [LeftOutRow(group.sparsity, *place[:2], *one) for place, one in made if isinstance(one, LeftOut)]
     return _result(work, measured, left_out, thresholds)
@@ -145,14 +120,14 @@ def group_tasks(
 ) -> Iterator[Task]:
     """The tasks that :func:`run_group` hands an arm of this name, by repeat, without choosing or training anything."""
     work = _work(experiment, decided, group, dataset, backend)._replace(on_event=on_event)
-    return tasks(_choosing(work, experiment.model), name)
+    return tasks(choosing(work, experiment.model), name)
 
 
-def _work(experiment: Experiment, decided: Decided, group: Group, dataset: Dataset, backend: Backend) -> _Work:
+def _work(experiment: Experiment, decided: Decided, group: Group, dataset: Dataset, backend: Backend) -> GroupWork:
     """A group from its beginning, of which nobody is told."""
     net = network(experiment.config, dataset, experiment.model)
     plan = exact_plan(net, group.sparsity, experiment.config.search)
-    return _Work(experiment.config, decided, group, dataset, net, plan, backend)
+    return GroupWork(experiment.config, decided, group, dataset, net, plan, backend)
 
 
 class _Measured(NamedTuple):
@@ -166,12 +141,12 @@ class _Measured(NamedTuple):
 
 
 def _result(
-    work: _Work,
+    work: GroupWork,
     measured: Sequence[_Measured],
     left_out: Sequence[LeftOutRow],
     thresholds: Sequence[ThresholdRow],
 ) -> GroupResult:
-    eta, config, dataset = work.group.sparsity, work.config.train, work.dataset
+    eta, config, dataset = work.group.sparsity, work.config, work.dataset
     return GroupResult(
         work.group,
         tuple(result_row(eta, *one[:4]) for one in measured),
@@ -191,56 +166,3 @@ def _result(
             for path, value in {**one.network.params, **one.network.moving}.items()
         },
     )
-
-
-def _choosing(work: _Work, model: Model | None) -> Choosing:
-    return Choosing(
-        work.config,
-        replace(work.config.search, chunk=work.decided.chunk),
-        work.group,
-        work.net,
-        work.plan,
-        read_only(work.dataset.train),
-        read_only(work.dataset.validation),
-        work.backend,
-        on_arm=lambda arm, repeat: work.on_event(PhaseStarted(work.group, arm, repeat)),
-        on_generation=lambda repeat, found: work.on_event(GenerationScored(work.group, repeat, found)),
-        on_epoch=lambda arm, repeat, epoch: work.on_event(ChoiceTrained(work.group, arm, repeat, epoch)),
-        offer=lambda progress: work.offer(lambda: progress, None),
-        model=model,
-        on_model=lambda repeat: work.on_event(ModelStarted(work.group, repeat)),
-    )
-
-
-def _train(work: _Work, cells: Sequence[Cell], chosen: GroupProgress) -> tuple[Trained, ...]:
-    work.on_event(PhaseStarted(work.group, TRAIN, None))
-
-    def train(some: slice, resume: tuple[Trained, ...] | None, checkpoint: Checkpoint) -> tuple[Trained, ...]:
-        return train_together(
-            [cell.start.network for cell in cells[some]],
-            work.dataset.train,
-            backend=work.backend,
-            keys=[cell.key for cell in cells[some]],
-            config=work.config.train,
-            test=work.dataset.test,
-            on_epoch=lambda epochs: work.on_event(EpochTrained(work.group, epochs, some.start, len(cells))),
-            resume=resume,
-            checkpoint=checkpoint,
-        )
-
-    return train_slices(
-        slices(cells, work.decided.together, work.plan),
-        work.config.train.epochs,
-        train,
-        work.resume.trained,
-        lambda epoch, fetch: work.offer(lambda: chosen._replace(trained=fetch()), epoch),
-    )
-
-
-def _evaluate(work: _Work, cells: Sequence[Cell], trained: Sequence[Trained], split: Examples) -> list[Evaluation]:
-    """Evaluate every cell on a whole split, as many cells at once as are trained together."""
-    return [
-        evaluation
-        for some in slices(cells, work.decided.together, work.plan)
-        for evaluation in evaluate_together([one.network for one in trained[some]], split, backend=work.backend)
-    ]

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from weedout_core import Network, TrainConfig, compact, costs, key, mask_space
+from weedout_core import Network, SearchConfig, TrainConfig, compact, costs, key, mask_space
 from weedout_core._phases.limited_training import score_trained
 from weedout_core._phases.together import trained_smaller
 from weedout_core.backend import (
@@ -19,6 +19,7 @@ from weedout_core.backend import (
     MaskPlan,
     Masks,
     Population,
+    Room,
     compacted,
     counted_room,
     counted_sites,
@@ -26,10 +27,8 @@ from weedout_core.backend import (
     known_room,
     likely_room,
     masks_from_keys,
-    train_plan,
 )
-from weedout_core.lab.data.datasets import Dataset
-from weedout_core.lab.experiment.arms import Cell, Work
+from weedout_core.lab.experiment.arms import Work
 
 #: A step takes the products of the forward pass, and in the backward pass as many for the inputs and for the weights.
 STEP = 3
@@ -94,7 +93,7 @@ def _scoring(net: Network, params: Any, population: Population, batch: Any, scor
     if population.plan is None:
         each = _of_given_masks(net, population.masks or {}, population.size)
     else:
-        each = tuple(population.size * macs for macs in _of_a_candidate(net, population.plan))
+        each = tuple(population.size * macs for macs in of_a_candidate(net, population.plan))
     return Work(population.size, 0, *(examples * macs for macs in each))
 
 
@@ -109,7 +108,7 @@ def _of_trained(net: Network, population: Population, config: TrainConfig, chunk
     """Dense, active and computed multiply-adds of all candidates, an example forward, as they are trained."""
     plan, size = population.plan, population.size
     if plan is not None and plan.counts:
-        dense, active, _ = _of_a_candidate(net, plan)
+        dense, active, _ = of_a_candidate(net, plan)
         return size * dense, size * active, size * costs(as_trained(net, plan.counts, config)).macs
     parts = np.array_split(np.arange(size), -(-size // chunk))
     each = [_side_by_side(net, _masks_of(population, some), config) for some in parts]
@@ -153,7 +152,7 @@ def _of_given_masks(net: Network, masks: Masks, size: int) -> tuple[int, int, in
 
 
 @lru_cache(maxsize=64)
-def _of_a_candidate(net: Network, plan: MaskPlan) -> tuple[int, int, int]:
+def of_a_candidate(net: Network, plan: MaskPlan) -> tuple[int, int, int]:
     """Dense, active and computed multiply-adds of one candidate. Masks of one plan differ little in what is active."""
     mask = {site: one[0] for site, one in masks_from_keys(key(0)[None], plan).items()}
     one = costs(net, mask)
@@ -181,33 +180,9 @@ def _differentiating(net: Network, params: Any, statistics: Any, masks: Any, x: 
     return Work(0, 0, macs, macs, macs)
 
 
-def ledger_rows(sparsity: float, cell: Cell, train: TrainConfig, dataset: Dataset, alike: bool) -> list[LedgerRow]:
-    """The rows of a cell in ledger.csv.
-
-    Args:
-        sparsity: of the cell.
-        cell: the cell.
-        train: how it is trained.
-        dataset: on what.
-        alike: whether its network is trained with others whose masks keep as many nodes at each site, so that all of
-            them are compacted to one smaller network.
-    """
-    network, chosen = cell.start.network, cell.start.spent
-    plan = train_plan(train, len(dataset.train.y))
-    small = network.compact().net if alike and trained_smaller(network.net, train) else network.net
-    whole, computed = network.costs, costs(small)
-    steps, tested = train.epochs * plan.steps, len(dataset.test.y)
-    seen = {
-        "train": STEP * steps * plan.batch_size,
-        "evaluate": train.epochs * tested + len(dataset.train.y) + tested,
-    }
-    return [
-        LedgerRow(sparsity, cell.arm, cell.repeat, "choose", *chosen, computed.bytes),
-        *(
-            LedgerRow(
-                sparsity, cell.arm, cell.repeat, phase, 0, steps if phase == "train" else 0, examples * whole.macs,
-                examples * whole.active_macs, examples * computed.macs, computed.bytes,
-            )
-            for phase, examples in seen.items()
-        ),
-    ]  # fmt: skip
+def room_of_candidates(net: Network, plan: MaskPlan, search: SearchConfig) -> Room:
+    """The room with which a search scores candidates: masks that are bred have it in large steps."""
+    room = likely_room(net, plan)
+    if search.strategy in ("random_search", "successive_halving"):
+        return room
+    return counted_room(net, None, {site: nodes for site, nodes in room.nodes if site in counted_sites(net)})

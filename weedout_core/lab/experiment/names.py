@@ -1,6 +1,6 @@
 """How a sparsity, or what fitness is, is written, wherever one is shown."""
 
-from weedout_core import SearchConfig
+from weedout_core import SearchConfig, TrainConfig
 from weedout_core._configs.planning import recorded
 
 
@@ -15,7 +15,9 @@ def fitness_named(search: SearchConfig) -> str:
     return name if ":" in name else name.replace("_", " ")
 
 
-def trained_before(search: SearchConfig) -> str:
+def trained_before(search: SearchConfig, train: TrainConfig) -> str:
     """Of which networks fitness is: "untrained" ones, or such as "briefly trained (5 steps)" ones."""
-    steps = search.training_steps
+    steps, epochs = search.training_steps, train.search_epochs
+    if epochs:
+        return f"gradually trained (by {epochs} epoch{'s' * (epochs > 1)} at a time)"
     return f"briefly trained ({steps} step{'s' * (steps > 1)})" if steps else "untrained"

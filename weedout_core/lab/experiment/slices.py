@@ -2,7 +2,8 @@
 
 Networks can be trained together if they are of one parent. Where their masks keep the same number of nodes at each site
 they are compacted to one smaller network, so networks that keep other numbers go into slices of their own. Where every
-mask keeps another number, none is compacted: one program for all takes less than to compile one for each.
+mask keeps another number, none is compacted: one program for all takes less than to compile one for each. Those whose
+masks are searched while they train go apart from the others, because their masks become other ones.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -49,7 +50,7 @@ def _kinds(cells: Sequence[Cell], plan: MaskPlan) -> list[tuple[Hashable, ...]]:
     for cell in cells:
         counts.setdefault(cell.arm, set()).add(_kept(cell.start.network))
     same = {arm: next(iter(found)) if len(found) == 1 and plan.counts else None for arm, found in counts.items()}
-    return [(cell.start.network.net, cell.start.network.mask is None, same[cell.arm]) for cell in cells]
+    return [(cell.start.network.net, cell.start.network.mask is None, cell.searched, same[cell.arm]) for cell in cells]
 
 
 def _kept(network: Subnetwork) -> Hashable:

@@ -24,7 +24,8 @@ def generations_section(source: Source) -> Section:
     text = (
         [f"{count(lost, 'candidate')} had no finite fitness; these are never chosen and enter no mean."] if lost else []
     )
-    figure = generations_figure(fitness_named(search), trained_before(search), search.batch_policy == "fresh", means)
+    trained = trained_before(search, source.config.train)
+    figure = generations_figure(fitness_named(search), trained, search.batch_policy == "fresh", means)
     return Section(
         "generations",
         title,

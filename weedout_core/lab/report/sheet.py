@@ -35,6 +35,7 @@ SAID = {
     25: "silent",
     26: "silent",
     27: "section 5: a fixed portion of nodes in each layer; a global portion is future work",
+    28: "section 5: the search can be continued through the entire training process; future work",
 }
 
 

@@ -125,7 +125,7 @@ def results_table(config: ExperimentConfig, rows: Sequence[ResultRow]) -> Table:
         padding=(0, 1, 0, 0),  # so that it fits a terminal of 80 columns
         title=f"Test accuracy in %, {config.dataset}: mean of {runs} ± 95 % interval ({_METHODS[config.interval]})",
         caption=f"Sparsity is the fraction removed. Difference: {first} − {second}, repeat by repeat. "
-        f"Fitness ({fitness_named(config.search)}), {trained_before(config.search)}: {first}'s, and its "
+        f"Fitness ({fitness_named(config.search)}), {trained_before(config.search, config.train)}: {first}'s, and its "
         "population's mean.",
     )
     for name in ("sparsity", second, first, "difference", "fitness", "mean"):

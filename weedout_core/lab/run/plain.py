@@ -39,6 +39,7 @@ def plain(progress: GroupProgress) -> tuple[dict[str, np.ndarray], dict[str, Any
         "epochs": [len(trained.history) for trained in progress.trained],
         "began": [_facts_of(trained.began) for trained in progress.trained],
         "seals": [trained.seal for trained in progress.trained],
+        "searched": [[_facts_of_generation(one) for one in trained.generations] for trained in progress.trained],
         "networks": [network_to_json(trained.network.net) for trained in progress.trained],
     }
 
@@ -52,7 +53,9 @@ def as_progress(arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any], pare
 
     chosen = tuple(_choice(arrays, i, one, network) for i, one in enumerate(facts["chosen"]))
     trained = tuple(
-        _trained(_tree(arrays, f"trained/{i}"), network(net), epochs, _began(facts["began"][i]), seal)
+        _trained(_tree(arrays, f"trained/{i}"), network(net), epochs, _began(facts["began"][i]), seal)._replace(
+            generations=_history(arrays, f"trained/{i}/fitness", facts["searched"][i])
+        )
         for i, (net, epochs, seal) in enumerate(zip(facts["networks"], facts["epochs"], facts["seals"], strict=True))
     )
     return GroupProgress(
@@ -109,7 +112,8 @@ def _arrays_of(trained: Trained) -> dict[str, np.ndarray]:
     trees = {**trained.network.trees, "velocity": trained.velocity}
     arrays = {f"{name}/{path}": value for name, tree in trees.items() for path, value in tree.items()}
     shown = {f"history/{name}": np.array([getattr(epoch, name) for epoch in trained.history]) for name in _SHOWN}
-    return {**arrays, "losses": trained.losses, **shown}
+    scored = {f"fitness/{g}": one.fitness for g, one in enumerate(trained.generations)}
+    return {**arrays, "losses": trained.losses, **shown, **scored}
 
 
 def _trained(arrays: Mapping[str, np.ndarray], net: Network, epochs: int, began: Beginning, seal: str) -> Trained:

@@ -12,7 +12,7 @@ from weedout_core.errors import RunError
 from weedout_core.lab.files import sha256
 
 #: The version of the form of a run's folder.
-FORMAT = 9
+FORMAT = 10
 
 _FORMAT, _CHECKSUM = "format", "checksum"
 

@@ -1,0 +1,42 @@
+"""Cells whose masks are searched while they train: from the search before it, and to what came of it."""
+
+from dataclasses import replace
+
+from weedout_core import SearchConfig, SearchResult, Trained
+from weedout_core.errors import RunError
+from weedout_core.lab.experiment.arms import Cell
+
+
+def found_before(cell: Cell, search: SearchConfig) -> SearchResult:
+    """The result of the search that goes on while a cell trains, as the cell's start has it."""
+    start = cell.start
+    if start.origin is None or start.fitness is None or start.stopped is None or start.batch is None:
+        raise RunError(f"the arm {cell.arm} must be found by a search that goes on while it trains.")
+    return SearchResult(
+        network=start.network,
+        fitness=start.fitness,
+        margin=start.margin,
+        origin=start.origin,
+        history=start.history,
+        stopped=start.stopped,
+        evaluations=start.evaluations,
+        validation_batch=start.batch,
+        config=search,
+    )
+
+
+def after_training(cell: Cell, trained: Trained) -> Cell:
+    """A cell with what its search found in the end: the mask, its origin and fitness, and all generations."""
+    if not trained.generations:
+        return cell
+    start, last = cell.start, trained.generations[-1]
+    found = start._replace(
+        network=replace(start.network, mask=trained.network.mask),
+        origin=last.elite,
+        fitness=last.best,
+        population_mean=last.mean,
+        evaluations=start.evaluations + sum(one.evaluations for one in trained.generations),
+        history=(*start.history, *trained.generations),
+        margin=last.margin,
+    )
+    return cell._replace(start=found)
