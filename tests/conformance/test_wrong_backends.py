@@ -245,4 +245,4 @@ def test_a_mutant_is_caught_by_its_check(check: str) -> None:
 def test_every_check_catches_something() -> None:
     idle = set(CHECKS) - set(WRONG.values()) - set(MUTANT)
     # What these hold is implied by other checks for the backends above; they are here for a failure's clarity.
-    assert idle == {"full_mask_is_parent", "search_agrees", "elite_never_worsens"}, idle
+    assert idle == {"full_mask_is_parent", "search_agrees", "elite_never_worsens", "throughout_agrees"}, idle

@@ -39,6 +39,7 @@ from weedout_core.testing import (
     scores,
     searches,
     sensitivities,
+    throughout,
     training,
 )
 from weedout_core.testing.examples import keys, plans, spaces, sparsities, tied_words
@@ -92,6 +93,7 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
             large.large_epochs,
             searches.search_agrees,
             searches.elite_never_worsens,
+            throughout.throughout_agrees,
         )
     }
 )

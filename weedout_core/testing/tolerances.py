@@ -204,8 +204,7 @@ CHECKED: Mapping[str, tuple[tuple[str, str], ...]] = MappingProxyType(
         "random_bits": (("random_bits", "uint32"),),
         "keep_smallest": (("keep_smallest", "bool"),),
         "masks_from_keys": (("masks", "bool"),),
-        "bernoulli_thresholds": (("masks", "bool"),),
-        "sample_masks": (("masks", "bool"),),
+        **dict.fromkeys(("bernoulli_thresholds", "sample_masks"), (("masks", "bool"),)),
         "draw_parameters": (("draw_parameters", "float32"),),
         "apply_agrees": _LOGITS,
         "predict_together": _LOGITS,
@@ -231,6 +230,7 @@ CHECKED: Mapping[str, tuple[tuple[str, str], ...]] = MappingProxyType(
         "large_epochs": _EPOCH,
         "search_agrees": (("draw_parameters", "float32"), ("negative_cross_entropy", "float32")),
         "elite_never_worsens": (("negative_cross_entropy", "float32"),),
+        "throughout_agrees": (("apply", "float32"), ("negative_cross_entropy", "float32")),
     }
 )  # fmt: skip
 
