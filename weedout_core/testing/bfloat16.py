@@ -55,8 +55,22 @@ def _steps_agree(backend: Backend, reference: Backend, products: dict[str, Any])
         # Of the examples above none is classified correctly, whose weights work against their class.
         lesson = Lesson(case[0], plan, masks, epoch_batches(list(keys), 0, plan))
         _forward_agrees(backend, reference, f"{course}, other weights", lesson, _before(backend, case[0], plan, keys))
+        if course in steps:
+            far = _far(problem)
+            lesson = lesson._replace(problem=far)
+            _forward_agrees(backend, reference, f"{course}, far inputs", lesson, _before(backend, far, plan, keys))
 
     agree()
+
+
+def _far(problem: Problem) -> Problem:
+    """Inputs of some 10^5 and as much smaller weights of the first layer: all products are what they were.
+
+    float16, which has more bits than bfloat16, ends at 65,504 and has few bits left below 6e-5.
+    """
+    first = next(path for path in problem.params if path.endswith("/kernel"))
+    smaller = problem.params[first] * np.float32(2**-17)
+    return problem._replace(x=problem.x * np.float32(2**17), params={**problem.params, first: smaller})
 
 
 def _of_one_sign(problem: Problem) -> Problem:

@@ -49,6 +49,7 @@ _LONG = Network(
 _HIGH = Network(
     (Conv("one", 2), MaxPool(2), Relu(), Mask("one"), Conv("two", 2), Flatten(), Dense("out", 3)), (34, 4, 1)
 )
+_NORMED = Network((Dense("one", 5), BatchNorm("norm", epsilon=0.1), Relu(), Mask("one"), Dense("out", 3)), (4,))
 _GATHERING = Network((Gather("some", 40), Dense("out", 3)), (300,))
 
 
@@ -75,6 +76,7 @@ def large_populations(backend: Backend, reference: Backend) -> None:
     cases = [
         ((_SMALL, 8_000, 131), Asked("accuracy", chunk=50)),
         ((_SMALL, 8_000, 144), Asked(weights="per_candidate", candidates="masks", chunk=144)),
+        ((_NORMED, 12_000, 3), Asked(chunk=3)),  # the statistics are those of thousands of examples
         *(((net, 384, 6), how) for net, how in zip(_SHAPES, asked, strict=True)),
     ]
 
