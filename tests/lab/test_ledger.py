@@ -6,10 +6,12 @@ example. None of it calls what the ledger counts with. A value of an option that
 
 from collections.abc import Callable
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 import weedout_core as wc
 from tests.lab.arms.tasks import CONFIG, DATA, start
@@ -23,6 +25,7 @@ from weedout_core.lab.experiment.arms import Cell, Start, Work
 from weedout_core.lab.experiment.billing import ledger_rows
 from weedout_core.lab.experiment.configuration import ExperimentConfig
 from weedout_core.lab.experiment.ledger import LedgerRow, Meter
+from weedout_core.lab.experiment.rows import from_csv
 
 CLASSES, M, BATCH, SPLIT = 10, 8, 32, 300
 MLP = wc.mlp(64, (40, 24), CLASSES)
@@ -344,3 +347,21 @@ def drawn_by_chance(config: ExperimentConfig) -> Start:
     found = start(control("random", "independent"), config=config)
     assert found.spent == Work(), "a random mask is chosen by nothing that is computed"
     return found
+
+
+@pytest.mark.parametrize("together", [1, 2])
+def test_a_network_that_trains_alone_is_billed_as_the_smaller_one_that_it_is(
+    weedout: Callable[..., int], tmp_path: Path, together: int
+) -> None:
+    """Where the draw decides how many nodes each site keeps, two that train together are computed as parents."""
+    small = ("--backend", "numpy", "--hidden", "16", "12", "--sparsity", "0.5", "--repeats", "1", "--population", "4")
+    drawn = ("--generations", "1", "--epochs", "1", "--allocation", "global", "--control", "independent")
+    assert weedout("paper", *small, *drawn, "--together", str(together), "--out", "run") == 0
+    masks = load_file(tmp_path / "run" / "masks" / "sparsity-0.5.safetensors")
+    rows = from_csv(LedgerRow, (tmp_path / "run" / "ledger.csv").read_text(), "ledger.csv")
+    kept = {arm: [int(masks[f"{arm}/0/hidden_{i}"].sum()) for i in (0, 1)] for arm in ("weedout", "control")}
+    assert kept["weedout"] != kept["control"]
+    for row in rows:
+        if row.phase != "choose":
+            computed = of_mlp(16, 12) if together == 2 else of_mlp(*kept[row.arm])
+            assert row.computed_macs * of_mlp(16, 12) == row.dense_macs * computed

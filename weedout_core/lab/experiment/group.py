@@ -30,7 +30,7 @@ from weedout_core.lab.experiment.rows import (
     search_rows,
 )
 from weedout_core.lab.experiment.searched import after_training
-from weedout_core.lab.experiment.slices import alike, in_order_of_training
+from weedout_core.lab.experiment.slices import alike, in_order_of_training, slices
 from weedout_core.lab.experiment.so_far import NOTHING, GroupProgress
 from weedout_core.lab.experiment.thresholds import ThresholdRow, threshold_rows
 
@@ -103,7 +103,13 @@ def run_group(
     scores = [evaluate_cells(work, cells, trained, split) for split in (dataset.train, dataset.test)]
     on_event(GroupFinished(group))
     order = {place[:2]: number for number, place in enumerate(places)}
-    found = map(_Measured, map(after_training, cells, trained), trained, *scores, alike(cells, work.plan))
+    found = map(
+        _Measured,
+        map(after_training, cells, trained),
+        trained,
+        *scores,
+        alike(cells, slices(cells, decided.together, work.plan)),
+    )
     measured = sorted(found, key=lambda one: order[one.cell.arm, one.cell.repeat])
     left_out = [LeftOutRow(group.sparsity, *place[:2], *one) for place, one in made if isinstance(one, LeftOut)]
     return _result(work, measured, left_out, thresholds)
@@ -131,7 +137,7 @@ def _work(experiment: Experiment, decided: Decided, group: Group, dataset: Datas
 
 
 class _Measured(NamedTuple):
-    """A trained cell, and whether all repeats of its arm keep as many nodes at each site."""
+    """A trained cell, and whether all networks that are trained with it keep as many nodes at each site."""
 
     cell: Cell
     trained: Trained

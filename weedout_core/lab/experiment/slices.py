@@ -36,9 +36,10 @@ def slices(cells: Sequence[Cell], together: int, plan: MaskPlan) -> list[slice]:
     return cut
 
 
-def alike(cells: Sequence[Cell], plan: MaskPlan) -> list[bool]:
-    """For each cell, whether all repeats of its arm keep the same number of nodes at each site."""
-    return [kept is not None for *_, kept in _kinds(cells, plan)]
+def alike(cells: Sequence[Cell], cut: Sequence[slice]) -> list[bool]:
+    """For each cell, whether all networks of its slice keep the same number of nodes at each site; one alone does."""
+    same = {some.start: len({_kept(cell.start.network) for cell in cells[some]}) == 1 for some in cut}
+    return [same[some.start] for some in cut for _ in cells[some]]
 
 
 def _kinds(cells: Sequence[Cell], plan: MaskPlan) -> list[tuple[Hashable, ...]]:
