@@ -200,6 +200,9 @@ def test_the_best_generation_is_the_earliest_of_equals() -> None:
     best = iter([1.0, 3.0, 3.0, 2.0])
     state = play(begin(generations=4), lambda state: [next(best)] * 4)
     assert best_overall(state.history).generation == 1
+    lost = state.history[0]._replace(best=float("nan"))  # as while weights that have diverged train
+    assert best_overall((lost, *state.history[1:])).generation == 1
+    assert best_overall((*state.history[1:], lost)).generation == 1
 
 
 def test_there_must_be_something_to_search() -> None:

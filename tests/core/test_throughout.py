@@ -217,6 +217,19 @@ def test_where_the_weights_diverge_the_mask_stays_and_the_sparsity_rises() -> No
     assert all((one <= masks_of(found.network)[site]).all() for site, one in mask.items())
 
 
+@pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value")
+@pytest.mark.parametrize("strategy", ["random_search", "genetic"])
+def test_a_training_that_diverged_goes_on_from_every_epoch(strategy: str) -> None:
+    found, so_far = search(strategy=strategy), list[Any]()
+    config = replace(CONFIG, learning_rate=1e30, schedule="constant")
+    (whole,) = wc.train_together(
+        [found.network], TRAINING, backend="numpy", keys=[KEY], config=config, found=[found], validation=DATA,
+        sparsity=0.75, checkpoint=lambda epoch, fetch: so_far.append(fetch()[0]),
+    )  # fmt: skip
+    assert np.isnan(whole.generations[0].best)
+    assert [train(found, config=config, sparsity=0.75, resume=one) for one in so_far] == [whole] * 6
+
+
 def test_more_epochs_go_on_where_the_sparsity_stays() -> None:
     found = search()
     short, long = replace(CONFIG, schedule="constant"), replace(CONFIG, schedule="constant", epochs=9)

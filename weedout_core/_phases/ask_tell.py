@@ -18,7 +18,7 @@ from weedout_core._guard.by_content import by_content
 from weedout_core._guard.composed import several
 from weedout_core._guard.guarded import guarded, kind_of
 from weedout_core._guard.hosted import frozen
-from weedout_core._guard.kinds import Hosted, NonNegative, Numbers
+from weedout_core._guard.kinds import Hosted, NonNegative, Number, Numbers
 from weedout_core._masks.allocation import Space, Sparsity
 from weedout_core._masks.plan import MaskPlan, mask_plan
 from weedout_core._phases.beginning import SearchBeginning
@@ -34,7 +34,8 @@ class Generation(NamedTuple):
 
     Attributes:
         generation: its number, from 0.
-        best, mean, worst: fitness over the candidates whose fitness is finite.
+        best, mean, worst: fitness over the candidates whose fitness is finite; NaN where none is, which ends a search
+            and is a result of a training in which it goes on.
         elite: the origin of the fittest candidate.
         not_finite: candidates whose fitness is NaN or infinite; they are never selected.
         evaluations: how many candidates were scored in it: m, or m − 1 if the elite kept its fitness.
@@ -44,9 +45,9 @@ class Generation(NamedTuple):
     """
 
     generation: NonNegative
-    best: float
-    mean: float
-    worst: float
+    best: Number
+    mean: Number
+    worst: Number
     elite: Origin
     not_finite: NonNegative
     evaluations: NonNegative
@@ -242,5 +243,5 @@ def ended(state: SearchState) -> str | None:
 
 @guarded
 def best_overall(history: Annotated[tuple[Generation, ...], several(kind_of(Generation), least=1)]) -> Generation:
-    """The generation with the best fitness; of equal ones the earliest. ``history`` has at least one."""
-    return max(history, key=lambda generation: generation.best)
+    """The generation with the best fitness, NaN being the worst; of equal ones the earliest. There is at least one."""
+    return max(history, key=lambda generation: -np.inf if np.isnan(generation.best) else generation.best)
