@@ -172,3 +172,24 @@ def test_the_plan_counts_what_is_scored_while_it_trains(weedout: Weedout, capsys
 def test_what_cannot_be_is_refused_before_any_work(given: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         ExperimentConfig(sparsity=(0.5,), **given)
+
+
+@pytest.mark.parametrize("initial", [None, 0.0])
+def test_a_search_with_the_budget_of_a_method_goes_on_as_it_began(
+    weedout: Weedout, tmp_path: Path, initial: float | None
+) -> None:
+    """With fewer candidates than were asked for, in the training too, and each as large as before the sparsity rises."""
+    given = () if initial is None else ("--initial-sparsity", str(initial))
+    options = (*SMALL, "--population", "1000", "--budget-of", "synflow", "--no-sanity", *given)
+    assert weedout("judge", "synflow", *options) == 0
+    billed = {(row.arm, row.repeat, row.phase): row for row in rows(tmp_path / "run", LedgerRow, "ledger.csv")}
+    for row in rows(tmp_path / "run", ResultRow, "results.csv"):
+        if row.arm != "weedout":
+            continue
+        chosen, allowed = billed["weedout", row.repeat, "choose"], billed["synflow", row.repeat, "choose"]
+        one = chosen.computed_macs // chosen.candidates
+        assert one == 32 * (macs(4, 3) if initial is None else macs(8, 6))
+        assert 0 <= allowed.computed_macs - chosen.computed_macs < one, "as many as the budget pays for"
+        assert 2 < chosen.candidates < 1000
+        assert billed["weedout", row.repeat, "train"].candidates == 2 * chosen.candidates, "after 2 and after 4 epochs"
+        assert row.evaluations == 3 * chosen.candidates

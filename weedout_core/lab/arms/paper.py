@@ -89,7 +89,7 @@ def _most(task: Task) -> int:
     search, given = task.search, min(task.search.validation_batch, len(task.validation.y))
     examples = len(task.validation.y) if search.batch_policy == "whole" else given
     examples += given if search.batch_norm == "recalibrated" else 0
-    plan = search_plan(task.net, task.sparsity, search)
+    plan = search_plan(task.net, task.searched_at, search)
     if search.training_steps:
         examples += STEP * search.training_steps * train_plan(task.learning, len(task.train.y)).batch_size
         return examples * costs(as_trained(task.net, plan.counts, task.learning)).macs

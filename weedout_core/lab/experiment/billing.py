@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from weedout_core import Network, compact, costs
+from weedout_core import Network, SearchConfig, compact, costs
 from weedout_core._phases.throughout import rising_plans
 from weedout_core._phases.together import trained_smaller
 from weedout_core.backend import compacted, search_plan, train_plan
@@ -13,6 +13,7 @@ from weedout_core.lab.data.datasets import Dataset
 from weedout_core.lab.experiment.arms import Cell, Work
 from weedout_core.lab.experiment.configuration import ExperimentConfig
 from weedout_core.lab.experiment.ledger import STEP, LedgerRow, of_a_candidate, room_of_candidates
+from weedout_core.lab.experiment.searched import searched_with
 
 
 class _Stage(NamedTuple):
@@ -48,7 +49,8 @@ def ledger_rows(
     whole, computed = network.costs, costs(network.compact().net if smaller else network.net)
     stages = [_Stage(config.train.epochs, (whole.macs, whole.active_macs, computed.macs))]
     if cell.searched:
-        stages = [*_stages(network.net, config, sparsity, len(dataset.validation.y), smaller)]
+        search = searched_with(cell, config.search)
+        stages = [*_stages(network.net, config, search, sparsity, len(dataset.validation.y), smaller)]
     training, evaluation = Work(), _shown(trained + tested, stages[-1])
     for stage in stages:
         steps = stage.epochs * plan.steps
@@ -67,10 +69,15 @@ def _shown(examples: int, stage: _Stage) -> Work:
 
 
 def _stages(
-    net: Network, config: ExperimentConfig, sparsity: float, examples: int, compacted_in_training: bool
+    net: Network,
+    config: ExperimentConfig,
+    search: SearchConfig,
+    sparsity: float,
+    examples: int,
+    compacted_in_training: bool,
 ) -> Iterator[_Stage]:
     """The stages of a training whose mask is searched. Masks of one plan differ little in what is active."""
-    every, epochs, search = config.train.search_epochs, config.train.epochs, config.search
+    every, epochs = config.train.search_epochs, config.train.epochs
     generations, initial = config.train.generations, config.searched_at(sparsity)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", WeedoutWarning)  # said when the run was opened

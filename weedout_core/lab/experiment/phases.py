@@ -101,7 +101,7 @@ def _how(work: GroupWork, cells: Sequence[Cell]) -> dict[str, Any]:
         for cell, generation in zip(cells, generations, strict=True):
             work.on_event(GenerationScored(work.group, cell.repeat, generation))
 
-    search, train = replace(work.config.search, chunk=work.decided.chunk), work.config.train
+    search, train = work.config.search, work.config.train
     alike = bool(search_plan(work.net, work.group.sparsity, search).counts)  # else each mask were a program of its own
     return {
         "config": replace(train, compaction=train.compaction and alike),

@@ -3,8 +3,20 @@
 from dataclasses import replace
 
 from weedout_core import SearchConfig, SearchResult, Trained
+from weedout_core._configs.search_config import OWN_FUNCTIONS
 from weedout_core.errors import RunError
 from weedout_core.lab.experiment.arms import Cell
+
+
+def searched_with(cell: Cell, search: SearchConfig) -> SearchConfig:
+    """The configuration of the search that goes on while a cell trains: under a budget it has an end of its own.
+
+    A record only names functions of the user's; those are the ones of ``search``, the configuration of the experiment.
+    """
+    began = cell.start.history[0].began if cell.start.history else None
+    if began is None:
+        raise RunError(f"the arm {cell.arm} must be found by a search that goes on while it trains.")
+    return replace(began.config, **{field: getattr(search, field) for field in OWN_FUNCTIONS})
 
 
 def found_before(cell: Cell, search: SearchConfig) -> SearchResult:
@@ -21,7 +33,7 @@ def found_before(cell: Cell, search: SearchConfig) -> SearchResult:
         stopped=start.stopped,
         evaluations=start.evaluations,
         validation_batch=start.batch,
-        config=search,
+        config=searched_with(cell, search),
     )
 
 
