@@ -10,9 +10,13 @@ from safetensors.numpy import load_file
 import weedout_core as wc
 from weedout_core._phases.epochs import Shown
 from weedout_core.errors import ConfigError
-from weedout_core.lab.experiment.configuration import ExperimentConfig
-from weedout_core.lab.experiment.ledger import LedgerRow
+from weedout_core.lab.data.datasets import load_dataset
+from weedout_core.lab.experiment.arms import Cell, Start, Work
+from weedout_core.lab.experiment.billing import ledger_rows
+from weedout_core.lab.experiment.configuration import ExperimentConfig, network
+from weedout_core.lab.experiment.ledger import LedgerRow, Meter
 from weedout_core.lab.experiment.rows import ResultRow, SearchRow, from_csv
+from weedout_core.lab.experiment.searched import after_training
 
 Weedout = Callable[..., int]
 SMALL = (
@@ -178,7 +182,7 @@ def test_what_cannot_be_is_refused_before_any_work(given: dict[str, Any], said: 
 def test_a_search_with_the_budget_of_a_method_goes_on_as_it_began(
     weedout: Weedout, tmp_path: Path, initial: float | None
 ) -> None:
-    """With fewer candidates than were asked for, in the training too, and each as large as before the sparsity rises."""
+    """With fewer candidates than were asked for, in the training too, each as large as before the sparsity rises."""
     given = () if initial is None else ("--initial-sparsity", str(initial))
     options = (*SMALL, "--population", "1000", "--budget-of", "synflow", "--no-sanity", *given)
     assert weedout("judge", "synflow", *options) == 0
@@ -193,3 +197,49 @@ def test_a_search_with_the_budget_of_a_method_goes_on_as_it_began(
         assert 2 < chosen.candidates < 1000
         assert billed["weedout", row.repeat, "train"].candidates == 2 * chosen.candidates, "after 2 and after 4 epochs"
         assert row.evaluations == 3 * chosen.candidates
+
+
+@pytest.mark.parametrize(
+    "search",
+    [
+        {"batch_policy": "whole"},
+        {"batch_policy": "whole", "batch_norm": "recalibrated", "validation_batch": 32},
+        {"batch_norm": "recalibrated", "validation_batch": 500},
+    ],
+    ids=["whole", "whole-recalibrated", "recalibrated"],
+)
+def test_what_is_billed_to_training_was_computed(search: dict[str, Any]) -> None:
+    """Counted at the backend's calls: an epoch's steps, its test, and each candidate's examples at each sparsity."""
+    train = wc.TrainConfig(epochs=3, search_epochs=1, batch_size=50, batch_norm_group=50)
+    config = ExperimentConfig(
+        network="vgg-2", hidden=(), granularity="channel", backend="torch", sparsity=(0.5,), initial_sparsity=0.25,
+        search=wc.SearchConfig(population=3, generations=1, **search), train=train,
+    )  # fmt: skip
+    data, key = load_dataset("digits", None, 100, 50), wc.key(1)
+    net, backend = network(config, data), wc.load_backend("torch")
+    found = wc.search(net, data.validation, sparsity=0.25, backend=backend, key=key, config=config.search)
+    meter = Meter(backend, Work())
+    trained = wc.train(
+        found.network, data.train, backend=meter.backend, key=key, config=train, test=data.test, found=found,
+        validation=data.validation, sparsity=0.5,
+    )  # fmt: skip
+    start = Start(found.network, origin=found.origin, fitness=found.fitness, history=found.history)
+    cell = after_training(Cell("weedout", 0, key, start, searched=True), trained)
+    billed = {row.phase: row for row in ledger_rows(0.5, cell, config, data, alike=True)}
+    after = (100 + 50) * wc.costs(trained.network.compact().net).macs  # in the end both splits are evaluated
+    assert billed["train"].computed_macs + billed["evaluate"].computed_macs - after == meter.work.computed_macs
+    assert (billed["train"].candidates, billed["train"].steps) == (meter.work.candidates, meter.work.steps) == (6, 6)
+
+
+def test_the_end_is_billed_by_the_mask_that_was_found(weedout: Weedout, tmp_path: Path) -> None:
+    """Under Bernoulli sampling each mask keeps another number of nodes."""
+    assert weedout("paper", *SMALL, "--sampling", "bernoulli", "--epochs", "3") == 0
+    found = {(row.arm, row.repeat): row for row in rows(tmp_path / "run", ResultRow, "results.csv")}
+    for row in rows(tmp_path / "run", LedgerRow, "ledger.csv"):
+        if row.phase != "evaluate":
+            continue
+        stage = found[row.arm, row.repeat].active_macs
+        if row.arm == "weedout":  # two epochs under a mask that is not recorded
+            assert (row.active_macs - (TESTED + TRAINED + TESTED) * stage) % (2 * TESTED) == 0
+        else:
+            assert row.active_macs == (3 * TESTED + TRAINED + TESTED) * stage

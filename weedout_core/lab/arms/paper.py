@@ -7,7 +7,7 @@ from weedout_core import costs, draw_control, search
 from weedout_core._configs.search_config import Control
 from weedout_core.backend import best_overall, compacted, search_plan, train_plan
 from weedout_core.lab.experiment.arms import Arm, Start, Task
-from weedout_core.lab.experiment.ledger import STEP, as_trained, room_of_candidates
+from weedout_core.lab.experiment.ledger import STEP, as_trained, examples_of_a_score, room_of_candidates
 
 
 def weedout(task: Task) -> Start:
@@ -86,9 +86,7 @@ def _with_budget(method: str, task: Task) -> Start:
 
 def _most(task: Task) -> int:
     """The multiply-adds of a candidate of a search, in the generation in which they are most."""
-    search, given = task.search, min(task.search.validation_batch, len(task.validation.y))
-    examples = len(task.validation.y) if search.batch_policy == "whole" else given
-    examples += given if search.batch_norm == "recalibrated" else 0
+    search, examples = task.search, examples_of_a_score(task.search, len(task.validation.y))
     plan = search_plan(task.net, task.searched_at, search)
     if search.training_steps:
         examples += STEP * search.training_steps * train_plan(task.learning, len(task.train.y)).batch_size

@@ -12,7 +12,13 @@ from weedout_core.errors import WeedoutWarning
 from weedout_core.lab.data.datasets import Dataset
 from weedout_core.lab.experiment.arms import Cell, Work
 from weedout_core.lab.experiment.configuration import ExperimentConfig
-from weedout_core.lab.experiment.ledger import STEP, LedgerRow, of_a_candidate, room_of_candidates
+from weedout_core.lab.experiment.ledger import (
+    STEP,
+    LedgerRow,
+    examples_of_a_score,
+    of_a_candidate,
+    room_of_candidates,
+)
 from weedout_core.lab.experiment.searched import searched_with
 
 
@@ -47,10 +53,12 @@ def ledger_rows(
     plan = train_plan(config.train, trained)
     smaller = alike and trained_smaller(network.net, config.train)
     whole, computed = network.costs, costs(network.compact().net if smaller else network.net)
-    stages = [_Stage(config.train.epochs, (whole.macs, whole.active_macs, computed.macs))]
+    own = whole.macs, whole.active_macs, computed.macs
+    stages = [_Stage(config.train.epochs, own)]
     if cell.searched:
-        search = searched_with(cell, config.search)
-        stages = [*_stages(network.net, config, search, sparsity, len(dataset.validation.y), smaller)]
+        search, examples = searched_with(cell, config.search), len(dataset.validation.y)
+        *stages, last = _stages(network.net, config, search, sparsity, examples, smaller)
+        stages.append(last._replace(macs=own))  # its mask is the one that the cell has in the end
     training, evaluation = Work(), _shown(trained + tested, stages[-1])
     for stage in stages:
         steps = stage.epochs * plan.steps
@@ -82,13 +90,11 @@ def _stages(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", WeedoutWarning)  # said when the run was opened
         plans = [search_plan(net, initial, search), *rising_plans(net, initial, sparsity, generations, search)]
-    batch = examples if search.batch_policy == "whole" else min(search.validation_batch, examples)
-    batch *= 2 if search.batch_norm == "recalibrated" else 1
     for number, plan in enumerate(plans):
         dense, active, _ = of_a_candidate(net, plan)
         scored = costs(compacted(net, room_of_candidates(net, plan, search)).net).macs
         small = compact(net, plan.counts).net if compacted_in_training else net
-        seen = search.population * batch
+        seen = search.population * examples_of_a_score(search, examples)
         yield _Stage(
             every if number < generations else epochs - generations * every,
             (dense, active, costs(small).macs),

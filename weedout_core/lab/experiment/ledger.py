@@ -186,3 +186,10 @@ def room_of_candidates(net: Network, plan: MaskPlan, search: SearchConfig) -> Ro
     if search.strategy in ("random_search", "successive_halving"):
         return room
     return counted_room(net, None, {site: nodes for site, nodes in room.nodes if site in counted_sites(net)})
+
+
+def examples_of_a_score(search: SearchConfig, examples: int) -> int:
+    """How many of a validation split a candidate is shown for a score: its batch, and that of its statistics."""
+    drawn = min(search.validation_batch, examples)
+    batch = examples if search.batch_policy == "whole" else drawn
+    return batch + (drawn if search.batch_norm == "recalibrated" else 0)
