@@ -38,6 +38,12 @@ def masks_of(network: wc.Subnetwork) -> dict[str, np.ndarray]:
     return dict(network.mask)
 
 
+def changed(**fields: Any) -> wc.SearchResult:
+    """A result whose configuration is another than that of its search."""
+    found = search()
+    return found._replace(config=replace(found.config, **fields))
+
+
 ONE_BY_ONE: list[dict[str, Any]] = [
     {},
     {"strategy": "one_plus_lambda"},
@@ -238,6 +244,21 @@ def test_more_epochs_go_on_where_the_sparsity_stays() -> None:
         train(found, config=long, resume=train(found, config=short, sparsity=0.75), sparsity=0.75)
 
 
+@pytest.mark.parametrize(("epochs", "more"), [(8, 16), (16, 8)])
+def test_a_search_that_would_have_ended_elsewhere_is_not_resumed(epochs: int, more: int) -> None:
+    """A search in the first half of eight epochs has three generations, and seven in that of sixteen."""
+    found, so_far = search(), list[Any]()
+    config = replace(CONFIG, schedule="constant", epochs=epochs, search_epochs=1, search_part=0.5)
+    wc.train_together(
+        [found.network], TRAINING, backend="numpy", keys=[KEY], config=config, found=[found], validation=DATA,
+        checkpoint=lambda epoch, fetch: so_far.append(fetch()[0]),
+    )  # fmt: skip
+    other = replace(config, epochs=more)
+    assert train(found, config=other, resume=so_far[3]) == train(found, config=other), "three generations in both"
+    with pytest.raises(ConfigError, match=rf"in 6 of {epochs} epochs it scored [35] generations, and in 6 of {more}"):
+        train(found, config=other, resume=so_far[5])
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
@@ -251,6 +272,8 @@ def test_more_epochs_go_on_where_the_sparsity_stays() -> None:
         ({"network": wc.Subnetwork(NET, search().network.params)}, "must have the mask that its search found"),
         ({"network": search(0.75).network}, "must have the mask that its search found"),
         ({"found": search(net=wc.mlp(6, (12, 9), 3))}, "for this very network"),
+        ({"found": changed(fitness="accuracy")}, "Hand in its result, unchanged"),
+        ({"found": changed(generations=9)}, "Hand in its result, unchanged"),
         ({"sparsity": {"hidden_0": 0.5}}, "per-site sparsity must name the sites"),
         ({"sparsity": 1.0}, r"sparsity must be the fraction removed, in \[0, 1\)"),
     ],

@@ -95,3 +95,7 @@ class TrainConfig:
         if not self.search_epochs:
             return 0
         return math.ceil(round(self.search_part * self.epochs, 9) / self.search_epochs) - 1
+
+    def generations_within(self, epochs: int) -> int:
+        """How many of them are scored before the last of so many epochs is trained."""
+        return min(max(epochs - 1, 0) // self.search_epochs, self.generations) if self.search_epochs else 0

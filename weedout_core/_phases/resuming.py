@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from weedout_core._algorithm.schedule import TrainPlan, learning_rates
+from weedout_core._configs.train_config import TrainConfig
 from weedout_core._masks.plan import Masks
 from weedout_core._networks.trees import checked_parameters
 from weedout_core._phases.beginning import Beginning
@@ -47,6 +48,7 @@ def check_resumed(
                 "resume must be as training gave it; its network, velocity, losses, history or began was changed "
                 "since. Begin a training with the network that you have, and leave resume out."
             )
+        _check_generations(one, plan.config)
 
 
 def _check_facts(was: Beginning, now: Beginning) -> None:
@@ -64,6 +66,17 @@ def _check_rates(was: Beginning, now: Beginning, plan: TrainPlan, done: int) -> 
         raise ConfigError(
             f"{another('resume', 'training', name, was, now)}, by which the {done} steps that are done would have had "
             f"other learning rates. {_REMEDY}"
+        )
+
+
+def _check_generations(one: Trained, config: TrainConfig) -> None:
+    """Raise ConfigError where with another number of epochs the search had ended earlier in them, or later."""
+    done, scored = len(one.history), len(one.generations)
+    if scored != (wanted := config.generations_within(done)):
+        raise ConfigError(
+            f"resume must be this training: in {done} of {one.began.config.epochs} epochs it scored {scored} "
+            f"generations, and in {done} of {config.epochs} search_part={config.search_part:g} has {wanted}. "
+            f"{_REMEDY}"
         )
 
 

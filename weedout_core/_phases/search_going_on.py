@@ -8,7 +8,7 @@ import numpy as np
 
 from weedout_core._algorithm.schedule import TrainPlan
 from weedout_core._configs.going_on import check_goes_on
-from weedout_core._configs.planning import search_plan
+from weedout_core._configs.planning import recorded, search_plan
 from weedout_core._guard.splits import Split
 from weedout_core._masks.allocation import Sparsity
 from weedout_core._networks.examples import checked_examples, kept
@@ -96,7 +96,7 @@ def after(search: MaskSearch, trained: Trained) -> MaskSearch:
 
 def _checked(network: Subnetwork, one: SearchResult, examples: int) -> SearchBeginning:
     config, began = one.config, one.history[0].began
-    if began is None or network.net != one.network.net:
+    if began is None or network.net != one.network.net or recorded(config) != began.config:
         raise ConfigError("found must be what wc.search found for this very network. Hand in its result, unchanged.")
     check_search(network.net, config, examples)
     check_goes_on(config)
