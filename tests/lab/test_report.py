@@ -220,6 +220,9 @@ def test_when_patience_stops_may_be_close(best: tuple[float, ...], close: bool) 
     patient = replace(CONFIG, search=wc.SearchConfig(patience=2))
     assert (close_calls(patient, rows, ROWS) is not None) == close
     assert close_calls(CONFIG, rows, ROWS) is None, "without patience nothing is decided by it"
+    in_training = replace(patient, train=wc.TrainConfig(epochs=len(best), search_epochs=1))
+    assert in_training.train.generations == len(best) - 1
+    assert close_calls(in_training, rows, ROWS) is None, "only the first of these was scored before training"
 
 
 def test_accuracy_is_a_count_and_its_ties_are_decided() -> None:

@@ -43,9 +43,15 @@ def close_searches(
 
 
 def _gaps(config: ExperimentConfig, search: Sequence[SearchRow]) -> list[float]:
-    """The margin of each decision in a search: the choice of each elite, of the winner, and of when to stop."""
-    margins = [margin for row in search for margin in (row.margin, row.final_margin) if margin is not None]
-    return margins if config.search.patience is None else margins + _improvements(search)
+    """The margin of each decision in a search: the choice of each elite, of the winner, and of when to stop.
+
+    Where it goes on in training, when to stop was decided before; and if nothing is removed before, it is of one.
+    """
+    before = len(search) - config.train.generations
+    alike = config.initial_sparsity == 0 and config.search.weights == "shared"
+    elected = search[before:] if alike else search
+    margins = [margin for row in elected for margin in (row.margin, row.final_margin) if margin is not None]
+    return margins if config.search.patience is None else margins + _improvements(search[:before])
 
 
 def _improvements(search: Sequence[SearchRow]) -> list[float]:
