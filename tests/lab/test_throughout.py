@@ -243,3 +243,23 @@ def test_the_end_is_billed_by_the_mask_that_was_found(weedout: Weedout, tmp_path
             assert (row.active_macs - (TESTED + TRAINED + TESTED) * stage) % (2 * TESTED) == 0
         else:
             assert row.active_macs == (3 * TESTED + TRAINED + TESTED) * stage
+
+
+def test_judge_and_sweep_take_an_initial_sparsity_below_their_own(weedout: Weedout, tmp_path: Path, capfd: Any) -> None:
+    """Also one above 0, which is among the sparsities of weedout paper."""
+    given = (*SMALL, "--epochs", "3")
+    assert weedout("judge", "weedout", "--baseline", "random", *given, "--initial-sparsity", "0.25") == 0
+    first = next(row for row in rows(tmp_path / "run", LedgerRow, "ledger.csv") if row.arm == "weedout")
+    assert first.computed_macs == 8 * 32 * macs(6, 4)
+    assert weedout("sweep", *given, "--vary", "initial-sparsity", "0.1", "0.25", "--out", "swept") == 0
+    capfd.readouterr()
+    assert weedout("judge", "weedout", "--baseline", "random", *given, "--initial-sparsity", "0.75") == 2
+    assert "--initial-sparsity must be at most each sparsity" in capfd.readouterr().err
+
+
+def test_where_all_candidates_are_one_nothing_was_decided(weedout: Weedout, capsys: Any) -> None:
+    """Before the sparsity rises from 0, they are; what another backend could decide otherwise comes after that."""
+    assert weedout("paper", *SMALL, "--initial-sparsity", "0") == 0
+    assert "another backend may elect" not in capsys.readouterr().out
+    config = ExperimentConfig(sparsity=(0.5,), initial_sparsity=-0.0, train=wc.TrainConfig(search_epochs=1))
+    assert str(config.initial_sparsity) == "0.0", "it makes no other run"

@@ -74,7 +74,8 @@ def judge(
     Args:
         methods: one or more: a function of a :class:`weedout_core.lab.experiment.arms.Task` that returns masks or
             scores {site: array ``shape``} or a ``wc.Subnetwork``; a name, such as "snip"; a folder of masks, a path.
-        config: the data, the network, the search and the training. Sparsities and repeats are those of ``judging``.
+        config: the data, the network, the search and the training. Sparsities and repeats are those of ``judging``;
+            with an ``initial_sparsity`` give the sparsities here too.
         judging: the baseline, the sparsities, the looks, the margin.
         run: where the run is stored.
         model: a function of a seed that returns a network, in place of ``config.network``.

@@ -66,13 +66,15 @@ def _parsed(arguments: Sequence[str]) -> Asked:
         return None
     if isinstance(parsed, ConformOptions | ReportOptions | CompareOptions):
         return parsed
-    config = _experiment(parsed)
     if isinstance(parsed, commands["plan"]):
+        config = _experiment(parsed)
         return PlanOptions(made(ProbeOptions, values(ProbeOptions, parsed.probe)), config)
-    run = made(RunOptions, values(RunOptions, parsed.run))
     if isinstance(parsed, commands["paper"]):
-        return PaperOptions(run, config)
+        config = _experiment(parsed)
+        return PaperOptions(made(RunOptions, values(RunOptions, parsed.run)), config)
     named, judging = parsed.methods, made(JudgeConfig, values(JudgeConfig, parsed.judging))
+    config = _experiment(parsed, sparsity=judging.sparsity, repeats=judging.repeats[-1])
+    run = made(RunOptions, values(RunOptions, parsed.run))
     for place in named.arm:
         checked_place(place, "arm")  # a name alone would be a method of this library
     return JudgeOptions((*named.methods, *named.arm, *named.masks), judging, run, config)
@@ -115,11 +117,13 @@ def _sweep(arguments: list[str]) -> SweepOptions:
     return SweepOptions(words.varied, tuple(points), found[0].run.out)
 
 
-def _experiment(parsed: Any) -> ExperimentConfig:
+def _experiment(parsed: Any, **judged: Any) -> ExperimentConfig:
+    """The experiment; what is judged in it is an option of another group."""
     search = made(SearchConfig, values(SearchConfig, parsed.search))
     given = values(TrainConfig, parsed.train)
     train = made(TrainConfig, recipe(parsed.experiment.network, parsed.experiment.dataset, given))
-    return made(ExperimentConfig, {"search": search, "train": train, **values(ExperimentConfig, parsed.experiment)})
+    given = values(ExperimentConfig, parsed.experiment)
+    return made(ExperimentConfig, {"search": search, "train": train, **given, **judged})
 
 
 _DESCRIPTION = (

@@ -99,6 +99,8 @@ class ExperimentConfig:
         if not sparsity or len(set(sparsity)) != len(sparsity):
             raise ConfigError(f"sparsity must be one or more values, each of them once; got {self.sparsity!r}.")
         object.__setattr__(self, "sparsity", sparsity)
+        if self.initial_sparsity is not None:
+            object.__setattr__(self, "initial_sparsity", self.initial_sparsity + 0.0)
         _check_effects(self)
         _check_goes_on(self)
 
