@@ -194,6 +194,10 @@ def test_what_a_run_computes_is_measured(name: str, net: wc.Network) -> None:
     computed, _, _, _, x = last["predict"]
     assert (computed, len(x)) == (small, 50)
 
+    probe.measure(backend, net, 0.5, search, train, **SIZES, searched_at=0.25)
+    assert last["score_population"][2].plan == wc.mask_plan(wc.mask_space(net), 0.25)
+    assert last["train_epoch"][0] == small
+
 
 def gathers(net: wc.Network) -> set[str]:
     return {layer.name for layer in wc.nn.every_layer(net.layers) if isinstance(layer, wc.nn.Gather)}
@@ -386,8 +390,11 @@ def test_the_memory_is_that_at_the_smallest_sparsity(
     backend = replace(wc.load_backend("numpy"), compiled_memory=memory)
     monkeypatch.setattr(plan, "load_backend", lambda *_: backend)
     monkeypatch.setattr(plan, "measure", lambda *_, **__: seconds(0.5))
-    assert weedout("plan", "--backend", "numpy", "--repeats", "3", "--sparsity", "0.8", "0.2") == 0
+    of_three = "plan", "--backend", "numpy", "--repeats", "3", "--sparsity"
+    assert weedout(*of_three, "0.8", "0.2") == 0
     assert "memory of train_epoch at sparsity 0.2, a device of cpu: 3.00 GiB" in capfd.readouterr().out
+    assert weedout(*of_three, "0.8", "0.5", "--search-epochs", "1", "--initial-sparsity", "0.2", "--together", "2") == 0
+    assert "memory of train_epoch at sparsity 0.2" in capfd.readouterr().out
 
 
 def test_the_table_says_what_is_computed(
@@ -405,6 +412,10 @@ def test_the_table_says_what_is_computed(
     assert weedout("plan", *options, "--no-compaction") == 0
     row = next(line for line in capfd.readouterr().out.splitlines() if line.split()[:1] == ["0.8"])
     assert [cell.strip() for cell in row.split("│")[-2:]] == [share, "100 %"]
+    rising = "--search-epochs", "1", "--initial-sparsity", "0"
+    assert weedout("plan", *options, *rising) == 0
+    row = next(line for line in capfd.readouterr().out.splitlines() if line.split()[:1] == ["0.8"])
+    assert [cell.strip() for cell in row.split("│")[-2:]] == ["100 %", share], "the search begins with the parent"
 
 
 @pytest.mark.parametrize("trained_whole", [True, False])

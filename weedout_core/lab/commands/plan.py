@@ -83,7 +83,7 @@ def alike(config: ExperimentConfig, net: Network) -> list[list[float]]:
 
 
 def _compacted(config: ExperimentConfig, net: Network, sparsity: float) -> Network:
-    """The network that is computed in the search at a sparsity."""
+    """The network that a search at a sparsity computes."""
     return compacted(net, likely_room(net, search_plan(net, sparsity, config.search))).net
 
 
@@ -106,8 +106,8 @@ def _sparsities(config: ExperimentConfig, net: Network) -> Table:
         plan = search_plan(net, sparsity, config.search)
         masks = numpy.masks_from_keys(split(key(config.seed), 1), plan)
         cost = costs(net, {site: numpy.to_numpy(mask)[0] for site, mask in masks.items()})
-        small = _compacted(config, net, sparsity)
-        sizes = small, small if trained_smaller(net, config.train) and plan.counts else net
+        trained = _compacted(config, net, sparsity) if trained_smaller(net, config.train) and plan.counts else net
+        sizes = _compacted(config, net, config.searched_at(sparsity)), trained
         table.add_row(
             named(sparsity),
             _part(cost.active_parameters, cost.parameters),
@@ -147,8 +147,8 @@ def _memory(
     if backend.compiled_memory is None:
         yield f"memory: unknown, because {backend.name} has no compiler that reports it"
         return
-    # At the lowest sparsity the compacted networks are the largest.
-    least = min(config.sparsity)
+    # At the lowest sparsity the compacted networks are the largest, also where the search goes on from there.
+    least = config.searched_at(min(config.sparsity))
     found = backend.compiled_memory(net, least, config.search, config.train, examples, amount.networks, topology)
     where = topology or backend.device
     for program, size in found.items():
@@ -158,5 +158,5 @@ def _memory(
 def _measure(backend: Backend, net: Network, config: ExperimentConfig, amount: Work, sparsity: float) -> Probe:
     return measure(
         backend, net, sparsity, config.search, config.train, batch=amount.batch, batch_size=amount.batch_size,
-        steps=amount.steps, networks=amount.networks, tested=amount.tested,
+        steps=amount.steps, networks=amount.networks, tested=amount.tested, searched_at=config.searched_at(sparsity),
     )  # fmt: skip

@@ -80,6 +80,7 @@ def measure(
     steps: int,
     networks: int,
     tested: int,
+    searched_at: float | None = None,
 ) -> Probe:
     """Time a generation's scoring, an epoch's training and an evaluation, or as much of each as takes about a second.
 
@@ -94,9 +95,12 @@ def measure(
         steps: the number of training steps in an epoch.
         networks: the number of networks trained together.
         tested: the number of examples in the test split.
+        searched_at: that of the search, if it goes on while the sparsity rises: its first candidates are the largest.
     """
     plan = search_plan(net, sparsity, search)
-    units, devices = _CHEAP / costs(compacted(net, likely_room(net, plan)).net).macs, backend.devices
+    before = plan if searched_at is None else search_plan(net, searched_at, search)
+    scored, units = (_CHEAP / costs(compacted(net, likely_room(net, one)).net).macs for one in (before, plan))
+    devices = backend.devices
 
     def shared(examples: int) -> int:
         # If the number of devices does not divide a batch, they may not share it, so it is measured whole.
@@ -104,10 +108,10 @@ def measure(
 
     groups = train_plan(train, batch_size).groups
     scoring = grow(
-        partial(_scoring, backend, net, search, plan),
+        partial(_scoring, backend, net, search, before),
         (1, 2 * devices),  # devices share the candidates; one alone may be computed in another way than several
         (batch, search.population),
-        units,
+        scored,
     )
     training = grow(
         partial(_training, backend, net, train, plan, groups),
