@@ -476,8 +476,9 @@ def test_a_sparsity_that_removes_nothing_is_refused(
     assert f"sparsity {sparsity} removes no node of this network" in capfd.readouterr().err
 
 
-def test_the_budget_of_a_method_is_that_of_the_search(weedout: Weedout, tmp_path: Path) -> None:
-    assert weedout(*judge("synflow", "--budget-of", "synflow", "--no-sanity")) == 0
+@pytest.mark.parametrize("more", [(), ("--strategy", "genetic"), ("--strategy", "genetic", "--rescale")])
+def test_the_budget_of_a_method_is_that_of_the_search(weedout: Weedout, tmp_path: Path, more: tuple[str, ...]) -> None:
+    assert weedout(*judge("synflow", "--budget-of", "synflow", "--no-sanity", *more)) == 0
     spent = {
         (row.arm, row.repeat): row.computed_macs
         for row in rows(tmp_path / "run", "ledger.csv", LedgerRow)

@@ -199,21 +199,23 @@ def test_a_search_with_the_budget_of_a_method_goes_on_as_it_began(
         assert row.evaluations == 3 * chosen.candidates
 
 
+@pytest.mark.parametrize("rescale", [False, True])
 @pytest.mark.parametrize(
     "search",
     [
         {"batch_policy": "whole"},
         {"batch_policy": "whole", "batch_norm": "recalibrated", "validation_batch": 32},
         {"batch_norm": "recalibrated", "validation_batch": 500},
+        {"strategy": "genetic"},
     ],
-    ids=["whole", "whole-recalibrated", "recalibrated"],
+    ids=["whole", "whole-recalibrated", "recalibrated", "genetic"],
 )
-def test_what_is_billed_to_training_was_computed(search: dict[str, Any]) -> None:
+def test_what_is_billed_to_training_was_computed(search: dict[str, Any], rescale: bool) -> None:
     """Counted at the backend's calls: an epoch's steps, its test, and each candidate's examples at each sparsity."""
     train = wc.TrainConfig(epochs=3, search_epochs=1, batch_size=50, batch_norm_group=50)
     config = ExperimentConfig(
         network="vgg-2", hidden=(), granularity="channel", backend="torch", sparsity=(0.5,), initial_sparsity=0.25,
-        search=wc.SearchConfig(population=3, generations=1, **search), train=train,
+        search=wc.SearchConfig(population=3, generations=1, **search), train=train, rescale=rescale,
     )  # fmt: skip
     data, key = load_dataset("digits", None, 100, 50), wc.key(1)
     net, backend = network(config, data), wc.load_backend("torch")

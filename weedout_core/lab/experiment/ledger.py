@@ -185,7 +185,8 @@ def room_of_candidates(net: Network, plan: MaskPlan, search: SearchConfig) -> Ro
     room = likely_room(net, plan)
     if search.strategy in ("random_search", "successive_halving"):
         return room
-    return counted_room(net, None, {site: nodes for site, nodes in room.nodes if site in counted_sites(net)})
+    most = {site: nodes for site, nodes in room.nodes if site in counted_sites(net)}
+    return known_room(net, None) or counted_room(net, None, most)
 
 
 def examples_of_a_score(search: SearchConfig, examples: int) -> int:
