@@ -119,7 +119,13 @@ def test_the_page_and_the_table_say_of_which_networks_fitness_is(
     assert weedout("paper", *SMALL) == 0
     assert "gradually trained (by 2 epochs at a time)" in " ".join(capsys.readouterr().out.split())
     assert weedout("report", "run") == 0
-    assert "gradually trained (by 2 epochs at a time)" in (tmp_path / "run" / "report.html").read_text()
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "gradually trained (by 2 epochs at a time)" in page
+    assert "The sparsity rises" not in page
+    assert weedout("paper", *SMALL, "--initial-sparsity", "0.25", "--out", "rising") == 0
+    assert weedout("report", "rising") == 0
+    page = (tmp_path / "rising" / "report.html").read_text()
+    assert "the generations before training are of sparsity 25 %" in page
 
 
 def test_it_is_judged_against_random_masks(weedout: Weedout, tmp_path: Path) -> None:

@@ -24,6 +24,11 @@ def generations_section(source: Source) -> Section:
     text = (
         [f"{count(lost, 'candidate')} had no finite fitness; these are never chosen and enter no mean."] if lost else []
     )
+    if (initial := source.config.initial_sparsity) is not None:
+        text.append(
+            "The sparsity rises while weights train: the generations before training are of sparsity "
+            f"{percent(initial)} %, those in it of ever higher ones, and the last one of the sparsity that is named."
+        )
     trained = trained_before(search, source.config.train)
     figure = generations_figure(fitness_named(search), trained, search.batch_policy == "fresh", means)
     return Section(
