@@ -249,6 +249,8 @@ def test_the_end_is_billed_by_the_mask_that_was_found(weedout: Weedout, tmp_path
         stage = found[row.arm, row.repeat].active_macs
         if row.arm == "weedout":  # two epochs under a mask that is not recorded
             assert (row.active_macs - (TESTED + TRAINED + TESTED) * stage) % (2 * TESTED) == 0
+            assert row.computed_macs == row.dense_macs, "masks that keep other numbers are trained as the parent"
+            assert row.bytes == 4 * wc.costs(wc.mlp(64, (8, 6), 10)).parameters
         else:
             assert row.active_macs == (3 * TESTED + TRAINED + TESTED) * stage
 

@@ -19,7 +19,7 @@ from weedout_core.lab.experiment.ledger import (
     of_a_candidate,
     room_of_candidates,
 )
-from weedout_core.lab.experiment.searched import searched_with
+from weedout_core.lab.experiment.searched import keep_as_many, searched_with
 
 
 class _Stage(NamedTuple):
@@ -51,7 +51,8 @@ def ledger_rows(
     """
     network, trained, tested = cell.start.network, len(dataset.train.y), len(dataset.test.y)
     plan = train_plan(config.train, trained)
-    smaller = alike and trained_smaller(network.net, config.train)
+    throughout = not cell.searched or keep_as_many(network.net, sparsity, config.search)
+    smaller = alike and throughout and trained_smaller(network.net, config.train)
     whole, computed = network.costs, costs(network.compact().net if smaller else network.net)
     own = whole.macs, whole.active_macs, computed.macs
     stages = [_Stage(config.train.epochs, own)]

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from weedout_core import Evaluation, Generation, Network, Trained, evaluate_together, train_together
 from weedout_core._configs.going_on import without_search
-from weedout_core.backend import Backend, Examples, MaskPlan, search_plan
+from weedout_core.backend import Backend, Examples, MaskPlan
 from weedout_core.lab.data.datasets import Dataset
 from weedout_core.lab.experiment.arms import Cell
 from weedout_core.lab.experiment.choosing import Choosing, read_only
@@ -23,7 +23,7 @@ from weedout_core.lab.experiment.events import (
 )
 from weedout_core.lab.experiment.groups import Group
 from weedout_core.lab.experiment.model import Model
-from weedout_core.lab.experiment.searched import found_before
+from weedout_core.lab.experiment.searched import found_before, keep_as_many
 from weedout_core.lab.experiment.slices import Checkpoint, slices, train_slices
 from weedout_core.lab.experiment.so_far import NOTHING, Fetch, GroupProgress
 
@@ -102,7 +102,7 @@ def _how(work: GroupWork, cells: Sequence[Cell]) -> dict[str, Any]:
             work.on_event(GenerationScored(work.group, cell.repeat, generation))
 
     search, train = work.config.search, work.config.train
-    alike = bool(search_plan(work.net, work.group.sparsity, search).counts)  # else each mask were a program of its own
+    alike = keep_as_many(work.net, work.group.sparsity, search)
     return {
         "config": replace(train, compaction=train.compaction and alike),
         "found": [found_before(cell, search) for cell in cells],

@@ -1,10 +1,12 @@
 """Cells whose masks are searched while they train: from the search before it, and to what came of it."""
 
+import warnings
 from dataclasses import replace
 
-from weedout_core import SearchConfig, SearchResult, Trained
+from weedout_core import Network, SearchConfig, SearchResult, Trained
 from weedout_core._configs.search_config import OWN_FUNCTIONS
-from weedout_core.errors import RunError
+from weedout_core.backend import search_plan
+from weedout_core.errors import RunError, WeedoutWarning
 from weedout_core.lab.experiment.arms import Cell
 
 
@@ -35,6 +37,13 @@ def found_before(cell: Cell, search: SearchConfig) -> SearchResult:
         validation_batch=start.batch,
         config=searched_with(cell, search),
     )
+
+
+def keep_as_many(net: Network, sparsity: float, search: SearchConfig) -> bool:
+    """Whether all masks of a generation keep as many nodes at each site. Else each were a program of its own."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", WeedoutWarning)  # said when the run was opened
+        return bool(search_plan(net, sparsity, search).counts)
 
 
 def after_training(cell: Cell, trained: Trained) -> Cell:
