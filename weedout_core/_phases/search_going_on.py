@@ -95,8 +95,9 @@ def after(search: MaskSearch, trained: Trained) -> MaskSearch:
 
 
 def _checked(network: Subnetwork, one: SearchResult, examples: int) -> SearchBeginning:
-    config, began = one.config, one.history[0].began
-    if began is None or network.net != one.network.net or recorded(config) != began.config:
+    config, began = one.config, one.history[0].began if one.history else None
+    elected = any(generation.elite == one.origin for generation in one.history)
+    if began is None or not elected or network.net != one.network.net or recorded(config) != began.config:
         raise ConfigError("found must be what wc.search found for this very network. Hand in its result, unchanged.")
     check_search(network.net, config, examples)
     check_goes_on(config)
