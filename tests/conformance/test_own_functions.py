@@ -116,6 +116,16 @@ def test_a_wrong_fitness_is_refused_by_name_before_a_generation_is_told(
     assert not told
 
 
+def test_a_fitness_in_an_array_of_another_framework_is_said_to_be_one() -> None:
+    """NumPy's functions take a tensor and return an array of NumPy, of the dtype and shape that were asked for."""
+    pytest.importorskip("torch")
+    with pytest.raises(ConfigError, match=r"framework of the logits.*; got float32 \(4,\) of numpy\."):
+        wc.search(
+            NET, DATA, sparsity=0.5, backend="torch", key=wc.key(7),
+            config=wc.SearchConfig(population=4, fitness=lambda logits, labels: np.asarray(logits).mean((-2, -1))),
+        )  # fmt: skip
+
+
 def test_a_fitness_is_handed_classes_last_and_keeps_its_candidates() -> None:
     logits, labels = RNG.normal(size=(4, 5, 3)), RNG.integers(0, 3, 5)
     own = wc.backend.FITNESS[entropy]

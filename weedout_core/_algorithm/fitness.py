@@ -162,7 +162,8 @@ def _own(function: Callable[[Any, Any], Any], logits: Floats, labels: Integers, 
         raise ConfigError(f"{name} failed: {type(error).__name__}: {error}") from error
     wanted = tuple(logits.shape[:-2])
     if not _are_floats(xp, found) or tuple(found.shape) != wanted:
-        got = f"{found.dtype} {tuple(found.shape)}" if hasattr(found, "dtype") else shown(found)
+        array = hasattr(found, "dtype")
+        got = f"{found.dtype} {tuple(found.shape)} of {type(found).__module__}" if array else shown(found)
         raise ConfigError(
             f"{name} must return floats of shape {wanted}, one for each candidate, in an array of the framework of the "
             f"logits, whose shape is {(*wanted, 'examples', 'classes')}; got {got}. Take means over their last axes."
