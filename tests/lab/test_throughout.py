@@ -1,5 +1,6 @@
 """The search throughout training in an experiment: in paper, judge and plan, in the tables, the ledger and the page."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -117,15 +118,25 @@ def test_the_page_and_the_table_say_of_which_networks_fitness_is(
     weedout: Weedout, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert weedout("paper", *SMALL) == 0
-    assert "gradually trained (by 2 epochs at a time)" in " ".join(capsys.readouterr().out.split())
+    assert "partly trained (scored every 2 epochs)" in " ".join(capsys.readouterr().out.split())
     assert weedout("report", "run") == 0
     page = (tmp_path / "run" / "report.html").read_text()
-    assert "gradually trained (by 2 epochs at a time)" in page
-    assert "The sparsity rises" not in page
-    assert weedout("paper", *SMALL, "--initial-sparsity", "0.25", "--out", "rising") == 0
-    assert weedout("report", "rising") == 0
-    page = (tmp_path / "rising" / "report.html").read_text()
-    assert "the generations before training are of sparsity 25 %" in page
+    assert "partly trained (scored every 2 epochs)" in page
+    assert "The last 2 generations of each search were scored while its winner trained" in page
+    assert "The sparsity of what was scored" not in page, "it is the same throughout"
+
+
+def test_the_page_says_at_which_sparsity_each_generation_in_training_was_scored(
+    weedout: Weedout, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert weedout("paper", *SMALL, "--initial-sparsity", "0.25") == 0
+    assert "generation 4 in training" in "".join(capsys.readouterr())
+    assert weedout("report", "run") == 0
+    page = (tmp_path / "run" / "report.html").read_text()
+    cells = re.findall(r"<t[dh][^>]*>([^<]*)</t[dh]>", page[page.index("The sparsity of what was scored") :])
+    wanted = ["before training", "25", "2", "46.88", "4", "50"]  # 50 − 25 · (1 − t/2)³
+    assert [cell.strip() for cell in cells[2:8]] == wanted
+    assert "in the first generation, which is of sparsity 25 % in each search" in page
 
 
 def test_it_is_judged_against_random_masks(weedout: Weedout, tmp_path: Path) -> None:

@@ -1,10 +1,15 @@
 """Gradual sparsity: it rises while weights train, fast at first, when much can be removed, and then ever slower."""
 
 from collections.abc import Mapping
+from typing import overload
 
 from weedout_core._masks.allocation import Space, Sparsity, by_site
 
 
+@overload
+def gradual(space: Space, initial: float, final: float, step: int, steps: int) -> float: ...
+@overload
+def gradual(space: Space, initial: Sparsity, final: Sparsity, step: int, steps: int) -> Sparsity: ...
 def gradual(space: Space, initial: Sparsity, final: Sparsity, step: int, steps: int) -> Sparsity:
     """The sparsity after a step: ``η_f + (η_i − η_f) · (1 − t/n)³`` (Zhu & Gupta, 2017, equation 1).
 

@@ -54,7 +54,8 @@ def check_resumed(
 def _check_facts(was: Beginning, now: Beginning) -> None:
     """Raise ConfigError, naming the first difference, where a training began with something else."""
     if differing := [name for name in differences(was, now) if name not in _OF_RATES]:
-        raise ConfigError(f"{another('resume', 'training', differing[0], was, now)}. {_REMEDY}")
+        hint = _OF_SEARCH if differing[0] == "searched" else ""
+        raise ConfigError(f"{another('resume', 'training', differing[0], was, now)}{hint}. {_REMEDY}")
 
 
 def _check_rates(was: Beginning, now: Beginning, plan: TrainPlan, done: int) -> None:
@@ -82,6 +83,9 @@ def _check_generations(one: Trained, config: TrainConfig) -> None:
 
 #: Fields of the configuration that matter only through the learning rate of each step.
 _OF_RATES = ("epochs", "learning_rate", "schedule", "step_epochs", "step_factor", "warmup_epochs")
+_OF_SEARCH = (
+    " (of found, the validation split and the sparsity of each generation, which depends on the epochs where it rises)"
+)
 _REMEDY = "Hand in what it began with, or leave resume out."
 
 

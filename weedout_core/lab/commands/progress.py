@@ -40,8 +40,9 @@ def describe(config: ExperimentConfig, event: Event) -> str:
             return f"{prefix} · {phase}" + ("" if repeat is None else f" {repeat + 1}/{repeats}")
         case GenerationScored(_, repeat, found):
             most = config.search.generations
-            ahead = most is not None and found.generation < most  # else it goes on while the network trains
-            number = f"{found.generation + 1}" + (f"/{most}" if ahead else "")
+            number = f"{found.generation + 1}"
+            if most is not None:  # else nothing says where the search before training ended
+                number += f"/{most}" if found.generation < most else " in training"
             return f"{prefix} · search {repeat + 1}/{repeats} · generation {number} · best fitness {found.best:.4f}"
         case ChoiceTrained(_, arm, repeat, one):
             number, train = f"{one.epoch}/{config.train.epochs}", _mean([one.train_accuracy])

@@ -19,5 +19,5 @@ def trained_before(search: SearchConfig, train: TrainConfig) -> str:
     """Of which networks fitness is: "untrained" ones, or such as "briefly trained (5 steps)" ones."""
     steps, epochs = search.training_steps, train.search_epochs
     if epochs:
-        return f"gradually trained (by {epochs} epoch{'s' * (epochs > 1)} at a time)"
+        return f"partly trained (scored every {f'{epochs} epochs' if epochs > 1 else 'epoch'})"
     return f"briefly trained ({steps} step{'s' * (steps > 1)})" if steps else "untrained"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from weedout_core.lab.experiment.names import fitness_named, trained_before
 from weedout_core.lab.report.costs import CHOOSE, CostRow, TimeRow, cost_rows, time_rows
 from weedout_core.lab.report.generations import generation_means, spreads
+from weedout_core.lab.report.in_training import rising_table, said_of_training
 from weedout_core.lab.report.search_figures import generations_figure
 from weedout_core.lab.report.section import Section, Table, as_csv
 from weedout_core.lab.report.source import Source
@@ -24,11 +25,9 @@ def generations_section(source: Source) -> Section:
     text = (
         [f"{count(lost, 'candidate')} had no finite fitness; these are never chosen and enter no mean."] if lost else []
     )
-    if (initial := source.config.initial_sparsity) is not None:
-        text.append(
-            "The sparsity rises while weights train: the generations before training are of sparsity "
-            f"{percent(initial)} %, those in it of ever higher ones, and the last one of the sparsity that is named."
-        )
+    if said := said_of_training(source.config):
+        text.append(said)
+    rising = rising_table(source.config, sorted({mean.sparsity for mean in means}))
     trained = trained_before(search, source.config.train)
     figure = generations_figure(fitness_named(search), trained, search.batch_policy == "fresh", means)
     return Section(
@@ -36,16 +35,18 @@ def generations_section(source: Source) -> Section:
         title,
         text,
         drawings=[figure],
-        tables=[_spread(source)],
+        tables=[*rising, _spread(source)],
         files={"generations.csv": as_csv(means)},
         own=["search.csv"],
     )
 
 
 def _spread(source: Source) -> Table:
+    initial = source.config.initial_sparsity
+    at = "" if initial is None else f", which is of sparsity {percent(initial)} % in each search"
     return Table(
-        "How far fitness spreads in the first generation. A run keeps no fitness of single candidates, so that the "
-        "variance cannot be divided between initial weights and masks.",
+        f"How far fitness spreads in the first generation{at}. A run keeps no fitness of single candidates, so that "
+        "the variance cannot be divided between initial weights and masks.",
         ("sparsity (%)", "searches", "best − worst of a generation, mean", "standard deviation of generations' means"),
         [
             (percent(one.sparsity), str(one.searches), number(one.within, 4), number(one.between, 4))
