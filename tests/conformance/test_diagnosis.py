@@ -80,6 +80,7 @@ def _seen(part: str, fields: tuple[str, ...]) -> str:
 
 def test_every_field_that_changes_sgd_is_tried() -> None:
     fixed = {"epochs", "batch_size", "learning_rate", "precision", "compaction", "mask_in_testing"}
+    fixed |= {"search_epochs", "search_part"}  # between epochs, by the core
     assert {item.name for item in fields_of(TrainConfig)} == fixed | set(PLAIN) == fixed | set(sum(OPTIONS, ()))
 
 

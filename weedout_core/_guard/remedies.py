@@ -12,6 +12,8 @@ _MADE_BY: Mapping[str, str] = {
     "SearchConfig": "Make one by wc.SearchConfig.",
     "TrainConfig": "Make one by wc.TrainConfig.",
     "Trained": "Hand in the whole of what wc.train returned.",
+    "SearchResult": "Hand in the whole of what wc.search returned.",
+    "LimitedTraining": "Make one by wc.backend.LimitedTraining(examples, plan, steps, key).",
     "Generation": "Hand in generations of the .history of what wc.search returned.",
     "MaskPlan": "Make one by wc.mask_plan(wc.mask_space(net), sparsity).",
     "CompactedNetwork": "Make one by wc.compact.",
