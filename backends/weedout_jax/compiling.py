@@ -50,12 +50,17 @@ def keep_programs(folder: str | os.PathLike[str]) -> None:
     new one is closed to all other users.
 
     Raises:
-        BackendError: the folder cannot be written, or it or something in it is another user's or can be written by one.
+        BackendError: the folder's path is no valid text, the folder cannot be written, or it or something in it is
+            another user's or can be written by one.
     """
     wanted = "cache must be a folder that can be written; got"
     if not str(folder):
         raise BackendError(f"{wanted} {folder!r}.")
     path = Path(os.path.expanduser(folder)).absolute()
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:  # such as a byte of a file name that is no UTF-8
+        raise BackendError(f"{wanted} {str(path)!r}, which XLA cannot read as text. Take another name.") from error
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.mkdir(mode=0o700, exist_ok=True)

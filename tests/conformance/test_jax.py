@@ -560,7 +560,7 @@ def test_a_cache_that_others_cannot_change_is_used(
 def test_a_cache_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("")
-    for path, shown in ((file, ".*file"), (file / "below", ".*file"), ("", "''")):
+    for path, shown in ((file, ".*file"), (file / "below", ".*file"), ("", "''"), (tmp_path / "\udcff", ".* as text")):
         with pytest.raises(wc.errors.BackendError, match=rf"^cache must be a folder that can be written; got {shown}"):
             wc.load_backend("jax", cache=path)
 
