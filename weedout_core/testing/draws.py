@@ -239,7 +239,7 @@ def draw_parameters(backend: Backend, reference: Backend) -> None:
 
     fans: tuple[Fan, Fan] = ("fan_in", "fan_out")
     drawn = [he_normal(net, fans[place % 2]) for place, net in enumerate(networks(backend)[::3])]
-    many = tuple(ParameterSpec(f"{place}/kernel", (3,), place, 1.0, 0.0) for place in range(40))
+    many = tuple(ParameterSpec(f"{place}/kernel", (3,), place, 1.0, 0.0) for place in range(20))
     for one in (*drawn, many, _SPECS):
         agree(KEYS[-1], one)
     for key in KEYS:
