@@ -152,7 +152,8 @@ def train_together(
     state = begin(task) if resume is None else resumed(task, resume)
     shown = [Shown(frozen(one.losses), one.history) for one in resume] if resume else [NOTHING] * len(networks)
     while state.epoch < config.epochs:
-        if any(one.is_due(state.epoch, config.search_epochs) for one in task.searches):
+        due = config.generations_within(state.epoch + 1)
+        if any(len(one.generations) < due for one in task.searches):
             task, state = next_generation(task, state)
             if on_generation is not None:
                 on_generation(tuple(one.generations[-1] for one in task.searches))

@@ -45,10 +45,6 @@ class MaskSearch(NamedTuple):
     data: Examples
     generations: tuple[Generation, ...] = ()
 
-    def is_due(self, epochs: int, every: int) -> bool:
-        """Whether a generation is scored after so many epochs, before the next one."""
-        return len(self.generations) < min(epochs // every, len(self.plans))
-
 
 def rising_plans(
     net: Network, initial: Sparsity, final: Sparsity, generations: int, config: SearchConfig
