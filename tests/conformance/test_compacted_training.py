@@ -37,7 +37,9 @@ NETWORKS = {
 }
 KEY = wc.key(8)
 #: One epoch: one program to compile. Decay of every array moves what is removed from where it was, in the parent.
-CONFIG = wc.TrainConfig(epochs=1, batch_size=BATCH, learning_rate=0.05, weight_decay=0.05, decayed="all")
+CONFIG = wc.TrainConfig(
+    epochs=1, batch_size=BATCH, learning_rate=0.05, weight_decay=0.05, decayed="all", precision="highest"
+)
 
 Tree = Mapping[str, np.ndarray]
 

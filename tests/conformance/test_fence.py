@@ -130,17 +130,6 @@ SETTINGS["torch_xla"] = [*SETTINGS["torch"], *OF_XLA]
 CASES = [(name, setting) for name in BACKENDS for setting in SETTINGS[name]]
 
 
-@pytest.fixture(autouse=True)
-def _precision_as_it_was() -> Generator[None]:
-    """What these tests write where nothing was set stays set: a process begins so."""
-    yield
-    if "torch" in import_module("sys").modules and (settings := torch_process_settings()):
-        begin = {"cudnn.conv.fp32_precision": "tf32"}
-        for setting in settings:
-            if setting.name.endswith("fp32_precision"):
-                setting.write(begin.get(setting.name, "none"))
-
-
 @pytest.mark.parametrize("name", BACKENDS)
 def test_every_setting_of_the_list_is_tested(name: str) -> None:
     assert fenced_settings(name) == set(callers(name)) == set(SETTINGS[name])
