@@ -13,8 +13,9 @@ from jax.sharding import Sharding
 
 from weedout_core.backend import MaskPlan, SitePlan, filled
 from weedout_core.errors import ConfigError
-from weedout_core.random import bits, fold_in
+from weedout_core.random import bits
 from weedout_jax.devices import put
+from weedout_jax.randomness import folded_in
 
 _ALONE = 2**15  # from this many nodes on, a CPU processes one candidate's words at a time
 
@@ -33,31 +34,37 @@ def masks_from_keys(place: Sharding, keys: Any, plan: MaskPlan) -> dict[str, jax
 
 def draw_masks(keys: Any, plan: MaskPlan) -> dict[str, jax.Array]:
     """``masks_from_keys`` inside a program."""
+    own = folded_in(keys, [site.code for site in plan.sites])
     if plan.total is not None:
-        return _each(partial(_masks_over_all, plan, plan.total), keys, plan.nodes)
-    return {site.site: _each(partial(_site_mask, site), keys, site.nodes) for site in plan.sites}
+        return _each(partial(_masks_over_all, plan, plan.total), own, plan.nodes)
+    drawn = zip(plan.sites, jnp.unstack(own, axis=1), strict=True)
+    return {site.site: _each(partial(_site_mask, site), keys, site.nodes) for site, keys in drawn}
 
 
 def _site_mask(site: SitePlan, key: jax.Array) -> jax.Array:
-    """One candidate's mask at a site."""
-    words = bits(fold_in(key, site.code), site.nodes)
+    """One candidate's mask at a site, from its key for the site."""
+    words = bits(key, site.nodes)
     if site.bound is None:
         return kept(words, site.kept).reshape(site.shape)
-    return ((words <= jnp.uint32(site.bound)) | kept(words, 1)).reshape(site.shape)
+    return ((words <= jnp.uint32(site.bound)) | _smallest(words)).reshape(site.shape)
 
 
-def _masks_over_all(plan: MaskPlan, total: int, key: jax.Array) -> dict[str, jax.Array]:
+def _masks_over_all(plan: MaskPlan, total: int, keys: jax.Array) -> dict[str, jax.Array]:
     """One candidate's masks where the plan has a total: each site's smallest word is made 0, and no other is."""
 
-    def ranked(site: SitePlan) -> jax.Array:
-        words = bits(fold_in(key, site.code), site.nodes)
-        smallest = jnp.arange(site.nodes) == jnp.argmin(words)
-        return jnp.where(smallest, jnp.uint32(0), jnp.maximum(words, jnp.uint32(1)))
+    def ranked(site: SitePlan, key: jax.Array) -> jax.Array:
+        words = bits(key, site.nodes)
+        return jnp.where(_smallest(words), jnp.uint32(0), jnp.maximum(words, jnp.uint32(1)))
 
-    mask = kept(jnp.concatenate([ranked(site) for site in plan.sites]), total)
+    mask = kept(jnp.concatenate([ranked(*each) for each in zip(plan.sites, keys, strict=True)]), total)
     ends = list(accumulate(site.nodes for site in plan.sites))
     parts = zip(plan.sites, jnp.split(mask, ends[:-1]), strict=True)
     return {site.site: part.reshape(site.shape) for site, part in parts}
+
+
+def _smallest(words: jax.Array) -> jax.Array:
+    """Where the smallest word is, of equal ones the first: what ``kept`` gives for k = 1, without a search."""
+    return jnp.arange(words.size) == jnp.argmin(words)
 
 
 def _each(one: Callable[[jax.Array], Any], keys: Any, nodes: int) -> Any:

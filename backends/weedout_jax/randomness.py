@@ -4,8 +4,7 @@ This is the core's own definition of the stream, compiled. On a CPU it is seven 
 draws the same words, and no setting of the user can change its words.
 """
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -34,13 +33,23 @@ def draw_parameters(place: Sharding, key: Any, specs: tuple[ParameterSpec, ...])
     return _draw(put(key, place), specs)
 
 
+def folded_in(keys: Any, codes: Sequence[int]) -> jax.Array:
+    """The keys of several streams of each key: uint32 ``(*batch, 2)`` → ``(*batch, codes, 2)``.
+
+    They are derived at once, and before anything is drawn: XLA would else derive a key again within each piece of the
+    program that draws from it, and take up to four times as long to compile them.
+    """
+    return lax.optimization_barrier(fold_in(keys[..., None, :], jnp.asarray(codes, jnp.uint32)))
+
+
 def normals(key: Any, specs: tuple[ParameterSpec, ...]) -> dict[str, jax.Array]:
     """``draw_parameters`` inside a program: each parameter has its own stream, or is ``value`` if its std is 0."""
+    own = folded_in(key, [spec.code for spec in specs])
     return {
-        spec.path: np.float32(spec.std) * standard_normal(fold_in(key, spec.code), spec.shape)
+        spec.path: np.float32(spec.std) * standard_normal(one, spec.shape)
         if spec.std
         else jnp.full(spec.shape, spec.value, jnp.float32)
-        for spec in specs
+        for spec, one in zip(specs, own, strict=True)
     }
 
 
@@ -48,15 +57,20 @@ def kept_normals(
     key: Any, specs: tuple[ParameterSpec, ...], compaction: CompactedNetwork, indices: Mapping[str, Any]
 ) -> dict[str, jax.Array]:
     """The part of ``normals`` that a compacted network keeps: only these weights are drawn."""
+    own = dict(zip((spec.path for spec in specs), folded_in(key, [spec.code for spec in specs]), strict=True))
+    found = {spec.path: spec for spec in specs}
     kept: dict[str, jax.Array] = {}
     for path, shape in parameter_shapes(compaction.net).items():
-        spec = next(spec for spec in specs if spec.path == path)
-        if not spec.std or shape == spec.shape:
-            kept |= normals(key, (replace(spec, shape=shape),))
+        spec = found[path]
+        if not spec.std:
+            kept[path] = jnp.full(shape, spec.value, jnp.float32)
+            continue
+        if shape == spec.shape:
+            drawn = standard_normal(own[path], shape)
         else:
             counters = compaction.counters(path, spec.shape, indices).astype(jnp.uint32).reshape(-1)
-            drawn = normal_from_bits(bits_at(fold_in(key, spec.code), counters))
-            kept[path] = np.float32(spec.std) * drawn.reshape(shape)
+            drawn = normal_from_bits(bits_at(own[path], counters)).reshape(shape)
+        kept[path] = np.float32(spec.std) * drawn
     return kept
 
 
