@@ -180,19 +180,21 @@ def score(candidates: dict[str, Any], params: Mapping[str, Any], batch: ScoredBa
         small = compacted(computed(net, bool(specs)), program.room)
 
         def one(candidate: dict[str, Any]) -> jax.Array:
-            masks, indices = candidate["masks"], candidate["indices"]
+            indices = candidate["indices"]
             if specs:
                 own = kept_normals(candidate["weight_keys"], specs, small, indices)
             else:
                 own = small.gather(params, indices)
             statistics = None if batch.statistics is None else small.gather(batch.statistics, indices)
-            logits, _ = run(small.net.layers, own, small.gather_masks(masks, indices), common, statistics, how)
+            logits, _ = run(small.net.layers, own, candidate["inputs"], common, statistics, how)
             return fitness(logits, batch.y, axis=-2)
 
         def some(candidates: dict[str, Any]) -> jax.Array:
             masks = candidates["masks"] if plan is None else draw_masks(candidates["mask_keys"], plan)
             indices = {site: kept_indices(masks[site], k, program.room.padded) for site, k in small.counts}
-            drawn = candidates | {"masks": masks, "indices": indices}
+            # All at once: in a loop over candidates XLA takes a bit of a mask in as much time as a hundred products.
+            inputs = jax.vmap(small.gather_masks, axis_size=program.cut.chunk)(masks, indices)
+            drawn = candidates | {"indices": indices, "inputs": inputs}
             return jax.vmap(one)(drawn) if program.engine == "vmap" else _mapped(one, drawn, program.cut.turn)
 
         chunked = jax.tree.map(lambda leaf: leaf.reshape(-1, program.cut.chunk, *leaf.shape[1:]), candidates)

@@ -54,6 +54,20 @@ def keep_smallest(words: np.ndarray, k: int) -> np.ndarray:
     return kept
 
 
+def keep_below(words: np.ndarray, bound: int) -> np.ndarray:
+    """The words of at most ``bound``, and the first of the smallest: uint32 ``(m, n)`` → bool."""
+    kept = words <= np.uint32(bound)
+    np.put_along_axis(kept, words.argmin(axis=-1, keepdims=True), True, axis=-1)
+    return kept
+
+
+def ranked(words: np.ndarray) -> np.ndarray:
+    """The same words, but the first of the smallest is 0, and no other is: uint32 ``(m, n)`` → the same."""
+    others = np.maximum(words, np.uint32(1))
+    np.put_along_axis(others, words.argmin(axis=-1, keepdims=True), np.uint32(0), axis=-1)
+    return others
+
+
 @cache
 def compile_loops() -> float:
     """Compile the loops. Returns the seconds that this took."""

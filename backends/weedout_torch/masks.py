@@ -2,13 +2,14 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 
 from weedout_core.backend import MaskPlan, SitePlan, filled
 from weedout_core.errors import ConfigError
 from weedout_torch import host, stream
 from weedout_torch.devices import Place, Tensor
-from weedout_torch.integers import TOP, counting, integer, signed, to_host
+from weedout_torch.integers import TOP, counting, from_host, integer, signed, to_host
 
 
 def keep_smallest(place: Place, bits: Any, k: int) -> Tensor:
@@ -39,14 +40,13 @@ def draw_masks(place: Place, keys: Tensor, plan: MaskPlan) -> dict[str, Tensor]:
 
 def _masks_over_all(place: Place, keys: Tensor, plan: MaskPlan, total: int) -> dict[str, Tensor]:
     """The masks where the plan has a total: each site's smallest is made the only kind of word that is 0."""
-    ranked: list[Tensor] = []
+    words: list[Tensor] = []
     for site in plan.sites:
-        words = stream.bits(stream.fold_in(keys, site.code), site.nodes)
+        drawn = stream.bits(stream.fold_in(keys, site.code), site.nodes)
         place.sync()  # as below
-        least, next_one = integer(0, words.device), integer(1, words.device)
-        ranked.append(torch.where(kept(words, 1), least, torch.where(words == least, next_one, words)))
+        words.append(_ranked(drawn))
         place.sync()
-    masks = kept(torch.cat(ranked, dim=-1), total)
+    masks = kept(_joined(words), total)
     place.sync()
     parts = zip(plan.sites, masks.split([site.nodes for site in plan.sites], dim=-1), strict=True)
     found = {site.site: part.reshape(-1, *site.shape) for site, part in parts}
@@ -58,13 +58,36 @@ def _site_masks(place: Place, keys: Tensor, site: SitePlan) -> Tensor:
     """bool ``(m, *shape)``."""
     words = stream.bits(stream.fold_in(keys, site.code), site.nodes)
     place.sync()  # PyTorch/XLA: in the same program as the selection, words would be drawn again for each count
-    if site.bound is None:
-        masks = kept(words, site.kept)
-    else:
-        masks = (words ^ TOP <= signed(site.bound ^ 2**31)) | kept(words, 1)
+    masks = kept(words, site.kept) if site.bound is None else _kept_below(words, site.bound)
     masks = masks.reshape(-1, *site.shape)
     place.sync()  # PyTorch/XLA: sites of the same shape share these programs
     return masks
+
+
+# On a CPU, operations of PyTorch would leave its threads waiting for more of them: busily, for milliseconds, on the
+# cores that the loops of the next site need.
+
+
+def _kept_below(words: Tensor, bound: int) -> Tensor:
+    """The words of at most ``bound``, and the smallest: int32 ``(m, n)`` → bool."""
+    if words.device.type == "cpu":
+        return torch.from_numpy(host.keep_below(to_host(words), bound))
+    return (words ^ TOP <= signed(bound ^ 2**31)) | kept(words, 1)
+
+
+def _ranked(words: Tensor) -> Tensor:
+    """The same words, but the smallest is 0, and no other is: int32 ``(m, n)``."""
+    if words.device.type == "cpu":
+        return from_host(host.ranked(to_host(words)))
+    least, next_one = integer(0, words.device), integer(1, words.device)
+    return torch.where(kept(words, 1), least, torch.where(words == least, next_one, words))
+
+
+def _joined(words: list[Tensor]) -> Tensor:
+    """The words of all sites: int32 ``(m, n)`` of each → ``(m, nodes)``."""
+    if words[0].device.type == "cpu":
+        return from_host(np.concatenate([to_host(some) for some in words], axis=-1))
+    return torch.cat(words, dim=-1)
 
 
 def kept(words: Tensor, k: int) -> Tensor:

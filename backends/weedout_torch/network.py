@@ -34,7 +34,7 @@ FLOATS = 2**26  # floats of activations and own weights that may exist at once: 
 _CHUNK = 4096  # the most examples that are predicted at once
 _ALIVE = 3  # activations at once without a gradient: a layer's input, its output, and the input of a residual
 
-_MAKES = (Dense, Conv, BatchNorm, Relu, Residual)  # the output of these layers is a new tensor
+_MAKES = (Dense, Conv, BatchNorm, Relu, Residual, Gather)  # the output of these layers is a new tensor
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
 

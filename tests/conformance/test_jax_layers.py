@@ -230,3 +230,10 @@ def test_a_wide_network_predicts_fewer_examples_at_once() -> None:
     assert network.chunk_size(mesh, wc.mlp(8, (32, 16), 4)) == 4096
     # 2^26 floats at 32 × 32 × 160 an example, its widest activation.
     assert network.chunk_size(mesh, wc.wide_resnet(28, 10, 10)) == 409
+
+
+@pytest.mark.parametrize("words", [[7, 3, 5, 3], [2**32 - 1] * 3, [0, 2**31, 0], [4]])
+def test_the_smallest_word_is_found_without_a_search_and_of_equal_ones_the_first(words: list[int]) -> None:
+    some = np.array(words, np.uint32)
+    found = jax.jit(weedout_jax.masks._smallest)(some)
+    np.testing.assert_array_equal(found, wc.backend.keep_smallest(some, 1))

@@ -116,6 +116,15 @@ def test_the_smallest_are_kept_and_the_first_of_equal_ones(
     np.testing.assert_array_equal(keep(some, k), wc.backend.keep_smallest(some, k), strict=True)
 
 
+@given(seed=SEEDS, n=st.integers(1, 300), few=st.sampled_from([0, 8, 29, 32]), bound=st.integers(0, 2**32 - 1))
+def test_below_a_bound_and_ranked_the_first_of_the_smallest_is_special(seed: int, n: int, few: int, bound: int) -> None:
+    words = (wc.random.bits(keys_of(seed, (3,)), n).astype(np.uint64) >> few).astype(np.uint32)
+    first = wc.backend.keep_smallest(words, 1)
+    for limit in (bound, bound >> few, 0):
+        np.testing.assert_array_equal(host.keep_below(words, limit), (words <= limit) | first, strict=True)
+    np.testing.assert_array_equal(host.ranked(words), np.where(first, 0, np.maximum(words, 1)).astype(np.uint32))
+
+
 CONNECTS = """
 import weedout_core as wc
 from weedout_torch import host
