@@ -49,6 +49,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(computing, "drive", interrupt)
+    monkeypatch.setattr(computing, "OnRay", interrupt)  # it begins processes
     monkeypatch.setattr(owner, "own", interrupt)
     monkeypatch.setattr(conform, "judge", interrupt)
     monkeypatch.setattr(plan, "measure", interrupt)
