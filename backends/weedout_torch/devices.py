@@ -4,6 +4,7 @@ PyTorch runs each operation when it is called, on a CPU, on CUDA, and with torch
 operations and runs them as one compiled graph at ``sync``. The rest of the backend is the same for all devices.
 """
 
+import os
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,10 @@ from weedout_core.backend import host_array, share_of_memory
 from weedout_core.errors import BackendError
 from weedout_torch import host
 from weedout_torch.integers import Tensor
+
+#: How many programs PyTorch/XLA keeps for several devices of a CPU; by itself it keeps 2,048. For eight devices each
+#: takes about fifty maps of memory, of which Linux gives a process 65,530, and without one the process dies.
+_KEPT = "512"
 
 #: The types of devices on which PyTorch computes with its own kernels, as its documentation describes them.
 BY_PYTORCH = ("cpu", "cuda")
@@ -125,6 +130,8 @@ def xla_place(device: str | None, devices: int) -> Place:
         kind = runtime.device_type()
     if kind is None or (device is not None and device.upper() != kind):
         raise BackendError(f"PyTorch/XLA runs on {kind} in this process; got device={device!r}. {_PJRT}")
+    if kind == "CPU" and devices > 1:
+        os.environ.setdefault("XLA_COMPILATION_CACHE_SIZE", _KEPT)  # read when it compiles for the first time
     with _finding_a_device():
         spread = _same if devices == 1 else _spmd(devices)
         place = torch_xla.device()

@@ -304,6 +304,24 @@ def test_eight_xla_devices_share_a_population() -> None:
     assert run_alone(SPMD, CPU_NUM_DEVICES="8").split() == ["8"]
 
 
+KEPT = """
+import os, weedout_core as wc, torch_xla.debug.metrics as metrics
+backend, compiled = wc.load_backend("torch_xla", devices=8), []
+for n in (8, 16, 24, 32, 8):
+    backend.random_bits(wc.key(0), n)
+    compiled.append(metrics.metric_data("CompileTime")[0])
+print(os.environ["XLA_COMPILATION_CACHE_SIZE"], compiled[-1] > compiled[-2])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("given", "said"), [({}, ["512", "False"]), ({"XLA_COMPILATION_CACHE_SIZE": "2"}, ["2", "True"])]
+)
+def test_programs_for_eight_xla_devices_do_not_use_up_the_maps_of_memory(given: Any, said: list[str]) -> None:
+    assert run_alone(KEPT, CPU_NUM_DEVICES="8", **given).split() == said, "so many are kept, and others compiled again"
+
+
 SHARED_BATCH = """
 import numpy as np, weedout_core as wc, torch_xla
 from weedout_core.testing.tolerances import trained_error
