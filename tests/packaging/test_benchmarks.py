@@ -11,7 +11,6 @@ import pytest
 
 import weedout_core as wc
 from benchmarks import alone, results, section, timing
-from tests.processes import SOON
 
 pytestmark = pytest.mark.slow
 
@@ -139,7 +138,6 @@ def test_the_small_mode_runs(groups: tuple[str, ...], tmp_path: Path) -> None:
             "PYTHONPATH": path,
             "JAX_PLATFORMS": "cpu",
             "OMP_NUM_THREADS": "1",
-            "XLA_FLAGS": SOON,
         },
         capture_output=True,
         text=True,
