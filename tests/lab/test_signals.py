@@ -85,6 +85,23 @@ def work():
     assert ran(SWALLOWS[by], work, COMMAND) == (143, "swallowed\n", "")
 
 
+HALF_MADE = """
+class HalfMade:
+    def __init__(self): ASKED; self.whole = True
+    def __del__(self): print(self.whole)
+def work():
+    try: HalfMade()
+    except ZeroDivisionError: pass
+"""
+
+
+def test_what_a_request_leaves_half_made_fails_in_silence_and_anything_else_aloud() -> None:
+    assert ran(HALF_MADE.replace("ASKED", "ask()"), COMMAND) == (143, "", "")
+    code, _, err = ran(HALF_MADE.replace("ASKED", "1 / 0"), COMMAND)
+    assert code == 0
+    assert "has no attribute 'whole'" in err
+
+
 DEFERRED = """
 def work():
     with signals.deferred():

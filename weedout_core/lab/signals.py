@@ -149,4 +149,5 @@ def _quiet(hook: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _quiet_unraisable(hook: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    return lambda lost: None if issubclass(lost.exc_type, KeyboardInterrupt) else hook(lost)
+    """After a request, the destructor of what was left half made fails too: Numba's do, where it was compiling."""
+    return lambda lost: hook(lost) if requested() is None else None
