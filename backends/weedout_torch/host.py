@@ -4,6 +4,7 @@ The results equal those of the core to the bit. With array operations of NumPy o
 a word would be a pass over memory; in these loops a word stays in the processor's registers.
 
 Arrays are NumPy arrays. Each loop does a part of the work, from ``start`` to ``stop``, so that threads can share it.
+What takes few passes over words, such as comparing them with one bound, is NumPy's.
 """
 
 import math
