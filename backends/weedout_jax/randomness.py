@@ -4,8 +4,11 @@ This is the core's own definition of the stream, compiled. On a CPU it is seven 
 draws the same words, and no setting of the user can change its words.
 """
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -42,41 +45,35 @@ def folded_in(keys: Any, codes: Sequence[int]) -> jax.Array:
     return lax.optimization_barrier(fold_in(keys[..., None, :], jnp.asarray(codes, jnp.uint32)))
 
 
-def normals(key: Any, specs: tuple[ParameterSpec, ...]) -> dict[str, jax.Array]:
-    """``draw_parameters`` inside a program: each parameter has its own stream, or is ``value`` if its std is 0."""
+def normals(
+    key: Any, specs: Sequence[ParameterSpec], counters: Mapping[str, jax.Array] = MappingProxyType({})
+) -> dict[str, jax.Array]:
+    """``draw_parameters`` inside a program: each parameter has its own stream, or is ``value`` if its std is 0.
+
+    Args:
+        key, specs: as in ``draw_parameters``.
+        counters: integers {path: ``shape``}: which words of its stream a parameter is made of, if not the first ones.
+    """
     own = folded_in(key, [spec.code for spec in specs])
-    return {
-        spec.path: np.float32(spec.std) * standard_normal(one, spec.shape)
-        if spec.std
-        else jnp.full(spec.shape, spec.value, jnp.float32)
-        for spec, one in zip(specs, own, strict=True)
-    }
+    drawn: dict[str, jax.Array] = {}
+    for spec, one in zip(specs, own, strict=True):
+        if not spec.std:
+            drawn[spec.path] = jnp.full(spec.shape, spec.value, jnp.float32)
+            continue
+        at = counters.get(spec.path)
+        words = bits(one, math.prod(spec.shape)) if at is None else bits_at(one, at.astype(jnp.uint32).reshape(-1))
+        drawn[spec.path] = np.float32(spec.std) * normal_from_bits(words).reshape(spec.shape)
+    return drawn
 
 
 def kept_normals(
-    key: Any, specs: tuple[ParameterSpec, ...], compaction: CompactedNetwork, indices: Mapping[str, Any]
+    key: Any, specs: tuple[ParameterSpec, ...], small: CompactedNetwork, indices: Mapping[str, Any]
 ) -> dict[str, jax.Array]:
     """The part of ``normals`` that a compacted network keeps: only these weights are drawn."""
-    own = dict(zip((spec.path for spec in specs), folded_in(key, [spec.code for spec in specs]), strict=True))
-    found = {spec.path: spec for spec in specs}
-    kept: dict[str, jax.Array] = {}
-    for path, shape in parameter_shapes(compaction.net).items():
-        spec = found[path]
-        if not spec.std:
-            kept[path] = jnp.full(shape, spec.value, jnp.float32)
-            continue
-        if shape == spec.shape:
-            drawn = standard_normal(own[path], shape)
-        else:
-            counters = compaction.counters(path, spec.shape, indices).astype(jnp.uint32).reshape(-1)
-            drawn = normal_from_bits(bits_at(own[path], counters)).reshape(shape)
-        kept[path] = np.float32(spec.std) * drawn
-    return kept
-
-
-def standard_normal(key: Any, shape: tuple[int, ...]) -> jax.Array:
-    """Standard normals from a key's stream: float32 ``shape``."""
-    return normal_from_bits(bits(key, int(np.prod(shape)))).reshape(shape)
+    shapes = parameter_shapes(small.net)
+    parts = [spec for spec in specs if spec.std and spec.shape != shapes[spec.path]]
+    counters = {spec.path: small.counters(spec.path, spec.shape, indices) for spec in parts}
+    return normals(key, [replace(spec, shape=shapes[spec.path]) for spec in specs], counters)
 
 
 def normal_from_bits(words: jax.Array) -> jax.Array:

@@ -1,8 +1,9 @@
 """Random words and initial weights."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -36,15 +37,26 @@ def draw_parameters(place: Place, key: Any, specs: tuple[ParameterSpec, ...]) ->
     return params
 
 
-def normals(keys: Tensor, specs: tuple[ParameterSpec, ...]) -> dict[str, Tensor]:
-    """Weights from int32 keys ``(*batch, 2)``: float32 {path: ``(*batch, *shape)``}, ``value`` if the std is 0."""
+def normals(
+    keys: Tensor, specs: Sequence[ParameterSpec], counters: Mapping[str, Tensor] = MappingProxyType({})
+) -> dict[str, Tensor]:
+    """Weights of their own streams from int32 keys ``(*batch, 2)``: float32 {path: ``(*batch, *shape)``}.
+
+    Args:
+        keys: a key for each network.
+        specs: how each parameter is drawn; it is ``value`` where its std is 0.
+        counters: integers {path: ``(R, *shape)``}, for keys ``(R, 2)``: which words of its stream a parameter is made
+            of, if not the first ones.
+    """
     params: dict[str, Tensor] = {}
     for spec in specs:
         shape = (*keys.shape[:-1], *spec.shape)
-        params[spec.path] = torch.full(shape, spec.value, dtype=torch.float32, device=keys.device)
-        if spec.std:
-            drawn = normal_from_bits(bits(fold_in(keys, spec.code), math.prod(spec.shape)))
-            params[spec.path] = spec.std * drawn.reshape(shape)
+        if not spec.std:
+            params[spec.path] = torch.full(shape, spec.value, dtype=torch.float32, device=keys.device)
+            continue
+        own, at = fold_in(keys, spec.code), counters.get(spec.path)
+        words = bits(own, math.prod(spec.shape)) if at is None else bits_at(own, at.flatten(1))
+        params[spec.path] = spec.std * normal_from_bits(words).reshape(shape)
     return params
 
 
@@ -52,16 +64,10 @@ def kept_normals(
     keys: Tensor, specs: tuple[ParameterSpec, ...], small: CompactedNetwork, indices: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
     """The part of ``normals`` that compacted networks keep: keys ``(R, 2)``, indices {site: ``(R, kept)``}."""
-    kept: dict[str, Tensor] = {}
-    for path, shape in parameter_shapes(small.net).items():
-        spec = next(spec for spec in specs if spec.path == path)
-        if not spec.std or shape == spec.shape:
-            kept |= normals(keys, (replace(spec, shape=shape),))
-        else:
-            found = each(lambda one, spec=spec: {"at": small.counters(spec.path, spec.shape, one)}, indices)
-            words = bits_at(fold_in(keys, spec.code), found["at"].flatten(1))
-            kept[path] = spec.std * normal_from_bits(words).reshape(len(keys), *shape)
-    return kept
+    shapes = parameter_shapes(small.net)
+    parts = [spec for spec in specs if spec.std and spec.shape != shapes[spec.path]]
+    counters = each(lambda one: {spec.path: small.counters(spec.path, spec.shape, one) for spec in parts}, indices)
+    return normals(keys, [replace(spec, shape=shapes[spec.path]) for spec in specs], counters)
 
 
 def normal_from_bits(words: Tensor) -> Tensor:
