@@ -12,7 +12,7 @@ from weedout_core._algorithm.strategies import STRATEGIES
 from weedout_core._configs.checks import named_options
 from weedout_core._configs.search_config import FitnessName, StrategyName
 
-EVERY_SEARCH_CHOICE = {1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 18, 24, 25, 27}
+EVERY_SEARCH_CHOICE = {1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 18, 24, 25, 27, 29}
 EVERY_TRAIN_CHOICE = {12, 16, 20, 23, 26, 28}
 
 

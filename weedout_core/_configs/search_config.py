@@ -122,8 +122,8 @@ class SearchConfig:
     patience: Positive | None = choice(5, "termination", None)
     budget: Positive | None = choice(5, "termination", None)
     reading: Reading = "algorithm1"
-    strategy: Strategy = "random_search"
-    mutation: Share = 0.05
+    strategy: Strategy = choice(29, "search strategy", "random_search")
+    mutation: Share = choice(29, "search strategy", 0.05)
     fitness: _Fitness = choice(1, "fitness", AS_READ)
     validation_batch: Positive = choice(2, "validation batch", 1024)
     batch_policy: Literal["fresh", "fixed", "whole"] = choice(2, "validation batch", "fresh")

@@ -285,6 +285,15 @@ def test_the_sheet_names_what_differs_from_the_default() -> None:
     assert {point.row for point in points} == set(SAID), "every point has its row"
 
 
+def test_the_sheet_names_a_strategy_and_functions_of_ones_own_as_they_are_called() -> None:
+    config = ExperimentConfig(search=wc.SearchConfig(strategy="one_plus_lambda", allocation="my_allocations:halves"))
+    points = sheet([one._asdict() for one in wc.choices(config, config.search, config.train)])
+    assert [(point.row, point.field, point.value, point.default) for point in points if point.default] == [
+        (27, "SearchConfig.allocation", "my_allocations:halves", "uniform"),
+        (29, "SearchConfig.strategy", "one plus lambda", "random search"),
+    ]
+
+
 def test_the_sheet_states_no_choice_that_the_model_settles() -> None:
     layer = wc.backend.Adopted("Model", ("numpy",), 3, (wc.backend.Place("h", (2,), "", ""),), (), (), "digest")
     model, layers = wc.Network((layer,), (4,)), wc.mlp((4,), (2,), 3)

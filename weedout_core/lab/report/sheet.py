@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from weedout_core import Network, SearchConfig, TrainConfig, choices
 from weedout_core.backend import adopted
+from weedout_core.lab.code.functions import is_place
 from weedout_core.lab.experiment.configuration import ExperimentConfig
 
 #: What the paper says, by row of docs/choices.md, whose words these are.
@@ -36,6 +37,7 @@ SAID = {
     26: "silent",
     27: "section 5: a fixed portion of nodes in each layer; a global portion is future work",
     28: "section 5: the search can be continued through the entire training process; future work",
+    29: "section 2: any RSH method may be applied, and Random Search is; section 5: others are future work",
 }
 
 
@@ -98,4 +100,6 @@ def _text(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, list | tuple):
         return " ".join(map(_text, value))
-    return value.replace("_", " ") if isinstance(value, str) else repr(value)
+    if isinstance(value, str):
+        return value if is_place(value) else value.replace("_", " ")
+    return repr(value)
