@@ -50,7 +50,7 @@ def test_a_search_of_ones_own_finds_fitter_masks_and_no_better_networks() -> Non
 
 
 def test_a_strategy_of_evosax_finds_fitter_masks_than_random_search() -> None:
-    pytest.importorskip("evosax", reason="evosax is not installed: it is in the extra bench")
+    pytest.importorskip("evosax")
     rows = re.findall(
         r"^(\w[\w ]+\w) +validation loss .*? ([\d.]+), .* ([\d.]+)%$",
         run_python(str(EXAMPLES["evosax_scores"])),
