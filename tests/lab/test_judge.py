@@ -194,7 +194,7 @@ def test_nodes_that_another_backend_may_keep_instead_are_counted_and_said(
         for repeat in range(2)
         for site, nodes in (("hidden_0", 8), ("hidden_1", 6))
     ]
-    said = "28 of 56 nodes that were rated have scores so near the threshold that another backend may keep others there"
+    said = "28 of 56 scores are so near the threshold that another backend may keep others there"
     assert f"{said} (level sparsity 0.5 repeat 0, level sparsity 0.5 repeat 1; see" in capfd.readouterr().out
     assert weedout("report", "run") == 0
     assert said in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
@@ -209,9 +209,7 @@ def test_nodes_that_scores_do_not_tell_apart_are_counted_and_said(
         ("alike", "hidden_0", 8), ("alike", "hidden_1", 6), ("first_pixels", "hidden_0", 0),
         ("first_pixels", "hidden_1", 0),
     }  # fmt: skip
-    said = (
-        "28 of 56 nodes that were rated have a score with which some were kept and some removed: which ones was drawn"
-    )
+    said = "28 of 56 scores are equal to others on the other side of the threshold: what was kept of these was drawn"
     assert said in capfd.readouterr().out
     assert weedout("report", "run") == 0
     assert said in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")

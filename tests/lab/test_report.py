@@ -30,7 +30,13 @@ from weedout_core.lab.experiment.thresholds import ThresholdRow
 from weedout_core.lab.experiment.timings import Stopwatch, timing_line
 from weedout_core.lab.report import figures
 from weedout_core.lab.report.figures import figure2
-from weedout_core.lab.report.sentences import close_calls, confidence, diverged_cells, drawn_nodes, near_thresholds
+from weedout_core.lab.report.sentences import (
+    close_calls,
+    confidence,
+    diverged_cells,
+    drawn_among_equals,
+    near_thresholds,
+)
 from weedout_core.lab.report.tables import compare, results_table
 
 CONFIG = ExperimentConfig(sparsity=(0.0, 0.8), repeats=3, train=wc.TrainConfig(epochs=10))
@@ -145,7 +151,7 @@ def searches(margins: dict[tuple[float, int], tuple[float | None, ...]]) -> list
     ]
 
 
-def test_nodes_near_a_threshold_are_counted_and_their_networks_named() -> None:
+def test_scores_near_a_threshold_are_counted_and_their_networks_named() -> None:
     def row(arm: str, repeat: int, near: int | None) -> ThresholdRow:
         return ThresholdRow(0.8, arm, repeat, "hidden_0", 2000, 400, 0, near)
 
@@ -153,20 +159,20 @@ def test_nodes_near_a_threshold_are_counted_and_their_networks_named() -> None:
     assert near_thresholds([]) is None
     assert near_thresholds([row("snip", 0, 0), trained]) is None
     assert near_thresholds([row("snip", 0, 0), row("snip", 1, 1), row("snip", 1, 2), trained]) == (
-        "3 of 6,000 nodes that were rated have scores so near the threshold that another backend may keep others there "
-        "(snip sparsity 0.8 repeat 1; see near_threshold in thresholds.csv)."
+        "3 of 6,000 scores are so near the threshold that another backend may keep others there (snip sparsity 0.8 "
+        "repeat 1; see near_threshold in thresholds.csv)."
     )
-    assert str(near_thresholds([row("snip", 0, 1)])).startswith("1 of 2,000 nodes that were rated has a score so near")
+    assert str(near_thresholds([row("snip", 0, 1)])).startswith("1 of 2,000 scores is so near the threshold")
 
 
-def test_nodes_that_scores_do_not_tell_apart_are_counted_and_their_networks_named() -> None:
+def test_scores_on_both_sides_of_a_threshold_are_counted_and_their_networks_named() -> None:
     def row(arm: str, repeat: int, drawn: int) -> ThresholdRow:
         return ThresholdRow(0.8, arm, repeat, "hidden_0", 2000, 400, drawn, None)
 
-    assert drawn_nodes([]) is None
-    assert drawn_nodes([row("snip", 0, 0)]) is None
-    assert drawn_nodes([row("snip", 0, 0), row("snip", 1, 2000), row("snip", 1, 2)]) == (
-        "2,002 of 6,000 nodes that were rated have a score with which some were kept and some removed: which ones was "
+    assert drawn_among_equals([]) is None
+    assert drawn_among_equals([row("snip", 0, 0)]) is None
+    assert drawn_among_equals([row("snip", 0, 0), row("snip", 1, 2000), row("snip", 1, 2)]) == (
+        "2,002 of 6,000 scores are equal to others on the other side of the threshold: what was kept of these was "
         "drawn at random (snip sparsity 0.8 repeat 1; see drawn in thresholds.csv)."
     )
 

@@ -30,7 +30,7 @@ from weedout_core.lab.report.differences import PairedMean, paired_means
 from weedout_core.lab.report.figures import figure2
 from weedout_core.lab.report.findings import Rules, checks_table, look_at, verdict_rows
 from weedout_core.lab.report.scope import scope_of
-from weedout_core.lab.report.sentences import confidence, diverged_cells, drawn_nodes, near_thresholds, of_family
+from weedout_core.lab.report.sentences import confidence, diverged_cells, drawn_among_equals, near_thresholds, of_family
 from weedout_core.lab.verdict.cautions import cautions
 from weedout_core.lab.verdict.decisions import Decision
 
@@ -197,7 +197,7 @@ def _print(judgement: Judgement, judging: JudgeConfig, out: Console) -> None:
     if judgement.checks:
         out.print(checks_table(judgement.checks))
     rated = judgement.thresholds
-    for sentence in (diverged_cells(judgement.results), drawn_nodes(rated), near_thresholds(rated)):
+    for sentence in (diverged_cells(judgement.results), drawn_among_equals(rated), near_thresholds(rated)):
         if sentence is not None:
             write_line(out, sentence)
     write_line(out, f"{timing_line(judgement.timings)}.")

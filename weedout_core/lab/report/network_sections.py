@@ -7,7 +7,7 @@ from weedout_core.lab.report.convergence import SpeedRow, reach_rows, speed_rows
 from weedout_core.lab.report.kept import kept_rows, shown_masks
 from weedout_core.lab.report.mask_figures import maps_figure, nodes_figure, sites_figure
 from weedout_core.lab.report.section import Section, Table, as_csv
-from weedout_core.lab.report.sentences import drawn_nodes, near_thresholds
+from weedout_core.lab.report.sentences import drawn_among_equals, near_thresholds
 from weedout_core.lab.report.source import Source
 from weedout_core.lab.report.texts import NOTHING, where, within
 from weedout_core.lab.verdict.verdicts import percent
@@ -34,20 +34,20 @@ def masks_section(source: Source) -> Section:
     if not source.thresholds:
         return Section("masks", title, drawings=drawings, files=files)
     table = _thresholds_table(source.thresholds)
-    text = [said for say in (drawn_nodes, near_thresholds) if (said := say(source.thresholds)) is not None]
+    text = [said for say in (drawn_among_equals, near_thresholds) if (said := say(source.thresholds)) is not None]
     return Section("masks", title, text, drawings=drawings, tables=[table], files=files, own=["thresholds.csv"])
 
 
 def _thresholds_table(rows: Sequence[ThresholdRow]) -> Table:
-    """For each sparsity and arm with scores, its nodes at and near the threshold, over all sites and repeats."""
+    """For each sparsity and arm with scores, those at and near the threshold, over all sites and repeats."""
     cells: dict[tuple[float, str], list[ThresholdRow]] = {}
     for row in rows:
         cells.setdefault((row.sparsity, row.arm), []).append(row)
     return Table(
-        "Nodes drawn at random, because with their score some are kept and some removed; and nodes whose score lies so "
-        "near the threshold that another backend may keep or remove them instead. A dash: a network was trained before "
-        "they were rated, and how far trainings drift apart is not known.",
-        ("arm", "sparsity (%)", "nodes rated", "kept", "drawn", "near the threshold"),
+        "Scores with which some are kept and some removed, so that these were drawn at random; and scores so near the "
+        "threshold that another backend may decide otherwise. A dash: a network was trained before it was scored, and "
+        "how far trainings drift apart is not known.",
+        ("arm", "sparsity (%)", "scores", "kept", "drawn", "near the threshold"),
         [
             (
                 arm,

@@ -66,28 +66,27 @@ def _improvements(search: Sequence[SearchRow]) -> list[float]:
 
 
 def near_thresholds(rows: Sequence[ThresholdRow]) -> str | None:
-    """A sentence on the nodes that another backend may keep or remove instead; None if there are none."""
+    """A sentence on the scores so near the threshold that another backend may decide otherwise; None without any."""
     counted = [row for row in rows if row.near_threshold is not None]
     near = [row for row in counted if row.near_threshold]
     count, nodes = sum(row.near_threshold or 0 for row in near), sum(row.nodes for row in counted)
     if not near:
         return None
     return (
-        f"{count:,} of {nodes:,} nodes that were rated {'has a score' if count == 1 else 'have scores'} so near the "
-        f"threshold that another backend may keep others there ({_first(_cells(near))}; see near_threshold in "
-        "thresholds.csv)."
+        f"{count:,} of {nodes:,} scores {'is' if count == 1 else 'are'} so near the threshold that another backend may "
+        f"keep others there ({_first(_cells(near))}; see near_threshold in thresholds.csv)."
     )
 
 
-def drawn_nodes(rows: Sequence[ThresholdRow]) -> str | None:
-    """A sentence on the nodes that scores do not tell apart, so that chance did; None if there are none."""
+def drawn_among_equals(rows: Sequence[ThresholdRow]) -> str | None:
+    """A sentence on the scores that stand on both sides of the threshold, so that chance decided; None without any."""
     drawn = [row for row in rows if row.drawn]
     if not drawn:
         return None
     count, nodes = sum(row.drawn for row in drawn), sum(row.nodes for row in rows)
     return (
-        f"{count:,} of {nodes:,} nodes that were rated have a score with which some were kept and some removed: which "
-        f"ones was drawn at random ({_first(_cells(drawn))}; see drawn in thresholds.csv)."
+        f"{count:,} of {nodes:,} scores are equal to others on the other side of the threshold: what was kept of these "
+        f"was drawn at random ({_first(_cells(drawn))}; see drawn in thresholds.csv)."
     )
 
 
