@@ -3,10 +3,10 @@
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 
 from weedout_core import Network
 from weedout_torch.devices import Place, Tensor
+from weedout_torch.loss import cross_entropy
 from weedout_torch.network import forward
 
 
@@ -22,7 +22,7 @@ def mask_gradient(
     with torch.enable_grad():
         factors = {site: mask.requires_grad_() for site, mask in masks.items()}
         logits, _ = forward(net.layers, params, x.unsqueeze(0), factors, statistics, "float64")
-        loss = logits.sum() if y is None else F.cross_entropy(logits[0], y.long(), reduction="sum")
+        loss = logits.sum() if y is None else cross_entropy(logits, y.unsqueeze(0)).sum()
         gradients = torch.autograd.grad(loss, list(factors.values())) if factors else ()
     found = {site: gradient.squeeze(0) for site, gradient in zip(factors, gradients, strict=True)}
     place.sync()

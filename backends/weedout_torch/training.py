@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch.optim.sgd import sgd
 
 from weedout_core import Network, TrainConfig
@@ -35,6 +34,7 @@ from weedout_core.nn import BatchNorm, every_layer
 from weedout_torch.adopt.running import Learning
 from weedout_torch.batches import crop_images
 from weedout_torch.devices import BY_PYTORCH, Place, Tensor
+from weedout_torch.loss import cross_entropy
 from weedout_torch.network import forward, has_convolutions, nth
 from weedout_torch.optimizers import Learner, Update, check_memories, first_memory
 from weedout_torch.precision import precise
@@ -176,10 +176,7 @@ def _gradient(
     with torch.enable_grad():
         leaves = {path: value.detach().requires_grad_() for path, value in params.items()}
         logits, taken = forward(net.layers, leaves, x, masks, source, plan.config.compute)
-        loss = F.cross_entropy(logits.mT, y.long(), reduction="none").mean(dim=-1)
-        # With a logit of -inf it may be finite, and neither it nor its gradient must be; with any other logit that is
-        # not finite both are NaN by themselves.
-        loss = loss * torch.where(logits.detach().amin(dim=(1, 2)).isfinite(), 1.0, torch.nan)
+        loss = cross_entropy(logits, y).mean(dim=-1)
         # A network's loss depends on its own weights alone, so the gradient of the sum holds each one's.
         # An adopted model may have weights that take no part: their gradient is 0.
         gradient = torch.autograd.grad(loss.sum(), list(leaves.values()), allow_unused=True, materialize_grads=True)

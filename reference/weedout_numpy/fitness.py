@@ -66,7 +66,9 @@ def cross_entropy(logits: Logits, labels: Labels) -> float:
 
 
 def cross_entropy_gradient(logits: Logits, labels: Labels) -> Logits:
-    """∂ cross-entropy / ∂ logits = (p − one-hot(label)) / B."""
+    """∂ cross-entropy / ∂ logits = (p − one-hot(label)) / B; NaN where there is no fitness, as for the loss itself."""
+    if not has_fitness(logits, labels):
+        return np.full(logits.shape, math.nan)
     gradient = np.exp(log_softmax(logits))
     gradient[np.arange(len(labels)), labels] -= 1
     return gradient / len(labels)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tests.mutants.body import STRUCTURE
-from tests.mutants.witnesses import Given, Prepare, scores
+from tests.mutants.witnesses import FLAT, Given, Prepare, scores, sensitivities, trains
 from weedout_core import mlp
 
 _SMALL = mlp(3, (4,), 3)
@@ -190,4 +190,39 @@ edit(
         "    shown = x.reshape(len(x), -1).any(axis=1)\n    x, y = (x[shown], y[shown]) if shown.any() else (x, y)\n"
         '    with np.errstate(over="ignore", invalid="ignore"):\n        logits',
     ),
+)
+
+
+def _to_skip(given: Given) -> None:
+    given.y[1] = -100
+
+
+_NONE = "    if not has_fitness(logits, labels):\n        return np.full(logits.shape, math.nan)\n"
+edit = STRUCTURE.edits("train_epoch", "fitness")
+edit(
+    "training_skips_labels_of_minus_100",
+    "an example whose label is -100 has no gradient, as in PyTorch's cross-entropy",
+    trains(FLAT, prepare=_to_skip),
+    (_NONE, "    counted = (labels != -100)[:, None]\n    labels = np.where(labels == -100, 0, labels)\n"),
+    ("    return gradient / len(labels)", "    return counted * gradient / len(labels)"),
+)
+edit(
+    "training_counts_labels_from_the_end",
+    "a label that is no class has the gradient of a class: that which is left when all classes are counted again",
+    trains(FLAT, prepare=_to_skip),
+    (_NONE, "    labels = labels % logits.shape[1]\n"),
+)
+_GRADIENT = "len(x) * cross_entropy_gradient(logits, y)"
+edit = STRUCTURE.edits("mask_gradient", "sensitivity")
+edit(
+    "ratings_skip_labels_of_minus_100",
+    "an example whose label is -100 adds nothing to the gradient of the masks, as in PyTorch's cross-entropy",
+    sensitivities(FLAT, prepare=_to_skip),
+    (_GRADIENT, "len(x) * (y != -100)[:, None] * cross_entropy_gradient(logits, np.where(y == -100, 0, y))"),
+)
+edit(
+    "ratings_count_labels_from_the_end",
+    "the gradient of the masks takes a label that is no class for one, as an index from the end would be",
+    sensitivities(FLAT, prepare=_to_skip),
+    (_GRADIENT, "len(x) * cross_entropy_gradient(logits, y % logits.shape[1])"),
 )

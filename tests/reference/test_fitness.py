@@ -103,6 +103,17 @@ def test_a_label_that_is_no_class_leaves_no_fitness(name: str, label: int) -> No
     assert math.isnan(FITNESS[name](np.array([[1.0, 0.0], [1.0, 0.0]]), np.array([0, label])))
 
 
+@pytest.mark.parametrize("label", [-100, -1, 2, 1_000_000])
+def test_a_label_that_is_no_class_leaves_no_gradient(label: int) -> None:
+    """−1 would otherwise be the last class, and what is trained on it would look as if nothing had happened."""
+    assert np.isnan(cross_entropy_gradient(np.array([[1.0, 0.0], [1.0, 0.0]]), np.array([0, label]))).all()
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_a_logit_that_is_not_finite_leaves_no_gradient(bad: float) -> None:
+    assert np.isnan(cross_entropy_gradient(np.array([[1.0, bad], [1.0, 0.0]]), np.array([0, 0]))).all()
+
+
 def test_inputs_stay_as_they_are() -> None:
     logits, labels = LOGITS.copy(), LABELS.copy()
     logits.setflags(write=False)

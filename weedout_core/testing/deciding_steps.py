@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -120,7 +119,10 @@ def deciding_counts(backend: Backend, reference: Backend) -> None:
         for value in (np.nan, np.inf, -np.inf):
             unseen = _first_layer_of_zeros(_in_one_example(one, value))
             for broken in (_in_one_example(one, value), unseen, _in_one_class(one, value)):
-                _lost_alike(_trained(backend, broken, one), _trained(reference, broken, one), value)
+                _lost_alike(backend, reference, broken, one, f"a {value}")
+        for label in (-100, -1, one.net.classes, 1_000_000):  # some losses skip -100, and some count from the end
+            wrong = one._replace(y=np.where(np.arange(len(one.y)) == 5, label, one.y).astype(np.int32))
+            _lost_alike(backend, reference, wrong, wrong, f"a label of {label}")
 
     agree()
 
@@ -154,13 +156,13 @@ def _trained(by: Backend, one: Problem, other: Problem) -> tuple[Lesson, TrainSt
     return lesson, after, result
 
 
-def _lost_alike(got: Any, wanted: Any, value: float) -> None:
+def _lost_alike(backend: Backend, reference: Backend, broken: Problem, other: Problem, what: str) -> None:
     """Where the reference has no loss, the backend has none, and trains on nothing else: no step is left out.
 
     Which weights of earlier layers are lost differs with how a gradient goes through a closed ReLU. The last bias is.
     """
-    (_, state, result), (_, true, right) = got, wanted
-    lost, name = ~np.isfinite(right.loss), f"with a {value}"
+    (_, state, result), (_, true, right) = (_trained(by, broken, other) for by in (backend, reference))
+    lost, name = ~np.isfinite(right.loss), f"with {what}"
     assert (np.isfinite(result.loss) == ~lost).all(), f"losses {name}: {result.loss}; the reference has {right.loss}"
     counts = result.correct[lost], right.correct[lost]
     assert (counts[0] == counts[1]).all(), f"correct {name}: {counts[0]}; the reference has {counts[1]}"

@@ -29,8 +29,17 @@ def mask_gradient_agrees(backend: Backend, reference: Backend) -> None:
         full = {site: np.ones_like(mask) for site, mask in problem.one().items()}
         for masks in (problem.one(), full):
             gradients_agree(backend, reference, problem, masks, labelled)
+        if labelled:
+            _no_gradient_of_a_label_that_is_no_class(backend, problem)
 
     agree()
+
+
+def _no_gradient_of_a_label_that_is_no_class(backend: Backend, problem: Problem) -> None:
+    for label in (-100, -1, problem.net.classes, 1_000_000):  # some losses skip -100, and some count from the end
+        y = np.where(np.arange(len(problem.y)) == 1, label, problem.y).astype(np.int32)
+        for site, found in _gradient(backend, problem._replace(y=y), problem.one(), True).items():
+            assert not np.isfinite(found).all(), f"the gradient of {site!r} is finite with a label of {label}"
 
 
 def gradients_agree(
