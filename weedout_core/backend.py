@@ -45,7 +45,9 @@ from weedout_core._contract.peers import ALONE, Peers
 from weedout_core._contract.process_settings import ProcessSetting, ProcessSettings
 from weedout_core._contract.record import Backend, check_layers, map_tree
 from weedout_core._contract.sgd import sgd_step
+from weedout_core._guard.failures import own_failure
 from weedout_core._guard.hosted import host_array, host_view
+from weedout_core._guard.shown import shown
 from weedout_core._masks.allocation import Allocation, Space, Sparsity
 from weedout_core._masks.plan import (
     MaskPlan,
@@ -144,11 +146,13 @@ __all__ = [
     "noise_words",
     "order_keys",
     "own_arrays",
+    "own_failure",
     "predictions",
     "products",
     "search_plan",
     "sgd_step",
     "share_of_memory",
+    "shown",
     "side_by_side",
     "split_at_first_mask",
     "train_plan",

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
+from weedout_core.backend import shown
 from weedout_core.errors import BackendError
 from weedout_jax.jaxprs import arrays_in
 
@@ -77,7 +78,8 @@ def rule_of(given: Any, params: Any, state: Any) -> Rule:
 def _check(given: Any) -> None:
     if not callable(getattr(given, "init", None)) or not callable(getattr(given, "update", None)):
         raise BackendError(
-            f"the jax backend trains with an optax GradientTransformation, such as optax.adam(1e-3); got {given!r}."
+            "the jax backend trains with an optax GradientTransformation, such as optax.adam(1e-3); got "
+            f"{shown(given)}."
         )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from weedout_core import Network
-from weedout_core.backend import adopted
+from weedout_core.backend import adopted, shown
 from weedout_core.errors import BackendError
 from weedout_core.nn import parameter_shapes
 from weedout_torch.devices import Tensor
@@ -31,13 +31,13 @@ def made(factory: Any, weights: Parameters) -> Any:
     """The user's optimizer for these weights. Raises BackendError if it cannot train them."""
     before = {path: weight.detach().clone() for path, weight in weights.items()}
     if not callable(factory):
-        raise BackendError(f"{_NEEDED}; got {factory!r}.")
+        raise BackendError(f"{_NEEDED}; got {shown(factory)}.")
     try:
         optimizer: Any = factory(list(weights.values()))
     except Exception as error:
         raise BackendError(f"{_NEEDED}; the function given fails: {said(error)}.") from error
     if not all(hasattr(optimizer, name) for name in _OF_OPTIMIZERS):
-        raise BackendError(f"{_NEEDED}; the function given gives {optimizer!r}.")
+        raise BackendError(f"{_NEEDED}; the function given gives {shown(optimizer)}.")
     trained = [weight for group in optimizer.param_groups for weight in group["params"]]
     if not trained or not {*map(id, trained)} <= {*map(id, weights.values())}:
         raise BackendError(f"{_NEEDED}; the {named(optimizer)} that the function gives is over other tensors.")

@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Float, Int, Int32
 
 from weedout_core import Network
+from weedout_core.backend import own_failure
 from weedout_core.errors import ConfigError
 from weedout_numpy.batches import Split
 from weedout_numpy.masks import Masks
@@ -113,7 +114,7 @@ def measured(fitness: Callable[[Logits, Labels], Any], logits: Logits, labels: L
     try:
         value: Any = fitness(logits, labels)
     except Exception as error:
-        raise ConfigError(f"{name} failed: {type(error).__name__}: {error}") from error
+        raise own_failure(name, error) from error
     if getattr(getattr(value, "dtype", None), "kind", "") != "f" or value.shape != ():
         raise ConfigError(f"{name} must return floats, one for each candidate, in an array; got {value!r}.")
     return float(value) if has_fitness(logits, labels) else math.nan

@@ -212,6 +212,8 @@ def library(backend: wc.backend.Backend) -> dict[str, Call]:
             wc.backend.negative_cross_entropy, {"logits": logits, "labels": Y, "axis": -1}
         ),
         "backend.order_keys": Call(wc.backend.order_keys, {"bits": words}),
+        "backend.own_failure": Call(wc.backend.own_failure, {"name": "the fitness f", "error": ValueError("x")}),
+        "backend.shown": Call(wc.backend.shown, {"value": X}),
         "backend.predictions": Call(wc.backend.predictions, {"logits": logits, "axis": -1}),
         "backend.products": Call(wc.backend.products, {"small": small, "own_weights": False}),
         "backend.own_arrays": Call(wc.backend.own_arrays, {"small": small}),

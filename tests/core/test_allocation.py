@@ -132,7 +132,7 @@ def test_a_function_that_fails_is_named_with_its_error() -> None:
     def mine(space: Shapes, sparsity: float) -> Any:
         raise KeyError("hidden")
 
-    with pytest.raises(ConfigError, match=r"mine failed: KeyError: 'hidden'") as caught:
+    with pytest.raises(ConfigError, match=r"mine failed, in .*\.py, line \d+: KeyError: 'hidden'") as caught:
         wc.mask_plan(SPACE, 0.5, allocation=mine)
     assert isinstance(caught.value.__cause__, KeyError)
 

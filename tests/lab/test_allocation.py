@@ -253,7 +253,8 @@ def test_a_function_that_fails_ends_the_command_with_a_sentence(
 ) -> None:
     assert weedout(*small, "--allocation", "my_allocations:fails", "--out", "run") == 2
     said = " ".join(capsys.readouterr().err.split())
-    assert "the allocation my_allocations:fails failed: ArithmeticError: no counts today" in said
+    assert "the allocation my_allocations:fails failed, in my_allocations.py, line " in said
+    assert ": ArithmeticError: no counts today" in said
     assert not Path("run").exists()
 
 

@@ -77,8 +77,8 @@ def test_words_of_the_stream_come_back_as_uint32() -> None:
     assert backend.to_numpy(backend.random_bits(weedout_core.key(0), 3)).dtype == np.uint32
 
 
-#: What reads the arrays that are handed in, of any framework.
-READERS = {"host_array", "host_view"}
+#: What reads the arrays that are handed in, of any framework; and what tells how a function of the user's failed.
+READERS = {"host_array", "host_view", "own_failure"}
 
 
 def test_only_data_types_are_taken_from_the_core() -> None:

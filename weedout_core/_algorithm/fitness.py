@@ -13,10 +13,10 @@ import numpy as np
 from array_api_compat import array_namespace, is_torch_array
 
 from weedout_core._guard.guarded import guarded
-from weedout_core._guard.own_functions import place_of_own
+from weedout_core._guard.own_functions import call_own, place_of_own
 from weedout_core._guard.shown import shown
 from weedout_core._guard.traced import Floats, Integers, beside, namespace_of
-from weedout_core.errors import ConfigError, DataError, WeedoutError
+from weedout_core.errors import ConfigError, DataError
 
 ClassAxis = Literal[-1, -2]
 
@@ -94,9 +94,11 @@ def predictions(logits: Floats, axis: ClassAxis = -1) -> Any:
 
     A row with a NaN gives the number of classes, which is no class. ``axis`` is the axis of the classes, −1 or −2. The
     function is written out because ``argmax`` of ties and of NaN differs between libraries, and so does the maximum of
-    numbers with a NaN.
+    numbers with a NaN. Raises DataError where there is no such axis, or no class.
     """
-    xp = array_namespace(logits)
+    xp, shape = array_namespace(logits), tuple(logits.shape)
+    if len(shape) < -axis or not shape[axis]:
+        raise DataError(f"logits must have one class or more, on axis {axis}; got the shape {shape}.")
     classes = _classes(logits, axis, xp.int32)
     numbers = xp.logical_not(xp.any(xp.isnan(logits), axis=axis, keepdims=True))
     best = (logits == xp.max(logits, axis=axis, keepdims=True)) & numbers
@@ -154,12 +156,7 @@ def _own(function: Callable[[Any, Any], Any], logits: Floats, labels: Integers, 
     """
     xp, name = namespace_of(logits, labels), f"the fitness {place_of_own(function)}"
     _check_labels(logits, labels, axis)
-    try:
-        found = function(logits if axis == -1 else xp.matrix_transpose(logits), labels)
-    except WeedoutError:
-        raise
-    except Exception as error:
-        raise ConfigError(f"{name} failed: {type(error).__name__}: {error}") from error
+    found = call_own(function, name, logits if axis == -1 else xp.matrix_transpose(logits), labels)
     wanted = tuple(logits.shape[:-2])
     if not _are_floats(xp, found) or tuple(found.shape) != wanted:
         array = hasattr(found, "dtype")

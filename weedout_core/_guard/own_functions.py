@@ -1,9 +1,12 @@
 """Functions of the user's in a configuration, in the place of one of a few names."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
+from weedout_core._guard.failures import own_failure
 from weedout_core._guard.kinds import Kind, require
+from weedout_core.errors import WeedoutError
 
 _PLACE = re.compile(r"[\w.]+:[\w.<>]+")
 
@@ -34,3 +37,21 @@ def place_of_own(value: Any) -> str:
         return value
     place: Any = value if hasattr(value, "__qualname__") else value.__class__  # such as a functools.partial
     return f"{place.__module__}:{place.__qualname__}"
+
+
+def call_own(function: Callable[..., Any], name: str, *arguments: Any) -> Any:
+    """What a function of the user's returns.
+
+    Args:
+        function: what is called with the arguments.
+        name: what errors call it, such as "the fitness my_search:margin".
+    Raises:
+        ConfigError: it failed; the sentence has the line of hers, and what the error says.
+        WeedoutError: it raised this itself.
+    """
+    try:
+        return function(*arguments)
+    except WeedoutError:
+        raise
+    except Exception as error:
+        raise own_failure(name, error) from error

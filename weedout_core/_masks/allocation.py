@@ -15,9 +15,9 @@ from typing import Annotated, NamedTuple
 from weedout_core._guard.composed import either, mapping
 from weedout_core._guard.guarded import kind_of
 from weedout_core._guard.kinds import POSITIVE, Eta, Kind, Positive
-from weedout_core._guard.own_functions import named_or_own, place_of_own
+from weedout_core._guard.own_functions import call_own, named_or_own, place_of_own
 from weedout_core._guard.shown import shown
-from weedout_core.errors import ConfigError, WeedoutError, WeedoutWarning
+from weedout_core.errors import ConfigError, WeedoutWarning
 
 _SHAPES = mapping(kind_of(tuple[Positive, ...]))
 #: {site: the shape of its mask}, from :func:`mask_space`.
@@ -123,13 +123,7 @@ def _counted(space: Space, sparsity: float, allocation: Allocation) -> Allotted:
     name = allocated(allocation)
     if isinstance(allocation, str):
         raise ConfigError(_NOT_AT_HAND.get(allocation, f"{name} is only named. Hand in the function itself."))
-    try:
-        made = allocation(dict(space), sparsity)
-    except WeedoutError:
-        raise
-    except Exception as error:
-        raise ConfigError(f"{name} failed: {type(error).__name__}: {error}") from error
-    counts = mapping(POSITIVE)(f"what {name} returns", made)
+    counts = mapping(POSITIVE)(f"what {name} returns", call_own(allocation, name, dict(space), sparsity))
     if set(counts) != set(space):
         raise ConfigError(f"{name} must give the nodes kept at the sites {sorted(space)}; got {sorted(counts)}.")
     kept = {site: operator.index(counts[site]) for site in space}

@@ -7,9 +7,9 @@ import numpy as np
 
 from weedout_core._algorithm.strategies.checks import Masks, checked_bred
 from weedout_core._guard.hosted import frozen
-from weedout_core._guard.own_functions import place_of_own
+from weedout_core._guard.own_functions import call_own, place_of_own
 from weedout_core._masks.plan import MaskPlan
-from weedout_core.errors import ConfigError, WeedoutError
+from weedout_core.errors import ConfigError
 
 
 @runtime_checkable
@@ -58,10 +58,5 @@ def own_children(
 
 def _children(name: str, breed: Breed, key: np.ndarray, plan: MaskPlan, *rest: Any) -> dict[str, np.ndarray]:
     masks, fitness, count, mutation = rest
-    try:
-        made: Any = breed(key, plan, masks, frozen(fitness), count, mutation)
-    except WeedoutError:
-        raise
-    except Exception as error:
-        raise ConfigError(f"{name} failed: {type(error).__name__}: {error}") from error
+    made = call_own(breed, name, key, plan, masks, frozen(fitness), count, mutation)
     return checked_bred(f"what {name} returns", made, plan, count)

@@ -1,1 +1,1 @@
-"""Code of the user's: functions that are named by their place, the files that they are made of, how they fail."""
+"""Code of the user's: functions that are named by their place, and the files that they are made of."""

@@ -10,9 +10,9 @@ from pathlib import PurePath
 from types import CodeType
 from typing import Any
 
+from weedout_core._guard.failures import own_failure, place_of, told
 from weedout_core._guard.shown import shown
 from weedout_core.errors import ConfigError
-from weedout_core.lab.code.failures import place_of, told
 
 Function = Callable[..., Any]
 
@@ -140,7 +140,7 @@ def called(function: Function, name: str, *arguments: Any) -> Any:
         with chdir(os.curdir):  # it may leave the folder
             return function(*arguments)
     except (Exception, SystemExit) as error:  # or call one that ends a script
-        raise ConfigError(f"{name} failed{place_of(error)}: {told(error)}") from error
+        raise own_failure(name, error) from error
 
 
 def _dotted(name: str) -> bool:

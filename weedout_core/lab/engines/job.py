@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from weedout_core import load_backend
+from weedout_core._guard.failures import told
 from weedout_core.backend import Backend
 from weedout_core.errors import RunError, WeedoutWarning
 from weedout_core.lab.arms.own import same_sources
-from weedout_core.lab.code.failures import told
 from weedout_core.lab.code.functions import Function
 from weedout_core.lab.data.datasets import Dataset, load_dataset
 from weedout_core.lab.engines.telling import tell

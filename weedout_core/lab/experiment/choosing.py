@@ -9,10 +9,10 @@ import numpy as np
 
 from weedout_core import Epoch, Generation, Network, SearchConfig
 from weedout_core._configs.going_on import without_search
+from weedout_core._guard.failures import place_of, told
 from weedout_core._random.keys import of_arm, of_parent, of_repeat
 from weedout_core.backend import Backend, Examples, MaskPlan, adopted, map_tree, search_plan
 from weedout_core.errors import ConfigError, RunError
-from weedout_core.lab.code.failures import place_of, told
 from weedout_core.lab.experiment.arms import Arm, LeftOut, Start, Task
 from weedout_core.lab.experiment.configuration import ExperimentConfig
 from weedout_core.lab.experiment.groups import Group

@@ -4,10 +4,23 @@ import sysconfig
 from pathlib import Path
 from traceback import walk_tb
 
-from weedout_core.errors import WeedoutError
+from weedout_core._guard.guarded import guarded
+from weedout_core._guard.kinds import Name
+from weedout_core.errors import ConfigError, WeedoutError
 
 _MOST = 400  # characters; other libraries write pages
 _INSTALLED = tuple({str(Path(path)) for path in sysconfig.get_paths().values()})
+
+
+@guarded
+def own_failure(name: Name, error: Exception | SystemExit) -> ConfigError:
+    """What to raise where a function of the user's failed: it has the line of hers, and what the error says.
+
+    Args:
+        name: what the function is called, such as "the fitness my_search:margin".
+        error: what it raised.
+    """
+    return ConfigError(f"{name} failed{place_of(error)}: {told(error)}")
 
 
 def told(error: BaseException) -> str:
