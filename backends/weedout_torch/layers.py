@@ -16,8 +16,8 @@ def dense(h: Tensor, kernel: Tensor, bias: Tensor, compute: torch.dtype) -> Tens
     and the products are faster on a CPU, several times so with few units. In float32 product and bias are one
     operation.
     """
-    if kernel.ndim == h.ndim and len(kernel) == len(h) and kernel.dtype == compute:
-        return torch.baddbmm(bias.unsqueeze(-1), kernel.mT, h.mT).mT
+    if kernel.ndim == h.ndim and len(h) in (1, len(kernel)) and kernel.dtype == compute:
+        return torch.baddbmm(bias.unsqueeze(-1), kernel.mT, h.mT.expand(len(kernel), -1, -1)).mT
     return (kernel.to(compute).mT @ h.to(compute).mT).mT.to(h.dtype) + bias.unsqueeze(-2)
 
 
@@ -76,7 +76,29 @@ def masked_weights(kernel: Tensor, mask: Tensor) -> Tensor:
     """Apply masks ``(R, *shape)`` to weights of their shape, or ``(R, *shape)``, as :func:`masked` does."""
     if mask.is_floating_point():
         return kernel * mask
-    return torch.where(mask, kernel, torch.zeros((), device=kernel.device))
+    if kernel.device.type != "cpu":
+        return torch.where(mask, kernel, torch.zeros((), device=kernel.device))
+    kept: Any = _SelectWeights.apply(kernel, mask)
+    return kept
+
+
+class _SelectWeights(torch.autograd.Function):
+    """``torch.where(mask, kernel, 0)`` for masks as large as what they select from: on a CPU a fourth of its time."""
+
+    @staticmethod
+    def forward(ctx: Any, kernel: Tensor, mask: Tensor) -> Tensor:
+        ctx.save_for_backward(mask)
+        return _selected(kernel, mask)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return _selected(gradients[0], *ctx.saved_tensors), None
+
+
+def _selected(weights: Tensor, mask: Tensor) -> Tensor:
+    """Products of the floats' bits with 0 and 1, by NumPy, which converts the mask in parts that a cache holds."""
+    words, bits = weights.detach().contiguous().view(torch.int32), mask.view(torch.int8)
+    return torch.from_numpy(words.numpy() * bits.numpy()).view(torch.float32)
 
 
 class _Select(torch.autograd.Function):
