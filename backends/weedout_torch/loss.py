@@ -13,7 +13,8 @@ def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
     PyTorch's would be finite where a logit is −∞, skip an example whose label is −100, and refuse other labels on a CPU
     alone. With any other logit that is not finite it is NaN by itself.
     """
+    y = y.long()
     true = y.clamp(0, logits.shape[-1] - 1)
     sound = logits.detach().amin(dim=(1, 2)).isfinite() & (true == y).all(dim=-1)
-    losses = F.cross_entropy(logits.mT, true.long(), reduction="none")
+    losses = F.cross_entropy(logits.mT, true, reduction="none")
     return losses * torch.where(sound, 1.0, torch.nan).unsqueeze(-1)

@@ -69,6 +69,7 @@ def train_epoch(
     # Tensors made in inference mode can neither be trained nor saved for a backward pass, so ``placed`` copies them.
     optimizer = place.placed(state.optimizer) if plan.optimizer is None else state.optimizer
     params, statistics, masks, x, y = map(place.placed, (state.params, state.statistics, masks, x, y))
+    y = y.long()  # once: PyTorch can neither index nor compare all of its integers
     state = TrainState(state.keys, state.epoch, params, statistics, optimizer)
     if len(state.keys) == 1 or (plan.optimizer is None and not has_convolutions(net)):
         return _epoch(place, net, plan, state, masks, x, y, batches)

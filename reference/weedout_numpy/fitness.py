@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float, Int, Int32
 
 from weedout_core import Network
-from weedout_core.backend import own_failure
+from weedout_core.backend import own_failure, shown
 from weedout_core.errors import ConfigError
 from weedout_numpy.batches import Split
 from weedout_numpy.masks import Masks
@@ -110,13 +110,16 @@ def measured(fitness: Callable[[Logits, Labels], Any], logits: Logits, labels: L
     Raises:
         ConfigError: the function failed, or does not return a float.
     """
-    name = f"the fitness {fitness.__module__}:{getattr(fitness, '__qualname__', fitness)}"
+    name = f"the fitness {fitness.__module__}:{getattr(fitness, '__qualname__', type(fitness).__qualname__)}"
     try:
-        value: Any = fitness(logits, labels)
-    except Exception as error:
+        value: Any = fitness(logits.copy(), labels.copy())
+    except (Exception, SystemExit) as error:
         raise own_failure(name, error) from error
     if getattr(getattr(value, "dtype", None), "kind", "") != "f" or value.shape != ():
-        raise ConfigError(f"{name} must return floats, one for each candidate, in an array; got {value!r}.")
+        raise ConfigError(
+            f"{name} must return floats, one for each candidate, in an array: of logits (examples, classes) one, such "
+            f"as np.mean gives it; got {shown(value)}."
+        )
     return float(value) if has_fitness(logits, labels) else math.nan
 
 

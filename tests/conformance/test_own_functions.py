@@ -9,7 +9,7 @@ from array_api_compat import array_namespace
 
 import weedout_core as wc
 from tests.conformance.connected import connected
-from weedout_core.errors import ConfigError, MaskError, WeedoutError
+from weedout_core.errors import ConfigError, MaskError, SearchError, WeedoutError
 
 NET = wc.mlp(6, (12, 8), 3)
 RNG = np.random.default_rng(0)
@@ -67,6 +67,37 @@ def test_a_network_without_a_fitness_has_none_whatever_a_function_says(backend: 
     ]
     assert scored[0] == [1, 1]
     assert np.isnan(scored[1]).all(), "a logit is not finite"
+
+
+@pytest.mark.parametrize("chunk", [1, None])
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+def test_what_a_fitness_writes_to_its_arguments_reaches_no_other_score(backend: str, chunk: int | None) -> None:
+    def writes(logits: Any, labels: Any) -> Any:
+        found = wc.backend.accuracy(logits, labels)
+        labels[...] = 0
+        logits[...] = 0
+        return found
+
+    one, other = (found(backend, fitness=fitness, chunk=chunk) for fitness in (writes, "accuracy"))
+    assert [generation.best for generation in one.history] == [generation.best for generation in other.history]
+
+
+@pytest.mark.parametrize("backend", ["numpy", "jax", "torch"])
+def test_a_fitness_of_nan_is_named(backend: str) -> None:
+    def lost(logits: Any, labels: Any) -> Any:
+        return constant(logits, labels) * float("nan")
+
+    with pytest.raises(SearchError, match=r"Check the fitness .*lost, the inputs and the scale of the weights\."):
+        found(backend, fitness=lost)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "jax", "torch"])
+def test_an_error_of_this_library_in_a_fitness_is_told_with_the_users_line(backend: str) -> None:
+    def wrong(logits: Any, labels: Any) -> Any:
+        return wc.backend.accuracy(logits[..., 0], labels)
+
+    with pytest.raises(ConfigError, match=r"the fitness .*wrong failed, in .*\.py, line \d+: logits must be"):
+        found(backend, fitness=wrong)
 
 
 def constant(logits: Any, labels: Any) -> Any:

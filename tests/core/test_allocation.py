@@ -111,10 +111,10 @@ def test_a_function_says_how_many_nodes_each_site_keeps() -> None:
         ({"a": 15, "b": 5}, "must give the nodes kept at the sites ['a', 'b', 'c']; got ['a', 'b']."),
         ({"a": 15, "b": 5, "c": 1, "d": 1}, "must give the nodes kept at the sites ['a', 'b', 'c']; got ['a', 'b', "),
         ({"a": 31, "b": 5, "c": 1}, "must keep at most the 30 nodes of site 'a'; got 31."),
-        ({"a": 0, "b": 5, "c": 1}, "returns['a'] must be an integer of at least 1; got 0."),
-        ({"a": 1.5, "b": 5, "c": 1}, "returns['a'] must be an integer of at least 1; got 1.5."),
-        ({"a": True, "b": 5, "c": 1}, "returns['a'] must be an integer of at least 1; got True."),
-        (None, "returns must be a mapping of names, each value an integer of at least 1; got None."),
+        ({"a": 0, "b": 5, "c": 1}, "counts['a'] must be an integer of at least 1; got 0."),
+        ({"a": 1.5, "b": 5, "c": 1}, "counts['a'] must be an integer of at least 1; got 1.5."),
+        ({"a": True, "b": 5, "c": 1}, "counts['a'] must be an integer of at least 1; got True."),
+        (None, "counts must be a mapping of names, each value an integer of at least 1; got None."),
     ],
 )
 def test_what_a_function_gives_is_checked_and_it_is_named(made: Any, message: str) -> None:

@@ -83,7 +83,7 @@ def test_a_name_is_left_as_it_is(name: str) -> None:
     config = allocated(name)
     assert with_own(config) is config
     assert recorded_config(config) == config
-    assert "allocation" not in Experiment(config, (), (2,)).identity
+    assert "allocation_files" not in Experiment(config, (), (2,)).identity
 
 
 def test_a_function_is_found_by_its_place_and_recorded_by_it_with_its_source(tmp_path: Path) -> None:
@@ -93,11 +93,11 @@ def test_a_function_is_found_by_its_place_and_recorded_by_it_with_its_source(tmp
     assert recorded_config(config) == allocated("my_allocations:front")
     identity = Experiment(config, (), (2,)).identity
     assert identity["search"]["allocation"] == "my_allocations:front"
-    assert len(identity["allocation"]) == 64
+    assert len(identity["allocation_files"]) == 64
     json.dumps(identity)
     same_own(config.search, identity)
     (tmp_path / "my_allocations.py").write_text(MODULE + "\n# another\n")
-    assert Experiment(config, (), (2,)).identity["allocation"] != identity["allocation"]
+    assert Experiment(config, (), (2,)).identity["allocation_files"] != identity["allocation_files"]
     with pytest.raises(
         RunError, match=r"the allocation my_allocations:front must be that of the run; here its files a"
     ):
@@ -245,7 +245,7 @@ def test_a_run_is_recorded_resumed_and_reported_by_the_functions_name(
     capsys.readouterr()
     (tmp_path / "my_allocations.py").write_text(MODULE + "\n# another\n")
     assert weedout(*line) == 2
-    assert "allocation (" in " ".join(capsys.readouterr().err.split())
+    assert 'allocation_files ("' in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_function_that_fails_ends_the_command_with_a_sentence(

@@ -45,6 +45,16 @@ def neighbours(key, plan, masks, fitness, count, mutation):
 
 def clones(key, plan):
     return {}
+
+def weighted(weight):
+    def fitness(logits, labels):
+        return weight * margin(logits, labels)
+    return fitness
+
+mild, strong = weighted(0.1), weighted(10)
+
+def ends(*given):
+    raise SystemExit("no more")
 '''
 SMALL = (
     *("--backend", "numpy", "--hidden", "8", "--sparsity", "0.5", "--repeats", "2", "--population", "4"),
@@ -71,7 +81,7 @@ def test_the_help_names_what_there_is(field: str, names: Any) -> None:
     assert _NAMED[wc.SearchConfig][field] == (*get_args(names), "MODULE:FUNCTION")
     config = searched(**{field: get_args(names)[1]})
     assert with_own(config) is config
-    assert field not in Experiment(config, (), (2,)).identity
+    assert f"{field}_files" not in Experiment(config, (), (2,)).identity
 
 
 @pytest.mark.parametrize(("field", "place"), [("strategy", "my_search:neighbours"), ("fitness", "my_search:margin")])
@@ -83,7 +93,7 @@ def test_a_function_is_recorded_by_its_place_and_the_digest_of_its_files(
     assert recorded_config(config) == searched(**{field: place})
     identity = Experiment(config, (), (2,)).identity
     assert identity["search"][field] == place
-    assert len(identity[field]) == 64
+    assert len(identity[f"{field}_files"]) == 64
     json.dumps(identity)
     same_own(config.search, identity)
     (tmp_path / "my_search.py").write_text(MODULE + "\n# another\n")
@@ -99,6 +109,14 @@ def test_a_function_is_recorded_by_its_place_and_the_digest_of_its_files(
         (
             {"strategy": "my_search:clones"},
             r"the strategy my_search:clones must take six arguments, the key, the plan, the masks, the fitness, the nu",
+        ),
+        (
+            {"fitness": "my_search:mild"},
+            r"the fitness my_search:fitness must be defined at the top of its module.*weighted\.<locals>\.fitness\.",
+        ),
+        (
+            {"fitness": "my_search:margin.x"},
+            r"a fitness of your own must be package\.module:function, .*margin\.x'\. Write my_s",
         ),
     ],
 )
@@ -122,14 +140,14 @@ def test_a_run_tells_of_the_functions_and_goes_on_with_no_others(
     (tmp_path / "my_search.py").write_text(MODULE + "\n# another\n")
     assert weedout("paper", *SMALL) == 2
     said = " ".join(capsys.readouterr().err.split())
-    assert "strategy (" in said
-    assert "fitness (" in said
+    assert 'strategy_files ("' in said
+    assert 'fitness_files ("' in said
 
 
 def test_a_judgement_searches_by_them_too(weedout: Weedout, tmp_path: Path) -> None:
     assert weedout("judge", "magnitude", *SMALL) == 0
     identity = json.loads((tmp_path / "run" / "config.json").read_text())["identity"]
-    assert {"strategy", "fitness"} < set(identity)
+    assert {"strategy_files", "fitness_files"} < set(identity)
 
 
 def test_a_fitness_that_fails_at_once_ends_the_run_by_its_name(
@@ -139,6 +157,15 @@ def test_a_fitness_that_fails_at_once_ends_the_run_by_its_name(
     assert weedout("paper", *line) != 0
     said = " ".join(capsys.readouterr().err.split())
     assert "the arm weedout failed at sparsity 0.5, repeat 0: the fitness my_search:whole must return floats" in said
+
+
+@pytest.mark.parametrize("option", ["--fitness", "--strategy", "--allocation"])
+def test_one_that_ends_a_script_ends_the_run_by_its_name_and_line(
+    option: str, weedout: Weedout, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert weedout("paper", *SMALL, option, "my_search:ends") == 2
+    said, line = " ".join(capsys.readouterr().err.split()), len(MODULE.splitlines())
+    assert f"the {option[2:]} my_search:ends failed, in my_search.py, line {line}: SystemExit: no more" in said
 
 
 @pytest.mark.parametrize("drawn", [{"sampling": "bernoulli"}, {"allocation": "global"}], ids=["bernoulli", "global"])

@@ -78,7 +78,7 @@ def test_words_of_the_stream_come_back_as_uint32() -> None:
 
 
 #: What reads the arrays that are handed in, of any framework; and what tells how a function of the user's failed.
-READERS = {"host_array", "host_view", "own_failure"}
+READERS = {"host_array", "host_view", "own_failure", "shown"}
 
 
 def test_only_data_types_are_taken_from_the_core() -> None:

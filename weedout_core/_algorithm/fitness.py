@@ -149,14 +149,16 @@ def _classes(logits: Any, axis: int, dtype: Any) -> Any:
 def _own(function: Callable[[Any, Any], Any], logits: Floats, labels: Integers, axis: ClassAxis = -1) -> Any:
     """A fitness of the user's, held to what is true of the library's own.
 
-    The function is handed logits ``(*batch, examples, classes)``, whatever the axis of the classes.
+    The function is handed copies: logits ``(*batch, examples, classes)``, whatever the axis of the classes, and labels.
 
     Raises:
         ConfigError: the function failed, or returned something else than a float for each candidate.
     """
     xp, name = namespace_of(logits, labels), f"the fitness {place_of_own(function)}"
     _check_labels(logits, labels, axis)
-    found = call_own(function, name, logits if axis == -1 else xp.matrix_transpose(logits), labels)
+    given = (logits if axis == -1 else xp.matrix_transpose(logits), labels)
+    # Copies: what it writes to them is to reach no other score.
+    found = call_own(function, name, *(xp.asarray(one, copy=True) for one in given))
     wanted = tuple(logits.shape[:-2])
     if not _are_floats(xp, found) or tuple(found.shape) != wanted:
         array = hasattr(found, "dtype")
@@ -166,6 +168,12 @@ def _own(function: Callable[[Any, Any], Any], logits: Floats, labels: Integers, 
             f"logits, whose shape is {(*wanted, 'examples', 'classes')}; got {got}. Take means over their last axes."
         )
     return xp.astype(found, logits.dtype) * _one_if_sound(logits, _wide(labels), axis)
+
+
+def remedy_of_lost(fitness: Any) -> str:
+    """What to do where a fitness is NaN or infinite for all candidates."""
+    own = callable(fitness) or ":" in fitness
+    return f"Check {f'the fitness {place_of_own(fitness)}, ' * own}the inputs and the scale of the weights."
 
 
 def _are_floats(xp: Any, value: Any) -> bool:

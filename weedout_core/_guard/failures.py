@@ -1,5 +1,6 @@
 """What is said of code of the user's that failed: the error in one line, and where in her code it arose."""
 
+import os
 import sysconfig
 from pathlib import Path
 from traceback import walk_tb
@@ -9,7 +10,9 @@ from weedout_core._guard.kinds import Name
 from weedout_core.errors import ConfigError, WeedoutError
 
 _MOST = 400  # characters; other libraries write pages
-_INSTALLED = tuple({str(Path(path)) for path in sysconfig.get_paths().values()})
+_LIBRARIES = ("stdlib", "platstdlib", "purelib", "platlib")
+_INSTALLED = tuple({f"{Path(sysconfig.get_path(name))}{os.sep}" for name in _LIBRARIES})
+_OURS = frozenset({"weedout_core", "weedout_numpy", "weedout_jax", "weedout_torch"})
 
 
 @guarded
@@ -26,7 +29,10 @@ def own_failure(name: Name, error: Exception | SystemExit) -> ConfigError:
 def told(error: BaseException) -> str:
     """An error in one line: its kind, unless it is one of this library's, and what it says."""
     kind = "" if isinstance(error, WeedoutError) else type(error).__name__
-    text = " ".join(str(error).split())
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # one of the user's, whose text cannot be made
+        text = "it has no text"
     short = text if len(text) <= _MOST else f"{text[:_MOST]}..."
     return ": ".join(part for part in (kind, short) if part)
 
@@ -37,7 +43,7 @@ def place_of(error: BaseException) -> str:
         (frame.f_code.co_filename, line)
         for frame, line in walk_tb(error.__traceback__)
         if not frame.f_code.co_filename.startswith((*_INSTALLED, "<frozen"))
-        and not str(frame.f_globals.get("__name__")).startswith("weedout_")
+        and str(frame.f_globals.get("__name__")).partition(".")[0] not in _OURS
     ]
     return f", in {_short(lines[-1][0])}, line {lines[-1][1]}" if lines else ""
 

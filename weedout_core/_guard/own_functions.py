@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Callable
+from difflib import get_close_matches
 from typing import Any
 
-from weedout_core._guard.failures import own_failure
+from weedout_core._guard.failures import own_failure, place_of
 from weedout_core._guard.kinds import Kind, require
 from weedout_core.errors import WeedoutError
 
@@ -16,7 +17,7 @@ def named_or_own(*names: str, form: str, remedy: str = "", unset: str | None = N
 
     Args:
         form: what a function takes and returns, such as "(space, sparsity) -> counts".
-        remedy: see :class:`Kind`.
+        remedy: what to do in place of handing in what is neither text nor a function.
         unset: a text that stands for a value that is not set yet, if there is one.
     """
 
@@ -28,7 +29,13 @@ def named_or_own(*names: str, form: str, remedy: str = "", unset: str | None = N
         hash(value)  # programs are compiled for it
         return value
 
-    return Kind(f"{', '.join(map(repr, names))}, or a function {form}", convert, remedy=remedy)
+    def advice(value: Any) -> str:
+        if not isinstance(value, str):
+            return remedy
+        like = get_close_matches(value, names, 1)
+        return f"Did you mean {like[0]!r}?" if like else "Name a function of your own as package.module:function."
+
+    return Kind(f"{', '.join(map(repr, names))}, or a function {form}", convert, remedy=advice)
 
 
 def place_of_own(value: Any) -> str:
@@ -47,11 +54,11 @@ def call_own(function: Callable[..., Any], name: str, *arguments: Any) -> Any:
         name: what errors call it, such as "the fitness my_search:margin".
     Raises:
         ConfigError: it failed; the sentence has the line of hers, and what the error says.
-        WeedoutError: it raised this itself.
+        WeedoutError: it is one of this library, such as ``wc.erk(net)``, and says itself what is wrong.
     """
     try:
         return function(*arguments)
-    except WeedoutError:
-        raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # it may call what ends a script
+        if isinstance(error, WeedoutError) and not place_of(error):
+            raise
         raise own_failure(name, error) from error

@@ -123,7 +123,7 @@ def _counted(space: Space, sparsity: float, allocation: Allocation) -> Allotted:
     name = allocated(allocation)
     if isinstance(allocation, str):
         raise ConfigError(_NOT_AT_HAND.get(allocation, f"{name} is only named. Hand in the function itself."))
-    counts = mapping(POSITIVE)(f"what {name} returns", call_own(allocation, name, dict(space), sparsity))
+    counts = mapping(POSITIVE)(f"{name}: counts", call_own(allocation, name, dict(space), sparsity))
     if set(counts) != set(space):
         raise ConfigError(f"{name} must give the nodes kept at the sites {sorted(space)}; got {sorted(counts)}.")
     kept = {site: operator.index(counts[site]) for site in space}

@@ -10,6 +10,7 @@ from typing import Annotated, NamedTuple
 import numpy as np
 
 from weedout_core._algorithm.agreement import margin
+from weedout_core._algorithm.fitness import remedy_of_lost
 from weedout_core._algorithm.population import Origin, Population, population_of
 from weedout_core._algorithm.strategies import strategy_of
 from weedout_core._configs.search_config import SearchConfig
@@ -190,7 +191,7 @@ def told(
     if finite.size == 0:
         raise SearchError(
             f"all {scored.size} candidates of generation {state.generation} have a fitness that is NaN or infinite. "
-            "Check the inputs and the scale of the weights."
+            f"{remedy_of_lost(state.config.fitness)}"
         )
     config, generation = state.config, state.generation
     key = of_selection(state.key, generation)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from weedout_core._algorithm.agreement import margin
-from weedout_core._algorithm.fitness import FITNESS
+from weedout_core._algorithm.fitness import FITNESS, remedy_of_lost
 from weedout_core._algorithm.population import Origin, Population, chunk_size
 from weedout_core._algorithm.strategies import select
 from weedout_core._configs.checks import check_effects
@@ -231,7 +231,7 @@ def _winner(task: _Task, state: SearchState) -> _Elected:
     if not np.isfinite(fitness).any():
         raise SearchError(
             f"all {len(elites)} elites have a fitness that is NaN or infinite when they are scored again. "
-            "Check the inputs and the scale of the weights."
+            f"{remedy_of_lost(task.config.fitness)}"
         )
     chosen = int(select(fitness))
     return _Elected(elites[chosen], float(fitness[chosen]), margin(fitness), len(elites), state.generation)

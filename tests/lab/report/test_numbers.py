@@ -285,12 +285,12 @@ def test_the_sheet_names_what_differs_from_the_default() -> None:
     assert {point.row for point in points} == set(SAID), "every point has its row"
 
 
-def test_the_sheet_names_a_strategy_and_functions_of_ones_own_as_they_are_called() -> None:
+def test_the_sheet_has_values_as_they_are_typed() -> None:
     config = ExperimentConfig(search=wc.SearchConfig(strategy="one_plus_lambda", allocation="my_allocations:halves"))
     points = sheet([one._asdict() for one in wc.choices(config, config.search, config.train)])
     assert [(point.row, point.field, point.value, point.default) for point in points if point.default] == [
         (27, "SearchConfig.allocation", "my_allocations:halves", "uniform"),
-        (29, "SearchConfig.strategy", "one plus lambda", "random search"),
+        (29, "SearchConfig.strategy", "one_plus_lambda", "random_search"),
     ]
 
 

@@ -58,5 +58,5 @@ def own_children(
 
 def _children(name: str, breed: Breed, key: np.ndarray, plan: MaskPlan, *rest: Any) -> dict[str, np.ndarray]:
     masks, fitness, count, mutation = rest
-    made = call_own(breed, name, key, plan, masks, frozen(fitness), count, mutation)
+    made = call_own(breed, name, frozen(key), plan, masks, frozen(fitness), count, mutation)
     return checked_bred(f"what {name} returns", made, plan, count)

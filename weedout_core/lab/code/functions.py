@@ -51,7 +51,7 @@ def checked_place(place: str, what: str) -> tuple[str, str]:
     module, _, function = place.partition(":")
     if _dotted(module) and function.isidentifier() and not module.endswith(".py"):
         return module, function
-    if is_place(place) and not place.endswith(".py"):
+    if ":" not in place and is_place(place) and not place.endswith(".py"):
         module, _, function = place.replace(":", ".").rpartition(".")  # a dot for the colon
     path, called = PurePath(module.removesuffix(".py")) if PurePath(module).name else PurePath(), ":function"
     called = f":{function}" if function.isidentifier() else called

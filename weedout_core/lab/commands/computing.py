@@ -198,7 +198,7 @@ def _check_sendable(job: Job) -> None:
         pickle.dumps(job)
     except Exception as error:  # of whatever a user's object does when it is pickled
         raise ConfigError(
-            "arms, models and data of your own must be functions at the top of a module to be sent to workers; got one "
+            "functions of your own must be at the top of a module to be sent to workers; got one "
             f"that is not: {error}. Move it there, or leave out the workers."
         ) from error
 

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 from weedout_core import SearchConfig
 from weedout_core._configs.planning import recorded
-from weedout_core.errors import RunError
+from weedout_core._guard.own_functions import place_of_own
+from weedout_core.errors import ConfigError, RunError
 from weedout_core.lab.code.functions import Function, check_call, imported, placed
 from weedout_core.lab.code.sources import source
 from weedout_core.lab.experiment.configuration import ExperimentConfig
@@ -44,8 +45,18 @@ def with_own(config: ExperimentConfig) -> ExperimentConfig:
                 continue
             value = imported(value, field)
         check_call(value, f"the {field} {placed(value, field)}", form.arguments, form.returns)
+        _check_known_again(value, field)
         found[field] = value
     return replace(config, search=replace(config.search, **found)) if found else config
+
+
+def _check_known_again(function: Function, field: str) -> None:
+    """Raise ConfigError for a function that another one made: all that it made have one name, and one file."""
+    if "<locals>" in function.__qualname__:
+        raise ConfigError(
+            f"the {field} {placed(function, field)} must be defined at the top of its module, by which a run knows it "
+            f"again; it is {function.__qualname__}. Write it by def there, or give the decorator functools.wraps."
+        )
 
 
 def recorded_config(config: ExperimentConfig) -> ExperimentConfig:
@@ -54,17 +65,17 @@ def recorded_config(config: ExperimentConfig) -> ExperimentConfig:
 
 
 def own_sources(search: SearchConfig) -> dict[str, str]:
-    """{field: the SHA-256 of a function's files}, by which a run knows it again, for each field that has a function."""
-    return {field: source(function) for field, function in _own(search)}
+    """{field_files: the SHA-256 of a function's files} for each field with a function: how a run knows it."""
+    return {f"{field}_files": source(function) for field, function in _own(search)}
 
 
 def same_own(search: SearchConfig, identity: dict[str, Any]) -> None:
     """Raise RunError unless the files of the user's functions are those of the run."""
-    for field, digest in own_sources(search).items():
-        if digest != identity[field]:
+    found = own_sources(search)
+    for field, function in _own(search):
+        if found[f"{field}_files"] != identity[f"{field}_files"]:
             raise RunError(
-                f"the {field} {getattr(recorded(search), field)} must be that of the run; here its files are others. "
-                "Copy them."
+                f"the {field} {place_of_own(function)} must be that of the run; here its files are others. Copy them."
             )
 
 

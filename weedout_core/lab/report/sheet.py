@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 from weedout_core import Network, SearchConfig, TrainConfig, choices
 from weedout_core.backend import adopted
-from weedout_core.lab.code.functions import is_place
 from weedout_core.lab.experiment.configuration import ExperimentConfig
 
 #: What the paper says, by row of docs/choices.md, whose words these are.
@@ -100,6 +99,4 @@ def _text(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, list | tuple):
         return " ".join(map(_text, value))
-    if isinstance(value, str):
-        return value if is_place(value) else value.replace("_", " ")
-    return repr(value)
+    return value if isinstance(value, str) else repr(value)

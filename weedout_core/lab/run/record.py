@@ -208,6 +208,8 @@ def _are_named(value: Any) -> bool:
 
 
 def _short(value: Any) -> str:
+    if isinstance(value, str) and len(value) > 57:
+        return json.dumps(f"{value[:54]}...")
     text = json.dumps(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
