@@ -47,7 +47,7 @@ from weedout_core._contract.record import Backend, check_layers, map_tree
 from weedout_core._contract.sgd import sgd_step
 from weedout_core._guard.failures import own_failure
 from weedout_core._guard.hosted import host_array, host_view
-from weedout_core._guard.shown import shown
+from weedout_core._guard.showing import shown
 from weedout_core._masks.allocation import Allocation, Space, Sparsity
 from weedout_core._masks.plan import (
     MaskPlan,

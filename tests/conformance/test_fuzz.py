@@ -10,7 +10,7 @@ import pytest
 import weedout_core as wc
 from tests.conformance import fuzzed
 from tests.conformance.connected import connected
-from weedout_core._guard.shown import shown
+from weedout_core._guard.showing import shown
 
 BACKENDS = ("numpy", "jax", "torch")
 FACES = {"wc": wc, **{name: getattr(wc, name) for name in ("nn", "random", "ask_tell", "backend", "scores")}}

@@ -13,7 +13,7 @@ from tests.conformance import fuzzed
 from tests.conformance.test_guard import SUBNETWORK, public_functions
 from weedout_core._contract.checked_call import CALLS
 from weedout_core._guard.remedies import made_by
-from weedout_core._guard.shown import shown
+from weedout_core._guard.showing import shown
 from weedout_core.lab.verdict.decisions import Pairs, decide
 from weedout_core.lab.verdict.paired import paired_statistics
 

@@ -14,7 +14,7 @@ from array_api_compat import array_namespace, is_torch_array
 
 from weedout_core._guard.guarded import guarded
 from weedout_core._guard.own_functions import call_own, place_of_own
-from weedout_core._guard.shown import shown
+from weedout_core._guard.showing import shown
 from weedout_core._guard.traced import Floats, Integers, beside, namespace_of
 from weedout_core.errors import ConfigError, DataError
 

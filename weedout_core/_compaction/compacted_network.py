@@ -14,7 +14,7 @@ from weedout_core._compaction.unions import positions, union
 from weedout_core._guard.composed import mapping
 from weedout_core._guard.guarded import convert_fields, guarded
 from weedout_core._guard.kinds import ARRAY, Positive
-from weedout_core._guard.shown import brief
+from weedout_core._guard.showing import brief
 from weedout_core._guard.traced import beside
 from weedout_core._masks.plan import Masks
 from weedout_core._networks.layers import Shape

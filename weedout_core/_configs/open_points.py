@@ -7,7 +7,7 @@ side: they are here so that every result says so.
 from dataclasses import field, fields, is_dataclass
 from typing import Any, Literal, NamedTuple
 
-from weedout_core._guard.shown import shown
+from weedout_core._guard.showing import shown
 from weedout_core.errors import ConfigError
 
 #: The precision of matrix products: "highest" is float32, "default" lets the device round their factors for speed.

@@ -17,7 +17,7 @@ from weedout_core._algorithm.schedule import CROP_MARGIN, Batches, TrainPlan, ch
 from weedout_core._contract.calls import Parameters, ScoredBatch, Scoring, Specs, TrainState
 from weedout_core._guard.composed import mapping
 from weedout_core._guard.kinds import ARRAY
-from weedout_core._guard.shown import reordered, shown
+from weedout_core._guard.showing import reordered, shown
 from weedout_core._masks.plan import Masks
 from weedout_core._networks.network import (
     Network,

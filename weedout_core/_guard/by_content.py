@@ -8,7 +8,7 @@ import numpy as np
 from array_api_compat import is_array_api_obj  # pyright: ignore[reportUnknownVariableType]
 
 from weedout_core._guard.hosted import frozen, hosted
-from weedout_core._guard.shown import brief
+from weedout_core._guard.showing import brief
 
 C = TypeVar("C")
 

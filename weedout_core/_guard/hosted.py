@@ -6,7 +6,7 @@ from typing import Any, cast
 import numpy as np
 from array_api_compat import is_torch_array
 
-from weedout_core._guard.shown import shown, torn
+from weedout_core._guard.showing import shown, torn
 from weedout_core.errors import ConfigError
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from array_api_compat import is_array_api_obj  # pyright: ignore[reportUnknownVariableType]
 
 from weedout_core._guard.hosted import hosted
-from weedout_core._guard.shown import shown, torn
+from weedout_core._guard.showing import shown, torn
 from weedout_core.errors import ConfigError, MaskError, WeedoutError
 
 #: The largest integer. Integers are indices, sizes and counts, which backends hold as int32.

@@ -9,7 +9,7 @@ import numpy as np
 
 from weedout_core._guard.hosted import hosted
 from weedout_core._guard.kinds import Kind, is_array, require
-from weedout_core._guard.shown import shown
+from weedout_core._guard.showing import shown
 from weedout_core.errors import DataError
 
 _WANTED = "a pair (x, y) of inputs and labels, or give such pairs one after another, as a Dataset or a DataLoader does"

@@ -16,7 +16,7 @@ from weedout_core._guard.composed import either, mapping
 from weedout_core._guard.guarded import kind_of
 from weedout_core._guard.kinds import POSITIVE, Eta, Kind, Positive
 from weedout_core._guard.own_functions import call_own, named_or_own, place_of_own
-from weedout_core._guard.shown import shown
+from weedout_core._guard.showing import shown
 from weedout_core.errors import ConfigError, WeedoutWarning
 
 _SHAPES = mapping(kind_of(tuple[Positive, ...]))

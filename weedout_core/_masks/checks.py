@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from array_api_compat import array_namespace
 
-from weedout_core._guard.shown import layout, reordered
+from weedout_core._guard.showing import layout, reordered
 from weedout_core._masks.allocation import Space
 from weedout_core._masks.plan import Masks
 from weedout_core.errors import MaskError

@@ -17,7 +17,7 @@ from array_api_compat import array_namespace
 from weedout_core._guard.composed import mapping
 from weedout_core._guard.guarded import convert_fields, guarded
 from weedout_core._guard.kinds import ARRAY, BOOLEANS, Name, Positive, Word
-from weedout_core._guard.shown import shown
+from weedout_core._guard.showing import shown
 from weedout_core._masks.allocation import Allocation, Allotted, Space, Sparsity, allotted
 from weedout_core._random.annotations import TracedKeys
 from weedout_core._random.keys import check_codes, check_names, of_site, path_code

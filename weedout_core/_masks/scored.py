@@ -11,7 +11,7 @@ import numpy as np
 from weedout_core._guard.composed import mapping
 from weedout_core._guard.guarded import guarded
 from weedout_core._guard.kinds import HOSTED, AtLeastZero
-from weedout_core._guard.shown import layout, reordered
+from weedout_core._guard.showing import layout, reordered
 from weedout_core._masks.plan import MaskPlan
 from weedout_core._random.annotations import Key
 from weedout_core._random.keys import of_site

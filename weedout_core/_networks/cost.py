@@ -15,7 +15,7 @@ import numpy as np
 from weedout_core._guard.composed import either, mapping
 from weedout_core._guard.guarded import guarded
 from weedout_core._guard.kinds import BOOLEANS, integer
-from weedout_core._guard.shown import layout, reordered
+from weedout_core._guard.showing import layout, reordered
 from weedout_core._networks.cost_of_model import of_model
 from weedout_core._networks.cost_of_weights import leading, of_weights
 from weedout_core._networks.layers import (

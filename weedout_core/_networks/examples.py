@@ -8,7 +8,7 @@ import numpy as np
 from weedout_core._guard.by_content import by_content
 from weedout_core._guard.hosted import hosted
 from weedout_core._guard.kinds import Kind
-from weedout_core._guard.shown import reordered
+from weedout_core._guard.showing import reordered
 from weedout_core._networks.layers import Shape
 from weedout_core._networks.network import Network
 from weedout_core.errors import DataError, WeedoutWarning

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from weedout_core._guard.guarded import convert_fields, guarded
 from weedout_core._guard.kinds import AtLeastZero, Name, Positive, Word
-from weedout_core._guard.shown import shown
+from weedout_core._guard.showing import shown
 from weedout_core._networks.layers import (
     BatchNorm,
     Conv,

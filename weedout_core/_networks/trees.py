@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from weedout_core._guard.shown import reordered
+from weedout_core._guard.showing import reordered
 from weedout_core._networks.layers import Shape
 from weedout_core._networks.network import Network, parameter_shapes, statistic_shapes
 from weedout_core.errors import ConfigError

@@ -6,7 +6,7 @@ from typing import Any, cast
 import numpy as np
 
 from weedout_core._guard.hosted import hosted
-from weedout_core._guard.shown import shown
+from weedout_core._guard.showing import shown
 from weedout_core._masks.plan import MaskPlan
 from weedout_core.errors import MaskError
 

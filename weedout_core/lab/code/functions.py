@@ -11,7 +11,7 @@ from types import CodeType
 from typing import Any
 
 from weedout_core._guard.failures import own_failure, place_of, told
-from weedout_core._guard.shown import shown
+from weedout_core._guard.showing import shown
 from weedout_core.errors import ConfigError
 
 Function = Callable[..., Any]

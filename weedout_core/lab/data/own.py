@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from weedout_core._guard.kinds import HOSTED, is_array
-from weedout_core._guard.shown import shown
+from weedout_core._guard.showing import shown
 from weedout_core._guard.splits import SPLIT
 from weedout_core._networks.examples import checked_split
 from weedout_core.backend import Examples

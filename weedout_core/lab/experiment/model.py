@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from weedout_core import Network
-from weedout_core._guard.shown import shown
+from weedout_core._guard.showing import shown
 from weedout_core._random.keys import of_parent, of_repeat
 from weedout_core.backend import Adopted, Backend, adopted
 from weedout_core.errors import ConfigError, WeedoutWarning

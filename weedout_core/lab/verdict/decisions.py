@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from weedout_core._guard.guarded import guarded
 from weedout_core._guard.kinds import Accuracy, Eta, Name, Positive, Probability
-from weedout_core._guard.shown import brief
+from weedout_core._guard.showing import brief
 from weedout_core.errors import ConfigError, WeedoutWarning
 from weedout_core.lab.verdict.looks import ERROR, LOOKS, Look, check_family, check_looks, nominal_level
 from weedout_core.lab.verdict.paired import MARGIN, Margin, Paired, paired_statistics
