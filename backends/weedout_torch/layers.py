@@ -60,16 +60,19 @@ def masked(h: Tensor, mask: Tensor, rescale: bool, in_place: bool = False) -> Te
     ``in_place``: whether h may be changed.
     """
     mask = mask.reshape(len(mask), *[1] * (h.ndim - mask.ndim), *mask.shape[1:])
-    kept: Any
-    if mask.is_floating_point():
-        kept = h * mask
-    elif h.device.type != "cpu":
-        kept = torch.where(mask, h, torch.zeros((), device=h.device))
-    elif in_place and len(h) >= len(mask):
-        kept = h.view(torch.int32).bitwise_and_(_bits(mask)).view(torch.float32)
-    else:
-        kept = _Select.apply(h, mask)
+    kept = h * mask if mask.is_floating_point() else selected(h, mask, in_place and len(h) >= len(mask))
     return kept * _inverse_kept(mask, kept.dtype) if rescale else kept
+
+
+def selected(h: Tensor, mask: Tensor, in_place: bool) -> Tensor:
+    """``torch.where(mask, h, 0)``, for a mask of booleans that is smaller than h; ``in_place``: h may be changed."""
+    if h.device.type != "cpu" or h.dtype != torch.float32:
+        return torch.where(mask, h, torch.zeros((), dtype=h.dtype, device=h.device))
+    if in_place:
+        h.view(torch.int32).bitwise_and_(_bits(mask))
+        return h
+    kept: Any = _Select.apply(h, mask)
+    return kept
 
 
 def masked_weights(kernel: Tensor, mask: Tensor) -> Tensor:

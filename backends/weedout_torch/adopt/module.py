@@ -20,6 +20,7 @@ from weedout_torch.adopt.spots import Spot, kept_entries
 from weedout_torch.adopt.states import seeded
 from weedout_torch.adopt.watching import Change, called
 from weedout_torch.devices import Tensor
+from weedout_torch.layers import selected
 
 Tree = Mapping[str, np.ndarray]
 #: How a module computes: as it is used after training; with the statistics of the batch; or as while it is trained,
@@ -92,7 +93,7 @@ class Module:
             if spot is None or masks is None or spot.site not in masks:
                 return made
             mask = spot.laid(masks[spot.site], made)
-            return torch.where(mask, made, 0.0) if mask.dtype == torch.bool else made * mask
+            return selected(made, mask, not torch.is_grad_enabled()) if mask.dtype == torch.bool else made * mask
 
         def read(path: str) -> Tensor:
             return kept_entries(reads[path], (masks or {})[reads[path].site])

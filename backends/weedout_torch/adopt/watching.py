@@ -34,7 +34,8 @@ _PRODUCTS = {
     torch.einsum, torch.Tensor.matmul, torch.Tensor.__matmul__, torch.Tensor.mm,
 }  # fmt: skip
 
-#: Called with the name of an activation and its value, gives the value that takes its place.
+#: Called with the name of an activation and its value, gives the value that takes its place. It keeps none of them, and
+#: may change the value where no gradient is wanted: it is new, or one that the module itself changes.
 Change = Callable[[str, Tensor], Tensor]
 #: Called with the path of the module that multiplies, the function, the weights, and the output; gives the output.
 Multiplied = Callable[[str, Any, Sequence[Tensor], Tensor], Tensor]
@@ -80,12 +81,13 @@ class Watch(TorchFunctionMode):
         name = ".".join(part for part in (self.path[-1], "" if alone else whole) if part)
         self.times[name] += 1
         name += f"#{self.times[name]}" if self.times[name] > 1 else ""
-        func, args, kwargs, in_place = _out_of_place(func, args, kwargs)
-        if not in_place:
-            return self._change(name, func(*args, **kwargs))
-        # A gradient may need what an activation was given or has made, so that neither may be what is changed.
-        given = args[0].clone() if torch.is_grad_enabled() else args[0]
-        return args[0].copy_(self._change(name, func(given, *args[1:], **kwargs)))
+        plain, given, options, in_place = _out_of_place(func, args, kwargs)
+        if in_place and torch.is_grad_enabled():
+            # A gradient may need what an activation was given or has made, so that neither may be what is changed.
+            return given[0].copy_(self._change(name, plain(given[0].clone(), *given[1:], **options)))
+        made = func(*args, **kwargs)
+        changed = self._change(name, made)
+        return made.copy_(changed) if in_place and changed is not made else changed
 
 
 def _fitting(func: Any, args: Any, read: Read) -> Any:
