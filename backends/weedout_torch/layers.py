@@ -86,7 +86,7 @@ def masked_weights(kernel: Tensor, mask: Tensor) -> Tensor:
 
 
 class _SelectWeights(torch.autograd.Function):
-    """``torch.where(mask, kernel, 0)`` for masks as large as what they select from: on a CPU a fourth of its time."""
+    """``torch.where(mask, kernel, 0)`` for masks as large as what they select from: on a CPU a third of its time."""
 
     @staticmethod
     def forward(ctx: Any, kernel: Tensor, mask: Tensor) -> Tensor:

@@ -298,9 +298,15 @@ class Bare(Mine):
         raise RuntimeError("no start.")
 
 
+class Mute:
+    def __repr__(self) -> str:
+        raise RecursionError
+
+
 BEFORE: dict[str, tuple[Any, str]] = {
     "constructor": (optax.adam, r"such as optax.adam\(1e-3\); got <function adam"),
     "number": (3, "got 3"),
+    "no text": (Mute(), "got Mute, which has no text"),
     "counts": (Counting(), "Counting changes itself when it is traced"),
     "grows": (Growing(), "keep the structure of its state; this one fails: "),
     "spreads": (Spread(), r"an update of each weight's shape; for .* of shape \(.*\) it gives \("),

@@ -183,6 +183,11 @@ def reset(weights: list[Any]) -> Any:
     return torch.optim.SGD(weights)
 
 
+class Mute:
+    def __repr__(self) -> str:
+        raise RecursionError
+
+
 BEFORE: dict[str, tuple[Any, str]] = {
     "not a function": (
         torch.optim.SGD([ELSEWHERE]),
@@ -202,6 +207,8 @@ BEFORE: dict[str, tuple[Any, str]] = {
     "hooks of weights": (clamped, "hooks of a weight are not called here"),
     "hooks of gradients": (noting, "hooks of a weight are not called here"),
     "resets": (reset, "leaves the weights it is handed as they are"),
+    "no text": (Mute(), "got Mute, which has no text"),
+    "makes what has no text": (lambda _: Mute(), "the function given gives Mute, which has no text"),
 }
 
 

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 import weedout_core as wc
+from tests.conformance.connected import connected
+from tests.mutants.witnesses import FLAT, given, started
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'weedout-core[torch]'")
 
@@ -314,3 +316,42 @@ def test_highest_precision_is_that_of_convolutions_too() -> None:
     finally:
         for setting, value in zip(settings, before, strict=True):
             setting.fp32_precision = value
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16, torch.uint32, torch.int32, torch.int64])
+def test_labels_of_any_integers_have_the_same_loss(dtype: Any) -> None:
+    """PyTorch stores more kinds of integers than it computes with."""
+    logits, y = drawn(2, 5, 3), torch.tensor([[0, 2, 1, 1, 0], [2, 2, 0, 1, 0]])
+    cross_entropy = import_module("weedout_torch.loss").cross_entropy
+    assert torch.equal(cross_entropy(logits, y.to(dtype)), cross_entropy(logits, y))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint32", "int64"])
+def test_an_epoch_takes_labels_of_any_integers(dtype: str) -> None:
+    backend, made = connected("torch"), given(FLAT, 2, 9)
+    plan, keys = wc.backend.train_plan(wc.TrainConfig(epochs=1, batch_size=4), 9), wc.random.split(wc.key(3), 2)
+    state = started(backend, FLAT, plan, keys, made)
+    masks, x = wc.backend.map_tree(backend.asarray, made.masks), backend.asarray(made.x)
+    batches = wc.backend.epoch_batches(list(keys), 0, plan)
+    one, other = (
+        backend.to_numpy(
+            backend.train_epoch(FLAT, plan, state, masks, x, torch.tensor(made.y).to(kind), batches)[1].loss
+        )
+        for kind in (torch.int32, getattr(torch, dtype))
+    )
+    np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (2, 3, 4)])
+def test_weights_under_a_mask_are_those_kept_and_0_and_so_are_their_gradients(shape: tuple[int, ...]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    kernel = torch.randn(*shape, generator=generator).requires_grad_()
+    mask = torch.rand(2, 3, 4, generator=generator) > 0.5
+    factors = torch.randn(2, 3, 4, generator=generator)
+    removed = torch.where(mask.any(0), 0.0, torch.nan)  # NaN where no network keeps the weight
+    broken = kernel + removed
+    mine, theirs = layers.masked_weights(broken, mask), torch.where(mask, broken, torch.zeros(()))
+    assert torch.equal(mine, theirs)
+    assert mine.isfinite().all()
+    gradients = [torch.autograd.grad((factors * one).sum(), kernel, retain_graph=True)[0] for one in (mine, theirs)]
+    assert torch.equal(*gradients)

@@ -268,6 +268,21 @@ def test_no_epochs_and_no_decay_are_fine() -> None:
     assert wc.TrainConfig(epochs=0, weight_decay=0.0, momentum=0.0).epochs == 0
 
 
+@pytest.mark.parametrize(
+    ("field", "typed", "advice"),
+    [
+        ("strategy", "one_plus_lamda", "Did you mean 'one_plus_lambda'?"),
+        ("fitness", "accurcy", "Did you mean 'accuracy'?"),
+        ("allocation", "globl", "Did you mean 'global'?"),
+        ("fitness", "my_search.py", "Name a function of your own as package.module:function."),
+    ],
+)
+def test_a_name_that_there_is_not_is_answered_with_what_may_be_meant(field: str, typed: str, advice: str) -> None:
+    with pytest.raises(wc.errors.ConfigError) as caught:
+        search_config(**{field: typed})
+    assert str(caught.value).endswith(f"got {typed!r}. {advice}")
+
+
 def test_the_choices_cover_the_rows_in_order() -> None:
     found = wc.choices(search_config(), wc.TrainConfig())
     rows = [choice.row for choice in found]

@@ -13,6 +13,7 @@ from scipy.special import log_softmax
 
 import weedout_core as wc
 from weedout_core._algorithm.fitness import FITNESS
+from weedout_core.errors import DataError
 
 LOGITS = arrays.arrays(
     np.float64,
@@ -134,6 +135,12 @@ def test_labels_of_any_integers_are_those_of_32_bits(function: Callable[..., Any
 
 def test_a_row_of_nan_predicts_no_class() -> None:
     assert wc.backend.predictions(np.full((1, 4), np.nan)).tolist() == [4]
+
+
+@pytest.mark.parametrize(("shape", "axis"), [((0,), -1), ((3, 0), -1), ((3,), -2), ((0, 3), -2)])
+def test_logits_without_a_class_have_no_prediction(shape: tuple[int, ...], axis: Literal[-1, -2]) -> None:
+    with pytest.raises(DataError, match=rf"logits must have one class or more, on axis {axis}; got the shape "):
+        wc.backend.predictions(np.zeros(shape), axis=axis)
 
 
 @pytest.mark.parametrize("axis", [-1, -2])

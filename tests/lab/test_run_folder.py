@@ -552,6 +552,7 @@ def test_differences_name_the_place() -> None:
     assert long.startswith("a ([0, 1, 2, ")
     assert long.endswith("... there, null here)")
     assert len(long) < 100, "a long value is cut short"
+    assert differences({"a": "x" * 64}, {}) == [f'a ("{"x" * 54}..." there, null here)'], "and its quotes are closed"
 
 
 @pytest.mark.parametrize("number", [*errno.errorcode, 9999])
